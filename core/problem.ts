@@ -1,0 +1,59 @@
+/**
+ * What can be wrong with a definition or a request, as data.
+ *
+ * A problem names the place (JSON pointer, RFC 6901), a stable code and a sentence that says how to mend it.
+ */
+export interface Problem {
+  /** RFC 6901 pointer into the document that was checked; '' is the whole document. */
+  pointer: string;
+  /** Stable, lower snake case; listed in docs/errors.md. */
+  code: string;
+  /** One sentence: what was found, what is allowed, what to do. */
+  message: string;
+}
+
+/** One segment of a JSON pointer, escaped as RFC 6901 section 3 asks. */
+export function pointerSegment(key: string | number): string {
+  return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+}
+
+/** The closed list of errors a caller can meet. api/ maps each to its HTTP status. */
+export const ERROR_STATUS = {
+  malformed_json: 400,
+  malformed_yaml: 400,
+  invalid_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  execution_not_found: 404,
+  step_not_found: 404,
+  template_not_found: 404,
+  method_not_allowed: 405,
+  conflict: 409,
+  idempotency_conflict: 409,
+  wrong_state: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  validation_failed: 422,
+  invalid_definition: 422,
+  invalid_inputs: 422,
+  idempotency_mismatch: 422,
+  not_storable: 422,
+  too_many_requests: 429,
+  internal: 500,
+  unavailable: 503,
+} as const;
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** The one error class that crosses the service boundary. `message` says what, which, found, allowed, next. */
+export class EngineError extends Error {
+  readonly code: ErrorCode;
+  readonly problems: readonly Problem[];
+
+  constructor(code: ErrorCode, message: string, problems: readonly Problem[] = [], cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'EngineError';
+    this.code = code;
+    this.problems = problems;
+  }
+}

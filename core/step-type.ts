@@ -1,0 +1,38 @@
+/**
+ * What the core knows of a step type: enough to check a definition, nothing of how it runs.
+ */
+import type { Json, JsonObject, JsonSchema } from './json.ts';
+
+export interface StepTypeInfo {
+  /** Name as `type:` gives it. */
+  readonly type: string;
+  /** One sentence for docs and editors. */
+  readonly summary: string;
+  /** JSON Schema 2020-12 of `with`. A string that holds an expression is not held against it until it is evaluated. */
+  readonly schema: JsonSchema;
+  /**
+   * Parameters that have their own scope and moment and are not interpolated with the rest, as JSON pointers
+   * below `with` in which `*` stands for any segment, e.g. `/cases/*` + `/when`.
+   */
+  readonly deferred?: readonly string[];
+  /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
+  routes?(params: JsonObject): readonly string[];
+}
+
+/** The registered step types, by name. */
+export type StepTypeRegistry<T extends StepTypeInfo = StepTypeInfo> = ReadonlyMap<string, T>;
+
+/** What an expression checker found in one string or JSON value (expression/ provides it). */
+export interface ExpressionUse {
+  /** Syntax errors, with the pointer below the value that was checked. */
+  problems: readonly { pointer: string; code: string; message: string }[];
+  /** `steps.<key>` references, each once, with the pointer of the string that holds it. */
+  stepReferences: readonly { key: string; pointer: string }[];
+  /** `inputs.<key>` references. */
+  inputReferences: readonly { key: string; pointer: string }[];
+}
+
+export interface ExpressionChecker {
+  /** Checks every `${{ }}` in every string of a JSON value, leaving out the deferred pointers. */
+  check(value: Json, deferred?: readonly string[]): ExpressionUse;
+}

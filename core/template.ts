@@ -1,0 +1,67 @@
+/**
+ * A workflow template after parsing: defaults filled in, durations in milliseconds, edges merged.
+ *
+ * `core/definition.ts` makes one from the document a user writes; `core/graph.ts` compiles it.
+ * Positions are indexes into `steps`, in the order of the definition.
+ */
+import type { Json, JsonObject, JsonSchema } from './json.ts';
+
+export type EdgeOn = 'success' | 'failure' | 'always';
+
+/** One way an edge can become live; an edge is live when any of its conditions holds. */
+export interface EdgeCondition {
+  on: EdgeOn;
+  /** Only for on: 'success'. Live when the producer's result names one of these routes; null ignores routes. */
+  routes: readonly string[] | null;
+}
+
+/** All `needs` entries of a step that name the same producer are one edge. */
+export interface Edge {
+  /** Key of the producer. */
+  from: string;
+  conditions: readonly EdgeCondition[];
+}
+
+/** 'all', or the number of live edges that is enough (`any` is 1). */
+export type Join = 'all' | number;
+
+export interface RetryPolicy {
+  /** Retries after the first attempt. */
+  limit: number;
+  delayMs: number;
+  backoff: 'fixed' | 'exponential';
+  /** Cap of the delay and of a peer's Retry-After; null: no cap. */
+  maxDelayMs: number | null;
+  jitter: boolean;
+}
+
+export interface TemplateStep {
+  key: string;
+  type: string;
+  /** Merged, in the order of `needs`; empty for a root. */
+  edges: readonly Edge[];
+  /** Entries of `needs` as written: more than one sends the step through MergeExecutionQueue. */
+  needsCount: number;
+  join: Join;
+  /** A boolean or one `${{ }}` expression; undefined: no guard. */
+  when: boolean | string | undefined;
+  /** As written, expressions unevaluated; undefined when the definition has none. */
+  with: JsonObject | undefined;
+  retry: RetryPolicy;
+  timeoutMs: number | null;
+  priority: number;
+  concurrency: { key: string; limit: number } | null;
+  rateLimit: { key: string; limit: number; perMs: number } | null;
+}
+
+export interface Template {
+  name: string;
+  description: string | null;
+  /** JSON Schema of the inputs; null: anything. */
+  input: JsonSchema | null;
+  timeoutMs: number | null;
+  onFailure: 'stop' | 'continue';
+  /** Value of `output` with expressions unevaluated; undefined: the default rule (leaves that completed). */
+  output: Json | undefined;
+  steps: readonly TemplateStep[];
+}

@@ -1,0 +1,103 @@
+/**
+ * What a step type is: a name, a schema of its parameters and a handler.
+ *
+ * To add a type, copy a file of this folder. A handler returns its output (any JSON value; undefined is
+ * null), a `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed.
+ * It throws `StepFailure` to say how its failure is to be taken; any other error is retryable.
+ */
+import type { Json, JsonObject } from '../core/json.ts';
+import type { StepTypeInfo } from '../core/step-type.ts';
+
+export interface StepLog {
+  info(message: string, fields?: JsonObject): void;
+  warn(message: string, fields?: JsonObject): void;
+  error(message: string, fields?: JsonObject): void;
+}
+
+export interface ScriptOptions {
+  timeoutMs: number;
+  memoryBytes: number;
+  signal: AbortSignal;
+}
+
+export interface StepContext<P = JsonObject> {
+  /** `with` after interpolation, checked against the type's schema; `{}` when the definition has none. */
+  readonly params: P;
+  /** Whether the definition has a `with` at all. */
+  readonly hasParams: boolean;
+  /** Outputs that arrived over live edges when the join was decided, by producer key, in `needs` order. */
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly execution: { readonly id: string; readonly template: string; readonly version: number };
+  readonly step: { readonly id: string; readonly key: string };
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** The same for every attempt of one step execution. */
+  readonly idempotencyKey: string;
+  /** Aborted on timeout, stop, cancel and at the end of a drain's grace time; its reason is a StepFailure. */
+  readonly signal: AbortSignal;
+  readonly log: StepLog;
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Says that the handler is alive. */
+  heartbeat(): void;
+  /** What `Parked` carried, and the database's measure of how long the step was parked; null on a first run. */
+  readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
+  /** Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope. */
+  evaluate(value: Json): Json | Promise<Json>;
+  /** Runs the body of an async function of `input` in the sandbox. Throws StepFailure. */
+  runScript(code: string, input: Json, options: ScriptOptions): Promise<Json>;
+}
+
+export interface StepType<P = JsonObject> extends StepTypeInfo {
+  run(context: StepContext<P>): unknown;
+}
+
+/** A result that names the routes it takes. */
+export class Routed {
+  readonly output: Json;
+  readonly routes: readonly string[];
+
+  constructor(output: Json, routes: readonly string[]) {
+    this.output = output;
+    this.routes = routes;
+  }
+}
+
+/** Leaves the process: the step is `waiting` and runs again, with `resumed`, when the time has passed. */
+export class Parked {
+  /** Exactly one of the two is set: milliseconds from now, or an instant (ISO 8601). */
+  readonly forMs: number | null;
+  readonly until: string | null;
+  readonly state: Json;
+
+  constructor(timer: { forMs: number } | { until: string }, state: Json = null) {
+    this.forMs = 'forMs' in timer ? timer.forMs : null;
+    this.until = 'until' in timer ? timer.until : null;
+    this.state = state;
+  }
+}
+
+export interface StepFailureOptions {
+  /** Default false. */
+  retryable?: boolean;
+  /** What the other side asked to wait before a retry, in milliseconds. */
+  retryAfterMs?: number;
+  details?: Json;
+  cause?: unknown;
+}
+
+export class StepFailure extends Error {
+  /** Stable, lower snake case. */
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | null;
+  readonly details: Json;
+
+  constructor(code: string, message: string, options: StepFailureOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'StepFailure';
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+    this.details = options.details ?? null;
+  }
+}
