@@ -1,0 +1,80 @@
+/**
+ * What can happen to an execution. Everything that changes a row is one of these.
+ *
+ * Events that speak for a running attempt carry its claim: an event whose claim no longer holds the step
+ * is late and changes nothing.
+ */
+import type { Json } from './json.ts';
+
+/** The claim token: a step is held by exactly one attempt of one engine. */
+export interface Claim {
+  readonly attempt: number;
+  readonly owner: string;
+}
+
+export interface StepError {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Json;
+}
+
+/** An output as the shell carries it through a transition; the core never looks inside. */
+export interface Payload {
+  /** The value as JSON text. */
+  readonly json: string;
+}
+
+export type Event =
+  /** pending -> running: the roots become ready. */
+  | { readonly type: 'begin' }
+  | { readonly type: 'claim'; readonly position: number; readonly owner: string }
+  | {
+      readonly type: 'complete';
+      readonly position: number;
+      readonly claim: Claim;
+      readonly output: Payload;
+      readonly routes: readonly string[] | null;
+    }
+  | {
+      readonly type: 'fail';
+      readonly position: number;
+      readonly claim: Claim;
+      readonly error: StepError;
+      readonly retryable: boolean;
+      readonly retryAfterMs: number | null;
+      /** False when the guard or an expression failed before the handler began: no attempt was made. */
+      readonly begun: boolean;
+      /** In [0, 1): the jitter of the retry's delay. */
+      readonly random: number;
+    }
+  /** The guard was falsy. */
+  | { readonly type: 'skip'; readonly position: number; readonly claim: Claim }
+  | {
+      readonly type: 'park';
+      readonly position: number;
+      readonly claim: Claim;
+      readonly forMs: number;
+      readonly state: Json;
+      /** What the timer means when it is due: the step goes on, or its timeout is over. */
+      readonly purpose: 'resume' | 'timeout';
+    }
+  /** A timer of a waiting or retrying step is due. */
+  | {
+      readonly type: 'wake';
+      readonly position: number;
+      readonly attempt: number;
+      readonly purpose: 'resume' | 'timeout';
+      readonly random: number;
+    }
+  /** A drain gives the step back: no attempt and no retry used. */
+  | { readonly type: 'release'; readonly position: number; readonly claim: Claim }
+  /** The owner is dead: the attempt is lost, no retry used. */
+  | { readonly type: 'rescue'; readonly position: number; readonly claim: Claim }
+  | { readonly type: 'stop'; readonly reason: string | null }
+  /** The grace time of a stop is over. */
+  | { readonly type: 'stop_overdue' }
+  | { readonly type: 'cancel'; readonly reason: string | null }
+  /** The execution's own timeout. */
+  | { readonly type: 'time_out' }
+  /** Inputs that a main server wrote by SQL do not match the template's schema, or its template cannot run. */
+  | { readonly type: 'reject'; readonly code: string; readonly message: string };

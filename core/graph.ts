@@ -1,0 +1,130 @@
+/**
+ * A template compiled to arrays: edges, depth, breadth-first rank and joins, by step position.
+ *
+ * Compiled once per template version and shared by every execution of it; nothing in it changes.
+ * The definition has been checked (acyclic, every `needs` known): compile trusts it.
+ */
+import type { EdgeCondition, Template, TemplateStep } from './template.ts';
+
+export interface GraphEdge {
+  readonly id: number;
+  readonly from: number;
+  readonly to: number;
+  readonly conditions: readonly EdgeCondition[];
+}
+
+export interface Graph {
+  readonly size: number;
+  readonly steps: readonly TemplateStep[];
+  readonly onFailure: Template['onFailure'];
+  readonly positions: ReadonlyMap<string, number>;
+  readonly edges: readonly GraphEdge[];
+  /** Incoming edges by position, in `needs` order. */
+  readonly incoming: readonly (readonly GraphEdge[])[];
+  readonly outgoing: readonly (readonly GraphEdge[])[];
+  /** Longest path from a root, by position. */
+  readonly depth: Int32Array;
+  /** Place in the breadth-first order: depth, then priority (higher first), then definition order. */
+  readonly rank: Int32Array;
+  /** `required_inputs`: distinct predecessors (all), n (atLeast), 1 (any), 0 for a root. */
+  readonly required: Int32Array;
+  /** Whether a final failure of the step makes an edge live. */
+  readonly handlesFailure: readonly boolean[];
+  readonly roots: readonly number[];
+  readonly leaves: readonly number[];
+}
+
+export function compileGraph(template: Template): Graph {
+  const { steps } = template;
+  const positions = new Map(steps.map((step, position) => [step.key, position]));
+  const edges = collectEdges(steps, positions);
+  const incoming: GraphEdge[][] = steps.map(() => []);
+  const outgoing: GraphEdge[][] = steps.map(() => []);
+  for (const edge of edges) {
+    incoming[edge.to]!.push(edge);
+    outgoing[edge.from]!.push(edge);
+  }
+  const depth = longestPaths(incoming, outgoing);
+  return {
+    size: steps.length,
+    steps,
+    onFailure: template.onFailure,
+    positions,
+    edges,
+    incoming,
+    outgoing,
+    depth,
+    rank: breadthFirstRanks(steps, depth),
+    required: Int32Array.from(steps, (step, at) => (step.join === 'all' ? incoming[at]!.length : step.join)),
+    handlesFailure: outgoing.map((list) =>
+      list.some((edge) => edge.conditions.some(({ on }) => on !== 'success')),
+    ),
+    roots: at(steps, (position) => incoming[position]!.length === 0),
+    leaves: at(steps, (position) => outgoing[position]!.length === 0),
+  };
+}
+
+/** Whether an edge is live once its producer has ended for good. */
+export function isLive(
+  edge: GraphEdge,
+  status: 'completed' | 'failed' | 'skipped',
+  routes: readonly string[] | null,
+): boolean {
+  if (status === 'skipped') return false;
+  return edge.conditions.some((condition) => {
+    if (condition.on === 'always') return true;
+    if (condition.on === 'failure') return status === 'failed';
+    if (status !== 'completed') return false;
+    return condition.routes === null || condition.routes.some((route) => routes?.includes(route) ?? false);
+  });
+}
+
+/** The route that made an edge live; null when none did. */
+export function liveRoute(edge: GraphEdge, routes: readonly string[] | null): string | null {
+  if (routes === null) return null;
+  for (const condition of edge.conditions) {
+    const named = condition.routes?.find((route) => routes.includes(route));
+    if (named !== undefined) return named;
+  }
+  return null;
+}
+
+function collectEdges(steps: readonly TemplateStep[], positions: ReadonlyMap<string, number>): GraphEdge[] {
+  const edges: GraphEdge[] = [];
+  for (const [to, step] of steps.entries()) {
+    for (const { from, conditions } of step.edges) {
+      edges.push({ id: edges.length, from: positions.get(from)!, to, conditions });
+    }
+  }
+  return edges;
+}
+
+function longestPaths(
+  incoming: readonly (readonly GraphEdge[])[],
+  outgoing: readonly (readonly GraphEdge[])[],
+): Int32Array {
+  const depth = new Int32Array(incoming.length);
+  const open = Int32Array.from(incoming, (list) => list.length);
+  const settled = at(incoming, (position) => open[position] === 0);
+  for (let next = 0; next < settled.length; next++) {
+    const from = settled[next]!;
+    for (const { to } of outgoing[from]!) {
+      depth[to] = Math.max(depth[to]!, depth[from]! + 1);
+      open[to]! -= 1;
+      if (open[to] === 0) settled.push(to);
+    }
+  }
+  return depth;
+}
+
+function breadthFirstRanks(steps: readonly TemplateStep[], depth: Int32Array): Int32Array {
+  const order = steps.map((_, position) => position);
+  order.sort((a, b) => depth[a]! - depth[b]! || steps[b]!.priority - steps[a]!.priority || a - b);
+  const rank = new Int32Array(steps.length);
+  for (const [place, position] of order.entries()) rank[position] = place;
+  return rank;
+}
+
+function at(list: readonly unknown[], holds: (position: number) => boolean): number[] {
+  return [...list.keys()].filter(holds);
+}

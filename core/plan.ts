@@ -1,0 +1,123 @@
+/**
+ * What one commit writes for one execution, as data: it can be printed, simulated and tested.
+ *
+ * A plan names steps by position; what a step's row becomes is its state in the plan's view.
+ */
+import type { Event, Payload, StepError } from './event.ts';
+import type { Json } from './json.ts';
+import type { ExecutionStatus, StepStatus } from './status.ts';
+import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
+
+/** One resolved edge: a row of workflow_input_tracker. */
+export interface InputRecord {
+  readonly edge: number;
+  readonly target: StepState;
+  readonly producer: StepState;
+  readonly live: boolean;
+  readonly route: string | null;
+}
+
+/** An edge as it stood when the join was decided. */
+export interface ReceivedInput {
+  readonly key: string;
+  readonly live: boolean;
+  readonly route: string | null;
+}
+
+export interface StepTimer {
+  readonly afterMs: number;
+  readonly purpose: 'resume' | 'timeout';
+}
+
+export interface StepChange {
+  readonly state: StepState;
+  /** The row as the plan found it; null: the plan inserts it. */
+  readonly from: {
+    readonly status: StepStatus;
+    readonly attempt: number;
+    readonly owner: string | null;
+  } | null;
+  /** Set when this plan decided the step's join. */
+  received: readonly ReceivedInput[] | null;
+  output: Payload | null;
+  error: StepError | null;
+  timer: StepTimer | null;
+  parkedState: Json;
+  /** A claim of this plan began an attempt or went on with a parked one. */
+  claimed: boolean;
+}
+
+export interface ExecutionEnd {
+  readonly status: 'completed' | 'failed' | 'cancelled' | 'timed_out';
+  readonly error: ExecutionFailure | null;
+}
+
+export interface Plan {
+  readonly view: ExecutionView;
+  readonly fromStatus: ExecutionStatus;
+  readonly fromSequence: number;
+  /** Whether anything is to be written. */
+  changed: boolean;
+  begun: boolean;
+  stopping: boolean;
+  readonly steps: Map<number, StepChange>;
+  readonly inputs: InputRecord[];
+  /** Steps that became ready in this plan, in breadth-first order; a claim takes them out. */
+  ready: number[];
+  /** Steps whose handler, if one is running, must be aborted. */
+  readonly aborted: StepState[];
+  end: ExecutionEnd | null;
+  /** Events that came too late to change anything. */
+  readonly late: Event[];
+}
+
+export function emptyPlan(view: ExecutionView): Plan {
+  return {
+    view,
+    fromStatus: view.status,
+    fromSequence: view.sequence,
+    changed: false,
+    begun: false,
+    stopping: false,
+    steps: new Map(),
+    inputs: [],
+    ready: [],
+    aborted: [],
+    end: null,
+    late: [],
+  };
+}
+
+export type QueueName = 'WorkflowExecutionQueue' | 'StepExecutionQueue' | 'MergeExecutionQueue';
+
+/** A job to write or to take away. Its id is the step's: a step has at most one job per queue. */
+export interface PlannedJob {
+  readonly queue: QueueName;
+  readonly change: StepChange;
+}
+
+/** The queue that says "this step is ready": steps with more than one `needs` entry go through merge-execution. */
+export function readyQueue(view: ExecutionView, position: number): QueueName {
+  return view.graph.steps[position]!.needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue';
+}
+
+/** The jobs that must appear and disappear with the plan: a queued step has a ticket, a parked one a timer. */
+export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob[] } {
+  const add: PlannedJob[] = [];
+  const remove: PlannedJob[] = [];
+  for (const [position, change] of plan.steps) {
+    const before = jobQueue(plan.view, position, change.from?.status);
+    const after = jobQueue(plan.view, position, change.state.status);
+    const sameTicket = before === after && change.timer === null;
+    if (sameTicket) continue;
+    if (before !== null) remove.push({ queue: before, change });
+    if (after !== null) add.push({ queue: after, change });
+  }
+  return { add, remove };
+}
+
+function jobQueue(view: ExecutionView, position: number, status: StepStatus | undefined): QueueName | null {
+  if (status === 'queued') return readyQueue(view, position);
+  if (status === 'waiting' || status === 'retrying') return 'WorkflowExecutionQueue';
+  return null;
+}

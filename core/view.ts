@@ -1,0 +1,114 @@
+/**
+ * What one transition may read of an execution: statuses, attempts and edges, never payloads.
+ *
+ * A transition changes the view it is given, so a view is worth what its plan is worth: when the plan
+ * did not commit, throw the view away and load it anew.
+ *
+ * Invariant 1: `sequence` equals the row's when the view was loaded or last committed.
+ * Invariant 2: a step has a state exactly when it has a row.
+ * Invariant 3: `resolved` and `live` of a step count its incoming edges in `edges`.
+ */
+import { type Graph, isLive } from './graph.ts';
+import { type ExecutionStatus, isFinalStep, type StepStatus } from './status.ts';
+
+export const EDGE_OPEN = 0;
+export const EDGE_LIVE = 1;
+export const EDGE_DEAD = 2;
+
+export interface StepState {
+  /** Id of the step execution. */
+  readonly id: string;
+  readonly position: number;
+  status: StepStatus;
+  /** Attempts begun; with `owner` the claim token. */
+  attempt: number;
+  /** Retries used, which lost attempts do not count towards. */
+  retries: number;
+  /** The engine that holds the claim; null when nobody does. */
+  owner: string | null;
+  /** The step left the process in the middle of an attempt and goes on with it. */
+  parked: boolean;
+  resolved: number;
+  live: number;
+  routes: readonly string[] | null;
+}
+
+export interface ExecutionView {
+  readonly id: string;
+  readonly graph: Graph;
+  status: ExecutionStatus;
+  sequence: number;
+  /** Set by a stop until the execution is final. */
+  stopRequested: { readonly reason: string | null } | null;
+  readonly steps: (StepState | undefined)[];
+  /** EDGE_OPEN, EDGE_LIVE or EDGE_DEAD by edge id. */
+  readonly edges: Uint8Array;
+  /** Steps that are in a final status. */
+  settledCount: number;
+  /** The first failure that nobody handled: with `onFailure: continue` known long before the end. */
+  failure: ExecutionFailure | null;
+}
+
+/** The execution's `error`: step is a key, or null when no step is to blame. */
+export interface ExecutionFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly step: string | null;
+}
+
+/** A view of an execution that has no rows of steps yet. */
+export function emptyView(id: string, graph: Graph): ExecutionView {
+  return {
+    id,
+    graph,
+    status: 'pending',
+    sequence: 0,
+    stopRequested: null,
+    steps: new Array(graph.size),
+    edges: new Uint8Array(graph.edges.length),
+    settledCount: 0,
+    failure: null,
+  };
+}
+
+/** A step row as a view is rebuilt from it. */
+export interface StepRow {
+  id: string;
+  position: number;
+  status: StepStatus;
+  attempt: number;
+  retries: number;
+  owner: string | null;
+  parked: boolean;
+  routes: readonly string[] | null;
+}
+
+/** An execution row as a view is rebuilt from it. */
+export type ExecutionRow = Pick<ExecutionView, 'id' | 'status' | 'sequence' | 'stopRequested' | 'failure'>;
+
+/**
+ * Rebuilds a view from rows. Edges need no rows: whether one is live follows from its producer's result.
+ */
+export function loadView(execution: ExecutionRow, graph: Graph, rows: readonly StepRow[]): ExecutionView {
+  const view: ExecutionView = { ...emptyView(execution.id, graph), ...execution };
+  for (const row of rows) {
+    view.steps[row.position] = { ...row, resolved: 0, live: 0 };
+    if (isFinalStep(row.status)) view.settledCount += 1;
+  }
+  for (const row of rows) resolveLoadedEdges(view, row);
+  return view;
+}
+
+function resolveLoadedEdges(view: ExecutionView, row: StepRow): void {
+  const { status } = row;
+  if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return;
+  for (const edge of view.graph.outgoing[row.position]!) {
+    const target = view.steps[edge.to];
+    // A producer that ended while its execution was being stopped resolved no edge, so its target has no row.
+    if (target === undefined) continue;
+    const live = isLive(edge, status, row.routes);
+    view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
+    target.resolved += 1;
+    if (live) target.live += 1;
+  }
+}
