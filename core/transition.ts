@@ -33,7 +33,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
   }
   if (plan.changed) view.sequence += 1;
   const { rank } = view.graph;
-  plan.ready = plan.ready.filter((position) => view.steps[position]!.status === 'queued');
+  plan.ready = [...new Set(plan.ready)].filter((position) => view.steps[position]!.status === 'queued');
   plan.ready.sort((a, b) => rank[a]! - rank[b]!);
   return plan;
 }
@@ -131,7 +131,7 @@ function fail(
   const state = held(view, event.position, event.claim);
   if (state === null) return false;
   touch(plan, state);
-  if (!event.begun) state.attempt -= 1;
+  if (!event.begun && !state.parked) state.attempt -= 1;
   failAttempt(view, plan, state, event, event.random, newId);
   return true;
 }
@@ -162,7 +162,6 @@ function failAttempt(
     view.failure ??= { code, message, step: view.graph.steps[state.position]!.key };
     if (view.graph.onFailure === 'stop' && view.stopRequested === null) {
       end(view, plan, { status: 'failed', error: view.failure }, newId);
-      return;
     }
   }
   propagate(view, plan, state, newId);
@@ -200,8 +199,9 @@ function wake(
   newId: () => string,
 ): boolean {
   const state = view.steps[event.position];
-  const parked = state?.status === 'waiting' || state?.status === 'retrying';
-  if (state === undefined || !parked || state.attempt !== event.attempt) return false;
+  // The timeout of an attempt is over once: what retries after it is waiting for its delay alone.
+  const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
+  if (state === undefined || !due || state.attempt !== event.attempt) return false;
   touch(plan, state);
   if (event.purpose === 'resume') {
     makeReady(plan, state, null);
@@ -220,11 +220,13 @@ function giveBack(
   const state = held(view, event.position, event.claim);
   if (state === null) return false;
   touch(plan, state);
+  if (event.type === 'release' && !state.parked) state.attempt -= 1;
   if (view.stopRequested !== null) {
     settle(view, plan, state, 'cancelled');
     return true;
   }
-  if (event.type === 'release' && !state.parked) state.attempt -= 1;
+  // The next claim goes on from where the step was parked, which counts no attempt; the lost one does.
+  if (event.type === 'rescue' && state.parked) state.attempt += 1;
   makeReady(plan, state, null);
   return true;
 }
@@ -316,9 +318,11 @@ function settle(view: ExecutionView, plan: Plan, state: StepState, status: StepS
   plan.steps.get(state.position)!.timer = null;
 }
 
-/** Resolves the edges of a settled step, and of every step that is skipped through it. */
+/**
+ * Resolves the edges of a settled step, and of every step that is skipped through it. After a stop or an
+ * end the targets are settled already: their edges are recorded, as a retry needs them, and decide nothing.
+ */
 function propagate(view: ExecutionView, plan: Plan, first: StepState, newId: () => string): void {
-  if (view.stopRequested !== null) return;
   const settled = [first];
   for (const producer of settled) {
     const status = producer.status as 'completed' | 'failed' | 'skipped';

@@ -112,3 +112,8 @@ function resolveLoadedEdges(view: ExecutionView, row: StepRow): void {
     if (live) target.live += 1;
   }
 }
+
+/** Where a step execution stands in its graph; null when the execution has no such step. */
+export function findPosition(view: ExecutionView, stepId: string): number | null {
+  return view.steps.find((state) => state?.id === stepId)?.position ?? null;
+}

@@ -1,0 +1,84 @@
+/**
+ * The calls of operators: every execution of every workspace, and the end of one at once.
+ */
+import { z } from '@hono/zod-openapi';
+import type { ExecutionListItem, ExecutionServicePort } from '../services/service-types.ts';
+import type { BodyLimits } from './body.ts';
+import {
+  ExecutionStatusShape,
+  IdShape,
+  InstantShape,
+  ReasonShape,
+  StoppedShape,
+  TemplateNameShape,
+} from './execution/shapes.ts';
+import { CursorShape, LimitShape, pageShape } from './page.ts';
+import type { Router } from './route.ts';
+
+const TAG = 'Administration';
+
+const FilterShape = z.strictObject({
+  status: ExecutionStatusShape.optional(),
+  template: TemplateNameShape.optional(),
+  workspace_id: IdShape.optional(),
+  tag: z.string().min(1).max(128).optional(),
+  since: InstantShape.optional().openapi({ description: 'Created at this instant or later.' }),
+  until: InstantShape.optional().openapi({ description: 'Created before this instant.' }),
+  q: z.string().min(1).max(200).optional().openapi({ description: 'Part of an id, template name or tag.' }),
+  limit: LimitShape.optional(),
+  cursor: CursorShape.optional(),
+});
+
+const ItemShape = z
+  .object({
+    execution_id: z.guid(),
+    status: ExecutionStatusShape,
+    template: z.string(),
+    version: z.int(),
+    workspace_id: z.guid().nullable(),
+    user_id: z.guid().nullable(),
+    tags: z.array(z.string()),
+    created_at: InstantShape,
+    started_at: InstantShape.nullable(),
+    completed_at: InstantShape.nullable(),
+  })
+  .openapi('ExecutionSummary') satisfies z.ZodType<ExecutionListItem>;
+
+const CancelShape = z.strictObject({ reason: ReasonShape.optional() }).openapi('CancelExecution');
+
+export interface AdminRoutes {
+  executions: ExecutionServicePort;
+  limits: BodyLimits;
+}
+
+/** Mounts the administration calls. */
+export function addAdminRoutes(router: Router, { executions, limits }: AdminRoutes): void {
+  router.add({
+    method: 'get',
+    path: '/admin/executions',
+    access: 'admin',
+    tag: TAG,
+    summary: 'List executions, newest first',
+    query: FilterShape,
+    responses: { 200: { description: 'A page', schema: pageShape(ItemShape) } },
+    errors: ['unavailable'],
+    async handle({ query }, { c, identity }) {
+      return c.json(await executions.list(identity, query));
+    },
+  });
+  router.add({
+    method: 'post',
+    path: '/admin/executions/{id}/cancel',
+    access: 'admin',
+    tag: TAG,
+    summary: 'Cancel an execution at once',
+    description: 'Final in the same transaction, whatever the handlers do. A final execution stays as it is.',
+    params: z.object({ id: IdShape }),
+    body: { kind: 'json', schema: CancelShape, optional: true, limits },
+    responses: { 200: { description: 'Cancelled, or already final', schema: StoppedShape } },
+    errors: ['execution_not_found', 'unavailable'],
+    async handle({ params, body }, { c, identity }) {
+      return c.json(await executions.cancel(identity, params.id, body.reason ?? null));
+    },
+  });
+}

@@ -1,0 +1,110 @@
+/**
+ * The HTTP API as one application: what every request goes through, and the calls of this release.
+ *
+ * Not here: the socket (server.ts) and everything a call does (services/).
+ *
+ * Invariant 1: a call that is not mounted here is unknown: 404, and absent from the OpenAPI document.
+ */
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { requestId } from 'hono/request-id';
+import { secureHeaders } from 'hono/secure-headers';
+import type { ExecutionServicePort, TemplateServicePort } from '../services/service-types.ts';
+import { addAdminRoutes } from './admin.ts';
+import type { AuthPolicy } from './auth.ts';
+import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
+import { answerError } from './errors.ts';
+import { addExecutionRoutes } from './execution/index.ts';
+import { addOperationRoutes, type HealthPort } from './operations.ts';
+import { addReferenceRoutes } from './reference/index.ts';
+import { createRouter, credentialsOf } from './route.ts';
+import { addTemplateRoutes } from './template/index.ts';
+
+export interface ApiLimits {
+  /** Most bytes of a request body. */
+  bodyBytes: number;
+  /** Most levels of nesting in a JSON value. */
+  jsonDepth: number;
+  /** Most bytes of a definition. */
+  definitionBytes: number;
+  /** Most items of one start-many. */
+  startMany: number;
+}
+
+export interface AppDependencies {
+  templates: TemplateServicePort;
+  executions: ExecutionServicePort;
+  health: HealthPort;
+  /** The metrics in the Prometheus text format. */
+  metrics: () => Promise<string>;
+  auth: AuthPolicy;
+  limits: ApiLimits;
+  /** JSON Schema of a workflow definition. */
+  definitionSchema: () => object;
+  log: ApiLog;
+  version: string;
+  /** Told of every answered request. */
+  onRequest?: ((observation: RequestObservation) => void) | undefined;
+}
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/**
+ * The application. Its `fetch` takes a request and a Connection; a request without the address of its sender is
+ * refused while no key is configured.
+ */
+export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
+  const router = createRouter(deps.auth);
+  const { app } = router;
+  app.onError(answerError(deps.log));
+  app.use(requestId({ limitLength: 128 }), observe(deps.onRequest), protect(), guard(deps.auth));
+  const { bodyBytes, definitionBytes, jsonDepth, startMany } = deps.limits;
+  const limits = { maxBytes: bodyBytes, maxDepth: jsonDepth };
+  addExecutionRoutes(router, { executions: deps.executions, limits, startMany });
+  addTemplateRoutes(router, {
+    templates: deps.templates,
+    limits: { maxBytes: Math.min(bodyBytes, definitionBytes), maxDepth: jsonDepth },
+  });
+  addAdminRoutes(router, { executions: deps.executions, limits });
+  addOperationRoutes(router, deps.health, deps.metrics);
+  addReferenceRoutes(router, { version: deps.version, definitionSchema: deps.definitionSchema });
+  return app;
+}
+
+/** Headers that keep browsers from guessing, framing and caching what the API answers. */
+function protect(): MiddlewareHandler<ApiEnv> {
+  const headers = secureHeaders({
+    contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    // Whoever terminates TLS in front of the engine decides for how long.
+    strictTransportSecurity: false,
+  });
+  return async (c, next) => {
+    let policy: string | undefined;
+    await headers(c, async () => {
+      await next();
+      policy = c.res.headers.get('Content-Security-Policy') ?? undefined;
+    });
+    if (policy !== undefined) c.header('Content-Security-Policy', policy);
+    c.header('Cache-Control', 'no-store');
+  };
+}
+
+function guard(auth: AuthPolicy): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    auth.guard(credentialsOf(c));
+    await next();
+  };
+}
+
+function observe(onRequest: AppDependencies['onRequest']): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const startedAt = performance.now();
+    await next();
+    onRequest?.(observationOf(c, (performance.now() - startedAt) / 1_000));
+  };
+}
+
+function observationOf(c: Context<ApiEnv>, seconds: number): RequestObservation {
+  const method = METHODS.has(c.req.method) ? c.req.method : 'OTHER';
+  return { route: c.get('route') ?? 'unmatched', method, status: c.res.status, seconds };
+}

@@ -1,0 +1,141 @@
+/**
+ * Who may call: API keys, roles, and the rules for an engine without any key.
+ *
+ * Not here: which objects a caller sees (the services filter by workspace) and where keys come from (config).
+ *
+ * Invariant 1: keys are compared by their SHA-256 in constant time, every configured key each time.
+ * Invariant 2: without keys only loopback sockets are served, and only under a loopback name: a web page that
+ * rebinds its DNS name to 127.0.0.1 sends its own name as Host, and a page of another site sends its Origin.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import ipaddr from 'ipaddr.js';
+import { EngineError } from '../core/problem.ts';
+import type { Caller } from '../services/service-types.ts';
+
+/** From weak to strong; each may do what the ones before it may. */
+export const ROLES = ['viewer', 'operator', 'editor'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A caller with the role of its key; an admin may do everything. */
+export interface Identity extends Caller {
+  readonly role: Role;
+}
+
+/** What a route asks of its caller. `public` routes need no key. */
+export type Access = 'public' | Role | 'admin';
+
+export interface ApiKey {
+  /** SHA-256 of the key, hex. */
+  hash: string;
+  /** Null with admin: true is an admin of all workspaces. */
+  workspaceId: string | null;
+  admin: boolean;
+  role: Role;
+}
+
+/** What a policy looks at. */
+export interface Credentials {
+  authorization: string | undefined;
+  /** `host[:port]` as the client named it. */
+  host: string;
+  origin: string | undefined;
+  remoteAddress: string | undefined;
+}
+
+export interface AuthPolicy {
+  /** Refuses a request that must not be served at all, before its route is looked up. Throws EngineError. */
+  guard(credentials: Credentials): void;
+  /** Throws EngineError `unauthorized` when there is no key or a wrong one. */
+  identify(credentials: Credentials): Identity;
+}
+
+const EVERYBODY: Identity = { workspaceId: null, admin: true, role: 'editor' };
+
+/** The policy for the configured keys; without any, everybody on this machine is admin of the null workspace. */
+export function createAuth({ keys }: { keys: readonly ApiKey[] }): AuthPolicy {
+  if (keys.length === 0) return { guard: guardLoopback, identify: () => EVERYBODY };
+  const known = keys.map((key) => ({ digest: Buffer.from(key.hash, 'hex'), identity: identityOf(key) }));
+  return {
+    guard: () => {},
+    identify: ({ authorization }) => {
+      const digest = createHash('sha256').update(bearerToken(authorization)).digest();
+      let found: Identity | null = null;
+      for (const key of known) if (timingSafeEqual(key.digest, digest)) found = key.identity;
+      if (found === null) throw new EngineError('unauthorized', 'The key is not known to this engine.');
+      return found;
+    },
+  };
+}
+
+/** Throws EngineError `forbidden` when the identity may not do what the route does. */
+export function requireAccess(identity: Identity, access: Exclude<Access, 'public'>): void {
+  if (identity.admin) return;
+  if (access === 'admin')
+    throw new EngineError('forbidden', 'This call needs an admin key; the key belongs to a workspace.');
+  if (ROLES.indexOf(identity.role) >= ROLES.indexOf(access)) return;
+  throw new EngineError(
+    'forbidden',
+    `This call needs the role ${access}; the key has the role ${identity.role}.`,
+  );
+}
+
+/** Throws EngineError `forbidden` when a caller that is no admin names a workspace other than its own. */
+export function requireWorkspace(identity: Identity, workspaceId: string | undefined): void {
+  if (identity.admin || workspaceId === undefined || workspaceId === identity.workspaceId) return;
+  throw new EngineError(
+    'forbidden',
+    'workspace_id names another workspace than the one of the key. Leave it out, or use an admin key.',
+  );
+}
+
+function identityOf({ workspaceId, admin, role }: ApiKey): Identity {
+  return { workspaceId: workspaceId === null ? null : workspaceId.toLowerCase(), admin, role };
+}
+
+function bearerToken(authorization: string | undefined): string {
+  if (authorization === undefined) {
+    throw new EngineError('unauthorized', 'This call needs a key: send it as "Authorization: Bearer <key>".');
+  }
+  const token = /^Bearer +(\S+) *$/i.exec(authorization)?.[1];
+  if (token === undefined)
+    throw new EngineError('unauthorized', 'The Authorization header is not "Bearer <key>".');
+  return token;
+}
+
+function guardLoopback({ host, origin, remoteAddress }: Credentials): void {
+  if (!isLoopbackAddress(remoteAddress)) {
+    throw new EngineError(
+      'forbidden',
+      'Without an API key the engine serves this machine only. Configure EXECUTION_ENGINE_API_KEYS to serve others.',
+    );
+  }
+  if (!isLoopbackHost(host)) {
+    throw new EngineError(
+      'forbidden',
+      'Without an API key the engine answers only to a loopback name such as localhost.',
+    );
+  }
+  if (origin !== undefined && originHost(origin) !== host.toLowerCase()) {
+    throw new EngineError(
+      'forbidden',
+      'Without an API key the engine refuses requests that pages of other sites send.',
+    );
+  }
+}
+
+/** `127.0.0.0/8`, `::1`, and the IPv4 ones written as IPv6. */
+export function isLoopbackAddress(address: string | undefined): boolean {
+  return address !== undefined && ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
+}
+
+/** Whether `host[:port]` names this machine and nothing else. */
+export function isLoopbackHost(host: string): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  if (hostname === 'localhost' || hostname.endsWith('.localhost')) return true;
+  return isLoopbackAddress(hostname.replace(/^\[|\]$/g, ''));
+}
+
+function originHost(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).host : null;
+}

@@ -1,0 +1,114 @@
+/**
+ * Request bodies: read under a byte limit, decoded strictly, parsed by the engine's own parser.
+ *
+ * The framework's body parsers are not used: they read without a limit, take invalid UTF-8, and let values
+ * through that the database refuses.
+ *
+ * Invariant 1: no more than the limit is held in memory, whatever Content-Length says or when there is none.
+ */
+import { parseJson } from '../core/parse-json.ts';
+import { EngineError, type ErrorCode } from '../core/problem.ts';
+import { parseDocument } from '../schema/definition-document.ts';
+
+export interface BodyLimits {
+  /** Bytes. */
+  maxBytes: number;
+  /** Levels of nesting. */
+  maxDepth: number;
+}
+
+export const JSON_MEDIA_TYPE = 'application/json';
+export const YAML_MEDIA_TYPE = 'application/yaml';
+const YAML_MEDIA_TYPES: ReadonlySet<string> = new Set([
+  YAML_MEDIA_TYPE,
+  'application/x-yaml',
+  'text/yaml',
+  'text/x-yaml',
+]);
+
+/**
+ * The JSON body of a request. With `optional` an absent body is `{}`.
+ * Throws EngineError: unsupported_media_type, body_too_large, malformed_json, or what the parser throws.
+ */
+export async function readJsonBody(
+  request: Request,
+  limits: BodyLimits,
+  optional: boolean,
+): Promise<unknown> {
+  if (optional && request.body === null) return {};
+  const named = request.headers.has('content-type');
+  if (named || !optional) requireMediaType(request, [JSON_MEDIA_TYPE]);
+  const text = await readText(request, limits.maxBytes, 'malformed_json');
+  if (text === '' && optional) return {};
+  if (!named) requireMediaType(request, [JSON_MEDIA_TYPE]);
+  if (text.trim() === '') throw new EngineError('malformed_json', 'The body is empty; send a JSON object.');
+  return parseJson(text, { maxDepth: limits.maxDepth });
+}
+
+/** A workflow definition, JSON or YAML by the Content-Type. Throws EngineError as readJsonBody does, or malformed_yaml. */
+export async function readDefinitionBody(request: Request, limits: BodyLimits): Promise<unknown> {
+  const mediaType = requireMediaType(request, [JSON_MEDIA_TYPE, YAML_MEDIA_TYPE]);
+  const code = mediaType === JSON_MEDIA_TYPE ? 'malformed_json' : 'malformed_yaml';
+  const text = await readText(request, limits.maxBytes, code);
+  if (text.trim() === '') throw new EngineError(code, 'The body is empty; send a workflow definition.');
+  return parseDocument(text, mediaType === JSON_MEDIA_TYPE ? 'json' : 'yaml', limits);
+}
+
+/** The media type in its usual name. Only UTF-8 and no content coding is taken. */
+function requireMediaType(request: Request, accepted: readonly string[]): string {
+  const [essence = '', ...parameters] = (request.headers.get('content-type') ?? '').toLowerCase().split(';');
+  const written = essence.trim();
+  const mediaType = YAML_MEDIA_TYPES.has(written) ? YAML_MEDIA_TYPE : written;
+  if (!accepted.includes(mediaType)) {
+    const found =
+      written === '' ? 'The request has no Content-Type' : `The Content-Type is ${written.slice(0, 100)}`;
+    throw new EngineError('unsupported_media_type', `${found}; this call takes ${accepted.join(' or ')}.`);
+  }
+  const charset = parameters.map((part) => /^\s*charset="?([^"\s]*)"?\s*$/.exec(part)?.[1]).find(Boolean);
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') {
+    throw new EngineError(
+      'unsupported_media_type',
+      `The charset is ${charset.slice(0, 100)}; bodies are UTF-8.`,
+    );
+  }
+  const coding = request.headers.get('content-encoding') ?? 'identity';
+  if (coding.toLowerCase() !== 'identity') {
+    throw new EngineError(
+      'unsupported_media_type',
+      `The Content-Encoding is ${coding.slice(0, 100)}; send the body as it is.`,
+    );
+  }
+  return mediaType;
+}
+
+async function readText(request: Request, maxBytes: number, code: ErrorCode): Promise<string> {
+  const bytes = await readBytes(request, maxBytes);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new EngineError(code, 'The body is not valid UTF-8.');
+  }
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes);
+  const reader = request.body?.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    size += part.value.byteLength;
+    if (size > maxBytes) {
+      await reader?.cancel();
+      throw tooLarge(maxBytes);
+    }
+    chunks.push(part.value);
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+}
+
+function tooLarge(maxBytes: number): EngineError {
+  return new EngineError(
+    'body_too_large',
+    `The body is larger than the ${maxBytes} bytes that this call takes.`,
+  );
+}

@@ -1,0 +1,37 @@
+/**
+ * What travels with a request through the API: who sent it, from where, and where to write about it.
+ */
+import type { Identity } from './auth.ts';
+
+/** What the server knows of a connection; `serve` fills it, tests pass it as the third argument of `app.request`. */
+export interface Connection {
+  /** IP address of the other end of the socket; undefined counts as foreign. */
+  remoteAddress?: string | undefined;
+  /** Aborted when the server stops: long polls then answer with what they have. */
+  draining?: AbortSignal | undefined;
+}
+
+export interface ApiEnv {
+  Bindings: Connection;
+  Variables: {
+    requestId: string;
+    /** The path of the route as it was registered; undefined until one matches. */
+    route: string | undefined;
+    identity: Identity;
+  };
+}
+
+/** The part of a pino logger that the API uses. */
+export interface ApiLog {
+  error(fields: object, message: string): void;
+}
+
+/** One answered request, for the metrics. */
+export interface RequestObservation {
+  /** Registered path such as `/api/v1/templates/{name}`, or `unmatched`. */
+  route: string;
+  /** `OTHER` for a method that HTTP does not define. */
+  method: string;
+  status: number;
+  seconds: number;
+}

@@ -1,0 +1,194 @@
+/**
+ * What the execution calls take and answer, as schemas: they check requests and make the OpenAPI document.
+ *
+ * Invariant 1: every object of a request is strict; a field nobody knows is refused, not dropped.
+ */
+import { z } from '@hono/zod-openapi';
+import { DURATION_ACCEPTED, parseDuration } from '../../core/duration.ts';
+import type { Json } from '../../core/json.ts';
+import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
+import type {
+  ExecutionStatusBody,
+  StartItem,
+  StartResult,
+  StopResult,
+} from '../../services/service-types.ts';
+
+/** A longer wait is answered after this one; proxies cut idle connections soon after. */
+export const MAX_WAIT_MS = 60_000;
+const MAX_DELAY_MS = 3650 * 86_400_000;
+const INT32 = 2_147_483_647;
+
+export const JsonShape = z
+  .unknown()
+  .openapi({ description: 'Any JSON value.' }) as unknown as z.ZodType<Json>;
+export const ExecutionStatusShape = z.enum(EXECUTION_STATUSES).openapi('ExecutionStatus');
+export const InstantShape = z.iso
+  .datetime({
+    offset: true,
+    error: 'expected an ISO 8601 instant with a time zone, such as 2027-01-31T08:00:00Z',
+  })
+  .openapi({ example: '2027-01-31T08:00:00Z' });
+
+/** Any spelling of a UUID that the database takes; answered in lower case. */
+export const IdShape = z
+  .guid({ error: 'expected a UUID such as 0197a3c4-5b6d-7e8f-9012-3456789abcde' })
+  .toLowerCase()
+  .openapi({ format: 'uuid' });
+
+export const TemplateNameShape = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/, {
+    error:
+      'a template name has 1 to 128 letters, digits, dots, underscores or hyphens and starts with a letter or digit',
+  })
+  .openapi({ example: 'order-fulfilment' });
+
+export const ReasonShape = z.string().max(1_000).openapi({ description: 'Kept with the execution.' });
+
+const IdempotencyKeyShape = z
+  .string()
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that they are absent is the point.
+  .regex(/^[^\u0000-\u001f\u007f]{1,255}$/, {
+    error: 'a key has 1 to 255 characters, none of them a control character',
+  });
+
+/** The key as a header, where only visible ASCII arrives unharmed. */
+export const IdempotencyHeaderShape = z.string().regex(/^[\x21-\x7e]{1,255}$/, {
+  error: 'a key in the header has 1 to 255 visible ASCII characters and no spaces',
+});
+
+const StartAfterShape = z
+  .string()
+  .max(64)
+  .refine((text) => InstantShape.safeParse(text).success || isDelay(text), {
+    error: `start_after is an ISO 8601 instant with a time zone, or ${DURATION_ACCEPTED}, up to 3650d.`,
+    params: { code: 'wrong_format' },
+  })
+  .openapi({ example: '5m' });
+
+export const StartShape = z
+  .strictObject({
+    template: TemplateNameShape.optional(),
+    workflow_template_id: IdShape.optional(),
+    version: z.int().min(1).max(INT32).optional().openapi({ description: 'Default: the latest.' }),
+    inputs: JsonShape.optional(),
+    idempotency_key: IdempotencyKeyShape.optional(),
+    start_after: StartAfterShape.optional(),
+    priority: z.int().min(-INT32).max(INT32).optional().openapi({ description: 'Higher first; default 0.' }),
+    tags: z.array(z.string().min(1).max(128)).max(64).optional(),
+    callback_url: z
+      .url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+      .max(2_048)
+      .optional(),
+    user_id: IdShape.optional(),
+    workspace_id: IdShape.optional(),
+  })
+  .refine((item) => (item.template === undefined) !== (item.workflow_template_id === undefined), {
+    error: 'Give exactly one of template and workflow_template_id.',
+    params: { code: 'exactly_one' },
+    // Also when another field is wrong, so that all findings come at once.
+    when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  })
+  .openapi('StartExecution', {
+    oneOf: [{ required: ['template'] }, { required: ['workflow_template_id'] }],
+  }) satisfies z.ZodType<StartItem>;
+
+export const startManyShape = (most: number) =>
+  z
+    .strictObject({
+      items: z.array(StartShape).min(1).max(most),
+    })
+    .openapi('StartManyExecutions');
+
+export const StartedShape = z
+  .object({ execution_id: z.guid(), status: ExecutionStatusShape, created: z.boolean() })
+  .openapi('StartedExecution') satisfies z.ZodType<StartResult>;
+
+export const StartedManyShape = z.object({ executions: z.array(StartedShape) }).openapi('StartedExecutions');
+
+export const StatusQueryShape = z.strictObject({
+  execution_id: IdShape,
+  include: z.literal('outputs').optional().openapi({ description: 'Adds `outputs` to each step.' }),
+  wait: z
+    .string()
+    .refine((text) => parseDuration(text) !== null, {
+      error: `wait is ${DURATION_ACCEPTED}.`,
+      params: { code: 'wrong_format' },
+    })
+    .transform((text) => Math.min(parseDuration(text) ?? 0, MAX_WAIT_MS))
+    .optional()
+    .openapi({
+      type: 'string',
+      example: '30s',
+      description: `Answers when the execution is final, or after this time; at most ${MAX_WAIT_MS / 1_000}s.`,
+    }),
+  scope: z
+    .string()
+    .max(2_000)
+    .optional()
+    .openapi({ description: "Steps of this scope, such as `each[3]`; default '' is the top level." }),
+});
+
+const ProgressShape = z
+  .object({
+    total: z.int(),
+    completed: z.int(),
+    failed: z.int(),
+    skipped: z.int(),
+    cancelled: z.int(),
+    running: z.int(),
+    waiting: z.int(),
+    queued: z.int(),
+  })
+  .openapi('Progress');
+
+const StepShape = z
+  .object({
+    id: z.guid(),
+    key: z.string(),
+    type: z.string(),
+    scope: z.string(),
+    depth: z.int(),
+    status: z.enum(STEP_STATUSES).openapi('StepStatus'),
+    attempt_count: z.int(),
+    required_inputs: z.int(),
+    received_inputs: z.array(z.object({ key: z.string(), live: z.boolean(), route: z.string().nullable() })),
+    error: z.object({ code: z.string(), message: z.string(), details: JsonShape }).nullable(),
+    created_at: InstantShape,
+    started_at: InstantShape.nullable(),
+    completed_at: InstantShape.nullable(),
+    outputs: JsonShape.optional(),
+  })
+  .openapi('Step');
+
+export const StatusShape = z
+  .object({
+    execution_id: z.guid(),
+    status: ExecutionStatusShape,
+    stop_requested: z.boolean(),
+    template: z.string(),
+    version: z.int(),
+    inputs: JsonShape,
+    outputs: JsonShape,
+    error: z.object({ code: z.string(), message: z.string(), step: z.string().nullable() }).nullable(),
+    progress: ProgressShape,
+    steps: z.array(StepShape),
+    created_at: InstantShape,
+    started_at: InstantShape.nullable(),
+    completed_at: InstantShape.nullable(),
+  })
+  .openapi('Execution') as z.ZodType<ExecutionStatusBody>;
+
+export const StopShape = z
+  .strictObject({ execution_id: IdShape, reason: ReasonShape.optional() })
+  .openapi('StopExecution');
+
+export const StoppedShape = z
+  .object({ execution_id: z.guid(), status: ExecutionStatusShape, stop_requested: z.boolean() })
+  .openapi('StoppedExecution') satisfies z.ZodType<StopResult>;
+
+function isDelay(text: string): boolean {
+  const ms = parseDuration(text);
+  return ms !== null && ms <= MAX_DELAY_MS;
+}

@@ -1,0 +1,120 @@
+/**
+ * Holds parts of a request against their schemas and turns every finding into a problem a person can act on.
+ *
+ * Not here: workflow definitions and inputs (core and services check those) and body syntax (body.ts).
+ *
+ * Invariant 1: all findings of a part are reported at once, in the order of the schema.
+ */
+import { z } from '@hono/zod-openapi';
+import { didYouMean } from '../core/nearest.ts';
+import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
+import { findUnstorable } from '../core/storable.ts';
+
+/** More findings than anyone reads; a body of thousands of wrong items must not make a huge answer. */
+const MAX_PROBLEMS = 100;
+
+/** Stable codes for the findings of the schema library. */
+const CODES: Readonly<Record<string, string>> = {
+  invalid_type: 'wrong_type',
+  too_small: 'too_small',
+  too_big: 'too_big',
+  invalid_format: 'wrong_format',
+  invalid_value: 'not_allowed',
+  not_multiple_of: 'wrong_type',
+};
+
+/** The value as its schema gives it. Throws EngineError validation_failed with one problem per finding. */
+export function check<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  part: 'body' | 'query' | 'path' | 'header',
+): z.output<S> {
+  const result = schema.safeParse(value, { reportInput: true });
+  if (result.success) return result.data;
+  const problems = result.error.issues.flatMap((issue) => toProblems(issue, schema)).slice(0, MAX_PROBLEMS);
+  throw new EngineError('validation_failed', summaryOf(problems, part), problems);
+}
+
+/** The query of a URL as an object of strings. Throws EngineError for a repeated or unstorable value. */
+export function readQuery(url: string): Record<string, string> {
+  const values: Record<string, string> = Object.create(null);
+  for (const [name, value] of new URL(url).searchParams) {
+    if (values[name] !== undefined) {
+      const problem = {
+        pointer: pointerSegment(name),
+        code: 'repeated',
+        message: `${name} is given more than once.`,
+      };
+      throw new EngineError('validation_failed', problem.message, [problem]);
+    }
+    values[name] = value;
+  }
+  return requireStorable(values);
+}
+
+/** Refuses text that no database column can hold. */
+export function requireStorable(values: Record<string, string>): Record<string, string> {
+  const fault = findUnstorable(values, { maxDepth: 2 });
+  if (fault === null) return values;
+  const message = `The value ${fault.reason}.`;
+  throw new EngineError('not_storable', message, [{ pointer: fault.pointer, code: 'not_storable', message }]);
+}
+
+function summaryOf(problems: readonly Problem[], part: string): string {
+  const first = problems[0]?.message ?? 'The request is not valid.';
+  return problems.length < 2 ? first : `The ${part} has ${problems.length} problems; the first: ${first}`;
+}
+
+function toProblems(issue: z.core.$ZodIssue, schema: z.ZodType): Problem[] {
+  const pointer = issue.path.map((segment) => pointerSegment(String(segment))).join('');
+  if (issue.code === 'unrecognized_keys') {
+    const known = fieldsAt(schema, issue.path);
+    return issue.keys.map((key) => unknownField(pointer, key, known));
+  }
+  const name = nameOf(issue.path);
+  if (issue.code === 'invalid_type' && issue.input === undefined) {
+    return [{ pointer, code: 'required', message: `${name} is missing.` }];
+  }
+  if (issue.code === 'custom')
+    return [{ pointer, code: String(issue.params?.code ?? 'invalid'), message: issue.message }];
+  return [
+    { pointer, code: CODES[issue.code] ?? 'invalid', message: `${name}: ${sentenceOf(issue.message)}.` },
+  ];
+}
+
+/** `tags[1]`, the way people write a path. */
+function nameOf(path: readonly PropertyKey[]): string {
+  const name = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+  return name === '' ? 'The value' : name.replace(/^\./, '');
+}
+
+/** The message without the library's heading (`Too small: `), which the code says already. */
+function sentenceOf(message: string): string {
+  return message.replace(/^(?:Invalid|Too) [\w ]+: /, '');
+}
+
+function unknownField(parent: string, key: string, known: readonly string[]): Problem {
+  const hint = didYouMean(key, known) || ` Known here: ${known.join(', ')}.`;
+  const shown = JSON.stringify(key.slice(0, 128));
+  return {
+    pointer: parent + pointerSegment(key),
+    code: 'unknown_field',
+    message: `${shown} is not known here.${hint}`,
+  };
+}
+
+/** The names an object takes at a path below a schema. */
+function fieldsAt(schema: unknown, path: readonly PropertyKey[]): string[] {
+  let current = schema;
+  for (const segment of path) {
+    current = unwrap(current);
+    if (current instanceof z.ZodArray) current = current.element;
+    else if (current instanceof z.ZodObject) current = current.shape[String(segment)];
+  }
+  current = unwrap(current);
+  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+}
+
+function unwrap(schema: unknown): unknown {
+  return schema instanceof z.ZodOptional ? unwrap(schema.unwrap()) : schema;
+}

@@ -1,0 +1,120 @@
+/**
+ * The command line: which commands there are and what they take.
+ *
+ * Not here: what they do (commands.ts).
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { type CommonOptions, list, publish, run, start, status, stop, validate } from './commands.ts';
+import { EXIT, reportFailure } from './failure.ts';
+
+const DEFAULT_URL = 'http://localhost:3020';
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** Runs one command and returns its exit code. */
+async function main(args: string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return reportFailure(error, (line) => process.stderr.write(`${line}\n`));
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('execution-engine')
+    .description('Publish and run workflows on an Execution Engine.')
+    .version(packageJson.version)
+    .exitOverride()
+    .showHelpAfterError('(--help lists what is known)');
+  addConnection(program, true);
+  addTemplateCommands(program);
+  addStartCommands(program);
+  addExecutionCommands(program);
+  return program;
+}
+
+function addTemplateCommands(program: Command): void {
+  command(program, 'publish <file>', 'publish a definition (JSON or YAML; - is stdin)').action(
+    (file, _, self) => publish(file, common(self)),
+  );
+  command(program, 'validate <file>', 'check a definition and publish nothing').action((file, _, self) =>
+    validate(file, common(self)),
+  );
+}
+
+function addStartCommands(program: Command): void {
+  addStartOptions(command(program, 'start <template>', 'start an execution of a published template'))
+    .option('--template-version <number>', 'default: the latest', wholeNumber)
+    .option('--wait', 'wait for the end and print the outputs')
+    .action((template, options, self) => start(template, { ...options, ...common(self) }));
+  addStartOptions(
+    command(program, 'run <file>', 'publish a definition, run it, show its progress, print its outputs'),
+  ).action((file, options, self) => run(file, { ...options, ...common(self) }));
+}
+
+function addExecutionCommands(program: Command): void {
+  command(program, 'status <execution>', 'show an execution and its steps')
+    .option('--outputs', 'with the outputs of every step (json)')
+    .action((execution, options, self) => status(execution, { ...options, ...common(self) }));
+  command(program, 'stop <execution>', 'stop an execution; running steps get their grace time')
+    .option('--reason <text>', 'kept with the execution')
+    .action((execution, options, self) => stop(execution, { ...options, ...common(self) }));
+  command(program, 'list', 'list executions, newest first (needs an admin key where there are keys)')
+    .option('--status <status>', 'only these')
+    .option('--template <name>', 'only of this template')
+    .option('--tag <tag>', 'only with this tag')
+    .option('--limit <number>', 'at most so many', wholeNumber)
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((options, self) => list({ ...options, ...common(self) }));
+}
+
+function command(program: Command, usage: string, description: string): Command {
+  return addConnection(program.command(usage).description(description), false);
+}
+
+/** The connection may be named before and after the command; only the first place looks into the environment. */
+function addConnection(target: Command, environment: boolean): Command {
+  const url = new Option('--url <url>', `address of the engine (default: ${DEFAULT_URL})`);
+  const token = new Option('--token <key>', 'API key');
+  if (environment) {
+    url.env('EXECUTION_ENGINE_URL');
+    token.env('EXECUTION_ENGINE_TOKEN');
+  }
+  const output = new Option('-o, --output <format>', 'how results are printed').choices(['json', 'table']);
+  return target.addOption(url).addOption(token).addOption(output);
+}
+
+function addStartOptions(target: Command): Command {
+  return target
+    .option('-i, --input <input>', 'key=value, JSON, or @file; may be repeated', append, [])
+    .option('--idempotency-key <key>', 'the same key returns the same execution')
+    .option('--priority <number>', 'higher first', integer)
+    .option('--tag <tag>', 'may be repeated', append, []);
+}
+
+function common(self: Command): CommonOptions {
+  const before = self.parent?.opts<Partial<CommonOptions>>() ?? {};
+  const after = self.opts<Partial<CommonOptions>>();
+  const url = after.url ?? before.url ?? DEFAULT_URL;
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
+    self.error(`error: --url ${url} is not an http or https address`);
+  return { url, token: after.token ?? before.token, output: after.output ?? before.output ?? 'table' };
+}
+
+function append(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function integer(value: string): number {
+  if (!/^-?\d{1,9}$/.test(value)) throw new InvalidArgumentError('It is not a whole number.');
+  return Number(value);
+}
+
+function wholeNumber(value: string): number {
+  const number = integer(value);
+  if (number < 1) throw new InvalidArgumentError('It is not a whole number from 1.');
+  return number;
+}

@@ -1,0 +1,107 @@
+/** What a run shows, on a terminal and elsewhere. */
+import { describe, expect, test } from 'bun:test';
+import type { StepStatus } from '../core/status.ts';
+import type { ExecutionStatusBody, StepStatusBody } from '../services/service-types.ts';
+import { createProgress } from './progress.ts';
+
+const AT = '2027-01-31T08:00:00.000Z';
+
+function step(key: string, status: StepStatus, more: Partial<StepStatusBody> = {}): StepStatusBody {
+  const base = {
+    id: key,
+    key,
+    type: 'noop',
+    scope: '',
+    depth: 0,
+    status,
+    attempt_count: 1,
+    required_inputs: 0,
+  };
+  return {
+    ...base,
+    received_inputs: [],
+    error: null,
+    created_at: AT,
+    started_at: null,
+    completed_at: null,
+    ...more,
+  };
+}
+
+function execution(steps: StepStatusBody[]): ExecutionStatusBody {
+  const count = (status: StepStatus) => steps.filter((one) => one.status === status).length;
+  const progress = {
+    total: steps.length,
+    completed: count('completed'),
+    failed: count('failed'),
+    skipped: 0,
+    cancelled: 0,
+  };
+  const rest = { running: count('running'), waiting: 0, queued: 0 };
+  return {
+    execution_id: 'x',
+    status: 'running',
+    stop_requested: false,
+    template: 't',
+    version: 1,
+    inputs: null,
+    outputs: null,
+    error: null,
+    progress: { ...progress, ...rest },
+    steps,
+    created_at: AT,
+    started_at: AT,
+    completed_at: null,
+  };
+}
+
+function screen(shape: { isTTY?: boolean; columns?: number; rows?: number }) {
+  const written: string[] = [];
+  const stream = { write: (text: string) => written.push(text), ...shape } as unknown as NodeJS.WriteStream;
+  return { progress: createProgress(stream), written };
+}
+
+describe('elsewhere than on a terminal', () => {
+  test('one line tells each transition, once, without any escape', () => {
+    const { progress, written } = screen({});
+    progress.show(execution([step('a', 'running'), step('b', 'waiting_inputs')]));
+    progress.show(execution([step('a', 'running'), step('b', 'waiting_inputs')]));
+    progress.show(
+      execution([
+        step('a', 'completed', { started_at: AT, completed_at: '2027-01-31T08:00:01.500Z' }),
+        step('b', 'running'),
+      ]),
+    );
+    progress.close();
+    expect(written.join('')).toBe('running a\ncompleted a  1.5s\nrunning b\n');
+  });
+
+  test('a failure tells its code, its attempts and its message, without what moves the cursor', () => {
+    const { progress, written } = screen({});
+    const error = { code: 'http_status', message: 'got \u001b[2J500\r\nbye', details: null };
+    progress.show(execution([step('a', 'failed', { error, attempt_count: 3 })]));
+    expect(written.join('')).toBe('failed a  3 attempts  http_status: got 500 bye\n');
+  });
+});
+
+describe('on a terminal', () => {
+  test('ended steps scroll by above a bar that is redrawn in place', () => {
+    const { progress, written } = screen({ isTTY: true, columns: 80, rows: 24 });
+    progress.show(execution([step('a', 'running'), step('b', 'waiting_inputs')]));
+    expect(written.at(-1)).toBe('  running a\n[------------------------] 0/2 steps, 1 running\n');
+    progress.show(execution([step('a', 'completed'), step('b', 'running')]));
+    expect(written.at(-1)).toStartWith('\u001b[2A\u001b[J');
+    expect(written.at(-1)).toEndWith('  running b\n[############------------] 1/2 steps, 1 running\n');
+    progress.close();
+    expect(written.at(-1)).toBe('\u001b[2A\u001b[J');
+  });
+
+  test('a thousand running steps do not fill more than the screen, and no line wraps', () => {
+    const { progress, written } = screen({ isTTY: true, columns: 20, rows: 5 });
+    const many = Array.from({ length: 1_000 }, (_, index) => step(`a-rather-long-name-${index}`, 'running'));
+    progress.show(execution(many));
+    const lines = written.at(-1)!.trimEnd().split('\n');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line.length).toBeLessThan(20);
+  });
+});

@@ -1,0 +1,62 @@
+/**
+ * What people see: colours, tables, durations.
+ *
+ * Invariant 1: colours appear only on a terminal that shows them, and never with NO_COLOR.
+ * Invariant 2: text of others (names, messages) is stripped of control characters before it is shown.
+ */
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+export type Tone = 'green' | 'red' | 'yellow' | 'dim' | 'bold';
+
+const TONES: Readonly<Record<string, Tone>> = {
+  completed: 'green',
+  failed: 'red',
+  timed_out: 'red',
+  cancelled: 'yellow',
+  skipped: 'dim',
+  running: 'bold',
+};
+
+/** Colours text for a stream. */
+export function paint(stream: NodeJS.WriteStream, tone: Tone, text: string): string {
+  return stream.hasColors?.() === true ? styleText(tone, text, { validateStream: false }) : text;
+}
+
+/** A status in its colour. */
+export function paintStatus(stream: NodeJS.WriteStream, status: string): string {
+  const tone = TONES[status];
+  return tone === undefined ? status : paint(stream, tone, status);
+}
+
+/** Rows under a heading, in columns; empty when there are no rows. */
+export function table(
+  heading: readonly string[],
+  rows: readonly (readonly (string | number | null)[])[],
+): string {
+  const cells = [heading, ...rows].map((row) => row.map((cell) => clean(String(cell ?? '-'))));
+  const widths = heading.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Without what would move the cursor or ring the bell. */
+export function clean(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out.
+  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+}
+
+/** `340ms`, `1.2s`, `3m 4s`, `2h 5m`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.max(0, Math.round(ms))}ms`;
+  const seconds = ms / 1_000;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;
+  return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}

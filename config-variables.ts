@@ -1,0 +1,275 @@
+/**
+ * Every environment variable of the engine: its name, default, what it accepts and what it is for. The one
+ * table that the configuration is read with and that its documentation is made of.
+ */
+
+import type { z } from 'zod';
+import {
+  type ApiKey,
+  apiKeys,
+  bytes,
+  databaseUrl,
+  duration,
+  type HttpAllow,
+  host,
+  httpAllow,
+  integer,
+  KEY_ROLES,
+  list,
+  oneOf,
+  publicUrl,
+  secretsFile,
+  text,
+  unsupported,
+} from './config-values.ts';
+
+export interface Variable<T> {
+  readonly name: string;
+  /** As it would be written; null when there is none. */
+  readonly default: string | null;
+  readonly accepted: string;
+  readonly meaning: string;
+  /** Its value is never shown. */
+  readonly secret: boolean;
+  readonly schema: z.ZodType<T, string>;
+  /** The value when the variable is not set. */
+  readonly unset: T;
+}
+
+type Schema<T> = z.ZodType<T, string>;
+
+function preset<T>(
+  name: string,
+  value: string,
+  schema: Schema<T>,
+  accepted: string,
+  meaning: string,
+): Variable<T> {
+  return { name, default: value, accepted, meaning, secret: false, schema, unset: schema.parse(value) };
+}
+
+function optional<T>(
+  name: string,
+  unset: T,
+  schema: Schema<NonNullable<T>>,
+  accepted: string,
+  meaning: string,
+  secret = false,
+): Variable<T> {
+  return { name, default: null, accepted, meaning, secret, schema, unset };
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const MIB = 1_048_576;
+const GIB = 1_024 * MIB;
+
+function size(name: string, value: string, meaning: string, smallest = 1_024) {
+  const accepted = `a size from ${smallest} bytes to 1GiB, such as 500000, 500KB or 10MiB`;
+  return preset(name, value, bytes(smallest, GIB), accepted, meaning);
+}
+
+function time(
+  name: string,
+  value: string,
+  meaning: string,
+  [smallest, largest]: [number, number],
+  words: string,
+) {
+  const accepted = `a duration ${words}, such as 500ms, 30s or 5m, or milliseconds as a number`;
+  return preset(name, value, duration(smallest, largest), accepted, meaning);
+}
+
+function count(name: string, value: string, largest: number, meaning: string) {
+  return preset(name, value, integer(1, largest), `a whole number from 1 to ${largest}`, meaning);
+}
+
+const SUPPORTED_BACKENDS = ['postgres'] as const;
+const NAMED_BACKENDS = 'postgres (citus, cockroachdb and yugabytedb are not supported by this version)';
+
+/** By the name of the configuration's field. */
+export const VARIABLES = {
+  port: preset(
+    'EXECUTION_ENGINE_PORT',
+    '3020',
+    integer(0, 65_535),
+    'a whole number from 0 (any free port) to 65535',
+    'Port of the HTTP API.',
+  ),
+  host: preset(
+    'EXECUTION_ENGINE_HOST',
+    'localhost',
+    host(),
+    'a host name or an address; without API keys a loopback one (localhost, 127.0.0.0/8, ::1)',
+    'Address the HTTP API listens on.',
+  ),
+  publicUrl: optional<string | null>(
+    'EXECUTION_ENGINE_PUBLIC_URL',
+    null,
+    publicUrl(),
+    'an http or https URL without query, fragment, user and password',
+    'How the outside reaches the API: the base of webhook, trigger and callback URLs. Unset: http://<host>:<port>.',
+    true,
+  ),
+  databaseUrl: optional<string | null>(
+    'DATABASE_URL',
+    null,
+    databaseUrl(),
+    'a URL such as postgres://user:password@host:5432/name',
+    'The PostgreSQL to use. Unset: an embedded one is started.',
+    true,
+  ),
+  dataDir: preset(
+    'EXECUTION_ENGINE_DATA_DIR',
+    '.data',
+    text(/^[^\0]+$/, 'is not a path'),
+    'a path; a relative one starts at the working directory',
+    'Where the embedded PostgreSQL keeps its data.',
+  ),
+  databaseBackend: preset(
+    'DATABASE_BACKEND',
+    'postgres',
+    oneOf(SUPPORTED_BACKENDS),
+    NAMED_BACKENDS,
+    'What kind of database DATABASE_URL names, as pg-boss names it.',
+  ),
+  pgbossSchema: preset(
+    'EXECUTION_ENGINE_PGBOSS_SCHEMA',
+    'pgboss',
+    text(/^[A-Za-z_][A-Za-z0-9_]{0,49}$/, 'is not a name of a schema'),
+    'letters, digits and underscores, up to 50, not starting with a digit',
+    "Schema of pg-boss's own tables.",
+  ),
+  role: preset(
+    'EXECUTION_ENGINE_ROLE',
+    'all',
+    oneOf(['all', 'api', 'worker'] as const),
+    'all, api or worker',
+    'Which part of the engine this process is.',
+  ),
+  concurrency: preset(
+    'EXECUTION_ENGINE_CONCURRENCY',
+    '100',
+    integer(1, 100_000),
+    'a whole number from 1 to 100000',
+    'Most steps that run at a time in this process.',
+  ),
+  apiKeys: optional<readonly ApiKey[]>(
+    'EXECUTION_ENGINE_API_KEYS',
+    [],
+    apiKeys(),
+    `a comma list of key=admin or key=<workspace uuid>[:role]; keys of 16 characters or more, roles ${KEY_ROLES.join(', ')} (admin of the workspace when left out)`,
+    'Who may use the API. Without any it serves loopback only.',
+    true,
+  ),
+  jwksUrl: optional<string | null>(
+    'EXECUTION_ENGINE_JWKS_URL',
+    null,
+    unsupported<string>('is not supported by this version'),
+    'nothing yet; use EXECUTION_ENGINE_API_KEYS',
+    "Where the keys of the main server's JWTs are.",
+    true,
+  ),
+  jwtSecret: optional<string | null>(
+    'EXECUTION_ENGINE_JWT_SECRET',
+    null,
+    unsupported<string>('is not supported by this version'),
+    'nothing yet; use EXECUTION_ENGINE_API_KEYS',
+    "Shared secret of the main server's JWTs.",
+    true,
+  ),
+  steps: optional<readonly string[]>(
+    'EXECUTION_ENGINE_STEPS',
+    [],
+    list(),
+    'a comma list of module paths',
+    'Modules with step types of your own.',
+  ),
+  httpAllow: optional<HttpAllow>(
+    'EXECUTION_ENGINE_HTTP_ALLOW',
+    { cidrs: [], hosts: [] },
+    httpAllow(),
+    'a comma list of CIDRs (10.1.0.0/16), addresses and host names',
+    'Private destinations that outgoing calls may reach.',
+  ),
+  secrets: optional<Readonly<Record<string, string>>>(
+    'EXECUTION_ENGINE_SECRETS_FILE',
+    {},
+    secretsFile(),
+    'the path of a JSON object of names (letters, digits, underscores) and values of 8 characters or more',
+    'Values for secrets.<NAME> in expressions; masked in outputs, errors and logs.',
+  ),
+  logLevel: preset(
+    'EXECUTION_ENGINE_LOG_LEVEL',
+    'info',
+    oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
+    'trace, debug, info, warn, error, fatal or silent',
+    'Least severe lines that are logged.',
+  ),
+  drainGraceMs: time(
+    'EXECUTION_ENGINE_DRAIN_GRACE',
+    '10s',
+    'How long running steps may go on when the engine is told to end.',
+    [0, HOUR_MS],
+    'up to 1h',
+  ),
+} as const;
+
+/** Limits, by the name of the field of `config.limits`. */
+export const LIMITS = {
+  maxBodyBytes: size('EXECUTION_ENGINE_MAX_BODY_BYTES', '10MiB', 'Largest request body.'),
+  maxOutputBytes: size('EXECUTION_ENGINE_MAX_OUTPUT_BYTES', '1MiB', 'Largest output of one step, as JSON.'),
+  maxJsonDepth: count('EXECUTION_ENGINE_MAX_JSON_DEPTH', '512', 5_000, 'Deepest nesting of a JSON value.'),
+  maxDefinitionBytes: size('EXECUTION_ENGINE_MAX_DEFINITION_BYTES', '1MiB', 'Largest workflow definition.'),
+  maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),
+  maxForeachItems: count(
+    'EXECUTION_ENGINE_MAX_FOREACH_ITEMS',
+    '100000',
+    10_000_000,
+    'Most items of a foreach.',
+  ),
+  maxLoopIterations: count(
+    'EXECUTION_ENGINE_MAX_LOOP_ITERATIONS',
+    '1000',
+    1_000_000,
+    'Most iterations of a loop.',
+  ),
+  maxChildDepth: count(
+    'EXECUTION_ENGINE_MAX_CHILD_DEPTH',
+    '16',
+    1_000,
+    'How deep executions may start executions.',
+  ),
+  httpMaxResponseBytes: size(
+    'EXECUTION_ENGINE_HTTP_MAX_RESPONSE_BYTES',
+    '10MiB',
+    'Largest response an http step reads.',
+  ),
+  httpTimeoutMs: time(
+    'EXECUTION_ENGINE_HTTP_TIMEOUT',
+    '30s',
+    'How long an http step waits for its response, unless it says so itself.',
+    [1, DAY_MS],
+    'from 1ms to 1d',
+  ),
+  scriptTimeoutMs: time(
+    'EXECUTION_ENGINE_SCRIPT_TIMEOUT',
+    '5s',
+    'How long a script step may run, unless it says so itself.',
+    [1, HOUR_MS],
+    'from 1ms to 1h',
+  ),
+  scriptMemoryBytes: size(
+    'EXECUTION_ENGINE_SCRIPT_MEMORY_BYTES',
+    '32MiB',
+    'How much memory a script step may use, unless it says so itself.',
+    MIB,
+  ),
+  stopGraceMs: time(
+    'EXECUTION_ENGINE_STOP_GRACE',
+    '10s',
+    'How long running steps of a stopped execution may go on.',
+    [0, HOUR_MS],
+    'up to 1h',
+  ),
+} as const;

@@ -1,0 +1,137 @@
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { reportShortly } from '../tests/support/counterexample.ts';
+import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/graphs.ts';
+import { naiveDepth, naiveOrder } from '../tests/support/naive-order.ts';
+import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute } from './graph.ts';
+import type { Template } from './template.ts';
+
+function keysInRankOrder(graph: Graph): string[] {
+  const places = graph.steps.map(({ key }, position) => ({ key, rank: graph.rank[position]! }));
+  return places.sort((a, b) => a.rank - b.rank).map(({ key }) => key);
+}
+
+function requiredByKey(template: Template): Record<string, number> {
+  const graph = compileGraph(template);
+  return Object.fromEntries(graph.steps.map(({ key }, position) => [key, graph.required[position]!]));
+}
+
+function onlyEdge(template: Template): GraphEdge {
+  return compileGraph(template).edges[0]!;
+}
+
+test('depth is the longest path and rank the breadth-first order, as plain recursion finds them', () => {
+  fc.assert(
+    fc.property(templates(12), (template) => {
+      const graph = compileGraph(template);
+      const depths = graph.steps.map(({ key }) => naiveDepth(template, key));
+      expect([...graph.depth]).toEqual(depths);
+      expect(keysInRankOrder(graph)).toEqual(naiveOrder(template));
+    }),
+    { numRuns: 500, reporter: reportShortly },
+  );
+});
+
+test('every edge is once in its producer’s outgoing and once in its consumer’s incoming edges', () => {
+  fc.assert(
+    fc.property(templates(12), (template) => {
+      const { edges, incoming, outgoing } = compileGraph(template);
+      expect(edges.map(({ id }) => id)).toEqual([...edges.keys()]);
+      for (const edge of edges) {
+        expect(incoming[edge.to]!.filter((other) => other === edge)).toHaveLength(1);
+        expect(outgoing[edge.from]!.filter((other) => other === edge)).toHaveLength(1);
+      }
+      expect(incoming.flat()).toHaveLength(edges.length);
+      expect(outgoing.flat()).toHaveLength(edges.length);
+    }),
+    { numRuns: 200, reporter: reportShortly },
+  );
+});
+
+test('a step deeper by one path than by another has the depth of the longer', () => {
+  const graph = compileGraph(
+    buildTemplate({ end: { needs: ['a', 'c'] }, a: {}, b: { needs: ['a'] }, c: { needs: ['b'] } }),
+  );
+  expect([...graph.depth]).toEqual([3, 0, 1, 2]);
+});
+
+test('priority ranks steps of one depth and never lifts a deeper one before a shallower', () => {
+  const graph = compileGraph(
+    buildTemplate({ deep: { needs: ['b'], priority: 9 }, a: {}, b: { priority: -1 }, c: { priority: 1 } }),
+  );
+  expect(keysInRankOrder(graph)).toEqual(['c', 'a', 'b', 'deep']);
+});
+
+test('required inputs are the distinct predecessors, n, one or none', () => {
+  const three = ['a', 'b', 'c'];
+  const roots = { a: {}, b: {}, c: {} };
+  const template = buildTemplate({
+    ...roots,
+    all: { needs: [...three, { step: 'a', on: 'failure' }] },
+    two: { needs: three, join: 2 },
+    any: { needs: three, join: 'any' },
+  });
+  expect(requiredByKey(template)).toEqual({ a: 0, b: 0, c: 0, all: 3, two: 2, any: 1 });
+});
+
+test('a failure is handled by a failure or always edge and by no other', () => {
+  const graph = compileGraph(
+    buildTemplate({
+      a: {},
+      b: { needs: [{ step: 'a', on: 'failure' }] },
+      c: { needs: [{ step: 'b', on: 'always' }] },
+      d: { needs: ['c'] },
+    }),
+  );
+  expect(graph.handlesFailure).toEqual([true, true, false, false]);
+});
+
+test('the order fulfilment has one root and three ways out of it', () => {
+  const graph = compileGraph(orderFulfilment());
+  const keys = (positions: readonly number[]) => positions.map((position) => graph.steps[position]!.key);
+  expect(keys(graph.roots)).toEqual(['reserve']);
+  expect(keys(graph.leaves)).toEqual(['ship', 'alert']);
+  expect(keysInRankOrder(graph)).toEqual(['reserve', 'decide', 'alert', 'express', 'standard', 'ship']);
+});
+
+test('a chain and a fan-out of ten thousand steps compile', () => {
+  expect(compileGraph(chain(10_000)).depth[9999]).toBe(9999);
+  expect(compileGraph(fanOut(9998)).required[9999]).toBe(9998);
+});
+
+test('a routed edge is live only for a route it names, and a plain one ignores routes', () => {
+  const routed = onlyEdge(buildTemplate({ a: {}, b: { needs: [{ step: 'a', route: ['x', 'y'] }] } }));
+  expect(isLive(routed, 'completed', ['z', 'y'])).toBe(true);
+  expect(isLive(routed, 'completed', ['z'])).toBe(false);
+  expect(isLive(routed, 'completed', [])).toBe(false);
+  expect(isLive(routed, 'completed', null)).toBe(false);
+  expect(isLive(routed, 'failed', ['x'])).toBe(false);
+  const plain = onlyEdge(buildTemplate({ a: {}, b: { needs: ['a'] } }));
+  expect(isLive(plain, 'completed', [])).toBe(true);
+});
+
+test('an always edge is live for an end, good or bad, and dead for a skipped step', () => {
+  const edge = onlyEdge(buildTemplate({ a: {}, b: { needs: [{ step: 'a', on: 'always' }] } }));
+  expect(isLive(edge, 'completed', null)).toBe(true);
+  expect(isLive(edge, 'failed', null)).toBe(true);
+  expect(isLive(edge, 'skipped', null)).toBe(false);
+});
+
+test('two entries for one step are one edge, live when either is', () => {
+  const needs = [
+    { step: 'a', route: 'x' },
+    { step: 'a', on: 'failure' as const },
+  ];
+  const graph = compileGraph(buildTemplate({ a: {}, b: { needs } }));
+  expect(graph.edges).toHaveLength(1);
+  expect(isLive(graph.edges[0]!, 'completed', ['x'])).toBe(true);
+  expect(isLive(graph.edges[0]!, 'failed', null)).toBe(true);
+  expect(isLive(graph.edges[0]!, 'completed', ['y'])).toBe(false);
+});
+
+test('the route of a live edge is the first of its own that the result names', () => {
+  const edge = onlyEdge(buildTemplate({ a: {}, b: { needs: [{ step: 'a', route: ['x', 'y'] }] } }));
+  expect(liveRoute(edge, ['y', 'x'])).toBe('x');
+  expect(liveRoute(edge, ['y'])).toBe('y');
+  expect(liveRoute(edge, null)).toBeNull();
+});

@@ -1,0 +1,281 @@
+/**
+ * The life of an attempt and the ends of an execution by example: claims, retries, parking, stop, cancel.
+ */
+import { expect, test } from 'bun:test';
+import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/graphs.ts';
+import { Play } from '../tests/support/play.ts';
+import { plannedJobs } from './plan.ts';
+
+const retrying = (limit: number) => buildTemplate({ a: { retry: { limit } }, b: { needs: ['a'] } });
+
+test('a claim is held by attempt and owner; anything else comes late and changes nothing', () => {
+  const play = Play.begun(chain(2));
+  play.claim('step1');
+  const result = play.completed('step1') as Extract<ReturnType<Play['completed']>, { type: 'complete' }>;
+  const stale = [
+    { ...result, claim: { attempt: 1, owner: 'engine-2' } },
+    { ...result, claim: { attempt: 2, owner: 'engine-1' } },
+    { ...result, claim: { attempt: 0, owner: 'engine-1' } },
+    { ...result, position: play.at('step2') },
+  ];
+  const sequence = play.view.sequence;
+  const plan = play.send(...stale);
+  expect(plan.late).toEqual(stale);
+  expect(plan).toMatchObject({ changed: false, ready: [], inputs: [] });
+  expect(play.view.sequence).toBe(sequence);
+  expect(play.send(result, result).late).toEqual([result]);
+});
+
+test('a step is claimed once, and not before it is queued', () => {
+  const play = Play.begun(chain(2));
+  expect(play.claim('step1', 'step1', 'step2').late).toHaveLength(2);
+  expect(play.state('step1').attempt).toBe(1);
+});
+
+test('a failed attempt is retried after its delay until the limit, then the step fails', () => {
+  const play = Play.begun(retrying(1));
+  play.claim('a');
+  const plan = play.send(play.failed('a', { retryable: true }));
+  expect(plan.steps.get(play.at('a'))).toMatchObject({
+    timer: { afterMs: 1000, purpose: 'resume' },
+    error: { code: 'boom' },
+  });
+  expect(play.state('a')).toMatchObject({ status: 'retrying', attempt: 1, retries: 1, owner: null });
+  expect(play.keys(play.send(play.woken('a')).ready)).toEqual(['a']);
+  play.claim('a');
+  expect(play.state('a').attempt).toBe(2);
+  expect(play.send(play.failed('a', { retryable: true })).end).toMatchObject({ status: 'failed' });
+});
+
+test('Retry-After stretches the timer of a retry, within maxDelay', () => {
+  const play = Play.begun(orderFulfilment());
+  play.claim('reserve');
+  const plan = play.send(play.failed('reserve', { retryable: true, retryAfterMs: 3_600_000 }));
+  expect(plan.steps.get(play.at('reserve'))!.timer).toEqual({ afterMs: 60_000, purpose: 'resume' });
+});
+
+test('a failure before the handler began counts no attempt and is not retried', () => {
+  const play = Play.begun(retrying(3));
+  play.claim('a');
+  play.send(play.failed('a', { begun: false }));
+  expect(play.state('a')).toMatchObject({ status: 'failed', attempt: 0, retries: 0 });
+});
+
+test('a guard that is falsy skips the step without an attempt', () => {
+  const play = Play.begun(chain(2));
+  play.skip('step1');
+  expect(play.state('step1')).toMatchObject({ status: 'skipped', attempt: 0, owner: null });
+  expect(play.view.status).toBe('completed');
+});
+
+test('a step that is given back has used no attempt', () => {
+  const play = Play.begun(chain(1));
+  play.claim('step1');
+  const plan = play.send({ type: 'release', position: 0, claim: play.holding('step1') });
+  expect(play.state('step1')).toMatchObject({ status: 'queued', attempt: 0, retries: 0, owner: null });
+  expect(play.keys(plan.ready)).toEqual(['step1']);
+  play.claim('step1');
+  expect(play.state('step1').attempt).toBe(1);
+});
+
+test('a step given back in the transition that claimed it is ready once', () => {
+  const play = Play.begun(chain(2));
+  play.claim('step1');
+  const position = play.at('step2');
+  const plan = play.send(
+    play.completed('step1'),
+    { type: 'claim', position, owner: 'engine-1' },
+    { type: 'release', position, claim: { attempt: 1, owner: 'engine-1' } },
+  );
+  expect(play.keys(plan.ready)).toEqual(['step2']);
+});
+
+test('an attempt lost with its owner counts as an attempt and uses no retry', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  const dead = play.holding('a');
+  play.send({ type: 'rescue', position: 0, claim: dead });
+  expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0 });
+  play.claim('a');
+  expect(play.state('a').attempt).toBe(2);
+  const late = { ...play.completed('a'), claim: dead } as ReturnType<Play['completed']>;
+  expect(play.send(late).late).toEqual([late]);
+  expect(play.state('a').status).toBe('running');
+});
+
+test('a parked step holds a timer and no claim, and goes on with the same attempt', () => {
+  const play = Play.begun(chain(2));
+  play.claim('step1');
+  const plan = play.send(play.parked('step1'));
+  expect(plan.steps.get(0)).toMatchObject({
+    timer: { afterMs: 60_000, purpose: 'resume' },
+    parkedState: { until: 1 },
+  });
+  expect(plannedJobs(plan).add.map(({ queue }) => queue)).toEqual(['WorkflowExecutionQueue']);
+  expect(play.state('step1')).toMatchObject({ status: 'waiting', owner: null });
+  play.send(play.woken('step1'));
+  play.complete('step1');
+  expect(play.state('step1')).toMatchObject({ status: 'completed', attempt: 1 });
+});
+
+test('a resumed attempt that is lost counts, and what was parked is not forgotten', () => {
+  const play = Play.begun(chain(1));
+  play.claim('step1');
+  play.send(play.parked('step1'));
+  play.send(play.woken('step1'));
+  play.claim('step1');
+  play.send({ type: 'rescue', position: 0, claim: play.holding('step1') });
+  play.claim('step1');
+  expect(play.state('step1')).toMatchObject({ attempt: 2, retries: 0, parked: true });
+});
+
+test('a resumed attempt that is given back, or whose expression fails, has still been one', () => {
+  const play = Play.begun(chain(1));
+  play.claim('step1');
+  play.send(play.parked('step1'));
+  play.send(play.woken('step1'));
+  play.claim('step1');
+  play.send({ type: 'release', position: 0, claim: play.holding('step1') });
+  expect(play.state('step1')).toMatchObject({ status: 'queued', attempt: 1, parked: true });
+  play.claim('step1');
+  play.send(play.failed('step1', { begun: false }));
+  expect(play.state('step1')).toMatchObject({ status: 'failed', attempt: 1 });
+});
+
+test('a timeout of a parked step is a failure that may be retried', () => {
+  const play = Play.begun(retrying(1));
+  play.claim('a');
+  play.send(play.parked('a', 'timeout'));
+  const plan = play.send(play.woken('a', 'timeout'));
+  expect(plan.steps.get(0)!.error!.code).toBe('timeout');
+  expect(play.state('a')).toMatchObject({ status: 'retrying', retries: 1, parked: false });
+});
+
+test('a timeout that is told twice uses one retry', () => {
+  const play = Play.begun(retrying(1));
+  play.claim('a');
+  play.send(play.parked('a', 'timeout'));
+  const timeout = play.woken('a', 'timeout');
+  expect(play.send(timeout, timeout).late).toEqual([timeout]);
+  expect(play.send(timeout).late).toEqual([timeout]);
+  expect(play.state('a')).toMatchObject({ status: 'retrying', retries: 1 });
+});
+
+test('a timer of an earlier attempt wakes nobody', () => {
+  const play = Play.begun(retrying(2));
+  play.claim('a');
+  play.send(play.failed('a', { retryable: true }));
+  const first = play.woken('a');
+  play.send(first);
+  play.claim('a');
+  play.send(play.failed('a', { retryable: true }));
+  expect(play.send(first).late).toEqual([first]);
+  expect(play.state('a').status).toBe('retrying');
+});
+
+test('a stop cancels what does not run at once and waits for what does', () => {
+  const play = Play.begun(threeInto('any'));
+  play.claim('a', 'b');
+  const plan = play.send({ type: 'stop', reason: 'enough' });
+  expect(plan).toMatchObject({ stopping: true, end: null, ready: [] });
+  expect(play.keys(plan.aborted.map(({ position }) => position))).toEqual(['a', 'b']);
+  expect(play.steps).toMatchObject({ a: 'running', b: 'running', c: 'cancelled', meet: 'cancelled' });
+  expect(play.view.status).toBe('running');
+  const first = play.send(play.completed('a'));
+  expect(first).toMatchObject({ end: null, ready: [] });
+  expect(play.steps).toMatchObject({ a: 'completed', meet: 'cancelled' });
+  expect(play.send(play.failed('b')).end).toMatchObject({
+    status: 'cancelled',
+    error: { message: 'enough' },
+  });
+  expect(play.steps.b).toBe('failed');
+});
+
+test('after a stop nothing is claimed, retried, parked or handled', () => {
+  const play = Play.begun(
+    buildTemplate({
+      a: { retry: { limit: 5 } },
+      b: {},
+      c: {},
+      alert: { needs: [{ step: 'a', on: 'failure' }] },
+    }),
+  );
+  play.claim('a', 'b', 'c');
+  play.send({ type: 'stop', reason: null });
+  play.send(play.failed('a', { retryable: true }), play.parked('b'));
+  expect(play.steps).toEqual({ a: 'failed', b: 'cancelled', c: 'running', alert: 'cancelled' });
+  expect(play.claim('alert').late).toHaveLength(1);
+  play.send({ type: 'release', position: play.at('c'), claim: play.holding('c') });
+  expect(play.state('c')).toMatchObject({ status: 'cancelled', attempt: 0 });
+  expect(play.view.status).toBe('cancelled');
+});
+
+test('a stop with nothing running, and one before the beginning, end the execution at once', () => {
+  const idle = Play.begun(diamond());
+  expect(idle.send({ type: 'stop', reason: null }).end!.status).toBe('cancelled');
+  const pending = new Play(diamond());
+  expect(pending.send({ type: 'stop', reason: null }).end!.status).toBe('cancelled');
+  expect(Object.values(pending.steps)).toEqual(['cancelled', 'cancelled', 'cancelled', 'cancelled']);
+  expect(pending.send({ type: 'begin' }).late).toHaveLength(1);
+});
+
+test('the grace time over, what still runs is cancelled and its result refused', () => {
+  const play = Play.begun(chain(2));
+  expect(play.send({ type: 'stop_overdue' }).late).toHaveLength(1);
+  play.claim('step1');
+  play.send({ type: 'stop', reason: null });
+  expect(play.send({ type: 'stop', reason: 'again' }).late).toHaveLength(1);
+  const result = play.completed('step1');
+  const plan = play.send({ type: 'stop_overdue' });
+  expect(plan.end!.status).toBe('cancelled');
+  expect(plan.aborted.map(({ position }) => position)).toEqual([0]);
+  expect(play.send(result).late).toEqual([result]);
+});
+
+test('a cancel and a timeout are final in the same transition, and refuse what comes late', () => {
+  for (const [event, status] of [
+    [{ type: 'cancel', reason: null }, 'cancelled'],
+    [{ type: 'time_out' }, 'timed_out'],
+  ] as const) {
+    const play = Play.begun(diamond());
+    play.complete('split');
+    play.claim('left');
+    const result = play.completed('left');
+    const plan = play.send(event, result);
+    expect(plan.end!.status).toBe(status);
+    expect(plan.late).toEqual([result]);
+    expect(play.steps).toMatchObject({ split: 'completed', left: 'cancelled', meet: 'cancelled' });
+    const { remove, add } = plannedJobs(plan);
+    expect(add).toEqual([]);
+    expect(remove.map(({ change }) => change.state.position)).toEqual([play.at('right')]);
+  }
+});
+
+test('an execution is rejected while it is pending and not later', () => {
+  const reject = { type: 'reject', code: 'invalid_inputs', message: 'orderId is missing' } as const;
+  const play = new Play(chain(2));
+  expect(play.send(reject).end).toEqual({
+    status: 'failed',
+    error: { code: 'invalid_inputs', message: 'orderId is missing', step: null },
+  });
+  expect(Play.begun(chain(2)).send(reject).late).toEqual([reject]);
+});
+
+test('a paused execution takes results and records timers, but nothing is claimed', () => {
+  const play = Play.begun(diamond());
+  play.complete('split');
+  play.claim('left');
+  play.view.status = 'paused';
+  play.send(play.completed('left'));
+  expect(play.steps).toMatchObject({ left: 'completed', right: 'queued', meet: 'waiting_inputs' });
+  expect(play.claim('right').late).toHaveLength(1);
+});
+
+test('a step with several needs has its ticket in the merge queue, and it goes with the claim', () => {
+  const play = Play.begun(diamond());
+  play.complete('split');
+  play.complete('left');
+  const plan = play.complete('right');
+  expect(plannedJobs(plan).add.map(({ queue }) => queue)).toEqual(['MergeExecutionQueue']);
+  expect(plannedJobs(play.claim('meet')).remove.map(({ queue }) => queue)).toEqual(['MergeExecutionQueue']);
+});

@@ -1,0 +1,79 @@
+/**
+ * Random graphs, outcomes, orders and batches: every commit is held against the oracle.
+ *
+ * FUZZ_RUNS multiplies the number of cases; FUZZ_SEED repeats a run.
+ */
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { reportShortly } from '../tests/support/counterexample.ts';
+import { Drive } from '../tests/support/drive.ts';
+import { templates } from '../tests/support/graphs.ts';
+import { naiveOrder } from '../tests/support/naive-order.ts';
+import { Play } from '../tests/support/play.ts';
+import { playOut, scripts } from '../tests/support/scripts.ts';
+
+const TIMES = Number(process.env.FUZZ_RUNS ?? 1);
+const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
+const seed = fc.integer();
+const capacity = fc.integer({ min: 1, max: 8 });
+
+function calmly(steps: number) {
+  return fc.property(templates(steps), scripts(steps), seed, capacity, (template, parts, seed, capacity) => {
+    const drive = new Drive(template, parts, { seed, capacity, wild: false });
+    drive.run();
+    if (template.onFailure === 'stop') return;
+    const { execution, steps, edges } = playOut(template, parts);
+    expect(drive.oracle.verdict).toMatchObject({ execution, steps, edges });
+  });
+}
+
+function wildly(steps: number) {
+  return fc.property(templates(steps), scripts(steps), seed, capacity, (template, parts, seed, capacity) => {
+    new Drive(template, parts, { seed, capacity, wild: true }).run();
+  });
+}
+
+test.each([
+  ['small', 8, 4000],
+  ['large', 30, 1000],
+])(
+  'a %s execution ends as the oracle says whatever the order of events',
+  (_, steps, numRuns) => {
+    fc.assert(calmly(steps), { numRuns: numRuns * TIMES, reporter: reportShortly, ...SEED });
+  },
+  600_000,
+);
+
+test.each([
+  ['small', 8, 4000],
+  ['large', 30, 1000],
+])(
+  'a %s execution agrees with the oracle through timeouts, pauses, stops and cancels',
+  (_, steps, numRuns) => {
+    fc.assert(wildly(steps), { numRuns: numRuns * TIMES, reporter: reportShortly, ...SEED });
+  },
+  600_000,
+);
+
+test('with one slot, steps start in breadth-first order whatever comes of them', () => {
+  const outcomes = fc.infiniteStream(fc.constantFrom('complete' as const, 'fail' as const, 'skip' as const));
+  fc.assert(
+    fc.property(templates(12), outcomes, (template, outcomes) => {
+      const play = Play.begun({ ...template, onFailure: 'continue' });
+      const started: string[] = [];
+      const { rank } = play.view.graph;
+      const queued = (position: number) => play.view.steps[position]?.status === 'queued';
+      for (;;) {
+        const [first] = [...rank.keys()].filter(queued).sort((a, b) => rank[a]! - rank[b]!);
+        if (first === undefined) break;
+        const key = play.keys([first])[0]!;
+        started.push(key);
+        const outcome = outcomes.next().value as 'complete' | 'fail' | 'skip';
+        if (outcome === 'complete') play.complete(key, ['a']);
+        else play[outcome](key);
+      }
+      expect(started).toEqual(naiveOrder(template).filter((key) => started.includes(key)));
+    }),
+    { numRuns: 500 * TIMES, reporter: reportShortly, ...SEED },
+  );
+});

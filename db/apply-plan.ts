@@ -1,0 +1,144 @@
+/**
+ * Turns plans of many executions into a fixed, small number of statements.
+ *
+ * Order: executions (their guard comes first and their rows are locked in id order), new steps, changed
+ * steps, inputs. A statement without rows is left out. Jobs are the queue's, in the same transaction.
+ */
+import type { Plan, StepChange } from '../core/plan.ts';
+import { textArray } from './array-literal.ts';
+import type { Statement } from './statement.ts';
+import { newId } from './uuid.ts';
+import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
+import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
+import {
+  completeSteps,
+  insertSteps,
+  type StepCompletion,
+  type StepInsert,
+  type StepUpdate,
+  updateSteps,
+} from './workflow-step-execution.ts';
+
+export interface PlanToWrite {
+  readonly plan: Plan;
+  /** Ids of the step templates, by position. */
+  readonly stepTemplateIds: readonly string[];
+  /** Outputs of an execution that this plan completes, as JSON text. */
+  readonly outputs: string | null;
+  /** The plan's execution is inserted in the same transaction: there is no row to guard. */
+  readonly isNew: boolean;
+}
+
+interface Rows {
+  advance: { id: string; fromSequence: number }[];
+  change: ExecutionChange[];
+  insert: StepInsert[];
+  complete: StepCompletion[];
+  update: StepUpdate[];
+  inputs: InputInsert[];
+}
+
+export function planStatements(plans: readonly PlanToWrite[]): Statement[] {
+  const rows: Rows = { advance: [], change: [], insert: [], complete: [], update: [], inputs: [] };
+  for (const written of plans) collect(written, rows);
+  const statements: Statement[] = [];
+  if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance));
+  if (rows.change.length > 0) statements.push(changeExecutions(rows.change));
+  if (rows.insert.length > 0) statements.push(insertSteps(rows.insert));
+  if (rows.complete.length > 0) statements.push(completeSteps(rows.complete));
+  if (rows.update.length > 0) statements.push(updateSteps(rows.update));
+  if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs));
+  return statements;
+}
+
+function collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: Rows): void {
+  const { view } = plan;
+  if (!isNew) collectExecution(plan, outputs, rows);
+  for (const [position, change] of plan.steps) {
+    if (change.from === null) rows.insert.push(stepInsert(plan, change, stepTemplateIds[position]!));
+    else if (change.output !== null) rows.complete.push(stepCompletion(plan, change, change.from));
+    else rows.update.push(stepUpdate(view.sequence, change, change.from));
+  }
+  for (const { target, producer, live, route } of plan.inputs) {
+    rows.inputs.push({ id: newId(), stepId: target.id, fromStepId: producer.id, live, route });
+  }
+}
+
+function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void {
+  const { view, fromSequence, fromStatus } = plan;
+  const onlyAdvances =
+    view.status === 'running' && fromStatus === 'running' && !plan.stopping && view.failure === null;
+  if (onlyAdvances) {
+    rows.advance.push({ id: view.id, fromSequence });
+    return;
+  }
+  const error = plan.end === null ? view.failure : plan.end.error;
+  rows.change.push({
+    id: view.id,
+    fromSequence,
+    fromStatus,
+    status: view.status,
+    begun: plan.begun,
+    stopping: plan.stopping,
+    stopReason: view.stopRequested?.reason ?? null,
+    ended: plan.end !== null,
+    outputs,
+    error: error === null ? null : JSON.stringify(error),
+  });
+}
+
+function stepInsert({ view }: Plan, { state, received }: StepChange, stepTemplateId: string): StepInsert {
+  return {
+    id: state.id,
+    executionId: view.id,
+    stepTemplateId,
+    status: state.status,
+    required: view.graph.required[state.position]!,
+    received: receivedLiteral(received),
+    attempt: state.attempt,
+    owner: state.owner,
+    sequence: view.sequence,
+  };
+}
+
+function stepCompletion(
+  { view }: Plan,
+  change: StepChange,
+  from: NonNullable<StepChange['from']>,
+): StepCompletion {
+  return {
+    id: change.state.id,
+    attempt: from.attempt,
+    owner: from.owner,
+    output: change.output!.json,
+    routes: change.state.routes === null ? null : textArray(change.state.routes),
+    sequence: view.sequence,
+  };
+}
+
+function stepUpdate(sequence: number, change: StepChange, from: NonNullable<StepChange['from']>): StepUpdate {
+  const { state, error, timer } = change;
+  return {
+    id: state.id,
+    fromStatus: from.status,
+    fromAttempt: from.attempt,
+    fromOwner: from.owner,
+    status: state.status,
+    attempt: state.attempt,
+    retries: state.retries,
+    owner: state.owner,
+    parked: state.parked,
+    sequence,
+    received: receivedLiteral(change.received),
+    errorCode: error?.code ?? null,
+    error: error?.message ?? null,
+    errorDetails: error === null ? null : JSON.stringify(error.details),
+    timerMs: timer?.afterMs ?? null,
+    parkedState: state.status === 'waiting' ? JSON.stringify(change.parkedState) : null,
+  };
+}
+
+function receivedLiteral(received: StepChange['received']): string | null {
+  if (received === null) return null;
+  return received.length === 0 ? '{}' : textArray(received.map((input) => JSON.stringify(input)));
+}

@@ -1,0 +1,129 @@
+/**
+ * Statements on execution_engines, and the one query a process makes each second when nothing happens.
+ */
+import { plainArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+
+export interface EngineRow {
+  readonly id: string;
+  readonly role: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly capacity: number;
+}
+
+export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
+  const { id, role, host, pid, version, capacity } = engine;
+  await db.query(
+    `insert into execution_engines (id, role, host, pid, version, capacity) values ($1, $2, $3, $4, $5, $6)
+     on conflict (id) do update set heartbeat_at = now()`,
+    [id, role, host, pid, version, capacity],
+  );
+}
+
+export async function unregisterEngine(db: Db, id: string): Promise<void> {
+  await db.query('delete from execution_engines where id = $1', [id]);
+}
+
+/** An engine without a heartbeat for this long is dead: its process is gone, frozen or cut off. */
+const DEAD_AFTER = `interval '8 seconds'`;
+
+export interface Pulse {
+  /** False when this engine's own row was taken away: it was thought dead. */
+  readonly registered: boolean;
+  readonly peerCount: number;
+  readonly deadEngines: readonly string[];
+  readonly hasJobs: boolean;
+  /** Executions of those asked about that are final or being stopped. */
+  readonly ended: readonly string[];
+}
+
+/**
+ * Heartbeat, peers, due jobs and the executions that wait or run here: one statement.
+ * @param watched executions this process runs steps of or has waiters for
+ */
+export async function pulse(
+  db: Db,
+  engine: { id: string; runningCount: number },
+  jobTables: string,
+  watched: readonly string[],
+): Promise<Pulse> {
+  const { rows } = await db.query({
+    name: 'pulse',
+    text: `
+      with beat as (
+        update execution_engines set heartbeat_at = now(), running_count = $2 where id = $1 returning 1)
+      select (select count(*) from beat) = 1 as registered,
+             (select count(*) from execution_engines where id <> $1 and heartbeat_at > now() - ${DEAD_AFTER}) as peers,
+             array(select id::text from execution_engines where id <> $1 and heartbeat_at <= now() - ${DEAD_AFTER}) as dead,
+             exists (select 1 from ${jobTables}
+                      where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
+                        and state < 'active' and start_after <= now()) as has_jobs,
+             array(select id::text from workflow_executions
+                    where id = any($3::uuid[])
+                      and (completed_at is not null or stop_requested_at is not null)) as ended`,
+    values: [engine.id, engine.runningCount, plainArray(watched)],
+  });
+  const [row] = rows;
+  return {
+    registered: row.registered,
+    peerCount: Number(row.peers),
+    deadEngines: row.dead,
+    hasJobs: row.has_jobs,
+    ended: row.ended,
+  };
+}
+
+export interface OwnedStep {
+  readonly id: string;
+  readonly executionId: string;
+  readonly stepTemplateId: string;
+  readonly attempt: number;
+  readonly owner: string;
+}
+
+/** Running steps that one of the engines holds, a bounded number of them. */
+export async function stepsHeldBy(db: Db, engineIds: readonly string[], limit: number): Promise<OwnedStep[]> {
+  const { rows } = await db.query(
+    `select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.claimed_by
+       from workflow_executions e
+       join workflow_step_executions s on s.workflow_execution_id = e.id
+      where e.status in ('pending', 'running', 'paused') and s.status = 'running' and s.claimed_by = any($1::uuid[])
+      limit $2`,
+    [plainArray(engineIds), limit],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    executionId: row.workflow_execution_id,
+    stepTemplateId: row.step_template_id,
+    attempt: row.attempt_count,
+    owner: row.claimed_by,
+  }));
+}
+
+/** Forgets engines that died and hold nothing any more. */
+export async function forgetEngines(db: Db, engineIds: readonly string[]): Promise<void> {
+  await db.query('delete from execution_engines where id = any($1::uuid[])', [plainArray(engineIds)]);
+}
+
+export interface QueueDepth {
+  readonly queue: string;
+  readonly depth: number;
+  readonly oldestAgeSeconds: number;
+}
+
+/** Jobs that are due, by queue. */
+export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueDepth[]> {
+  const { rows } = await db.query(
+    `select q.name, count(j.id) as depth, coalesce(extract(epoch from now() - min(j.start_after)), 0) as age
+       from unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue']) q(name)
+       left join ${jobTables} j on j.name = q.name and j.state < 'active' and j.start_after <= now()
+      group by q.name`,
+  );
+  return rows.map((row) => ({
+    queue: row.name,
+    depth: Number(row.depth),
+    oldestAgeSeconds: Number(row.age),
+  }));
+}

@@ -1,0 +1,251 @@
+/**
+ * What is read of executions: one at a time with its steps, and lists that never touch payloads.
+ */
+import type { ExecutionStatus, StepStatus } from '../core/status.ts';
+import { plainArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+
+export interface ExecutionHead {
+  readonly id: string;
+  readonly templateId: string;
+  readonly template: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly userId: string | null;
+  readonly status: ExecutionStatus;
+  readonly stopRequested: boolean;
+  readonly tags: readonly string[];
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly completedAt: Date | null;
+}
+
+export interface ExecutionDetail extends ExecutionHead {
+  readonly inputs: unknown;
+  readonly outputs: unknown;
+  readonly error: { code: string; message: string; step: string | null } | null;
+}
+
+const HEAD = `
+  e.id, e.workflow_template_id, t.name, t.version, e.workspace_id, e.user_id, e.status,
+  e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at`;
+
+export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
+  const { rows } = await db.query({
+    name: 'read_execution',
+    text: `select ${HEAD}, e.inputs, e.outputs, e.error
+             from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
+            where e.id = $1`,
+    values: [id],
+  });
+  if (rows.length === 0) return null;
+  const [row] = rows;
+  return { ...toHead(row), inputs: row.inputs, outputs: row.outputs, error: row.error };
+}
+
+export interface ExecutionState {
+  readonly id: string;
+  readonly status: ExecutionStatus;
+  readonly stopRequested: boolean;
+  readonly workspaceId: string | null;
+}
+
+/** The states of the executions that are there. */
+export async function readStates(db: Db, ids: readonly string[]): Promise<ExecutionState[]> {
+  const { rows } = await db.query({
+    name: 'read_execution_states',
+    text: `select id, status, stop_requested_at is not null as stop_requested, workspace_id
+             from workflow_executions where id = any($1::uuid[])`,
+    values: [plainArray(ids)],
+  });
+  return rows.map((row) => ({
+    id: row.id,
+    status: row.status,
+    stopRequested: row.stop_requested,
+    workspaceId: row.workspace_id,
+  }));
+}
+
+export interface StepDetail {
+  readonly id: string;
+  readonly stepTemplateId: string;
+  readonly scope: string;
+  readonly status: StepStatus;
+  readonly attempt: number;
+  readonly required: number;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  readonly errorDetails: unknown;
+  readonly outputs: unknown;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly completedAt: Date | null;
+}
+
+export async function readSteps(db: Db, executionId: string, withOutputs: boolean): Promise<StepDetail[]> {
+  const { rows } = await db.query({
+    name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
+    text: `select id, step_template_id, scope, status, attempt_count, required_inputs, error_code, error, error_details,
+                  ${withOutputs ? 'outputs' : 'null as outputs'}, created_at, started_at, completed_at
+             from workflow_step_executions
+            where workflow_execution_id = $1 and scope = ''`,
+    values: [executionId],
+  });
+  return rows.map((row) => ({
+    id: row.id,
+    stepTemplateId: row.step_template_id,
+    scope: row.scope,
+    status: row.status,
+    attempt: row.attempt_count,
+    required: row.required_inputs,
+    errorCode: row.error_code,
+    error: row.error,
+    errorDetails: row.error_details,
+    outputs: row.outputs,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+  }));
+}
+
+export interface TrackedInput {
+  readonly stepId: string;
+  readonly fromStepId: string;
+  readonly live: boolean;
+  readonly route: string | null;
+}
+
+/** Every resolved edge of an execution, before and after its join was decided. */
+export async function readTrackedInputs(db: Db, executionId: string): Promise<TrackedInput[]> {
+  const { rows } = await db.query({
+    name: 'read_tracked_inputs',
+    text: `select i.step_execution_id, i.from_step_execution_id, i.live, i.route
+             from workflow_step_executions s
+             join workflow_input_tracker i on i.step_execution_id = s.id
+            where s.workflow_execution_id = $1 and s.scope = ''`,
+    values: [executionId],
+  });
+  return rows.map((row) => ({
+    stepId: row.step_execution_id,
+    fromStepId: row.from_step_execution_id,
+    live: row.live,
+    route: row.route,
+  }));
+}
+
+export interface ExecutionListFilter {
+  readonly workspaceId?: string | undefined;
+  readonly status?: string | undefined;
+  readonly template?: string | undefined;
+  readonly tag?: string | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  readonly q?: string | undefined;
+  /** Id of the last row of the page before. */
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+/** Newest first. Ids grow with time, so a page stays right while rows are added. */
+export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionHead[]> {
+  const values: unknown[] = [];
+  const where: string[] = [];
+  const add = (condition: (parameter: string) => string, value: unknown) => {
+    if (value === undefined) return;
+    values.push(value);
+    where.push(condition(`$${values.length}`));
+  };
+  add((p) => `e.workspace_id = ${p}`, filter.workspaceId);
+  add((p) => `e.status = ${p}`, filter.status);
+  add((p) => `t.name = ${p}`, filter.template);
+  add((p) => `e.tags @> array[${p}::text]`, filter.tag);
+  add((p) => `e.created_at >= ${p}::timestamptz`, filter.since);
+  add((p) => `e.created_at <= ${p}::timestamptz`, filter.until);
+  add((p) => `e.id < ${p}::uuid`, filter.before);
+  add(
+    (p) => `(e.id::text like '%' || lower(${p}) || '%' or lower(t.name) like '%' || lower(${p}) || '%'
+             or exists (select 1 from unnest(e.tags) tag where lower(tag) like '%' || lower(${p}) || '%'))`,
+    filter.q === undefined ? undefined : filter.q.replace(/[\\%_]/g, '\\$&'),
+  );
+  values.push(filter.limit);
+  const { rows } = await db.query(
+    `select ${HEAD}
+       from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
+      ${where.length > 0 ? `where ${where.join(' and ')}` : ''}
+      order by e.id desc
+      limit $${values.length}`,
+    values,
+  );
+  return rows.map(toHead);
+}
+
+export interface IdempotentExecution {
+  readonly id: string;
+  readonly key: string;
+  readonly status: ExecutionStatus;
+  /** Whether template, explicit version and inputs are those of the request. */
+  readonly same: boolean;
+}
+
+/** Executions that hold one of the keys in a workspace, compared with what is asked for now. */
+export async function findByKeys(
+  db: Db,
+  workspaceId: string | null,
+  requests: readonly { key: string; template: string; version: number | null; inputs: string }[],
+): Promise<IdempotentExecution[]> {
+  const { rows } = await db.query(
+    `select e.id, e.idempotency_key, e.status,
+            t.name = u.template and e.requested_version is not distinct from u.version and e.inputs = u.inputs as same
+       from jsonb_to_recordset($2::jsonb) as u(key text, template text, version integer, inputs jsonb)
+       join workflow_executions e on e.idempotency_key = u.key and e.workspace_id is not distinct from $1
+       join workflow_templates t on t.id = e.workflow_template_id`,
+    [workspaceId, `[${requests.map(requestJson).join(',')}]`],
+  );
+  return rows.map((row) => ({ id: row.id, key: row.idempotency_key, status: row.status, same: row.same }));
+}
+
+function requestJson(request: {
+  key: string;
+  template: string;
+  version: number | null;
+  inputs: string;
+}): string {
+  const { key, template, version, inputs } = request;
+  return `{"key":${JSON.stringify(key)},"template":${JSON.stringify(template)},"version":${version},"inputs":${inputs}}`;
+}
+
+/** Executions and steps that are not final, by status. */
+export async function countOpen(
+  db: Db,
+): Promise<{ executions: Record<string, number>; steps: Record<string, number> }> {
+  const { rows } = await db.query(`
+    with open as (
+      select id, status from workflow_executions where status in ('pending', 'running', 'paused'))
+    select 'executions' as kind, status, count(*) as count from open group by status
+    union all
+    select 'steps', s.status, count(*)
+      from open join workflow_step_executions s on s.workflow_execution_id = open.id
+     where s.status in ('waiting_inputs', 'queued', 'running', 'waiting', 'retrying')
+     group by s.status`);
+  const counts = { executions: {} as Record<string, number>, steps: {} as Record<string, number> };
+  for (const { kind, status, count } of rows) counts[kind as 'executions' | 'steps'][status] = Number(count);
+  return counts;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+function toHead(row: any): ExecutionHead {
+  return {
+    id: row.id,
+    templateId: row.workflow_template_id,
+    template: row.name,
+    version: row.version,
+    workspaceId: row.workspace_id,
+    userId: row.user_id,
+    status: row.status,
+    stopRequested: row.stop_requested,
+    tags: row.tags,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * `bun run migrate`: brings the database to the schema of this version and ends. With `--dry-run` it prints
+ * the SQL it would run and changes nothing.
+ *
+ * Uses DATABASE_URL, or the embedded PostgreSQL, which it starts and leaves as it found it.
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ConfigError, loadProcessConfig } from '../config.ts';
+import { startEmbeddedPostgres } from './embedded-postgres.ts';
+import { type MigrateResult, migrate } from './migrate.ts';
+
+const USAGE = 'usage: migrate [--dry-run]\n  --dry-run  print the SQL that would be run, and change nothing';
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. */
+async function main(args: string[]): Promise<number> {
+  const dryRun = readArguments(args);
+  if (dryRun === null) return 2;
+  const config = loadProcessConfig();
+  for (const warning of config.warnings) console.error(warning);
+  const log = (message: string) => console.error(message);
+  const embedded =
+    config.databaseUrl === null ? await startEmbeddedPostgres({ dataDir: config.dataDir, log }) : null;
+  try {
+    const result = await migrate(config.databaseUrl ?? embedded!.url, {
+      dir: join(dirname(fileURLToPath(import.meta.url)), 'migrations'),
+      pgbossSchema: config.pgbossSchema,
+      dryRun,
+    });
+    report(result, dryRun);
+    return 0;
+  } finally {
+    await embedded?.stop();
+  }
+}
+
+/** Whether it is a dry run; null after telling what is wrong, or what is right. */
+function readArguments(args: string[]): boolean | null {
+  try {
+    const { values } = parseArgs({ args, options: { 'dry-run': { type: 'boolean', default: false } } });
+    return values['dry-run'];
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    return null;
+  }
+}
+
+function report({ applied, pending }: MigrateResult, dryRun: boolean): void {
+  for (const { name, sql } of pending) console.log(`-- ${name}\n${sql.trimEnd()}\n`);
+  for (const name of applied) console.log(`applied ${name}`);
+  if (pending.length + applied.length === 0) console.log(dryRun ? '-- nothing to do' : 'nothing to do');
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = error instanceof ConfigError ? 2 : 1;
+}

@@ -1,0 +1,204 @@
+/**
+ * Brings a database to the schema of this version: numbered SQL files, each applied once, in order, in a
+ * transaction of its own that also writes it into the books (`execution_engine_migrations`).
+ *
+ * Several engines may start at the same moment: each migration takes a transaction-level advisory lock and
+ * looks again before it runs. A killed run leaves whole migrations only.
+ *
+ * `{{pgboss}}` in a file stands for the quoted name of pg-boss's schema. The checksum is of the file as it is
+ * written.
+ *
+ * Not here: pg-boss's own migrations.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { connectionConfig, prepareSession, type SessionOptions } from './session.ts';
+
+export interface MigrateOptions {
+  /** Folder of `NNNN_verb_noun.sql` files. */
+  dir: string;
+  /** Name of pg-boss's schema. */
+  pgbossSchema: string;
+  /** Changes nothing; the answer's `pending` is what would be run. */
+  dryRun?: boolean;
+}
+
+export interface Migration {
+  /** File name. */
+  readonly name: string;
+  /** As it is run: placeholders filled in. */
+  readonly sql: string;
+  /** sha-256 of the file, in hex. */
+  readonly checksum: string;
+}
+
+export interface MigrateResult {
+  /** Names of the migrations that this call applied, in order. */
+  applied: string[];
+  /** With dryRun: what would have been applied. */
+  pending: Migration[];
+}
+
+/** The files or the database are not as they must be. The message says which, and what to do. */
+export class MigrationError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'MigrationError';
+  }
+}
+
+const FILE = /^(\d{4})_[a-z0-9_]+\.sql$/;
+/** An arbitrary number that only this purpose uses ('EENG' and 2). */
+const LOCK = '297515501314';
+const SESSION: SessionOptions = { applicationName: 'engine/migrate', statementTimeoutMs: 0 };
+/** A migration that waits for a busy table steps back and tries again, so that it holds nobody up for long. */
+const MOST_LOCK_TIMEOUTS = 20;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** Reads the migrations of a folder, in order. Throws MigrationError for a name or number that is wrong. */
+export async function readMigrations(dir: string, pgbossSchema: string): Promise<Migration[]> {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.sql')).sort();
+  const migrations: Migration[] = [];
+  let number = '';
+  for (const name of names) {
+    const match = FILE.exec(name);
+    if (match === null)
+      throw new MigrationError(`${name} in ${dir} is not named like 0001_create_tables.sql`);
+    if (match[1] === number)
+      throw new MigrationError(`${name} in ${dir} has a number that another file has too`);
+    number = match[1]!;
+    const text = await readFile(join(dir, name), 'utf8');
+    const checksum = createHash('sha256').update(text).digest('hex');
+    migrations.push({
+      name,
+      sql: text.replaceAll('{{pgboss}}', pg.escapeIdentifier(pgbossSchema)),
+      checksum,
+    });
+  }
+  return migrations;
+}
+
+/**
+ * Applies what is missing. `database` is a URL. Throws MigrationError when an applied file was changed, when
+ * the database is of a newer version, or when a migration fails (nothing of that migration stays); throws
+ * connection errors as they are.
+ */
+export async function migrate(database: string, options: MigrateOptions): Promise<MigrateResult> {
+  const migrations = await readMigrations(options.dir, options.pgbossSchema);
+  const client = new pg.Client(connectionConfig(database, SESSION));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await prepareSession(client, SESSION);
+    if (options.dryRun) return { applied: [], pending: pendingOf(migrations, await readBooks(client)) };
+    return { applied: await applyAll(client, migrations), pending: [] };
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function applyAll(client: pg.Client, migrations: readonly Migration[]): Promise<string[]> {
+  const applied: string[] = [];
+  await locked(client, () => client.query(CREATE_BOOKS));
+  for (const migration of pendingOf(migrations, await readBooks(client))) {
+    if (await applyOnce(client, migration, migrations)) applied.push(migration.name);
+  }
+  return applied;
+}
+
+const CREATE_BOOKS = `
+  create table if not exists execution_engine_migrations (
+    name text primary key,
+    checksum text not null,
+    applied_at timestamptz not null default now()
+  )`;
+
+/** False when another engine was faster. */
+async function applyOnce(
+  client: pg.Client,
+  migration: Migration,
+  all: readonly Migration[],
+): Promise<boolean> {
+  for (let timeouts = 0; ; timeouts += 1) {
+    try {
+      return await locked(client, async () => {
+        if (!pendingOf(all, await readBooks(client)).includes(migration)) return false;
+        await client.query(migration.sql);
+        await client.query('insert into execution_engine_migrations (name, checksum) values ($1, $2)', [
+          migration.name,
+          migration.checksum,
+        ]);
+        return true;
+      });
+    } catch (error) {
+      if (error instanceof MigrationError) throw error;
+      if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE && timeouts < MOST_LOCK_TIMEOUTS) continue;
+      throw new MigrationError(
+        `Migration ${migration.name} failed: ${describe(error, migration.sql)}`,
+        error,
+      );
+    }
+  }
+}
+
+/** Runs `work` in a transaction that nobody else runs at the same time. */
+async function locked<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('begin');
+  try {
+    // The wait for other engines is not the wait for a busy table.
+    await client.query('set local lock_timeout = 0');
+    await client.query('select pg_advisory_xact_lock($1)', [LOCK]);
+    await client.query("set local lock_timeout = '2s'");
+    const result = await work();
+    const { command } = await client.query('commit');
+    if (command !== 'COMMIT') throw new Error('the transaction was rolled back');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+type Books = ReadonlyMap<string, string>;
+
+/** Checksums of the applied migrations by name; empty when the database has no books yet. */
+async function readBooks(client: pg.Client): Promise<Books> {
+  const { rows: found } = await client.query(
+    "select to_regclass('execution_engine_migrations') is not null as found",
+  );
+  if (!found[0].found) return new Map();
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    'select name, checksum from execution_engine_migrations order by name',
+  );
+  return new Map(rows.map((row) => [row.name, row.checksum]));
+}
+
+function pendingOf(migrations: readonly Migration[], books: Books): Migration[] {
+  const known = new Map(migrations.map((migration) => [migration.name, migration]));
+  for (const [name, checksum] of books) {
+    const migration = known.get(name);
+    if (migration === undefined) {
+      throw new MigrationError(
+        `The database has the migration ${name}, which this version does not know: it was migrated by a newer ` +
+          'version; start that version, or go back to a backup',
+      );
+    }
+    if (migration.checksum !== checksum) {
+      throw new MigrationError(
+        `The migration ${name} was changed after it was applied to this database: restore the file and put the ` +
+          'change into a new migration',
+      );
+    }
+  }
+  return migrations.filter((migration) => !books.has(migration.name));
+}
+
+/** PostgreSQL's words, with the line of the file it points at. */
+function describe(error: unknown, sql: string): string {
+  const { message, position } = error as { message: string; position?: string };
+  if (position === undefined) return message;
+  const line = sql.slice(0, Number(position)).split('\n').length;
+  return `${message} (line ${line})`;
+}

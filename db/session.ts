@@ -1,0 +1,138 @@
+/**
+ * What every session of the engine looks like to PostgreSQL: its settings, its type parsers, its timeouts,
+ * and which errors mean that the session is gone.
+ *
+ * The settings are made by one statement right after connecting and not by the `options` startup parameter:
+ * a server that lacks one of them (an older PostgreSQL, a compatible database) ignores it that way, a session
+ * pooler lets it pass, and an `options` of the user's own URL stays intact.
+ *
+ * Invariants
+ * 1. Time is UTC in every session, and a `timestamp` without zone is read as UTC.
+ * 2. No statement, lock wait or open transaction is unbounded, on the server and on this side.
+ */
+import pg from 'pg';
+
+export interface SessionOptions {
+  /** Shown in pg_stat_activity: `engine/<id>/<role>`. */
+  applicationName: string;
+  /** Per statement, in milliseconds; 0: unbounded (migrations). Default 15 s. */
+  statementTimeoutMs?: number;
+  /** Per connection attempt, in milliseconds. Default 5 s. */
+  connectTimeoutMs?: number;
+}
+
+const DEFAULT_STATEMENT_TIMEOUT_MS = 15_000;
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+/** How much longer than the server this side waits for an answer before it gives the connection up. */
+const ANSWER_GRACE_MS = 5_000;
+/** Transactions may hold several statements; two statement timeouts is the 30 s that is usual here. */
+const TRANSACTION_TIMEOUT_FACTOR = 2;
+
+/** The settings of a session, as PostgreSQL names them. */
+export function sessionSettings(options: SessionOptions): Record<string, string> {
+  const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
+  return {
+    timezone: 'UTC',
+    default_transaction_isolation: 'read committed',
+    statement_timeout: `${statementMs}ms`,
+    transaction_timeout: `${statementMs * TRANSACTION_TIMEOUT_FACTOR}ms`,
+    lock_timeout: '5s',
+    idle_in_transaction_session_timeout: '10s',
+    client_connection_check_interval: '1s',
+    tcp_keepalives_idle: '5',
+    tcp_keepalives_interval: '2',
+    tcp_keepalives_count: '3',
+    // Batches estimate badly (unnest), and compiling a plan that runs for a millisecond costs a hundred.
+    jit: 'off',
+  };
+}
+
+/** node-pg's configuration of one connection; the settings are made by `prepareSession` afterwards. */
+export function connectionConfig(url: string, options: SessionOptions): pg.ClientConfig {
+  const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
+  return {
+    connectionString: url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 5_000,
+    types: { getTypeParser } as pg.CustomTypesConfig,
+    ...(statementMs > 0 ? { query_timeout: statementMs + ANSWER_GRACE_MS } : {}),
+  };
+}
+
+// Unknown settings are left out; `false` makes a setting last for the session.
+const SET_ALL = `
+  select set_config(wanted.name, wanted.value, false)
+  from unnest($1::text[], $2::text[]) as wanted(name, value)
+  where current_setting(wanted.name, true) is not null`;
+
+/** Makes the settings of a fresh connection. Throws what the connection throws. */
+export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<void> {
+  const settings = Object.entries(sessionSettings(options));
+  try {
+    await client.query(SET_ALL, [settings.map(([name]) => name), settings.map(([, value]) => value)]);
+  } catch (error) {
+    if (isConnectionError(error)) throw error;
+    // A platform may know a setting and refuse its value (client_connection_check_interval on Windows).
+    for (const [name, value] of settings) {
+      await client.query(SET_ALL, [[name], [value]]).catch((refusal: unknown) => {
+        if (isConnectionError(refusal)) throw refusal;
+      });
+    }
+  }
+}
+
+const INT8 = 20;
+const TIMESTAMP = 1114;
+
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`bigint ${text} is outside the safe integers of JavaScript`);
+  return value;
+}
+
+const parseTimestamptz = pg.types.getTypeParser(1184, 'text') as (text: string) => Date | number;
+const parseTimestampUtc = (text: string) => parseTimestamptz(text.endsWith('infinity') ? text : `${text}+00`);
+
+/** This module's own parsers: the global ones belong to whoever else uses node-pg in this process. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
+  if (format !== 'binary') {
+    if (oid === INT8) return parseInt8;
+    if (oid === TIMESTAMP) return parseTimestampUtc;
+  }
+  return pg.types.getTypeParser(oid, format as 'text');
+}
+
+/** SQLSTATEs after which the session is over or never was: class 08, shutdowns, and the fatal timeouts. */
+const FATAL_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53300']);
+const NETWORK_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+  'EADDRNOTAVAIL',
+]);
+// node-pg has no codes for its own errors.
+const DRIVER_MESSAGES =
+  /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying|Client has encountered a connection error|Client was closed|Cannot use a pool after)/;
+
+/**
+ * Whether an error says that the connection is gone or could not be made. What was in flight may or may not
+ * have been committed; asking again on another connection is the right answer.
+ */
+export function isConnectionError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string') {
+    if (code.startsWith('08') || FATAL_STATES.has(code) || NETWORK_CODES.has(code)) return true;
+  }
+  return DRIVER_MESSAGES.test(error.message);
+}

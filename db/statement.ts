@@ -1,0 +1,21 @@
+/**
+ * A named, prepared statement with its values: what the store hands to a connection.
+ */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** SQLSTATE of the error that `guarded` raises: division_by_zero. */
+export const GUARD_FAILED = '22012';
+
+/**
+ * Makes a statement that must change a given number of rows fail when it changes another number, so that
+ * the whole transaction fails with it, without a round trip to look. The count is the last parameter.
+ *
+ * Portable: a failing expression is the only way to raise an error that every backend knows.
+ */
+export function guarded(text: string, countParameter: number): string {
+  return `with changed as (${text} returning 1) select 1 / (count(*) = $${countParameter}::bigint)::integer from changed`;
+}

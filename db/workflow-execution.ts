@@ -1,0 +1,192 @@
+/**
+ * Statements on workflow_executions: one function each, guarded by status and sequence.
+ *
+ * The row's `sequence` counts the execution's transitions. Whoever writes an execution names the sequence it
+ * decided on; when another process was faster the statement changes no row and the transaction fails.
+ */
+import type { ExecutionStatus } from '../core/status.ts';
+import type { ExecutionRow } from '../core/view.ts';
+import { plainArray, textArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+import { guarded, type Statement } from './statement.ts';
+
+export interface ExecutionInsert {
+  readonly id: string;
+  readonly templateId: string;
+  readonly status: 'pending' | 'running';
+  readonly sequence: number;
+  /** JSON text. */
+  readonly inputs: string;
+  readonly userId: string | null;
+  readonly workspaceId: string | null;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly idempotencyKey: string | null;
+  readonly requestedVersion: number | null;
+  readonly callbackUrl: string | null;
+  /** ISO 8601, or null: now. */
+  readonly startAfter: string | null;
+}
+
+const INSERT = guarded(
+  `insert into workflow_executions
+     (id, workflow_template_id, status, sequence, inputs, user_id, workspace_id, priority, tags,
+      idempotency_key, requested_version, callback_url, start_after, started_at)
+   select id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags::text[],
+          idempotency_key, requested_version, callback_url, start_after,
+          case when status = 'running' then now() end
+     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::integer[],
+                 $9::text[], $10::text[], $11::integer[], $12::text[], $13::timestamptz[])
+       as t(id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags,
+            idempotency_key, requested_version, callback_url, start_after)
+   on conflict do nothing`,
+  14,
+);
+
+/** Fails the transaction when an idempotency key is taken. */
+export function insertExecutions(rows: readonly ExecutionInsert[]): Statement {
+  return {
+    name: 'insert_executions',
+    text: INSERT,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.templateId)),
+      plainArray(rows.map((row) => row.status)),
+      plainArray(rows.map((row) => row.sequence)),
+      textArray(rows.map((row) => row.inputs)),
+      plainArray(rows.map((row) => row.userId)),
+      plainArray(rows.map((row) => row.workspaceId)),
+      plainArray(rows.map((row) => row.priority)),
+      textArray(rows.map((row) => textArray(row.tags))),
+      textArray(rows.map((row) => row.idempotencyKey)),
+      plainArray(rows.map((row) => row.requestedVersion)),
+      textArray(rows.map((row) => row.callbackUrl)),
+      textArray(rows.map((row) => row.startAfter)),
+      rows.length,
+    ],
+  };
+}
+
+const ADVANCE = guarded(
+  `update workflow_executions e
+      set sequence = e.sequence + 1, updated_at = now()
+     from (select id, from_sequence from unnest($1::uuid[], $2::bigint[]) as t(id, from_sequence) order by id) u
+    where e.id = u.id and e.sequence = u.from_sequence and e.status = 'running'`,
+  3,
+);
+
+/** Counts a transition of running executions that changes nothing else of them. Locks the rows in id order. */
+export function advanceExecutions(rows: readonly { id: string; fromSequence: number }[]): Statement {
+  return {
+    name: 'advance_executions',
+    text: ADVANCE,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.fromSequence)),
+      rows.length,
+    ],
+  };
+}
+
+export interface ExecutionChange {
+  readonly id: string;
+  readonly fromSequence: number;
+  readonly fromStatus: ExecutionStatus;
+  readonly status: ExecutionStatus;
+  readonly begun: boolean;
+  readonly stopping: boolean;
+  readonly stopReason: string | null;
+  readonly ended: boolean;
+  /** JSON text; null: none. */
+  readonly outputs: string | null;
+  /** JSON text of `{ code, message, step }`; null: none. */
+  readonly error: string | null;
+}
+
+const CHANGE = guarded(
+  `update workflow_executions e
+      set sequence = e.sequence + 1,
+          status = u.status,
+          started_at = case when u.begun then now() else e.started_at end,
+          stop_requested_at = case when u.stopping then now() else e.stop_requested_at end,
+          stop_reason = coalesce(u.stop_reason, e.stop_reason),
+          completed_at = case when u.ended then now() end,
+          outputs = u.outputs,
+          error = u.error,
+          updated_at = now()
+     from (select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::boolean[],
+                                $7::text[], $8::boolean[], $9::jsonb[], $10::jsonb[])
+             as t(id, from_sequence, from_status, status, begun, stopping, stop_reason, ended, outputs, error)
+            order by id) u
+    where e.id = u.id and e.sequence = u.from_sequence and e.status = u.from_status`,
+  11,
+);
+
+/** Moves executions between statuses. Locks the rows in id order. */
+export function changeExecutions(rows: readonly ExecutionChange[]): Statement {
+  return {
+    name: 'change_executions',
+    text: CHANGE,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.fromSequence)),
+      plainArray(rows.map((row) => row.fromStatus)),
+      plainArray(rows.map((row) => row.status)),
+      plainArray(rows.map((row) => row.begun)),
+      plainArray(rows.map((row) => row.stopping)),
+      textArray(rows.map((row) => row.stopReason)),
+      plainArray(rows.map((row) => row.ended)),
+      textArray(rows.map((row) => row.outputs)),
+      textArray(rows.map((row) => row.error)),
+      rows.length,
+    ],
+  };
+}
+
+export interface LoadedExecution extends ExecutionRow {
+  readonly templateId: string;
+  readonly workspaceId: string | null;
+  readonly priority: number;
+}
+
+const LOCK = `
+  select id, workflow_template_id, status, sequence, workspace_id, priority, error,
+         stop_requested_at is not null as stopping, stop_reason
+    from workflow_executions
+   where id = any($1::uuid[])
+   order by id
+     for no key update`;
+
+/** Locks executions in id order, so that two engines that need the same ones wait instead of deadlocking. */
+export async function lockExecutions(tx: Db, ids: readonly string[]): Promise<LoadedExecution[]> {
+  const { rows } = await tx.query({ name: 'lock_executions', text: LOCK, values: [plainArray(ids)] });
+  return rows.map((row) => ({
+    id: row.id,
+    templateId: row.workflow_template_id,
+    status: row.status,
+    sequence: row.sequence,
+    workspaceId: row.workspace_id,
+    priority: row.priority,
+    stopRequested: row.stopping ? { reason: row.stop_reason } : null,
+    failure: row.error,
+  }));
+}
+
+/** Which of the ids are there. */
+export async function existingExecutions(db: Db, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await db.query('select id from workflow_executions where id = any($1::uuid[])', [
+    plainArray(ids),
+  ]);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Inputs of executions as JSON text, by id. */
+export async function readManyInputs(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await db.query({
+    name: 'read_inputs',
+    text: 'select id, inputs::text as inputs from workflow_executions where id = any($1::uuid[])',
+    values: [plainArray(ids)],
+  });
+  return new Map(rows.map((row) => [row.id, row.inputs ?? '{}']));
+}

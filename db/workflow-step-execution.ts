@@ -1,0 +1,249 @@
+/**
+ * Statements on workflow_step_executions: one function each. Every update names the status and the claim it
+ * believes in; when a row has moved on the transaction fails as a whole.
+ */
+import type { StepStatus } from '../core/status.ts';
+import { plainArray, textArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+import { guarded, type Statement } from './statement.ts';
+
+export interface StepInsert {
+  readonly id: string;
+  readonly executionId: string;
+  readonly stepTemplateId: string;
+  readonly status: StepStatus;
+  readonly required: number;
+  /** Array literal of jsonb; null: not decided. */
+  readonly received: string | null;
+  readonly attempt: number;
+  readonly owner: string | null;
+  readonly sequence: number;
+}
+
+const INSERT = `
+  insert into workflow_step_executions
+    (id, workflow_execution_id, step_template_id, status, required_inputs, received_inputs, attempt_count,
+     claimed_by, sequence, started_at, completed_at)
+  select id, execution_id, step_template_id, status, required, coalesce(received::jsonb[], '{}'), attempt,
+         owner, sequence,
+         case when status = 'running' then now() end,
+         case when status in ('skipped', 'cancelled') then now() end
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::uuid[],
+                $9::bigint[])
+      as t(id, execution_id, step_template_id, status, required, received, attempt, owner, sequence)`;
+
+export function insertSteps(rows: readonly StepInsert[]): Statement {
+  return {
+    name: 'insert_steps',
+    text: INSERT,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.executionId)),
+      plainArray(rows.map((row) => row.stepTemplateId)),
+      plainArray(rows.map((row) => row.status)),
+      plainArray(rows.map((row) => row.required)),
+      textArray(rows.map((row) => row.received)),
+      plainArray(rows.map((row) => row.attempt)),
+      plainArray(rows.map((row) => row.owner)),
+      plainArray(rows.map((row) => row.sequence)),
+    ],
+  };
+}
+
+export interface StepCompletion {
+  readonly id: string;
+  readonly attempt: number;
+  readonly owner: string | null;
+  /** JSON text. */
+  readonly output: string;
+  /** Array literal of text; null: the type has no routes. */
+  readonly routes: string | null;
+  readonly sequence: number;
+}
+
+const COMPLETE = guarded(
+  `update workflow_step_executions s
+      set status = 'completed', outputs = u.output, routes = u.routes::text[], sequence = u.sequence,
+          error = null, error_code = null, error_details = null, resume_at = null,
+          completed_at = now(), updated_at = now()
+     from unnest($1::uuid[], $2::integer[], $3::uuid[], $4::jsonb[], $5::text[], $6::bigint[])
+            as u(id, attempt, owner, output, routes, sequence)
+    where s.id = u.id and s.status = 'running' and s.attempt_count = u.attempt and s.claimed_by = u.owner`,
+  7,
+);
+
+export function completeSteps(rows: readonly StepCompletion[]): Statement {
+  return {
+    name: 'complete_steps',
+    text: COMPLETE,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.attempt)),
+      plainArray(rows.map((row) => row.owner)),
+      textArray(rows.map((row) => row.output)),
+      textArray(rows.map((row) => row.routes)),
+      plainArray(rows.map((row) => row.sequence)),
+      rows.length,
+    ],
+  };
+}
+
+export interface StepUpdate {
+  readonly id: string;
+  readonly fromStatus: StepStatus;
+  readonly fromAttempt: number;
+  readonly fromOwner: string | null;
+  readonly status: StepStatus;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly owner: string | null;
+  readonly parked: boolean;
+  readonly sequence: number;
+  readonly received: string | null;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  /** JSON text. */
+  readonly errorDetails: string | null;
+  readonly timerMs: number | null;
+  /** JSON text. */
+  readonly parkedState: string | null;
+}
+
+const UPDATE = guarded(
+  `update workflow_step_executions s
+      set status = u.status, attempt_count = u.attempt, retry_count = u.retries, claimed_by = u.owner,
+          sequence = u.sequence, updated_at = now(),
+          received_inputs = coalesce(u.received::jsonb[], s.received_inputs),
+          error = case when u.error_code is not null then u.error when u.status in ('queued', 'running') then s.error end,
+          error_code = case when u.error_code is not null then u.error_code
+                            when u.status in ('queued', 'running') then s.error_code end,
+          error_details = case when u.error_code is not null then u.error_details
+                               when u.status in ('queued', 'running') then s.error_details end,
+          started_at = case when u.attempt = 0 then null
+                            when u.status = 'running' then coalesce(s.started_at, now()) else s.started_at end,
+          parked_at = case when u.status = 'waiting' then now() when u.parked then s.parked_at end,
+          parked_state = case when u.status = 'waiting' then u.parked_state when u.parked then s.parked_state end,
+          resume_at = now() + u.timer_ms * interval '1 millisecond',
+          completed_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then now() end
+     from unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::uuid[],
+                 $9::boolean[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
+                 $15::double precision[], $16::jsonb[])
+            as u(id, from_status, from_attempt, from_owner, status, attempt, retries, owner,
+                 parked, sequence, received, error_code, error, error_details, timer_ms, parked_state)
+    where s.id = u.id and s.status = u.from_status and s.attempt_count = u.from_attempt
+      and s.claimed_by is not distinct from u.from_owner`,
+  17,
+);
+
+/** Every change of a step but its completion. */
+export function updateSteps(rows: readonly StepUpdate[]): Statement {
+  return {
+    name: 'update_steps',
+    text: UPDATE,
+    values: [
+      plainArray(rows.map((row) => row.id)),
+      plainArray(rows.map((row) => row.fromStatus)),
+      plainArray(rows.map((row) => row.fromAttempt)),
+      plainArray(rows.map((row) => row.fromOwner)),
+      plainArray(rows.map((row) => row.status)),
+      plainArray(rows.map((row) => row.attempt)),
+      plainArray(rows.map((row) => row.retries)),
+      plainArray(rows.map((row) => row.owner)),
+      plainArray(rows.map((row) => row.parked)),
+      plainArray(rows.map((row) => row.sequence)),
+      textArray(rows.map((row) => row.received)),
+      textArray(rows.map((row) => row.errorCode)),
+      textArray(rows.map((row) => row.error)),
+      textArray(rows.map((row) => row.errorDetails)),
+      plainArray(rows.map((row) => row.timerMs)),
+      textArray(rows.map((row) => row.parkedState)),
+      rows.length,
+    ],
+  };
+}
+
+export interface LoadedStep {
+  readonly id: string;
+  readonly executionId: string;
+  readonly stepTemplateId: string;
+  readonly status: StepStatus;
+  readonly attempt: number;
+  readonly retries: number;
+  readonly owner: string | null;
+  readonly parked: boolean;
+  readonly routes: readonly string[] | null;
+}
+
+const LOAD = `
+  select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, claimed_by,
+         parked_at is not null as parked, routes
+    from workflow_step_executions
+   where workflow_execution_id = any($1::uuid[]) and scope = ''`;
+
+/** What views are rebuilt from: never payloads. Uses workflow_step_executions_scope_step. */
+export async function loadSteps(db: Db, executionIds: readonly string[]): Promise<LoadedStep[]> {
+  const { rows } = await db.query({ name: 'load_steps', text: LOAD, values: [plainArray(executionIds)] });
+  return rows.map((row) => ({
+    id: row.id,
+    executionId: row.workflow_execution_id,
+    stepTemplateId: row.step_template_id,
+    status: row.status,
+    attempt: row.attempt_count,
+    retries: row.retry_count,
+    owner: row.claimed_by,
+    parked: row.parked,
+    routes: row.routes,
+  }));
+}
+
+export interface StepPayload {
+  readonly id: string;
+  readonly status: StepStatus;
+  /** JSON text; null when there is none. */
+  readonly output: string | null;
+  readonly errorCode: string | null;
+  readonly error: string | null;
+  readonly errorDetails: unknown;
+  readonly routes: readonly string[] | null;
+}
+
+const PAYLOADS = `
+  select id, status, outputs::text as output, error_code, error, error_details, routes
+    from workflow_step_executions
+   where id = any($1::uuid[])`;
+
+export async function readPayloads(db: Db, ids: readonly string[]): Promise<StepPayload[]> {
+  const { rows } = await db.query({ name: 'read_step_payloads', text: PAYLOADS, values: [plainArray(ids)] });
+  return rows.map((row) => ({
+    id: row.id,
+    status: row.status,
+    output: row.output,
+    errorCode: row.error_code,
+    error: row.error,
+    errorDetails: row.error_details,
+    routes: row.routes,
+  }));
+}
+
+export interface StepResumption {
+  readonly received: readonly { key: string; live: boolean; route: string | null }[];
+  readonly parkedState: unknown;
+  /** Measured by the database's clock; null when the step is not parked. */
+  readonly parkedMs: number | null;
+}
+
+const RESUMPTION = `
+  select received_inputs, parked_state, extract(epoch from clock_timestamp() - parked_at) * 1000 as parked_ms
+    from workflow_step_executions
+   where id = $1`;
+
+/** What an attempt needs when this process did not decide the step's join itself. */
+export async function readResumption(db: Db, id: string): Promise<StepResumption> {
+  const { rows } = await db.query({ name: 'read_step_resumption', text: RESUMPTION, values: [id] });
+  const [row] = rows;
+  return {
+    received: row?.received_inputs ?? [],
+    parkedState: row?.parked_state ?? null,
+    parkedMs: row?.parked_ms === null || row === undefined ? null : Math.round(Number(row.parked_ms)),
+  };
+}

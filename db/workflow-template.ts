@@ -1,0 +1,164 @@
+/**
+ * Statements on workflow_templates and workflow_step_templates.
+ */
+import type { JsonObject } from '../core/json.ts';
+import { plainArray, textArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+
+export interface StoredTemplate {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly description: string | null;
+  readonly definition: JsonObject;
+  readonly definitionHash: string;
+  readonly createdAt: Date;
+  readonly archivedAt: Date | null;
+  readonly steps: readonly { readonly id: string; readonly key: string; readonly type: string }[];
+}
+
+/** The definition is read as text: `jsonb` keeps no order of keys, and the order of steps is part of a definition. */
+const COLUMNS = `
+  t.id, t.name, t.version, t.workspace_id, t.description, t.definition_source, t.definition_hash, t.created_at,
+  t.archived_at,
+  (select json_agg(json_build_object('id', s.id, 'key', s.key, 'type', s.type) order by s.position)
+     from workflow_step_templates s where s.workflow_template_id = t.id) as steps`;
+
+export async function readTemplateById(db: Db, id: string): Promise<StoredTemplate | null> {
+  const { rows } = await db.query(
+    `select ${COLUMNS} from workflow_templates t where t.id = $1 and t.definition_source is not null`,
+    [id],
+  );
+  return rows.length === 0 ? null : toTemplate(rows[0]);
+}
+
+/** The version asked for, or the latest; archived ones too. */
+export async function readTemplateByName(
+  db: Db,
+  workspaceId: string | null,
+  name: string,
+  version: number | null,
+): Promise<StoredTemplate | null> {
+  const { rows } = await db.query(
+    `select ${COLUMNS}
+       from workflow_templates t
+      where t.workspace_id is not distinct from $1 and t.name = $2 and t.definition_source is not null
+        and ($3::integer is null or t.version = $3)
+      order by t.version desc
+      limit 1`,
+    [workspaceId, name, version],
+  );
+  return rows.length === 0 ? null : toTemplate(rows[0]);
+}
+
+/** Serialises publishers of one name, so that versions have no gap and no double. */
+export async function lockTemplateName(tx: Db, workspaceId: string | null, name: string): Promise<void> {
+  await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
+    `template:${workspaceId ?? ''}:${name}`,
+  ]);
+}
+
+export interface TemplateInsert {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly description: string | null;
+  /** JSON text. */
+  readonly definition: string;
+  readonly definitionHash: string;
+  /** JSON text of each step's definition. */
+  readonly steps: readonly { id: string; key: string; type: string; definition: string }[];
+}
+
+export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<void> {
+  await tx.query(
+    `insert into workflow_templates
+       (id, name, version, workspace_id, description, definition, definition_source, definition_hash)
+     values ($1, $2, $3, $4, $5, $6::jsonb, $6, $7)`,
+    [
+      template.id,
+      template.name,
+      template.version,
+      template.workspaceId,
+      template.description,
+      template.definition,
+      template.definitionHash,
+    ],
+  );
+  const { steps } = template;
+  await tx.query(
+    `insert into workflow_step_templates (id, workflow_template_id, key, type, position, definition)
+     select id, $1, key, type, position - 1, definition
+       from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[]) with ordinality
+              as t(id, key, type, definition, position)`,
+    [
+      template.id,
+      plainArray(steps.map(({ id }) => id)),
+      textArray(steps.map(({ key }) => key)),
+      textArray(steps.map(({ type }) => type)),
+      textArray(steps.map(({ definition }) => definition)),
+    ],
+  );
+}
+
+/** Archives every version of a name; answers how many were not archived before. */
+export async function archiveTemplates(db: Db, workspaceId: string | null, name: string): Promise<number> {
+  const { rowCount } = await db.query(
+    `update workflow_templates
+        set archived_at = now(), updated_at = now()
+      where workspace_id is not distinct from $1 and name = $2 and archived_at is null and definition_source is not null`,
+    [workspaceId, name],
+  );
+  return rowCount ?? 0;
+}
+
+export interface TemplateListRow {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly description: string | null;
+  readonly createdAt: Date;
+}
+
+/** The latest version of each name that is not archived, by name, after `afterName`. */
+export async function listTemplates(
+  db: Db,
+  workspaceId: string | null,
+  afterName: string | null,
+  limit: number,
+): Promise<TemplateListRow[]> {
+  const { rows } = await db.query(
+    `select distinct on (name collate "C") id, name, version, description, created_at
+       from workflow_templates
+      where workspace_id is not distinct from $1 and archived_at is null and definition_source is not null
+        and ($2::text is null or name collate "C" > $2)
+      order by name collate "C", version desc
+      limit $3`,
+    [workspaceId, afterName, limit],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    createdAt: row.created_at,
+  }));
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+function toTemplate(row: any): StoredTemplate {
+  return {
+    id: row.id,
+    name: row.name,
+    version: row.version,
+    workspaceId: row.workspace_id,
+    description: row.description,
+    definition: JSON.parse(row.definition_source) as JsonObject,
+    definitionHash: row.definition_hash,
+    createdAt: row.created_at,
+    archivedAt: row.archived_at,
+    steps: row.steps ?? [],
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The entry point: read the configuration, start the database if none is given, start the engine, stop on signals.
+ */
+import { ConfigError, loadProcessConfig } from './config.ts';
+import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
+import { startEngine } from './engine.ts';
+import { createLog } from './telemetry/log.ts';
+
+async function main(): Promise<void> {
+  const config = loadProcessConfig();
+  const log = createLog({
+    level: config.logLevel,
+    pretty: process.stdout.isTTY === true,
+    secrets: Object.values(config.secrets),
+  });
+  for (const warning of config.warnings) log.warn(warning);
+  const embedded =
+    config.databaseUrl === null
+      ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
+      : null;
+  const engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log);
+  log.info(
+    { engine: engine.id, url: engine.url, role: config.role },
+    `Execution Engine is ready${engine.url === null ? '' : ` on ${engine.url}`}`,
+  );
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'Draining: running steps may finish, nothing new is begun');
+    try {
+      await engine.stop();
+      await embedded?.stop();
+      log.info('Stopped');
+      process.exit(0);
+    } catch (error) {
+      log.fatal({ err: error }, 'The stop failed');
+      process.exit(1);
+    }
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+main().catch((error: unknown) => {
+  const lines =
+    error instanceof ConfigError
+      ? error.problems
+      : [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+  for (const line of lines) process.stderr.write(`${line}\n`);
+  process.exit(1);
+});

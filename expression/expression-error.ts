@@ -1,0 +1,56 @@
+/**
+ * The one error of this folder: what an expression or a script can fail with.
+ *
+ * Codes:
+ * - expression_failed: the expression threw, or read a property of null or undefined. Never retried.
+ * - expression_timeout: it did not answer within its time.
+ * - script_failed, script_timeout, script_out_of_memory: the same for scripts.
+ * - output_not_storable: the result is larger or deeper than a result may be.
+ * - aborted: the caller's signal, or the sandbox was closed.
+ * - sandbox_unavailable: the machine could not start a sandbox process; the only one worth a retry.
+ */
+export type ExpressionErrorCode =
+  | 'expression_failed'
+  | 'expression_timeout'
+  | 'script_failed'
+  | 'script_timeout'
+  | 'script_out_of_memory'
+  | 'output_not_storable'
+  | 'aborted'
+  | 'sandbox_unavailable';
+
+export interface ExpressionErrorOptions {
+  /** Name of the JavaScript error that was thrown inside, e.g. `TypeError`. */
+  errorName?: string | null;
+  /** Line of the script the error came from, from 1. */
+  line?: number | null;
+  /** Pointer, below the evaluated value, of the string that holds the expression. */
+  pointer?: string | null;
+  /** Which of the sources of one call failed. */
+  sourceIndex?: number | null;
+  cause?: unknown;
+}
+
+export class ExpressionError extends Error {
+  readonly code: ExpressionErrorCode;
+  readonly errorName: string | null;
+  readonly line: number | null;
+  readonly pointer: string | null;
+  readonly sourceIndex: number | null;
+
+  constructor(code: ExpressionErrorCode, message: string, options: ExpressionErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'ExpressionError';
+    this.code = code;
+    this.errorName = options.errorName ?? null;
+    this.line = options.line ?? null;
+    this.pointer = options.pointer ?? null;
+    this.sourceIndex = options.sourceIndex ?? null;
+  }
+}
+
+/** The source as messages quote it: one line, at most 80 characters. */
+export function quoteSource(source: string): string {
+  const line = source.trim().replaceAll(/\s+/g, ' ');
+  return line.length > 80 ? `${line.slice(0, 77)}...` : line;
+}

@@ -1,0 +1,70 @@
+/**
+ * The wire between the engine and a sandbox process: length-prefixed frames over stdin and stdout.
+ *
+ * A frame is two unsigned 32-bit lengths (header, body; big endian), a JSON header and a UTF-8 body that is
+ * JSON text already and is not encoded a second time.
+ *
+ * Invariant 1: JSON.stringify escapes control characters and lone surrogates, so every text survives UTF-8.
+ */
+export interface Frame<H> {
+  header: H;
+  body: string;
+}
+
+const PREFIX_BYTES = 8;
+
+export function encodeFrame(header: object, body = ''): Buffer {
+  const head = JSON.stringify(header);
+  const headBytes = Buffer.byteLength(head);
+  const bodyBytes = Buffer.byteLength(body);
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + headBytes + bodyBytes);
+  frame.writeUInt32BE(headBytes, 0);
+  frame.writeUInt32BE(bodyBytes, 4);
+  frame.write(head, PREFIX_BYTES);
+  frame.write(body, PREFIX_BYTES + headBytes);
+  return frame;
+}
+
+/** Collects chunks and gives back whole frames. Throws when a frame would be larger than `maxBytes`. */
+export class FrameReader<H> {
+  private chunks: Buffer[] = [];
+  private bytes = 0;
+  private readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  push(chunk: Buffer): Frame<H>[] {
+    this.chunks.push(chunk);
+    this.bytes += chunk.length;
+    const frames: Frame<H>[] = [];
+    for (let frame = this.next(); frame !== null; frame = this.next()) frames.push(frame);
+    return frames;
+  }
+
+  private next(): Frame<H> | null {
+    if (this.bytes < PREFIX_BYTES) return null;
+    if (this.chunks[0]!.length < PREFIX_BYTES) this.join();
+    const first = this.chunks[0]!;
+    const headBytes = first.readUInt32BE(0);
+    const total = PREFIX_BYTES + headBytes + first.readUInt32BE(4);
+    if (total > this.maxBytes)
+      throw new RangeError(`a frame of ${total} bytes is larger than ${this.maxBytes}`);
+    if (this.bytes < total) return null;
+    if (first.length < total) this.join();
+    const whole = this.chunks[0]!;
+    this.bytes -= total;
+    if (whole.length === total) this.chunks.shift();
+    else this.chunks[0] = whole.subarray(total);
+    const body = PREFIX_BYTES + headBytes;
+    return {
+      header: JSON.parse(whole.toString('utf8', PREFIX_BYTES, body)) as H,
+      body: whole.toString('utf8', body, total),
+    };
+  }
+
+  private join(): void {
+    this.chunks = [Buffer.concat(this.chunks)];
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The book-keeping of a lane: jobs on their way, the workers that have them, and when one is over its time.
+ *
+ * Not here: what is done about it (sandbox-lane.ts).
+ */
+import { readFileSync } from 'node:fs';
+import { ExpressionError } from './expression-error.ts';
+import type { SandboxProcess } from './sandbox-process.ts';
+import {
+  type Answer,
+  type EvaluateRequest,
+  type LogLevel,
+  readResults,
+  type ScriptRequest,
+} from './sandbox-wire.ts';
+
+export interface Job {
+  readonly request: EvaluateRequest | ScriptRequest;
+  /** JSON text of the scope or the input. */
+  readonly body: string;
+  readonly onLog: ((line: string, level: LogLevel) => void) | null;
+  resolve(results: unknown[]): void;
+  reject(error: ExpressionError): void;
+}
+
+export interface Entry extends Job {
+  settled: boolean;
+  /** Deaths of processes that nobody ordered while this was the head. */
+  crashes: number;
+}
+
+export interface Worker {
+  readonly process: SandboxProcess;
+  readonly running: Map<number, Entry>;
+  ready: boolean;
+  /** Gets no more work: killed, gone or tired. */
+  retired: boolean;
+  /** The head holds the others up. */
+  stalled: boolean;
+  headSince: number;
+  headCpuMs: number | null;
+}
+
+/** A head that takes so long holds up the requests behind it. */
+export const STALL_MS = 25;
+/** What a process may need beyond the time it keeps itself, before it is killed. */
+const GRACE_MS = 60;
+/** A process that got no turn from the system may take so many times its time. */
+const STARVED_FACTOR = 4;
+
+export function headOf(worker: Worker): Entry | undefined {
+  return worker.running.values().next().value;
+}
+
+export function beginHead(worker: Worker): void {
+  worker.headSince = performance.now();
+  worker.headCpuMs = null;
+  worker.stalled = false;
+}
+
+export function settle(entry: Entry, how: () => void): void {
+  if (entry.settled) return;
+  entry.settled = true;
+  how();
+}
+
+export function answer(entry: Entry, header: Answer & { kind: 'done' | 'failed' }, body: string): void {
+  if (header.kind === 'done') {
+    entry.resolve(readResults(body, header.special));
+    return;
+  }
+  const { code, message, ...more } = header.failure;
+  entry.reject(new ExpressionError(code, message, more));
+}
+
+export function isOverdue(worker: Worker, { request }: Entry, age: number): boolean {
+  if (worker.headCpuMs === null && age >= STALL_MS) worker.headCpuMs = cpuMs(worker.process.pid);
+  if (age < request.timeoutMs + GRACE_MS) return false;
+  if (age > STARVED_FACTOR * (request.timeoutMs + GRACE_MS)) return true;
+  const now = cpuMs(worker.process.pid);
+  // Unknown: the clock alone decides.
+  return now === null || worker.headCpuMs === null || now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
+}
+
+/** Processor time a process has used, from Linux's /proc (in ticks of 10 ms); null elsewhere. */
+function cpuMs(pid: number | null): number | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The JavaScript that runs inside QuickJS before anything of a definition does.
+ *
+ * It takes and gives texts only, so no object of the sandbox is ever handled outside of it. It keeps its own
+ * references to what it needs; what the code of a definition does to its globals changes its own result at most.
+ *
+ * A result is `=` and JSON (`[value]`, or `[]` for undefined), with a `*` before it when a value is specially
+ * written (sandbox-wire.ts), or `!` and the JSON of an error, or '' while a script is waiting.
+ */
+export const PRELUDE = `(function () {
+  'use strict';
+  const { stringify, parse } = JSON;
+  const text = String;
+  const Thunk = Function;
+  const AsyncThunk = Object.getPrototypeOf(async function () {}).constructor;
+  const { InternalError, TypeError, Promise } = globalThis;
+  const apply = Reflect.apply;
+  const { slice } = String.prototype;
+  const { exec } = RegExp.prototype;
+  const { then } = Promise.prototype;
+  let special = false;
+
+  const replacer = (key, value) => {
+    if (typeof value === 'number') {
+      if (value - value === 0) return value;
+      special = true;
+      return '\\0' + value;
+    }
+    if (typeof value === 'string') {
+      if (value[0] !== '\\0') return value;
+      special = true;
+      return '\\0' + value;
+    }
+    if (typeof value === 'bigint') throw new TypeError('a BigInt is not JSON; convert it with Number() or String()');
+    return value;
+  };
+
+  const success = (value) => {
+    if (value instanceof Promise) throw new TypeError('a promise is not a value; an expression cannot wait for it');
+    special = false;
+    const json = stringify(value, replacer);
+    return (special ? '*' : '') + (json === undefined ? '=[]' : '=[' + json + ']');
+  };
+
+  const lineOf = (error) => {
+    const found = apply(exec, /<input>:(\\d+)/, [text(error.stack)]);
+    return found === null ? null : +found[1];
+  };
+
+  const failure = (error) => {
+    const failed = { name: null, message: '', line: null, internal: false };
+    try {
+      if (typeof error === 'object' && error !== null && 'message' in error) {
+        failed.internal = error instanceof InternalError;
+        failed.name = apply(slice, text(error.name), [0, 100]);
+        failed.message = apply(slice, text(error.message), [0, 2000]);
+        failed.line = lineOf(error);
+      } else failed.message = apply(slice, typeof error === 'object' ? stringify(error) : text(error), [0, 2000]);
+    } catch {}
+    return '!' + stringify(failed);
+  };
+
+  const roots = ['input', 'steps', 'inputs', 'execution', 'item', 'index', 'iteration', 'previous', 'secrets', 'vars'];
+  const evaluate = (sourceText, scopeText) => {
+    try {
+      const scope = parse(scopeText);
+      const thunk = new Thunk(...roots, '"use strict"; return (\\n' + parse(sourceText) + '\\n)');
+      const { input, steps = {}, inputs = {}, execution = {}, item, index, iteration, previous } = scope;
+      const { secrets = {}, vars = {} } = scope;
+      return success(thunk(input, steps, inputs, execution, item, index, iteration, previous, secrets, vars));
+    } catch (error) {
+      return failure(error);
+    }
+  };
+
+  let outcome = '';
+  const settle = (finish) => (value) => {
+    try {
+      outcome = finish(value);
+    } catch (error) {
+      outcome = failure(error);
+    }
+  };
+  const start = (codeText, inputText, log) => {
+    const print = (level) => (...values) => {
+      let line = '';
+      for (let i = 0; i < values.length && line.length < 10000; i++) {
+        const value = values[i];
+        const shown = typeof value === 'string' ? value : (stringify(value) ?? text(value));
+        line += (i > 0 ? ' ' : '') + shown;
+      }
+      log(level, stringify(apply(slice, line, [0, 10000])));
+    };
+    globalThis.console = {
+      log: print('info'), info: print('info'), warn: print('warn'), error: print('error'), debug: print('debug'),
+    };
+    try {
+      const script = new AsyncThunk('input', parse(codeText));
+      apply(then, script(parse(inputText)), [settle(success), settle(failure)]);
+    } catch (error) {
+      outcome = failure(error);
+    }
+    return outcome;
+  };
+  return { evaluate, start, outcome: () => outcome };
+})()`;

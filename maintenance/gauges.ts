@@ -1,0 +1,52 @@
+/**
+ * Gauges that are read when somebody scrapes: open executions and steps, queues, pools, slots.
+ */
+import type { Pool } from '../db/client.ts';
+import { readQueueDepths } from '../db/engine.ts';
+import { countOpen } from '../db/execution-queries.ts';
+import { type Metrics, replaceSamples, setActiveExecutions, setActiveSteps } from '../telemetry/metrics.ts';
+
+export interface GaugeSources {
+  readonly db: Pool;
+  readonly jobTable: string;
+  readonly pools: Readonly<Record<string, Pool>>;
+  readonly capacity: number;
+  running(): number;
+  sandboxKills(): number;
+}
+
+export function collectGauges(metrics: Metrics, sources: GaugeSources): void {
+  metrics.onCollect([metrics.activeExecutions, metrics.activeSteps], async () => {
+    const { executions, steps } = await countOpen(sources.db);
+    setActiveExecutions(metrics, executions);
+    setActiveSteps(metrics, steps);
+  });
+  metrics.onCollect([metrics.queueDepth, metrics.queueOldestAge], async () => {
+    const depths = await readQueueDepths(sources.db, sources.jobTable);
+    replaceSamples(
+      metrics.queueDepth,
+      depths.map(({ queue, depth }) => ({ labels: { queue }, value: depth })),
+    );
+    replaceSamples(
+      metrics.queueOldestAge,
+      depths.map(({ queue, oldestAgeSeconds }) => ({ labels: { queue }, value: oldestAgeSeconds })),
+    );
+  });
+  let reportedKills = 0;
+  metrics.onCollect([metrics.poolConnections, metrics.runningSlots, metrics.slotCapacity], () => {
+    replaceSamples(metrics.poolConnections, Object.entries(sources.pools).flatMap(poolSamples));
+    metrics.runningSlots.set(sources.running());
+    metrics.slotCapacity.set(sources.capacity);
+    const kills = sources.sandboxKills();
+    metrics.sandboxKills.inc({ reason: 'limit' }, kills - reportedKills);
+    reportedKills = kills;
+  });
+}
+
+function poolSamples([pool, { totalCount, idleCount, waitingCount }]: [string, Pool]) {
+  return [
+    { labels: { pool, state: 'idle' }, value: idleCount },
+    { labels: { pool, state: 'busy' }, value: totalCount - idleCount },
+    { labels: { pool, state: 'waiting' }, value: waitingCount },
+  ];
+}

@@ -1,0 +1,93 @@
+/**
+ * Once a second: say that this engine is alive, and look for what nobody told it: due jobs, dead peers,
+ * executions that were ended elsewhere.
+ *
+ * `tick()` is public and does one round; the loop only calls it.
+ */
+import type { Db } from '../db/client.ts';
+import {
+  type EngineRow,
+  forgetEngines,
+  type OwnedStep,
+  pulse,
+  registerEngine,
+  stepsHeldBy,
+} from '../db/engine.ts';
+
+export interface PulseLoopOptions {
+  readonly db: Db;
+  readonly engine: EngineRow;
+  /** The qualified name of pg-boss's job table. */
+  readonly jobTable: string;
+  runningCount(): number;
+  /** Executions this process runs steps of or has waiters for. */
+  watched(): readonly string[];
+  /** Jobs are due in the queues. */
+  onJobs(): void;
+  /** Watched executions that are final or being stopped. */
+  onEnded(executionIds: readonly string[]): void;
+  /** A step whose owner is dead. */
+  rescue(step: OwnedStep): Promise<void>;
+  onError(error: unknown): void;
+}
+
+const INTERVAL_MS = 1_000;
+const MOST_RESCUED = 1_000;
+
+export class PulseLoop {
+  readonly #options: PulseLoopOptions;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #ticking: Promise<void> = Promise.resolve();
+  #open = true;
+  #peerCount: number | null = null;
+  #lastBeatAt = performance.now();
+
+  constructor(options: PulseLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Until the first round nobody knows: better to notify in vain. */
+  get hasPeers(): boolean {
+    return this.#peerCount !== 0;
+  }
+
+  /** Milliseconds since the database last heard from this engine. */
+  get silentMs(): number {
+    return performance.now() - this.#lastBeatAt;
+  }
+
+  start(): void {
+    const round = async () => {
+      if (!this.#open) return;
+      this.#ticking = this.tick().catch((error) => this.#options.onError(error));
+      await this.#ticking;
+      if (this.#open) this.#timer = setTimeout(round, INTERVAL_MS);
+    };
+    round();
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#ticking;
+  }
+
+  async tick(): Promise<void> {
+    const { db, engine, jobTable, runningCount, watched } = this.#options;
+    const seen = await pulse(db, { id: engine.id, runningCount: runningCount() }, jobTable, watched());
+    this.#lastBeatAt = performance.now();
+    this.#peerCount = seen.peerCount;
+    if (!seen.registered) await registerEngine(db, engine);
+    if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
+    if (seen.deadEngines.length > 0) await this.#rescueFrom(seen.deadEngines);
+    if (seen.hasJobs) this.#options.onJobs();
+  }
+
+  /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
+  async #rescueFrom(deadEngines: readonly string[]): Promise<void> {
+    const { db, rescue } = this.#options;
+    const steps = await stepsHeldBy(db, deadEngines, MOST_RESCUED);
+    await Promise.all(steps.map(rescue));
+    if (steps.length < MOST_RESCUED) await forgetEngines(db, deadEngines);
+  }
+}

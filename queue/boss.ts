@@ -1,0 +1,77 @@
+/**
+ * Starts pg-boss with the engine's three queues, and refuses a pg-boss that belongs to someone else.
+ *
+ * pg-boss keeps its own schema and its own small pool. Its workers are not used: jobs are fetched and
+ * consumed in the engine's transactions (execution-engine-queue.ts).
+ */
+import pg from 'pg';
+import { PgBoss } from 'pg-boss';
+import type { QueueName } from '../core/plan.ts';
+
+export const QUEUES: readonly QueueName[] = [
+  'WorkflowExecutionQueue',
+  'StepExecutionQueue',
+  'MergeExecutionQueue',
+];
+
+const TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600;
+
+export interface BossOptions {
+  readonly url: string;
+  readonly schema: string;
+  onError(error: Error): void;
+}
+
+/** @throws Error naming the schema and the way out when an older pg-boss with other queues is found there. */
+export async function startBoss(options: BossOptions): Promise<PgBoss> {
+  await refuseForeignBoss(options);
+  const boss = new PgBoss({
+    connectionString: options.url,
+    schema: options.schema,
+    application_name: 'execution-engine/queue',
+    max: 3,
+    schedule: false,
+    flowIntervalSeconds: 3600,
+  });
+  boss.on('error', (error) => options.onError(error));
+  await boss.start();
+  for (const name of QUEUES) await boss.createQueue(name, queueOptions());
+  return boss;
+}
+
+/**
+ * A partition of its own keeps the planner's statistics right after a burst. Jobs are tickets and never
+ * expire on their own: a ticket that pg-boss deleted silently would be a step that waits for ever.
+ */
+function queueOptions() {
+  return {
+    policy: 'standard' as const,
+    partition: true,
+    retentionSeconds: TEN_YEARS_SECONDS,
+    expireInSeconds: 60,
+    retryLimit: 1_000_000,
+    retryDelay: 1,
+  };
+}
+
+async function refuseForeignBoss({ url, schema }: BossOptions): Promise<void> {
+  const client = new pg.Client({ connectionString: url, application_name: 'execution-engine/queue' });
+  await client.connect();
+  try {
+    const found = await client.query('select to_regclass($1) is not null as there', [`${schema}.version`]);
+    if (!found.rows[0].there) return;
+    const { rows } = await client.query(`select version from ${pg.escapeIdentifier(schema)}.version`);
+    const version = Number(rows[0]?.version ?? 0);
+    if (version >= BOSS_SCHEMA_VERSION) return;
+    throw new Error(
+      `Schema "${schema}" holds pg-boss tables of version ${version}, older than the ${BOSS_SCHEMA_VERSION} this engine needs; ` +
+        'they are not migrated, because another program may be using them. ' +
+        'Set EXECUTION_ENGINE_PGBOSS_SCHEMA to a schema of the engine’s own, or upgrade that program’s pg-boss first.',
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+/** The table version of the pinned pg-boss release. */
+const BOSS_SCHEMA_VERSION = 46;

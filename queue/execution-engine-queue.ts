@@ -1,0 +1,152 @@
+/**
+ * Jobs: "this execution is to be begun", "this step is ready", "this timer is due". State is in the rows.
+ *
+ * pg-boss writes and deletes jobs through the caller's transaction. On the hot path its statements are taken
+ * down instead of run, so that they go to the server in one piece with the transition they belong to.
+ *
+ * Invariant: a job that could not be inserted fails its transaction (no ticket is lost silently).
+ */
+import type { JobInsert, PgBoss } from 'pg-boss';
+import type { QueueName } from '../core/plan.ts';
+import type { Db } from '../db/client.ts';
+import type { Statement } from '../db/statement.ts';
+
+export type JobData =
+  | { kind: 'start'; execution_id: string }
+  | { kind: 'step'; execution_id: string; step_id: string }
+  | { kind: 'timer'; execution_id: string; step_id: string; attempt: number; purpose: 'resume' | 'timeout' }
+  | { kind: 'deadline'; execution_id: string }
+  | { kind: 'stop_overdue'; execution_id: string };
+
+export interface Job {
+  readonly queue: QueueName;
+  /** The execution's or step's id: whoever knows the row can take its job away. */
+  readonly id: string;
+  readonly data: JobData;
+  readonly priority: number;
+  /** Milliseconds from now, an instant (ISO 8601), or null: at once. */
+  readonly startAfter: number | string | null;
+}
+
+export interface FetchedJob {
+  readonly queue: QueueName;
+  readonly id: string;
+  readonly data: JobData;
+  readonly retryCount: number;
+  readonly priority: number;
+}
+
+export class ExecutionEngineQueue {
+  readonly #boss: PgBoss;
+
+  constructor(boss: PgBoss) {
+    this.#boss = boss;
+  }
+
+  /** The statements that insert jobs; each fails its transaction when a job is refused. */
+  async insertStatements(jobs: readonly Job[]): Promise<Statement[]> {
+    return Promise.all(groupByQueue(jobs).map(([queue, list]) => this.#insertStatement(queue, list)));
+  }
+
+  async #insertStatement(queue: QueueName, jobs: readonly Job[]): Promise<Statement> {
+    const taken = takeDown();
+    await this.#boss.insert(queue, jobs.map(toInsert), { db: taken.db, returnId: true });
+    const { text, values } = taken.statement();
+    return {
+      name: `insert_jobs_${queue}`,
+      text: `with inserted as (${text}) select 1 / (count(*) = $2::bigint)::integer from inserted`,
+      values: [...values, jobs.length],
+    };
+  }
+
+  /** The statements that delete jobs by id. A job that is gone already is no error: the row decides. */
+  async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
+    return Promise.all(
+      groupByQueue(jobs).map(async ([queue, list]) => {
+        const taken = takeDown();
+        await this.#boss.deleteJob(
+          queue,
+          list.map(({ id }) => id),
+          { db: taken.db },
+        );
+        return { name: `delete_jobs_${queue}`, ...taken.statement() };
+      }),
+    );
+  }
+
+  /** Fetches due jobs inside the caller's transaction: rolled back, they are there for the next one. */
+  async fetch(tx: Db, queue: QueueName, limit: number, minPriority?: number): Promise<FetchedJob[]> {
+    const jobs = await this.#boss.fetch<JobData>(queue, {
+      batchSize: limit,
+      includeMetadata: true,
+      db: adapter(tx),
+      ...(minPriority === undefined ? {} : { minPriority }),
+    });
+    return jobs.map(({ id, data, retryCount, priority }) => ({ queue, id, data, retryCount, priority }));
+  }
+
+  /** Deletes fetched jobs in the transaction that fetched them, fenced to the fetched attempt. */
+  async consume(tx: Db, jobs: readonly FetchedJob[]): Promise<void> {
+    for (const [queue, list] of groupByQueue(jobs)) {
+      await this.#boss.deleteJob(
+        queue,
+        list.map(({ id, retryCount }) => ({ id, retryCount })),
+        { db: adapter(tx) },
+      );
+    }
+  }
+
+  /**
+   * Puts a job off by 30 s under a singleton key. The last safety net: a ticket for a step that is not ready
+   * should not exist.
+   */
+  async defer(tx: Db, job: FetchedJob, key: string): Promise<void> {
+    const later: JobInsert<JobData> = {
+      data: job.data,
+      startAfter: DEFER_SECONDS,
+      singletonKey: key,
+      singletonSeconds: DEFER_SECONDS,
+    };
+    await this.#boss.insert(job.queue, [later], { db: adapter(tx) });
+  }
+}
+
+const DEFER_SECONDS = 30;
+
+function toInsert(job: Job): JobInsert<JobData> {
+  const { startAfter } = job;
+  const insert: JobInsert<JobData> = { id: job.id, data: job.data, priority: job.priority };
+  if (startAfter === null) return insert;
+  return { ...insert, startAfter: typeof startAfter === 'number' ? startAfter / 1000 : startAfter };
+}
+
+function groupByQueue<T extends { queue: QueueName }>(jobs: readonly T[]): [QueueName, T[]][] {
+  const groups = new Map<QueueName, T[]>();
+  for (const job of jobs) {
+    const group = groups.get(job.queue);
+    if (group === undefined) groups.set(job.queue, [job]);
+    else group.push(job);
+  }
+  return [...groups];
+}
+
+function adapter(tx: Db) {
+  return { executeSql: async (text: string, values?: unknown[]) => tx.query(text, values) };
+}
+
+/** A database that writes down the one statement it is given and runs nothing. */
+function takeDown() {
+  let taken: { text: string; values: unknown[] } | null = null;
+  return {
+    db: {
+      executeSql: async (text: string, values: unknown[] = []) => {
+        taken = { text, values };
+        return { rows: [{ count: 0, ids: [], retained: 0 }] };
+      },
+    },
+    statement: () => {
+      if (taken === null) throw new Error('pg-boss sent no statement where exactly one was expected');
+      return taken;
+    },
+  };
+}

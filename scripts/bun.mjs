@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+/**
+ * Runs the pinned Bun with the arguments it was given: `node scripts/bun.mjs <file or command> …`.
+ *
+ * For machines without Bun on the path: the npm scripts start here, with any Node from 18 on (or Bun itself).
+ * It must work whether or not npm was allowed to run Bun's install script, so it looks for the binary where
+ * each of the two leaves it. Signals are forwarded and the exit code is handed on; a service manager that
+ * talks to this process talks to the engine.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Before the install script ran, `bun/bin/bun.exe` is a placeholder of a few hundred bytes. */
+const SMALLEST_BINARY_BYTES = 1_000_000;
+/** A terminal sends Ctrl-C and Ctrl-\\ to the child as well; forwarded, they would arrive twice. */
+const FROM_TERMINAL = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'];
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+function isBinary(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    const { size } = statSync(file);
+    return size >= SMALLEST_BINARY_BYTES;
+  } catch {
+    return false;
+  }
+}
+
+function isMusl() {
+  try {
+    return readdirSync('/lib').some((name) => name.startsWith('ld-musl-'));
+  } catch {
+    return false;
+  }
+}
+
+/** `@oven/bun-<os>-<arch>` as Bun names its platform packages; the right libc first. */
+function platformPackages() {
+  const os = process.platform === 'win32' ? 'windows' : process.platform;
+  const arch = process.arch === 'arm64' ? 'aarch64' : process.arch;
+  const plain = `bun-${os}-${arch}`;
+  if (process.platform !== 'linux') return [plain];
+  return isMusl() ? [`${plain}-musl`, plain] : [plain, `${plain}-musl`];
+}
+
+function candidates() {
+  const modules = join(root, 'node_modules');
+  const name = process.platform === 'win32' ? 'bun.exe' : 'bun';
+  const installed = platformPackages().map((folder) => join(modules, '@oven', folder, 'bin', name));
+  const onPath = (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, name));
+  return [join(modules, 'bun', 'bin', 'bun.exe'), ...installed, ...onPath];
+}
+
+function wantedVersion() {
+  try {
+    return JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).dependencies.bun;
+  } catch {
+    return 'latest';
+  }
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(127);
+}
+
+function run(binary, args) {
+  const child = spawn(binary, args, { stdio: 'inherit' });
+  for (const signal of FORWARDED) {
+    try {
+      process.on(signal, () => {
+        if (!FROM_TERMINAL.includes(signal)) child.kill(signal);
+      });
+    } catch {
+      // Not every platform has every signal.
+    }
+  }
+  child.on('error', (error) => fail(`Cannot run Bun at ${binary}: ${error.message}`));
+  child.on('exit', (code, signal) => {
+    // A shell's convention: 128 + the number of the signal that ended the child.
+    process.exit(code ?? 128 + (osConstants.signals[signal] ?? 0));
+  });
+}
+
+const binary = candidates().find(isBinary);
+if (binary === undefined) {
+  fail(
+    `Bun was not found for ${process.platform}-${process.arch}. Run "npm ci" in ${root}, ` +
+      `or install Bun ${wantedVersion()} from https://bun.sh and put it on the PATH.`,
+  );
+} else {
+  run(binary, process.argv.slice(2));
+}

@@ -1,0 +1,101 @@
+import { afterAll, describe, expect, test } from 'bun:test';
+import { spawn, spawnSync } from 'node:child_process';
+import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const LAUNCHER = fileURLToPath(new URL('./bun.mjs', import.meta.url));
+/** The launcher is for machines that have Node; where there is none, Bun itself runs it. */
+const NODE = Bun.which('node') ?? process.execPath;
+const made: string[] = [];
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true });
+});
+
+/** A checkout with the launcher and what `install` puts into its node_modules. */
+function checkout(install: (modules: string) => void = () => {}): string {
+  const folder = mkdtempSync(join(tmpdir(), 'launcher-'));
+  made.push(folder);
+  mkdirSync(join(folder, 'scripts'));
+  mkdirSync(join(folder, 'node_modules', 'bun', 'bin'), { recursive: true });
+  copyFileSync(LAUNCHER, join(folder, 'scripts', 'bun.mjs'));
+  // What npm leaves where Bun's install script may not run.
+  writeFileSync(join(folder, 'node_modules', 'bun', 'bin', 'bun.exe'), 'echo not installed', { mode: 0o755 });
+  install(join(folder, 'node_modules'));
+  return join(folder, 'scripts', 'bun.mjs');
+}
+
+function place(target: string): void {
+  mkdirSync(dirname(target), { recursive: true });
+  rmSync(target, { force: true });
+  try {
+    linkSync(process.execPath, target);
+  } catch {
+    copyFileSync(process.execPath, target);
+  }
+}
+
+function run(launcher: string, args: string[], path = '/usr/bin:/bin') {
+  return spawnSync(NODE, [launcher, ...args], { encoding: 'utf8', env: { PATH: path } });
+}
+
+const platform = `bun-${process.platform}-${process.arch === 'arm64' ? 'aarch64' : process.arch}`;
+
+describe.skipIf(process.platform === 'win32')('the launcher', () => {
+  test('finds Bun where its install script puts it', () => {
+    const ran = run(
+      checkout((modules) => place(join(modules, 'bun', 'bin', 'bun.exe'))),
+      ['--version'],
+    );
+    expect(ran).toMatchObject({ status: 0, stdout: `${Bun.version}\n` });
+  });
+
+  test('finds Bun where it is without an install script', () => {
+    const ran = run(
+      checkout((modules) => place(join(modules, '@oven', platform, 'bin', 'bun'))),
+      ['--version'],
+    );
+    expect(ran).toMatchObject({ status: 0, stdout: `${Bun.version}\n` });
+  });
+
+  test('finds Bun on the PATH', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'path-'));
+    made.push(folder);
+    place(join(folder, 'bun'));
+    expect(run(checkout(), ['--version'], folder)).toMatchObject({ status: 0, stdout: `${Bun.version}\n` });
+  });
+
+  test('says what to do when there is no Bun', () => {
+    const ran = run(checkout(), ['--version'], '/nowhere');
+    expect(ran.status).toBe(127);
+    expect(ran.stderr).toContain('npm ci');
+  });
+
+  test('hands arguments, input and the exit code on', () => {
+    const script = 'console.log(process.argv.slice(1), await Bun.stdin.text()); process.exit(7)';
+    const args = ['-e', script, 'a b', '--flag'];
+    const ran = spawnSync(NODE, [LAUNCHER, ...args], { encoding: 'utf8', input: 'typed' });
+    expect(ran.stdout).toContain('[ "a b", "--flag" ] typed');
+    expect(ran.status).toBe(7);
+  });
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('forwards %s and waits for the end', async (signal) => {
+    const script = `process.on('${signal}', () => { console.log('drained'); process.exit(3); }); console.log('up'); setInterval(() => {}, 1000)`;
+    const child = spawn(NODE, [LAUNCHER, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines: string[] = [];
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
+      if (line === 'up') child.kill(signal);
+    }
+    expect(lines).toEqual(['up', 'drained']);
+    expect(await ended).toBe(3);
+  });
+
+  test('ends with 128 + the signal when the child is killed', async () => {
+    const ran = spawnSync(NODE, [LAUNCHER, '-e', "process.kill(process.pid, 'SIGKILL')"]);
+    expect(ran.status).toBe(137);
+  });
+});

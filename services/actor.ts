@@ -1,0 +1,62 @@
+/**
+ * What this process knows of an execution it is working on: its view, the payloads that passed through here,
+ * and the events that wait for the next commit.
+ *
+ * An actor is a cache with a mailbox: losing one loses nothing, it is loaded again.
+ *
+ * Invariant: while `busy` a plan of the actor's view is on its way to the database, and no other is made.
+ */
+import type { Event, StepError } from '../core/event.ts';
+import type { ReceivedInput } from '../core/plan.ts';
+import type { ExecutionView } from '../core/view.ts';
+import type { JsonPayload } from './payload.ts';
+import type { TemplateVersion } from './template-version.ts';
+
+/** What became of an event. `missing`: there is no such execution. */
+export type Delivery = 'applied' | 'late' | 'missing';
+
+export interface Mail {
+  readonly event: Event;
+  readonly settle: ((delivery: Delivery, error?: unknown) => void) | null;
+}
+
+export interface Actor {
+  readonly id: string;
+  /** Null until the execution was loaded; the view goes whenever a commit failed. */
+  version: TemplateVersion | null;
+  view: ExecutionView | null;
+  workspaceId: string | null;
+  priority: number;
+  mailbox: Mail[];
+  busy: boolean;
+  /** Null until read. */
+  inputs: JsonPayload | null;
+  /** Outputs by position, as far as they were produced or read here. */
+  readonly outputs: Map<number, JsonPayload>;
+  /** Errors of failed steps by position, likewise. */
+  readonly errors: Map<number, StepError>;
+  /** Edges as the join was decided, by position, until the step has begun. */
+  readonly received: Map<number, readonly ReceivedInput[]>;
+  /** Ready positions that were passed over while a commit was on its way. */
+  readonly held: number[];
+  /** Handlers running in this process. */
+  runningCount: number;
+}
+
+export function newActor(id: string): Actor {
+  return {
+    id,
+    version: null,
+    view: null,
+    workspaceId: null,
+    priority: 0,
+    mailbox: [],
+    busy: false,
+    inputs: null,
+    outputs: new Map(),
+    errors: new Map(),
+    received: new Map(),
+    held: [],
+    runningCount: 0,
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * One execution's share of a commit: what is to be decided, what was decided, and what is written for it.
+ */
+import type { Event } from '../core/event.ts';
+import { type Plan, plannedJobs, type StepChange } from '../core/plan.ts';
+import { transition } from '../core/transition.ts';
+import { emptyView } from '../core/view.ts';
+import type { PlanToWrite } from '../db/apply-plan.ts';
+import { newId } from '../db/uuid.ts';
+import type { ExecutionInsert } from '../db/workflow-execution.ts';
+import type { Job } from '../queue/execution-engine-queue.ts';
+import type { Actor, Mail } from './actor.ts';
+import { finishOutputs, type Outputs } from './outputs.ts';
+import type { TemplateVersion } from './template-version.ts';
+
+/** An execution that this commit inserts. */
+export interface NewExecution {
+  readonly row: Omit<ExecutionInsert, 'status' | 'sequence'>;
+  readonly version: TemplateVersion;
+  /** Milliseconds from now or an instant; null: at once. */
+  readonly startAfter: number | string | null;
+}
+
+export interface Unit {
+  readonly actor: Actor;
+  readonly mails: readonly Mail[];
+  readonly start: NewExecution | null;
+  plan: Plan | null;
+  /** Outputs of an execution that the plan completes, as JSON text. */
+  outputs: string | null;
+}
+
+export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecution | null = null): Unit {
+  return { actor, mails, start, plan: null, outputs: null };
+}
+
+/** Timers and deadlines go before starts: a full engine still has to keep its promises about time. */
+export const TIMER_PRIORITY = 1_000_000;
+
+/**
+ * Decides a unit. Answers a promise when the execution ends with outputs that take time (a sandboxed
+ * expression, payloads to be read); the unit may be written when it has resolved.
+ */
+export function decide(unit: Unit, begins: boolean, outputs: Outputs): Promise<void> | null {
+  const { actor, start } = unit;
+  if (start !== null) actor.view = emptyView(actor.id, start.version.graph);
+  const events: Event[] = unit.mails.map(({ event }) => event);
+  if (start !== null && begins) events.unshift({ type: 'begin' });
+  const plan = transition(actor.view!, events, newId);
+  unit.plan = plan;
+  if (plan.end?.status !== 'completed') return null;
+  const finished = finishOutputs(actor, plan, outputs);
+  if (!(finished instanceof Promise)) {
+    unit.outputs = finished;
+    return null;
+  }
+  return finished.then((json) => {
+    unit.outputs = json;
+  });
+}
+
+/** What the store writes for the units that changed something. */
+export function writes(units: readonly Unit[]): PlanToWrite[] {
+  return units
+    .filter(({ plan, start }) => plan!.changed && (start === null || plan!.begun))
+    .map(({ plan, outputs, actor, start }) => ({
+      plan: plan!,
+      stepTemplateIds: actor.version!.stepTemplateIds,
+      outputs,
+      isNew: start !== null,
+    }));
+}
+
+export function inserts(units: readonly Unit[]): ExecutionInsert[] {
+  const rows: ExecutionInsert[] = [];
+  for (const { start, plan } of units) {
+    if (start === null) continue;
+    const begun = plan!.begun;
+    rows.push({ ...start.row, status: begun ? 'running' : 'pending', sequence: begun ? 1 : 0 });
+  }
+  return rows;
+}
+
+type JobKey = Pick<Job, 'queue' | 'id'>;
+
+/** Jobs that appear and disappear in the same transaction as the units' plans. */
+export function jobs(units: readonly Unit[], stopGraceMs: number): { add: Job[]; remove: JobKey[] } {
+  const add: Job[] = [];
+  const remove: JobKey[] = [];
+  for (const unit of units) {
+    const plan = unit.plan!;
+    const changed = plannedJobs(plan);
+    for (const { queue, change } of changed.remove) remove.push({ queue, id: change.state.id });
+    for (const { queue, change } of changed.add) add.push(stepJob(unit, queue, change));
+    executionJobs(unit, plan, stopGraceMs, add, remove);
+  }
+  return { add, remove };
+}
+
+function stepJob({ actor }: Unit, queue: Job['queue'], { state, timer }: StepChange): Job {
+  const ids = { execution_id: actor.id, step_id: state.id };
+  if (timer === null) {
+    const priority = -actor.version!.graph.rank[state.position]!;
+    return { queue, id: state.id, data: { kind: 'step', ...ids }, priority, startAfter: null };
+  }
+  const data = { kind: 'timer' as const, ...ids, attempt: state.attempt, purpose: timer.purpose };
+  return { queue, id: state.id, data, priority: TIMER_PRIORITY, startAfter: timer.afterMs };
+}
+
+function executionJobs(
+  { actor, start }: Unit,
+  plan: Plan,
+  stopGraceMs: number,
+  add: Job[],
+  remove: JobKey[],
+): void {
+  const queue = 'WorkflowExecutionQueue' as const;
+  const execution_id = actor.id;
+  const priority = TIMER_PRIORITY;
+  const { timeoutMs } = actor.version!.template;
+  if (start !== null && !plan.begun) {
+    const data = { kind: 'start' as const, execution_id };
+    add.push({ queue, id: execution_id, data, priority: start.row.priority, startAfter: start.startAfter });
+  }
+  if (start === null && plan.fromStatus === 'pending' && plan.changed)
+    remove.push({ queue, id: execution_id });
+  if (timeoutMs !== null && plan.begun && plan.end === null) {
+    const id = deadlineJobId(execution_id);
+    add.push({ queue, id, data: { kind: 'deadline', execution_id }, priority, startAfter: timeoutMs });
+  }
+  if (timeoutMs !== null && plan.end !== null) remove.push({ queue, id: deadlineJobId(execution_id) });
+  if (plan.stopping && plan.end === null) {
+    const id = stopJobId(execution_id);
+    add.push({ queue, id, data: { kind: 'stop_overdue', execution_id }, priority, startAfter: stopGraceMs });
+  }
+  if (plan.end !== null && plan.view.stopRequested !== null)
+    remove.push({ queue, id: stopJobId(execution_id) });
+}
+
+/** An execution's own timers have ids that follow from its id: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
+function deadlineJobId(executionId: string): string {
+  return derivedId(executionId, 'd');
+}
+
+function stopJobId(executionId: string): string {
+  return derivedId(executionId, '5');
+}
+
+function derivedId(id: string, mark: string): string {
+  return `${id.slice(0, 14)}8${mark}${id.slice(16)}`;
+}

@@ -1,0 +1,397 @@
+/**
+ * The one door for writes: every change of an execution comes in here as an event and goes out as a commit.
+ *
+ * Group commit: while commits are in flight events gather; the next commit takes them all, for all their
+ * executions. There is no timer: an idle engine commits at once, a busy one batches by itself. The commit that
+ * makes steps ready claims them for this process as far as it has free slots (the eager frontier).
+ *
+ * A commit goes the fast way first: it is decided on the views in memory and sent in one piece, guarded by each
+ * execution's sequence. When another process was faster, or a view is not in memory, it goes the locked way
+ * (locked-commit.ts): lock, load, decide again, write.
+ *
+ * Invariant 1: of one execution at most one plan is on its way (Actor.busy).
+ * Invariant 2: an event is settled exactly once, after the commit that holds it.
+ */
+import type { Event } from '../core/event.ts';
+import { emptyPlan } from '../core/plan.ts';
+import type { ExecutionStatus } from '../core/status.ts';
+import { claimWithin } from '../core/transition.ts';
+import { planStatements } from '../db/apply-plan.ts';
+import { GUARD_FAILED, type Statement } from '../db/statement.ts';
+import { insertExecutions } from '../db/workflow-execution.ts';
+import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
+import { type Actor, type Delivery, type Mail, newActor } from './actor.ts';
+import type { Claims } from './claims.ts';
+import { decide, inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import type { DoorObserver } from './door-observer.ts';
+import type { Lane } from './lanes.ts';
+import type { LockedCommit } from './locked-commit.ts';
+import type { Outputs } from './outputs.ts';
+import { JsonPayload } from './payload.ts';
+
+export interface DoorOptions {
+  readonly lanes: readonly Lane[];
+  readonly queue: ExecutionEngineQueue;
+  readonly claims: Claims;
+  readonly outputs: Outputs;
+  readonly observer: DoorObserver;
+  readonly stopGraceMs: number;
+  /** Whether another engine may be waiting for work or for an execution's end. */
+  hasPeers(): boolean;
+}
+
+interface StartGroup {
+  readonly starts: readonly NewExecution[];
+  /** May break on a taken idempotency key, and so goes alone. */
+  readonly alone: boolean;
+  readonly settle: (error: unknown) => void;
+}
+
+/** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
+const MOST_EVENTS = 1_000;
+/** Beyond this many executions in memory those that nothing happens to are forgotten. */
+const MOST_ACTORS = 20_000;
+
+/** Ready steps of other executions that one commit looks past before it leaves them to the next. */
+const MOST_PASSED_OVER = 1_000;
+
+/** Thrown to a starter whose idempotency key was taken by another start at the same moment. */
+export class KeyTaken extends Error {}
+
+export class ExecutionDoor {
+  readonly #options: DoorOptions;
+  readonly #actors = new Map<string, Actor>();
+  readonly #dirty = new Set<Actor>();
+  readonly #decided: Unit[] = [];
+  #starts: StartGroup[] = [];
+  #locked: LockedCommit | null = null;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+  }
+
+  /** The locked way needs the door and the door needs it: the composition root joins the two. */
+  useLocked(locked: LockedCommit): void {
+    this.#locked = locked;
+  }
+
+  get options(): DoorOptions {
+    return this.#options;
+  }
+
+  get actorCount(): number {
+    return this.#actors.size;
+  }
+
+  actor(executionId: string): Actor {
+    let actor = this.#actors.get(executionId);
+    if (actor === undefined) {
+      actor = newActor(executionId);
+      this.#actors.set(executionId, actor);
+    }
+    return actor;
+  }
+
+  /** Of an execution that was just started here: what it is by now, as far as this process knows. */
+  statusOf(executionId: string): ExecutionStatus {
+    return this.#actors.get(executionId)?.view?.status ?? 'pending';
+  }
+
+  /** Hands in an event; `settle` hears what became of it after the commit. */
+  post(executionId: string, event: Event, settle: Mail['settle'] = null): void {
+    const actor = this.actor(executionId);
+    actor.mailbox.push({ event, settle });
+    this.#dirty.add(actor);
+    this.wake();
+  }
+
+  /** Hands in an event and waits for its commit. */
+  deliver(executionId: string, event: Event): Promise<Delivery> {
+    return new Promise((resolve, reject) => {
+      this.post(executionId, event, (delivery, error) =>
+        error === undefined ? resolve(delivery) : reject(error),
+      );
+    });
+  }
+
+  /** Inserts executions, all or none. @throws KeyTaken */
+  start(starts: readonly NewExecution[], keyed: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error: unknown) => (error === undefined ? resolve() : reject(error));
+      this.#starts.push({ starts, alone: keyed, settle });
+      this.wake();
+    });
+  }
+
+  /** Commits what is there, in the next turn of the event loop: what ends in this one goes along. */
+  wake(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** Resolves when everything that was handed in is committed. */
+  async settled(): Promise<void> {
+    const isBusy = () =>
+      this.#dirty.size > 0 || this.#starts.length > 0 || [...this.#actors.values()].some(({ busy }) => busy);
+    while (isBusy()) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  /** No commit is made after this; those in flight are waited for by closing the lanes. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #pump(): void {
+    for (const lane of this.#options.lanes) {
+      if (lane.busy || this.#closed) continue;
+      const alone = this.#starts.findIndex((group) => group.alone);
+      if (alone >= 0) {
+        const [group] = this.#starts.splice(alone, 1);
+        this.#commitStarts(lane, group!);
+        continue;
+      }
+      if (!this.#commitBatch(lane)) return;
+    }
+  }
+
+  /** A start with an idempotency key: its commit must not take others down with it. */
+  #commitStarts(lane: Lane, group: StartGroup): void {
+    const units = this.#startUnits(group);
+    const ready = this.decideAll(units);
+    const finish = (error?: unknown) => {
+      const taken = (error as { code?: string } | undefined)?.code === GUARD_FAILED;
+      if (error !== undefined) for (const unit of units) this.abandon(unit);
+      group.settle(taken ? new KeyTaken() : error);
+    };
+    this.#write(lane, ready).then(() => {
+      this.committed(ready);
+      finish();
+    }, finish);
+  }
+
+  /** Answers whether there was anything to commit. */
+  #commitBatch(lane: Lane): boolean {
+    const groups = this.#starts;
+    this.#starts = [];
+    const units = [...groups.flatMap((group) => this.#startUnits(group)), ...this.#collect()];
+    const unloaded = units.filter(({ actor, start }) => actor.view === null && start === null);
+    const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
+    if (unloaded.length > 0) this.#locked!.commit(unloaded);
+    const ready = [...this.#decided.splice(0), ...this.decideAll(loaded)];
+    const settleStarts = (error?: unknown) => {
+      for (const group of groups) group.settle(error);
+    };
+    if (ready.length === 0) {
+      settleStarts();
+      return unloaded.length > 0;
+    }
+    this.#write(lane, ready).then(
+      () => {
+        this.committed(ready);
+        settleStarts();
+      },
+      (error) => {
+        this.#options.observer.conflict(error);
+        for (const unit of ready) this.abandon(unit, true);
+        this.#locked!.commit(ready, settleStarts);
+      },
+    );
+    return true;
+  }
+
+  #startUnits(group: StartGroup): Unit[] {
+    return group.starts.map((start) => {
+      const actor = this.actor(start.row.id);
+      actor.version = start.version;
+      actor.workspaceId = start.row.workspaceId;
+      actor.priority = start.row.priority;
+      actor.inputs = new JsonPayload(start.row.inputs);
+      actor.busy = true;
+      return newUnit(actor, [], start);
+    });
+  }
+
+  #collect(): Unit[] {
+    const units: Unit[] = [];
+    let events = 0;
+    for (const actor of this.#dirty) {
+      if (events >= MOST_EVENTS) break;
+      if (actor.busy) continue;
+      this.#dirty.delete(actor);
+      actor.busy = true;
+      events += actor.mailbox.length;
+      units.push(newUnit(actor, actor.mailbox));
+      actor.mailbox = [];
+    }
+    return units;
+  }
+
+  /**
+   * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that
+   * had no event, unless `onlyThese`. Answers the units to be written; those whose outputs take time come
+   * with a later commit.
+   */
+  decideAll(units: readonly Unit[], onlyThese = false): Unit[] {
+    const { claims } = this.#options;
+    const ready: Unit[] = [];
+    const byActor = new Map<Actor, Unit>();
+    for (const unit of units) {
+      if (!this.#decideOne(unit)) continue;
+      ready.push(unit);
+      byActor.set(unit.actor, unit);
+      claims.offer(unit.actor, unit.plan!.ready);
+    }
+    this.#claimReady(ready, byActor, onlyThese);
+    return ready;
+  }
+
+  /** Answers whether the unit can be written now. */
+  #decideOne(unit: Unit): boolean {
+    const { claims, outputs } = this.#options;
+    const begins = unit.start !== null && unit.start.startAfter === null && claims.hasRoom();
+    try {
+      const later = decide(unit, begins, outputs);
+      if (later === null) return true;
+      later.then(() => {
+        this.#decided.push(unit);
+        this.wake();
+      });
+    } catch (error) {
+      this.settleAll(unit, 'late', error);
+    }
+    return false;
+  }
+
+  #claimReady(ready: Unit[], byActor: Map<Actor, Unit>, onlyThese: boolean): void {
+    const { claims } = this.#options;
+    const others: { actor: Actor; position: number }[] = [];
+    for (let next = claims.take(); next !== null; next = claims.take()) {
+      const { position } = next;
+      const actor = this.actor(next.actor.id);
+      const unit = byActor.get(actor) ?? (onlyThese ? undefined : this.#joinBatch(actor, ready, byActor));
+      if (unit === undefined) others.push({ actor, position });
+      if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner)) claims.refund();
+      if (unit === undefined && others.length > MOST_PASSED_OVER) break;
+    }
+    for (const { actor, position } of others) this.#offerLater(actor, position);
+  }
+
+  /** Takes an execution that nothing happened to into the batch, for the sake of a claim. */
+  #joinBatch(actor: Actor, ready: Unit[], byActor: Map<Actor, Unit>): Unit | undefined {
+    if (actor.busy || actor.view === null) return undefined;
+    actor.busy = true;
+    const unit = newUnit(actor, []);
+    unit.plan = emptyPlan(actor.view);
+    ready.push(unit);
+    byActor.set(actor, unit);
+    return unit;
+  }
+
+  /** The step comes back into the ready queue when its execution's commit is through. */
+  #offerLater(actor: Actor, position: number): void {
+    if (!actor.busy && actor.view !== null) {
+      this.#options.claims.offer(actor, [position]);
+      return;
+    }
+    actor.held.push(position);
+    if (!actor.busy) this.#dirty.add(actor);
+  }
+
+  async #write(lane: Lane, units: readonly Unit[]): Promise<void> {
+    lane.busy = true;
+    try {
+      const statements = await this.statements(units);
+      if (statements.length > 0) await lane.transaction(statements);
+    } finally {
+      lane.busy = false;
+      this.wake();
+    }
+  }
+
+  /** Everything the units' commit consists of. */
+  async statements(units: readonly Unit[]): Promise<Statement[]> {
+    const { queue, stopGraceMs } = this.#options;
+    const rows = inserts(units);
+    const { add, remove } = jobs(units, stopGraceMs);
+    const statements = rows.length > 0 ? [insertExecutions(rows)] : [];
+    statements.push(...planStatements(writes(units)));
+    if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
+    if (add.length > 0) statements.push(...(await queue.insertStatements(add)));
+    const payload = this.#notification(units, add.length > 0);
+    if (payload !== null) statements.push({ name: 'notify', text: NOTIFY, values: [payload] });
+    return statements;
+  }
+
+  /** At most one notification per commit, and only when somebody may be listening. */
+  #notification(units: readonly Unit[], hasJobs: boolean): string | null {
+    if (!this.#options.hasPeers()) return null;
+    const ended = units.some(({ plan }) => plan!.end !== null);
+    const aborted = units.some(({ plan }) => plan!.aborted.length > 0);
+    if (!hasJobs && !ended && !aborted) return null;
+    return [hasJobs && 'ready', ended && 'ended', aborted && 'aborted'].filter(Boolean).join(' ');
+  }
+
+  /** What follows from a commit: handlers begin, waiters hear, actors of ended executions go. */
+  committed(units: readonly Unit[]): void {
+    this.#options.observer.committed(units);
+    for (const unit of units) this.#unitCommitted(unit);
+    if (this.#actors.size > MOST_ACTORS) this.#forgetIdle();
+    this.wake();
+  }
+
+  #unitCommitted({ actor, plan, mails }: Unit): void {
+    const { claims } = this.#options;
+    actor.busy = false;
+    if (actor.mailbox.length > 0) this.#dirty.add(actor);
+    if (actor.held.length > 0) claims.offer(actor, actor.held.splice(0));
+    for (const [position, change] of plan!.steps) {
+      if (change.output !== null) actor.outputs.set(position, change.output as never);
+      if (change.error !== null) actor.errors.set(position, change.error);
+      if (change.received !== null && change.state.status !== 'skipped')
+        actor.received.set(position, change.received);
+    }
+    if (plan!.aborted.length > 0) claims.abort(plan!.aborted, plan!.end === null);
+    for (const [position, { claimed, state }] of plan!.steps) {
+      if (!claimed || state.owner === null) continue;
+      claims.begin(actor, position, state.id, { attempt: state.attempt, owner: state.owner });
+    }
+    const late = new Set(plan!.late);
+    for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
+    const gone = plan!.end !== null || plan!.view.status === 'pending';
+    if (gone && actor.mailbox.length === 0) this.#actors.delete(actor.id);
+  }
+
+  /** A plan that did not commit: its view is worth nothing and its claims never were. */
+  abandon({ actor, plan }: Unit, staysBusy = false): void {
+    actor.view = null;
+    actor.busy = staysBusy;
+    // Loading it again brings back what was ready and whatever else the plan took along.
+    if (!staysBusy) this.#dirty.add(actor);
+    for (const change of plan?.steps.values() ?? []) if (change.claimed) this.#options.claims.refund();
+  }
+
+  /** An execution that is not there, or that an error keeps from being decided. */
+  settleAll({ actor, mails }: Unit, delivery: Delivery, error?: unknown): void {
+    actor.busy = false;
+    for (const { settle } of mails) settle?.(delivery, error);
+    if (actor.mailbox.length > 0) this.#dirty.add(actor);
+    else this.#actors.delete(actor.id);
+    this.wake();
+  }
+
+  #forgetIdle(): void {
+    for (const [id, actor] of this.#actors) {
+      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0) continue;
+      this.#actors.delete(id);
+      if (this.#actors.size <= MOST_ACTORS / 2) return;
+    }
+  }
+}
+
+const NOTIFY = `select pg_notify('execution_engine', $1)`;

@@ -1,0 +1,241 @@
+/**
+ * Starts executions: resolves templates, checks inputs, honours idempotency keys, and inserts all or none.
+ */
+import { canonicalJson } from '../core/canonical.ts';
+import { parseDuration } from '../core/duration.ts';
+import type { Json } from '../core/json.ts';
+import { EngineError, type Problem } from '../core/problem.ts';
+import type { ExecutionStatus } from '../core/status.ts';
+import type { Pool } from '../db/client.ts';
+import { findByKeys } from '../db/execution-queries.ts';
+import { newId } from '../db/uuid.ts';
+import { readTemplateById, readTemplateByName, type StoredTemplate } from '../db/workflow-template.ts';
+import type { NewExecution } from './commit-unit.ts';
+import { type ExecutionDoor, KeyTaken } from './execution-door.ts';
+import type { Caller, StartItem, StartResult } from './service-types.ts';
+import { checkInputs } from './template-version.ts';
+import type { TemplateVersions } from './template-versions.ts';
+
+/** How often a start looks again when its idempotency key is taken while it inserts. */
+const MOST_RACES = 5;
+
+interface Request {
+  readonly item: StartItem;
+  readonly execution: NewExecution;
+}
+
+export class ExecutionStarter {
+  readonly #pool: Pool;
+  readonly #door: ExecutionDoor;
+  readonly #versions: TemplateVersions;
+
+  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions) {
+    this.#pool = pool;
+    this.#door = door;
+    this.#versions = versions;
+  }
+
+  /** @param many names the item in problems as `/items/<n>` */
+  async start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
+    const templates = new TemplateLookup(this.#pool, caller);
+    const requests: Request[] = [];
+    for (const [index, item] of items.entries()) {
+      const pointer = many ? `/items/${index}` : '';
+      requests.push({ item, execution: await this.#prepare(caller, item, templates, pointer) });
+    }
+    if (items.some(({ idempotency_key }) => idempotency_key !== undefined)) return this.#startKeyed(requests);
+    await this.#door.start(
+      requests.map(({ execution }) => execution),
+      false,
+    );
+    return requests.map(({ execution }) => created(execution, this.#door));
+  }
+
+  async #prepare(
+    caller: Caller,
+    item: StartItem,
+    templates: TemplateLookup,
+    pointer: string,
+  ): Promise<NewExecution> {
+    const workspaceId = caller.admin ? (item.workspace_id ?? caller.workspaceId) : caller.workspaceId;
+    const stored = await templates.find(item, workspaceId, pointer);
+    const version = this.#versions.keep(stored);
+    const inputs = item.inputs ?? {};
+    checkItemInputs(() => checkInputs(version, inputs as Json), pointer);
+    const startAfter = startTime(item.start_after, pointer);
+    return {
+      version,
+      startAfter,
+      row: {
+        id: newId(),
+        templateId: version.id,
+        inputs: JSON.stringify(inputs),
+        userId: item.user_id ?? null,
+        workspaceId,
+        priority: item.priority ?? 0,
+        tags: item.tags ?? [],
+        idempotencyKey: item.idempotency_key ?? null,
+        requestedVersion: item.version ?? null,
+        callbackUrl: item.callback_url ?? null,
+        startAfter: typeof startAfter === 'number' ? null : startAfter,
+      },
+    };
+  }
+
+  /** Looks for the keys, inserts what is new, and looks again when another start was faster. */
+  async #startKeyed(requests: readonly Request[]): Promise<StartResult[]> {
+    for (let races = 0; ; races++) {
+      const held = await this.#find(requests);
+      const fresh = firstOfEachKey(requests, held);
+      try {
+        if (fresh.length > 0) await this.#door.start(fresh, true);
+        return requests.map((request) => this.#result(request, held, fresh));
+      } catch (error) {
+        if (!(error instanceof KeyTaken) || races >= MOST_RACES) throw error;
+      }
+    }
+  }
+
+  async #find(requests: readonly Request[]): Promise<Map<string, { id: string; status: ExecutionStatus }>> {
+    const held = new Map<string, { id: string; status: ExecutionStatus }>();
+    const keyed = requests.filter(({ item }) => item.idempotency_key !== undefined);
+    for (const [workspaceId, group] of Map.groupBy(keyed, ({ execution }) => execution.row.workspaceId)) {
+      const asked = group.map(({ item, execution }) => ({
+        key: item.idempotency_key!,
+        template: execution.version.name,
+        version: execution.row.requestedVersion,
+        inputs: execution.row.inputs,
+      }));
+      for (const { id, key, status, same } of await findByKeys(this.#pool, workspaceId, asked)) {
+        if (!same) throw keyConflict(key);
+        held.set(keyOf(workspaceId, key), { id, status });
+      }
+    }
+    return held;
+  }
+
+  #result(
+    { execution }: Request,
+    held: ReadonlyMap<string, { id: string; status: ExecutionStatus }>,
+    fresh: readonly NewExecution[],
+  ): StartResult {
+    const { idempotencyKey, workspaceId, id } = execution.row;
+    if (idempotencyKey === null) return created(execution, this.#door);
+    const existing = held.get(keyOf(workspaceId, idempotencyKey));
+    if (existing !== undefined) return { execution_id: existing.id, status: existing.status, created: false };
+    const inserted = fresh.find(
+      ({ row }) => row.idempotencyKey === idempotencyKey && row.workspaceId === workspaceId,
+    )!;
+    return { ...created(inserted, this.#door), created: inserted.row.id === id };
+  }
+}
+
+/** Templates by name or id, each read once per request. */
+class TemplateLookup {
+  readonly #pool: Pool;
+  readonly #caller: Caller;
+  readonly #found = new Map<string, Promise<StoredTemplate | null>>();
+
+  constructor(pool: Pool, caller: Caller) {
+    this.#pool = pool;
+    this.#caller = caller;
+  }
+
+  async find(item: StartItem, workspaceId: string | null, pointer: string): Promise<StoredTemplate> {
+    const { template, workflow_template_id: id, version } = item;
+    const key = `${workspaceId}|${id ?? ''}|${template ?? ''}|${version ?? ''}`;
+    const found = this.#found.get(key) ?? this.#read(item, workspaceId);
+    this.#found.set(key, found);
+    const stored = await found;
+    const wrongVersion = id !== undefined && version !== undefined && stored?.version !== version;
+    if (stored === null || stored.archivedAt !== null || wrongVersion) {
+      const what = id ?? `"${template}"${version === undefined ? '' : ` with version ${version}`}`;
+      const message = `No template ${what} is published in this workspace.`;
+      throw new EngineError('template_not_found', message, [
+        {
+          pointer: `${pointer}/${id === undefined ? 'template' : 'workflow_template_id'}`,
+          code: 'template_not_found',
+          message,
+        },
+      ]);
+    }
+    return stored;
+  }
+
+  async #read({ template, workflow_template_id: id, version }: StartItem, workspaceId: string | null) {
+    if (id === undefined) return readTemplateByName(this.#pool, workspaceId, template!, version ?? null);
+    const stored = await readTemplateById(this.#pool, id);
+    const allowed = stored !== null && (this.#caller.admin || stored.workspaceId === workspaceId);
+    return allowed ? stored : null;
+  }
+}
+
+function firstOfEachKey(requests: readonly Request[], held: ReadonlyMap<string, unknown>): NewExecution[] {
+  const seen = new Map<string, NewExecution>();
+  const fresh: NewExecution[] = [];
+  for (const { execution } of requests) {
+    const { idempotencyKey, workspaceId } = execution.row;
+    if (idempotencyKey === null) {
+      fresh.push(execution);
+      continue;
+    }
+    const key = keyOf(workspaceId, idempotencyKey);
+    const first = seen.get(key);
+    if (first !== undefined && !sameRequest(first, execution)) throw keyConflict(idempotencyKey);
+    if (first === undefined && !held.has(key)) fresh.push(execution);
+    seen.set(key, first ?? execution);
+  }
+  return fresh;
+}
+
+function sameRequest(a: NewExecution, b: NewExecution): boolean {
+  return (
+    a.version.name === b.version.name &&
+    a.row.requestedVersion === b.row.requestedVersion &&
+    canonicalJson(JSON.parse(a.row.inputs)) === canonicalJson(JSON.parse(b.row.inputs))
+  );
+}
+
+function keyOf(workspaceId: string | null, key: string): string {
+  return `${workspaceId ?? ''}:${key}`;
+}
+
+function keyConflict(key: string): EngineError {
+  return new EngineError(
+    'idempotency_conflict',
+    `Idempotency key "${key}" was used before with another template, version or inputs; use a new key for a new request.`,
+  );
+}
+
+/** The status as the door left it: the commit may have begun the execution already. */
+function created({ row }: NewExecution, door: ExecutionDoor): StartResult {
+  return { execution_id: row.id, status: door.statusOf(row.id), created: true };
+}
+
+function checkItemInputs(check: () => void, pointer: string): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof EngineError) || pointer === '') throw error;
+    const problems: Problem[] = error.problems.map((problem) => ({
+      ...problem,
+      pointer: `${pointer}${problem.pointer}`,
+    }));
+    throw new EngineError(error.code, error.message, problems);
+  }
+}
+
+/** Milliseconds from now, an instant, or null. */
+function startTime(startAfter: string | undefined, pointer: string): number | string | null {
+  if (startAfter === undefined) return null;
+  const duration = parseDuration(startAfter);
+  if (duration !== null) return duration;
+  const instant = Date.parse(startAfter);
+  if (Number.isNaN(instant)) {
+    const message = `"${startAfter}" is neither an instant in ISO 8601 nor a duration such as 5m.`;
+    throw new EngineError('validation_failed', message, [
+      { pointer: `${pointer}/start_after`, code: 'invalid_value', message },
+    ]);
+  }
+  return new Date(instant).toISOString();
+}

@@ -1,0 +1,34 @@
+/**
+ * Long polls: who waits for which execution to become final. Holds promises, never connections.
+ */
+export class ExecutionWaiters {
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  /** Resolves when the execution is said to be final, when the time is over, or when the signal is aborted. */
+  wait(executionId: string, ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const set = this.#waiting.get(executionId) ?? new Set();
+      this.#waiting.set(executionId, set);
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        set.delete(done);
+        if (set.size === 0 && this.#waiting.get(executionId) === set) this.#waiting.delete(executionId);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal?.addEventListener('abort', done);
+      set.add(done);
+    });
+  }
+
+  /** Wakes those who wait for this execution. */
+  wake(executionId: string): void {
+    for (const done of this.#waiting.get(executionId) ?? []) done();
+  }
+
+  /** Executions somebody waits for: another process may have ended them. */
+  get ids(): string[] {
+    return [...this.#waiting.keys()];
+  }
+}

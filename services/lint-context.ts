@@ -1,0 +1,14 @@
+/**
+ * What definitions are checked against in this engine: its step types, expressions and schema rules.
+ */
+import type { LintContext } from '../core/lint-context.ts';
+import { expressionChecker } from '../expression/compiled-value.ts';
+import { createSchemaChecker } from '../schema/json-schema.ts';
+import type { StepType } from '../steps/step-type.ts';
+
+export function lintContext(
+  stepTypes: ReadonlyMap<string, StepType>,
+  limits: LintContext['limits'],
+): LintContext {
+  return { stepTypes, expressions: expressionChecker, schemas: createSchemaChecker(), limits };
+}

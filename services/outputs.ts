@@ -1,0 +1,59 @@
+/**
+ * What a completed execution gives back: its template's `output`, or the outputs of the leaves that completed.
+ */
+
+import type { Plan } from '../core/plan.ts';
+import type { ExecutionFailure } from '../core/view.ts';
+import type { Actor } from './actor.ts';
+import type { JsonPayload } from './payload.ts';
+
+/** Where payloads and evaluation come from. */
+export interface Outputs {
+  /** The outputs of completed steps, by position; read from the database where they did not pass through here. */
+  load(
+    actor: Actor,
+    plan: Plan,
+    positions: readonly number[],
+  ): Map<number, JsonPayload> | Promise<Map<number, JsonPayload>>;
+  /** The template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
+  evaluate(actor: Actor, plan: Plan): string | Promise<string>;
+}
+
+/** JSON text; null when the execution failed with `output_failed`, which the plan then says. */
+export function finishOutputs(
+  actor: Actor,
+  plan: Plan,
+  outputs: Outputs,
+): string | null | Promise<string | null> {
+  try {
+    const json =
+      actor.version!.output === null ? leafOutputs(actor, plan, outputs) : outputs.evaluate(actor, plan);
+    return json instanceof Promise ? json.catch((error) => failOutput(plan, error)) : json;
+  } catch (error) {
+    return failOutput(plan, error);
+  }
+}
+
+function leafOutputs(actor: Actor, plan: Plan, outputs: Outputs): string | Promise<string> {
+  const { graph } = actor.version!;
+  const completed = graph.leaves.filter((position) => plan.view.steps[position]?.status === 'completed');
+  const loaded = outputs.load(actor, plan, completed);
+  const join = (payloads: Map<number, JsonPayload>) =>
+    `{${completed
+      .map((position) => `${JSON.stringify(graph.steps[position]!.key)}:${payloads.get(position)!.json}`)
+      .join(',')}}`;
+  return loaded instanceof Promise ? loaded.then(join) : join(loaded);
+}
+
+/** The steps are done, but what they add up to cannot be said: the execution fails. */
+function failOutput(plan: Plan, cause: unknown): null {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const error: ExecutionFailure = {
+    code: 'output_failed',
+    message: `The output could not be made: ${message}`,
+    step: null,
+  };
+  plan.view.status = 'failed';
+  plan.end = { status: 'failed', error };
+  return null;
+}

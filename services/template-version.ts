@@ -1,0 +1,123 @@
+/**
+ * A published template version, compiled: the graph, and every step's type and expressions.
+ *
+ * Compiled once per version and process, and shared by all its executions.
+ */
+
+import { readDefinition } from '../core/definition.ts';
+import { compileGraph, type Graph } from '../core/graph.ts';
+import type { Json } from '../core/json.ts';
+import type { LintContext } from '../core/lint-context.ts';
+import { EngineError } from '../core/problem.ts';
+import type { Template, TemplateStep } from '../core/template.ts';
+import type { StoredTemplate } from '../db/workflow-template.ts';
+import { type CompiledValue, compileValue } from '../expression/compiled-value.ts';
+import { compileCondition } from '../expression/condition.ts';
+import { createValidator, type Validator } from '../schema/json-schema.ts';
+import type { StepType } from '../steps/step-type.ts';
+
+export interface CompiledStep {
+  readonly step: TemplateStep;
+  readonly type: StepType;
+  /** Null: always. */
+  readonly when: CompiledValue | null;
+  /** Null: the definition has no `with`. */
+  readonly params: CompiledValue | null;
+  /** Set when parameters hold expressions and so can be checked only after interpolation. */
+  readonly validateParams: Validator | null;
+  /** Positions whose output, status, error or route the step's expressions read; null: any of them. */
+  readonly reads: readonly number[] | null;
+  readonly usesInput: boolean;
+  /** Deferred parameters as they are met, by their text. */
+  readonly deferred: Map<string, CompiledValue>;
+}
+
+export interface TemplateVersion {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly template: Template;
+  readonly graph: Graph;
+  readonly steps: readonly CompiledStep[];
+  readonly stepTemplateIds: readonly string[];
+  readonly positions: ReadonlyMap<string, number>;
+  readonly validateInputs: Validator | null;
+  /** The template's `output`; null: the default rule. */
+  readonly output: CompiledValue | null;
+}
+
+export interface CompileContext {
+  readonly lint: LintContext;
+  readonly stepTypes: ReadonlyMap<string, StepType>;
+}
+
+/** @throws EngineError('invalid_definition') when the stored definition cannot be run by this engine any more. */
+export function compileVersion(stored: StoredTemplate, context: CompileContext): TemplateVersion {
+  const { template, errors } = readDefinition(stored.definition, context.lint);
+  if (template === null) {
+    const { name, version } = stored;
+    throw new EngineError(
+      'invalid_definition',
+      `Template ${name} version ${version} cannot be run: ${errors[0]?.message}`,
+      errors,
+    );
+  }
+  const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
+  const graph = compileGraph(template);
+  const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
+  return {
+    id: stored.id,
+    name: stored.name,
+    version: stored.version,
+    workspaceId: stored.workspaceId,
+    template,
+    graph,
+    steps: template.steps.map((step) => compileStep(step, graph, context.stepTypes.get(step.type)!)),
+    stepTemplateIds,
+    positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
+    validateInputs: template.input === null ? null : createValidator(template.input),
+    output: template.output === undefined ? null : compileValue(template.output),
+  };
+}
+
+function compileStep(step: TemplateStep, graph: Graph, type: StepType): CompiledStep {
+  const params = step.with === undefined ? null : compileValue(step.with, type.deferred);
+  const when = step.when === undefined || step.when === true ? null : compileCondition(step.when);
+  const deferred = step.with === undefined || type.deferred === undefined ? null : compileValue(step.with);
+  const values = [params, when, deferred].filter((value) => value !== null);
+  return {
+    step,
+    type,
+    when,
+    params,
+    validateParams: params === null || params.parts.length === 0 ? null : createValidator(type.schema),
+    reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
+    usesInput: values.some((value) => value.roots.has('input')),
+    deferred: new Map(),
+  };
+}
+
+function readPositions(
+  values: readonly { stepReferences: readonly { key: string }[] }[],
+  graph: Graph,
+): number[] {
+  const keys = new Set(values.flatMap((value) => value.stepReferences.map(({ key }) => key)));
+  return [...keys].map((key) => graph.positions.get(key)).filter((position) => position !== undefined);
+}
+
+/** The inputs as the template's schema sees them. @throws EngineError('invalid_inputs') */
+export function checkInputs(version: TemplateVersion, inputs: Json): void {
+  const problems = version.validateInputs?.(inputs) ?? [];
+  if (problems.length === 0) return;
+  const named = problems.map(({ pointer, message }) => ({
+    pointer: `/inputs${pointer}`,
+    code: 'invalid_inputs',
+    message,
+  }));
+  throw new EngineError(
+    'invalid_inputs',
+    `The inputs do not match the input schema of ${version.name}.`,
+    named,
+  );
+}

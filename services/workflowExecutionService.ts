@@ -1,0 +1,154 @@
+/**
+ * Executions: start, status, stop, cancel, list. Writes go through the door and nowhere else.
+ */
+
+import type { Event } from '../core/event.ts';
+import { EngineError } from '../core/problem.ts';
+import { isFinalExecution } from '../core/status.ts';
+import type { Pool } from '../db/client.ts';
+import {
+  type ExecutionDetail,
+  type ExecutionState,
+  listExecutions,
+  readExecution,
+  readStates,
+  readSteps,
+  readTrackedInputs,
+} from '../db/execution-queries.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import type { ExecutionDoor } from './execution-door.ts';
+import type { ExecutionStarter } from './execution-starter.ts';
+import { isoTime, statusBody } from './execution-status.ts';
+import type { ExecutionWaiters } from './execution-waiters.ts';
+import type {
+  Caller,
+  ExecutionFilter,
+  ExecutionListItem,
+  ExecutionServicePort,
+  ExecutionStatusBody,
+  Page,
+  StartItem,
+  StartResult,
+  StopResult,
+} from './service-types.ts';
+import type { TemplateVersions } from './template-versions.ts';
+
+export interface ExecutionServiceOptions {
+  readonly pool: Pool;
+  readonly door: ExecutionDoor;
+  readonly starter: ExecutionStarter;
+  readonly versions: TemplateVersions;
+  readonly waiters: ExecutionWaiters;
+}
+
+const DEFAULT_PAGE = 50;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export class WorkflowExecutionService implements ExecutionServicePort {
+  readonly #options: ExecutionServiceOptions;
+
+  constructor(options: ExecutionServiceOptions) {
+    this.#options = options;
+  }
+
+  async start(caller: Caller, item: StartItem): Promise<StartResult> {
+    const [result] = await this.#options.starter.start(caller, [item], false);
+    return result!;
+  }
+
+  startMany(caller: Caller, items: StartItem[]): Promise<StartResult[]> {
+    return this.#options.starter.start(caller, items, true);
+  }
+
+  async status(
+    caller: Caller,
+    executionId: string,
+    options: {
+      includeOutputs: boolean;
+      waitMs: number;
+      scope?: string | undefined;
+      signal?: AbortSignal | undefined;
+    },
+  ): Promise<ExecutionStatusBody> {
+    if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
+    const { pool, versions } = this.#options;
+    const execution = visible(caller, executionId, await readExecution(pool, executionId));
+    const [steps, inputs, version] = await Promise.all([
+      readSteps(pool, executionId, options.includeOutputs),
+      readTrackedInputs(pool, executionId),
+      versions.get(pool, execution.templateId),
+    ]);
+    const body = statusBody(version!, { execution, steps, inputs }, options.includeOutputs);
+    // Only the top level has rows in this version: any other scope is empty.
+    return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
+  }
+
+  /** Listens before it looks, so that an end between the two is not missed. */
+  async #waitUntilFinal(
+    caller: Caller,
+    executionId: string,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const over = this.#options.waiters.wait(executionId, waitMs, signal);
+    const state = await this.#state(caller, executionId).catch((error) => {
+      this.#options.waiters.wake(executionId);
+      throw error;
+    });
+    if (isFinalExecution(state.status)) this.#options.waiters.wake(executionId);
+    await over;
+  }
+
+  stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult> {
+    return this.#end(caller, executionId, { type: 'stop', reason });
+  }
+
+  cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult> {
+    return this.#end(caller, executionId, { type: 'cancel', reason });
+  }
+
+  async #end(caller: Caller, executionId: string, event: Event): Promise<StopResult> {
+    const before = await this.#state(caller, executionId);
+    if (!isFinalExecution(before.status)) await this.#options.door.deliver(executionId, event);
+    const { status, stopRequested } = await this.#state(caller, executionId);
+    return { execution_id: executionId, status, stop_requested: stopRequested };
+  }
+
+  async list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>> {
+    const limit = filter.limit ?? DEFAULT_PAGE;
+    const { workspace_id, cursor, ...rest } = filter;
+    const before = cursor === undefined ? undefined : cursorId(cursor);
+    const workspaceId = caller.admin ? workspace_id : (caller.workspaceId ?? undefined);
+    const rows = await listExecutions(this.#options.pool, { ...rest, workspaceId, before, limit: limit + 1 });
+    const data = rows.slice(0, limit).map((row) => ({
+      execution_id: row.id,
+      status: row.status,
+      template: row.template,
+      version: row.version,
+      workspace_id: row.workspaceId,
+      user_id: row.userId,
+      tags: [...row.tags],
+      created_at: row.createdAt.toISOString(),
+      started_at: isoTime(row.startedAt),
+      completed_at: isoTime(row.completedAt),
+    }));
+    return { data, next_cursor: rows.length > limit ? encodeCursor(data.at(-1)!.execution_id) : null };
+  }
+
+  async #state(caller: Caller, executionId: string): Promise<ExecutionState> {
+    const [state] = await readStates(this.#options.pool, [executionId]);
+    return visible(caller, executionId, state ?? null);
+  }
+}
+
+function cursorId(cursor: string): string {
+  const id = decodeCursor(cursor);
+  // A cursor of another list decodes as well.
+  return UUID.test(id) ? id : decodeCursor('');
+}
+
+/** Another workspace's execution is not there. */
+function visible<T extends ExecutionState | ExecutionDetail>(caller: Caller, id: string, found: T | null): T {
+  if (found !== null && (caller.admin || found.workspaceId === caller.workspaceId)) return found;
+  throw new EngineError('execution_not_found', `There is no execution ${id} in this workspace.`);
+}

@@ -1,0 +1,56 @@
+/**
+ * `delay`: waits without holding a worker.
+ *
+ * The step parks; the database wakes it. This process's clock decides nothing but the obvious: an instant more
+ * than a day ago. Anything nearer is parked and judged by the database, so that an engine whose clock is wrong
+ * neither skips nor prolongs a wait.
+ */
+import { durationOf, durationSchema } from './measure.ts';
+import { Parked, StepFailure, type StepType } from './step-type.ts';
+
+type DelayParams = { for?: number | string; until?: number | string };
+
+const DAY_MS = 86_400_000;
+const INSTANT = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/;
+
+/** Milliseconds since 1970; a date without a time is midnight UTC. */
+function instantOf(until: number | string): number {
+  const ms =
+    typeof until === 'number' ? until : INSTANT.test(until.trim()) ? Date.parse(until.trim()) : Number.NaN;
+  if (Number.isFinite(ms) && Math.abs(ms) < Date.UTC(9999, 0)) return ms;
+  throw new StepFailure(
+    'invalid_params',
+    `until is ${JSON.stringify(until)}: it takes an instant with its zone, such as 2030-01-31T09:00:00Z, or milliseconds since 1970`,
+  );
+}
+
+export const delay: StepType<DelayParams> = {
+  type: 'delay',
+  summary: 'Waits for a duration or until an instant, holding no worker.',
+  schema: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      for: durationSchema('How long to wait.', 0),
+      until: {
+        description:
+          'When to go on: ISO 8601 with a zone, a date (midnight UTC), or milliseconds since 1970.',
+        anyOf: [{ type: 'integer' }, { type: 'string', pattern: INSTANT.source }],
+      },
+    },
+    // One of the two, and not both.
+    minProperties: 1,
+    maxProperties: 1,
+  },
+  run({ params, resumed }) {
+    if (resumed !== null) return { waitedMs: resumed.parkedMs };
+    if (params.for !== undefined) {
+      const forMs = durationOf(params.for, 'for', 0);
+      return forMs === 0 ? { waitedMs: 0 } : new Parked({ forMs });
+    }
+    const until = instantOf(params.until!);
+    return until < Date.now() - DAY_MS
+      ? { waitedMs: 0 }
+      : new Parked({ until: new Date(until).toISOString() });
+  },
+};

@@ -1,0 +1,166 @@
+/**
+ * `http`: calls a URL and gives `{ status, headers, body }`.
+ *
+ * Not here: connections, redirects and the address rule (http-client.ts); what bytes become (http-body.ts).
+ *
+ * 1. A status outside `expect` is a failure, and so never mistaken for a result.
+ * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
+ */
+import type { Json, JsonObject } from '../core/json.ts';
+import { decodeBody, encodeBody, queryPairs } from './http-body.ts';
+import type { HttpCall, HttpClient, HttpReply } from './http-client.ts';
+import { durationOf, durationSchema } from './measure.ts';
+import { type StepContext, StepFailure, type StepType } from './step-type.ts';
+
+type HeaderValue = string | number | boolean | string[];
+type HttpParams = {
+  url: string;
+  method?: string;
+  query?: JsonObject;
+  headers?: Record<string, HeaderValue>;
+  body?: Json;
+  timeout?: number | string;
+  expect?: number | string | (number | string)[];
+  followRedirects?: boolean | number;
+};
+
+const MAX_REDIRECTS = 5;
+/** How much of a body a failure carries. */
+const FAILURE_BODY_BYTES = 4_096;
+const RETRYABLE: ReadonlySet<number> = new Set([408, 425, 429]);
+const ACCEPT: Record<string, string> = {
+  accept: '*/*',
+  'accept-encoding': 'gzip, deflate, br',
+  'user-agent': 'execution-engine',
+};
+
+const STATUS = {
+  anyOf: [
+    { type: 'integer', minimum: 100, maximum: 599 },
+    { type: 'string', pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?$' },
+  ],
+};
+const SCALARS = [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }];
+
+const schema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['url'],
+  properties: {
+    url: {
+      type: 'string',
+      minLength: 1,
+      description: 'Absolute, http or https, without user name and password.',
+    },
+    method: { enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], default: 'GET' },
+    query: {
+      type: 'object',
+      description: 'Appended to the query of the URL; arrays repeat the name, null is left out.',
+      additionalProperties: {
+        anyOf: [...SCALARS, { type: 'null' }, { type: 'array', items: { anyOf: SCALARS } }],
+      },
+    },
+    headers: {
+      type: 'object',
+      description: 'Names in any case; an array sends the header several times.',
+      additionalProperties: { anyOf: [...SCALARS, { type: 'array', items: { type: 'string' } }] },
+    },
+    body: { description: 'Text is sent as it is, null is no body, anything else is sent as JSON.' },
+    timeout: durationSchema(
+      'Of the whole call with its redirects; default: the setting of the engine (30s).',
+      1,
+    ),
+    expect: {
+      description: 'The statuses that are a success: 204, "200-299", or a list of these. Default "200-299".',
+      anyOf: [...STATUS.anyOf, { type: 'array', minItems: 1, items: STATUS }],
+    },
+    followRedirects: {
+      description: 'Whether redirects are followed, or how many at most; default true, which is 5.',
+      anyOf: [{ type: 'boolean' }, { type: 'integer', minimum: 0, maximum: 20 }],
+    },
+  },
+};
+
+export function createHttp(client: HttpClient): StepType<HttpParams> {
+  return {
+    type: 'http',
+    summary: 'Calls an HTTP URL.',
+    schema,
+    async run(context) {
+      const call = toCall(context);
+      const reply = await client(call);
+      if (!isExpected(reply.status, context.params.expect ?? '200-299')) throw statusFailure(call, reply);
+      return { status: reply.status, headers: reply.headers, ...decodeBody(reply) };
+    },
+  };
+}
+
+function toCall({ params, idempotencyKey, signal }: StepContext<HttpParams>): HttpCall {
+  const given = Object.entries(params.headers ?? {}).map(
+    ([name, value]) => [name.toLowerCase(), headerText(value)] as const,
+  );
+  const headers = { ...ACCEPT, 'idempotency-key': idempotencyKey, ...Object.fromEntries(given) };
+  const named = (headers as Record<string, string | string[]>)['content-type'];
+  const { body, contentType } = encodeBody(params.body, [named].flat()[0]);
+  const call: HttpCall = {
+    method: params.method ?? 'GET',
+    url: withQuery(params.url, params.query),
+    headers:
+      named === undefined && contentType !== null ? { ...headers, 'content-type': contentType } : headers,
+    body,
+    maxRedirects: redirectsOf(params.followRedirects ?? true),
+    signal,
+  };
+  if (params.timeout !== undefined) call.timeoutMs = durationOf(params.timeout, 'timeout', 1);
+  return call;
+}
+
+function headerText(value: HeaderValue): string | string[] {
+  return Array.isArray(value) ? value : String(value);
+}
+
+function redirectsOf(follow: boolean | number): number {
+  return typeof follow === 'number' ? follow : follow ? MAX_REDIRECTS : 0;
+}
+
+/** A URL that cannot be parsed is left to the client, which refuses it. */
+function withQuery(text: string, query: JsonObject | undefined): string {
+  if (query === undefined || !URL.canParse(text)) return text;
+  const url = new URL(text);
+  // As text: going through searchParams would encode anew what the author wrote, and break signed URLs.
+  url.search = [url.search.slice(1), queryPairs(query).toString()].filter((part) => part !== '').join('&');
+  return url.href;
+}
+
+function isExpected(status: number, expect: NonNullable<HttpParams['expect']>): boolean {
+  return [expect].flat().some((one) => {
+    const [from, to = from] = String(one).split('-').map(Number);
+    return status >= from! && status <= to!;
+  });
+}
+
+function statusFailure(call: HttpCall, reply: HttpReply): StepFailure {
+  const { origin, pathname } = new URL(call.url);
+  const retryAfterMs = retryAfter(reply);
+  return new StepFailure('http_status', `${call.method} ${origin}${pathname} answered ${reply.status}`, {
+    retryable: RETRYABLE.has(reply.status) || reply.status >= 500,
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    details: { status: reply.status, headers: reply.headers, ...shortened(reply) },
+  });
+}
+
+function shortened(reply: HttpReply): JsonObject {
+  if (reply.body.length <= FAILURE_BODY_BYTES) return { ...decodeBody(reply) };
+  const start = reply.body.subarray(0, FAILURE_BODY_BYTES).toString('utf8');
+  return { body: start.replace(/\uFFFD$/, ''), truncated: true };
+}
+
+/** Milliseconds. A date is measured against the peer's own clock where it tells it. */
+function retryAfter(reply: HttpReply): number | null {
+  const text = [reply.headers['retry-after']].flat()[0]?.trim() ?? '';
+  if (/^\d{1,10}$/.test(text)) return Number(text) * 1_000;
+  const at = Date.parse(text);
+  if (!/[a-z]/i.test(text) || Number.isNaN(at)) return null;
+  const peerNow = Date.parse([reply.headers.date].flat()[0] ?? '');
+  return Math.max(0, at - (Number.isNaN(peerNow) ? Date.now() : peerNow));
+}

@@ -1,0 +1,55 @@
+/**
+ * Durations and sizes among a step's parameters: their schemas, and how they are read.
+ *
+ * An expression can yield anything, so a value that passed the publish check is read again when the step runs.
+ */
+import { DURATION_ACCEPTED, parseDuration } from '../core/duration.ts';
+import { StepFailure } from './step-type.ts';
+
+/** A hundred years: longer than any wait, and within what every clock can add. */
+const LONGEST_MS = 100 * 365 * 86_400_000;
+const BYTES_OF: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 };
+const SIZE = /^(\d{1,15})\s*(b|kb|mb|gb)?$/i;
+
+/** Schema of a duration; `least` is in milliseconds and is held against numbers only. */
+export function durationSchema(description: string, least: number) {
+  return {
+    description,
+    anyOf: [
+      { type: 'integer', minimum: least, maximum: LONGEST_MS },
+      { type: 'string', pattern: '^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?\\s*$' },
+    ],
+  };
+}
+
+/** Schema of a size in bytes. */
+export function sizeSchema(description: string) {
+  return {
+    description,
+    anyOf: [
+      { type: 'integer', minimum: 1 },
+      { type: 'string', pattern: '^\\s*\\d{1,15}\\s*([bB]|[kKmMgG][bB])?\\s*$' },
+    ],
+  };
+}
+
+/** Milliseconds; throws StepFailure `invalid_params` that names the parameter. */
+export function durationOf(value: string | number, name: string, least: number): number {
+  const ms = parseDuration(value);
+  if (ms !== null && ms >= least && ms <= LONGEST_MS) return ms;
+  throw new StepFailure(
+    'invalid_params',
+    `${name} is ${JSON.stringify(value)}: it takes ${DURATION_ACCEPTED}, from ${least} ms to 100 years`,
+  );
+}
+
+/** Bytes; throws StepFailure `invalid_params` that names the parameter. */
+export function bytesOf(value: string | number, name: string): number {
+  const match = SIZE.exec(String(value).trim());
+  const bytes = match === null ? 0 : Number(match[1]) * BYTES_OF[(match[2] ?? '').toLowerCase()]!;
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
+  throw new StepFailure(
+    'invalid_params',
+    `${name} is ${JSON.stringify(value)}: it takes a number of bytes, or a size such as 512kb or 32mb`,
+  );
+}

@@ -1,0 +1,14 @@
+/** `noop`: passes data on. A place to meet, to fork, or to name a value; it does nothing else. */
+import type { StepType } from './step-type.ts';
+
+export const noop: StepType = {
+  type: 'noop',
+  summary: 'Does nothing: its output is `with`, or what arrived over its edges.',
+  schema: {
+    type: 'object',
+    description:
+      'Anything; it becomes the output. Without `with` the output is `{ <key>: output }` of the inputs.',
+    additionalProperties: true,
+  },
+  run: (context) => (context.hasParams ? context.params : context.inputs),
+};

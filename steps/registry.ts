@@ -1,0 +1,55 @@
+/**
+ * The step types an engine offers: the built-in ones and the operator's own.
+ *
+ * Here a type gets what it needs of the configuration; a handler reads no environment.
+ */
+import { delay } from './delay.ts';
+import { fail } from './fail.ts';
+import { createHttp } from './http.ts';
+import { parseAllowList } from './http-address.ts';
+import { createHttpClient } from './http-client.ts';
+import { log } from './log.ts';
+import { merge } from './merge.ts';
+import { noop } from './noop.ts';
+import { createScript, type ScriptSettings } from './script.ts';
+import type { StepType } from './step-type.ts';
+import { switchStep } from './switch.ts';
+import { transform } from './transform.ts';
+
+export interface StepTypesOptions {
+  http: {
+    /** Entries of EXECUTION_ENGINE_HTTP_ALLOW. */
+    allow: readonly string[];
+    maxResponseBytes: number;
+    timeoutMs: number;
+  };
+  script: ScriptSettings;
+  /** The operator's own types (user-modules.ts). */
+  extra?: readonly StepType[];
+}
+
+/**
+ * Every step type by its name. Throws an Error when an entry of the allow list cannot be read, or when a type of
+ * `extra` has a name that is taken.
+ */
+export function createStepTypes(options: StepTypesOptions): Map<string, StepType> {
+  const client = createHttpClient({ ...options.http, allow: parseAllowList(options.http.allow) });
+  const builtIn = [
+    noop,
+    merge,
+    transform,
+    switchStep,
+    createHttp(client),
+    createScript(options.script),
+    delay,
+    log,
+    fail,
+  ];
+  const types = new Map<string, StepType>();
+  for (const type of [...(builtIn as StepType[]), ...(options.extra ?? [])]) {
+    if (types.has(type.type))
+      throw new Error(`step type "${type.type}" is there already: give yours another name`);
+    types.set(type.type, type);
+  }
+  return types;
+}

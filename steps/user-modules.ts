@@ -1,0 +1,97 @@
+/**
+ * Step types of the operator's own, loaded from the modules that EXECUTION_ENGINE_STEPS names.
+ *
+ * Such a module is trusted code: it runs in the engine's process. Its default export is one step type or an
+ * array of them. Not here: whether their schemas are valid, which is checked where schemas are compiled.
+ */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isObject } from '../core/json.ts';
+import type { StepType } from './step-type.ts';
+
+const TYPE_NAME = /^[a-zA-Z][a-zA-Z0-9._-]{0,63}$/;
+
+/**
+ * The step types of the modules, in order; paths are relative to `cwd`.
+ * Throws one Error with a line per problem, each of which names its module.
+ */
+export async function loadUserStepTypes(paths: readonly string[], cwd: string): Promise<StepType[]> {
+  const problems: string[] = [];
+  const found = new Map<string, { path: string; type: StepType }>();
+  for (const path of paths) {
+    for (const candidate of await exportsOf(path, cwd, problems)) {
+      const type = checked(candidate, path, problems);
+      if (type === null) continue;
+      const taken = found.get(type.type);
+      if (taken === undefined) found.set(type.type, { path, type });
+      else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  return [...found.values()].map(({ type }) => type);
+}
+
+async function exportsOf(path: string, cwd: string, problems: string[]): Promise<unknown[]> {
+  try {
+    const module = (await import(pathToFileURL(resolve(cwd, path)).href)) as { default?: unknown };
+    if (module.default !== undefined) return [module.default].flat();
+    problems.push(`${path}: has no default export; export default a step type or an array of them`);
+  } catch (error) {
+    problems.push(`${path}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return [];
+}
+
+function checked(candidate: unknown, path: string, problems: string[]): StepType | null {
+  const before = problems.length;
+  if (!isObject(candidate)) {
+    problems.push(
+      `${path}: exports ${describe(candidate)} where a step type { type, summary, schema, run } is expected`,
+    );
+    return null;
+  }
+  const named = typeof candidate.type === 'string' ? `step type "${candidate.type}"` : 'a step type';
+  const demand = (holds: boolean, what: string) => holds || problems.push(`${path}: ${named} ${what}`);
+  const { type, summary, schema, run, deferred, routes } = candidate;
+  demand(
+    typeof type === 'string' && TYPE_NAME.test(type),
+    `needs "type", a name such as "sms" or "acme.sms", and has ${describe(type)}`,
+  );
+  demand(
+    isObject(schema) || typeof schema === 'boolean',
+    `needs "schema", a JSON Schema of its parameters, and has ${describe(schema)}`,
+  );
+  demand(
+    typeof run === 'function',
+    `needs "run", a function of the step's context, and has ${describe(run)}`,
+  );
+  demand(
+    summary === undefined || typeof summary === 'string',
+    `has a "summary" that is no text but ${describe(summary)}`,
+  );
+  demand(
+    routes === undefined || typeof routes === 'function',
+    `has "routes" that is no function but ${describe(routes)}`,
+  );
+  demand(
+    deferred === undefined || isPointerList(deferred),
+    'has "deferred" that is no list of JSON pointers',
+  );
+  if (problems.length > before) return null;
+  const valid = candidate as unknown as StepType;
+  // A prototype rather than a copy, so that the methods of a class instance keep their `this`.
+  return summary === undefined ? Object.create(valid, { summary: { value: '', enumerable: true } }) : valid;
+}
+
+function isPointerList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string' && item.startsWith('/'));
+}
+
+function describe(value: unknown): string {
+  if (value === undefined || value === null) return 'none';
+  return Array.isArray(value)
+    ? 'an array'
+    : typeof value === 'string'
+      ? JSON.stringify(value)
+      : `a ${typeof value}`;
+}

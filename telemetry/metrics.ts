@@ -1,0 +1,287 @@
+/**
+ * The instruments of the engine, for Prometheus.
+ *
+ * Not here: when they move (whoever does the work counts it) and how they are served (api/).
+ *
+ * Names start with `execution_engine_`; what the process and its runtime report keeps the names every dashboard
+ * knows (`process_…`, `nodejs_…`). Counters and histograms are of this process and start at 0; gauges that
+ * describe the database are the same in every process that reports them: take their maximum, not their sum.
+ *
+ * Invariant 1: labels come from closed or configured sets; never an id, a name of a user or a path.
+ * Invariant 2: a scrape answers although a collector fails or hangs; what it would have set is left out, not stale.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ExecutionStatus, StepStatus } from '../core/status.ts';
+
+const PREFIX = 'execution_engine_';
+
+/** A collector slower than this is left out of the scrape; scrapers give up after 10 s. */
+const COLLECT_TIMEOUT_MS = 5_000;
+
+/** Gauges of the runtime whose names end like counters, and those that read 0 on Bun whatever happens. */
+const LEFT_OUT = /^nodejs_(active_\w+_total|eventloop_lag_\w+|heap_space_\w+)$/;
+
+const FAST_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const HANDLER_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600];
+const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+/** Reads something when a scrape comes and sets gauges from it. */
+export type Collector = () => Promise<void> | void;
+
+interface Collection {
+  collector: Collector;
+  /** Emptied when the collector fails. */
+  gauges: readonly Pick<Gauge, 'reset'>[];
+}
+
+/** One value of a gauge with labels. */
+export interface Sample<Label extends string> {
+  labels: Record<Label, string>;
+  value: number;
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export interface MetricsOptions {
+  version: string;
+  /** Told of a collector that failed or was too slow. */
+  onCollectError?: ((error: unknown) => void) | undefined;
+}
+
+/** A registry of its own with every instrument of the engine; nothing is global. */
+export function createMetrics({ version, onCollectError }: MetricsOptions) {
+  const registry = new Registry();
+  addRuntime(registry, version);
+  const errors = counter(
+    registry,
+    'collect_errors_total',
+    'Collectors that failed or were too slow for a scrape.',
+  );
+  const collections = new Set<Collection>();
+  return {
+    ...executionInstruments(registry),
+    ...workerInstruments(registry),
+    ...databaseInstruments(registry),
+    ...processInstruments(registry),
+    /** Runs a collector of these gauges at every scrape; the returned function takes it away again. */
+    onCollect(gauges: Collection['gauges'], collector: Collector): () => void {
+      const collection = { gauges, collector };
+      collections.add(collection);
+      return () => collections.delete(collection);
+    },
+    /** The metrics in the Prometheus text format, collectors included. */
+    async render(): Promise<string> {
+      await Promise.all([...collections].map((collection) => collect(collection, errors, onCollectError)));
+      return registry.metrics();
+    },
+  };
+}
+
+/** Sets a gauge to exactly these samples: label sets of an earlier scrape are gone. */
+export function replaceSamples<Label extends string>(
+  gauge: Gauge<Label>,
+  samples: Iterable<Sample<Label>>,
+): void {
+  gauge.reset();
+  for (const { labels, value } of samples) gauge.set(labels, value);
+}
+
+function executionInstruments(registry: Registry) {
+  return {
+    /** Executions created by this process. */
+    executionsStarted: counter(registry, 'executions_started_total', 'Executions created.'),
+    executionsFinished: counter(
+      registry,
+      'executions_finished_total',
+      'Executions that became final, by status.',
+      ['status'],
+    ),
+    stepsFinished: counter(registry, 'steps_finished_total', 'Steps that became final, by type and status.', [
+      'type',
+      'status',
+    ]),
+    stepRetries: counter(
+      registry,
+      'step_retries_total',
+      'Attempts that failed and are tried again, by type.',
+      ['type'],
+    ),
+    /** Set by a collector, see setActiveExecutions. */
+    activeExecutions: gauge(registry, 'active_executions', 'Executions that are not final, by status.', [
+      'status',
+    ]),
+    activeSteps: gauge(registry, 'active_steps', 'Steps that are not final, by status.', ['status']),
+  };
+}
+
+function workerInstruments(registry: Registry) {
+  return {
+    queueDepth: gauge(registry, 'queue_depth', 'Jobs that are ready and not claimed, by queue.', ['queue']),
+    queueOldestAge: gauge(
+      registry,
+      'queue_oldest_age_seconds',
+      'Age of the oldest job that is ready, by queue.',
+      ['queue'],
+    ),
+    claims: counter(registry, 'claims_total', 'Jobs claimed, by queue.', ['queue']),
+    staleCompletions: counter(
+      registry,
+      'stale_completions_total',
+      'Results refused because the attempt was no longer the current one.',
+    ),
+    handlerDuration: histogram(
+      registry,
+      'handler_duration_seconds',
+      'Time a step handler ran, by type.',
+      HANDLER_SECONDS,
+      ['type'],
+    ),
+    sandboxKills: counter(
+      registry,
+      'sandbox_kills_total',
+      'Sandboxed evaluations that were ended, by reason.',
+      ['reason'],
+    ),
+    runningSlots: gauge(registry, 'running_slots', 'Steps that run in this process.'),
+    slotCapacity: gauge(registry, 'slot_capacity', 'Most steps that this process runs at a time.'),
+  };
+}
+
+function databaseInstruments(registry: Registry) {
+  return {
+    transitionDuration: histogram(
+      registry,
+      'transition_duration_seconds',
+      'Time to apply one batch of events, lock to commit.',
+      FAST_SECONDS,
+    ),
+    commitBatchSize: histogram(
+      registry,
+      'commit_batch_size',
+      'Events applied in one transaction.',
+      BATCH_SIZES,
+    ),
+    poolConnections: gauge(
+      registry,
+      'database_pool_connections',
+      'Database connections, by pool and state.',
+      ['pool', 'state'],
+    ),
+  };
+}
+
+function processInstruments(registry: Registry) {
+  return {
+    /** Observed by watchEventLoop in event-loop.ts. */
+    eventLoopLag: histogram(
+      registry,
+      'event_loop_lag_seconds',
+      'How much later than asked a timer of this process fires.',
+      FAST_SECONDS,
+    ),
+    httpRequestDuration: histogram(
+      registry,
+      'http_request_duration_seconds',
+      'Time to answer a request of the API, by route, method and status.',
+      REQUEST_SECONDS,
+      ['route', 'method', 'status'],
+    ),
+  };
+}
+
+/** Sets the gauge of active executions; statuses that are left out read 0. */
+export function setActiveExecutions(
+  metrics: Metrics,
+  counts: Partial<Record<ExecutionStatus, number>>,
+): void {
+  const statuses = ['pending', 'running', 'paused'] as const satisfies ExecutionStatus[];
+  replaceSamples(
+    metrics.activeExecutions,
+    statuses.map((status) => ({ labels: { status }, value: counts[status] ?? 0 })),
+  );
+}
+
+/** Sets the gauge of active steps; statuses that are left out read 0. */
+export function setActiveSteps(metrics: Metrics, counts: Partial<Record<StepStatus, number>>): void {
+  const statuses = [
+    'waiting_inputs',
+    'queued',
+    'running',
+    'waiting',
+    'retrying',
+  ] as const satisfies StepStatus[];
+  replaceSamples(
+    metrics.activeSteps,
+    statuses.map((status) => ({ labels: { status }, value: counts[status] ?? 0 })),
+  );
+}
+
+function addRuntime(registry: Registry, version: string): void {
+  collectDefaultMetrics({ register: registry });
+  for (const { name } of registry.getMetricsAsArray())
+    if (LEFT_OUT.test(name)) registry.removeSingleMetric(name);
+  const runtime =
+    process.versions.bun === undefined ? `node ${process.versions.node}` : `bun ${process.versions.bun}`;
+  gauge(registry, 'build_info', 'Always 1; the labels say what runs.', ['version', 'runtime']).set(
+    { version, runtime },
+    1,
+  );
+}
+
+async function collect(
+  { collector, gauges }: Collection,
+  errors: Counter,
+  onError: ((error: unknown) => void) | undefined,
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const tooSlow = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`A collector took longer than ${COLLECT_TIMEOUT_MS} ms.`)),
+      COLLECT_TIMEOUT_MS,
+    );
+  });
+  try {
+    await Promise.race([collector(), tooSlow]);
+  } catch (error) {
+    for (const gauge of gauges) gauge.reset();
+    errors.inc();
+    onError?.(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function counter<const Label extends string = never>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labels: readonly Label[] = [],
+) {
+  return new Counter<Label>({ name: PREFIX + name, help, labelNames: labels, registers: [registry] });
+}
+
+function gauge<const Label extends string = never>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labels: readonly Label[] = [],
+) {
+  return new Gauge<Label>({ name: PREFIX + name, help, labelNames: labels, registers: [registry] });
+}
+
+function histogram<const Label extends string = never>(
+  registry: Registry,
+  name: string,
+  help: string,
+  buckets: number[],
+  labels: readonly Label[] = [],
+) {
+  return new Histogram<Label>({
+    name: PREFIX + name,
+    help,
+    buckets,
+    labelNames: labels,
+    registers: [registry],
+  });
+}

@@ -1,0 +1,44 @@
+/**
+ * The oracle's vocabulary: the facts it is told and the verdict it gives, in words of its own.
+ */
+/** Something that happened to one step; a fact carries no claim, so a stale claim's fact must not be told. */
+export type StepFact =
+  | { fact: 'claimed'; key: string }
+  | { fact: 'completed'; key: string; routes: readonly string[] | null }
+  | { fact: 'failed'; key: string; retryable: boolean; begun: boolean }
+  | { fact: 'guarded'; key: string }
+  | { fact: 'parked'; key: string }
+  | { fact: 'resumed'; key: string }
+  | { fact: 'timed out'; key: string }
+  | { fact: 'retry due'; key: string }
+  | { fact: 'released'; key: string }
+  | { fact: 'lost'; key: string };
+export type ExecutionFact = {
+  fact: 'begin' | 'stop' | 'stop overdue' | 'cancel' | 'time out' | 'reject' | 'pause' | 'resume';
+};
+export type Fact = StepFact | ExecutionFact;
+
+export type OracleStatus =
+  /** No edge of the step is resolved yet, so it has no row. */
+  | 'absent'
+  | 'waiting_inputs'
+  | 'queued'
+  | 'running'
+  | 'waiting'
+  | 'retrying'
+  | 'completed'
+  | 'failed'
+  | 'skipped'
+  | 'cancelled';
+export type OracleEdge = 'open' | 'live' | 'dead';
+
+export interface Verdict {
+  execution: 'pending' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled' | 'timed_out';
+  stopRequested: boolean;
+  /** The first unhandled failure; null while there is none. */
+  error: string | null;
+  steps: Record<string, OracleStatus>;
+  /** By consumer, one for each of its edges in their order. */
+  edges: Record<string, OracleEdge[]>;
+  attempts: Record<string, number>;
+}

@@ -1,0 +1,84 @@
+/**
+ * What a handler is given. Everything that costs something is made when it is asked for.
+ */
+import type { Json, JsonObject } from '../core/json.ts';
+import type { ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Attempt } from './attempt.ts';
+
+export interface ContextParts {
+  readonly attempt: Attempt;
+  readonly params: JsonObject;
+  readonly hasParams: boolean;
+  readonly inputs: Record<string, Json>;
+  readonly template: string;
+  readonly version: number;
+  readonly key: string;
+  readonly resumed: StepContext['resumed'];
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly log: Log;
+  evaluate(value: Json): Json | Promise<Json>;
+  runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
+}
+
+export class AttemptContext implements StepContext {
+  readonly params: JsonObject;
+  readonly hasParams: boolean;
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly resumed: StepContext['resumed'];
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly #parts: ContextParts;
+  #log: StepLog | null = null;
+
+  constructor(parts: ContextParts) {
+    this.#parts = parts;
+    this.params = parts.params;
+    this.hasParams = parts.hasParams;
+    this.inputs = parts.inputs;
+    this.attempt = parts.attempt.claim.attempt;
+    this.idempotencyKey = parts.attempt.stepId;
+    this.resumed = parts.resumed;
+    this.secrets = parts.secrets;
+  }
+
+  get execution() {
+    const { attempt, template, version } = this.#parts;
+    return { id: attempt.executionId, template, version };
+  }
+
+  get step() {
+    return { id: this.#parts.attempt.stepId, key: this.#parts.key };
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.attempt.signal;
+  }
+
+  get log(): StepLog {
+    this.#log ??= stepLog(this.#parts);
+    return this.#log;
+  }
+
+  heartbeat(): void {
+    if (this.#parts.attempt.abortReason !== null) throw this.#parts.attempt.abortReason;
+  }
+
+  evaluate(value: Json): Json | Promise<Json> {
+    return this.#parts.evaluate(value);
+  }
+
+  runScript(code: string, input: Json, options: ScriptOptions): Promise<Json> {
+    return this.#parts.runScript(code, input, options, this.log);
+  }
+}
+
+function stepLog({ log, attempt, key }: ContextParts): StepLog {
+  const child = log.child({ execution: attempt.executionId, step: key, attempt: attempt.claim.attempt });
+  return {
+    info: (message, fields) => child.info(fields ?? {}, message),
+    warn: (message, fields) => child.warn(fields ?? {}, message),
+    error: (message, fields) => child.error(fields ?? {}, message),
+  };
+}

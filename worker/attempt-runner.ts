@@ -1,0 +1,313 @@
+/**
+ * The pipeline of an attempt: gather what it reads, ask its guard, interpolate its parameters, run its
+ * handler, and hand the outcome in at the door.
+ *
+ * A step whose expressions are native and whose payloads are in memory goes through without waiting once.
+ *
+ * Invariant: exactly one outcome per attempt reaches the door, and none when the execution is over.
+ */
+import type { Claim, Event, StepError } from '../core/event.ts';
+import type { Json, JsonObject } from '../core/json.ts';
+import type { ReceivedInput } from '../core/plan.ts';
+import type { ExecutionView } from '../core/view.ts';
+import type { Db } from '../db/client.ts';
+import { readResumption } from '../db/workflow-step-execution.ts';
+import { compileValue } from '../expression/compiled-value.ts';
+import type { Evaluator } from '../expression/evaluator.ts';
+import { ExpressionError } from '../expression/expression-error.ts';
+import type { Actor } from '../services/actor.ts';
+import { inputsScope, loadMissing, type ScopeParts, stepsScope } from '../services/scope.ts';
+import { NotStorable, type OutputStore } from '../services/storable-output.ts';
+import type { CompiledStep } from '../services/template-version.ts';
+import {
+  Parked,
+  Routed,
+  type ScriptOptions,
+  type StepContext,
+  StepFailure,
+  type StepLog,
+} from '../steps/step-type.ts';
+import type { Log } from '../telemetry/log.ts';
+import { Attempt } from './attempt.ts';
+import { AttemptContext } from './attempt-context.ts';
+
+export interface AttemptRunnerOptions {
+  readonly db: Db;
+  readonly evaluator: Evaluator;
+  readonly store: OutputStore;
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly log: Log;
+  post(executionId: string, event: Event): void;
+  runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
+  /** Milliseconds until an instant by the database's clock; negative when it has passed. */
+  msUntil(instant: string): Promise<number>;
+  /** A handler is done, whatever came of it. */
+  finished(type: string, outcome: string, durationMs: number): void;
+}
+
+/** What an attempt has gathered before its handler runs. */
+interface Work {
+  readonly actor: Actor;
+  readonly attempt: Attempt;
+  readonly compiled: CompiledStep;
+  readonly scope: ScopeParts;
+  readonly resumed: StepContext['resumed'];
+}
+
+const SKIPPED = Symbol('skipped');
+
+export class AttemptRunner {
+  readonly #options: AttemptRunnerOptions;
+
+  constructor(options: AttemptRunnerOptions) {
+    this.#options = options;
+  }
+
+  start(
+    actor: Actor,
+    position: number,
+    stepId: string,
+    claim: Claim,
+    done: (attempt: Attempt) => void,
+  ): Attempt {
+    const attempt = new Attempt(actor.id, position, stepId, claim, done);
+    const compiled = actor.version!.steps[position]!;
+    const { timeoutMs } = compiled.step;
+    if (timeoutMs !== null)
+      attempt.armTimeout(timeoutMs, (reason) => this.#fail(compiled, attempt, reason, true));
+    try {
+      const result = this.#run(actor, attempt, compiled);
+      if (!(result instanceof Promise)) this.#succeed(compiled, attempt, result);
+      else {
+        result.then(
+          (value) => this.#succeed(compiled, attempt, value),
+          (error) => this.#fail(compiled, attempt, error, true),
+        );
+      }
+    } catch (error) {
+      this.#fail(compiled, attempt, error, true);
+    }
+    return attempt;
+  }
+
+  #run(actor: Actor, attempt: Attempt, compiled: CompiledStep): unknown {
+    const gathered = this.#gather(actor, attempt, compiled);
+    return next(gathered, (work) =>
+      next(this.#passesGuard(work), (passes) => (passes ? this.#interpolateAndHandle(work) : SKIPPED)),
+    );
+  }
+
+  #gather(actor: Actor, attempt: Attempt, compiled: CompiledStep): Work | Promise<Work> {
+    const view = actor.view!;
+    const received = actor.received.get(attempt.position);
+    const parked = view.steps[attempt.position]?.parked ?? false;
+    if (parked || received === undefined) return this.#gatherStored(actor, view, attempt, compiled);
+    return this.#gatherPayloads(actor, view, attempt, compiled, received, null);
+  }
+
+  /** The join was decided by another process or before a restart, or the step comes back from being parked. */
+  async #gatherStored(
+    actor: Actor,
+    view: ExecutionView,
+    attempt: Attempt,
+    compiled: CompiledStep,
+  ): Promise<Work> {
+    const { received, parkedMs, parkedState } = await readResumption(this.#options.db, attempt.stepId);
+    const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
+    return this.#gatherPayloads(actor, view, attempt, compiled, received, resumed);
+  }
+
+  #gatherPayloads(
+    actor: Actor,
+    view: ExecutionView,
+    attempt: Attempt,
+    compiled: CompiledStep,
+    received: readonly ReceivedInput[],
+    resumed: StepContext['resumed'],
+  ): Work | Promise<Work> {
+    const arrived = received.filter(({ live }) => live).map(({ key }) => view.graph.positions.get(key)!);
+    const reads = compiled.reads ?? [...view.graph.steps.keys()];
+    const loading = loadMissing(this.#options.db, actor, view, {
+      input: compiled.usesInput,
+      positions: reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])],
+    });
+    return next(loading, () => {
+      const { name, version } = actor.version!;
+      const scope: ScopeParts = {
+        input: compiled.usesInput ? (actor.inputs?.value ?? null) : null,
+        steps: stepsScope(actor, view, reads),
+        inputs: inputsScope(actor, view, received),
+        execution: { id: actor.id, template: name, version },
+        secrets: this.#options.secrets,
+        vars: {},
+      };
+      return { actor, attempt, compiled, scope, resumed };
+    });
+  }
+
+  /** Evaluated once, before the first attempt; an error in it fails the step with no attempt made. */
+  #passesGuard({ compiled, scope, attempt }: Work): unknown {
+    if (compiled.when === null || attempt.claim.attempt > 1) return true;
+    const failed = (error: unknown): never => {
+      throw new GuardFailure(error);
+    };
+    try {
+      const passes = this.#options.evaluator.evaluate(compiled.when, scope, { signal: attempt.signal });
+      return passes instanceof Promise ? passes.catch(failed) : passes;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  #interpolateAndHandle(work: Work): unknown {
+    const { compiled, scope, attempt } = work;
+    if (compiled.params === null) return this.#handle(work, {});
+    if (compiled.validateParams === null) return this.#handle(work, compiled.step.with!);
+    const params = this.#options.evaluator.evaluate(compiled.params, scope, { signal: attempt.signal });
+    return next(params, (value) => this.#handle(work, checkParams(compiled, value as JsonObject)));
+  }
+
+  #handle(work: Work, params: JsonObject): unknown {
+    const { actor, attempt, compiled, scope, resumed } = work;
+    if (attempt.abortReason !== null) throw attempt.abortReason;
+    const context = new AttemptContext({
+      attempt,
+      params,
+      hasParams: compiled.params !== null,
+      inputs: scope.inputs,
+      template: actor.version!.name,
+      version: actor.version!.version,
+      key: compiled.step.key,
+      resumed,
+      secrets: this.#options.secrets,
+      log: this.#options.log,
+      evaluate: (value) => this.#evaluateDeferred(work, value),
+      runScript: this.#options.runScript,
+    });
+    return next(compiled.type.run(context), (result) =>
+      result instanceof Parked ? this.#park(work, result) : result,
+    );
+  }
+
+  #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {
+    const text = JSON.stringify(value);
+    let expression = compiled.deferred.get(text);
+    if (expression === undefined) {
+      expression = compileValue(value);
+      compiled.deferred.set(text, expression);
+    }
+    return this.#options.evaluator.evaluate(expression, scope, { signal: attempt.signal }) as
+      | Json
+      | Promise<Json>;
+  }
+
+  /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
+  #park({ attempt, compiled, resumed }: Work, parked: Parked): ParkOutcome | Promise<ParkOutcome> {
+    const waiting = parked.until === null ? parked.forMs! : this.#options.msUntil(parked.until);
+    return next(waiting, (forMs) => {
+      const { timeoutMs } = compiled.step;
+      const spent = performance.now() - attempt.startedAt + (resumed?.parkedMs ?? 0);
+      const left = timeoutMs === null ? Number.POSITIVE_INFINITY : Math.max(0, timeoutMs - spent);
+      const { position, claim } = attempt;
+      const purpose = left < forMs ? ('timeout' as const) : ('resume' as const);
+      const bounded = Math.max(0, Math.min(forMs, left));
+      return new ParkOutcome({ type: 'park', position, claim, forMs: bounded, state: parked.state, purpose });
+    });
+  }
+
+  #succeed(compiled: CompiledStep, attempt: Attempt, result: unknown): void {
+    const { position, claim } = attempt;
+    if (attempt.isDone) return;
+    let event: Event;
+    try {
+      event = this.#outcome(position, claim, result);
+    } catch (error) {
+      this.#fail(compiled, attempt, error, true);
+      return;
+    }
+    this.#hand(compiled, attempt, event);
+  }
+
+  #outcome(position: number, claim: Claim, result: unknown): Event {
+    if (result === SKIPPED) return { type: 'skip', position, claim };
+    if (result instanceof ParkOutcome) return result.event;
+    const routes = result instanceof Routed ? result.routes : null;
+    const output = this.#options.store.payload(result instanceof Routed ? result.output : result);
+    return { type: 'complete', position, claim, output, routes };
+  }
+
+  #fail(compiled: CompiledStep, attempt: Attempt, error: unknown, begun: boolean): void {
+    const guard = error instanceof GuardFailure;
+    const failure = toFailure(guard ? error.reason : error, attempt);
+    const { position, claim } = attempt;
+    this.#hand(compiled, attempt, {
+      type: 'fail',
+      position,
+      claim,
+      error: this.#stepError(failure),
+      retryable: failure.retryable && !guard,
+      retryAfterMs: failure.retryAfterMs,
+      begun: begun && !guard,
+      random: Math.random(),
+    });
+  }
+
+  /** What is stored of a failure: masked, and replaced where it cannot be stored. */
+  #stepError({ code, message, details }: StepFailure): StepError {
+    const text = this.#options.store.text(message.replaceAll('\u0000', '').toWellFormed()).slice(0, 10_000);
+    try {
+      return { code, message: text, details: this.#options.store.payload(details).value };
+    } catch {
+      return { code, message: text, details: null };
+    }
+  }
+
+  #hand(compiled: CompiledStep, attempt: Attempt, event: Event): void {
+    if (!attempt.finish()) return;
+    this.#options.finished(compiled.step.type, event.type, performance.now() - attempt.startedAt);
+    this.#options.post(attempt.executionId, event);
+  }
+}
+
+class ParkOutcome {
+  readonly event: Event;
+
+  constructor(event: Event) {
+    this.event = event;
+  }
+}
+
+class GuardFailure extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super('guard');
+    this.reason = reason;
+  }
+}
+
+/** Goes on at once when there is nothing to wait for. */
+function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}
+
+function checkParams(compiled: CompiledStep, params: JsonObject): JsonObject {
+  const problems = compiled.validateParams!(params);
+  if (problems.length === 0) return params;
+  const [first] = problems;
+  const where = first!.pointer === '' ? 'The parameters' : `Parameter ${first!.pointer}`;
+  throw new StepFailure('invalid_params', `${where}: ${first!.message}`, {
+    details: problems.map(({ pointer, message }) => ({ pointer, message })),
+  });
+}
+
+/** Thrown errors are retryable unless they say otherwise; expressions and values that cannot be stored never are. */
+function toFailure(error: unknown, attempt: Attempt): StepFailure {
+  if (error instanceof StepFailure) return error;
+  if (attempt.abortReason !== null) return attempt.abortReason;
+  if (error instanceof ExpressionError || error instanceof NotStorable) {
+    return new StepFailure(error.code, error.message, { cause: error });
+  }
+  const cause = error instanceof Error ? error : new Error(String(error));
+  return new StepFailure('handler_failed', cause.message || cause.name, { retryable: true, cause });
+}

@@ -1,0 +1,95 @@
+/**
+ * One attempt at a step in this process: its signal, and whether anybody still wants its outcome.
+ *
+ * Invariant: `finish` runs once; what the handler does after it is nobody's business any more.
+ */
+import type { Claim } from '../core/event.ts';
+import { StepFailure } from '../steps/step-type.ts';
+
+export class Attempt {
+  readonly executionId: string;
+  readonly position: number;
+  readonly stepId: string;
+  readonly claim: Claim;
+  /** Milliseconds of performance.now() when the attempt began here. */
+  readonly startedAt = performance.now();
+  readonly #onDone: (attempt: Attempt) => void;
+  #controller: AbortController | null = null;
+  #reason: StepFailure | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #done = false;
+
+  constructor(
+    executionId: string,
+    position: number,
+    stepId: string,
+    claim: Claim,
+    onDone: (attempt: Attempt) => void,
+  ) {
+    this.executionId = executionId;
+    this.position = position;
+    this.stepId = stepId;
+    this.claim = claim;
+    this.#onDone = onDone;
+  }
+
+  get isDone(): boolean {
+    return this.#done;
+  }
+
+  /** Made when a handler first asks for it: most never do. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#reason !== null) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Why the attempt is to end; null while it is welcome. */
+  get abortReason(): StepFailure | null {
+    return this.#reason;
+  }
+
+  /** Calls back once, when the step's own timeout is over. */
+  armTimeout(timeoutMs: number, onTimeout: (reason: StepFailure) => void): void {
+    this.#timer = setTimeout(
+      () => {
+        const message = `The step did not finish within its timeout of ${timeoutMs} ms.`;
+        const reason = new StepFailure('timeout', message, { retryable: true });
+        this.abort(reason);
+        onTimeout(reason);
+      },
+      Math.min(timeoutMs, LONGEST_TIMER_MS),
+    );
+  }
+
+  abort(reason: StepFailure): void {
+    if (this.#reason !== null || this.#done) return;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** A stop: the handler is told, and what it gives back within the grace time still counts. */
+  stop(): void {
+    this.abort(new StepFailure('stopped', 'The execution is being stopped.'));
+  }
+
+  /** The execution is over: the handler is told and its slot is free at once. */
+  drop(): void {
+    this.abort(new StepFailure('cancelled', 'The execution has ended.'));
+    this.finish();
+  }
+
+  /** Answers whether this was the first call: only then does an outcome count. */
+  finish(): boolean {
+    if (this.#done) return false;
+    this.#done = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#onDone(this);
+    return true;
+  }
+}
+
+/** The most setTimeout takes: 2^31 - 1 ms. */
+const LONGEST_TIMER_MS = 2_147_483_647;

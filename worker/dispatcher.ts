@@ -1,0 +1,135 @@
+/**
+ * The slots of this process: which ready step gets one, and which handlers run.
+ *
+ * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
+ * own handler is done, whatever its neighbours do.
+ */
+import type { Claim } from '../core/event.ts';
+import { ReadyQueue } from '../core/ready-queue.ts';
+import type { StepState } from '../core/view.ts';
+import type { Actor } from '../services/actor.ts';
+import type { Claims } from '../services/claims.ts';
+import type { Attempt } from './attempt.ts';
+
+/** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
+const MOST_READY = 50_000;
+
+export interface AttemptStarter {
+  /** Runs the attempt and calls `done` exactly once, when the slot is free. */
+  start(
+    actor: Actor,
+    position: number,
+    stepId: string,
+    claim: Claim,
+    done: (attempt: Attempt) => void,
+  ): Attempt;
+}
+
+export class Dispatcher implements Claims {
+  readonly owner: string;
+  readonly capacity: number;
+  readonly #starter: AttemptStarter;
+  readonly #ready = new ReadyQueue<{ actor: Actor; position: number; id: string }>();
+  readonly #offered = new Set<string>();
+  readonly #attempts = new Map<string, Attempt>();
+  #taken = 0;
+  #open = true;
+  #onIdle: (() => void) | null = null;
+  /** Older work waits in the queue: new executions line up behind it. */
+  backlog = false;
+
+  constructor(owner: string, capacity: number, starter: AttemptStarter) {
+    this.owner = owner;
+    this.capacity = capacity;
+    this.#starter = starter;
+  }
+
+  get runningCount(): number {
+    return this.#attempts.size;
+  }
+
+  get readyCount(): number {
+    return this.#ready.size;
+  }
+
+  /** Slots that nothing in memory will fill. */
+  get spare(): number {
+    return this.#open ? Math.max(0, this.capacity - this.#taken - this.#ready.size) : 0;
+  }
+
+  /** Stops claiming; what runs goes on. */
+  closeForClaims(): void {
+    this.#open = false;
+  }
+
+  hasRoom(): boolean {
+    return !this.backlog && this.spare > 0;
+  }
+
+  offer(actor: Actor, positions: readonly number[]): void {
+    if (!this.#open || this.capacity === 0) return;
+    const { graph, steps } = actor.view!;
+    for (const position of positions) {
+      const id = steps[position]!.id;
+      if (this.#offered.has(id) || this.#ready.size >= MOST_READY) continue;
+      this.#offered.add(id);
+      this.#ready.push({
+        workspace: actor.workspaceId ?? '',
+        priority: actor.priority,
+        executionId: actor.id,
+        rank: graph.rank[position]!,
+        item: { actor, position, id },
+      });
+    }
+  }
+
+  take(): { actor: Actor; position: number } | null {
+    if (!this.#open || this.#taken >= this.capacity) return null;
+    const entry = this.#ready.pop();
+    if (entry === undefined) return null;
+    this.#offered.delete(entry.item.id);
+    this.#taken += 1;
+    return entry.item;
+  }
+
+  refund(): void {
+    this.#taken -= 1;
+  }
+
+  begin(actor: Actor, position: number, stepId: string, claim: Claim): void {
+    actor.runningCount += 1;
+    const attempt = this.#starter.start(actor, position, stepId, claim, (done) => {
+      actor.runningCount -= 1;
+      this.#taken -= 1;
+      if (this.#taken === 0) this.#onIdle?.();
+      if (this.#attempts.get(stepId) === done) this.#attempts.delete(stepId);
+    });
+    if (!attempt.isDone) this.#attempts.set(stepId, attempt);
+  }
+
+  holds(stepId: string, attempt: number): boolean {
+    return this.#attempts.get(stepId)?.claim.attempt === attempt;
+  }
+
+  abort(states: readonly StepState[], graceful: boolean): void {
+    for (const { id } of states) {
+      const attempt = this.#attempts.get(id);
+      if (graceful) attempt?.stop();
+      else attempt?.drop();
+    }
+  }
+
+  /** Resolves when no handler runs any more, or the time is over. */
+  async idleWithin(ms: number): Promise<void> {
+    if (this.#taken === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onIdle = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  attempts(): Iterable<Attempt> {
+    return this.#attempts.values();
+  }
+}

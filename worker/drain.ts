@@ -1,0 +1,25 @@
+/**
+ * A drain: claim nothing more, let running steps finish within the grace time, hand the rest back.
+ *
+ * A step that is handed back is queued again with its ticket, and neither an attempt nor a retry is used.
+ */
+import type { ExecutionDoor } from '../services/execution-door.ts';
+import type { Dispatcher } from './dispatcher.ts';
+
+export interface DrainOptions {
+  readonly door: ExecutionDoor;
+  readonly dispatcher: Dispatcher;
+  readonly graceMs: number;
+}
+
+export async function drain({ door, dispatcher, graceMs }: DrainOptions): Promise<void> {
+  dispatcher.closeForClaims();
+  await dispatcher.idleWithin(graceMs);
+  const left = [...dispatcher.attempts()];
+  const releases = left.map(({ executionId, position, claim }) =>
+    door.deliver(executionId, { type: 'release', position, claim }).catch(() => {}),
+  );
+  for (const attempt of left) attempt.drop();
+  await Promise.all(releases);
+  await door.settled();
+}

@@ -1,0 +1,32 @@
+/**
+ * Scripts in the sandbox, with its errors in the words of steps.
+ */
+import type { Json } from '../core/json.ts';
+import { ExpressionError } from '../expression/expression-error.ts';
+import type { Sandbox } from '../expression/sandbox.ts';
+import { type ScriptOptions, StepFailure, type StepLog } from '../steps/step-type.ts';
+
+/** @throws StepFailure; an aborted script throws the signal's reason. */
+export async function runScript(
+  sandbox: Pick<Sandbox, 'runScript'>,
+  code: string,
+  input: Json,
+  options: ScriptOptions,
+  log: StepLog,
+): Promise<Json> {
+  try {
+    return await sandbox.runScript(code, input, {
+      ...options,
+      onLog: (line, level) => {
+        if (level === 'error') log.error(line);
+        else if (level === 'warn') log.warn(line);
+        else log.info(line);
+      },
+    });
+  } catch (error) {
+    if (options.signal.aborted) throw options.signal.reason;
+    if (!(error instanceof ExpressionError)) throw error;
+    const { code: reason, message, line, errorName } = error;
+    throw new StepFailure(reason, message, { cause: error, details: { line, name: errorName } });
+  }
+}
