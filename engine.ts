@@ -22,6 +22,7 @@ import { PulseLoop } from './maintenance/pulse-loop.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { startBoss } from './queue/boss.ts';
 import { ExecutionEngineQueue } from './queue/execution-engine-queue.ts';
+import { definitionSchema } from './schema/definition-schema.ts';
 import { ExecutionDoor } from './services/execution-door.ts';
 import { ExecutionOutputs } from './services/execution-outputs.ts';
 import { ExecutionStarter } from './services/execution-starter.ts';
@@ -208,14 +209,14 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
       executions,
       health,
       metrics: () => metrics.render(),
-      auth: createAuth({ keys: config.apiKeys.map((key) => ({ ...key, role: key.role === 'admin' ? ('editor' as const) : key.role })) }),
+      auth: createAuth({ keys: config.apiKeys }),
       limits: {
         bodyBytes: limits.maxBodyBytes,
         jsonDepth: limits.maxJsonDepth,
         definitionBytes: limits.maxDefinitionBytes,
         startMany: 1_000,
       },
-      definitionSchema: () => ({}),
+      definitionSchema: () => definitionSchema(stepTypes),
       log,
       version,
       onRequest: ({ route, method, status, seconds }) =>

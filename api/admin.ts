@@ -56,7 +56,7 @@ export function addAdminRoutes(router: Router, { executions, limits }: AdminRout
   router.add({
     method: 'get',
     path: '/admin/executions',
-    access: 'admin',
+    access: 'engine',
     tag: TAG,
     summary: 'List executions, newest first',
     query: FilterShape,
@@ -69,7 +69,7 @@ export function addAdminRoutes(router: Router, { executions, limits }: AdminRout
   router.add({
     method: 'post',
     path: '/admin/executions/{id}/cancel',
-    access: 'admin',
+    access: 'engine',
     tag: TAG,
     summary: 'Cancel an execution at once',
     description: 'Final in the same transaction, whatever the handlers do. A final execution stays as it is.',

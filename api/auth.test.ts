@@ -7,8 +7,9 @@ const WORKSPACE = '0197a3c4-5b6d-7e8f-9012-3456789abcde';
 const OTHER = '0197a3c4-5b6d-7e8f-9012-3456789abcdf';
 const ID = '11111111-1111-1111-1111-111111111111';
 const KEYS = [
-  keyOf('root-key', { workspaceId: null, admin: true, role: 'editor' }),
+  keyOf('root-key', { workspaceId: null, admin: true, role: 'admin' }),
   keyOf('team-key', { workspaceId: WORKSPACE, admin: false, role: 'editor' }),
+  keyOf('chief-key', { workspaceId: WORKSPACE, admin: false, role: 'admin' }),
   keyOf('operator-key', { workspaceId: WORKSPACE, admin: false, role: 'operator' }),
   keyOf('viewer-key', { workspaceId: WORKSPACE, admin: false, role: 'viewer' }),
 ];
@@ -68,6 +69,7 @@ describe('with keys', () => {
   test('a key of a workspace is not let into administration and metrics', async () => {
     const { send, ports } = createTestApp({ keys: KEYS });
     await problemOf(await send('GET', '/admin/executions', undefined, as('team-key')), 403, 'forbidden');
+    await problemOf(await send('GET', '/admin/executions', undefined, as('chief-key')), 403, 'forbidden');
     await problemOf(
       await send('POST', `/admin/executions/${ID}/cancel`, undefined, as('team-key')),
       403,

@@ -12,25 +12,26 @@ import ipaddr from 'ipaddr.js';
 import { EngineError } from '../core/problem.ts';
 import type { Caller } from '../services/service-types.ts';
 
-/** From weak to strong; each may do what the ones before it may. */
-export const ROLES = ['viewer', 'operator', 'editor'] as const;
+/** From weak to strong; each may do what the ones before it may, in the workspace of the key. */
+export const ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A caller with the role of its key; an admin may do everything. */
+/** A caller with the role of its key. */
 export interface Identity extends Caller {
   readonly role: Role;
 }
 
-/** What a route asks of its caller. `public` routes need no key. */
-export type Access = 'public' | Role | 'admin';
+/** What a route asks of its caller: no key at all, a role, or a key for the whole engine. */
+export type Access = 'public' | Role | 'engine';
 
 export interface ApiKey {
   /** SHA-256 of the key, hex. */
-  hash: string;
-  /** Null with admin: true is an admin of all workspaces. */
-  workspaceId: string | null;
-  admin: boolean;
-  role: Role;
+  readonly hash: string;
+  /** Null for a key of the engine. */
+  readonly workspaceId: string | null;
+  /** Whether it is a key of the engine, who may do everything; a role `admin` ends at its workspace. */
+  readonly admin: boolean;
+  readonly role: Role;
 }
 
 /** What a policy looks at. */
@@ -49,7 +50,7 @@ export interface AuthPolicy {
   identify(credentials: Credentials): Identity;
 }
 
-const EVERYBODY: Identity = { workspaceId: null, admin: true, role: 'editor' };
+const EVERYBODY: Identity = { workspaceId: null, admin: true, role: 'admin' };
 
 /** The policy for the configured keys; without any, everybody on this machine is admin of the null workspace. */
 export function createAuth({ keys }: { keys: readonly ApiKey[] }): AuthPolicy {
@@ -70,7 +71,7 @@ export function createAuth({ keys }: { keys: readonly ApiKey[] }): AuthPolicy {
 /** Throws EngineError `forbidden` when the identity may not do what the route does. */
 export function requireAccess(identity: Identity, access: Exclude<Access, 'public'>): void {
   if (identity.admin) return;
-  if (access === 'admin')
+  if (access === 'engine')
     throw new EngineError('forbidden', 'This call needs an admin key; the key belongs to a workspace.');
   if (ROLES.indexOf(identity.role) >= ROLES.indexOf(access)) return;
   throw new EngineError(

@@ -39,7 +39,7 @@ export function addOperationRoutes(router: Router, health: HealthPort, metrics: 
   router.add({
     method: 'get',
     path: '/metrics',
-    access: 'admin',
+    access: 'engine',
     tag: TAG,
     summary: 'Metrics in the Prometheus text format',
     responses: { 200: { description: 'The metrics', schema: z.string(), mediaType: 'text/plain' } },

@@ -104,7 +104,7 @@ function resolveLoadedEdges(view: ExecutionView, row: StepRow): void {
   if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return;
   for (const edge of view.graph.outgoing[row.position]!) {
     const target = view.steps[edge.to];
-    // A producer that ended while its execution was being stopped resolved no edge, so its target has no row.
+    // Whatever ends a producer gives its targets rows: one without is damage, which `findInView` reports.
     if (target === undefined) continue;
     const live = isLive(edge, status, row.routes);
     view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;

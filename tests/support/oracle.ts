@@ -85,13 +85,6 @@ function isHandled(template: Template, key: string): boolean {
   );
 }
 
-/** The verdict after all facts, in their order. */
-export function judge(template: Template, facts: readonly Fact[]): Verdict {
-  const oracle = new Oracle(template);
-  for (const fact of facts) oracle.tell(fact);
-  return oracle.verdict;
-}
-
 /** The books of one execution, `pending` until the oracle is told of its beginning. */
 export class Oracle {
   readonly verdict: Verdict = {

@@ -1,0 +1,83 @@
+/**
+ * `bun run bench`: throughput and latency of this engine beside raw pg-boss, on one durable server, in one run.
+ *
+ * BENCH_ROUNDS (default 3) rounds, interleaved; medians are printed with their spread.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../config.ts';
+import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+import { startEngine } from '../engine.ts';
+import { createLog } from '../telemetry/log.ts';
+import { measureBoss } from './pg-boss-reference.ts';
+import { chain, fan, latencies, single, throughput } from './workloads.ts';
+
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+const SAMPLES = 200;
+
+const folder = await mkdtemp(join(tmpdir(), 'execution-engine-bench-'));
+const postgres = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
+const log = createLog({ level: 'error', pretty: false, secrets: [] });
+const engine = await startEngine(loadConfig({ EXECUTION_ENGINE_PORT: '0' }), postgres.url, log);
+const figures = new Map<string, number[]>();
+const note = (name: string, value: number) => figures.set(name, [...(figures.get(name) ?? []), value]);
+
+try {
+  await throughput(engine, chain, 200);
+  for (let round = 0; round < ROUNDS; round++) {
+    const boss = await measureBoss(postgres.url, SAMPLES);
+    note('pg-boss insert, jobs/s', boss.insertRate);
+    note('pg-boss fetch+complete, jobs/s', boss.fetchCompleteRate);
+    note('pg-boss lifecycle, jobs/s', boss.lifecycleRate);
+    note('pg-boss send to handled p50, ms', quantile(boss.latencies, 0.5));
+    for (const [workload, executions] of [
+      [single, 5_000],
+      [chain, 2_000],
+      [fan, 100],
+    ] as const) {
+      const rate = await throughput(engine, workload, executions);
+      note(`${workload.name}, steps/s`, rate);
+      note(`${workload.name}, of the lifecycle rate`, rate / boss.lifecycleRate);
+    }
+    for (const workload of [single, chain]) {
+      const measured = await latencies(engine, workload, SAMPLES);
+      note(`${workload.name} idle p50, ms`, quantile(measured, 0.5));
+      note(`${workload.name} idle p99, ms`, quantile(measured, 0.99));
+      if (workload === single) {
+        note(
+          'single idle p50, of pg-boss send to handled',
+          quantile(measured, 0.5) / quantile(boss.latencies, 0.5),
+        );
+      }
+    }
+  }
+} finally {
+  await engine.stop();
+  await postgres.stop();
+}
+report();
+process.exit(0);
+
+function report(): void {
+  const { rows, server } = {
+    rows: [...figures],
+    server: 'embedded PostgreSQL 18, fsync on, synchronous_commit on',
+  };
+  console.log(
+    `${cpus().length} x ${cpus()[0]?.model ?? 'cpu'}; Bun ${process.versions.bun}; ${server}; ${ROUNDS} rounds`,
+  );
+  for (const [name, values] of rows) {
+    const [low, middle, high] = [0, 0.5, 1].map((q) => show(quantile(values, q)));
+    console.log(`${name.padEnd(48)} ${middle!.padStart(10)}   [${low} - ${high}]`);
+  }
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
+}
+
+function show(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2);
+}
