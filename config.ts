@@ -20,7 +20,6 @@ import {
 import { LIMITS, VARIABLES, type Variable } from './config-variables.ts';
 import { didYouMean } from './core/nearest.ts';
 
-export type { ApiKey, HttpAllow, KeyRole };
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Table = Readonly<Record<string, Variable<unknown>>>;

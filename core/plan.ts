@@ -62,7 +62,7 @@ export interface Plan {
   stopping: boolean;
   readonly steps: Map<number, StepChange>;
   readonly inputs: InputRecord[];
-  /** Steps that became ready in this plan, in breadth-first order; a claim takes them out. */
+  /** Steps that the transition left ready, in breadth-first order; some may be claimed within the plan since. */
   ready: number[];
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];

@@ -8,20 +8,13 @@
  * Invariant 2: nothing leaves a final status.
  * Invariant 3: an execution that ends has a state for every step, and all of them are final.
  */
+import { cancelledError, cancelUnsettled, end, endStopped, endWhenOver, timedOutError } from './ending.ts';
 import type { Claim, Event, StepError } from './event.ts';
-import { isLive, liveRoute } from './graph.ts';
-import { decideJoin } from './join.ts';
-import { type ExecutionEnd, emptyPlan, type Plan, type ReceivedInput, type StepChange } from './plan.ts';
+import { emptyPlan, type Plan } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
-import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
-import {
-  EDGE_DEAD,
-  EDGE_LIVE,
-  EDGE_OPEN,
-  type ExecutionFailure,
-  type ExecutionView,
-  type StepState,
-} from './view.ts';
+import { createState, leaveProcess, makeReady, propagate, settle, touch } from './settlement.ts';
+import { isFinalExecution } from './status.ts';
+import type { ExecutionView, StepState } from './view.ts';
 
 export function transition(view: ExecutionView, events: readonly Event[], newId: () => string): Plan {
   const plan = emptyPlan(view);
@@ -32,9 +25,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
     if (accepted) endWhenOver(view, plan, newId);
   }
   if (plan.changed) view.sequence += 1;
-  const { rank } = view.graph;
-  plan.ready = [...new Set(plan.ready)].filter((position) => view.steps[position]!.status === 'queued');
-  plan.ready.sort((a, b) => rank[a]! - rank[b]!);
+  if (plan.ready.length > 0) plan.ready = inOrder(view, plan.ready);
   return plan;
 }
 
@@ -47,8 +38,13 @@ export function claimWithin(plan: Plan, position: number, owner: string): boolea
   if (!claim(plan.view, plan, position, owner)) return false;
   if (!wasChanged) plan.view.sequence += 1;
   plan.changed = true;
-  plan.ready = plan.ready.filter((ready) => ready !== position);
   return true;
+}
+
+/** Those that are still ready, each once, breadth first. */
+function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): number[] {
+  const queued = [...new Set(ready)].filter((position) => steps[position]!.status === 'queued');
+  return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
 }
 
 /** Answers whether the event changed anything; false: it is late. */
@@ -255,177 +251,4 @@ function held(view: ExecutionView, position: number, token: Claim): StepState | 
   const state = view.steps[position];
   if (state?.status !== 'running') return null;
   return state.attempt === token.attempt && state.owner === token.owner ? state : null;
-}
-
-function createState(view: ExecutionView, plan: Plan, position: number, newId: () => string): StepState {
-  const state: StepState = {
-    id: newId(),
-    position,
-    status: 'waiting_inputs',
-    attempt: 0,
-    retries: 0,
-    owner: null,
-    parked: false,
-    resolved: 0,
-    live: 0,
-    routes: null,
-  };
-  view.steps[position] = state;
-  plan.steps.set(position, newChange(state, null));
-  return state;
-}
-
-function touch(plan: Plan, state: StepState): StepChange {
-  const known = plan.steps.get(state.position);
-  if (known !== undefined) return known;
-  const { status, attempt, owner } = state;
-  const change = newChange(state, { status, attempt, owner });
-  plan.steps.set(state.position, change);
-  return change;
-}
-
-function newChange(state: StepState, from: StepChange['from']): StepChange {
-  return {
-    state,
-    from,
-    received: null,
-    output: null,
-    error: null,
-    timer: null,
-    parkedState: null,
-    claimed: false,
-  };
-}
-
-function makeReady(plan: Plan, state: StepState, received: readonly ReceivedInput[] | null): void {
-  state.status = 'queued';
-  state.owner = null;
-  plan.ready.push(state.position);
-  const change = plan.steps.get(state.position)!;
-  change.timer = null;
-  if (received !== null) change.received = received;
-}
-
-function leaveProcess(state: StepState, status: 'waiting' | 'retrying'): void {
-  state.status = status;
-  state.owner = null;
-}
-
-function settle(view: ExecutionView, plan: Plan, state: StepState, status: StepStatus): void {
-  state.status = status;
-  state.owner = null;
-  view.settledCount += 1;
-  plan.steps.get(state.position)!.timer = null;
-}
-
-/**
- * Resolves the edges of a settled step, and of every step that is skipped through it. After a stop or an
- * end the targets are settled already: their edges are recorded, as a retry needs them, and decide nothing.
- */
-function propagate(view: ExecutionView, plan: Plan, first: StepState, newId: () => string): void {
-  const settled = [first];
-  for (const producer of settled) {
-    const status = producer.status as 'completed' | 'failed' | 'skipped';
-    for (const edge of view.graph.outgoing[producer.position]!) {
-      if (view.edges[edge.id] !== EDGE_OPEN) continue;
-      const live = isLive(edge, status, producer.routes);
-      const target = view.steps[edge.to] ?? createState(view, plan, edge.to, newId);
-      view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
-      target.resolved += 1;
-      if (live) target.live += 1;
-      plan.inputs.push({
-        edge: edge.id,
-        target,
-        producer,
-        live,
-        route: live ? liveRoute(edge, producer.routes) : null,
-      });
-      if (target.status === 'waiting_inputs' && decide(view, plan, target)) settled.push(target);
-    }
-  }
-}
-
-/** Decides a waiting join; answers whether the step was skipped. */
-function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
-  const { position } = target;
-  const edges = view.graph.incoming[position]!.length;
-  const decision = decideJoin(view.graph.steps[position]!.join, edges, target.resolved, target.live);
-  if (decision === 'wait') return false;
-  const change = touch(plan, target);
-  const received = receivedInputs(view, position);
-  if (decision === 'fire') {
-    makeReady(plan, target, received);
-    return false;
-  }
-  change.received = received;
-  settle(view, plan, target, 'skipped');
-  return true;
-}
-
-function receivedInputs(view: ExecutionView, position: number): ReceivedInput[] {
-  const received: ReceivedInput[] = [];
-  for (const edge of view.graph.incoming[position]!) {
-    const resolved = view.edges[edge.id];
-    if (resolved === EDGE_OPEN) continue;
-    const live = resolved === EDGE_LIVE;
-    const routes = view.steps[edge.from]!.routes;
-    received.push({
-      key: view.graph.steps[edge.from]!.key,
-      live,
-      route: live ? liveRoute(edge, routes) : null,
-    });
-  }
-  return received;
-}
-
-function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string): void {
-  if (plan.end !== null) return;
-  if (view.stopRequested !== null) {
-    if (!view.steps.some((state) => state?.status === 'running')) endStopped(view, plan, newId);
-    return;
-  }
-  if (view.settledCount < view.graph.size) return;
-  const status = view.failure === null ? 'completed' : 'failed';
-  end(view, plan, { status, error: view.failure }, newId);
-}
-
-function endStopped(view: ExecutionView, plan: Plan, newId: () => string): true {
-  return end(
-    view,
-    plan,
-    { status: 'cancelled', error: cancelledError(view.stopRequested?.reason ?? null) },
-    newId,
-  );
-}
-
-/** Ends the execution: what is not settled is cancelled, what runs is aborted. */
-function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: () => string): true {
-  cancelUnsettled(view, plan, () => true, newId);
-  view.status = how.status;
-  plan.end = how;
-  return true;
-}
-
-function cancelUnsettled(
-  view: ExecutionView,
-  plan: Plan,
-  which: (state: StepState) => boolean,
-  newId: () => string,
-): void {
-  if (view.settledCount === view.graph.size) return;
-  for (let position = 0; position < view.graph.size; position++) {
-    const state = view.steps[position] ?? createState(view, plan, position, newId);
-    if (isFinalStep(state.status) || !which(state)) continue;
-    touch(plan, state);
-    if (state.status === 'running') plan.aborted.push(state);
-    settle(view, plan, state, 'cancelled');
-  }
-}
-
-function cancelledError(reason: string | null): ExecutionFailure {
-  return { code: 'cancelled', message: reason ?? 'The execution was cancelled.', step: null };
-}
-
-function timedOutError(): ExecutionFailure {
-  return { code: 'timed_out', message: 'The execution did not finish within its timeout.', step: null };
 }

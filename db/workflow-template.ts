@@ -76,7 +76,7 @@ export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<
   await tx.query(
     `insert into workflow_templates
        (id, name, version, workspace_id, description, definition, definition_source, definition_hash)
-     values ($1, $2, $3, $4, $5, $6::jsonb, $6, $7)`,
+     values ($1, $2, $3, $4, $5, $6::text::jsonb, $6::text, $7)`,
     [
       template.id,
       template.name,

@@ -5,17 +5,27 @@
  * `constructor`, `__proto__`) is left to the sandbox, where it cannot reach anything of the host.
  *
  * Invariant 1: no member of a host prototype is ever returned.
- * Invariant 2: numbers come out as JSON has them: -0 is 0, and what is not finite is null.
+ * Invariant 2: numbers of the scope come out as JSON has them, -0 as 0 and what is not finite as null; those that
+ * the expression made itself stay as they are.
  */
 import { ExpressionError, quoteSource } from './expression-error.ts';
 import { INHERITED } from './names.ts';
 import { leaveToSandbox, primitive } from './native-operators.ts';
 
-/** A leaf of the scope as it would arrive in the sandbox. */
-export function asData(value: unknown): unknown {
-  if (typeof value !== 'number') return value;
-  if (value === 0) return 0;
-  return Number.isFinite(value) ? value : null;
+/** Objects and arrays that expressions have built, as opposed to those of a scope. */
+const built = new WeakSet<object>();
+
+/** Says that an expression has built the object. */
+export function markBuilt<T extends object>(object: T): T {
+  built.add(object);
+  return object;
+}
+
+/** What was read from `holder` (null: the scope itself), as it would be in the sandbox. */
+export function asData(value: unknown, holder: object | null): unknown {
+  if (typeof value !== 'number' || (value !== 0 && Number.isFinite(value))) return value;
+  if (Object.is(value, 0) || (holder !== null && built.has(holder))) return value;
+  return value === 0 ? 0 : null;
 }
 
 /** Reads `object[key]`; `objectSource` is how the expression names the object, for the message. */
@@ -29,7 +39,7 @@ export function readMember(object: unknown, key: unknown, objectSource: string):
 }
 
 function readOwn(object: object, name: string): unknown {
-  if (Object.hasOwn(object, name)) return asData((object as Record<string, unknown>)[name]);
+  if (Object.hasOwn(object, name)) return asData((object as Record<string, unknown>)[name], object);
   const inherited = Array.isArray(object) ? INHERITED.array : INHERITED.object;
   return inherited.has(name) ? leaveToSandbox() : undefined;
 }

@@ -13,7 +13,7 @@ import type { AnyNode, Expression, MemberExpression, ObjectExpression, Property 
 import { staticKey } from './analysis.ts';
 import { ExpressionError, quoteSource } from './expression-error.ts';
 import { isRoot, KEYED_ROOTS, type Root } from './names.ts';
-import { asData, readMember } from './native-member.ts';
+import { asData, markBuilt, readMember } from './native-member.ts';
 import { BINARY, leaveToSandbox, MAX_NATIVE_TEXT, NotNative, primitive, UNARY } from './native-operators.ts';
 
 /** What an expression may read. A member that is absent is undefined, or `{}` for the roots that are objects. */
@@ -88,7 +88,7 @@ function compileName(name: string): Native {
     const fallback = KEYED_ROOTS.has(name) ? EMPTY : undefined;
     return (scope) => {
       const value = scope[name];
-      return value === undefined ? fallback : asData(value);
+      return value === undefined ? fallback : asData(value, null);
     };
   }
   if (name === 'undefined') return () => undefined;
@@ -160,14 +160,15 @@ function compileArray(elements: readonly (AnyNode | null)[], source: string): Na
     return (target, scope) => target.push(...iterated(value(scope), name));
   });
   return (scope) => {
-    const target: unknown[] = [];
+    const target: unknown[] = markBuilt([]);
     for (const fill of fills) fill(target, scope);
     return target;
   };
 }
 
 function iterated(value: unknown, name: string): unknown[] {
-  if (Array.isArray(value)) return bounded(value.length) ? value.map(asData) : leaveToSandbox();
+  if (Array.isArray(value))
+    return bounded(value.length) ? value.map((item) => asData(item, value)) : leaveToSandbox();
   if (typeof value === 'string') return bounded(value.length) ? [...value] : leaveToSandbox();
   const found = value === null ? 'null' : typeof value;
   const message = `${name} is ${found}, and only an array or a text can be spread into an array`;
@@ -185,7 +186,7 @@ function compileObject(node: ObjectExpression, source: string): Native {
     return (target, scope) => spreadInto(target, value(scope));
   });
   return (scope) => {
-    const target = {};
+    const target = markBuilt({});
     for (const fill of fills) fill(target, scope);
     return target;
   };
@@ -214,8 +215,10 @@ export function define(target: object, name: string, value: unknown): void {
 }
 
 function spreadInto(target: object, value: unknown): void {
-  if (typeof value !== 'string' && (typeof value !== 'object' || value === null)) return;
-  const keys = Object.keys(value as object);
+  // QuickJS spreads no text into an object, which JavaScript would.
+  if (typeof value === 'string') leaveToSandbox();
+  if (typeof value !== 'object' || value === null) return;
+  const keys = Object.keys(value);
   if (!bounded(keys.length)) leaveToSandbox();
-  for (const key of keys) define(target, key, asData((value as Record<string, unknown>)[key]));
+  for (const key of keys) define(target, key, asData((value as Record<string, unknown>)[key], value));
 }

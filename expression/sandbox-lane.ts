@@ -51,6 +51,7 @@ export class SandboxLane {
   private readonly workers = new Set<Worker>();
   private ticker: ReturnType<typeof setInterval> | null = null;
   private lastTick = 0;
+  private paused = false;
   private failedStarts = 0;
   /** A request that moves gets another number, so an answer always tells which sending it is for. */
   private lastSent = 0;
@@ -85,6 +86,10 @@ export class SandboxLane {
   /** Starts the first process. */
   warm(): void {
     if (this.workers.size === 0) this.start();
+  }
+
+  processIds(): number[] {
+    return [...this.workers].flatMap(({ process: { pid } }) => (pid === null ? [] : [pid]));
   }
 
   close(): void {
@@ -250,7 +255,8 @@ export class SandboxLane {
     const late = now - this.lastTick > 3 * TICK_MS;
     this.lastTick = now;
     // After a pause of this process answers may lie unread; they come before the next tick.
-    if (late) return;
+    this.paused = late && !this.paused;
+    if (this.paused) return;
     for (const worker of this.workers) this.watch(worker, now);
     this.dispatch();
   }

@@ -56,6 +56,8 @@ export interface Sandbox {
   runScript(code: string, input: Json, call: ScriptCall): Promise<Json>;
   /** Starts the first process for expressions, so that the first evaluation need not wait for it. */
   warm(): void;
+  /** Ids of the processes that are up or starting, for diagnosis. */
+  processIds(): number[];
   /** Ends the processes; what is not answered is rejected with `aborted`. */
   close(): void;
   /** Since the start: processes killed because a call was out of time or aborted, and calls made. */
@@ -111,6 +113,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
       return (result ?? null) as Json;
     },
     warm: () => expressions.warm(),
+    processIds: () => [...expressions.processIds(), ...scripts.processIds()],
     close() {
       expressions.close();
       scripts.close();

@@ -90,7 +90,7 @@ const STATEMENTS =
   /^\s*(?:if|for|while|do|switch|return|throw|try|let|const|var|class|function\*?|import|export|debugger)\b/;
 
 function explain(error: unknown, rest: string): { message: string; offset: number } {
-  if (!(error instanceof SyntaxError)) {
+  if (!(error instanceof SyntaxError) || error.message.includes('stack space')) {
     return { message: 'the expression is nested too deeply; split it over several steps', offset: 0 };
   }
   const position = (error as { pos?: number }).pos ?? 0;

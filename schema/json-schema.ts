@@ -69,13 +69,18 @@ function run(validate: ValidateFunction, value: unknown): Problem[] {
   try {
     return validate(value) ? [] : toProblems(validate.errors ?? []);
   } catch (error) {
-    if (!(error instanceof TooMuchWork || error instanceof RangeError)) throw error;
-    const message =
-      'The value takes too much work to check: the references of the schema multiply; make it simpler.';
-    return [{ pointer: '', code: 'invalid_value', message }];
+    return [{ pointer: '', code: 'invalid_value', message: failureOf(error) }];
   } finally {
     validate.errors = null;
   }
+}
+
+/** Schemas are anyone's: that one overtaxes the compiled code, or the compiler, must not look like our own failure. */
+function failureOf(error: unknown): string {
+  if (error instanceof TooMuchWork || error instanceof RangeError) {
+    return 'The value takes too much work to check: the references of the schema multiply; make it simpler.';
+  }
+  return `The schema cannot be held against this value (${String(error)}); make it simpler.`;
 }
 
 /** What is wrong with a schema; [] when values can be held against it. */
@@ -216,8 +221,14 @@ function compile(schema: JsonSchema, allErrors: boolean, meter: Meter): Validate
   };
   const regExp = Object.assign((pattern: string) => metered(pattern, spend), { code: 'linearPattern' });
   const ajv = createAjv({ allErrors, meta: false, validateSchema: false, code: { regExp } });
+  // Only for schemas that ask for it: what tracks evaluated members trips over some of those that do not.
+  ajv.opts.unevaluated = mentionsUnevaluated(schema);
   meterReferences(ajv, spend);
   return ajv.compile(schema);
+}
+
+function mentionsUnevaluated(schema: JsonSchema): boolean {
+  return pointerTo(schema, (key) => key.startsWith('unevaluated')) !== null;
 }
 
 function metered(pattern: string, spend: () => void) {

@@ -41,7 +41,7 @@ export const TIMER_PRIORITY = 1_000_000;
  * Decides a unit. Answers a promise when the execution ends with outputs that take time (a sandboxed
  * expression, payloads to be read); the unit may be written when it has resolved.
  */
-export function decide(unit: Unit, begins: boolean, outputs: Outputs): Promise<void> | null {
+export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promise<void> | null {
   const { actor, start } = unit;
   if (start !== null) actor.view = emptyView(actor.id, start.version.graph);
   const events: Event[] = unit.mails.map(({ event }) => event);

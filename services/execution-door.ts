@@ -13,16 +13,16 @@
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import type { Event } from '../core/event.ts';
-import { emptyPlan } from '../core/plan.ts';
 import type { ExecutionStatus } from '../core/status.ts';
-import { claimWithin } from '../core/transition.ts';
 import { planStatements } from '../db/apply-plan.ts';
 import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
-import { type Actor, type Delivery, type Mail, newActor } from './actor.ts';
+import type { Delivery, Mail } from './actor.ts';
+import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
-import { decide, inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import { inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
 import type { Lane } from './lanes.ts';
 import type { LockedCommit } from './locked-commit.ts';
@@ -47,21 +47,13 @@ interface StartGroup {
   readonly settle: (error: unknown) => void;
 }
 
-/** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
-const MOST_EVENTS = 1_000;
-/** Beyond this many executions in memory those that nothing happens to are forgotten. */
-const MOST_ACTORS = 20_000;
-
-/** Ready steps of other executions that one commit looks past before it leaves them to the next. */
-const MOST_PASSED_OVER = 1_000;
-
 /** Thrown to a starter whose idempotency key was taken by another start at the same moment. */
 export class KeyTaken extends Error {}
 
 export class ExecutionDoor {
   readonly #options: DoorOptions;
-  readonly #actors = new Map<string, Actor>();
-  readonly #dirty = new Set<Actor>();
+  readonly actors = new ActorTable();
+  readonly #decider: Decider;
   readonly #decided: Unit[] = [];
   #starts: StartGroup[] = [];
   #locked: LockedCommit | null = null;
@@ -70,6 +62,16 @@ export class ExecutionDoor {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#decider = new Decider({
+      actors: this.actors,
+      claims: options.claims,
+      outputs: options.outputs,
+      onReady: (unit) => {
+        this.#decided.push(unit);
+        this.wake();
+      },
+      onError: (unit, error) => this.settleAll(unit, 'late', error),
+    });
   }
 
   /** The locked way needs the door and the door needs it: the composition root joins the two. */
@@ -81,29 +83,16 @@ export class ExecutionDoor {
     return this.#options;
   }
 
-  get actorCount(): number {
-    return this.#actors.size;
-  }
-
-  actor(executionId: string): Actor {
-    let actor = this.#actors.get(executionId);
-    if (actor === undefined) {
-      actor = newActor(executionId);
-      this.#actors.set(executionId, actor);
-    }
-    return actor;
-  }
-
   /** Of an execution that was just started here: what it is by now, as far as this process knows. */
   statusOf(executionId: string): ExecutionStatus {
-    return this.#actors.get(executionId)?.view?.status ?? 'pending';
+    return this.actors.find(executionId)?.view?.status ?? 'pending';
   }
 
   /** Hands in an event; `settle` hears what became of it after the commit. */
   post(executionId: string, event: Event, settle: Mail['settle'] = null): void {
-    const actor = this.actor(executionId);
+    const actor = this.actors.get(executionId);
     actor.mailbox.push({ event, settle });
-    this.#dirty.add(actor);
+    this.actors.mark(actor);
     this.wake();
   }
 
@@ -137,9 +126,8 @@ export class ExecutionDoor {
 
   /** Resolves when everything that was handed in is committed. */
   async settled(): Promise<void> {
-    const isBusy = () =>
-      this.#dirty.size > 0 || this.#starts.length > 0 || [...this.#actors.values()].some(({ busy }) => busy);
-    while (isBusy()) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (!this.actors.isQuiet || this.#starts.length > 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   /** No commit is made after this; those in flight are waited for by closing the lanes. */
@@ -163,10 +151,10 @@ export class ExecutionDoor {
   /** A start with an idempotency key: its commit must not take others down with it. */
   #commitStarts(lane: Lane, group: StartGroup): void {
     const units = this.#startUnits(group);
-    const ready = this.decideAll(units);
+    const ready = this.decide(units, true);
     const finish = (error?: unknown) => {
       const taken = (error as { code?: string } | undefined)?.code === GUARD_FAILED;
-      if (error !== undefined) for (const unit of units) this.abandon(unit);
+      if (error !== undefined) for (const unit of ready) this.abandon(unit);
       group.settle(taken ? new KeyTaken() : error);
     };
     this.#write(lane, ready).then(() => {
@@ -179,11 +167,11 @@ export class ExecutionDoor {
   #commitBatch(lane: Lane): boolean {
     const groups = this.#starts;
     this.#starts = [];
-    const units = [...groups.flatMap((group) => this.#startUnits(group)), ...this.#collect()];
+    const units = [...groups.flatMap((group) => this.#startUnits(group)), ...this.actors.collect()];
     const unloaded = units.filter(({ actor, start }) => actor.view === null && start === null);
     const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
     if (unloaded.length > 0) this.#locked!.commit(unloaded);
-    const ready = [...this.#decided.splice(0), ...this.decideAll(loaded)];
+    const ready = [...this.#decided.splice(0), ...this.decide(loaded)];
     const settleStarts = (error?: unknown) => {
       for (const group of groups) group.settle(error);
     };
@@ -207,7 +195,7 @@ export class ExecutionDoor {
 
   #startUnits(group: StartGroup): Unit[] {
     return group.starts.map((start) => {
-      const actor = this.actor(start.row.id);
+      const actor = this.actors.get(start.row.id);
       actor.version = start.version;
       actor.workspaceId = start.row.workspaceId;
       actor.priority = start.row.priority;
@@ -217,90 +205,9 @@ export class ExecutionDoor {
     });
   }
 
-  #collect(): Unit[] {
-    const units: Unit[] = [];
-    let events = 0;
-    for (const actor of this.#dirty) {
-      if (events >= MOST_EVENTS) break;
-      if (actor.busy) continue;
-      this.#dirty.delete(actor);
-      actor.busy = true;
-      events += actor.mailbox.length;
-      units.push(newUnit(actor, actor.mailbox));
-      actor.mailbox = [];
-    }
-    return units;
-  }
-
-  /**
-   * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that
-   * had no event, unless `onlyThese`. Answers the units to be written; those whose outputs take time come
-   * with a later commit.
-   */
-  decideAll(units: readonly Unit[], onlyThese = false): Unit[] {
-    const { claims } = this.#options;
-    const ready: Unit[] = [];
-    const byActor = new Map<Actor, Unit>();
-    for (const unit of units) {
-      if (!this.#decideOne(unit)) continue;
-      ready.push(unit);
-      byActor.set(unit.actor, unit);
-      claims.offer(unit.actor, unit.plan!.ready);
-    }
-    this.#claimReady(ready, byActor, onlyThese);
-    return ready;
-  }
-
-  /** Answers whether the unit can be written now. */
-  #decideOne(unit: Unit): boolean {
-    const { claims, outputs } = this.#options;
-    const begins = unit.start !== null && unit.start.startAfter === null && claims.hasRoom();
-    try {
-      const later = decide(unit, begins, outputs);
-      if (later === null) return true;
-      later.then(() => {
-        this.#decided.push(unit);
-        this.wake();
-      });
-    } catch (error) {
-      this.settleAll(unit, 'late', error);
-    }
-    return false;
-  }
-
-  #claimReady(ready: Unit[], byActor: Map<Actor, Unit>, onlyThese: boolean): void {
-    const { claims } = this.#options;
-    const others: { actor: Actor; position: number }[] = [];
-    for (let next = claims.take(); next !== null; next = claims.take()) {
-      const { position } = next;
-      const actor = this.actor(next.actor.id);
-      const unit = byActor.get(actor) ?? (onlyThese ? undefined : this.#joinBatch(actor, ready, byActor));
-      if (unit === undefined) others.push({ actor, position });
-      if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner)) claims.refund();
-      if (unit === undefined && others.length > MOST_PASSED_OVER) break;
-    }
-    for (const { actor, position } of others) this.#offerLater(actor, position);
-  }
-
-  /** Takes an execution that nothing happened to into the batch, for the sake of a claim. */
-  #joinBatch(actor: Actor, ready: Unit[], byActor: Map<Actor, Unit>): Unit | undefined {
-    if (actor.busy || actor.view === null) return undefined;
-    actor.busy = true;
-    const unit = newUnit(actor, []);
-    unit.plan = emptyPlan(actor.view);
-    ready.push(unit);
-    byActor.set(actor, unit);
-    return unit;
-  }
-
-  /** The step comes back into the ready queue when its execution's commit is through. */
-  #offerLater(actor: Actor, position: number): void {
-    if (!actor.busy && actor.view !== null) {
-      this.#options.claims.offer(actor, [position]);
-      return;
-    }
-    actor.held.push(position);
-    if (!actor.busy) this.#dirty.add(actor);
+  /** Decides units; those that come back can be written, in this commit. See Decider. */
+  decide(units: readonly Unit[], onlyThese = false): Unit[] {
+    return this.#decider.decide(units, onlyThese);
   }
 
   async #write(lane: Lane, units: readonly Unit[]): Promise<void> {
@@ -341,14 +248,13 @@ export class ExecutionDoor {
   committed(units: readonly Unit[]): void {
     this.#options.observer.committed(units);
     for (const unit of units) this.#unitCommitted(unit);
-    if (this.#actors.size > MOST_ACTORS) this.#forgetIdle();
+    this.actors.trim();
     this.wake();
   }
 
   #unitCommitted({ actor, plan, mails }: Unit): void {
     const { claims } = this.#options;
-    actor.busy = false;
-    if (actor.mailbox.length > 0) this.#dirty.add(actor);
+    this.actors.free(actor);
     if (actor.held.length > 0) claims.offer(actor, actor.held.splice(0));
     for (const [position, change] of plan!.steps) {
       if (change.output !== null) actor.outputs.set(position, change.output as never);
@@ -364,7 +270,7 @@ export class ExecutionDoor {
     const late = new Set(plan!.late);
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const gone = plan!.end !== null || plan!.view.status === 'pending';
-    if (gone && actor.mailbox.length === 0) this.#actors.delete(actor.id);
+    if (gone) this.actors.drop(actor);
   }
 
   /** A plan that did not commit: its view is worth nothing and its claims never were. */
@@ -372,25 +278,16 @@ export class ExecutionDoor {
     actor.view = null;
     actor.busy = staysBusy;
     // Loading it again brings back what was ready and whatever else the plan took along.
-    if (!staysBusy) this.#dirty.add(actor);
+    if (!staysBusy) this.actors.mark(actor);
     for (const change of plan?.steps.values() ?? []) if (change.claimed) this.#options.claims.refund();
   }
 
   /** An execution that is not there, or that an error keeps from being decided. */
   settleAll({ actor, mails }: Unit, delivery: Delivery, error?: unknown): void {
-    actor.busy = false;
+    this.actors.free(actor);
+    this.actors.drop(actor);
     for (const { settle } of mails) settle?.(delivery, error);
-    if (actor.mailbox.length > 0) this.#dirty.add(actor);
-    else this.#actors.delete(actor.id);
     this.wake();
-  }
-
-  #forgetIdle(): void {
-    for (const [id, actor] of this.#actors) {
-      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0) continue;
-      this.#actors.delete(id);
-      if (this.#actors.size <= MOST_ACTORS / 2) return;
-    }
   }
 }
 

@@ -96,7 +96,7 @@ export class LockedCommit {
       units.filter(({ start, actor }) => start === null || started.has(actor.id)),
     );
     const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));
-    return this.#door.decideAll([...fresh, ...present], true);
+    return this.#door.decide([...fresh, ...present], true);
   }
 
   /** Locks and loads the units' executions; those that are not there are settled as missing. */

@@ -61,16 +61,21 @@ export class AttemptContext implements StepContext {
     return this.#log;
   }
 
-  heartbeat(): void {
-    if (this.#parts.attempt.abortReason !== null) throw this.#parts.attempt.abortReason;
+  // Getters, so that handlers may take these out of the context.
+  get heartbeat(): StepContext['heartbeat'] {
+    const { attempt } = this.#parts;
+    return () => {
+      if (attempt.abortReason !== null) throw attempt.abortReason;
+    };
   }
 
-  evaluate(value: Json): Json | Promise<Json> {
-    return this.#parts.evaluate(value);
+  get evaluate(): StepContext['evaluate'] {
+    return this.#parts.evaluate;
   }
 
-  runScript(code: string, input: Json, options: ScriptOptions): Promise<Json> {
-    return this.#parts.runScript(code, input, options, this.log);
+  get runScript(): StepContext['runScript'] {
+    const { runScript } = this.#parts;
+    return (code, input, options) => runScript(code, input, options, this.log);
   }
 }
 

@@ -14,22 +14,22 @@ import type { Db } from '../db/client.ts';
 import { readResumption } from '../db/workflow-step-execution.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
-import { ExpressionError } from '../expression/expression-error.ts';
 import type { Actor } from '../services/actor.ts';
 import { inputsScope, loadMissing, type ScopeParts, stepsScope } from '../services/scope.ts';
-import { NotStorable, type OutputStore } from '../services/storable-output.ts';
+import type { OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import {
   Parked,
   Routed,
   type ScriptOptions,
   type StepContext,
-  StepFailure,
+  type StepFailure,
   type StepLog,
 } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
+import { checkParams, GuardFailure, next, ParkOutcome, toFailure } from './outcome.ts';
 
 export interface AttemptRunnerOptions {
   readonly db: Db;
@@ -267,47 +267,4 @@ export class AttemptRunner {
     this.#options.finished(compiled.step.type, event.type, performance.now() - attempt.startedAt);
     this.#options.post(attempt.executionId, event);
   }
-}
-
-class ParkOutcome {
-  readonly event: Event;
-
-  constructor(event: Event) {
-    this.event = event;
-  }
-}
-
-class GuardFailure extends Error {
-  readonly reason: unknown;
-
-  constructor(reason: unknown) {
-    super('guard');
-    this.reason = reason;
-  }
-}
-
-/** Goes on at once when there is nothing to wait for. */
-function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
-  return value instanceof Promise ? value.then(then) : then(value);
-}
-
-function checkParams(compiled: CompiledStep, params: JsonObject): JsonObject {
-  const problems = compiled.validateParams!(params);
-  if (problems.length === 0) return params;
-  const [first] = problems;
-  const where = first!.pointer === '' ? 'The parameters' : `Parameter ${first!.pointer}`;
-  throw new StepFailure('invalid_params', `${where}: ${first!.message}`, {
-    details: problems.map(({ pointer, message }) => ({ pointer, message })),
-  });
-}
-
-/** Thrown errors are retryable unless they say otherwise; expressions and values that cannot be stored never are. */
-function toFailure(error: unknown, attempt: Attempt): StepFailure {
-  if (error instanceof StepFailure) return error;
-  if (attempt.abortReason !== null) return attempt.abortReason;
-  if (error instanceof ExpressionError || error instanceof NotStorable) {
-    return new StepFailure(error.code, error.message, { cause: error });
-  }
-  const cause = error instanceof Error ? error : new Error(String(error));
-  return new StepFailure('handler_failed', cause.message || cause.name, { retryable: true, cause });
 }

@@ -99,7 +99,7 @@ export class Consumer {
   #units(byExecution: ReadonlyMap<string, readonly FetchedJob[]>, busy: FetchedJob[]): Unit[] {
     const units: Unit[] = [];
     for (const [id, jobs] of byExecution) {
-      const actor = this.#options.door.actor(id);
+      const actor = this.#options.door.actors.get(id);
       if (actor.busy) {
         busy.push(...jobs);
         continue;
@@ -124,7 +124,7 @@ export class Consumer {
       ...unit,
       mails: [...unit.mails, ...byExecution.get(unit.actor.id)!.flatMap((job) => mailOf(unit, job))],
     }));
-    const decided = door.decideAll(ready, true);
+    const decided = door.decide(ready, true);
     await queue.consume(tx, jobs);
     const back = [
       ...busy,

@@ -155,7 +155,6 @@ export class Drive {
       if (this.running() >= this.options.capacity || this.chance(0.4)) break;
       const claimed = claimWithin(plan, position, this.owner());
       assert.equal(claimed, this.tell({ fact: 'claimed', key: this.graph.steps[position]!.key }));
-      assert.equal(plan.ready.includes(position), !claimed, 'a claim takes a step out of what is ready');
     }
     this.store.apply(plan);
     this.checks.after(plan, this.oracle.verdict);

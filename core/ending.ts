@@ -1,0 +1,61 @@
+/**
+ * How an execution ends: by its own steps, or because somebody or something ends it.
+ *
+ * Only transition.ts calls this.
+ */
+import type { ExecutionEnd, Plan } from './plan.ts';
+import { createState, settle, touch } from './settlement.ts';
+import { isFinalStep } from './status.ts';
+import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
+
+export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string): void {
+  if (plan.end !== null) return;
+  if (view.stopRequested !== null) {
+    if (!view.steps.some((state) => state?.status === 'running')) endStopped(view, plan, newId);
+    return;
+  }
+  if (view.settledCount < view.graph.size) return;
+  const status = view.failure === null ? 'completed' : 'failed';
+  end(view, plan, { status, error: view.failure }, newId);
+}
+
+export function endStopped(view: ExecutionView, plan: Plan, newId: () => string): true {
+  return end(
+    view,
+    plan,
+    { status: 'cancelled', error: cancelledError(view.stopRequested?.reason ?? null) },
+    newId,
+  );
+}
+
+/** Ends the execution: what is not settled is cancelled, what runs is aborted. */
+export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: () => string): true {
+  cancelUnsettled(view, plan, () => true, newId);
+  view.status = how.status;
+  plan.end = how;
+  return true;
+}
+
+export function cancelUnsettled(
+  view: ExecutionView,
+  plan: Plan,
+  which: (state: StepState) => boolean,
+  newId: () => string,
+): void {
+  if (view.settledCount === view.graph.size) return;
+  for (let position = 0; position < view.graph.size; position++) {
+    const state = view.steps[position] ?? createState(view, plan, position, newId);
+    if (isFinalStep(state.status) || !which(state)) continue;
+    touch(plan, state);
+    if (state.status === 'running') plan.aborted.push(state);
+    settle(view, plan, state, 'cancelled');
+  }
+}
+
+export function cancelledError(reason: string | null): ExecutionFailure {
+  return { code: 'cancelled', message: reason ?? 'The execution was cancelled.', step: null };
+}
+
+export function timedOutError(): ExecutionFailure {
+  return { code: 'timed_out', message: 'The execution did not finish within its timeout.', step: null };
+}

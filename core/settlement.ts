@@ -1,0 +1,136 @@
+/**
+ * What a transition does to steps: their states, the edges they resolve, the joins those decide.
+ *
+ * Only transition.ts and ending.ts call this.
+ */
+import { isLive, liveRoute } from './graph.ts';
+import { decideJoin } from './join.ts';
+import type { Plan, ReceivedInput, StepChange } from './plan.ts';
+import type { StepStatus } from './status.ts';
+import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
+
+export function createState(
+  view: ExecutionView,
+  plan: Plan,
+  position: number,
+  newId: () => string,
+): StepState {
+  const state: StepState = {
+    id: newId(),
+    position,
+    status: 'waiting_inputs',
+    attempt: 0,
+    retries: 0,
+    owner: null,
+    parked: false,
+    resolved: 0,
+    live: 0,
+    routes: null,
+  };
+  view.steps[position] = state;
+  plan.steps.set(position, newChange(state, null));
+  return state;
+}
+
+export function touch(plan: Plan, state: StepState): StepChange {
+  const known = plan.steps.get(state.position);
+  if (known !== undefined) return known;
+  const { status, attempt, owner } = state;
+  const change = newChange(state, { status, attempt, owner });
+  plan.steps.set(state.position, change);
+  return change;
+}
+
+function newChange(state: StepState, from: StepChange['from']): StepChange {
+  return {
+    state,
+    from,
+    received: null,
+    output: null,
+    error: null,
+    timer: null,
+    parkedState: null,
+    claimed: false,
+  };
+}
+
+export function makeReady(plan: Plan, state: StepState, received: readonly ReceivedInput[] | null): void {
+  state.status = 'queued';
+  state.owner = null;
+  plan.ready.push(state.position);
+  const change = plan.steps.get(state.position)!;
+  change.timer = null;
+  if (received !== null) change.received = received;
+}
+
+export function leaveProcess(state: StepState, status: 'waiting' | 'retrying'): void {
+  state.status = status;
+  state.owner = null;
+}
+
+export function settle(view: ExecutionView, plan: Plan, state: StepState, status: StepStatus): void {
+  state.status = status;
+  state.owner = null;
+  view.settledCount += 1;
+  plan.steps.get(state.position)!.timer = null;
+}
+
+/**
+ * Resolves the edges of a settled step, and of every step that is skipped through it. After a stop or an
+ * end the targets are settled already: their edges are recorded, as a retry needs them, and decide nothing.
+ */
+export function propagate(view: ExecutionView, plan: Plan, first: StepState, newId: () => string): void {
+  const settled = [first];
+  for (const producer of settled) {
+    const status = producer.status as 'completed' | 'failed' | 'skipped';
+    for (const edge of view.graph.outgoing[producer.position]!) {
+      if (view.edges[edge.id] !== EDGE_OPEN) continue;
+      const live = isLive(edge, status, producer.routes);
+      const target = view.steps[edge.to] ?? createState(view, plan, edge.to, newId);
+      view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
+      target.resolved += 1;
+      if (live) target.live += 1;
+      plan.inputs.push({
+        edge: edge.id,
+        target,
+        producer,
+        live,
+        route: live ? liveRoute(edge, producer.routes) : null,
+      });
+      if (target.status === 'waiting_inputs' && decide(view, plan, target)) settled.push(target);
+    }
+  }
+}
+
+/** Decides a waiting join; answers whether the step was skipped. */
+function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
+  const { position } = target;
+  const edges = view.graph.incoming[position]!.length;
+  const decision = decideJoin(view.graph.steps[position]!.join, edges, target.resolved, target.live);
+  if (decision === 'wait') return false;
+  const change = touch(plan, target);
+  const received = receivedInputs(view, position);
+  if (decision === 'fire') {
+    makeReady(plan, target, received);
+    return false;
+  }
+  change.received = received;
+  settle(view, plan, target, 'skipped');
+  return true;
+}
+
+function receivedInputs(view: ExecutionView, position: number): ReceivedInput[] {
+  const received: ReceivedInput[] = [];
+  for (const edge of view.graph.incoming[position]!) {
+    const resolved = view.edges[edge.id];
+    if (resolved === EDGE_OPEN) continue;
+    const live = resolved === EDGE_LIVE;
+    const routes = view.steps[edge.from]!.routes;
+    received.push({
+      key: view.graph.steps[edge.from]!.key,
+      live,
+      route: live ? liveRoute(edge, routes) : null,
+    });
+  }
+  return received;
+}

@@ -1,0 +1,118 @@
+/**
+ * The services that the examples call, in a few lines: a real HTTP server on loopback with made-up answers.
+ *
+ * `node scripts/bun.mjs examples/mock-services.ts [port]` serves on 127.0.0.1:3030 until it is interrupted.
+ * Not here: anything worth copying into a product.
+ */
+import http, { type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+
+const DEFAULT_PORT = 3030;
+
+interface Answer {
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+interface Call {
+  readonly path: string;
+  /** Parsed JSON; null when there is none. */
+  readonly body: Record<string, unknown> | null;
+  /** 1 for the first request with this Idempotency-Key. */
+  readonly attempt: number;
+}
+
+type Service = (call: Call, part: string) => Answer;
+
+/** By method and beginning of the path; what follows is handed to the service. */
+const SERVICES: Readonly<Record<string, Service>> = {
+  'GET /documents/': (_call, id) => documentOf(id),
+  'POST /recognise': () => ({ body: { text: 'Rechnung und Lieferschein' } }),
+  'POST /classify': ({ body }) => ({
+    body: { label: /agree|contract/i.test(String(body?.text)) ? 'contract' : 'invoice' },
+  }),
+  'PUT /index/': (_call, id) => ({ status: 201, body: { id } }),
+  'GET /sources/orders': ({ attempt }) => ordersOf(attempt),
+  'GET /sources/customers': () => ({
+    body: [
+      { id: 1, name: 'Ada' },
+      { id: 2, name: 'Grace' },
+    ],
+  }),
+  'PUT /warehouse/': ({ body }) => ({ body: { rows: Array.isArray(body) ? body.length : 0 } }),
+  'POST /pages': ({ body }) => pageOf(body),
+  'POST /posts': () => ({ body: { posted: true } }),
+  'POST /tickets': () => ({ status: 201, body: { id: 'T-1' } }),
+};
+
+export interface MockServices extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>` */
+  readonly url: string;
+}
+
+/** Serves on loopback; port 0 is any free one. */
+export async function startMockServices(port = 0): Promise<MockServices> {
+  const attempts = new Map<string, number>();
+  const server = http.createServer(async (request, response) => {
+    const { status = 200, headers = {}, body } = await answer(request, attempts);
+    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    response.end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+async function answer(request: IncomingMessage, attempts: Map<string, number>): Promise<Answer> {
+  const path = (request.url ?? '/').split('?')[0]!;
+  const key = String(request.headers['idempotency-key'] ?? '');
+  const attempt = (attempts.get(key) ?? 0) + 1;
+  attempts.set(key, attempt);
+  const body = (await json(request).catch(() => null)) as Call['body'];
+  for (const [route, service] of Object.entries(SERVICES)) {
+    const [method, prefix] = route.split(' ') as [string, string];
+    if (request.method === method && path.startsWith(prefix))
+      return service({ path, body, attempt }, path.slice(prefix.length));
+  }
+  return { status: 404, body: { error: `nothing at ${request.method} ${path}` } };
+}
+
+function documentOf(id: string): Answer {
+  if (id === 'missing') return { status: 404, body: { error: 'no such document' } };
+  if (id.startsWith('scan')) return { body: { id, type: 'image', content: 'aW1hZ2U=' } };
+  return { body: { id, type: 'text', content: 'We agree on this contract.' } };
+}
+
+/** Overloaded at first, so that there is a retry to see. */
+function ordersOf(attempt: number): Answer {
+  if (attempt === 1) return { status: 503, body: { error: 'busy' } };
+  return {
+    headers: { 'x-attempt': String(attempt) },
+    body: [
+      { id: 10, customer: 1, amount: 30 },
+      { id: 11, customer: 2, amount: 0 },
+      { id: 12, customer: 3, amount: 12 },
+    ],
+  };
+}
+
+/** Nobody of the first line answers for `search`. */
+function pageOf(body: Call['body']): Answer {
+  if (body?.service === 'search' && body.line === 1) return { status: 503, body: { error: 'no answer' } };
+  return { body: { person: body?.line === 1 ? 'Ada' : 'Grace' } };
+}
+
+if (import.meta.main) {
+  const services = await startMockServices(Number(process.argv[2] ?? DEFAULT_PORT));
+  console.log(`Mock services on ${services.url}; Ctrl-C ends them.`);
+}

@@ -1,0 +1,80 @@
+/**
+ * The executions this process has in memory, and which of them have something to be committed.
+ */
+import { type Actor, newActor } from './actor.ts';
+import { newUnit, type Unit } from './commit-unit.ts';
+
+/** Beyond this many executions those that nothing happens to are forgotten. */
+const MOST_ACTORS = 20_000;
+/** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
+const MOST_EVENTS = 1_000;
+
+export class ActorTable {
+  readonly #actors = new Map<string, Actor>();
+  readonly #dirty = new Set<Actor>();
+
+  get size(): number {
+    return this.#actors.size;
+  }
+
+  /** Whether nothing waits for a commit and none is on its way. */
+  get isQuiet(): boolean {
+    return this.#dirty.size === 0 && ![...this.#actors.values()].some(({ busy }) => busy);
+  }
+
+  find(executionId: string): Actor | undefined {
+    return this.#actors.get(executionId);
+  }
+
+  /** The actor of an execution, made when there is none. */
+  get(executionId: string): Actor {
+    let actor = this.#actors.get(executionId);
+    if (actor === undefined) {
+      actor = newActor(executionId);
+      this.#actors.set(executionId, actor);
+    }
+    return actor;
+  }
+
+  /** The execution is to take part in the next commit that can take it. */
+  mark(actor: Actor): void {
+    this.#dirty.add(actor);
+  }
+
+  /** Gives the execution free for its next commit, which it has when something came in meanwhile. */
+  free(actor: Actor): void {
+    actor.busy = false;
+    if (actor.mailbox.length > 0) this.#dirty.add(actor);
+  }
+
+  /** Forgets an execution that is over, unless somebody has written to it since. */
+  drop(actor: Actor): void {
+    if (actor.mailbox.length === 0) this.#actors.delete(actor.id);
+  }
+
+  /** Units of the marked executions that no commit holds; they are busy from here on. */
+  collect(): Unit[] {
+    const units: Unit[] = [];
+    let events = 0;
+    for (const actor of this.#dirty) {
+      if (events >= MOST_EVENTS) break;
+      if (actor.busy) continue;
+      this.#dirty.delete(actor);
+      actor.busy = true;
+      events += actor.mailbox.length;
+      units.push(newUnit(actor, actor.mailbox));
+      actor.mailbox = [];
+    }
+    return units;
+  }
+
+  /** Keeps the table bounded: what is forgotten is loaded again when it is needed. */
+  trim(): void {
+    if (this.#actors.size <= MOST_ACTORS) return;
+    for (const [id, actor] of this.#actors) {
+      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0) continue;
+      this.#actors.delete(id);
+      if (this.#actors.size <= MOST_ACTORS / 2) return;
+    }
+  }
+}

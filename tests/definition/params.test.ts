@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import type { Json, JsonSchema } from '../../core/json.ts';
+import { looseSchema } from '../../core/loose-schema.ts';
+import { checkSchema, createValidator } from '../../schema/json-schema.ts';
+import { errorsOf, readSteps } from './reading.ts';
+
+const url = 'https://a.example/';
+const params = (type: string, value?: unknown) =>
+  errorsOf(readSteps({ a: { type, ...(value === undefined ? {} : { with: value }) } }));
+
+describe('the parameters of a step', () => {
+  test('are held against the schema of its type', () => {
+    const { errors } = readSteps({ a: { type: 'http', with: { ur: url, method: 'GTE', timeout: 'soon' } } });
+    expect(errors.map(({ code, pointer }) => `${code} ${pointer}`).sort()).toEqual([
+      'invalid_params /steps/a/with/method',
+      'invalid_params /steps/a/with/timeout',
+      'invalid_params /steps/a/with/ur',
+      'invalid_params /steps/a/with/url',
+    ]);
+    expect(errors.find(({ pointer }) => pointer.endsWith('/ur'))?.message).toContain('Did you mean "url"?');
+  });
+
+  test('are required also where there is no with', () => {
+    expect(params('http')).toEqual(['invalid_params /steps/a/with/url']);
+    expect(params('noop')).toEqual([]);
+    expect(params('delay')).toEqual(['invalid_params /steps/a/with']);
+  });
+
+  test('may be expressions wherever a value is described', () => {
+    const e = '${{ input.x }}';
+    expect(
+      params('http', {
+        url: e,
+        method: e,
+        timeout: e,
+        expect: [e, 200],
+        headers: { a: e },
+        query: e,
+        followRedirects: e,
+      }),
+    ).toEqual([]);
+    expect(params('http', { url: `https://a.example/${e}`, expect: `${e}` })).toEqual([]);
+    expect(params('delay', { for: e })).toEqual([]);
+    expect(params('switch', { cases: [{ route: 'x', when: e }], multiple: e })).toEqual([]);
+    expect(params('script', { code: 'return 1', timeout: e, memory: e })).toEqual([]);
+    expect(params('merge', { mode: e })).toEqual([]);
+  });
+
+  test('are still checked around their expressions', () => {
+    const e = '${{ input.x }}';
+    expect(params('http', { method: e })).toEqual(['invalid_params /steps/a/with/url']);
+    expect(params('http', { url: e, headers: 3 })).toEqual(['invalid_params /steps/a/with/headers']);
+    expect(params('http', { url: e, bodi: e })).toEqual(['invalid_params /steps/a/with/bodi']);
+    expect(params('http', { url: e, expect: [e, 'many'] })).toEqual([
+      'invalid_params /steps/a/with/expect/1',
+    ]);
+  });
+
+  test('name routes without expressions', () => {
+    const cases = [{ route: '${{ input.x }}', when: '${{ input.y }}' }];
+    expect(params('switch', { cases })).toEqual(['invalid_params /steps/a/with/cases/0/route']);
+    expect(params('switch', { cases: [{ route: 'a', when: true }], default: 'b-${{ input.x }}' })).toEqual([
+      'invalid_params /steps/a/with/default',
+    ]);
+  });
+
+  test('keep odd names as data', () => {
+    const value = JSON.parse('{"__proto__":{"x":"${{ input.x }}"},"constructor":1}');
+    expect(params('noop', value)).toEqual([]);
+    expect(params('http', JSON.parse(`{"url":"${url}","constructor":1}`))).toEqual([
+      'invalid_params /steps/a/with/constructor',
+    ]);
+  });
+});
+
+/** Replaces some values inside by expressions; the value as a whole stays. */
+function withExpressions(value: Json, luck: () => boolean, isRoot = true): Json {
+  if (!isRoot && luck()) return '${{ input.x }}';
+  if (Array.isArray(value)) return value.map((item) => withExpressions(item, luck, false));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, withExpressions(item, luck, false)]),
+  );
+}
+
+test('what fits a schema still fits its loose variant when parts of it are expressions', () => {
+  const keys = fc.constantFrom('a', 'b', 'c');
+  const scalar = fc.constantFrom<Json>(1, 2, 'x', 'xyz', true, null);
+  const { value } = fc.letrec<{ value: Json }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      scalar,
+      fc.dictionary(keys, tie('value'), { maxKeys: 3 }),
+      fc.array(tie('value'), { maxLength: 3 }),
+    ),
+  }));
+  const { schema } = fc.letrec<{ schema: JsonSchema }>((tie) => {
+    const sub = tie('schema');
+    const map = fc.dictionary(keys, sub, { maxKeys: 2 });
+    const list = fc.array(sub, { minLength: 1, maxLength: 2 });
+    const some = { requiredKeys: [] };
+    return {
+      schema: fc.oneof(
+        { maxDepth: 3 },
+        fc.constantFrom<JsonSchema>(
+          {},
+          { type: 'string' },
+          { type: ['integer', 'object'] },
+          { enum: [1, 'x', {}] },
+          { const: [1] },
+          { minLength: 2 },
+          { minimum: 2 },
+        ),
+        fc.record({ properties: map, additionalProperties: sub, required: fc.subarray(['a']) }, some),
+        fc.record({ items: sub, prefixItems: list, uniqueItems: fc.boolean(), contains: sub }, some),
+        fc.record({ oneOf: list, anyOf: list, allOf: list, not: sub }, some),
+        // biome-ignore lint/suspicious/noThenProperty: a key of data
+        fc.record({ if: sub, then: sub, else: sub, dependentSchemas: map, patternProperties: map }, some),
+      ) as fc.Arbitrary<JsonSchema>,
+    };
+  });
+  let fitting = 0;
+  const property = fc.property(schema, value, fc.infiniteStream(fc.boolean()), (strict, sample, luck) => {
+    if (checkSchema(strict).length > 0 || createValidator(strict)(sample).length > 0) return;
+    fitting += 1;
+    const loose = looseSchema(strict);
+    expect(checkSchema(loose)).toEqual([]);
+    const mixed = withExpressions(sample, () => luck.next().value as boolean);
+    expect(createValidator(loose)(sample)).toEqual([]);
+    expect(createValidator(loose)(mixed)).toEqual([]);
+  });
+  fc.assert(property, { numRuns: 200 });
+  expect(fitting).toBeGreaterThan(20);
+});

@@ -1,0 +1,253 @@
+/**
+ * Whole engines for tests: in this process or in one of their own, on a database of the test's own, with step
+ * types that record their runs there (steps/recording.ts).
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { createEngineClient, type EngineClient, isFinal } from '../../client/engine-client.ts';
+import { loadConfig } from '../../config.ts';
+import type { JsonObject } from '../../core/json.ts';
+import { type Engine, startEngine } from '../../engine.ts';
+import type { ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
+import { createLog } from '../../telemetry/log.ts';
+import { testDatabase } from './database.ts';
+import { closeRecorder, RECORDS } from './steps/recorder.ts';
+
+export type Env = Readonly<Record<string, string>>;
+
+/** A migrated database with the tables of the recording step types. */
+export interface EngineDatabase {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  /** Opens a gate: steps that wait for it go on. */
+  openGate(name: string): Promise<void>;
+  runs(executionId?: string): Promise<StepRunRow[]>;
+  /** Polls until the query answers a row with a true first column; answers the row. */
+  until(text: string, values?: unknown[]): Promise<JsonObject>;
+  drop(): Promise<void>;
+}
+
+export interface StepRunRow {
+  readonly engine: string;
+  readonly execution_id: string;
+  readonly step: string;
+  readonly step_id: string;
+  readonly attempt: number;
+  readonly note: string | null;
+}
+
+export async function engineDatabase(): Promise<EngineDatabase> {
+  const { url, drop } = await testDatabase({ migrated: true });
+  const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'test' });
+  pool.on('error', () => {});
+  await pool.query(RECORDS);
+  return {
+    url,
+    pool,
+    openGate: async (name) => {
+      await pool.query('insert into test_gates values ($1) on conflict do nothing', [name]);
+    },
+    runs: async (executionId) => {
+      const { rows } = await pool.query(
+        `select engine, execution_id, step, step_id, attempt, note from test_runs
+          where $1::uuid is null or execution_id = $1 order by position`,
+        [executionId ?? null],
+      );
+      return rows;
+    },
+    until: async (text, values = []) => {
+      for (;;) {
+        const { rows } = await pool.query(text, values);
+        if (rows.length > 0 && Object.values(rows[0])[0] === true) return rows[0];
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    },
+    drop: async () => {
+      await pool.end();
+      await drop();
+    },
+  };
+}
+
+/** Calls of the API as tests make them. */
+export interface EngineCalls {
+  readonly url: string;
+  readonly client: EngineClient;
+  /** Publishes a definition; its name is made up unless given. Answers the name. */
+  publish(definition: JsonObject): Promise<string>;
+  start(template: string, item?: Partial<StartItem>): Promise<string>;
+  /** The final status, with outputs. */
+  end(executionId: string): Promise<ExecutionStatusBody>;
+  /** Publishes, starts and waits for the end. */
+  run(definition: JsonObject, item?: Partial<StartItem>): Promise<ExecutionStatusBody>;
+  request(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: JsonObject }>;
+  /** The value of a metric without labels. */
+  metric(name: string): Promise<number>;
+}
+
+/** @param urlOf asked at every call: an engine that is started again has another port. */
+export function engineCalls(url: string, token?: string): EngineCalls {
+  const client = createEngineClient({ url, token });
+  const calls: EngineCalls = {
+    url,
+    client,
+    publish: async (definition) => {
+      const named = { name: `t-${randomUUID()}`, ...definition };
+      return (await client.publish(JSON.stringify(named), 'application/json')).name;
+    },
+    start: async (template, item = {}) => (await client.start({ template, ...item })).execution_id,
+    end: async (executionId) => {
+      for (;;) {
+        const status = await client.status(executionId, { wait: '30s', includeOutputs: true });
+        if (isFinal(status.status)) return status;
+      }
+    },
+    run: async (definition, item = {}) =>
+      calls.end(await calls.start(await calls.publish(definition), item)),
+    request: async (method, path, body, key = token) => {
+      const response = await fetch(url + path, {
+        method,
+        headers: {
+          'content-type': 'application/json',
+          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return { status: response.status, body: text === '' ? {} : JSON.parse(text) };
+    },
+    metric: async (name) => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+      if (line === undefined) throw new Error(`no metric ${name}:\n${text}`);
+      return Number(line.split(' ')[1]);
+    },
+  };
+  return calls;
+}
+
+export type StepBodies = NonNullable<ExecutionStatusBody['steps']>;
+
+/** `{ key: status }` of the steps. */
+export function statuses({ steps }: ExecutionStatusBody): Record<string, string> {
+  return Object.fromEntries(steps.map(({ key, status }) => [key, status]));
+}
+
+export function stepOf({ steps }: ExecutionStatusBody, key: string) {
+  const step = steps.find((candidate) => candidate.key === key);
+  if (step === undefined) throw new Error(`no step ${key}`);
+  return step;
+}
+
+export interface TestEngine extends EngineCalls {
+  readonly engine: Engine;
+  readonly name: string;
+  stop(): Promise<void>;
+}
+
+export interface TestEngineOptions {
+  readonly url: string;
+  /** Names the engine in test_runs. */
+  readonly name?: string;
+  /** Environment variables. */
+  readonly config?: Env;
+  readonly token?: string;
+}
+
+/** An engine in this process. */
+export async function startTestEngine(options: TestEngineOptions): Promise<TestEngine> {
+  const { url, name = 'main', config = {}, token } = options;
+  const steps = await stepsModule(url, name);
+  const loaded = loadConfig({ ...baseEnv(steps.path), ...config });
+  const log = createLog({ level: 'silent', pretty: false, secrets: [] });
+  const engine = await startEngine(loaded, url, log);
+  return {
+    ...engineCalls(engine.url ?? '', token),
+    engine,
+    name,
+    stop: async () => {
+      await engine.stop();
+      await closeRecorder(url, name);
+      await steps.remove();
+    },
+  };
+}
+
+export interface EngineProcess extends EngineCalls {
+  readonly name: string;
+  readonly pid: number;
+  /** The engine's id. */
+  readonly id: string;
+  /** Sends a signal to this process alone. */
+  kill(signal: NodeJS.Signals): void;
+  /** The exit code; null when a signal ended it. */
+  readonly exited: Promise<number | null>;
+  /** What it logged so far. */
+  output(): string;
+}
+
+/** An engine in a process of its own, as `bun execution-engine.ts` starts it. */
+export async function startEngineProcess(options: TestEngineOptions): Promise<EngineProcess> {
+  const { url, name = 'main', config = {}, token } = options;
+  const steps = await stepsModule(url, name);
+  const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
+  const child = Bun.spawn([process.execPath, entry], {
+    env: { PATH: process.env.PATH ?? '', ...baseEnv(steps.path), EXECUTION_ENGINE_LOG_LEVEL: 'info', DATABASE_URL: url, ...config },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  let text = '';
+  const { promise: ready, resolve, reject } = Promise.withResolvers<{ engine: string; url: string | null }>();
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      text += decoder.decode(chunk, { stream: true });
+      const line = text.split('\n').find((candidate) => candidate.includes('Execution Engine is ready'));
+      if (line?.endsWith('}')) resolve(JSON.parse(line));
+    }
+  };
+  const reading = Promise.all([read(child.stdout), read(child.stderr)]);
+  const exited = child.exited.then(async () => {
+    await reading;
+    await steps.remove();
+    reject(new Error(`The engine ended before it was ready:\n${text}`));
+    return child.signalCode === null ? child.exitCode : null;
+  });
+  const { engine: id, url: address } = await ready;
+  return {
+    ...engineCalls(address ?? '', token),
+    name,
+    id,
+    pid: child.pid,
+    kill: (signal) => {
+      process.kill(child.pid, signal);
+    },
+    exited,
+    output: () => text,
+  };
+}
+
+function baseEnv(stepsPath: string): Env {
+  return {
+    EXECUTION_ENGINE_PORT: '0',
+    EXECUTION_ENGINE_HOST: '127.0.0.1',
+    EXECUTION_ENGINE_STEPS: stepsPath,
+  };
+}
+
+/** A module of the recording step types that knows its database and its engine's name. */
+async function stepsModule(url: string, engine: string): Promise<{ path: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'engine-steps-'));
+  const path = join(folder, 'steps.ts');
+  const source = pathToFileURL(join(import.meta.dir, 'steps', 'recording.ts')).href;
+  await writeFile(
+    path,
+    `import { recordingSteps } from ${JSON.stringify(source)};\n` +
+      `export default recordingSteps(${JSON.stringify(url)}, ${JSON.stringify(engine)});\n`,
+  );
+  return { path, remove: () => rm(folder, { recursive: true, force: true }) };
+}

@@ -1,0 +1,122 @@
+/**
+ * Step types for tests of whole engines. Each records its run before it does anything else.
+ *
+ * They wait for rows in the database, never for time: what a test holds up goes on when the test says so.
+ */
+import type { JsonObject } from '../../../core/json.ts';
+import { Parked, type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
+import { recorderOf } from './recorder.ts';
+
+const ANY = { type: 'object' };
+
+/** The step types of one engine, recording into one database. */
+export function recordingSteps(url: string, engine: string): StepType[] {
+  const recorder = () => recorderOf(url, engine);
+  const record = ({ execution, step, attempt }: StepContext, note: string | null = null) =>
+    recorder().record({ executionId: execution.id, stepId: step.id, step: step.key, attempt, note });
+  const type = (name: string, run: (context: StepContext) => Promise<unknown>): StepType => ({
+    type: name,
+    summary: 'For tests.',
+    schema: ANY,
+    run: async (context) => {
+      await record(context);
+      return run(context);
+    },
+  });
+  return [
+    type('record', async ({ params }) => params.value ?? null),
+
+    // Waits until the gate is open; an abort ends the wait.
+    type('gate', async ({ params, signal }) => {
+      await orAbort(recorder().gate(String(params.name)), signal);
+      return params.value ?? 'through';
+    }),
+
+    // Waits until the gate is open, whatever its signal says.
+    type('deaf', async (context) => {
+      const { params } = context;
+      await recorder().gate(String(params.name));
+      await record(context, context.signal.aborted ? 'aborted' : 'not aborted');
+      return params.value ?? 'deaf';
+    }),
+
+    // Waits until `count` steps are at the place.
+    type('barrier', async ({ params, step, signal }) => {
+      await orAbort(recorder().arrive(String(params.place), step.id, Number(params.count)), signal);
+      return null;
+    }),
+
+    // Fails its first attempts.
+    type('flaky', async ({ params, attempt }) => {
+      const { failures = 1, retryable = true, code = 'flaky', message = 'not yet' } = params;
+      if (attempt > Number(failures)) return { attempt };
+      throw new StepFailure(String(code), String(message), {
+        retryable: retryable === true,
+        details: (params.details ?? null) as JsonObject,
+      });
+    }),
+
+    // Throws what is no StepFailure.
+    type('throws', async ({ params }) => {
+      throw new Error(String(params.message));
+    }),
+
+    // Waits for its signal, records why it was aborted, and answers what the definition says.
+    type('until-aborted', async (context) => {
+      await aborted(context.signal);
+      const { code } = context.signal.reason as StepFailure;
+      await record(context, code);
+      if (context.params.answer === undefined) throw context.signal.reason;
+      return context.params.answer;
+    }),
+
+    // Leaves the process once, and answers what it was resumed with.
+    type('parks', async ({ params, resumed }) =>
+      resumed === null ? new Parked({ forMs: Number(params.ms) }, { kept: 'state' }) : resumed.state,
+    ),
+
+    type('unstorable', async ({ params }) => unstorable(String(params.kind))),
+  ];
+}
+
+function unstorable(kind: string): unknown {
+  switch (kind) {
+    case 'nul':
+      return { text: 'a\u0000b' };
+    case 'surrogate':
+      return ['\ud800'];
+    case 'nan':
+      return { value: Number.NaN };
+    case 'infinity':
+      return Number.POSITIVE_INFINITY;
+    case 'deep':
+      return nested(600);
+    case 'big':
+      return 'x'.repeat(2 * 1024 * 1024);
+    case 'function':
+      return { call: () => {} };
+    case 'cycle': {
+      const cycle: Record<string, unknown> = {};
+      cycle.self = cycle;
+      return cycle;
+    }
+    default:
+      throw new Error(`no unstorable value is called ${kind}`);
+  }
+}
+
+function nested(depth: number): unknown {
+  let value: unknown = 'deep';
+  for (let level = 0; level < depth; level += 1) value = [value];
+  return value;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+async function orAbort(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  await Promise.race([work, aborted(signal)]);
+  signal.throwIfAborted();
+}

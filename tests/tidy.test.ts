@@ -1,0 +1,138 @@
+/**
+ * The house rules that a test can keep: rooms, sizes, words.
+ */
+import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+
+const ROOT = join(import.meta.dir, '..');
+const SOURCES = sources(ROOT);
+const PRODUCT = SOURCES.filter((file) => !isTest(file));
+
+/** A room sees itself and the rooms below it; rooms of one level do not see each other. */
+const LEVELS: readonly (readonly string[])[] = [
+  ['core'],
+  ['expression', 'schema', 'db', 'steps', 'telemetry'],
+  ['queue'],
+  ['services'],
+  ['worker', 'maintenance', 'api'],
+  ['client'],
+  ['.'],
+  ['cli', 'bench', 'examples', 'scripts'],
+];
+
+/** Files that may cross a line, each with its reason. The list may only shrink. */
+const CROSSINGS: Readonly<Record<string, readonly string[]>> = {
+  // A command, not part of the store: it reads the environment like the entry point.
+  'db/migrate-command.ts': ['.'],
+};
+
+describe('rooms', () => {
+  test('a file imports only from its own room or from a lower one', () => {
+    const wrong = PRODUCT.flatMap((file) =>
+      imports(file)
+        .filter((target) => !mayImport(file, target))
+        .map((target) => `${file} imports ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('only queue/ and the benchmark import pg-boss, and only db/ and queue/ import pg', () => {
+    const wrong = PRODUCT.filter((file) => !/^(queue|bench|db)\//.test(file)).filter((file) =>
+      /from '(pg|pg-boss)'/.test(read(file)),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('the core is pure: no clock, no randomness, no I/O', () => {
+    const wrong = PRODUCT.filter((file) => file.startsWith('core/')).filter((file) =>
+      /Math\.random|Date\.now|new Date\(\)|performance\.now|from 'node:(?!crypto')|\basync\b|setTimeout/.test(code(file)),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('only the configuration reads the environment', () => {
+    const allowed = /^(config\.ts|bench\/|scripts\/|cli\/)/;
+    const wrong = PRODUCT.filter((file) => !allowed.test(file) && /process\.env\b/.test(code(file)));
+    expect(wrong).toEqual([]);
+  });
+
+  test('there are no utils, helpers, types or constants, and no barrels', () => {
+    const wrong = PRODUCT.filter((file) => /(^|\/)(utils?|helpers?|types|constants)\.ts$/.test(file));
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('sizes', () => {
+  test('no file is longer than 300 lines', () => {
+    const long = PRODUCT.map((file) => [file, read(file).split('\n').length] as const).filter(([, lines]) => lines > 301);
+    expect(long.filter(([file]) => !(file in LONG_FILES))).toEqual([]);
+  });
+
+  test('every file says at its head what it is for', () => {
+    const silent = PRODUCT.filter((file) => file.endsWith('.ts') && !/^(#!.*\n)?\/\*\*/.test(read(file)));
+    expect(silent).toEqual([]);
+  });
+});
+
+/** Longer than the rule, each with its reason. The list may only shrink. */
+const LONG_FILES: Readonly<Record<string, string>> = {};
+
+describe('words', () => {
+  test('cancelled is spelled the British way, and nothing is left to do', () => {
+    const american = new RegExp(`\\bcancel${'ed'}\\b|\\bcancel${'ing'}\\b`, 'i');
+    const leftover = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['X', 'XX'].join('')})\\b`);
+    const wrong = SOURCES.filter((file) => american.test(read(file)) || leftover.test(read(file)));
+    expect(wrong).toEqual([]);
+  });
+
+  test('no statement selects every column', () => {
+    const wrong = PRODUCT.filter((file) => file.startsWith('db/')).filter((file) =>
+      /select \* from (?!unnest)/i.test(code(file)),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+function sources(folder: string): string[] {
+  const skipped = new Set(['node_modules', '.data', '.git', 'results', 'peers']);
+  return readdirSync(folder, { withFileTypes: true, recursive: false }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : sources(path);
+    return /\.(ts|mjs)$/.test(entry.name) ? [relative(ROOT, path)] : [];
+  });
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('.test.ts') || file.startsWith('tests/');
+}
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
+
+/** Without comments. */
+function code(file: string): string {
+  return read(file)
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '');
+}
+
+function imports(file: string): string[] {
+  return [...read(file).matchAll(/from '(\.[^']+)'/g)].map(([, target]) => normalize(join(dirname(file), target!)));
+}
+
+function room(file: string): string {
+  return file.includes('/') ? file.split('/')[0]! : '.';
+}
+
+function mayImport(file: string, target: string): boolean {
+  const from = room(file);
+  const to = room(target);
+  if (from === to || CROSSINGS[file]?.includes(to)) return true;
+  return level(to) < level(from);
+}
+
+function level(name: string): number {
+  return LEVELS.findIndex((rooms) => rooms.includes(name));
+}

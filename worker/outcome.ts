@@ -1,0 +1,53 @@
+/**
+ * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
+ */
+import type { Event } from '../core/event.ts';
+import type { JsonObject } from '../core/json.ts';
+import { ExpressionError } from '../expression/expression-error.ts';
+import { NotStorable } from '../services/storable-output.ts';
+import type { CompiledStep } from '../services/template-version.ts';
+import { StepFailure } from '../steps/step-type.ts';
+import type { Attempt } from './attempt.ts';
+
+export class ParkOutcome {
+  readonly event: Event;
+
+  constructor(event: Event) {
+    this.event = event;
+  }
+}
+
+export class GuardFailure extends Error {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    super('guard');
+    this.reason = reason;
+  }
+}
+
+/** Goes on at once when there is nothing to wait for. */
+export function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}
+
+export function checkParams(compiled: CompiledStep, params: JsonObject): JsonObject {
+  const problems = compiled.validateParams!(params);
+  if (problems.length === 0) return params;
+  const [first] = problems;
+  const where = first!.pointer === '' ? 'The parameters' : `Parameter ${first!.pointer}`;
+  throw new StepFailure('invalid_params', `${where}: ${first!.message}`, {
+    details: problems.map(({ pointer, message }) => ({ pointer, message })),
+  });
+}
+
+/** Thrown errors are retryable unless they say otherwise; expressions and values that cannot be stored never are. */
+export function toFailure(error: unknown, attempt: Attempt): StepFailure {
+  if (error instanceof StepFailure) return error;
+  if (attempt.abortReason !== null) return attempt.abortReason;
+  if (error instanceof ExpressionError || error instanceof NotStorable) {
+    return new StepFailure(error.code, error.message, { cause: error });
+  }
+  const cause = error instanceof Error ? error : new Error(String(error));
+  return new StepFailure('handler_failed', cause.message || cause.name, { retryable: true, cause });
+}
