@@ -10,16 +10,9 @@
  */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import {
-  type ApiKey,
-  type HttpAllow,
-  isLoopback,
-  isReadableByOthers,
-  type KeyRole,
-} from './config-values.ts';
+import { isLoopback, isReadableByOthers } from './config-values.ts';
 import { LIMITS, VARIABLES, type Variable } from './config-variables.ts';
 import { didYouMean } from './core/nearest.ts';
-
 
 type Env = Readonly<Record<string, string | undefined>>;
 type Table = Readonly<Record<string, Variable<unknown>>>;

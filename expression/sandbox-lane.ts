@@ -53,6 +53,7 @@ export class SandboxLane {
   private lastTick = 0;
   private paused = false;
   private failedStarts = 0;
+  private limited = true;
   /** A request that moves gets another number, so an answer always tells which sending it is for. */
   private lastSent = 0;
   private flushing = false;
@@ -153,11 +154,22 @@ export class SandboxLane {
   }
 
   private start(): void {
+    try {
+      this.workers.add(this.startWorker());
+    } catch {
+      this.onFailedStart();
+      this.flushSoon();
+    }
+    this.keepTicking();
+  }
+
+  private startWorker(): Worker {
     const { directory, maxMemoryBytes } = this.options;
     const worker: Worker = {
       process: new SandboxProcess({
         directory,
         maxMemoryBytes,
+        limited: this.limited,
         onAnswer: (frame) => this.onAnswer(worker, frame),
         onClose: () => this.onClose(worker),
       }),
@@ -168,8 +180,7 @@ export class SandboxLane {
       headSince: performance.now(),
       headCpuMs: null,
     };
-    this.workers.add(worker);
-    this.keepTicking();
+    return worker;
   }
 
   private onAnswer(worker: Worker, { header, body }: Frame<Answer>): void {
@@ -223,6 +234,8 @@ export class SandboxLane {
   }
 
   private onFailedStart(): void {
+    // A limit that this machine's runtime cannot start under must not cost it its sandbox.
+    this.limited = false;
     if (++this.failedStarts < MAX_FAILED_STARTS) return;
     this.failedStarts = 0;
     const error = new ExpressionError(

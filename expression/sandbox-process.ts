@@ -17,6 +17,8 @@ export interface ProcessOptions {
   directory: string;
   /** Most memory of QuickJS; the whole process gets BASE_BYTES more where prlimit exists. */
   maxMemoryBytes: number;
+  /** Start it under prlimit where that exists. */
+  limited: boolean;
   onAnswer(frame: Frame<Answer>): void;
   /** Once, when the process is gone and everything it wrote was read. */
   onClose(): void;
@@ -35,9 +37,9 @@ export class SandboxProcess {
   private readonly child: ChildProcess;
   private closed = false;
 
-  constructor({ directory, maxMemoryBytes, onAnswer, onClose }: ProcessOptions) {
+  constructor({ directory, maxMemoryBytes, limited, onAnswer, onClose }: ProcessOptions) {
     mkdirSync(directory, { recursive: true });
-    const [command, args] = commandLine(maxMemoryBytes);
+    const [command, args] = commandLine(maxMemoryBytes, limited);
     this.child = spawn(command, args, {
       cwd: directory,
       env: ENVIRONMENT,
@@ -82,9 +84,9 @@ export class SandboxProcess {
   }
 }
 
-function commandLine(maxMemoryBytes: number): [command: string, args: string[]] {
+function commandLine(maxMemoryBytes: number, limited: boolean): [command: string, args: string[]] {
   const worker = [WORKER, String(maxMemoryBytes)];
-  if (process.platform !== 'linux' || !existsSync(PRLIMIT)) return [process.execPath, worker];
+  if (!limited || process.platform !== 'linux' || !existsSync(PRLIMIT)) return [process.execPath, worker];
   const limits = [`--data=${maxMemoryBytes + BASE_BYTES}`, `--cpu=${CPU_SECONDS}`, '--core=0'];
   return [PRLIMIT, [...limits, process.execPath, ...worker]];
 }

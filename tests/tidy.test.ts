@@ -46,7 +46,9 @@ describe('rooms', () => {
 
   test('the core is pure: no clock, no randomness, no I/O', () => {
     const wrong = PRODUCT.filter((file) => file.startsWith('core/')).filter((file) =>
-      /Math\.random|Date\.now|new Date\(\)|performance\.now|from 'node:(?!crypto')|\basync\b|setTimeout/.test(code(file)),
+      /Math\.random|Date\.now|new Date\(\)|performance\.now|from 'node:(?!crypto')|\basync\b|setTimeout/.test(
+        code(file),
+      ),
     );
     expect(wrong).toEqual([]);
   });
@@ -65,7 +67,9 @@ describe('rooms', () => {
 
 describe('sizes', () => {
   test('no file is longer than 300 lines', () => {
-    const long = PRODUCT.map((file) => [file, read(file).split('\n').length] as const).filter(([, lines]) => lines > 301);
+    const long = PRODUCT.map((file) => [file, read(file).split('\n').length] as const).filter(
+      ([, lines]) => lines > 301,
+    );
     expect(long.filter(([file]) => !(file in LONG_FILES))).toEqual([]);
   });
 
@@ -81,7 +85,9 @@ const LONG_FILES: Readonly<Record<string, string>> = {};
 describe('words', () => {
   test('cancelled is spelled the British way, and nothing is left to do', () => {
     const american = new RegExp(`\\bcancel${'ed'}\\b|\\bcancel${'ing'}\\b`, 'i');
-    const leftover = new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['X', 'XX'].join('')})\\b`);
+    const leftover = new RegExp(
+      `\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['X', 'XX'].join('')})\\b`,
+    );
     const wrong = SOURCES.filter((file) => american.test(read(file)) || leftover.test(read(file)));
     expect(wrong).toEqual([]);
   });
@@ -119,7 +125,9 @@ function code(file: string): string {
 }
 
 function imports(file: string): string[] {
-  return [...read(file).matchAll(/from '(\.[^']+)'/g)].map(([, target]) => normalize(join(dirname(file), target!)));
+  return [...read(file).matchAll(/from '(\.[^']+)'/g)].map(([, target]) =>
+    normalize(join(dirname(file), target!)),
+  );
 }
 
 function room(file: string): string {

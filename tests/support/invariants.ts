@@ -7,10 +7,9 @@
 import pg from 'pg';
 import { findInInputs, findInJobs, findInView } from '../../core/invariants.ts';
 import type { QueueName } from '../../core/plan.ts';
-import { isFinalExecution } from '../../core/status.ts';
-import { loadView } from '../../core/view.ts';
+import { isFinalExecution, isFinalStep } from '../../core/status.ts';
+import { type ExecutionRow, loadView } from '../../core/view.ts';
 import { loadSteps } from '../../db/workflow-step-execution.ts';
-import { lockExecutions } from '../../db/workflow-execution.ts';
 import { lintContext } from '../../services/lint-context.ts';
 import { TemplateVersions } from '../../services/template-versions.ts';
 import { createStepTypes } from '../../steps/registry.ts';
@@ -165,30 +164,49 @@ async function findInViews(client: pg.Client, url: string): Promise<string[]> {
 }
 
 async function findInSome(client: pg.Client, versions: TemplateVersions, ids: string[]): Promise<string[]> {
-  const executions = await lockExecutions(client, ids);
+  const executions = await readExecutions(client, ids);
   const steps = Map.groupBy(await loadSteps(client, ids), ({ executionId }) => executionId);
   const jobs = Map.groupBy(await readJobs(client, ids), ({ executionId }) => executionId);
   const inputs = Map.groupBy(await readInputs(client, ids), ({ executionId }) => executionId);
   const findings: string[] = [];
-  for (const execution of executions) {
-    const version = (await versions.get(client, execution.templateId))!;
+  for (const { templateId, ...execution } of executions) {
+    const version = (await versions.get(client, templateId))!;
     const rows = (steps.get(execution.id) ?? []).map((step) => ({
       ...step,
       position: version.positions.get(step.stepTemplateId)!,
+      // A settled row remembers who settled it; a view does not.
+      owner: isFinalStep(step.status) ? null : step.owner,
     }));
-    const { id, status, sequence, stopRequested, failure } = execution;
-    // A loaded view keeps the failure of a final execution, which names no step when none is to blame.
-    const open = { id, status, sequence, stopRequested, failure };
-    const view = loadView(open, version.graph, rows);
+    const view = loadView(execution, version.graph, rows);
     const found = [
       ...findInView(view),
-      ...findInJobs(view, jobs.get(id) ?? []),
-      ...findInInputs(view, inputs.get(id) ?? []),
+      ...findInJobs(view, jobs.get(view.id) ?? []),
+      ...findInInputs(view, inputs.get(view.id) ?? []),
     ];
-    const label = `${version.name} ${id}${isFinalExecution(status) ? '' : ' (open)'}`;
+    const label = `${version.name} ${view.id}${isFinalExecution(view.status) ? '' : ' (open)'}`;
     findings.push(...found.map(({ code, message }) => `${label}: ${code}: ${message}`));
   }
   return findings;
+}
+
+async function readExecutions(
+  client: pg.Client,
+  ids: readonly string[],
+): Promise<(ExecutionRow & { templateId: string })[]> {
+  const { rows } = await client.query(
+    `select id, workflow_template_id, status, sequence::integer, error,
+            stop_requested_at is not null as stopping, stop_reason
+       from workflow_executions where id = any($1::uuid[])`,
+    [ids],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    templateId: row.workflow_template_id,
+    status: row.status,
+    sequence: row.sequence,
+    stopRequested: row.stopping ? { reason: row.stop_reason } : null,
+    failure: row.error,
+  }));
 }
 
 async function readJobs(client: pg.Client, ids: readonly string[]) {

@@ -1,0 +1,53 @@
+/**
+ * Many steps at once: every one of them runs, and none twice. The full figures are tests/heavy/volume.test.ts.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+import { chainsSideBySide } from '../support/wide-definition.ts';
+import { countRuns, startSideBySide } from '../support/volume.ts';
+
+let database: EngineDatabase;
+let engine: TestEngine;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  engine = await startTestEngine({ url: database.url });
+}, 60_000);
+
+afterAll(async () => {
+  await engine.stop();
+  await database.drop();
+});
+
+test('a definition of 1,001 steps, 100 chains of 10 joined by one, completes', async () => {
+  const status = await engine.run(chainsSideBySide(100, 10, 'record'));
+  expect(status.status).toBe('completed');
+  expect(status.progress).toMatchObject({ total: 1_001, completed: 1_001 });
+  expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 1_001, steps: 1_001 });
+  await assertInvariants(database.url);
+}, 60_000);
+
+test('executions of it side by side complete with no step run twice', async () => {
+  const ids = await startSideBySide(engine, chainsSideBySide(100, 10, 'record'), 10);
+  const ends = await Promise.all(ids.map((id) => engine.end(id)));
+  expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
+  expect(await countRuns(database, ids)).toEqual({ runs: 10_010, steps: 10_010 });
+  await assertInvariants(database.url);
+}, 120_000);
+
+test('a fan-out of 2,000 steps into one join completes', async () => {
+  const steps = Object.fromEntries(
+    Array.from({ length: 2_000 }, (_, at) => [`s${at}`, { type: 'record', needs: ['root'] }]),
+  );
+  const status = await engine.run({
+    steps: {
+      root: { type: 'noop' },
+      ...steps,
+      join: { type: 'record', needs: Object.keys(steps), with: { value: 'joined' } },
+    },
+  });
+  expect(status.outputs).toEqual({ join: 'joined' });
+  expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 2_001, steps: 2_001 });
+  await assertInvariants(database.url);
+}, 60_000);
