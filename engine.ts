@@ -99,6 +99,9 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
     extra: await loadUserStepTypes([...config.steps], process.cwd()),
   });
+  const handlerSeconds = new Map(
+    [...stepTypes.keys()].map((type) => [type, metrics.handlerDuration.labels({ type })]),
+  );
   const lint = lintContext(stepTypes, { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth });
   const versions = new TemplateVersions({ lint, stepTypes });
 
@@ -119,7 +122,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
       );
       return Number(rows[0].ms);
     },
-    finished: (type, _outcome, durationMs) => metrics.handlerDuration.observe({ type }, durationMs / 1000),
+    finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
   });
   const capacity = config.role === 'api' ? 0 : config.concurrency;
   const dispatcher = new Dispatcher(id, capacity, runner);

@@ -19,11 +19,6 @@ async function main(): Promise<void> {
       ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
       : null;
   const engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log);
-  log.info(
-    { engine: engine.id, url: engine.url, role: config.role },
-    `Execution Engine is ready${engine.url === null ? '' : ` on ${engine.url}`}`,
-  );
-
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
@@ -41,6 +36,11 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+  // Last: whoever waits for this line may send a signal the moment it is there.
+  log.info(
+    { engine: engine.id, url: engine.url, role: config.role },
+    `Execution Engine is ready${engine.url === null ? '' : ` on ${engine.url}`}`,
+  );
 }
 
 main().catch((error: unknown) => {

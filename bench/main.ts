@@ -10,8 +10,11 @@ import { loadConfig } from '../config.ts';
 import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { startEngine } from '../engine.ts';
 import { createLog } from '../telemetry/log.ts';
+import { publishOver, startOver, untilCompleted } from './engine-client.ts';
 import { measureBoss } from './pg-boss-reference.ts';
-import { chain, fan, latencies, single, throughput } from './workloads.ts';
+import { sample } from './protocol.ts';
+import { quantile, show } from './statistics.ts';
+import { chain, fan, single, throughput, type Workload } from './workloads.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const SAMPLES = 200;
@@ -41,7 +44,7 @@ try {
       note(`${workload.name}, of the lifecycle rate`, rate / boss.lifecycleRate);
     }
     for (const workload of [single, chain]) {
-      const measured = await latencies(engine, workload, SAMPLES);
+      const measured = await latencies(workload);
       note(`${workload.name} idle p50, ms`, quantile(measured, 0.5));
       note(`${workload.name} idle p99, ms`, quantile(measured, 0.99));
       if (workload === single) {
@@ -73,11 +76,9 @@ function report(): void {
   }
 }
 
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
-}
-
-function show(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2);
+/** Milliseconds from the start call over HTTP to the answer of a long poll that says completed. */
+async function latencies(workload: Workload): Promise<number[]> {
+  const url = engine.url!;
+  const body = JSON.stringify({ template: await publishOver(url, workload) });
+  return sample(async () => untilCompleted(url, await startOver(url, body)), SAMPLES, 30);
 }

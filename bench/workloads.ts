@@ -1,98 +1,141 @@
 /**
  * The graphs that are measured, and how long a number of executions of one takes from the first start to the last end.
  */
+import type { Pool } from '../db/client.ts';
 import type { Engine } from '../engine.ts';
+import { OBSERVED, type Workload as WorkloadName } from './protocol.ts';
 
 export interface Workload {
   readonly name: string;
   readonly stepCount: number;
   readonly definition: object;
+  /** Of every execution. */
+  readonly inputs?: object;
 }
 
-const noop = (needs: string[] = []) => ({
-  type: 'noop',
-  ...(needs.length > 0 ? { needs } : {}),
-  with: { ok: true },
-});
+type Body = (from: string | null, at: number) => object;
 
-export const single: Workload = {
-  name: 'single',
-  stepCount: 1,
-  definition: { name: 'single', steps: { s0: noop() } },
+const TINY: Body = () => ({ type: 'noop', with: { ok: true } });
+
+/** 1 KB of JSON, of the kinds real payloads are made of. */
+const PAYLOAD = {
+  order: 'c1f0a4de-6f0b-4a35-9a55-8f1d1f6a2b10',
+  customer: { name: 'Ada Lovelace', email: 'ada@example.com', tags: ['new', 'eu'], active: true },
+  lines: Array.from({ length: 8 }, (_, at) => ({ sku: `SKU-${1000 + at}`, quantity: at + 1, price: 19.99 })),
+  note: 'x'.repeat(470),
 };
 
-export const chain: Workload = {
-  name: 'chain of 10',
-  stepCount: 10,
-  definition: {
-    name: 'chain',
-    steps: Object.fromEntries(
-      Array.from({ length: 10 }, (_, at) => [`s${at}`, noop(at === 0 ? [] : [`s${at - 1}`])]),
-    ),
-  },
-};
-
-export const fan: Workload = fanOf(100);
-
-export function fanOf(width: number): Workload {
-  const leaves = Array.from({ length: width }, (_, at) => `leaf${at}`);
-  return {
-    name: `fan-out of ${width}`,
-    stepCount: width + 2,
-    definition: {
-      name: `fan-${width}`,
-      steps: {
-        root: noop(),
-        ...Object.fromEntries(leaves.map((key) => [key, noop(['root'])])),
-        join: noop(leaves),
-      },
-    },
+/** Reads 1 KB, writes 1 KB, and has a retry policy; `count` is what differs between the expressions. */
+function real(count: (source: string) => string): Body {
+  return (from) => {
+    const source = from === null ? 'input' : `steps.${from}.output`;
+    return {
+      type: 'noop',
+      with: { body: `\${{ ${source}.body }}`, count: `\${{ ${count(source)} }}` },
+      retry: { limit: 3, delay: '1s', backoff: 'exponential', maxDelay: '1m' },
+    };
   };
 }
 
+const NATIVE = real(
+  (source) => `${source}.count + ${source}.body.lines.length > 9 ? ${source}.count + 1 : 1`,
+);
+/** The call is what the native subset leaves to the sandbox. */
+const SANDBOXED = real((source) => `${source}.body.lines.reduce((sum, line) => sum + line.quantity, 0)`);
+
+function step(body: Body, needs: readonly string[] = [], at = 0): object {
+  return { ...body(needs[0] ?? null, at), ...(needs.length > 0 ? { needs } : {}) };
+}
+
+function singleOf(name: string, body: Body, inputs?: object): Workload {
+  return withInputs({ name, stepCount: 1, definition: { name, steps: { s0: step(body) } } }, inputs);
+}
+
+function chainOf(name: string, length: number, body: Body, inputs?: object): Workload {
+  const steps = Object.fromEntries(
+    Array.from({ length }, (_, at) => [`s${at}`, step(body, at === 0 ? [] : [`s${at - 1}`], at)]),
+  );
+  return withInputs({ name, stepCount: length, definition: { name, steps } }, inputs);
+}
+
+export function fanOf(
+  width: number,
+  body: Body = TINY,
+  name = `fan-out of ${width}`,
+  inputs?: object,
+): Workload {
+  const leaves = Array.from({ length: width }, (_, at) => `leaf${at}`);
+  const steps = {
+    root: step(body),
+    ...Object.fromEntries(leaves.map((key, at) => [key, step(body, ['root'], at)])),
+    join: step(body, leaves),
+  };
+  return withInputs(
+    { name, stepCount: width + 2, definition: { name: name.replaceAll(' ', '-'), steps } },
+    inputs,
+  );
+}
+
+function withInputs(workload: Workload, inputs: object | undefined): Workload {
+  return inputs === undefined ? workload : { ...workload, inputs };
+}
+
+export const single: Workload = singleOf('single', TINY);
+export const chain: Workload = {
+  ...chainOf('chain of 10', 10, TINY),
+  definition: { ...chainOf('chain', 10, TINY).definition },
+};
+export const fan: Workload = fanOf(100);
+
+const REAL_INPUTS = { body: PAYLOAD, count: 0 };
+
+/** By the names the benchmark calls them over the channel. */
+export const WORKLOADS: Readonly<Record<Exclude<WorkloadName, 'lifecycle'>, Workload>> = {
+  single,
+  chain,
+  fan,
+  'real-single': singleOf('real-single', NATIVE, REAL_INPUTS),
+  'real-chain': chainOf('real-chain', 10, NATIVE, REAL_INPUTS),
+  'real-fan': fanOf(100, NATIVE, 'real-fan', REAL_INPUTS),
+  'sandbox-chain': chainOf('sandbox-chain', 10, SANDBOXED, REAL_INPUTS),
+  sleep: singleOf('sleep', () => ({ type: 'bench.sleep', with: { ms: 50 } })),
+};
+
 const CALLER = { workspaceId: null, admin: true };
-const MOST_ITEMS = 1_000;
+/** Of one start-many call. */
+export const MOST_ITEMS = 1_000;
+
+/** Publishes the workload's template; answers its name. */
+export async function publish(engine: Engine, workload: Workload): Promise<string> {
+  const { result } = await engine.templates.publish(CALLER, workload.definition);
+  return result.name;
+}
+
+/** Seconds from the first start to the last end, started through the services of this process. */
+export async function timeRun(engine: Engine, workload: Workload, executions: number): Promise<number> {
+  const template = await publish(engine, workload);
+  const item = { template, ...(workload.inputs === undefined ? {} : { inputs: workload.inputs as never }) };
+  const begun = performance.now();
+  for (let left = executions; left > 0; left -= MOST_ITEMS) {
+    const items = Array.from({ length: Math.min(left, MOST_ITEMS) }, () => item);
+    await engine.executions.startMany(CALLER, items);
+  }
+  await untilIdle(engine.pool);
+  return (performance.now() - begun) / 1000;
+}
 
 /** Steps per second from the first start to the last end. */
 export async function throughput(engine: Engine, workload: Workload, executions: number): Promise<number> {
-  const { result } = await engine.templates.publish(CALLER, workload.definition);
-  const begun = performance.now();
-  for (let left = executions; left > 0; left -= MOST_ITEMS) {
-    const items = Array.from({ length: Math.min(left, MOST_ITEMS) }, () => ({ template: result.name }));
-    await engine.executions.startMany(CALLER, items);
-  }
-  await untilIdle(engine);
-  const seconds = (performance.now() - begun) / 1000;
-  return (executions * workload.stepCount) / seconds;
+  return (executions * workload.stepCount) / (await timeRun(engine, workload, executions));
 }
 
 /** The open executions are an index of their own, so asking is cheap. */
-async function untilIdle(engine: Engine): Promise<void> {
+export async function untilIdle(pool: Pool): Promise<void> {
   for (;;) {
-    const { rows } = await engine.pool.query(
-      `select exists (select 1 from workflow_executions where status in ('pending', 'running')) as open`,
+    const { rows } = await pool.query(
+      `select exists (select 1 from workflow_executions where status in ('pending', 'running')) as open ${OBSERVED}`,
     );
     if (!rows[0].open) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** Milliseconds from the start call over HTTP to the answer of a long poll that says completed. */
-export async function latencies(engine: Engine, workload: Workload, samples: number): Promise<number[]> {
-  const { result } = await engine.templates.publish(CALLER, workload.definition);
-  const measured: number[] = [];
-  for (let sample = 0; sample < samples; sample++) {
-    const begun = performance.now();
-    const started = await fetch(`${engine.url}/api/v1/execution/start`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ template: result.name }),
-    });
-    const { execution_id } = (await started.json()) as { execution_id: string };
-    const answer = await fetch(`${engine.url}/api/v1/execution/status?execution_id=${execution_id}&wait=30s`);
-    const { status } = (await answer.json()) as { status: string };
-    if (status !== 'completed') throw new Error(`An execution ended ${status}`);
-    measured.push(performance.now() - begun);
-  }
-  return measured;
 }

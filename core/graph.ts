@@ -6,11 +6,21 @@
  */
 import type { EdgeCondition, Template, TemplateStep } from './template.ts';
 
+/** An edge as it stood when a join was decided: what the step's `received_inputs` shows. */
+export interface ReceivedInput {
+  readonly key: string;
+  readonly live: boolean;
+  readonly route: string | null;
+}
+
 export interface GraphEdge {
   readonly id: number;
   readonly from: number;
   readonly to: number;
   readonly conditions: readonly EdgeCondition[];
+  /** The two ways it is mostly received, made once: no route named. */
+  readonly whenLive: ReceivedInput;
+  readonly whenDead: ReceivedInput;
 }
 
 export interface Graph {
@@ -93,7 +103,14 @@ function collectEdges(steps: readonly TemplateStep[], positions: ReadonlyMap<str
   const edges: GraphEdge[] = [];
   for (const [to, step] of steps.entries()) {
     for (const { from, conditions } of step.edges) {
-      edges.push({ id: edges.length, from: positions.get(from)!, to, conditions });
+      edges.push({
+        id: edges.length,
+        from: positions.get(from)!,
+        to,
+        conditions,
+        whenLive: { key: from, live: true, route: null },
+        whenDead: { key: from, live: false, route: null },
+      });
     }
   }
   return edges;

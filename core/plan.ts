@@ -4,6 +4,7 @@
  * A plan names steps by position; what a step's row becomes is its state in the plan's view.
  */
 import type { Event, Payload, StepError } from './event.ts';
+import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
@@ -13,13 +14,6 @@ export interface InputRecord {
   readonly edge: number;
   readonly target: StepState;
   readonly producer: StepState;
-  readonly live: boolean;
-  readonly route: string | null;
-}
-
-/** An edge as it stood when the join was decided. */
-export interface ReceivedInput {
-  readonly key: string;
   readonly live: boolean;
   readonly route: string | null;
 }

@@ -3,9 +3,9 @@
  *
  * Only transition.ts and ending.ts call this.
  */
-import { isLive, liveRoute } from './graph.ts';
+import { isLive, liveRoute, type ReceivedInput } from './graph.ts';
 import { decideJoin } from './join.ts';
-import type { Plan, ReceivedInput, StepChange } from './plan.ts';
+import type { Plan, StepChange } from './plan.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
@@ -124,13 +124,12 @@ function receivedInputs(view: ExecutionView, position: number): ReceivedInput[] 
   for (const edge of view.graph.incoming[position]!) {
     const resolved = view.edges[edge.id];
     if (resolved === EDGE_OPEN) continue;
-    const live = resolved === EDGE_LIVE;
-    const routes = view.steps[edge.from]!.routes;
-    received.push({
-      key: view.graph.steps[edge.from]!.key,
-      live,
-      route: live ? liveRoute(edge, routes) : null,
-    });
+    if (resolved === EDGE_DEAD) {
+      received.push(edge.whenDead);
+      continue;
+    }
+    const route = liveRoute(edge, view.steps[edge.from]!.routes);
+    received.push(route === null ? edge.whenLive : { ...edge.whenLive, route });
   }
   return received;
 }

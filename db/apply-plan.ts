@@ -4,6 +4,7 @@
  * Order: executions (their guard comes first and their rows are locked in id order), new steps, changed
  * steps, inputs. A statement without rows is left out. Jobs are the queue's, in the same transaction.
  */
+import type { ReceivedInput } from '../core/graph.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import { textArray } from './array-literal.ts';
 import type { Statement } from './statement.ts';
@@ -138,7 +139,28 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
   };
 }
 
+/** Inputs without a route are shared by all executions of a graph: their text is made once. */
+const INPUT_TEXTS = new WeakMap<ReceivedInput, string>();
+const SINGLE_LITERALS = new WeakMap<ReceivedInput, string>();
+
 function receivedLiteral(received: StepChange['received']): string | null {
   if (received === null) return null;
-  return received.length === 0 ? '{}' : textArray(received.map((input) => JSON.stringify(input)));
+  if (received.length === 0) return '{}';
+  if (received.length > 1) return textArray(received.map(inputText));
+  const [input] = received;
+  let literal = SINGLE_LITERALS.get(input!);
+  if (literal === undefined) {
+    literal = textArray([inputText(input!)]);
+    SINGLE_LITERALS.set(input!, literal);
+  }
+  return literal;
+}
+
+function inputText(input: ReceivedInput): string {
+  let text = INPUT_TEXTS.get(input);
+  if (text === undefined) {
+    text = JSON.stringify(input);
+    INPUT_TEXTS.set(input, text);
+  }
+  return text;
 }

@@ -59,7 +59,7 @@ export async function pulse(
              array(select id::text from execution_engines where id <> $1 and heartbeat_at <= now() - ${DEAD_AFTER}) as dead,
              exists (select 1 from ${jobTables}
                       where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
-                        and state < 'active' and start_after <= now()) as has_jobs,
+                        and state < 'active' and not blocked and start_after <= now()) as has_jobs,
              array(select id::text from workflow_executions
                     where id = any($3::uuid[])
                       and (completed_at is not null or stop_requested_at is not null)) as ended`,
@@ -118,7 +118,7 @@ export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueD
   const { rows } = await db.query(
     `select q.name, count(j.id) as depth, coalesce(extract(epoch from now() - min(j.start_after)), 0) as age
        from unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue']) q(name)
-       left join ${jobTables} j on j.name = q.name and j.state < 'active' and j.start_after <= now()
+       left join ${jobTables} j on j.name = q.name and j.state < 'active' and not j.blocked and j.start_after <= now()
       group by q.name`,
   );
   return rows.map((row) => ({

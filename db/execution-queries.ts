@@ -193,11 +193,14 @@ export async function findByKeys(
   workspaceId: string | null,
   requests: readonly { key: string; template: string; version: number | null; inputs: string }[],
 ): Promise<IdempotentExecution[]> {
+  // One condition for each of the two partial indexes; `is not distinct from` could use neither.
+  const inWorkspace =
+    workspaceId === null ? 'e.workspace_id is null and $1::uuid is null' : 'e.workspace_id = $1';
   const { rows } = await db.query(
     `select e.id, e.idempotency_key, e.status,
             t.name = u.template and e.requested_version is not distinct from u.version and e.inputs = u.inputs as same
        from jsonb_to_recordset($2::jsonb) as u(key text, template text, version integer, inputs jsonb)
-       join workflow_executions e on e.idempotency_key = u.key and e.workspace_id is not distinct from $1
+       join workflow_executions e on e.idempotency_key = u.key and ${inWorkspace}
        join workflow_templates t on t.id = e.workflow_template_id`,
     [workspaceId, `[${requests.map(requestJson).join(',')}]`],
   );

@@ -1,8 +1,28 @@
 /**
  * Ids of new rows: UUIDv7 (RFC 9562 section 5.7), so that rows written together lie together in the index.
+ *
+ * Not a library's: three are made per step, and building them from bytes took a twelfth of the engine's time.
+ * The random part is the platform's own `randomUUID`; the 12 bits after the time count within a millisecond
+ * (section 6.2, method 1), so ids of one process grow in the order they were made.
  */
-import { v7 } from 'uuid';
+import { randomUUID } from 'node:crypto';
+
+const MOST_IN_ONE_MS = 0xfff;
+
+let lastMs = 0;
+let counter = 0;
+let prefix = '';
 
 export function newId(): string {
-  return v7();
+  const now = Date.now();
+  if (now > lastMs || counter === MOST_IN_ONE_MS) {
+    // A clock that goes back, or more ids than the counter holds: time goes on from where it was.
+    lastMs = Math.max(now, lastMs + 1);
+    counter = 0;
+    const hex = lastMs.toString(16).padStart(12, '0');
+    prefix = `${hex.slice(0, 8)}-${hex.slice(8)}-7`;
+  } else {
+    counter += 1;
+  }
+  return prefix + counter.toString(16).padStart(3, '0') + randomUUID().slice(18);
 }

@@ -40,10 +40,13 @@ export async function readTemplateByName(
   name: string,
   version: number | null,
 ): Promise<StoredTemplate | null> {
+  // One condition for each of the two partial indexes; `is not distinct from` could use neither.
+  const inWorkspace =
+    workspaceId === null ? 't.workspace_id is null and $1::uuid is null' : 't.workspace_id = $1';
   const { rows } = await db.query(
     `select ${COLUMNS}
        from workflow_templates t
-      where t.workspace_id is not distinct from $1 and t.name = $2 and t.definition_source is not null
+      where ${inWorkspace} and t.name = $2 and t.definition_source is not null
         and ($3::integer is null or t.version = $3)
       order by t.version desc
       limit 1`,

@@ -48,6 +48,29 @@ const GRACE_MS = 60;
 /** A process that got no turn from the system may take so many times its time. */
 const STARVED_FACTOR = 4;
 
+export function newWorker(process: SandboxProcess): Worker {
+  const headSince = performance.now();
+  return {
+    process,
+    running: new Map(),
+    ready: false,
+    retired: false,
+    stalled: false,
+    headSince,
+    headCpuMs: null,
+  };
+}
+
+/** The worker with the least to do among those that may have more; null: none. */
+export function freest(workers: Iterable<Worker>, maxInFlight: number): Worker | null {
+  let best: Worker | null = null;
+  for (const worker of workers) {
+    if (!worker.ready || worker.retired || worker.stalled || worker.running.size >= maxInFlight) continue;
+    if (best === null || worker.running.size < best.running.size) best = worker;
+  }
+  return best;
+}
+
 export function headOf(worker: Worker): Entry | undefined {
   return worker.running.values().next().value;
 }

@@ -17,9 +17,11 @@ import {
   answer,
   beginHead,
   type Entry,
+  freest,
   headOf,
   isOverdue,
   type Job,
+  newWorker,
   STALL_MS,
   settle,
   type Worker,
@@ -117,7 +119,7 @@ export class SandboxLane {
     const outgoing = new Map<Worker, Buffer[]>();
     while (this.queue.length > 0) {
       const entry = this.queue[0]!;
-      const worker = entry.settled ? null : this.freest();
+      const worker = entry.settled ? null : freest(this.workers, this.options.maxInFlight);
       if (!entry.settled && worker === null) break;
       this.queue.shift();
       if (worker === null) continue;
@@ -131,16 +133,6 @@ export class SandboxLane {
     for (const [worker, frames] of outgoing) worker.process.write(frames);
     this.growIfBusy();
     this.keepTicking();
-  }
-
-  private freest(): Worker | null {
-    let best: Worker | null = null;
-    for (const worker of this.workers) {
-      if (!worker.ready || worker.retired || worker.stalled) continue;
-      if (worker.running.size >= this.options.maxInFlight) continue;
-      if (best === null || worker.running.size < best.running.size) best = worker;
-    }
-    return best;
   }
 
   private growIfBusy(): void {
@@ -165,21 +157,14 @@ export class SandboxLane {
 
   private startWorker(): Worker {
     const { directory, maxMemoryBytes } = this.options;
-    const worker: Worker = {
-      process: new SandboxProcess({
-        directory,
-        maxMemoryBytes,
-        limited: this.limited,
-        onAnswer: (frame) => this.onAnswer(worker, frame),
-        onClose: () => this.onClose(worker),
-      }),
-      running: new Map(),
-      ready: false,
-      retired: false,
-      stalled: false,
-      headSince: performance.now(),
-      headCpuMs: null,
-    };
+    const process = new SandboxProcess({
+      directory,
+      maxMemoryBytes,
+      limited: this.limited,
+      onAnswer: (frame) => this.onAnswer(worker, frame),
+      onClose: () => this.onClose(worker),
+    });
+    const worker = newWorker(process);
     return worker;
   }
 
@@ -238,10 +223,7 @@ export class SandboxLane {
     this.limited = false;
     if (++this.failedStarts < MAX_FAILED_STARTS) return;
     this.failedStarts = 0;
-    const error = new ExpressionError(
-      'sandbox_unavailable',
-      'no sandbox process can be started on this machine',
-    );
+    const error = new ExpressionError('sandbox_unavailable', 'no sandbox process can be started here');
     for (const entry of this.queue.splice(0)) settle(entry, () => entry.reject(error));
   }
 
@@ -296,19 +278,15 @@ export class SandboxLane {
   }
 
   private onOverdue(worker: Worker, head: Entry): void {
-    this.options.onKill();
     const { kind, timeoutMs } = head.request;
     const code = kind === 'script' ? 'script_timeout' : 'expression_timeout';
     settle(head, () => head.reject(new ExpressionError(code, `it took longer than ${timeoutMs} ms`)));
-    this.discard(worker);
+    this.kill(worker);
   }
 
+  /** Ends a process for what its head does; the others of it go elsewhere. */
   private kill(worker: Worker): void {
     this.options.onKill();
-    this.discard(worker);
-  }
-
-  private discard(worker: Worker): void {
     worker.retired = true;
     this.workers.delete(worker);
     worker.process.kill();

@@ -25,6 +25,7 @@ import type { EvaluateRequest, Failure, LogLevel, ScriptRequest } from './sandbo
 export type Outcome = { body: string; special: boolean } | { failure: Failure };
 type OnLog = (level: LogLevel, line: string) => void;
 
+const PARENT = process.ppid;
 const PAGE_BYTES = 65_536;
 const INITIAL_PAGES = 256;
 const STACK_BYTES = 256 * 1024;
@@ -58,6 +59,8 @@ class Deadline {
   }
 
   readonly check = (): boolean => {
+    // Nobody is left to answer, or to end this process.
+    if (process.ppid !== PARENT) process.exit(0);
     if (this.passed) return true;
     if (performance.now() - this.startedAt < this.timeoutMs) return false;
     const { user, system } = process.cpuUsage(this.cpuAtStart);

@@ -7,7 +7,7 @@
  * Invariant: while `busy` a plan of the actor's view is on its way to the database, and no other is made.
  */
 import type { Event, StepError } from '../core/event.ts';
-import type { ReceivedInput } from '../core/plan.ts';
+import type { ReceivedInput } from '../core/graph.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { JsonPayload } from './payload.ts';
 import type { TemplateVersion } from './template-version.ts';

@@ -5,8 +5,8 @@
  */
 
 import type { StepError } from '../core/event.ts';
+import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json.ts';
-import type { ReceivedInput } from '../core/plan.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { Db } from '../db/client.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';

@@ -12,7 +12,7 @@ import { EngineError } from '../core/problem.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import type { StoredTemplate } from '../db/workflow-template.ts';
 import { type CompiledValue, compileValue } from '../expression/compiled-value.ts';
-import { compileCondition } from '../expression/condition.ts';
+import { type CompiledCondition, compileCondition } from '../expression/condition.ts';
 import { createValidator, type Validator } from '../schema/json-schema.ts';
 import type { StepType } from '../steps/step-type.ts';
 
@@ -20,7 +20,7 @@ export interface CompiledStep {
   readonly step: TemplateStep;
   readonly type: StepType;
   /** Null: always. */
-  readonly when: CompiledValue | null;
+  readonly when: CompiledCondition | null;
   /** Null: the definition has no `with`. */
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */

@@ -11,7 +11,13 @@ export interface CommittedUnit {
   readonly start: unknown | null;
   readonly plan: {
     readonly view: {
-      readonly graph: { readonly steps: readonly { readonly key: string; readonly type: string }[] };
+      readonly graph: {
+        readonly steps: readonly {
+          readonly key: string;
+          readonly type: string;
+          readonly needsCount: number;
+        }[];
+      };
     };
     readonly steps: ReadonlyMap<
       number,
@@ -45,36 +51,46 @@ export class ExecutionObserver {
     this.#log = log;
   }
 
+  /** Counters are raised once per commit, not once per step. */
   committed(units: readonly CommittedUnit[]): void {
+    const tally = new Tally();
     let events = 0;
     for (const unit of units) {
       events += unit.mails.length + (unit.start === null ? 0 : 1);
-      this.#unit(unit);
+      this.#unit(unit, tally);
     }
-    this.#metrics.commitBatchSize.observe(events);
+    const metrics = this.#metrics;
+    metrics.commitBatchSize.observe(events);
+    if (tally.started > 0) metrics.executionsStarted.inc(tally.started);
+    if (tally.late > 0) metrics.staleCompletions.inc(tally.late);
+    for (const [queue, count] of tally.claims) metrics.claims.inc({ queue }, count);
+    for (const [type, count] of tally.retries) metrics.stepRetries.inc({ type }, count);
+    for (const [status, count] of tally.ended) metrics.executionsFinished.inc({ status }, count);
+    for (const [type, statuses] of tally.finished) {
+      for (const [status, count] of statuses) metrics.stepsFinished.inc({ type, status }, count);
+    }
   }
 
-  #unit({ actor, start, plan }: CommittedUnit): void {
-    const metrics = this.#metrics;
-    if (start !== null) metrics.executionsStarted.inc();
+  #unit({ actor, start, plan }: CommittedUnit, tally: Tally): void {
+    if (start !== null) tally.started += 1;
     for (const [position, change] of plan!.steps) {
-      const { key, type } = plan!.view.graph.steps[position]!;
+      const { key, type, needsCount } = plan!.view.graph.steps[position]!;
       const { status, attempt } = change.state;
-      if (FINAL.has(status)) metrics.stepsFinished.inc({ type, status });
-      if (status === 'retrying') metrics.stepRetries.inc({ type });
-      if (change.claimed) metrics.claims.inc({ queue: 'StepExecutionQueue' });
-      if (change.error !== null && (status === 'failed' || status === 'retrying')) {
-        const { code, message } = change.error;
-        this.#log.warn(
-          { execution: actor.id, step: key, attempt, status, code, reason: message },
-          'A step failed',
-        );
-      }
+      if (FINAL.has(status)) count(tally.finishedOf(type), status);
+      if (change.claimed) count(tally.claims, needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue');
+      if (status === 'retrying') count(tally.retries, type);
+      if (change.error === null || (status !== 'failed' && status !== 'retrying')) continue;
+      const { code, message } = change.error;
+      this.#log.warn(
+        { execution: actor.id, step: key, attempt, status, code, reason: message },
+        'A step failed',
+      );
     }
-    for (const { type } of plan!.late) if (OUTCOMES.has(type)) metrics.staleCompletions.inc();
+    for (const { type } of plan!.late) if (OUTCOMES.has(type)) tally.late += 1;
     if (plan!.end === null) return;
     const { status, error } = plan!.end;
-    metrics.executionsFinished.inc({ status });
+    count(tally.ended, status);
+    if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
       { execution: actor.id, status, ...(error === null ? {} : { error }) },
       'An execution ended',
@@ -89,4 +105,27 @@ export class ExecutionObserver {
     if (willRetry) this.#log.debug({ err: error }, 'A commit is tried again');
     else this.#log.error({ err: error }, 'A commit was refused');
   }
+}
+
+/** What one commit adds to the counters. */
+class Tally {
+  started = 0;
+  late = 0;
+  readonly claims = new Map<string, number>();
+  readonly retries = new Map<string, number>();
+  readonly ended = new Map<string, number>();
+  readonly finished = new Map<string, Map<string, number>>();
+
+  finishedOf(type: string): Map<string, number> {
+    let statuses = this.finished.get(type);
+    if (statuses === undefined) {
+      statuses = new Map();
+      this.finished.set(type, statuses);
+    }
+    return statuses;
+  }
+}
+
+function count(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
 }

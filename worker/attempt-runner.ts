@@ -7,8 +7,8 @@
  * Invariant: exactly one outcome per attempt reaches the door, and none when the execution is over.
  */
 import type { Claim, Event, StepError } from '../core/event.ts';
+import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json.ts';
-import type { ReceivedInput } from '../core/plan.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { Db } from '../db/client.ts';
 import { readResumption } from '../db/workflow-step-execution.ts';
@@ -42,7 +42,7 @@ export interface AttemptRunnerOptions {
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
   /** A handler is done, whatever came of it. */
-  finished(type: string, outcome: string, durationMs: number): void;
+  finished(type: string, durationMs: number): void;
 }
 
 /** What an attempt has gathered before its handler runs. */
@@ -152,7 +152,7 @@ export class AttemptRunner {
       throw new GuardFailure(error);
     };
     try {
-      const passes = this.#options.evaluator.evaluate(compiled.when, scope, { signal: attempt.signal });
+      const passes = this.#options.evaluator.evaluateCondition(compiled.when, scope, callOptions(attempt));
       return passes instanceof Promise ? passes.catch(failed) : passes;
     } catch (error) {
       return failed(error);
@@ -163,7 +163,7 @@ export class AttemptRunner {
     const { compiled, scope, attempt } = work;
     if (compiled.params === null) return this.#handle(work, {});
     if (compiled.validateParams === null) return this.#handle(work, compiled.step.with!);
-    const params = this.#options.evaluator.evaluate(compiled.params, scope, { signal: attempt.signal });
+    const params = this.#options.evaluator.evaluate(compiled.params, scope, callOptions(attempt));
     return next(params, (value) => this.#handle(work, checkParams(compiled, value as JsonObject)));
   }
 
@@ -196,9 +196,7 @@ export class AttemptRunner {
       expression = compileValue(value);
       compiled.deferred.set(text, expression);
     }
-    return this.#options.evaluator.evaluate(expression, scope, { signal: attempt.signal }) as
-      | Json
-      | Promise<Json>;
+    return this.#options.evaluator.evaluate(expression, scope, callOptions(attempt)) as Json | Promise<Json>;
   }
 
   /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
@@ -217,7 +215,10 @@ export class AttemptRunner {
 
   #succeed(compiled: CompiledStep, attempt: Attempt, result: unknown): void {
     const { position, claim } = attempt;
-    if (attempt.isDone) return;
+    if (attempt.isDone) {
+      this.#options.refused();
+      return;
+    }
     let event: Event;
     try {
       event = this.#outcome(position, claim, result);
@@ -239,6 +240,11 @@ export class AttemptRunner {
   #fail(compiled: CompiledStep, attempt: Attempt, error: unknown, begun: boolean): void {
     const guard = error instanceof GuardFailure;
     const failure = toFailure(guard ? error.reason : error, attempt);
+    if (attempt.isDone) {
+      // Giving up for the reason it was told is no result.
+      if (failure !== attempt.abortReason) this.#options.refused();
+      return;
+    }
     const { position, claim } = attempt;
     this.#hand(compiled, attempt, {
       type: 'fail',
@@ -264,7 +270,16 @@ export class AttemptRunner {
 
   #hand(compiled: CompiledStep, attempt: Attempt, event: Event): void {
     if (!attempt.finish()) return;
-    this.#options.finished(compiled.step.type, event.type, performance.now() - attempt.startedAt);
+    this.#options.finished(compiled.step.type, performance.now() - attempt.startedAt);
     this.#options.post(attempt.executionId, event);
   }
+}
+
+/** The signal is made only when a sandboxed evaluation asks for it. */
+function callOptions(attempt: Attempt) {
+  return {
+    get signal() {
+      return attempt.signal;
+    },
+  };
 }

@@ -46,7 +46,9 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
   if (error instanceof StepFailure) return error;
   if (attempt.abortReason !== null) return attempt.abortReason;
   if (error instanceof ExpressionError || error instanceof NotStorable) {
-    return new StepFailure(error.code, error.message, { cause: error });
+    // Only a sandbox that could not be started may be there the next time.
+    const retryable = error.code === 'sandbox_unavailable';
+    return new StepFailure(error.code, error.message, { retryable, cause: error });
   }
   const cause = error instanceof Error ? error : new Error(String(error));
   return new StepFailure('handler_failed', cause.message || cause.name, { retryable: true, cause });

@@ -26,7 +26,7 @@ begin
   select t.id into v_template
     from workflow_templates t
    where t.name = template
-     and t.workspace_id is not distinct from v_workspace
+     and (t.workspace_id = v_workspace or (v_workspace is null and t.workspace_id is null))
      and t.definition_source is not null
      and t.archived_at is null
      and (v_version is null or t.version = v_version)
@@ -52,7 +52,7 @@ begin
     select e.id, t.name = template and e.requested_version is not distinct from v_version and e.inputs = v_inputs
       into v_existing, v_same
       from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-     where e.idempotency_key = v_key and e.workspace_id is not distinct from v_workspace;
+     where e.idempotency_key = v_key and (e.workspace_id = v_workspace or (v_workspace is null and e.workspace_id is null));
     if not v_same then
       raise exception 'workflow_start: idempotency key "%" was used before with another template, version or inputs', v_key
         using errcode = '23505';

@@ -169,8 +169,8 @@ create unique index if not exists workflow_executions_idempotency
   on workflow_executions (idempotency_key) where idempotency_key is not null and workspace_id is null;
 
 -- Rows are updated a few times soon after they are written: room on the page keeps those updates in place (HOT).
-alter table workflow_executions set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-alter table workflow_step_executions set (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+alter table workflow_executions set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+alter table workflow_step_executions set (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- Engine processes that are alive, or were.
 create table if not exists execution_engines (

@@ -4,8 +4,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { chainsSideBySide } from '../support/wide-definition.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
+import { chainsSideBySide } from '../support/wide-definition.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;

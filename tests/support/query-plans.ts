@@ -1,0 +1,374 @@
+/**
+ * Every statement that runs per step, per request or per second, as the code sends it, with its plan on a filled
+ * database. The statements are taken from the functions that send them, so none of them is written down twice.
+ */
+import type { Db, Pool } from '../../db/client.ts';
+import { pulse, readQueueDepths, stepsHeldBy } from '../../db/engine.ts';
+import {
+  countOpen,
+  findByKeys,
+  listExecutions,
+  readExecution,
+  readStates,
+  readSteps,
+  readTrackedInputs,
+} from '../../db/execution-queries.ts';
+import type { Statement } from '../../db/statement.ts';
+import { newId } from '../../db/uuid.ts';
+import {
+  advanceExecutions,
+  changeExecutions,
+  insertExecutions,
+  lockExecutions,
+  readManyInputs,
+} from '../../db/workflow-execution.ts';
+import { insertInputs } from '../../db/workflow-input-tracker.ts';
+import {
+  completeSteps,
+  insertSteps,
+  loadSteps,
+  readPayloads,
+  readResumption,
+  updateSteps,
+} from '../../db/workflow-step-execution.ts';
+import { readTemplateById, readTemplateByName } from '../../db/workflow-template.ts';
+import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
+
+export interface PlannedQuery {
+  readonly name: string;
+  /** Which code sends it. */
+  readonly from: string;
+  readonly when: string;
+  /** Commits go through connections with a planner of their own (services/lanes.ts). */
+  readonly lane: boolean;
+  readonly statement: { text: string; values: unknown[] };
+}
+
+export interface Filled {
+  readonly executionIds: readonly string[];
+  readonly stepIds: readonly string[];
+  readonly templateId: string;
+  readonly stepTemplateId: string;
+}
+
+const ENGINE_ID = '00000000-0000-4000-8000-000000000001';
+const JOBS = 'pgboss.job';
+
+/** As services/lanes.ts sets it. */
+const LANE_PLANNER = `set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off;
+  set plan_cache_mode = force_generic_plan; set jit = off`;
+
+/** 20,000 executions of five steps, most of them over, with their edges. Answers ids of some that run. */
+export async function fill(pool: Pool): Promise<Filled> {
+  const { rows: templates } = await pool.query(
+    `select t.id, min(s.id::text) as step from workflow_templates t
+       join workflow_step_templates s on s.workflow_template_id = t.id
+      group by t.id having count(*) >= 5 limit 1`,
+  );
+  const { id: templateId, step: stepTemplateId } = templates[0];
+  await pool.query(
+    `insert into workflow_executions (id, workflow_template_id, status, inputs, sequence, idempotency_key, completed_at)
+     select execution_engine_uuidv7(), $1, case when n % 50 = 0 then 'running' else 'completed' end, '{"n":1}', 6,
+            'key-' || n, case when n % 50 = 0 then null else now() end
+       from generate_series(1, 20000) n`,
+    [templateId],
+  );
+  await pool.query(
+    `insert into workflow_step_executions
+       (workflow_execution_id, step_template_id, status, outputs, attempt_count, claimed_by)
+     select e.id, s.id, case when e.status = 'running' and s.position = 3 then 'running'
+                             when e.status = 'running' and s.position = 4 then 'waiting_inputs' else 'completed' end,
+            '{"ok":true}', 1, $1
+       from workflow_executions e join workflow_step_templates s on s.workflow_template_id = e.workflow_template_id
+      where s.position < 5`,
+    [ENGINE_ID],
+  );
+  await pool.query(
+    `insert into workflow_input_tracker (step_execution_id, from_step_execution_id)
+     select s.id, p.id
+       from workflow_step_executions s
+       join workflow_step_templates t on t.id = s.step_template_id and t.position between 1 and 4
+       join workflow_step_executions p on p.workflow_execution_id = s.workflow_execution_id and p.id <> s.id
+       join workflow_step_templates u on u.id = p.step_template_id and u.position = t.position - 1`,
+  );
+  // Timers that are far away, which nothing that runs each second may wade through.
+  await pool.query(
+    `insert into pgboss.job (id, name, data, start_after, keep_until, policy)
+     select gen_random_uuid(), q.name, '{}', now() + interval '1 day', now() + interval '10 years', 'standard'
+       from generate_series(1, 10000), unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue']) q(name)`,
+  );
+  await pool.query(
+    'analyze workflow_executions, workflow_step_executions, workflow_input_tracker, pgboss.job',
+  );
+  const { rows } = await pool.query(
+    `select e.id, s.id as step from workflow_executions e
+       join workflow_step_executions s on s.workflow_execution_id = e.id and s.status = 'running'
+      where e.status = 'running' limit 20`,
+  );
+  return {
+    executionIds: rows.map(({ id }) => id),
+    stepIds: rows.map(({ step }) => step),
+    templateId,
+    stepTemplateId,
+  };
+}
+
+/** The statements, in the order in which they are told of. */
+export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue): Promise<PlannedQuery[]> {
+  return [
+    ...commits(filled),
+    ...(await tickets(filled, queue)),
+    ...(await reads(filled)),
+    ...(await ticks(filled)),
+  ];
+}
+
+function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled): PlannedQuery[] {
+  const [executionId] = executionIds as [string];
+  const perCommit = (from: string, statement: Statement): PlannedQuery => ({
+    name: statement.name,
+    from,
+    when: 'once per commit that has such rows',
+    lane: true,
+    statement,
+  });
+  const executions = 'db/workflow-execution.ts';
+  const steps = 'db/workflow-step-execution.ts';
+  const claim = { attempt: 1, owner: ENGINE_ID };
+  return [
+    perCommit(executions, insertExecutions([newExecution(templateId)])),
+    perCommit(executions, advanceExecutions(executionIds.map((id) => ({ id, fromSequence: 6 })))),
+    perCommit(
+      executions,
+      changeExecutions([
+        {
+          id: executionId,
+          fromSequence: 6,
+          fromStatus: 'running',
+          status: 'completed',
+          begun: false,
+          stopping: false,
+          stopReason: null,
+          ended: true,
+          outputs: '{}',
+          error: null,
+        },
+      ]),
+    ),
+    perCommit(
+      steps,
+      insertSteps([
+        {
+          id: newId(),
+          executionId,
+          stepTemplateId,
+          status: 'queued',
+          required: 1,
+          received: '{}',
+          attempt: 0,
+          owner: null,
+          sequence: 7,
+        },
+      ]),
+    ),
+    perCommit(
+      steps,
+      completeSteps(stepIds.map((id) => ({ id, ...claim, output: '1', routes: null, sequence: 7 }))),
+    ),
+    perCommit(steps, updateSteps(stepIds.map((id) => stepUpdate(id)))),
+    perCommit(
+      'db/workflow-input-tracker.ts',
+      insertInputs([{ id: newId(), stepId: stepIds[0]!, fromStepId: stepIds[1]!, live: true, route: null }]),
+    ),
+  ];
+}
+
+function newExecution(templateId: string) {
+  return {
+    id: newId(),
+    templateId,
+    status: 'running' as const,
+    sequence: 1,
+    inputs: '{}',
+    userId: null,
+    workspaceId: null,
+    priority: 0,
+    tags: [],
+    idempotencyKey: null,
+    requestedVersion: null,
+    callbackUrl: null,
+    startAfter: null,
+  };
+}
+
+function stepUpdate(id: string) {
+  return {
+    id,
+    fromStatus: 'running' as const,
+    fromAttempt: 1,
+    fromOwner: ENGINE_ID,
+    status: 'queued' as const,
+    attempt: 1,
+    retries: 0,
+    owner: null,
+    parked: false,
+    sequence: 7,
+    received: null,
+    errorCode: null,
+    error: null,
+    errorDetails: null,
+    timerMs: null,
+    parkedState: null,
+  };
+}
+
+async function tickets(
+  { executionIds, stepIds }: Filled,
+  queue: ExecutionEngineQueue,
+): Promise<PlannedQuery[]> {
+  const from = 'queue/execution-engine-queue.ts (pg-boss)';
+  const name = 'StepExecutionQueue' as const;
+  const job: Job = {
+    queue: name,
+    id: stepIds[0]!,
+    data: { kind: 'step', execution_id: executionIds[0]!, step_id: stepIds[0]! },
+    priority: 0,
+    startAfter: null,
+  };
+  const [insert] = await queue.insertStatements([job]);
+  const [remove] = await queue.deleteStatements([job]);
+  const when = 'once per commit that leaves steps to the queue';
+  return [
+    { name: 'insert_jobs', from, when, lane: true, statement: insert! },
+    {
+      name: 'delete_jobs',
+      from,
+      when: 'once per commit that takes tickets away',
+      lane: true,
+      statement: remove!,
+    },
+    {
+      name: 'fetch_jobs',
+      from,
+      when: 'when jobs are due and slots are free',
+      lane: false,
+      statement: await sent((db) => queue.fetch(db, name, 100)),
+    },
+  ];
+}
+
+async function reads({ executionIds, stepIds, templateId }: Filled): Promise<PlannedQuery[]> {
+  const [executionId] = executionIds as [string];
+  const query = async (name: string, from: string, when: string, send: (db: Db) => Promise<unknown>) => ({
+    name,
+    from,
+    when,
+    lane: false,
+    statement: await sent(send),
+  });
+  const status = 'a status request';
+  const locked = 'a commit whose executions are not in memory, or that lost a race';
+  const payload = 'a step whose inputs did not pass through this process';
+  return Promise.all([
+    query('lock_executions', 'db/workflow-execution.ts', locked, (db) => lockExecutions(db, executionIds)),
+    query('load_steps', 'db/workflow-step-execution.ts', locked, (db) => loadSteps(db, executionIds)),
+    query('read_inputs', 'db/workflow-execution.ts', payload, (db) => readManyInputs(db, [executionId])),
+    query('read_step_payloads', 'db/workflow-step-execution.ts', payload, (db) => readPayloads(db, stepIds)),
+    query(
+      'read_step_resumption',
+      'db/workflow-step-execution.ts',
+      'a step that comes back from waiting',
+      (db) => readResumption(db, stepIds[0]!),
+    ),
+    query('template by id', 'db/workflow-template.ts', 'first use of a version in a process', (db) =>
+      readTemplateById(db, templateId),
+    ),
+    query('template by name', 'db/workflow-template.ts', 'a start', (db) =>
+      readTemplateByName(db, null, 'order-fulfilment', null),
+    ),
+    query('executions by key', 'db/execution-queries.ts', 'a start with an idempotency key', (db) =>
+      findByKeys(db, null, [{ key: 'order-42', template: 'order-fulfilment', version: null, inputs: '{}' }]),
+    ),
+    query('read_execution', 'db/execution-queries.ts', status, (db) => readExecution(db, executionId)),
+    query('read_steps', 'db/execution-queries.ts', status, (db) => readSteps(db, executionId, false)),
+    query('read_tracked_inputs', 'db/execution-queries.ts', status, (db) =>
+      readTrackedInputs(db, executionId),
+    ),
+    query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
+      readStates(db, [executionId]),
+    ),
+    query('list of executions', 'db/execution-queries.ts', 'a page of the list', (db) =>
+      listExecutions(db, { before: executionId, limit: 51 }),
+    ),
+  ]);
+}
+
+async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
+  const from = 'db/engine.ts';
+  const lane = false;
+  return [
+    {
+      name: 'pulse',
+      from,
+      when: 'once a second and process',
+      lane,
+      statement: await sent((db) => pulse(db, { id: ENGINE_ID, runningCount: 0 }, JOBS, executionIds)),
+    },
+    {
+      name: 'steps of dead engines',
+      from,
+      when: 'when an engine has died',
+      lane,
+      statement: await sent((db) => stepsHeldBy(db, [ENGINE_ID], 1_000)),
+    },
+    {
+      name: 'open executions and steps',
+      from: 'db/execution-queries.ts',
+      when: 'a scrape of the metrics',
+      lane,
+      statement: await sent((db) => countOpen(db)),
+    },
+    {
+      name: 'queue depths',
+      from,
+      when: 'a scrape of the metrics',
+      lane,
+      statement: await sent((db) => readQueueDepths(db, JOBS)),
+    },
+  ];
+}
+
+/** The statement that a function sends, without sending it. */
+async function sent(send: (db: Db) => Promise<unknown>): Promise<{ text: string; values: unknown[] }> {
+  let statement: { text: string; values: unknown[] } | null = null;
+  const query = async (first: string | { text: string; values?: unknown[] }, values: unknown[] = []) => {
+    statement ??= typeof first === 'string' ? { text: first, values } : { values, ...first };
+    return { rows: [], rowCount: 0 };
+  };
+  // What a function makes of no rows is not looked at.
+  await send({ query } as unknown as Db).catch(() => {});
+  if (statement === null) throw new Error('no statement was sent');
+  return statement;
+}
+
+/** The plan as text, without costs, and with the names of pg-boss's partitions and the ids shortened. */
+export async function explain(pool: Pool, { statement, lane }: PlannedQuery): Promise<string> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    if (lane) await client.query(LANE_PLANNER.replaceAll('set ', 'set local '));
+    const { rows } = await client.query(`explain (costs off) ${statement.text}`, statement.values);
+    return rows.map((row) => readable(row['QUERY PLAN'])).join('\n');
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+}
+
+/** What differs from run to run, in words that do not. */
+function readable(plan: string): string {
+  return plan
+    .replace(/\bj[0-9a-f]{56}/g, 'job')
+    .replace(/'\{?[0-9a-f]{8}-[0-9a-f-]{27}[^']*'::uuid(\[\])?/g, '$$$1')
+    .replace(/'[^']*'::text\b/g, '$$');
+}
