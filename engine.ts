@@ -123,6 +123,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
       return Number(rows[0].ms);
     },
     finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
+    refused: () => metrics.staleCompletions.inc(),
   });
   const capacity = config.role === 'api' ? 0 : config.concurrency;
   const dispatcher = new Dispatcher(id, capacity, runner);
@@ -143,7 +144,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
           if (unit.start !== null && !unit.plan!.begun && unit.start.startAfter === null)
             dispatcher.backlog = true;
         }
-        if (dispatcher.backlog && dispatcher.spare > 0) consumer.wake();
+        if (dispatcher.backlog && dispatcher.room > 0) consumer.wake();
       },
       conflict: (error) => observer.conflict(error),
       commitFailed: (error, willRetry) => observer.commitFailed(error, willRetry),

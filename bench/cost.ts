@@ -109,13 +109,12 @@ async function untilAlone(admin: Pool, database: string): Promise<void> {
   }
 }
 
-/** `b - a`, each divided by the units of work. */
-export function perUnit(a: Counters, b: Counters, units: number, observed = 0): Counters {
+export function perUnit(counters: Counters, units: number): Counters {
   return {
-    statements: (b.statements - a.statements) / units,
-    transactions: (b.transactions - a.transactions - observed) / units,
-    walBytes: (b.walBytes - a.walBytes) / units,
-    fsyncs: (b.fsyncs - a.fsyncs) / units,
+    statements: counters.statements / units,
+    transactions: counters.transactions / units,
+    walBytes: counters.walBytes / units,
+    fsyncs: counters.fsyncs / units,
   };
 }
 

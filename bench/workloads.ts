@@ -3,7 +3,7 @@
  */
 import type { Pool } from '../db/client.ts';
 import type { Engine } from '../engine.ts';
-import { OBSERVED, type Workload as WorkloadName } from './protocol.ts';
+import { OBSERVED, type Ran, type Workload as WorkloadName } from './protocol.ts';
 
 export interface Workload {
   readonly name: string;
@@ -111,8 +111,8 @@ export async function publish(engine: Engine, workload: Workload): Promise<strin
   return result.name;
 }
 
-/** Seconds from the first start to the last end, started through the services of this process. */
-export async function timeRun(engine: Engine, workload: Workload, executions: number): Promise<number> {
+/** From the first start to the last end, started through the services of this process. */
+export async function timeRun(engine: Engine, workload: Workload, executions: number): Promise<Ran> {
   const template = await publish(engine, workload);
   const item = { template, ...(workload.inputs === undefined ? {} : { inputs: workload.inputs as never }) };
   const begun = performance.now();
@@ -120,22 +120,23 @@ export async function timeRun(engine: Engine, workload: Workload, executions: nu
     const items = Array.from({ length: Math.min(left, MOST_ITEMS) }, () => item);
     await engine.executions.startMany(CALLER, items);
   }
-  await untilIdle(engine.pool);
-  return (performance.now() - begun) / 1000;
+  const observed = await untilIdle(engine.pool);
+  return { seconds: (performance.now() - begun) / 1000, observed };
 }
 
 /** Steps per second from the first start to the last end. */
 export async function throughput(engine: Engine, workload: Workload, executions: number): Promise<number> {
-  return (executions * workload.stepCount) / (await timeRun(engine, workload, executions));
+  const { seconds } = await timeRun(engine, workload, executions);
+  return (executions * workload.stepCount) / seconds;
 }
 
-/** The open executions are an index of their own, so asking is cheap. */
-export async function untilIdle(pool: Pool): Promise<void> {
-  for (;;) {
+/** The open executions are an index of their own, so asking is cheap. Answers how often it asked. */
+export async function untilIdle(pool: Pool): Promise<number> {
+  for (let asked = 1; ; asked++) {
     const { rows } = await pool.query(
       `select exists (select 1 from workflow_executions where status in ('pending', 'running')) as open ${OBSERVED}`,
     );
-    if (!rows[0].open) return;
+    if (!rows[0].open) return asked;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -40,6 +40,8 @@ export interface Graph {
   readonly required: Int32Array;
   /** Whether a final failure of the step makes an edge live. */
   readonly handlesFailure: readonly boolean[];
+  /** Most steps of one depth: about as many may be ready at once. */
+  readonly width: number;
   readonly roots: readonly number[];
   readonly leaves: readonly number[];
 }
@@ -69,6 +71,7 @@ export function compileGraph(template: Template): Graph {
     handlesFailure: outgoing.map((list) =>
       list.some((edge) => edge.conditions.some(({ on }) => on !== 'success')),
     ),
+    width: widest(depth),
     roots: at(steps, (position) => incoming[position]!.length === 0),
     leaves: at(steps, (position) => outgoing[position]!.length === 0),
   };
@@ -132,6 +135,12 @@ function longestPaths(
     }
   }
   return depth;
+}
+
+function widest(depth: Int32Array): number {
+  const counts = new Int32Array(depth.length);
+  for (const level of depth) counts[level]! += 1;
+  return counts.reduce((most, count) => Math.max(most, count), 0);
 }
 
 function breadthFirstRanks(steps: readonly TemplateStep[], depth: Int32Array): Int32Array {

@@ -1,8 +1,9 @@
 /**
- * A named, prepared statement with its values: what the store hands to a connection.
+ * A statement with its values: what the store hands to a connection.
  */
 export interface Statement {
-  readonly name: string;
+  /** Prepared once per connection under this name; without one it is planned each time. */
+  readonly name?: string;
   readonly text: string;
   readonly values: unknown[];
 }

@@ -4,6 +4,9 @@
  * pg-boss writes and deletes jobs through the caller's transaction. On the hot path its statements are taken
  * down instead of run, so that they go to the server in one piece with the transition they belong to.
  *
+ * These statements are planned each time: a plan made while a queue was empty may take any of a job table's many
+ * indexes, and it was measured at 35 ms for what takes 1 ms once 20,000 jobs were there.
+ *
  * Invariant: a job that could not be inserted fails its transaction (no ticket is lost silently).
  */
 import type { JobInsert, PgBoss } from 'pg-boss';
@@ -53,7 +56,6 @@ export class ExecutionEngineQueue {
     await this.#boss.insert(queue, jobs.map(toInsert), { db: taken.db, returnId: true });
     const { text, values } = taken.statement();
     return {
-      name: `insert_jobs_${queue}`,
       text: `with inserted as (${text}) select 1 / (count(*) = $2::bigint)::integer from inserted`,
       values: [...values, jobs.length],
     };
@@ -69,7 +71,7 @@ export class ExecutionEngineQueue {
           list.map(({ id }) => id),
           { db: taken.db },
         );
-        return { name: `delete_jobs_${queue}`, ...taken.statement() };
+        return taken.statement();
       }),
     );
   }

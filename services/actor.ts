@@ -39,6 +39,8 @@ export interface Actor {
   readonly received: Map<number, readonly ReceivedInput[]>;
   /** Ready positions that were passed over while a commit was on its way. */
   readonly held: number[];
+  /** What the execution counts for among those under way here; 0: nothing. */
+  weight: number;
   /** Handlers running in this process. */
   runningCount: number;
 }
@@ -57,6 +59,7 @@ export function newActor(id: string): Actor {
     errors: new Map(),
     received: new Map(),
     held: [],
+    weight: 0,
     runningCount: 0,
   };
 }

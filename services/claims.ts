@@ -2,15 +2,23 @@
  * What the door asks of whoever runs steps in this process. The worker implements it; an engine that only
  * serves the API has one that never takes anything.
  */
+
 import type { Claim } from '../core/event.ts';
+import type { Graph } from '../core/graph.ts';
 import type { StepState } from '../core/view.ts';
 import type { Actor } from './actor.ts';
 
 export interface Claims {
   /** The engine's id: the owner in every claim of this process. */
   readonly owner: string;
-  /** Whether a new execution may begin here at once: a slot is free and nothing older waits for it. */
-  hasRoom(): boolean;
+  /**
+   * Whether a new execution may begin here at once: slots are free, nothing older waits for them, and its
+   * frontier together with those of the executions under way is not far wider than the slots.
+   */
+  hasRoom(graph: Graph): boolean;
+  /** An execution began here: its width counts until it is over or has nothing to do in this process. */
+  admit(actor: Actor): void;
+  dismiss(actor: Actor): void;
   /** Steps that became ready and may be claimed here. */
   offer(actor: Actor, positions: readonly number[]): void;
   /** The next ready step, with a slot reserved for it; null: no slot or nothing ready. */

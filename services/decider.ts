@@ -45,6 +45,7 @@ export class Decider {
       if (!this.#decideOne(unit)) continue;
       ready.push(unit);
       byActor.set(unit.actor, unit);
+      if (unit.plan!.begun) claims.admit(unit.actor);
       claims.offer(unit.actor, unit.plan!.ready);
     }
     this.#claimReady(ready, byActor, onlyThese);
@@ -54,7 +55,8 @@ export class Decider {
   /** Answers whether the unit can be written now. */
   #decideOne(unit: Unit): boolean {
     const { claims, outputs, onReady, onError } = this.#options;
-    const begins = unit.start !== null && unit.start.startAfter === null && claims.hasRoom();
+    const begins =
+      unit.start !== null && unit.start.startAfter === null && claims.hasRoom(unit.start.version.graph);
     try {
       const later = decideUnit(unit, begins, outputs);
       if (later === null) return true;

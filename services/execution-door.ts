@@ -267,6 +267,7 @@ export class ExecutionDoor {
       if (!claimed || state.owner === null) continue;
       claims.begin(actor, position, state.id, { attempt: state.attempt, owner: state.owner });
     }
+    if (actor.weight > 0 && (plan!.end !== null || actor.runningCount === 0)) claims.dismiss(actor);
     const late = new Set(plan!.late);
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const gone = plan!.end !== null || plan!.view.status === 'pending';
@@ -276,6 +277,7 @@ export class ExecutionDoor {
   /** A plan that did not commit: its view is worth nothing and its claims never were. */
   abandon({ actor, plan }: Unit, staysBusy = false): void {
     actor.view = null;
+    this.#options.claims.dismiss(actor);
     actor.busy = staysBusy;
     // Loading it again brings back what was ready and whatever else the plan took along.
     if (!staysBusy) this.actors.mark(actor);

@@ -43,6 +43,8 @@ export interface AttemptRunnerOptions {
   msUntil(instant: string): Promise<number>;
   /** A handler is done, whatever came of it. */
   finished(type: string, durationMs: number): void;
+  /** A handler came with a result for an attempt that was over. */
+  refused(): void;
 }
 
 /** What an attempt has gathered before its handler runs. */

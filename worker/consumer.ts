@@ -82,17 +82,22 @@ export class Consumer {
     return taken;
   }
 
+  /** Ready steps before new executions, and timers whatever else there is. */
   async #fetch(tx: Tx): Promise<FetchedJob[]> {
     const { queue, dispatcher } = this.#options;
     const wanted = Math.min(dispatcher.spare, MOST_JOBS);
-    if (wanted === 0) return queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY);
-    const jobs = await queue.fetch(tx, 'MergeExecutionQueue', wanted);
-    if (jobs.length < wanted)
+    const jobs = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
+    if (jobs.length < wanted) {
       jobs.push(...(await queue.fetch(tx, 'StepExecutionQueue', wanted - jobs.length)));
-    if (jobs.length < wanted)
-      jobs.push(...(await queue.fetch(tx, 'WorkflowExecutionQueue', wanted - jobs.length)));
-    dispatcher.backlog = jobs.length === wanted;
-    return jobs;
+    }
+    const starts = Math.min(wanted - jobs.length, dispatcher.room);
+    if (starts === 0) {
+      jobs.push(...(await queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY)));
+      return jobs;
+    }
+    const begun = await queue.fetch(tx, 'WorkflowExecutionQueue', starts);
+    dispatcher.backlog = begun.length === starts;
+    return [...jobs, ...begun];
   }
 
   /** Executions with a commit on its way are left alone: their jobs go back. */

@@ -4,7 +4,9 @@
  * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
  * own handler is done, whatever its neighbours do.
  */
+
 import type { Claim } from '../core/event.ts';
+import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
 import type { Actor } from '../services/actor.ts';
@@ -13,6 +15,9 @@ import type { Attempt } from './attempt.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MOST_READY = 50_000;
+
+/** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
+const ADMITTED_PER_SLOT = 2;
 
 export interface AttemptStarter {
   /** Runs the attempt and calls `done` exactly once, when the slot is free. */
@@ -32,6 +37,8 @@ export class Dispatcher implements Claims {
   readonly #ready = new ReadyQueue<{ actor: Actor; position: number; id: string }>();
   readonly #offered = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
+  #admitted = 0;
+  #lastWidth = 1;
   #taken = 0;
   #open = true;
   #onIdle: (() => void) | null = null;
@@ -62,8 +69,29 @@ export class Dispatcher implements Claims {
     this.#open = false;
   }
 
-  hasRoom(): boolean {
-    return !this.backlog && this.spare > 0;
+  hasRoom(graph: Graph): boolean {
+    if (this.backlog || this.spare === 0) return false;
+    return this.#admitted === 0 || this.#admitted + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+  }
+
+  /** How many executions as wide as the last one may still begin. */
+  get room(): number {
+    const left = this.capacity * ADMITTED_PER_SLOT - this.#admitted;
+    const fits = Math.floor(left / this.#lastWidth);
+    return Math.min(this.spare, Math.max(this.#admitted === 0 ? 1 : 0, fits));
+  }
+
+  admit(actor: Actor): void {
+    if (actor.weight > 0) return;
+    actor.weight = actor.version!.graph.width;
+    this.#admitted += actor.weight;
+    this.#lastWidth = actor.weight;
+  }
+
+  dismiss(actor: Actor): void {
+    if (actor.weight === 0) return;
+    this.#admitted -= actor.weight;
+    actor.weight = 0;
   }
 
   offer(actor: Actor, positions: readonly number[]): void {

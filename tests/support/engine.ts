@@ -87,6 +87,8 @@ export interface EngineCalls {
   request(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: JsonObject }>;
   /** The value of a metric without labels. */
   metric(name: string): Promise<number>;
+  /** Polls until the metric has the value; throws when it is beyond it. */
+  metricReaches(name: string, value: number): Promise<void>;
 }
 
 /** @param urlOf asked at every call: an engine that is started again has another port. */
@@ -125,6 +127,13 @@ export function engineCalls(url: string, token?: string): EngineCalls {
       const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
       if (line === undefined) throw new Error(`no metric ${name}:\n${text}`);
       return Number(line.split(' ')[1]);
+    },
+    metricReaches: async (name, value) => {
+      for (;;) {
+        const found = await calls.metric(name);
+        if (found > value) throw new Error(`${name} is ${found} where ${value} was expected`);
+        if (found === value) return;
+      }
     },
   };
   return calls;

@@ -1,0 +1,127 @@
+/**
+ * Who is measured: this engine, raw pg-boss, and the peers; how each is started and what it runs.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Workload } from './protocol.ts';
+import type { BenchRedis } from './redis.ts';
+import type { Launch } from './subject-process.ts';
+
+export interface Candidate {
+  readonly name: string;
+  readonly script: string;
+  readonly args?: readonly string[];
+  /** In the order they run. */
+  readonly workloads: readonly Workload[];
+  /** Asked one after another on an idle engine. */
+  readonly latencies: readonly Workload[];
+  readonly store: 'postgres' | 'redis';
+  /** What statements, WAL and CPU are counted on. */
+  readonly costWorkload: Workload;
+}
+
+const GRAPHS = ['single', 'chain', 'fan'] as const;
+const REAL = ['real-single', 'real-chain', 'real-fan', 'sandbox-chain'] as const;
+
+export const ENGINE = 'engine';
+export const REFERENCE = 'pg-boss';
+
+const peer = (name: string, script: string, more: Partial<Candidate> = {}): Candidate => ({
+  name,
+  script: `peers/${script}`,
+  workloads: GRAPHS,
+  latencies: ['single', 'chain'],
+  store: 'postgres',
+  costWorkload: 'chain',
+  ...more,
+});
+
+export const CANDIDATES: readonly Candidate[] = [
+  {
+    name: REFERENCE,
+    script: 'pg-boss-process.ts',
+    workloads: ['lifecycle'],
+    latencies: ['single'],
+    store: 'postgres',
+    costWorkload: 'lifecycle',
+  },
+  {
+    name: ENGINE,
+    script: 'engine-process.ts',
+    workloads: [...GRAPHS, ...REAL],
+    latencies: ['single', 'chain'],
+    store: 'postgres',
+    costWorkload: 'chain',
+  },
+  peer('dbos', 'dbos.ts'),
+  peer('dbos-queue', 'dbos.ts', { args: ['queue'], latencies: [] }),
+  peer('openworkflow', 'openworkflow.ts'),
+  peer('pg-workflows', 'pg-workflows.ts'),
+  peer('absurd', 'absurd.ts'),
+  peer('bullmq', 'bullmq.ts', { store: 'redis' }),
+];
+
+export interface Choice {
+  readonly chosen: readonly Candidate[];
+  readonly leftOut: { name: string; why: string }[];
+}
+
+/** @param only names, or empty for all that this machine can run */
+export function choose(only: readonly string[], hasRedis: boolean): Choice {
+  const unknown = only.filter((name) => !CANDIDATES.some((candidate) => candidate.name === name));
+  if (unknown.length > 0) {
+    const known = CANDIDATES.map(({ name }) => name).join(', ');
+    throw new Error(`BENCH_ONLY names ${unknown.join(', ')}; known are ${known}`);
+  }
+  const leftOut: Choice['leftOut'] = [];
+  const chosen = CANDIDATES.filter(({ name, store }) => {
+    const why = whyNot(name, store, only, hasRedis);
+    if (why !== null) leftOut.push({ name, why });
+    return why === null;
+  });
+  return { chosen, leftOut };
+}
+
+function whyNot(
+  name: string,
+  store: Candidate['store'],
+  only: readonly string[],
+  hasRedis: boolean,
+): string | null {
+  if (only.length > 0 && !only.includes(name)) return 'not in BENCH_ONLY';
+  if (store === 'redis' && !hasRedis) return 'no redis-server on the path';
+  if (name !== 'absurd') return null;
+  const sql = process.env.ABSURD_SQL;
+  if (sql === undefined) {
+    return 'its npm package does not ship its SQL; set ABSURD_SQL to the absurd.sql of a release to have it measured';
+  }
+  return existsSync(sql) ? null : `ABSURD_SQL names no file (${sql})`;
+}
+
+/** Environment of a measured process. */
+export function launchOf(candidate: Candidate, databaseUrl: string, redis: BenchRedis | null): Launch {
+  const { script, args = [] } = candidate;
+  return {
+    script,
+    args,
+    env: {
+      DATABASE_URL: databaseUrl,
+      EXECUTION_ENGINE_PORT: '0',
+      NODE_ENV: 'production',
+      ...(redis === null ? {} : { REDIS_PORT: String(redis.port) }),
+    },
+  };
+}
+
+/** Installs the peers' own package as its lock file says, on first use. Throws when npm fails. */
+export function installPeers(): void {
+  const folder = fileURLToPath(new URL('peers', import.meta.url));
+  if (existsSync(`${folder}/node_modules/.package-lock.json`)) return;
+  console.log('Installing the peers (npm ci in bench/peers) …');
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], {
+    cwd: folder,
+    stdio: 'inherit',
+  });
+  if (status !== 0) throw new Error('The peers could not be installed: npm ci failed in bench/peers');
+}

@@ -1,0 +1,126 @@
+/**
+ * Values that the database would refuse, and secrets that must not get there, beside healthy neighbours.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type EngineDatabase,
+  engineDatabase,
+  startTestEngine,
+  statuses,
+  stepOf,
+  type TestEngine,
+} from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+
+const SECRET = 'a-secret-"with"-quotes';
+
+let database: EngineDatabase;
+let engine: TestEngine;
+let folder: string;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  folder = await mkdtemp(join(tmpdir(), 'engine-secrets-'));
+  const secrets = join(folder, 'secrets.json');
+  await writeFile(secrets, JSON.stringify({ TOKEN: SECRET }), { mode: 0o600 });
+  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_SECRETS_FILE: secrets } });
+}, 60_000);
+
+afterAll(async () => {
+  await engine.stop();
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+const KINDS = ['nul', 'surrogate', 'nan', 'infinity', 'deep', 'big', 'function', 'cycle'];
+
+test.each(KINDS)('an output of kind %p fails its step with output_not_storable, not retried', async (kind) => {
+  const end = await engine.run({
+    steps: { bad: { type: 'unstorable', with: { kind }, retry: { limit: 3, delay: '1ms' } } },
+  });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'output_not_storable', step: 'bad' } });
+  expect(stepOf(end, 'bad').attempt_count).toBe(1);
+  await assertInvariants(database.url);
+});
+
+test('values that cannot be stored never hurt a neighbour of the same batch', async () => {
+  const neighbours = Array.from({ length: 50 }, (_, at) => [`n${at}`, { type: 'record', with: { value: at } }]);
+  const bad = KINDS.map((kind) => [`bad_${kind}`, { type: 'unstorable', with: { kind } }]);
+  const end = await engine.run({ onFailure: 'continue', steps: Object.fromEntries([...bad, ...neighbours]) });
+  expect(end.progress).toMatchObject({ total: 58, completed: 50, failed: 8 });
+  const others = await Promise.all(
+    Array.from({ length: 5 }, () => engine.run({ steps: Object.fromEntries(neighbours.slice(0, 5)) })),
+  );
+  expect(new Set(others.map(({ status }) => status))).toEqual(new Set(['completed']));
+  await assertInvariants(database.url);
+});
+
+test('inputs that cannot be stored are refused before anything is written', async () => {
+  const template = await engine.publish({ steps: { a: { type: 'record' } } });
+  for (const inputs of ['{"a":"\\u0000"}', '{"a":"\\ud800"}', `${'['.repeat(600)}${']'.repeat(600)}`]) {
+    const response = await fetch(`${engine.url}/api/v1/execution/start`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"template":"${template}","inputs":${inputs}}`,
+    });
+    expect({ status: response.status, code: (await response.json()).code }).toEqual({ status: 422, code: 'not_storable' });
+  }
+  await assertInvariants(database.url);
+});
+
+test('an error whose message and details cannot be stored is stored without what is wrong', async () => {
+  const end = await engine.run({
+    steps: {
+      bad: {
+        type: 'script',
+        with: { code: 'throw new Error("a\\u0000b\\ud800c")' },
+      },
+    },
+  });
+  expect(end.status).toBe('failed');
+  expect(stepOf(end, 'bad').error?.message).toContain('a');
+  await assertInvariants(database.url);
+}, 30_000);
+
+test('secrets are masked in outputs, errors, execution errors and final outputs', async () => {
+  const leak = { value: 'the token is ${{ secrets.TOKEN }}!' };
+  const end = await engine.run({
+    onFailure: 'continue',
+    steps: {
+      leak: { type: 'record', with: leak },
+      exact: { type: 'record', with: { value: { '${{ 1 }}': '${{ secrets.TOKEN }}' } } },
+      fails: { type: 'throws', with: { message: 'rejected ${{ secrets.TOKEN }}' } },
+      details: {
+        type: 'flaky',
+        with: { failures: 9, retryable: false, message: 'm', details: { key: '${{ secrets.TOKEN }}' } },
+      },
+    },
+  });
+  expect(statuses(end)).toMatchObject({ leak: 'completed', exact: 'completed', fails: 'failed' });
+  expect(stepOf(end, 'leak').outputs).toBe('the token is ***!');
+  expect(stepOf(end, 'fails').error?.message).toBe('rejected ***');
+  expect(stepOf(end, 'details').error?.details).toEqual({ key: '***' });
+  const completed = await engine.run({ output: { token: '${{ secrets.TOKEN }}' }, steps: { a: { type: 'noop' } } });
+  expect(completed.outputs).toEqual({ token: '***' });
+  const { rows } = await database.pool.query(
+    `select (select count(*)::integer from workflow_step_executions s where s::text like '%a-secret-%') as steps,
+            (select count(*)::integer from workflow_executions e where e::text like '%a-secret-%') as executions`,
+  );
+  expect(rows[0]).toEqual({ steps: 0, executions: 0 });
+  await assertInvariants(database.url);
+});
+
+test('a secret is there for the step that is given it, and masked for the next', async () => {
+  const end = await engine.run({
+    steps: {
+      length: { type: 'record', with: { value: '${{ secrets.TOKEN.length }}' } },
+      leak: { type: 'record', with: { value: '${{ secrets.TOKEN }}' } },
+      next: { type: 'record', needs: ['leak'], with: { value: '${{ inputs.leak }}' } },
+    },
+  });
+  expect(end.outputs).toEqual({ length: SECRET.length, next: '***' });
+  await assertInvariants(database.url);
+});
