@@ -107,10 +107,10 @@ const CHANGE = guarded(
   `update workflow_executions e
       set sequence = e.sequence + 1,
           status = u.status,
-          started_at = case when u.begun then now() else e.started_at end,
+          started_at = case when u.begun then greatest(now(), e.created_at) else e.started_at end,
           stop_requested_at = case when u.stopping then now() else e.stop_requested_at end,
           stop_reason = coalesce(u.stop_reason, e.stop_reason),
-          completed_at = case when u.ended then now() end,
+          completed_at = case when u.ended then greatest(now(), e.created_at, e.started_at) end,
           outputs = u.outputs,
           error = u.error,
           updated_at = now()
@@ -122,7 +122,12 @@ const CHANGE = guarded(
   11,
 );
 
-/** Moves executions between statuses. Locks the rows in id order. */
+/**
+ * Moves executions between statuses. Locks the rows in id order.
+ *
+ * `now()` is when the transaction began, which may be before the row it changes was committed: times of a row
+ * never run backwards all the same.
+ */
 export function changeExecutions(rows: readonly ExecutionChange[]): Statement {
   return {
     name: 'change_executions',

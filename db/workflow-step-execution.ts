@@ -65,7 +65,7 @@ const COMPLETE = guarded(
   `update workflow_step_executions s
       set status = 'completed', outputs = u.output, routes = u.routes::text[], sequence = u.sequence,
           error = null, error_code = null, error_details = null, resume_at = null,
-          completed_at = now(), updated_at = now()
+          completed_at = greatest(now(), s.started_at), updated_at = now()
      from unnest($1::uuid[], $2::integer[], $3::uuid[], $4::jsonb[], $5::text[], $6::bigint[])
             as u(id, attempt, owner, output, routes, sequence)
     where s.id = u.id and s.status = 'running' and s.attempt_count = u.attempt and s.claimed_by = u.owner`,
@@ -120,11 +120,12 @@ const UPDATE = guarded(
           error_details = case when u.error_code is not null then u.error_details
                                when u.status in ('queued', 'running') then s.error_details end,
           started_at = case when u.attempt = 0 then null
-                            when u.status = 'running' then coalesce(s.started_at, now()) else s.started_at end,
+                            when u.status = 'running' then coalesce(s.started_at, greatest(now(), s.created_at)) else s.started_at end,
           parked_at = case when u.status = 'waiting' then now() when u.parked then s.parked_at end,
           parked_state = case when u.status = 'waiting' then u.parked_state when u.parked then s.parked_state end,
           resume_at = now() + u.timer_ms * interval '1 millisecond',
-          completed_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled') then now() end
+          completed_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled')
+                              then greatest(now(), s.created_at, s.started_at) end
      from unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::uuid[],
                  $9::boolean[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
                  $15::double precision[], $16::jsonb[])

@@ -5,7 +5,7 @@
  * consumed in the engine's transactions (execution-engine-queue.ts).
  */
 import pg from 'pg';
-import { PgBoss } from 'pg-boss';
+import { getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
 
 export const QUEUES: readonly QueueName[] = [
@@ -39,6 +39,23 @@ export async function startBoss(options: BossOptions): Promise<PgBoss> {
   return boss;
 }
 
+/** Makes pg-boss's schema and the engine's queues, and leaves nothing running. */
+export async function installBoss(options: BossOptions): Promise<void> {
+  const boss = await startBoss(options);
+  await boss.stop({ graceful: false, close: true });
+}
+
+/** What pg-boss would run to make its schema; nothing where it is there. */
+export async function bossPlans(
+  url: string,
+  schema: string,
+): Promise<{ name: string; sql: string; checksum: string }[]> {
+  const isThere = await withClient(url, (client) => readBossVersion(client, schema));
+  return isThere === null
+    ? [{ name: `pg-boss in schema ${schema}`, sql: getConstructionPlans(schema), checksum: '' }]
+    : [];
+}
+
 /**
  * A partition of its own keeps the planner's statistics right after a burst. Jobs are tickets and never
  * expire on their own: a ticket that pg-boss deleted silently would be a step that waits for ever.
@@ -55,19 +72,29 @@ function queueOptions() {
 }
 
 async function refuseForeignBoss({ url, schema }: BossOptions): Promise<void> {
+  const version = await withClient(url, (client) => readBossVersion(client, schema));
+  if (version === null || version >= BOSS_SCHEMA_VERSION) return;
+  throw new Error(
+    `Schema "${schema}" holds pg-boss tables of version ${version}, older than the ${BOSS_SCHEMA_VERSION} this engine needs; ` +
+      'they are not migrated, because another program may be using them. ' +
+      'Set EXECUTION_ENGINE_PGBOSS_SCHEMA to a schema of the engine’s own, or upgrade that program’s pg-boss first.',
+  );
+}
+
+async function readBossVersion(client: pg.Client, schema: string): Promise<number | null> {
+  const found = await client.query('select to_regclass($1) is not null as there', [
+    `${pg.escapeIdentifier(schema)}.version`,
+  ]);
+  if (!found.rows[0].there) return null;
+  const { rows } = await client.query(`select version from ${pg.escapeIdentifier(schema)}.version`);
+  return Number(rows[0]?.version ?? 0);
+}
+
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: 'execution-engine/queue' });
   await client.connect();
   try {
-    const found = await client.query('select to_regclass($1) is not null as there', [`${schema}.version`]);
-    if (!found.rows[0].there) return;
-    const { rows } = await client.query(`select version from ${pg.escapeIdentifier(schema)}.version`);
-    const version = Number(rows[0]?.version ?? 0);
-    if (version >= BOSS_SCHEMA_VERSION) return;
-    throw new Error(
-      `Schema "${schema}" holds pg-boss tables of version ${version}, older than the ${BOSS_SCHEMA_VERSION} this engine needs; ` +
-        'they are not migrated, because another program may be using them. ' +
-        'Set EXECUTION_ENGINE_PGBOSS_SCHEMA to a schema of the engine’s own, or upgrade that program’s pg-boss first.',
-    );
+    return await work(client);
   } finally {
     await client.end();
   }

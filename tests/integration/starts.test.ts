@@ -160,7 +160,6 @@ test('start_after puts the start off, for a time and until an instant', async ()
     [soon],
   );
   expect(rows[0].late).toBe(true);
-  console.log((await database.pool.query(`select * from workflow_executions where started_at < created_at or completed_at < started_at`)).rows, (await database.pool.query(`select * from workflow_step_executions where started_at < created_at or completed_at < started_at`)).rows);
   await engine.client.cancel(never);
   await assertInvariants(database.url);
 }, 30_000);

@@ -4,12 +4,12 @@
  *
  * Uses DATABASE_URL, or the embedded PostgreSQL, which it starts and leaves as it found it.
  */
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ConfigError, loadProcessConfig } from '../config.ts';
-import { startEmbeddedPostgres } from './embedded-postgres.ts';
-import { type MigrateResult, migrate } from './migrate.ts';
+import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+import type { MigrateResult } from '../db/migrate.ts';
+import { migrateEngine } from '../db/migrate-engine.ts';
+import { bossPlans, installBoss } from '../queue/boss.ts';
 
 const USAGE = 'usage: migrate [--dry-run]\n  --dry-run  print the SQL that would be run, and change nothing';
 
@@ -23,11 +23,15 @@ async function main(args: string[]): Promise<number> {
   const embedded =
     config.databaseUrl === null ? await startEmbeddedPostgres({ dataDir: config.dataDir, log }) : null;
   try {
-    const result = await migrate(config.databaseUrl ?? embedded!.url, {
-      dir: join(dirname(fileURLToPath(import.meta.url)), 'migrations'),
-      pgbossSchema: config.pgbossSchema,
+    const url = config.databaseUrl ?? embedded!.url;
+    const { pgbossSchema } = config;
+    const result = await migrateEngine(url, {
+      pgbossSchema,
+      maxInputBytes: config.limits.maxBodyBytes,
       dryRun,
     });
+    if (dryRun) result.pending.push(...(await bossPlans(url, pgbossSchema)));
+    else await installBoss({ url, schema: pgbossSchema, onError: (error) => log(error.message) });
     report(result, dryRun);
     return 0;
   } finally {

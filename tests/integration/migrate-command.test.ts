@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { type TestDatabase, testDatabase } from '../tests/support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
 
-const COMMAND = fileURLToPath(new URL('./migrate-command.ts', import.meta.url));
+const COMMAND = fileURLToPath(new URL('../../scripts/migrate.ts', import.meta.url));
 const SECONDS = 60_000;
 
 let database: TestDatabase;

@@ -1,0 +1,92 @@
+/**
+ * Connections that break in the middle of commits: nothing is lost, nothing happens twice, no slot leaks.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import type { JsonObject } from '../../core/json.ts';
+import {
+  type EngineDatabase,
+  engineDatabase,
+  startTestEngine,
+  type TestEngine,
+} from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+
+const SLOTS = 16;
+
+let database: EngineDatabase;
+let engines: TestEngine[];
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  const config = { EXECUTION_ENGINE_CONCURRENCY: String(SLOTS) };
+  engines = [
+    await startTestEngine({ url: database.url, name: 'one', config }),
+    await startTestEngine({ url: database.url, name: 'two', config }),
+  ];
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all(engines.map((engine) => engine.stop()));
+  await database.drop();
+}, 60_000);
+
+/** Every kind of transition: retries, parking, skips, failures that are handled, joins. */
+const MIXED: JsonObject = {
+  steps: {
+    a: { type: 'record' },
+    f: { type: 'flaky', needs: ['a'], with: { failures: 1 }, retry: { limit: 2, delay: '10ms' } },
+    p: { type: 'parks', needs: ['a'], with: { ms: 10 } },
+    s: { type: 'record', needs: ['a'], when: '${{ false }}' },
+    x: { type: 'flaky', needs: ['a'], with: { failures: 9, retryable: false } },
+    h: { type: 'record', needs: [{ step: 'x', on: 'failure' }] },
+    join: { type: 'record', needs: ['f', 'p', 's', 'h'] },
+    any: { type: 'record', needs: ['f', 'p', 's', 'h'], join: 'any' },
+  },
+};
+
+/** Ends one connection of the engines, any of them. */
+async function breakOne(): Promise<void> {
+  await database.pool.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name like 'engine/%' order by random() limit 1`,
+  );
+}
+
+test('executions complete although the connections of their engines are ended again and again', async () => {
+  const template = await engines[0]!.publish(MIXED);
+  const ids: string[] = [];
+  for (let round = 0; round < 40; round += 1) {
+    const keys = Array.from({ length: 3 }, (_, at) => `round-${round}-${at}`);
+    const [started] = await Promise.all([
+      Promise.all(keys.map((key) => startSurely(engines[round % 2]!, template, key))),
+      breakOne(),
+    ]);
+    ids.push(...started);
+    await breakOne();
+  }
+  for (const id of ids) await database.until('select completed_at is not null from workflow_executions where id = $1', [id]);
+  const { rows } = await database.pool.query('select status, count(*)::integer as count from workflow_executions group by status');
+  console.log((await database.pool.query(`select s.status, t.key, s.error_code, s.error, s.attempt_count, e.error as ee from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id join workflow_step_templates t on t.id = s.step_template_id where e.status <> 'completed'`)).rows);
+  expect(rows).toEqual([{ status: 'completed', count: ids.length }]);
+  await assertInvariants(database.url);
+}, 120_000);
+
+test('afterwards every slot of both engines is free', async () => {
+  const count = 2 * SLOTS;
+  const roots = Array.from({ length: count }, (_, at) => [
+    `s${at}`,
+    { type: 'barrier', with: { place: 'all-slots', count } },
+  ]);
+  const end = await engines[0]!.run({ steps: Object.fromEntries(roots) });
+  expect(end.status).toBe('completed');
+  await assertInvariants(database.url);
+}, 60_000);
+
+/** A client that repeats a start until it has an answer: the key makes that safe. */
+async function startSurely(engine: TestEngine, template: string, idempotency_key: string): Promise<string> {
+  for (;;) {
+    const answer = await engine.request('POST', '/api/v1/execution/start', { template, idempotency_key });
+    if (answer.status < 300) return answer.body.execution_id as string;
+    if (answer.status < 500) throw new Error(JSON.stringify(answer));
+  }
+}
