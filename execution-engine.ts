@@ -39,15 +39,13 @@ async function main(): Promise<void> {
   // Last: whoever waits for this line may send a signal the moment it is there.
   log.info(
     { engine: engine.id, url: engine.url, role: config.role },
-    `Execution Engine is ready${engine.url === null ? '' : ` on ${engine.url}`}`,
+    `Execution Engine is ready on ${engine.url}`,
   );
 }
 
 main().catch((error: unknown) => {
   const lines =
-    error instanceof ConfigError
-      ? error.problems
-      : [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+    error instanceof ConfigError ? error.problems : [error instanceof Error ? error.message : String(error)];
   for (const line of lines) process.stderr.write(`${line}\n`);
   process.exit(1);
 });

@@ -32,6 +32,8 @@ export interface ApiLimits {
 }
 
 export interface AppDependencies {
+  /** A worker answers health and metrics only; default all. */
+  surface?: 'all' | 'operations' | undefined;
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   health: HealthPort;
@@ -60,13 +62,14 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   app.use(requestId({ limitLength: 128 }), observe(deps.onRequest), protect(), guard(deps.auth));
   const { bodyBytes, definitionBytes, jsonDepth, startMany } = deps.limits;
   const limits = { maxBytes: bodyBytes, maxDepth: jsonDepth };
+  addOperationRoutes(router, deps.health, deps.metrics);
+  if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany });
   addTemplateRoutes(router, {
     templates: deps.templates,
     limits: { maxBytes: Math.min(bodyBytes, definitionBytes), maxDepth: jsonDepth },
   });
   addAdminRoutes(router, { executions: deps.executions, limits });
-  addOperationRoutes(router, deps.health, deps.metrics);
   addReferenceRoutes(router, { version: deps.version, definitionSchema: deps.definitionSchema });
   return app;
 }

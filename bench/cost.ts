@@ -79,9 +79,11 @@ export async function postmasterPid(admin: Pool): Promise<number> {
 export interface Counters {
   readonly statements: number;
   readonly transactions: number;
-  readonly walBytes: number;
   readonly fsyncs: number;
 }
+
+/** PostgreSQL's own, run at commit for a deferred constraint: nobody sent it. */
+const FOREIGN_KEY_CHECK = 'SELECT % FROM ONLY % FOR KEY SHARE OF x';
 
 /** @param admin connected to another database than the one asked about, or its own work is counted */
 export async function readCounters(admin: Pool, database: string): Promise<Counters> {
@@ -89,13 +91,19 @@ export async function readCounters(admin: Pool, database: string): Promise<Count
   const { rows } = await admin.query(
     `select
        (select coalesce(sum(s.calls), 0) from pg_stat_statements s join pg_database d on d.oid = s.dbid
-         where d.datname = $1 and s.toplevel and position('${OBSERVED}' in s.query) = 0)::float8 as statements,
+         where d.datname = $1 and s.toplevel and position('${OBSERVED}' in s.query) = 0
+           and s.query not like '${FOREIGN_KEY_CHECK}')::float8 as statements,
        (select xact_commit + xact_rollback from pg_stat_database where datname = $1)::float8 as transactions,
-       (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as "walBytes",
        (select coalesce(sum(fsyncs), 0) from pg_stat_io where object = 'wal')::float8 as fsyncs`,
     [database],
   );
   return rows[0];
+}
+
+/** Bytes of WAL ever written. Of the whole server, and known at once. */
+export async function walBytes(admin: Pool): Promise<number> {
+  const { rows } = await admin.query(`select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as bytes`);
+  return rows[0].bytes;
 }
 
 async function untilAlone(admin: Pool, database: string): Promise<void> {
@@ -113,7 +121,6 @@ export function perUnit(counters: Counters, units: number): Counters {
   return {
     statements: counters.statements / units,
     transactions: counters.transactions / units,
-    walBytes: counters.walBytes / units,
     fsyncs: counters.fsyncs / units,
   };
 }
@@ -123,7 +130,6 @@ export function beyond(whole: Counters, part: Counters): Counters {
   return {
     statements: whole.statements - part.statements,
     transactions: whole.transactions - part.transactions,
-    walBytes: whole.walBytes - part.walBytes,
     fsyncs: whole.fsyncs - part.fsyncs,
   };
 }

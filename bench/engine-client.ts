@@ -16,7 +16,7 @@ export async function publishOver(url: string, workload: Workload): Promise<stri
   return name;
 }
 
-/** Starts executions in calls of up to 1,000; `urls` take turns. */
+/** Starts executions in calls of up to 1,000; `urls` take turns, and each gets its share. */
 export async function startManyOver(
   urls: readonly string[],
   template: string,
@@ -24,12 +24,13 @@ export async function startManyOver(
   executions: number,
 ): Promise<void> {
   const item = { template, ...(workload.inputs === undefined ? {} : { inputs: workload.inputs }) };
-  const calls = Math.ceil(executions / MOST_ITEMS);
+  const most = Math.min(MOST_ITEMS, Math.ceil(executions / urls.length));
+  const calls = Math.ceil(executions / most);
   const bodyOf = (count: number) => JSON.stringify({ items: Array.from({ length: count }, () => item) });
-  const full = bodyOf(Math.min(MOST_ITEMS, executions));
+  const full = bodyOf(most);
   await inFlight(calls, CALLS_IN_FLIGHT * urls.length, async (at) => {
-    const count = Math.min(MOST_ITEMS, executions - at * MOST_ITEMS);
-    const body = count === Math.min(MOST_ITEMS, executions) ? full : bodyOf(count);
+    const count = Math.min(most, executions - at * most);
+    const body = count === most ? full : bodyOf(count);
     await post(`${urls[at % urls.length]}/api/v1/execution/start-many`, body);
   });
 }

@@ -19,7 +19,7 @@ serveSubject(async () => {
       versions: { 'execution-engine': version, 'pg-boss': dependencies['pg-boss'], pg: dependencies.pg },
       runtime: `Bun ${process.versions.bun}`,
       settings: `EXECUTION_ENGINE_CONCURRENCY=${config.concurrency}, the rest default; start-many of 1,000`,
-      url: engine.url!,
+      url: engine.url,
     }),
     run: async (workload, executions) => {
       if (workload === 'lifecycle') throw new Error('lifecycle is a workload of raw pg-boss');

@@ -3,33 +3,32 @@
  *
  * BENCH_ROUNDS (default 3) rounds, interleaved; medians are printed with their spread.
  */
-import { mkdtemp } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { loadConfig } from '../config.ts';
-import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { startEngine } from '../engine.ts';
 import { createLog } from '../telemetry/log.ts';
 import { publishOver, startOver, untilCompleted } from './engine-client.ts';
 import { measureBoss } from './pg-boss-reference.ts';
 import { sample } from './protocol.ts';
+import { startBenchServer, stopOnSignal } from './server.ts';
 import { quantile, show } from './statistics.ts';
 import { chain, fan, single, throughput, type Workload } from './workloads.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const SAMPLES = 200;
 
-const folder = await mkdtemp(join(tmpdir(), 'execution-engine-bench-'));
-const postgres = await startEmbeddedPostgres({ dataDir: folder, log: () => {} });
+const server = await startBenchServer();
+stopOnSignal(server.stop);
+const databaseUrl = await server.database('bench');
 const log = createLog({ level: 'error', pretty: false, secrets: [] });
-const engine = await startEngine(loadConfig({ EXECUTION_ENGINE_PORT: '0' }), postgres.url, log);
+const engine = await startEngine(loadConfig({ EXECUTION_ENGINE_PORT: '0' }), databaseUrl, log);
 const figures = new Map<string, number[]>();
 const note = (name: string, value: number) => figures.set(name, [...(figures.get(name) ?? []), value]);
 
 try {
   await throughput(engine, chain, 200);
   for (let round = 0; round < ROUNDS; round++) {
-    const boss = await measureBoss(postgres.url, SAMPLES);
+    const boss = await measureBoss(databaseUrl, SAMPLES);
     note('pg-boss insert, jobs/s', boss.insertRate);
     note('pg-boss fetch+complete, jobs/s', boss.fetchCompleteRate);
     note('pg-boss lifecycle, jobs/s', boss.lifecycleRate);
@@ -57,7 +56,7 @@ try {
   }
 } finally {
   await engine.stop();
-  await postgres.stop();
+  await server.stop();
 }
 report();
 process.exit(0);
@@ -78,7 +77,7 @@ function report(): void {
 
 /** Milliseconds from the start call over HTTP to the answer of a long poll that says completed. */
 async function latencies(workload: Workload): Promise<number[]> {
-  const url = engine.url!;
+  const url = engine.url;
   const body = JSON.stringify({ template: await publishOver(url, workload) });
   return sample(async () => untilCompleted(url, await startOver(url, body)), SAMPLES, 30);
 }

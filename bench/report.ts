@@ -10,9 +10,21 @@ import { overHttp } from './visit.ts';
 const GRAPHS = ['single', 'chain', 'fan'] as const;
 const TITLES = { single: 'single', chain: 'chain of 10', fan: 'fan-out 1→100→1' } as const;
 
+const METHOD = `How it is measured: \`BENCH_PUBLISH=1 npm run bench:peers\` on a machine that does nothing else. Everybody runs
+in a process and a database of their own, alone, on the same server; a process is started and warmed anew in every
+round, and the order is turned round in every other one. Handlers do nothing and return a tiny JSON; a workload is sized
+so that everybody works equally long. Time runs from the first start to the last end that the caller can see. Rates are
+steps a user would name (a fan-out has 102). Ratios are of the same round, then the median. Peers are started in process,
+as they offer it; the engine both ways, and its latency over HTTP only. Statements and WAL are counted apart from the
+rates, in two lives of a process, so that starting and stopping does not count.
+
+What it does not show: a network between client, engine and database (the more statements a step takes, the more that
+costs); handlers that work; several machines; memory; a database that is short of disc. BullMQ on Redis may lose the last
+second of work in a power cut, everybody else here loses nothing that was answered.`;
+
 export function report(results: Results): string {
   const sections = [head(results), rateTable(results), realTable(results), ratioTable(results)];
-  sections.push(latencyTable(results), costTable(results), goalTable(results), settings(results));
+  sections.push(latencyTable(results), costTable(results), goalTable(results), settings(results), METHOD);
   return sections.filter((section) => section !== '').join('\n\n');
 }
 

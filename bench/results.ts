@@ -2,11 +2,11 @@
  * The figures of a run over all rounds, as they are stored, and what is worked out of them.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import type { Counters } from './cost.ts';
 import type { Machine } from './machine.ts';
 import type { Cell } from './measure.ts';
 import type { Description } from './protocol.ts';
 import { quantile, type Spread, spread } from './statistics.ts';
+import type { Costs } from './visit.ts';
 
 export interface SubjectResults {
   readonly description: Omit<Description, 'url'>;
@@ -14,8 +14,8 @@ export interface SubjectResults {
   readonly cells: Record<string, Cell[]>;
   /** By workload, milliseconds, one pair a round. */
   readonly latencies: Record<string, { p50: number; p99: number; samples: number }[]>;
-  /** Per step of `costWorkload`; null where there is no PostgreSQL to ask. */
-  costs: Counters | null;
+  /** Per step of a chain of 10 (raw pg-boss: per job); null where there is no PostgreSQL to ask. */
+  readonly costs: Costs | null;
 }
 
 export interface Results {

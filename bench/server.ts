@@ -75,6 +75,13 @@ export async function startBenchServer(): Promise<BenchServer> {
   };
 }
 
+/** Ends what was started when the benchmark is interrupted: an embedded server outlives its starter otherwise. */
+export function stopOnSignal(stop: () => Promise<void>): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stop().finally(() => process.exit(130)));
+  }
+}
+
 async function makeDatabase(admin: Pool, serverUrl: string, name: string): Promise<string> {
   const { rows } = await admin.query('select 1 from pg_database where datname = $1', [name]);
   if (rows.length === 0) await admin.query(`create database "${name}"`);

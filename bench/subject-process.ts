@@ -17,6 +17,8 @@ export interface Launch {
 }
 
 const STOP_MS = 15_000;
+/** Cells take seconds: who needs longer hangs. */
+const ANSWER_MS = 90_000;
 const LAST_WORDS = 4_000;
 
 type Call = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
@@ -78,9 +80,14 @@ export class SubjectProcess implements Subject {
     const id = this.#nextId++;
     const answer = Promise.withResolvers<unknown>();
     this.#waiting.set(id, answer);
+    const timer = setTimeout(() => {
+      answer.reject(
+        new Error(`No answer to ${JSON.stringify(call)} within ${ANSWER_MS} ms\n${this.#output}`),
+      );
+    }, ANSWER_MS);
     if (this.#child.exitCode !== null) answer.reject(new Error(`It has ended:\n${this.#output}`));
     else this.#child.send({ id, ...call });
-    return answer.promise;
+    return answer.promise.finally(() => clearTimeout(timer));
   }
 
   #settle(answer: Answer): void {

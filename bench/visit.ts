@@ -3,7 +3,7 @@
  * that nobody's pollers run while another is measured.
  */
 import { createPool } from '../db/client.ts';
-import { beyond, type Counters, perUnit, readCounters } from './cost.ts';
+import { beyond, type Counters, perUnit, readCounters, walBytes } from './cost.ts';
 import { publishOver, startManyOver, startOver, untilCompleted } from './engine-client.ts';
 import { type Cell, measureCell, type Pids, type Sizes, STEPS } from './measure.ts';
 import { type Description, type Ran, sample, type Workload } from './protocol.ts';
@@ -129,20 +129,26 @@ async function latenciesOverHttp(
   return sample(once, samples, seconds);
 }
 
+export interface Costs extends Counters {
+  readonly walBytes: number;
+}
+
 /**
  * What PostgreSQL counted per step. Starting and stopping costs statements too, so the process is started twice:
  * what the second, longer life has over the first is the work's.
  */
-export async function countCosts(stage: Stage, candidate: Candidate): Promise<Counters> {
-  const { server, sizes } = stage;
-  const workload = candidate.costWorkload;
-  const executions = sizes.of(`${candidate.name} ${workload}`);
+export async function countCosts(stage: Stage, candidate: Candidate): Promise<Costs> {
+  const { server } = stage;
+  const [workload, executions] = candidate.counted;
+  const units = executions * STEPS[workload];
+  await server.database(candidate.name);
+  // Its very first life makes its tables.
+  await countedLife(stage, candidate, 0);
   await server.count(candidate.name, true);
   try {
-    const short = await counted(stage, candidate, workload, 0);
-    const long = await counted(stage, candidate, workload, executions);
-    const units = executions * STEPS[workload];
-    return perUnit(beyond(long, short), units);
+    const short = await countedLife(stage, candidate, 0);
+    const long = await countedLife(stage, candidate, executions);
+    return { ...perUnit(beyond(long.counters, short.counters), units), walBytes: long.walBytes / units };
   } finally {
     await server.count(candidate.name, false);
   }
@@ -150,23 +156,26 @@ export async function countCosts(stage: Stage, candidate: Candidate): Promise<Co
 
 const A_FEW = 20;
 
-async function counted(
+async function countedLife(
   { server, redis }: Stage,
   candidate: Candidate,
-  workload: Workload,
   executions: number,
-): Promise<Counters> {
-  const databaseUrl = await server.database(candidate.name);
-  await server.settle();
-  const before = await readCounters(server.admin, candidate.name);
+): Promise<{ counters: Counters; walBytes: number }> {
+  const { name } = candidate;
+  const [workload] = candidate.counted;
+  const databaseUrl = await server.database(name);
+  const before = await readCounters(server.admin, name);
   const subject = new SubjectProcess(launchOf(candidate, databaseUrl, redis));
   let observed = 0;
+  let written = 0;
   try {
     observed += (await subject.run(workload, A_FEW)).observed ?? 0;
+    const walBefore = await walBytes(server.admin);
     if (executions > 0) observed += (await subject.run(workload, executions)).observed ?? 0;
+    written = (await walBytes(server.admin)) - walBefore;
   } finally {
     await subject.stop();
   }
-  const { transactions, ...rest } = beyond(await readCounters(server.admin, candidate.name), before);
-  return { ...rest, transactions: transactions - observed };
+  const counters = beyond(await readCounters(server.admin, name), before);
+  return { counters: { ...counters, transactions: counters.transactions - observed }, walBytes: written };
 }

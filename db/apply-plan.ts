@@ -6,8 +6,10 @@
  */
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
+import type { TemplateStep } from '../core/template.ts';
 import { textArray } from './array-literal.ts';
 import type { Statement } from './statement.ts';
+import { claimGrants } from './step-limit.ts';
 import { newId } from './uuid.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
@@ -37,10 +39,20 @@ interface Rows {
   complete: StepCompletion[];
   update: StepUpdate[];
   inputs: InputInsert[];
+  /** Steps with limits that are claimed. */
+  granted: string[];
 }
 
 export function planStatements(plans: readonly PlanToWrite[]): Statement[] {
-  const rows: Rows = { advance: [], change: [], insert: [], complete: [], update: [], inputs: [] };
+  const rows: Rows = {
+    advance: [],
+    change: [],
+    insert: [],
+    complete: [],
+    update: [],
+    inputs: [],
+    granted: [],
+  };
   for (const written of plans) collect(written, rows);
   const statements: Statement[] = [];
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance));
@@ -49,6 +61,7 @@ export function planStatements(plans: readonly PlanToWrite[]): Statement[] {
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update));
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs));
+  if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
   return statements;
 }
 
@@ -59,10 +72,16 @@ function collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: R
     if (change.from === null) rows.insert.push(stepInsert(plan, change, stepTemplateIds[position]!));
     else if (change.output !== null) rows.complete.push(stepCompletion(plan, change, change.from));
     else rows.update.push(stepUpdate(view.sequence, change, change.from));
+    if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[position]!))
+      rows.granted.push(change.state.id);
   }
   for (const { target, producer, live, route } of plan.inputs) {
     rows.inputs.push({ id: newId(), stepId: target.id, fromStepId: producer.id, live, route });
   }
+}
+
+function hasLimits({ concurrency, rateLimit }: TemplateStep): boolean {
+  return concurrency !== null || rateLimit !== null;
 }
 
 function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void {

@@ -9,6 +9,7 @@
  *    COMMIT of a failed transaction with ROLLBACK and no error.
  * 2. A connection that saw an error it cannot explain is closed, never handed to the next user.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { connectionConfig, isConnectionError, prepareSession, type SessionOptions } from './session.ts';
 
@@ -83,6 +84,28 @@ async function rollBack(tx: Tx, reason: unknown): Promise<boolean> {
     () => false,
   );
 }
+
+/**
+ * Reads that outlive their connection: a query is asked again, ever more slowly, until the database answers or
+ * the pool is ended. For reads only, because a query whose connection broke may have been done.
+ *
+ * @throws what the database says; connection errors only when the pool is ended.
+ */
+export function patientReads(pool: Pool): Db {
+  const query = async (...parameters: unknown[]): Promise<unknown> => {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await (pool.query as (...all: unknown[]) => Promise<unknown>).apply(pool, parameters);
+      } catch (error) {
+        if (pool.ending || !isConnectionError(error)) throw error;
+        await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 10));
+      }
+    }
+  };
+  return { query: query as Db['query'] };
+}
+
+const LONGEST_PAUSE_MS = 1_000;
 
 export type Statement = string | pg.QueryConfig<unknown[]>;
 

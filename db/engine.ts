@@ -22,8 +22,16 @@ export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
   );
 }
 
+/** Takes an engine off the list. One that still holds steps stays, until its silence says that they are to be rescued. */
 export async function unregisterEngine(db: Db, id: string): Promise<void> {
-  await db.query('delete from execution_engines where id = $1', [id]);
+  await db.query(
+    `delete from execution_engines g
+      where g.id = $1
+        and not exists (select 1 from workflow_executions e
+                          join workflow_step_executions s on s.workflow_execution_id = e.id
+                         where e.status = 'running' and s.status = 'running' and s.claimed_by = g.id)`,
+    [id],
+  );
 }
 
 /** An engine without a heartbeat for this long is dead: its process is gone, frozen or cut off. */
@@ -78,33 +86,40 @@ export async function pulse(
 export interface OwnedStep {
   readonly id: string;
   readonly executionId: string;
+  readonly templateId: string;
   readonly stepTemplateId: string;
   readonly attempt: number;
   readonly owner: string;
 }
 
-/** Running steps that one of the engines holds, a bounded number of them. */
-export async function stepsHeldBy(db: Db, engineIds: readonly string[], limit: number): Promise<OwnedStep[]> {
+/**
+ * Running steps whose owner is silent or not on the list at all, a bounded number of them. Uses
+ * workflow_executions_open and workflow_step_executions_scope_step.
+ */
+export async function stepsOfTheDead(db: Db, limit: number): Promise<OwnedStep[]> {
   const { rows } = await db.query(
-    `select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.claimed_by
+    `select s.id, s.workflow_execution_id, e.workflow_template_id, s.step_template_id, s.attempt_count, s.claimed_by
        from workflow_executions e
        join workflow_step_executions s on s.workflow_execution_id = e.id
-      where e.status in ('pending', 'running', 'paused') and s.status = 'running' and s.claimed_by = any($1::uuid[])
-      limit $2`,
-    [plainArray(engineIds), limit],
+      where e.status in ('running', 'paused') and s.status = 'running'
+        and not exists (select 1 from execution_engines g
+                         where g.id = s.claimed_by and g.heartbeat_at > now() - ${DEAD_AFTER})
+      limit $1`,
+    [limit],
   );
   return rows.map((row) => ({
     id: row.id,
     executionId: row.workflow_execution_id,
+    templateId: row.workflow_template_id,
     stepTemplateId: row.step_template_id,
     attempt: row.attempt_count,
     owner: row.claimed_by,
   }));
 }
 
-/** Forgets engines that died and hold nothing any more. */
-export async function forgetEngines(db: Db, engineIds: readonly string[]): Promise<void> {
-  await db.query('delete from execution_engines where id = any($1::uuid[])', [plainArray(engineIds)]);
+/** Forgets engines that have been silent for so long that nothing of them can come any more. */
+export async function forgetEngines(db: Db): Promise<void> {
+  await db.query(`delete from execution_engines where heartbeat_at < now() - interval '1 hour'`);
 }
 
 export interface QueueDepth {

@@ -24,8 +24,8 @@ export interface ExecutionInsert {
   readonly idempotencyKey: string | null;
   readonly requestedVersion: number | null;
   readonly callbackUrl: string | null;
-  /** ISO 8601, or null: now. */
-  readonly startAfter: string | null;
+  /** Milliseconds from now, an instant (ISO 8601), or null: at once. */
+  readonly startAfter: number | string | null;
 }
 
 const INSERT = guarded(
@@ -33,14 +33,16 @@ const INSERT = guarded(
      (id, workflow_template_id, status, sequence, inputs, user_id, workspace_id, priority, tags,
       idempotency_key, requested_version, callback_url, start_after, started_at)
    select id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags::text[],
-          idempotency_key, requested_version, callback_url, start_after,
+          idempotency_key, requested_version, callback_url,
+          coalesce(start_after, now() + start_after_ms * interval '1 millisecond'),
           case when status = 'running' then now() end
      from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::integer[],
-                 $9::text[], $10::text[], $11::integer[], $12::text[], $13::timestamptz[])
+                 $9::text[], $10::text[], $11::integer[], $12::text[], $13::timestamptz[],
+                 $14::double precision[])
        as t(id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags,
-            idempotency_key, requested_version, callback_url, start_after)
+            idempotency_key, requested_version, callback_url, start_after, start_after_ms)
    on conflict do nothing`,
-  14,
+  15,
 );
 
 /** Fails the transaction when an idempotency key is taken. */
@@ -61,7 +63,8 @@ export function insertExecutions(rows: readonly ExecutionInsert[]): Statement {
       textArray(rows.map((row) => row.idempotencyKey)),
       plainArray(rows.map((row) => row.requestedVersion)),
       textArray(rows.map((row) => row.callbackUrl)),
-      textArray(rows.map((row) => row.startAfter)),
+      textArray(rows.map(({ startAfter }) => (typeof startAfter === 'string' ? startAfter : null))),
+      plainArray(rows.map(({ startAfter }) => (typeof startAfter === 'number' ? startAfter : null))),
       rows.length,
     ],
   };
@@ -152,10 +155,11 @@ export interface LoadedExecution extends ExecutionRow {
   readonly templateId: string;
   readonly workspaceId: string | null;
   readonly priority: number;
+  readonly callbackUrl: string | null;
 }
 
 const LOCK = `
-  select id, workflow_template_id, status, sequence, workspace_id, priority, error,
+  select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error,
          stop_requested_at is not null as stopping, stop_reason
     from workflow_executions
    where id = any($1::uuid[])
@@ -172,6 +176,7 @@ export async function lockExecutions(tx: Db, ids: readonly string[]): Promise<Lo
     sequence: row.sequence,
     workspaceId: row.workspace_id,
     priority: row.priority,
+    callbackUrl: row.callback_url,
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
   }));

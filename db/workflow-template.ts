@@ -55,6 +55,45 @@ export async function readTemplateByName(
   return rows.length === 0 ? null : toTemplate(rows[0]);
 }
 
+/** Which version a start means, without its definition. */
+export interface FoundTemplate {
+  readonly id: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly isArchived: boolean;
+}
+
+const FOUND = 'id, version, workspace_id, archived_at is not null as archived';
+
+export async function findTemplateById(db: Db, id: string): Promise<FoundTemplate | null> {
+  const { rows } = await db.query({
+    name: 'find_template_by_id',
+    text: `select ${FOUND} from workflow_templates where id = $1 and definition_source is not null`,
+    values: [id],
+  });
+  return rows.length === 0 ? null : toFound(rows[0]);
+}
+
+/** The version asked for, or the latest; archived ones too. */
+export async function findTemplateByName(
+  db: Db,
+  workspaceId: string | null,
+  name: string,
+  version: number | null,
+): Promise<FoundTemplate | null> {
+  const { rows } = await db.query({
+    name: workspaceId === null ? 'find_template' : 'find_workspace_template',
+    text: `select ${FOUND}
+             from workflow_templates
+            where ${workspaceId === null ? 'workspace_id is null and $1::uuid is null' : 'workspace_id = $1'}
+              and name = $2 and definition_source is not null and ($3::integer is null or version = $3)
+            order by version desc
+            limit 1`,
+    values: [workspaceId, name, version],
+  });
+  return rows.length === 0 ? null : toFound(rows[0]);
+}
+
 /** Serialises publishers of one name, so that versions have no gap and no double. */
 export async function lockTemplateName(tx: Db, workspaceId: string | null, name: string): Promise<void> {
   await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
@@ -148,6 +187,11 @@ export async function listTemplates(
     description: row.description,
     createdAt: row.created_at,
   }));
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+function toFound(row: any): FoundTemplate {
+  return { id: row.id, version: row.version, workspaceId: row.workspace_id, isArchived: row.archived };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it

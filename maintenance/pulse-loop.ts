@@ -11,7 +11,7 @@ import {
   type OwnedStep,
   pulse,
   registerEngine,
-  stepsHeldBy,
+  stepsOfTheDead,
 } from '../db/engine.ts';
 
 export interface PulseLoopOptions {
@@ -33,6 +33,7 @@ export interface PulseLoopOptions {
 
 const INTERVAL_MS = 1_000;
 const MOST_RESCUED = 1_000;
+const TICKS_BETWEEN_RESCUES = 10;
 
 export class PulseLoop {
   readonly #options: PulseLoopOptions;
@@ -40,6 +41,9 @@ export class PulseLoop {
   #ticking: Promise<void> = Promise.resolve();
   #open = true;
   #peerCount: number | null = null;
+  #silent: ReadonlySet<string> = new Set();
+  #untilRescue = 0;
+  #rescuing: Promise<void> | null = null;
   #lastBeatAt = performance.now();
 
   constructor(options: PulseLoopOptions) {
@@ -70,6 +74,7 @@ export class PulseLoop {
     this.#open = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#ticking;
+    await this.#rescuing;
   }
 
   async tick(): Promise<void> {
@@ -79,15 +84,33 @@ export class PulseLoop {
     this.#peerCount = seen.peerCount;
     if (!seen.registered) await registerEngine(db, engine);
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
-    if (seen.deadEngines.length > 0) await this.#rescueFrom(seen.deadEngines);
+    this.#lookForTheDead(seen.deadEngines);
     if (seen.hasJobs) this.#options.onJobs();
   }
 
+  /**
+   * As soon as an engine falls silent, and every so often whatever the list says: a frozen engine may have
+   * committed a claim after it was given up. The heartbeat does not wait for what is found.
+   */
+  #lookForTheDead(silent: readonly string[]): void {
+    const news = silent.some((id) => !this.#silent.has(id));
+    this.#silent = new Set(silent);
+    this.#untilRescue -= 1;
+    if (this.#rescuing !== null || (!news && this.#untilRescue > 0)) return;
+    this.#untilRescue = TICKS_BETWEEN_RESCUES;
+    this.#rescuing = this.#rescue()
+      .catch((error) => this.#options.onError(error))
+      .finally(() => {
+        this.#rescuing = null;
+      });
+  }
+
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
-  async #rescueFrom(deadEngines: readonly string[]): Promise<void> {
+  async #rescue(): Promise<void> {
     const { db, rescue } = this.#options;
-    const steps = await stepsHeldBy(db, deadEngines, MOST_RESCUED);
+    const steps = await stepsOfTheDead(db, MOST_RESCUED);
     await Promise.all(steps.map(rescue));
-    if (steps.length < MOST_RESCUED) await forgetEngines(db, deadEngines);
+    if (steps.length === MOST_RESCUED) this.#untilRescue = 0;
+    else await forgetEngines(db);
   }
 }

@@ -18,6 +18,7 @@ export type JobData =
   | { kind: 'start'; execution_id: string }
   | { kind: 'step'; execution_id: string; step_id: string }
   | { kind: 'timer'; execution_id: string; step_id: string; attempt: number; purpose: 'resume' | 'timeout' }
+  | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string };
 
@@ -61,7 +62,11 @@ export class ExecutionEngineQueue {
     };
   }
 
-  /** The statements that delete jobs by id. A job that is gone already is no error: the row decides. */
+  /**
+   * The statements that delete jobs by id. A job that is gone already is no error: the row decides. One that
+   * another engine is fetching is left to it: it waits for the execution, finds that there is nothing left to do,
+   * and drops the job. To wait for it here, with the execution locked, would be a deadlock.
+   */
   async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
     return Promise.all(
       groupByQueue(jobs).map(async ([queue, list]) => {
@@ -71,7 +76,7 @@ export class ExecutionEngineQueue {
           list.map(({ id }) => id),
           { db: taken.db },
         );
-        return taken.statement();
+        return passingOverLocked(taken.statement());
       }),
     );
   }
@@ -134,6 +139,18 @@ function groupByQueue<T extends { queue: QueueName }>(jobs: readonly T[]): [Queu
 
 function adapter(tx: Db) {
   return { executeSql: async (text: string, values?: unknown[]) => tx.query(text, values) };
+}
+
+const BY_ID = /DELETE FROM (\S+)(\s+)WHERE name = \$1\s+AND id = ANY\(\$2::uuid\[\]\)/;
+
+/** pg-boss's deletion by id, of those jobs that nobody has locked. */
+function passingOverLocked({ text, values }: Statement): Statement {
+  if (!BY_ID.test(text)) throw new Error('pg-boss deletes jobs in a way that this version does not know');
+  const mine = 'select ctid from $1 where name = $$1 and id = any($$2::uuid[]) for update skip locked';
+  return {
+    text: text.replace(BY_ID, `DELETE FROM $1$2WHERE ctid = any(array(${mine})) AND name = $$1`),
+    values,
+  };
 }
 
 /** A database that writes down the one statement it is given and runs nothing. */

@@ -27,6 +27,8 @@ export interface Actor {
   view: ExecutionView | null;
   workspaceId: string | null;
   priority: number;
+  /** Who is told when the execution is final; null: nobody. */
+  callbackUrl: string | null;
   mailbox: Mail[];
   busy: boolean;
   /** Null until read. */
@@ -52,6 +54,7 @@ export function newActor(id: string): Actor {
     view: null,
     workspaceId: null,
     priority: 0,
+    callbackUrl: null,
     mailbox: [],
     busy: false,
     inputs: null,

@@ -17,8 +17,6 @@ import type { TemplateVersion } from './template-version.ts';
 export interface NewExecution {
   readonly row: Omit<ExecutionInsert, 'status' | 'sequence'>;
   readonly version: TemplateVersion;
-  /** Milliseconds from now or an instant; null: at once. */
-  readonly startAfter: number | string | null;
 }
 
 export interface Unit {
@@ -35,7 +33,7 @@ export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecutio
 }
 
 /** Timers and deadlines go before starts: a full engine still has to keep its promises about time. */
-export const TIMER_PRIORITY = 1_000_000;
+export const TIMER_PRIORITY = 1_000_000_000;
 
 /**
  * Decides a unit. Answers a promise when the execution ends with outputs that take time (a sandboxed
@@ -97,11 +95,37 @@ export function jobs(units: readonly Unit[], stopGraceMs: number): { add: Job[];
   return { add, remove };
 }
 
+/** What other engines may be waiting for, in one word each; null: nothing. */
+export function newsOf(units: readonly Unit[], hasJobs: boolean): string | null {
+  const words = [
+    hasJobs && 'ready',
+    units.some(({ plan }) => plan!.end !== null) && 'ended',
+    units.some(({ plan }) => plan!.aborted.length > 0) && 'aborted',
+    units.some(freesLimit) && 'freed',
+  ];
+  return words.filter(Boolean).join(' ') || null;
+}
+
+/** Whether a plan ends a run of a step with limits, so that one that is held back may start. */
+function freesLimit({ actor, plan }: Unit): boolean {
+  if (!actor.version!.hasLimits) return false;
+  return [...plan!.steps].some(
+    ([position, { from, state }]) =>
+      from?.status === 'running' &&
+      state.status !== 'running' &&
+      actor.version!.steps[position]!.limits !== null,
+  );
+}
+
+/** This process asks for a start itself: others look after a step with limits when it did not come to that. */
+const LIMITED_TICKET_MS = 1_000;
+
 function stepJob({ actor }: Unit, queue: Job['queue'], { state, timer }: StepChange): Job {
   const ids = { execution_id: actor.id, step_id: state.id };
   if (timer === null) {
     const priority = -actor.version!.graph.rank[state.position]!;
-    return { queue, id: state.id, data: { kind: 'step', ...ids }, priority, startAfter: null };
+    const startAfter = actor.version!.steps[state.position]!.limits === null ? null : LIMITED_TICKET_MS;
+    return { queue, id: state.id, data: { kind: 'step', ...ids }, priority, startAfter };
   }
   const data = { kind: 'timer' as const, ...ids, attempt: state.attempt, purpose: timer.purpose };
   return { queue, id: state.id, data, priority: TIMER_PRIORITY, startAfter: timer.afterMs };
@@ -120,7 +144,14 @@ function executionJobs(
   const { timeoutMs } = actor.version!.template;
   if (start !== null && !plan.begun) {
     const data = { kind: 'start' as const, execution_id };
-    add.push({ queue, id: execution_id, data, priority: start.row.priority, startAfter: start.startAfter });
+    const { startAfter } = start.row;
+    add.push({
+      queue,
+      id: execution_id,
+      data,
+      priority: startAfter === null ? start.row.priority : priority,
+      startAfter,
+    });
   }
   if (start === null && plan.fromStatus === 'pending' && plan.changed)
     remove.push({ queue, id: execution_id });
@@ -135,6 +166,11 @@ function executionJobs(
   }
   if (plan.end !== null && plan.view.stopRequested !== null)
     remove.push({ queue, id: stopJobId(execution_id) });
+  // An id of its own: an execution that is retried ends again, maybe before this one was told.
+  if (plan.end !== null && actor.callbackUrl !== null) {
+    const data = { kind: 'callback' as const, execution_id, attempt: 1 };
+    add.push({ queue, id: newId(), data, priority, startAfter: null });
+  }
 }
 
 /** An execution's own timers have ids that follow from its id: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */

@@ -56,7 +56,7 @@ export class Decider {
   #decideOne(unit: Unit): boolean {
     const { claims, outputs, onReady, onError } = this.#options;
     const begins =
-      unit.start !== null && unit.start.startAfter === null && claims.hasRoom(unit.start.version.graph);
+      unit.start !== null && unit.start.row.startAfter === null && claims.hasRoom(unit.start.version.graph);
     try {
       const later = decideUnit(unit, begins, outputs);
       if (later === null) return true;

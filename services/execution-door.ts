@@ -21,7 +21,7 @@ import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Delivery, Mail } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
-import { inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import { inserts, jobs, type NewExecution, newsOf, newUnit, type Unit, writes } from './commit-unit.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
 import type { Lane } from './lanes.ts';
@@ -151,6 +151,7 @@ export class ExecutionDoor {
   /** A start with an idempotency key: its commit must not take others down with it. */
   #commitStarts(lane: Lane, group: StartGroup): void {
     const units = this.#startUnits(group);
+    const decidedAt = performance.now();
     const ready = this.decide(units, true);
     const finish = (error?: unknown) => {
       const taken = (error as { code?: string } | undefined)?.code === GUARD_FAILED;
@@ -158,7 +159,7 @@ export class ExecutionDoor {
       group.settle(taken ? new KeyTaken() : error);
     };
     this.#write(lane, ready).then(() => {
-      this.committed(ready);
+      this.committed(ready, decidedAt);
       finish();
     }, finish);
   }
@@ -171,6 +172,7 @@ export class ExecutionDoor {
     const unloaded = units.filter(({ actor, start }) => actor.view === null && start === null);
     const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
     if (unloaded.length > 0) this.#locked!.commit(unloaded);
+    const decidedAt = performance.now();
     const ready = [...this.#decided.splice(0), ...this.decide(loaded)];
     const settleStarts = (error?: unknown) => {
       for (const group of groups) group.settle(error);
@@ -181,7 +183,7 @@ export class ExecutionDoor {
     }
     this.#write(lane, ready).then(
       () => {
-        this.committed(ready);
+        this.committed(ready, decidedAt);
         settleStarts();
       },
       (error) => {
@@ -199,6 +201,7 @@ export class ExecutionDoor {
       actor.version = start.version;
       actor.workspaceId = start.row.workspaceId;
       actor.priority = start.row.priority;
+      actor.callbackUrl = start.row.callbackUrl;
       actor.inputs = new JsonPayload(start.row.inputs);
       actor.busy = true;
       return newUnit(actor, [], start);
@@ -237,16 +240,12 @@ export class ExecutionDoor {
 
   /** At most one notification per commit, and only when somebody may be listening. */
   #notification(units: readonly Unit[], hasJobs: boolean): string | null {
-    if (!this.#options.hasPeers()) return null;
-    const ended = units.some(({ plan }) => plan!.end !== null);
-    const aborted = units.some(({ plan }) => plan!.aborted.length > 0);
-    if (!hasJobs && !ended && !aborted) return null;
-    return [hasJobs && 'ready', ended && 'ended', aborted && 'aborted'].filter(Boolean).join(' ');
+    return this.#options.hasPeers() ? newsOf(units, hasJobs) : null;
   }
 
   /** What follows from a commit: handlers begin, waiters hear, actors of ended executions go. */
-  committed(units: readonly Unit[]): void {
-    this.#options.observer.committed(units);
+  committed(units: readonly Unit[], decidedAt: number): void {
+    this.#options.observer.committed(units, performance.now() - decidedAt);
     for (const unit of units) this.#unitCommitted(unit);
     this.actors.trim();
     this.wake();

@@ -9,11 +9,11 @@ import type { ExecutionStatus } from '../core/status.ts';
 import type { Pool } from '../db/client.ts';
 import { findByKeys } from '../db/execution-queries.ts';
 import { newId } from '../db/uuid.ts';
-import { readTemplateById, readTemplateByName, type StoredTemplate } from '../db/workflow-template.ts';
 import type { NewExecution } from './commit-unit.ts';
 import { type ExecutionDoor, KeyTaken } from './execution-door.ts';
 import type { Caller, StartItem, StartResult } from './service-types.ts';
-import { checkInputs } from './template-version.ts';
+import { TemplateFinder } from './template-finder.ts';
+import { checkInputs, type TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
 /** How often a start looks again when its idempotency key is taken while it inserts. */
@@ -28,21 +28,23 @@ export class ExecutionStarter {
   readonly #pool: Pool;
   readonly #door: ExecutionDoor;
   readonly #versions: TemplateVersions;
+  readonly #finder: TemplateFinder;
 
   constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions) {
     this.#pool = pool;
     this.#door = door;
     this.#versions = versions;
+    this.#finder = new TemplateFinder(pool);
   }
 
   /** @param many names the item in problems as `/items/<n>` */
   async start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
-    const templates = new TemplateLookup(this.#pool, caller);
-    const requests: Request[] = [];
-    for (const [index, item] of items.entries()) {
-      const pointer = many ? `/items/${index}` : '';
-      requests.push({ item, execution: await this.#prepare(caller, item, templates, pointer) });
-    }
+    const requests: Request[] = await Promise.all(
+      items.map(async (item, index) => ({
+        item,
+        execution: await this.#prepare(caller, item, many ? `/items/${index}` : ''),
+      })),
+    );
     if (items.some(({ idempotency_key }) => idempotency_key !== undefined)) return this.#startKeyed(requests);
     await this.#door.start(
       requests.map(({ execution }) => execution),
@@ -51,21 +53,13 @@ export class ExecutionStarter {
     return requests.map(({ execution }) => created(execution, this.#door));
   }
 
-  async #prepare(
-    caller: Caller,
-    item: StartItem,
-    templates: TemplateLookup,
-    pointer: string,
-  ): Promise<NewExecution> {
+  async #prepare(caller: Caller, item: StartItem, pointer: string): Promise<NewExecution> {
     const workspaceId = caller.admin ? (item.workspace_id ?? caller.workspaceId) : caller.workspaceId;
-    const stored = await templates.find(item, workspaceId, pointer);
-    const version = this.#versions.keep(stored);
+    const version = await this.#version(caller, item, workspaceId, pointer);
     const inputs = item.inputs ?? {};
     checkItemInputs(() => checkInputs(version, inputs as Json), pointer);
-    const startAfter = startTime(item.start_after, pointer);
     return {
       version,
-      startAfter,
       row: {
         id: newId(),
         templateId: version.id,
@@ -77,9 +71,32 @@ export class ExecutionStarter {
         idempotencyKey: item.idempotency_key ?? null,
         requestedVersion: item.version ?? null,
         callbackUrl: item.callback_url ?? null,
-        startAfter: typeof startAfter === 'number' ? null : startAfter,
+        startAfter: startTime(item.start_after, pointer),
       },
     };
+  }
+
+  async #version(
+    caller: Caller,
+    { template, workflow_template_id: id, version }: StartItem,
+    workspaceId: string | null,
+    pointer: string,
+  ): Promise<TemplateVersion> {
+    const found = await (id === undefined
+      ? this.#finder.byName(workspaceId, template!, version ?? null)
+      : this.#finder.byId(id));
+    const usable =
+      found !== null &&
+      !found.isArchived &&
+      (version === undefined || found.version === version) &&
+      (id === undefined || caller.admin || found.workspaceId === workspaceId);
+    if (usable) return (await this.#versions.get(this.#pool, found.id))!;
+    const what = id ?? `"${template}"${version === undefined ? '' : ` with version ${version}`}`;
+    const message = `No template ${what} is published in this workspace.`;
+    const field = id === undefined ? 'template' : 'workflow_template_id';
+    throw new EngineError('template_not_found', message, [
+      { pointer: `${pointer}/${field}`, code: 'template_not_found', message },
+    ]);
   }
 
   /** Looks for the keys, inserts what is new, and looks again when another start was faster. */
@@ -127,46 +144,6 @@ export class ExecutionStarter {
       ({ row }) => row.idempotencyKey === idempotencyKey && row.workspaceId === workspaceId,
     )!;
     return { ...created(inserted, this.#door), created: inserted.row.id === id };
-  }
-}
-
-/** Templates by name or id, each read once per request. */
-class TemplateLookup {
-  readonly #pool: Pool;
-  readonly #caller: Caller;
-  readonly #found = new Map<string, Promise<StoredTemplate | null>>();
-
-  constructor(pool: Pool, caller: Caller) {
-    this.#pool = pool;
-    this.#caller = caller;
-  }
-
-  async find(item: StartItem, workspaceId: string | null, pointer: string): Promise<StoredTemplate> {
-    const { template, workflow_template_id: id, version } = item;
-    const key = `${workspaceId}|${id ?? ''}|${template ?? ''}|${version ?? ''}`;
-    const found = this.#found.get(key) ?? this.#read(item, workspaceId);
-    this.#found.set(key, found);
-    const stored = await found;
-    const wrongVersion = id !== undefined && version !== undefined && stored?.version !== version;
-    if (stored === null || stored.archivedAt !== null || wrongVersion) {
-      const what = id ?? `"${template}"${version === undefined ? '' : ` with version ${version}`}`;
-      const message = `No template ${what} is published in this workspace.`;
-      throw new EngineError('template_not_found', message, [
-        {
-          pointer: `${pointer}/${id === undefined ? 'template' : 'workflow_template_id'}`,
-          code: 'template_not_found',
-          message,
-        },
-      ]);
-    }
-    return stored;
-  }
-
-  async #read({ template, workflow_template_id: id, version }: StartItem, workspaceId: string | null) {
-    if (id === undefined) return readTemplateByName(this.#pool, workspaceId, template!, version ?? null);
-    const stored = await readTemplateById(this.#pool, id);
-    const allowed = stored !== null && (this.#caller.admin || stored.workspaceId === workspaceId);
-    return allowed ? stored : null;
   }
 }
 

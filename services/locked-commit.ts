@@ -73,6 +73,7 @@ export class LockedCommit {
 
   /** One transaction whose decided units are committed when it is. What it decided is void when it throws. */
   async run(work: (tx: Tx) => Promise<readonly Unit[]>): Promise<void> {
+    const begunAt = performance.now();
     let decided: readonly Unit[] = [];
     try {
       await withTransaction(this.#pool, async (tx) => {
@@ -83,7 +84,7 @@ export class LockedCommit {
       for (const unit of decided) this.#door.abandon(unit, true);
       throw error;
     }
-    this.#door.committed(decided);
+    this.#door.committed(decided, begunAt);
   }
 
   async #decideLocked(tx: Tx, units: readonly Unit[]): Promise<readonly Unit[]> {
@@ -135,6 +136,7 @@ export class LockedCommit {
     actor.version = version;
     actor.workspaceId = execution.workspaceId;
     actor.priority = execution.priority;
+    actor.callbackUrl = execution.callbackUrl;
     const { id, status, sequence, stopRequested, failure } = execution;
     const rows = steps.map((step) => ({ ...step, position: version.positions.get(step.stepTemplateId)! }));
     const view = loadView({ id, status, sequence, stopRequested, failure }, version.graph, rows);

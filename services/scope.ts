@@ -24,6 +24,41 @@ export interface ScopeParts {
   vars: Readonly<Record<string, Json>>;
 }
 
+/** What a step's expressions read. */
+export interface ScopeNeeds {
+  /** Positions of the steps they name; null: any of them. */
+  readonly reads: readonly number[] | null;
+  readonly usesInput: boolean;
+}
+
+/** The scope of a step whose join received `received`; at once when every payload is in memory. */
+export function gatherScope(
+  source: { readonly db: Db; readonly secrets: Readonly<Record<string, string>> },
+  actor: Actor,
+  view: ExecutionView,
+  received: readonly ReceivedInput[],
+  needs: ScopeNeeds,
+): ScopeParts | Promise<ScopeParts> {
+  const arrived = received.filter(({ live }) => live).map(({ key }) => view.graph.positions.get(key)!);
+  const reads = needs.reads ?? [...view.graph.steps.keys()];
+  const loading = loadMissing(source.db, actor, view, {
+    input: needs.usesInput,
+    positions: reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])],
+  });
+  const make = (): ScopeParts => {
+    const { name, version } = actor.version!;
+    return {
+      input: needs.usesInput ? (actor.inputs?.value ?? null) : null,
+      steps: stepsScope(actor, view, reads),
+      inputs: inputsScope(actor, view, received),
+      execution: { id: actor.id, template: name, version },
+      secrets: source.secrets,
+      vars: {},
+    };
+  };
+  return loading === null ? make() : loading.then(make);
+}
+
 export interface PayloadNeeds {
   readonly input: boolean;
   readonly positions: readonly number[];

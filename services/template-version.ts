@@ -16,6 +16,15 @@ import { type CompiledCondition, compileCondition } from '../expression/conditio
 import { createValidator, type Validator } from '../schema/json-schema.ts';
 import type { StepType } from '../steps/step-type.ts';
 
+/** What holds a step back although it is ready, with what its keys read. */
+export interface CompiledLimits {
+  readonly concurrency: { readonly key: CompiledValue; readonly limit: number } | null;
+  readonly rate: { readonly key: CompiledValue; readonly limit: number; readonly perMs: number } | null;
+  /** Of the keys and of the guard, which is asked first. As in CompiledStep. */
+  readonly reads: readonly number[] | null;
+  readonly usesInput: boolean;
+}
+
 export interface CompiledStep {
   readonly step: TemplateStep;
   readonly type: StepType;
@@ -28,6 +37,8 @@ export interface CompiledStep {
   /** Positions whose output, status, error or route the step's expressions read; null: any of them. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
+  /** Null: the step starts when it is ready and a slot is free. */
+  readonly limits: CompiledLimits | null;
   /** Deferred parameters as they are met, by their text. */
   readonly deferred: Map<string, CompiledValue>;
 }
@@ -40,6 +51,8 @@ export interface TemplateVersion {
   readonly template: Template;
   readonly graph: Graph;
   readonly steps: readonly CompiledStep[];
+  /** Whether any step has limits. */
+  readonly hasLimits: boolean;
   readonly stepTemplateIds: readonly string[];
   readonly positions: ReadonlyMap<string, number>;
   readonly validateInputs: Validator | null;
@@ -66,6 +79,7 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
   const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
   const graph = compileGraph(template);
   const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
+  const steps = template.steps.map((step) => compileStep(step, graph, context.stepTypes.get(step.type)!));
   return {
     id: stored.id,
     name: stored.name,
@@ -73,7 +87,8 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
     workspaceId: stored.workspaceId,
     template,
     graph,
-    steps: template.steps.map((step) => compileStep(step, graph, context.stepTypes.get(step.type)!)),
+    steps,
+    hasLimits: steps.some(({ limits }) => limits !== null),
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
     validateInputs: template.input === null ? null : createValidator(template.input),
@@ -94,7 +109,25 @@ function compileStep(step: TemplateStep, graph: Graph, type: StepType): Compiled
     validateParams: params === null || params.parts.length === 0 ? null : createValidator(type.schema),
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
+    limits: compileLimits(step, when, graph),
     deferred: new Map(),
+  };
+}
+
+function compileLimits(
+  { concurrency, rateLimit }: TemplateStep,
+  when: CompiledCondition | null,
+  graph: Graph,
+): CompiledLimits | null {
+  if (concurrency === null && rateLimit === null) return null;
+  const shared = concurrency === null ? null : { ...concurrency, key: compileValue(concurrency.key) };
+  const rate = rateLimit === null ? null : { ...rateLimit, key: compileValue(rateLimit.key) };
+  const values = [when, shared?.key, rate?.key].filter((value) => value !== null && value !== undefined);
+  return {
+    concurrency: shared,
+    rate,
+    reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
+    usesInput: values.some((value) => value.roots.has('input')),
   };
 }
 

@@ -25,10 +25,10 @@ export class TemplateVersions {
       return known;
     }
     const stored = await readTemplateById(db, id);
-    return stored === null ? null : this.keep(stored);
+    return stored === null ? null : this.#keep(stored);
   }
 
-  keep(stored: StoredTemplate): TemplateVersion {
+  #keep(stored: StoredTemplate): TemplateVersion {
     const known = this.#versions.get(stored.id);
     if (known !== undefined) return known;
     const version = compileVersion(stored, this.#context);

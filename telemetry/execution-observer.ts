@@ -92,7 +92,7 @@ export class ExecutionObserver {
     count(tally.ended, status);
     if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
-      { execution: actor.id, status, ...(error === null ? {} : { error }) },
+      { execution: actor.id, status, ...(error === null ? {} : { reason: error }) },
       'An execution ended',
     );
   }

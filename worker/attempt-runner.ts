@@ -15,7 +15,7 @@ import { readResumption } from '../db/workflow-step-execution.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import type { Actor } from '../services/actor.ts';
-import { inputsScope, loadMissing, type ScopeParts, stepsScope } from '../services/scope.ts';
+import { gatherScope, type ScopeParts } from '../services/scope.ts';
 import type { OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import {
@@ -29,6 +29,7 @@ import {
 import type { Log } from '../telemetry/log.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
+import type { Admission } from './limited-step.ts';
 import { checkParams, GuardFailure, next, ParkOutcome, toFailure } from './outcome.ts';
 
 export interface AttemptRunnerOptions {
@@ -41,6 +42,8 @@ export interface AttemptRunnerOptions {
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
+  /** What the limit gate found when it let the step through; null: it did not ask. */
+  admission(stepId: string): Admission | null;
   /** A handler is done, whatever came of it. */
   finished(type: string, durationMs: number): void;
   /** A handler came with a result for an attempt that was over. */
@@ -74,6 +77,7 @@ export class AttemptRunner {
   ): Attempt {
     const attempt = new Attempt(actor.id, position, stepId, claim, done);
     const compiled = actor.version!.steps[position]!;
+    if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
     if (timeoutMs !== null)
       attempt.armTimeout(timeoutMs, (reason) => this.#fail(compiled, attempt, reason, true));
@@ -127,28 +131,13 @@ export class AttemptRunner {
     received: readonly ReceivedInput[],
     resumed: StepContext['resumed'],
   ): Work | Promise<Work> {
-    const arrived = received.filter(({ live }) => live).map(({ key }) => view.graph.positions.get(key)!);
-    const reads = compiled.reads ?? [...view.graph.steps.keys()];
-    const loading = loadMissing(this.#options.db, actor, view, {
-      input: compiled.usesInput,
-      positions: reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])],
-    });
-    return next(loading, () => {
-      const { name, version } = actor.version!;
-      const scope: ScopeParts = {
-        input: compiled.usesInput ? (actor.inputs?.value ?? null) : null,
-        steps: stepsScope(actor, view, reads),
-        inputs: inputsScope(actor, view, received),
-        execution: { id: actor.id, template: name, version },
-        secrets: this.#options.secrets,
-        vars: {},
-      };
-      return { actor, attempt, compiled, scope, resumed };
-    });
+    const scope = gatherScope(this.#options, actor, view, received, compiled);
+    return next(scope, (gathered) => ({ actor, attempt, compiled, scope: gathered, resumed }));
   }
 
   /** Evaluated once, before the first attempt; an error in it fails the step with no attempt made. */
   #passesGuard({ compiled, scope, attempt }: Work): unknown {
+    if (attempt.admission !== null) return passesGate(attempt.admission);
     if (compiled.when === null || attempt.claim.attempt > 1) return true;
     const failed = (error: unknown): never => {
       throw new GuardFailure(error);
@@ -275,6 +264,12 @@ export class AttemptRunner {
     this.#options.finished(compiled.step.type, performance.now() - attempt.startedAt);
     this.#options.post(attempt.executionId, event);
   }
+}
+
+/** The gate has asked the guard before it asked for a start: it is evaluated once. */
+function passesGate(admission: Admission): boolean {
+  if (typeof admission === 'object') throw new GuardFailure(admission.error);
+  return admission === 'pass';
 }
 
 /** The signal is made only when a sandboxed evaluation asks for it. */

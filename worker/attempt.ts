@@ -5,6 +5,7 @@
  */
 import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
+import type { Admission } from './limited-step.ts';
 
 export class Attempt {
   readonly executionId: string;
@@ -13,6 +14,8 @@ export class Attempt {
   readonly claim: Claim;
   /** Milliseconds of performance.now() when the attempt began here. */
   readonly startedAt = performance.now();
+  /** What the limit gate found when it let the step through; null: the step has no limits. */
+  admission: Admission | null = null;
   readonly #onDone: (attempt: Attempt) => void;
   #controller: AbortController | null = null;
   #reason: StepFailure | null = null;

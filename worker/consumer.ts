@@ -4,22 +4,29 @@
  * Jobs are fetched, held against the rows, and consumed in one transaction with what they bring about. A job
  * whose step is final or claimed is dropped; one whose step is still queued when the slots are gone is put back.
  */
+
+import type { StepStatus } from '../core/status.ts';
 import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
+import { lineUp, pickPending } from '../db/pending-execution.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
-import type { Mail } from '../services/actor.ts';
+import type { Actor, Mail } from '../services/actor.ts';
 import { newUnit, TIMER_PRIORITY, type Unit } from '../services/commit-unit.ts';
 import type { ExecutionDoor } from '../services/execution-door.ts';
 import type { LockedCommit } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
+import type { CallbackSender } from './callback-sender.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { LimitGate } from './limit-gate.ts';
 
 export interface ConsumerOptions {
   readonly door: ExecutionDoor;
   readonly locked: LockedCommit;
   readonly queue: ExecutionEngineQueue;
   readonly dispatcher: Dispatcher;
+  readonly gate: LimitGate;
+  readonly callbacks: CallbackSender;
   onError(error: unknown): void;
 }
 
@@ -29,6 +36,8 @@ export class Consumer {
   readonly #options: ConsumerOptions;
   #running: Promise<void> | null = null;
   #again = false;
+  /** The workspace that was served last: the turn goes on after it. */
+  #servedLast: string | null = null;
   #open = true;
 
   constructor(options: ConsumerOptions) {
@@ -60,53 +69,68 @@ export class Consumer {
     }
   }
 
-  /** One transaction; answers how many jobs it took. */
+  /** One transaction; answers how much it took. */
   async runOnce(): Promise<number> {
     const { locked } = this.#options;
     let units: Unit[] = [];
     let taken = 0;
+    let leased: FetchedJob[] = [];
     try {
       await locked.run(async (tx) => {
-        const jobs = await this.#fetch(tx);
-        taken = jobs.length;
+        const fetched = await this.#fetch(tx);
+        const due = fetched.filter(({ data }) => data.kind === 'start');
+        if (due.length > 0)
+          await lineUp(
+            tx,
+            due.map(({ id }) => id),
+          );
+        const picked = await this.#pick(tx, fetched.length);
+        taken = fetched.length + picked.length;
         if (taken === 0) return [];
-        const byExecution = Map.groupBy(jobs, ({ data }) => data.execution_id);
-        const busy: FetchedJob[] = [];
-        units = this.#units(byExecution, busy);
-        return this.#process(tx, units, byExecution, busy, jobs);
+        const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
+        leased = called.leased;
+        const back = [...due.map(asStart), ...called.back];
+        const work: Work = { fetched, byExecution: groupWork(fetched, picked), back };
+        units = this.#units(work);
+        return this.#process(tx, units, work);
       });
     } catch (error) {
       for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
       throw error;
     }
+    this.#options.callbacks.send(leased);
     return taken;
   }
 
-  /** Ready steps before new executions, and timers whatever else there is. */
+  /** Timers whatever else there is, and ready steps as far as there are slots. */
   async #fetch(tx: Tx): Promise<FetchedJob[]> {
     const { queue, dispatcher } = this.#options;
     const wanted = Math.min(dispatcher.spare, MOST_JOBS);
-    const jobs = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
-    if (jobs.length < wanted) {
-      jobs.push(...(await queue.fetch(tx, 'StepExecutionQueue', wanted - jobs.length)));
-    }
-    const starts = Math.min(wanted - jobs.length, dispatcher.room);
-    if (starts === 0) {
-      jobs.push(...(await queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY)));
-      return jobs;
-    }
-    const begun = await queue.fetch(tx, 'WorkflowExecutionQueue', starts);
-    dispatcher.backlog = begun.length === starts;
-    return [...jobs, ...begun];
+    const timers = await queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY);
+    const merges = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
+    const left = wanted - merges.length;
+    const steps = left === 0 ? [] : await queue.fetch(tx, 'StepExecutionQueue', left);
+    return [...timers, ...merges, ...steps];
+  }
+
+  /** Executions that may begin: ready steps go before them. */
+  async #pick(tx: Tx, fetchedCount: number): Promise<string[]> {
+    const { dispatcher } = this.#options;
+    const room = Math.min(dispatcher.room - fetchedCount, MOST_JOBS);
+    if (room <= 0) return [];
+    const picked = await pickPending(tx, room, this.#servedLast);
+    this.#servedLast = picked.at(-1)?.workspace ?? null;
+    dispatcher.backlog = picked.length === room;
+    return picked.map(({ id }) => id);
   }
 
   /** Executions with a commit on its way are left alone: their jobs go back. */
-  #units(byExecution: ReadonlyMap<string, readonly FetchedJob[]>, busy: FetchedJob[]): Unit[] {
+  #units({ byExecution, back }: Work): Unit[] {
     const units: Unit[] = [];
-    for (const [id, jobs] of byExecution) {
+    for (const [id, tasks] of byExecution) {
       const actor = this.#options.door.actors.get(id);
       if (actor.busy) {
-        busy.push(...jobs);
+        for (const { job } of tasks) if (job !== null) back.push(this.#putBack(actor, job));
         continue;
       }
       actor.busy = true;
@@ -115,29 +139,46 @@ export class Consumer {
     return units;
   }
 
-  async #process(
-    tx: Tx,
-    units: readonly Unit[],
-    byExecution: ReadonlyMap<string, readonly FetchedJob[]>,
-    busy: readonly FetchedJob[],
-    jobs: readonly FetchedJob[],
-  ): Promise<Unit[]> {
-    const { door, locked, queue } = this.#options;
+  async #process(tx: Tx, units: readonly Unit[], work: Work): Promise<Unit[]> {
+    const { byExecution } = work;
+    const { door, locked } = this.#options;
     const present = await locked.load(tx, units);
     await this.#readInputs(tx, present);
     const ready = present.map((unit) => ({
       ...unit,
-      mails: [...unit.mails, ...byExecution.get(unit.actor.id)!.flatMap((job) => mailOf(unit, job))],
+      mails: [...unit.mails, ...byExecution.get(unit.actor.id)!.flatMap((task) => mailOf(unit, task))],
     }));
     const decided = door.decide(ready, true);
-    await queue.consume(tx, jobs);
-    const back = [
-      ...busy,
-      ...ready.flatMap((unit) => byExecution.get(unit.actor.id)!.filter((job) => isStillQueued(unit, job))),
-    ];
-    for (const statement of await queue.insertStatements(back.map(again))) await tx.query(statement);
-    for (const unit of ready) await this.#deferUnready(tx, unit, byExecution.get(unit.actor.id)!);
+    try {
+      await this.#dispose(tx, ready, work);
+    } catch (error) {
+      // The plans are void, and so are the claims in them.
+      for (const unit of decided) door.abandon(unit, true);
+      throw error;
+    }
     return decided;
+  }
+
+  /** Consumes the jobs, and puts those back whose step is still to be run. */
+  async #dispose(tx: Tx, units: readonly Unit[], { fetched, byExecution, back }: Work): Promise<void> {
+    const { queue } = this.#options;
+    await queue.consume(tx, fetched);
+    for (const unit of units) {
+      for (const { job } of byExecution.get(unit.actor.id)!) {
+        const status = job === null ? undefined : stepStatus(unit, job);
+        if (status === 'queued') back.push(this.#putBack(unit.actor, job!));
+        if (status === 'waiting_inputs') await queue.defer(tx, job!, job!.id);
+      }
+    }
+    for (const statement of await queue.insertStatements(back)) await tx.query(statement);
+  }
+
+  /** A ticket is due again at once, unless its step has limits: that asks for its start from here. */
+  #putBack({ version, view }: Actor, job: FetchedJob): Job {
+    if (job.data.kind !== 'step' || view === null || !version!.hasLimits) return again(job);
+    const position = findPosition(view, job.data.step_id);
+    if (position === null || version!.steps[position]!.limits === null) return again(job);
+    return { ...again(job), startAfter: this.#options.gate.ticketDelayMs() };
   }
 
   /** Inputs are held against the schema when an execution is picked up: a main server may have written them. */
@@ -150,33 +191,46 @@ export class Consumer {
     );
     for (const { actor } of pending) actor.inputs = new JsonPayload(inputs.get(actor.id) ?? '{}');
   }
-
-  async #deferUnready(tx: Tx, { actor }: Unit, jobs: readonly FetchedJob[]): Promise<void> {
-    for (const job of jobs) {
-      if (job.data.kind !== 'step') continue;
-      const position = findPosition(actor.view!, job.data.step_id);
-      if (position === null || actor.view!.steps[position]!.status !== 'waiting_inputs') continue;
-      await this.#options.queue.defer(tx, job, job.data.step_id);
-    }
-  }
 }
 
-function mailOf({ actor }: Unit, { data }: FetchedJob): Mail[] {
-  const view = actor.view!;
+/** What one job, or one picked execution, asks for. */
+type Task =
+  | { readonly kind: 'start'; readonly job: null }
+  | { readonly kind: 'job'; readonly job: FetchedJob };
+
+interface Work {
+  readonly fetched: readonly FetchedJob[];
+  readonly byExecution: ReadonlyMap<string, readonly Task[]>;
+  /** Jobs that go back into their queue in the same transaction. */
+  readonly back: Job[];
+}
+
+function groupWork(fetched: readonly FetchedJob[], picked: readonly string[]): Map<string, Task[]> {
+  const work = new Map<string, Task[]>(picked.map((id) => [id, [{ kind: 'start', job: null }]]));
+  for (const job of fetched) {
+    if (job.data.kind === 'start' || job.data.kind === 'callback') continue;
+    const { execution_id } = job.data;
+    work.set(execution_id, [...(work.get(execution_id) ?? []), { kind: 'job', job }]);
+  }
+  return work;
+}
+
+function mailOf({ actor }: Unit, { job }: Task): Mail[] {
+  if (job === null) return [{ event: begin(actor), settle: null }];
+  const { data } = job;
   switch (data.kind) {
-    case 'start':
-      return [{ event: begin(actor), settle: null }];
     case 'deadline':
       return [{ event: { type: 'time_out' }, settle: null }];
     case 'stop_overdue':
       return [{ event: { type: 'stop_overdue' }, settle: null }];
     case 'timer': {
-      const position = findPosition(view, data.step_id);
+      const position = findPosition(actor.view!, data.step_id);
       const { attempt, purpose } = data;
-      return position === null
-        ? []
-        : [{ event: { type: 'wake', position, attempt, purpose, random: Math.random() }, settle: null }];
+      if (position === null) return [];
+      return [{ event: { type: 'wake', position, attempt, purpose, random: Math.random() }, settle: null }];
     }
+    case 'start':
+    case 'callback':
     case 'step':
       return [];
   }
@@ -189,12 +243,18 @@ function begin(actor: Unit['actor']): Mail['event'] {
   return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
 }
 
-function isStillQueued({ actor }: Unit, { data }: FetchedJob): boolean {
-  if (data.kind !== 'step') return false;
+/** Of the step a ticket is for; undefined for any other job. */
+function stepStatus({ actor }: Unit, { data }: FetchedJob): StepStatus | undefined {
+  if (data.kind !== 'step') return undefined;
   const position = findPosition(actor.view!, data.step_id);
-  return position !== null && actor.view!.steps[position]!.status === 'queued';
+  return position === null ? undefined : actor.view!.steps[position]!.status;
 }
 
 function again({ queue, id, data, priority }: FetchedJob): Job {
   return { queue, id, data, priority, startAfter: null };
+}
+
+/** The ticket of a start that lines up now: no timer any more. */
+function asStart(job: FetchedJob): Job {
+  return { ...again(job), priority: 0 };
 }

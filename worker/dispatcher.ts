@@ -12,6 +12,8 @@ import type { StepState } from '../core/view.ts';
 import type { Actor } from '../services/actor.ts';
 import type { Claims } from '../services/claims.ts';
 import type { Attempt } from './attempt.ts';
+import type { LimitGate, Slots } from './limit-gate.ts';
+import { type LimitedStep, placeOf } from './limited-step.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MOST_READY = 50_000;
@@ -30,13 +32,24 @@ export interface AttemptStarter {
   ): Attempt;
 }
 
-export class Dispatcher implements Claims {
+interface ReadyStep {
+  readonly actor: Actor;
+  readonly position: number;
+  readonly id: string;
+  /** Set when limits hold the step back: the gate says what becomes of its turn. */
+  readonly limited: LimitedStep | null;
+}
+
+export class Dispatcher implements Claims, Slots {
   readonly owner: string;
   readonly capacity: number;
   readonly #starter: AttemptStarter;
-  readonly #ready = new ReadyQueue<{ actor: Actor; position: number; id: string }>();
+  readonly #ready = new ReadyQueue<ReadyStep>();
   readonly #offered = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
+  /** Granted steps with limits: their slots are taken already. */
+  readonly #granted: LimitedStep[] = [];
+  #gate: LimitGate | null = null;
   #admitted = 0;
   #lastWidth = 1;
   #taken = 0;
@@ -49,6 +62,11 @@ export class Dispatcher implements Claims {
     this.owner = owner;
     this.capacity = capacity;
     this.#starter = starter;
+  }
+
+  /** The gate needs the slots and the slots need it: the composition root joins the two. */
+  useGate(gate: LimitGate): void {
+    this.#gate = gate;
   }
 
   get runningCount(): number {
@@ -67,6 +85,7 @@ export class Dispatcher implements Claims {
   /** Stops claiming; what runs goes on. */
   closeForClaims(): void {
     this.#open = false;
+    while (this.#granted.pop() !== undefined) this.release();
   }
 
   hasRoom(graph: Graph): boolean {
@@ -98,6 +117,10 @@ export class Dispatcher implements Claims {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = actor.view!;
     for (const position of positions) {
+      if (actor.version!.steps[position]!.limits !== null) {
+        this.#gate!.offer(actor, position);
+        continue;
+      }
       const id = steps[position]!.id;
       if (this.#offered.has(id) || this.#ready.size >= MOST_READY) continue;
       this.#offered.add(id);
@@ -106,18 +129,50 @@ export class Dispatcher implements Claims {
         priority: actor.priority,
         executionId: actor.id,
         rank: graph.rank[position]!,
-        item: { actor, position, id },
+        item: { actor, position, id, limited: null },
       });
     }
   }
 
   take(): { actor: Actor; position: number } | null {
-    if (!this.#open || this.#taken >= this.capacity) return null;
-    const entry = this.#ready.pop();
-    if (entry === undefined) return null;
-    this.#offered.delete(entry.item.id);
-    this.#taken += 1;
-    return entry.item;
+    if (!this.#open) return null;
+    for (let step = this.#granted.shift(); step !== undefined; step = this.#granted.shift()) {
+      if (this.#isUp(step)) return step;
+    }
+    while (this.#taken < this.capacity) {
+      const entry = this.#ready.pop();
+      if (entry === undefined) return null;
+      this.#taken += 1;
+      const { limited, id } = entry.item;
+      if (limited === null) {
+        this.#offered.delete(id);
+        return entry.item;
+      }
+      if (this.#isUp(limited)) return limited;
+    }
+    return null;
+  }
+
+  /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
+  #isUp(step: LimitedStep): boolean {
+    const what = this.#gate!.popped(step);
+    if (what === 'drop') this.release();
+    return what === 'start';
+  }
+
+  enqueue(step: LimitedStep): void {
+    const { actor, position, id } = step;
+    this.#ready.push(placeOf(step, { actor, position, id, limited: step }));
+  }
+
+  grant(step: LimitedStep): void {
+    if (this.#open) this.#granted.push(step);
+    else this.release();
+  }
+
+  release(): void {
+    this.#taken -= 1;
+    if (this.#taken === 0) this.#onIdle?.();
   }
 
   refund(): void {

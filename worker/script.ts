@@ -27,6 +27,7 @@ export async function runScript(
     if (options.signal.aborted) throw options.signal.reason;
     if (!(error instanceof ExpressionError)) throw error;
     const { code: reason, message, line, errorName } = error;
-    throw new StepFailure(reason, message, { cause: error, details: { line, name: errorName } });
+    const retryable = reason === 'sandbox_unavailable';
+    throw new StepFailure(reason, message, { retryable, cause: error, details: { line, name: errorName } });
   }
 }

@@ -17,6 +17,8 @@ import type {
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
 const MAX_DELAY_MS = 3650 * 86_400_000;
+/** Timers go before executions of any priority: see the queue. */
+const MOST_PRIORITY = 1_000_000;
 const INT32 = 2_147_483_647;
 
 export const JsonShape = z
@@ -75,12 +77,21 @@ export const StartShape = z
     inputs: JsonShape.optional(),
     idempotency_key: IdempotencyKeyShape.optional(),
     start_after: StartAfterShape.optional(),
-    priority: z.int().min(-INT32).max(INT32).optional().openapi({ description: 'Higher first; default 0.' }),
+    priority: z
+      .int()
+      .min(-MOST_PRIORITY)
+      .max(MOST_PRIORITY)
+      .optional()
+      .openapi({ description: 'Higher first, from -1000000 to 1000000; default 0.' }),
     tags: z.array(z.string().min(1).max(128)).max(64).optional(),
     callback_url: z
       .url({ protocol: /^https?$/, error: 'expected an http or https URL' })
       .max(2_048)
-      .optional(),
+      .refine(holdsNoCredentials, {
+        error: 'expected a URL without user name and password; put a token into its path or query',
+      })
+      .optional()
+      .openapi({ description: 'Told by POST when the execution is final, at least once.' }),
     user_id: IdShape.optional(),
     workspace_id: IdShape.optional(),
   })
@@ -187,6 +198,11 @@ export const StopShape = z
 export const StoppedShape = z
   .object({ execution_id: z.guid(), status: ExecutionStatusShape, stop_requested: z.boolean() })
   .openapi('StoppedExecution') satisfies z.ZodType<StopResult>;
+
+function holdsNoCredentials(url: string): boolean {
+  const parsed = URL.parse(url);
+  return parsed === null || (parsed.username === '' && parsed.password === '');
+}
 
 function isDelay(text: string): boolean {
   const ms = parseDuration(text);

@@ -23,6 +23,16 @@ begin
       using errcode = '54000';
   end if;
 
+  if abs(coalesce((options ->> 'priority')::integer, 0)) > 1000000 then
+    raise exception 'workflow_start: priority % is outside -1000000 to 1000000', options ->> 'priority'
+      using errcode = '22023';
+  end if;
+
+  if length(options ->> 'callback_url') > 2048 or options ->> 'callback_url' !~* '^https?://[^/?#@\s]+([/?#]\S*)?$' then
+    raise exception 'workflow_start: callback_url is no http or https URL of at most 2048 characters without user name and password'
+      using errcode = '22023';
+  end if;
+
   select t.id into v_template
     from workflow_templates t
    where t.name = template
@@ -63,7 +73,9 @@ begin
   insert into {{pgboss_schema}}.job (id, name, data, priority, start_after, keep_until, policy, retry_limit, expire_seconds)
   values
     (v_id, 'WorkflowExecutionQueue', jsonb_build_object('kind', 'start', 'execution_id', v_id),
-     coalesce((options ->> 'priority')::integer, 0), coalesce(v_after, now()), now() + interval '10 years',
+     -- A start that is put off is a timer: it goes before the starts that wait in line.
+     case when v_after is null then coalesce((options ->> 'priority')::integer, 0) else 1000000000 end,
+     coalesce(v_after, now()), now() + interval '10 years',
      'standard', 1000000, 60);
   perform pg_notify('execution_engine', 'ready');
   return v_id;

@@ -163,6 +163,10 @@ create unique index if not exists workflow_step_executions_scope_step
 create index if not exists workflow_executions_workspace on workflow_executions (workspace_id, id);
 create index if not exists workflow_executions_open
   on workflow_executions (status, id) where status in ('pending', 'running', 'paused');
+-- What begins next: workspaces in turn, then priority, then start time.
+create index if not exists workflow_executions_pending
+  on workflow_executions (coalesce(workspace_id, '00000000-0000-0000-0000-000000000000'), priority desc, id)
+  where status = 'pending' and start_after is null;
 create unique index if not exists workflow_executions_workspace_idempotency
   on workflow_executions (workspace_id, idempotency_key) where idempotency_key is not null and workspace_id is not null;
 create unique index if not exists workflow_executions_idempotency

@@ -30,7 +30,9 @@ describe.skipIf(!isAsked)('in full', () => {
     const ids = await startSideBySide(engine, chainsSideBySide(100, 10, 'record'), 100);
     const ends = await Promise.all(ids.map((id) => engine.end(id)));
     const seconds = (performance.now() - begun) / 1000;
-    console.log(`100 executions of 1,001 steps: ${seconds.toFixed(1)} s, ${Math.round(100_100 / seconds)} steps/s`);
+    console.log(
+      `100 executions of 1,001 steps: ${seconds.toFixed(1)} s, ${Math.round(100_100 / seconds)} steps/s`,
+    );
     expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
     expect(await countRuns(database, ids)).toEqual({ runs: 100_100, steps: 100_100 });
     await assertInvariants(database.url);

@@ -3,12 +3,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 const SLOTS = 16;
@@ -64,9 +59,11 @@ test('executions complete although the connections of their engines are ended ag
     ids.push(...started);
     await breakOne();
   }
-  for (const id of ids) await database.until('select completed_at is not null from workflow_executions where id = $1', [id]);
-  const { rows } = await database.pool.query('select status, count(*)::integer as count from workflow_executions group by status');
-  console.log((await database.pool.query(`select s.status, t.key, s.error_code, s.error, s.attempt_count, e.error as ee from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id join workflow_step_templates t on t.id = s.step_template_id where e.status <> 'completed'`)).rows);
+  for (const id of ids)
+    await database.until('select completed_at is not null from workflow_executions where id = $1', [id]);
+  const { rows } = await database.pool.query(
+    'select status, count(*)::integer as count from workflow_executions group by status',
+  );
   expect(rows).toEqual([{ status: 'completed', count: ids.length }]);
   await assertInvariants(database.url);
 }, 120_000);

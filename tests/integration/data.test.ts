@@ -26,7 +26,10 @@ afterAll(async () => {
   await database.drop();
 });
 
-const broken = { type: 'flaky', with: { failures: 9, retryable: false, message: 'broke', details: { at: 3 } } };
+const broken = {
+  type: 'flaky',
+  with: { failures: 9, retryable: false, message: 'broke', details: { at: 3 } },
+};
 const record = (value: unknown, needs: unknown[] = []) => ({
   type: 'record',
   with: { value: value as string },
@@ -39,12 +42,19 @@ describe('a failure', () => {
       steps: {
         broken,
         rescue: record('${{ inputs.broken }}', [{ step: 'broken', on: 'failure' }]),
-        seen: record('${{ [steps.broken.output, steps.broken.status, steps.broken.error.code] }}', ['rescue']),
+        seen: record('${{ [steps.broken.output, steps.broken.status, steps.broken.error.code] }}', [
+          'rescue',
+        ]),
         never: record(1, ['broken']),
       },
     });
     expect(end).toMatchObject({ status: 'completed', error: null });
-    expect(statuses(end)).toEqual({ broken: 'failed', rescue: 'completed', seen: 'completed', never: 'skipped' });
+    expect(statuses(end)).toEqual({
+      broken: 'failed',
+      rescue: 'completed',
+      seen: 'completed',
+      never: 'skipped',
+    });
     expect(stepOf(end, 'rescue').outputs).toEqual({ code: 'flaky', message: 'broke', details: { at: 3 } });
     expect(end.outputs).toEqual({ seen: [null, 'failed', 'flaky'] });
   });
@@ -77,23 +87,54 @@ describe('a failure', () => {
     await database.until('select count(*) = 2 from test_runs where execution_id = $1', [id]);
     await database.openGate('unhandled');
     const end = await engine.end(id);
-    expect(end).toMatchObject({ status: 'failed', error: { code: 'flaky', message: 'broke', step: 'broken' }, outputs: null });
-    expect(statuses(end)).toEqual({ broken: 'failed', gate: 'completed', busy: 'cancelled', after: 'cancelled' });
-    await database.until('select true from test_runs where execution_id = $1 and note = $2', [id, 'cancelled']);
+    expect(end).toMatchObject({
+      status: 'failed',
+      error: { code: 'flaky', message: 'broke', step: 'broken' },
+      outputs: null,
+    });
+    expect(statuses(end)).toEqual({
+      broken: 'failed',
+      gate: 'completed',
+      busy: 'cancelled',
+      after: 'cancelled',
+    });
+    await database.until('select true from test_runs where execution_id = $1 and note = $2', [
+      id,
+      'cancelled',
+    ]);
   });
 
   test('with onFailure continue lets the other branches run to their end and names the first failed step', async () => {
     const end = await engine.run({
       onFailure: 'continue',
-      steps: { broken, skipped: record(1, ['broken']), a: record(1), b: record(2, ['a']), c: record(3, ['b']) },
+      steps: {
+        broken,
+        skipped: record(1, ['broken']),
+        a: record(1),
+        b: record(2, ['a']),
+        c: record(3, ['b']),
+      },
     });
     expect(end).toMatchObject({ status: 'failed', error: { code: 'flaky', step: 'broken' }, outputs: null });
-    expect(statuses(end)).toEqual({ broken: 'failed', skipped: 'skipped', a: 'completed', b: 'completed', c: 'completed' });
+    expect(statuses(end)).toEqual({
+      broken: 'failed',
+      skipped: 'skipped',
+      a: 'completed',
+      b: 'completed',
+      c: 'completed',
+    });
   });
 
   test('of the step that handles a failure is judged on its own', async () => {
     const end = await engine.run({
-      steps: { broken, worse: { type: 'fail', needs: [{ step: 'broken', on: 'failure' }], with: { code: 'worse', message: 'w' } } },
+      steps: {
+        broken,
+        worse: {
+          type: 'fail',
+          needs: [{ step: 'broken', on: 'failure' }],
+          with: { code: 'worse', message: 'w' },
+        },
+      },
     });
     expect(end).toMatchObject({ status: 'failed', error: { code: 'worse', step: 'worse' } });
   });
@@ -137,7 +178,11 @@ describe('a guard', () => {
       steps: { g: { ...record(1), when: '${{ input.nothing.there }}', retry: { limit: 3, delay: '1ms' } } },
     });
     expect(end).toMatchObject({ status: 'failed', error: { code: 'expression_failed', step: 'g' } });
-    expect(stepOf(end, 'g')).toMatchObject({ status: 'failed', attempt_count: 0, error: { code: 'expression_failed' } });
+    expect(stepOf(end, 'g')).toMatchObject({
+      status: 'failed',
+      attempt_count: 0,
+      error: { code: 'expression_failed' },
+    });
     expect(await database.runs(end.execution_id)).toEqual([]);
   });
 
@@ -151,7 +196,9 @@ describe('a guard', () => {
   });
 
   test('on every root completes an execution in which everything is skipped', async () => {
-    const end = await engine.run({ steps: { a: { ...record(1), when: false }, b: { ...record(1), when: false } } });
+    const end = await engine.run({
+      steps: { a: { ...record(1), when: false }, b: { ...record(1), when: false } },
+    });
     expect(end).toMatchObject({ status: 'completed', outputs: {}, progress: { total: 2, skipped: 2 } });
   });
 });
@@ -159,14 +206,25 @@ describe('a guard', () => {
 describe('an expression', () => {
   test('that throws fails the step with expression_failed, not retried', async () => {
     const end = await engine.run({
-      steps: { a: record(null), b: { ...record('${{ steps.a.output.property }}', ['a']), retry: { limit: 3, delay: '1ms' } } },
+      steps: {
+        a: record(null),
+        b: { ...record('${{ steps.a.output.property }}', ['a']), retry: { limit: 3, delay: '1ms' } },
+      },
     });
     expect(stepOf(end, 'b')).toMatchObject({ attempt_count: 1, error: { code: 'expression_failed' } });
   });
 
   test('that needs the sandbox gives the same as one that does not', async () => {
     const end = await engine.run(
-      { steps: { a: record({ plain: '${{ input.n }}', sandboxed: '${{ [1,2,3].map((x) => x * input.n).reduce((a, b) => a + b) }}', text: 'n=${{ input.n }}, ${{ null }}, ${{ ({a: 1}) }}' }) } },
+      {
+        steps: {
+          a: record({
+            plain: '${{ input.n }}',
+            sandboxed: '${{ [1,2,3].map((x) => x * input.n).reduce((a, b) => a + b) }}',
+            text: 'n=${{ input.n }}, ${{ null }}, ${{ ({a: 1}) }}',
+          }),
+        },
+      },
       { inputs: { n: 2 } },
     );
     expect(end.outputs).toEqual({ a: { plain: 2, sandboxed: 12, text: 'n=2, , {"a":1}' } });
@@ -175,7 +233,10 @@ describe('an expression', () => {
   test('that never ends is stopped and takes nobody along', async () => {
     const end = await engine.run({
       onFailure: 'continue',
-      steps: { bomb: record('${{ (() => { for (;;); })() }}'), neighbour: record('${{ [1].map((x) => x)[0] }}') },
+      steps: {
+        bomb: record('${{ (() => { for (;;); })() }}'),
+        neighbour: record('${{ [1].map((x) => x)[0] }}'),
+      },
     });
     expect(statuses(end)).toEqual({ bomb: 'failed', neighbour: 'completed' });
   }, 30_000);
@@ -183,7 +244,9 @@ describe('an expression', () => {
 
 describe('the output of an execution', () => {
   test('is by default that of the leaves that completed', async () => {
-    const end = await engine.run({ steps: { a: record(1), b: record(2, ['a']), c: { ...record(3), when: false }, d: record(null) } });
+    const end = await engine.run({
+      steps: { a: record(1), b: record(2, ['a']), c: { ...record(3), when: false }, d: record(null) },
+    });
     expect(end.outputs).toEqual({ b: 2, d: null });
   });
 
@@ -191,17 +254,27 @@ describe('the output of an execution', () => {
     const steps = { a: record({ n: 20 }), b: record(22) };
     const native = await engine.run({ output: '${{ steps.a.output.n }}', steps });
     expect(native.outputs).toBe(20);
-    const sandboxed = await engine.run({
-      output: { sum: '${{ [steps.a.output.n, steps.b.output].reduce((x, y) => x + y) }}', who: '${{ input.who }}' },
-      steps,
-    }, { inputs: { who: 'me' } });
+    const sandboxed = await engine.run(
+      {
+        output: {
+          sum: '${{ [steps.a.output.n, steps.b.output].reduce((x, y) => x + y) }}',
+          who: '${{ input.who }}',
+        },
+        steps,
+      },
+      { inputs: { who: 'me' } },
+    );
     expect(sandboxed.outputs).toEqual({ sum: 42, who: 'me' });
   });
 
   test('fails the execution with output_failed when it throws, native or sandboxed', async () => {
     for (const output of ['${{ steps.a.output.x.y }}', '${{ [1].map(() => { throw new Error("no") }) }}']) {
       const end = await engine.run({ output, steps: { a: record({}) } });
-      expect(end).toMatchObject({ status: 'failed', error: { code: 'output_failed', step: null }, outputs: null });
+      expect(end).toMatchObject({
+        status: 'failed',
+        error: { code: 'output_failed', step: null },
+        outputs: null,
+      });
       expect(statuses(end)).toEqual({ a: 'completed' });
     }
   });
@@ -235,7 +308,11 @@ describe('a switch', () => {
   ])('of %p takes the route %p and no other', async (n, route) => {
     const end = await engine.run(definition, { inputs: { n } });
     expect(end.outputs).toEqual({ joined: { [route]: route }, route });
-    expect(stepOf(end, 'joined').received_inputs.filter(({ live }) => live).map(({ key }) => key)).toEqual([route]);
+    expect(
+      stepOf(end, 'joined')
+        .received_inputs.filter(({ live }) => live)
+        .map(({ key }) => key),
+    ).toEqual([route]);
     expect(stepOf(end, route).received_inputs).toEqual([{ key: 'decide', live: true, route }]);
   });
 
@@ -253,7 +330,9 @@ describe('a switch', () => {
 
 describe('a merge', () => {
   const merged = (mode: string, a: unknown, b: unknown) =>
-    engine.run({ steps: { a: record(a), b: record(b), m: { type: 'merge', needs: ['b', 'a'], with: { mode } } } });
+    engine.run({
+      steps: { a: record(a), b: record(b), m: { type: 'merge', needs: ['b', 'a'], with: { mode } } },
+    });
 
   test('collects, combines or appends in the order of needs', async () => {
     expect((await merged('collect', 1, 2)).outputs).toEqual({ m: { b: 2, a: 1 } });
@@ -274,13 +353,20 @@ describe('a delay', () => {
   });
 
   test('until an instant that has passed waits no time', async () => {
-    const end = await engine.run({ steps: { d: { type: 'delay', with: { until: '2020-01-01T00:00:00Z' } } } });
+    const end = await engine.run({
+      steps: { d: { type: 'delay', with: { until: '2020-01-01T00:00:00Z' } } },
+    });
     expect(end.status).toBe('completed');
   });
 
   test('is durable: it holds no slot and has its timer in the queue', async () => {
-    const id = await engine.start(await engine.publish({ steps: { d: { type: 'delay', with: { for: '1h' } } } }));
-    await database.until(`select status = 'waiting' from workflow_step_executions where workflow_execution_id = $1`, [id]);
+    const id = await engine.start(
+      await engine.publish({ steps: { d: { type: 'delay', with: { for: '1h' } } } }),
+    );
+    await database.until(
+      `select status = 'waiting' from workflow_step_executions where workflow_execution_id = $1`,
+      [id],
+    );
     await assertInvariants(database.url, { allFinal: false });
     await engine.client.cancel(id);
   });
@@ -288,13 +374,19 @@ describe('a delay', () => {
 
 describe('a script', () => {
   test('answers what it returns, and fails with what it throws', async () => {
-    const end = await engine.run({
-      onFailure: 'continue',
-      steps: {
-        good: { type: 'script', with: { code: 'return { doubled: input.n * 2 }', input: { n: '${{ input.n }}' } } },
-        bad: { type: 'script', with: { code: 'throw new RangeError("out")' } },
+    const end = await engine.run(
+      {
+        onFailure: 'continue',
+        steps: {
+          good: {
+            type: 'script',
+            with: { code: 'return { doubled: input.n * 2 }', input: { n: '${{ input.n }}' } },
+          },
+          bad: { type: 'script', with: { code: 'throw new RangeError("out")' } },
+        },
       },
-    }, { inputs: { n: 21 } });
+      { inputs: { n: 21 } },
+    );
     expect(stepOf(end, 'good').outputs).toEqual({ doubled: 42 });
     expect(stepOf(end, 'bad').error?.message).toContain('out');
   }, 30_000);
@@ -302,7 +394,9 @@ describe('a script', () => {
 
 describe('data', () => {
   test('is stored once, on its producer', async () => {
-    const end = await engine.run({ steps: { a: record({ much: 'x'.repeat(1000) }), b: record('${{ inputs.a.much.length }}', ['a']) } });
+    const end = await engine.run({
+      steps: { a: record({ much: 'x'.repeat(1000) }), b: record('${{ inputs.a.much.length }}', ['a']) },
+    });
     const { rows } = await database.pool.query(
       `select i.input_data, s.received_inputs::text as received from workflow_input_tracker i
          join workflow_step_executions s on s.id = i.step_execution_id where s.workflow_execution_id = $1`,
@@ -315,8 +409,29 @@ describe('data', () => {
   });
 
   test('of every JSON kind survives the way through the database unchanged', async () => {
-    const value = { 'ключ "quoted"': ["it's", '\\', '\n\t', '{}', 'null', 'NULL', '', '💥', 1e-7, 1e21, -0.5, true, null, [], {}] };
-    const end = await engine.run({ steps: { a: record('${{ input }}'), b: record('${{ steps.a.output }}', ['a']) } }, { inputs: value });
+    const value = {
+      'ключ "quoted"': [
+        "it's",
+        '\\',
+        '\n\t',
+        '{}',
+        'null',
+        'NULL',
+        '',
+        '💥',
+        1e-7,
+        1e21,
+        -0.5,
+        true,
+        null,
+        [],
+        {},
+      ],
+    };
+    const end = await engine.run(
+      { steps: { a: record('${{ input }}'), b: record('${{ steps.a.output }}', ['a']) } },
+      { inputs: value },
+    );
     expect(end.inputs).toEqual(value);
     expect(end.outputs).toEqual({ b: value });
   });

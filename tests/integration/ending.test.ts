@@ -36,11 +36,11 @@ async function running(definition: JsonObject, count = 1): Promise<string> {
 const noted = (id: string, note: string) =>
   database.until('select true from test_runs where execution_id = $1 and note = $2', [id, note]);
 
-const FOLLOWED = {
+const FOLLOWED: JsonObject = {
   next: { type: 'record', needs: ['busy'] },
   failure: { type: 'record', needs: [{ step: 'busy', on: 'failure' }] },
   always: { type: 'record', needs: [{ step: 'busy', on: 'always' }] },
-} as const;
+};
 
 test('a stopped execution records what its handlers give back within the grace time, and starts nothing more', async () => {
   const id = await running({

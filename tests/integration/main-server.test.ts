@@ -140,11 +140,19 @@ test("a main server's older pg-boss is refused with the way out, which works", a
   expect(message).toContain('pgboss');
   expect(message).toContain('20');
   expect(message).toContain('EXECUTION_ENGINE_PGBOSS_SCHEMA');
-  const { rows } = await client.query('select (select version from pgboss.version) as version, (select count(*)::integer from pgboss.job) as jobs');
+  const { rows } = await client.query(
+    'select (select version from pgboss.version) as version, (select count(*)::integer from pgboss.job) as jobs',
+  );
   expect(rows[0]).toEqual({ version: 20, jobs: 1 });
 
   const { run } = await start({ EXECUTION_ENGINE_PGBOSS_SCHEMA: 'engine_queue' });
-  expect((await run({ steps: { a: { type: 'record' }, d: { type: 'delay', needs: ['a'], with: { for: '5ms' } } } })).status).toBe('completed');
+  expect(
+    (
+      await run({
+        steps: { a: { type: 'record' }, d: { type: 'delay', needs: ['a'], with: { for: '5ms' } } },
+      })
+    ).status,
+  ).toBe('completed');
   const { rows: after } = await client.query('select count(*)::integer as jobs from pgboss.job');
   expect(after[0].jobs).toBe(1);
   const { rows: mine } = await client.query(

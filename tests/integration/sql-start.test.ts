@@ -30,7 +30,10 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function inTransaction(end: 'commit' | 'rollback', work: (client: pg.Client) => Promise<string>): Promise<string> {
+async function inTransaction(
+  end: 'commit' | 'rollback',
+  work: (client: pg.Client) => Promise<string>,
+): Promise<string> {
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
   try {
@@ -43,7 +46,12 @@ async function inTransaction(end: 'commit' | 'rollback', work: (client: pg.Clien
   }
 }
 
-async function start(client: Pick<pg.Client, 'query'>, name: string, inputs: unknown, options: unknown = {}): Promise<string> {
+async function start(
+  client: Pick<pg.Client, 'query'>,
+  name: string,
+  inputs: unknown,
+  options: unknown = {},
+): Promise<string> {
   const { rows } = await client.query('select workflow_start($1, $2, $3) as id', [
     name,
     JSON.stringify(inputs),
@@ -53,7 +61,9 @@ async function start(client: Pick<pg.Client, 'query'>, name: string, inputs: unk
 }
 
 test('a start that is committed runs', async () => {
-  const id = await inTransaction('commit', (client) => start(client, template, { n: 7 }, { priority: 3, tags: ['sql', 'main'] }));
+  const id = await inTransaction('commit', (client) =>
+    start(client, template, { n: 7 }, { priority: 3, tags: ['sql', 'main'] }),
+  );
   const end = await engine.end(id);
   expect(end).toMatchObject({ status: 'completed', outputs: { a: 7 }, inputs: { n: 7 }, version: 1 });
   const { body } = await engine.request('GET', '/admin/executions?tag=sql');
@@ -103,7 +113,9 @@ test('inputs that the schema refuses end the execution failed with invalid_input
 test('a template that is not published, is archived or lacks the version is refused by name', async () => {
   const archived = await engine.publish({ steps: { a: { type: 'record' } } });
   await engine.client.archiveTemplate(archived);
-  await expect(start(database.pool, 'no-such-template', {})).rejects.toThrow('no template named "no-such-template"');
+  await expect(start(database.pool, 'no-such-template', {})).rejects.toThrow(
+    'no template named "no-such-template"',
+  );
   await expect(start(database.pool, archived, {})).rejects.toThrow(archived);
   await expect(start(database.pool, template, {}, { version: 9 })).rejects.toThrow('version 9');
   await assertInvariants(database.url);
@@ -111,10 +123,14 @@ test('a template that is not published, is archived or lacks the version is refu
 
 test('the same idempotency key gives the same execution, also at the same moment, and other inputs are refused', async () => {
   const options = { idempotency_key: 'from-sql' };
-  const ids = await Promise.all(Array.from({ length: 20 }, () => start(database.pool, template, { n: 5 }, options)));
+  const ids = await Promise.all(
+    Array.from({ length: 20 }, () => start(database.pool, template, { n: 5 }, options)),
+  );
   expect(new Set(ids).size).toBe(1);
   await expect(start(database.pool, template, { n: 6 }, options)).rejects.toThrow('from-sql');
-  await expect(start(database.pool, template, { n: 5 }, { ...options, version: 1 })).rejects.toThrow('from-sql');
+  await expect(start(database.pool, template, { n: 5 }, { ...options, version: 1 })).rejects.toThrow(
+    'from-sql',
+  );
   const overHttp = await engine.client.start({ template, inputs: { n: 5 }, idempotency_key: 'from-sql' });
   expect(overHttp).toMatchObject({ execution_id: ids[0], created: false });
   await engine.end(ids[0]!);

@@ -2,12 +2,7 @@
  * Starts over HTTP: idempotency, many at once, later ones.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
@@ -53,7 +48,9 @@ test('of 50 starts at once with one key, on two engines, one creates the executi
 
 test('50 keys at once, each used by four starts, make 50 executions', async () => {
   const answers = await Promise.all(
-    Array.from({ length: 200 }, (_, at) => start({ inputs: { n: at % 50 }, idempotency_key: `key-${at % 50}` })),
+    Array.from({ length: 200 }, (_, at) =>
+      start({ inputs: { n: at % 50 }, idempotency_key: `key-${at % 50}` }),
+    ),
   );
   expect(answers.filter(({ body }) => body.created === true)).toHaveLength(50);
   const ids = new Set(answers.map(({ body }) => body.execution_id as string));
@@ -65,7 +62,11 @@ test('50 keys at once, each used by four starts, make 50 executions', async () =
 test('a key that is used again with other inputs, template or version is refused with 409', async () => {
   const other = await engine.publish({ steps: { a: { type: 'record' } } });
   const first = await start({ inputs: { n: 1 }, idempotency_key: 'conflict' });
-  for (const item of [{ inputs: { n: 2 } }, { inputs: { n: 1 }, version: 1 }, { inputs: { n: 1 }, template: other }]) {
+  for (const item of [
+    { inputs: { n: 2 } },
+    { inputs: { n: 1 }, version: 1 },
+    { inputs: { n: 1 }, template: other },
+  ]) {
     const { status, body } = await start({ ...item, idempotency_key: 'conflict' });
     expect({ status, code: body.code }).toEqual({ status: 409, code: 'idempotency_conflict' });
   }
@@ -80,7 +81,7 @@ test('inputs are compared by value: the order of keys and the spelling of number
       headers: { 'content-type': 'application/json', 'idempotency-key': 'canonical' },
       body: `{"template":"${template}","inputs":${inputs}}`,
     });
-  const first = await (await send('{"n":1,"z":{"a":1,"b":2}}')).json();
+  const first = (await (await send('{"n":1,"z":{"a":1,"b":2}}')).json()) as { execution_id: string };
   const second = await send('{"z":{"b":2.0,"a":1e0},"n":1}');
   expect(second.status).toBe(200);
   expect(await second.json()).toMatchObject({ execution_id: first.execution_id, created: false });
@@ -107,7 +108,8 @@ test('start-many starts all, in order', async () => {
 }, 30_000);
 
 test('start-many with one wrong item starts none', async () => {
-  const count = async () => (await database.pool.query('select count(*)::integer as n from workflow_executions')).rows[0].n;
+  const count = async () =>
+    (await database.pool.query('select count(*)::integer as n from workflow_executions')).rows[0].n;
   const before = await count();
   const used = await engine.client.start({ template, inputs: { n: 1 }, idempotency_key: 'many-used' });
   await engine.end(used.execution_id);
@@ -117,7 +119,11 @@ test('start-many with one wrong item starts none', async () => {
     { item: { template, inputs: { n: 2 }, idempotency_key: 'many-used' }, status: 409 },
   ];
   for (const { item, status } of wrong) {
-    const items = [{ template, inputs: { n: 1 } }, { template, idempotency_key: `k${status}`, inputs: {} }, item];
+    const items = [
+      { template, inputs: { n: 1 } },
+      { template, idempotency_key: `k${status}`, inputs: {} },
+      item,
+    ];
     const answer = await engine.request('POST', '/api/v1/execution/start-many', { items });
     expect(answer.status).toBe(status);
   }

@@ -58,6 +58,36 @@ test('an engine hears of the end of an execution that another one finished', asy
   await assertInvariants(database.url);
 }, 60_000);
 
+test('an engine that was frozen is taken over, and what it gives back when it thaws is refused', async () => {
+  const frozen = await startEngineProcess({ url: database.url, name: 'frozen' });
+  try {
+    const id = await frozen.start(
+      await frozen.publish({
+        steps: {
+          g: { type: 'gate', with: { name: 'frozen', value: 1 } },
+          after: { type: 'record', needs: ['g'] },
+        },
+      }),
+    );
+    await database.until(`select engine = 'frozen' from test_runs where execution_id = $1`, [id]);
+    frozen.kill('SIGSTOP');
+    await database.openGate('frozen');
+    const end = await two.end(id);
+    expect(end.status).toBe('completed');
+    expect(stepOf(end, 'g').attempt_count).toBe(2);
+    frozen.kill('SIGCONT');
+    await frozen.metricReaches('execution_engine_stale_completions_total', 1);
+    expect(await two.end(id)).toEqual(end);
+    const later = await frozen.run({ steps: { a: { type: 'record' } } });
+    expect(later.status).toBe('completed');
+    await database.until('select count(*) = 3 from execution_engines');
+    await assertInvariants(database.url);
+  } finally {
+    frozen.kill('SIGTERM');
+    await frozen.exited;
+  }
+}, 90_000);
+
 test('what an engine held that was killed with SIGKILL runs elsewhere, with the attempt counted and no retry used', async () => {
   const definition = {
     steps: { ...GATED.steps, after: { type: 'record', needs: Object.keys(GATED.steps) } },
@@ -89,6 +119,8 @@ test('what an engine held that was killed with SIGKILL runs elsewhere, with the 
   expect(again.map(({ step }) => step).sort()).toEqual(lost.sort());
   expect(new Set(again.map(({ engine }) => engine))).toEqual(new Set(['two']));
   for (const other of others) expect((await two.end(other)).status).toBe('completed');
-  await database.until('select count(*) = 1 from execution_engines');
+  await database.until(
+    "select count(*) = 1 from execution_engines where heartbeat_at > now() - interval '8 seconds'",
+  );
   await assertInvariants(database.url);
 }, 90_000);

@@ -74,7 +74,10 @@ describe('a workspace', () => {
       const { status, body } = await b.request('POST', '/api/v1/execution/start', item);
       expect({ status, code: body.code }).toEqual({ status: 404, code: 'template_not_found' });
     }
-    const named = await b.request('POST', '/api/v1/execution/start', { template: name, workspace_id: WORKSPACE_A });
+    const named = await b.request('POST', '/api/v1/execution/start', {
+      template: name,
+      workspace_id: WORKSPACE_A,
+    });
     expect([403, 404]).toContain(named.status);
     expect((await b.request('GET', `/api/v1/templates/${name}`)).status).toBe(404);
     expect((await b.request('DELETE', `/api/v1/templates/${name}`)).status).toBe(404);
@@ -82,7 +85,10 @@ describe('a workspace', () => {
   });
 
   test('without a key is nobody: 401', async () => {
-    const { status } = await engineCalls(engine.url, 'a-key-that-nobody-has').request('GET', '/api/v1/templates');
+    const { status } = await engineCalls(engine.url, 'a-key-that-nobody-has').request(
+      'GET',
+      '/api/v1/templates',
+    );
     expect(status).toBe(401);
   });
 });
@@ -109,7 +115,9 @@ describe('a version', () => {
       [2, { after: 'new' }],
       [1, { after: 'old' }],
     ]);
-    expect((await a.request('POST', '/api/v1/execution/start', { template: 'versioned', version: 3 })).status).toBe(404);
+    expect(
+      (await a.request('POST', '/api/v1/execution/start', { template: 'versioned', version: 3 })).status,
+    ).toBe(404);
     await assertInvariants(database.url);
   });
 
@@ -128,7 +136,10 @@ describe('a version', () => {
 
   test('that is archived goes on where it runs, and is not found by a start', async () => {
     const name = await a.publish({
-      steps: { hold: { type: 'gate', with: { name: 'archived' } }, after: { type: 'record', needs: ['hold'] } },
+      steps: {
+        hold: { type: 'gate', with: { name: 'archived' } },
+        after: { type: 'record', needs: ['hold'] },
+      },
     });
     const id = await a.start(name);
     const later = await a.start(name, { start_after: '30ms' });

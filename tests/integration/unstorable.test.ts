@@ -37,17 +37,23 @@ afterAll(async () => {
 
 const KINDS = ['nul', 'surrogate', 'nan', 'infinity', 'deep', 'big', 'function', 'cycle'];
 
-test.each(KINDS)('an output of kind %p fails its step with output_not_storable, not retried', async (kind) => {
-  const end = await engine.run({
-    steps: { bad: { type: 'unstorable', with: { kind }, retry: { limit: 3, delay: '1ms' } } },
-  });
-  expect(end).toMatchObject({ status: 'failed', error: { code: 'output_not_storable', step: 'bad' } });
-  expect(stepOf(end, 'bad').attempt_count).toBe(1);
-  await assertInvariants(database.url);
-});
+test.each(KINDS)(
+  'an output of kind %p fails its step with output_not_storable, not retried',
+  async (kind) => {
+    const end = await engine.run({
+      steps: { bad: { type: 'unstorable', with: { kind }, retry: { limit: 3, delay: '1ms' } } },
+    });
+    expect(end).toMatchObject({ status: 'failed', error: { code: 'output_not_storable', step: 'bad' } });
+    expect(stepOf(end, 'bad').attempt_count).toBe(1);
+    await assertInvariants(database.url);
+  },
+);
 
 test('values that cannot be stored never hurt a neighbour of the same batch', async () => {
-  const neighbours = Array.from({ length: 50 }, (_, at) => [`n${at}`, { type: 'record', with: { value: at } }]);
+  const neighbours = Array.from({ length: 50 }, (_, at) => [
+    `n${at}`,
+    { type: 'record', with: { value: at } },
+  ]);
   const bad = KINDS.map((kind) => [`bad_${kind}`, { type: 'unstorable', with: { kind } }]);
   const end = await engine.run({ onFailure: 'continue', steps: Object.fromEntries([...bad, ...neighbours]) });
   expect(end.progress).toMatchObject({ total: 58, completed: 50, failed: 8 });
@@ -66,7 +72,10 @@ test('inputs that cannot be stored are refused before anything is written', asyn
       headers: { 'content-type': 'application/json' },
       body: `{"template":"${template}","inputs":${inputs}}`,
     });
-    expect({ status: response.status, code: (await response.json()).code }).toEqual({ status: 422, code: 'not_storable' });
+    expect({ status: response.status, code: ((await response.json()) as { code: string }).code }).toEqual({
+      status: 422,
+      code: 'not_storable',
+    });
   }
   await assertInvariants(database.url);
 });
@@ -103,7 +112,10 @@ test('secrets are masked in outputs, errors, execution errors and final outputs'
   expect(stepOf(end, 'leak').outputs).toBe('the token is ***!');
   expect(stepOf(end, 'fails').error?.message).toBe('rejected ***');
   expect(stepOf(end, 'details').error?.details).toEqual({ key: '***' });
-  const completed = await engine.run({ output: { token: '${{ secrets.TOKEN }}' }, steps: { a: { type: 'noop' } } });
+  const completed = await engine.run({
+    output: { token: '${{ secrets.TOKEN }}' },
+    steps: { a: { type: 'noop' } },
+  });
   expect(completed.outputs).toEqual({ token: '***' });
   const { rows } = await database.pool.query(
     `select (select count(*)::integer from workflow_step_executions s where s::text like '%a-secret-%') as steps,

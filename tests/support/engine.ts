@@ -84,14 +84,19 @@ export interface EngineCalls {
   end(executionId: string): Promise<ExecutionStatusBody>;
   /** Publishes, starts and waits for the end. */
   run(definition: JsonObject, item?: Partial<StartItem>): Promise<ExecutionStatusBody>;
-  request(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: JsonObject }>;
+  request(
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string,
+  ): Promise<{ status: number; body: JsonObject }>;
   /** The value of a metric without labels. */
   metric(name: string): Promise<number>;
   /** Polls until the metric has the value; throws when it is beyond it. */
   metricReaches(name: string, value: number): Promise<void>;
 }
 
-/** @param urlOf asked at every call: an engine that is started again has another port. */
+/** @param token sent with every call */
 export function engineCalls(url: string, token?: string): EngineCalls {
   const client = createEngineClient({ url, token });
   const calls: EngineCalls = {
@@ -108,8 +113,7 @@ export function engineCalls(url: string, token?: string): EngineCalls {
         if (isFinal(status.status)) return status;
       }
     },
-    run: async (definition, item = {}) =>
-      calls.end(await calls.start(await calls.publish(definition), item)),
+    run: async (definition, item = {}) => calls.end(await calls.start(await calls.publish(definition), item)),
     request: async (method, path, body, key = token) => {
       const response = await fetch(url + path, {
         method,
@@ -175,7 +179,7 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const log = createLog({ level: 'silent', pretty: false, secrets: [] });
   const engine = await startEngine(loaded, url, log);
   return {
-    ...engineCalls(engine.url ?? '', token),
+    ...engineCalls(engine.url, token),
     engine,
     name,
     stop: async () => {
@@ -205,7 +209,13 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
   const steps = await stepsModule(url, name);
   const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
   const child = Bun.spawn([process.execPath, entry], {
-    env: { PATH: process.env.PATH ?? '', ...baseEnv(steps.path), EXECUTION_ENGINE_LOG_LEVEL: 'info', DATABASE_URL: url, ...config },
+    env: {
+      PATH: process.env.PATH ?? '',
+      ...baseEnv(steps.path),
+      EXECUTION_ENGINE_LOG_LEVEL: 'info',
+      DATABASE_URL: url,
+      ...config,
+    },
     stdout: 'pipe',
     stderr: 'pipe',
   });
@@ -233,7 +243,8 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
     id,
     pid: child.pid,
     kill: (signal) => {
-      process.kill(child.pid, signal);
+      // A process that is gone has no pid of its own any more.
+      if (child.exitCode === null && child.signalCode === null) process.kill(child.pid, signal);
     },
     exited,
     output: () => text,

@@ -3,7 +3,7 @@
  * database. The statements are taken from the functions that send them, so none of them is written down twice.
  */
 import type { Db, Pool } from '../../db/client.ts';
-import { pulse, readQueueDepths, stepsHeldBy } from '../../db/engine.ts';
+import { pulse, readQueueDepths, stepsOfTheDead } from '../../db/engine.ts';
 import {
   countOpen,
   findByKeys,
@@ -124,9 +124,9 @@ export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue
 }
 
 function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled): PlannedQuery[] {
-  const [executionId] = executionIds as [string];
+  const executionId = executionIds[0]!;
   const perCommit = (from: string, statement: Statement): PlannedQuery => ({
-    name: statement.name,
+    name: statement.name!,
     from,
     when: 'once per commit that has such rows',
     lane: true,
@@ -258,7 +258,7 @@ async function tickets(
 }
 
 async function reads({ executionIds, stepIds, templateId }: Filled): Promise<PlannedQuery[]> {
-  const [executionId] = executionIds as [string];
+  const executionId = executionIds[0]!;
   const query = async (name: string, from: string, when: string, send: (db: Db) => Promise<unknown>) => ({
     name,
     from,
@@ -319,7 +319,7 @@ async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
       from,
       when: 'when an engine has died',
       lane,
-      statement: await sent((db) => stepsHeldBy(db, [ENGINE_ID], 1_000)),
+      statement: await sent((db) => stepsOfTheDead(db, 1_000)),
     },
     {
       name: 'open executions and steps',

@@ -27,6 +27,9 @@ export const RECORDS = `
     position bigint generated always as identity primary key,
     engine text not null, execution_id uuid not null, step_id uuid not null, step text not null,
     attempt integer not null, note text);
+  create table if not exists test_intervals (
+    engine text not null, step_id uuid not null, step text not null, attempt integer not null, note text,
+    begun_at timestamptz not null default clock_timestamp(), ended_at timestamptz);
   create table if not exists test_arrivals (place text not null, step_id uuid not null, primary key (place, step_id));
   create table if not exists test_gates (name text primary key)`;
 
@@ -70,6 +73,21 @@ export class Recorder {
     this.#runs.push({ item: run, resolve, reject });
     if (this.#runs.length === 1) setImmediate(() => this.#flush());
     return promise;
+  }
+
+  /** Writes down that a run begins now, by the database's clock; call what it answers when it ends. */
+  async begin({ stepId, step, attempt, note }: StepRun): Promise<() => Promise<void>> {
+    const client = await this.#client();
+    await client.query(
+      'insert into test_intervals (engine, step_id, step, attempt, note) values ($1, $2, $3, $4, $5)',
+      [this.#engine, stepId, step, attempt, note],
+    );
+    return async () => {
+      await client.query(
+        'update test_intervals set ended_at = clock_timestamp() where step_id = $1 and attempt = $2 and ended_at is null',
+        [stepId, attempt],
+      );
+    };
   }
 
   /** Resolves when the gate is open: a row of test_gates. */

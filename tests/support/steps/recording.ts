@@ -46,6 +46,29 @@ export function recordingSteps(url: string, engine: string): StepType[] {
       return null;
     }),
 
+    // Writes down from when to when it ran: `ms` long, or until a gate is open; then fails its first attempts.
+    {
+      type: 'interval',
+      summary: 'For tests.',
+      schema: ANY,
+      run: async ({ execution, params, step, attempt, signal }) => {
+        const note = String(params.note ?? '');
+        const end = await recorder().begin({
+          executionId: execution.id,
+          stepId: step.id,
+          step: step.key,
+          attempt,
+          note,
+        });
+        if (params.gate !== undefined) await orAbort(recorder().gate(String(params.gate)), signal);
+        await new Promise((resolve) => setTimeout(resolve, Number(params.ms ?? 0)));
+        await end();
+        if (attempt <= Number(params.failures ?? 0))
+          throw new StepFailure('flaky', 'not yet', { retryable: true });
+        return note;
+      },
+    },
+
     // Fails its first attempts.
     type('flaky', async ({ params, attempt }) => {
       const { failures = 1, retryable = true, code = 'flaky', message = 'not yet' } = params;

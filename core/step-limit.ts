@@ -1,0 +1,85 @@
+/**
+ * Which of the steps that ask may start: `concurrency` and `rateLimit` as a decision, without rows or clocks.
+ *
+ * What runs and what started in the window is counted by the caller, under the lock of every limit named.
+ *
+ * Invariant 1: with what is granted no limit is exceeded.
+ * Invariant 2: a step that is held back holds back no other: those behind it are looked at all the same.
+ */
+import { createHash } from 'node:crypto';
+
+/** A limit as a step names it, its key interpolated. */
+export interface SharedLimit {
+  /** The same for every step of the workspace that shares the key. */
+  readonly id: string;
+  readonly key: string;
+  readonly limit: number;
+  /** The length of the window; null: concurrency. */
+  readonly perMs: number | null;
+}
+
+export interface LimitedRequest {
+  readonly stepId: string;
+  readonly concurrency: SharedLimit | null;
+  readonly rate: SharedLimit | null;
+}
+
+/** What there is of a limit now. */
+export interface LimitUse {
+  /** Slots taken, of a concurrency limit. */
+  readonly running: number;
+  /** Starts in the current window, of a rate. */
+  readonly started: number;
+  /** What is left of the current window; null: concurrency. */
+  readonly leftMs: number | null;
+}
+
+export type Decision =
+  | { readonly granted: true }
+  /** `retryAfterMs` is null when only the end of another step can help. */
+  | { readonly granted: false; readonly retryAfterMs: number | null };
+
+/** Nothing starts in the last part of a window: what is granted is to be running before the next one opens. */
+const QUIET_SHARE = 0.05;
+const LONGEST_QUIET_MS = 100;
+
+/** Decides the requests in their order. `uses` has every limit that they name. */
+export function decideRequests(
+  requests: readonly LimitedRequest[],
+  uses: ReadonlyMap<string, LimitUse>,
+): Decision[] {
+  const granted = new Map<string, number>();
+  return requests.map(({ concurrency, rate }) => {
+    const given = (limit: SharedLimit) => granted.get(limit.id) ?? 0;
+    if (rate !== null) {
+      const { started, leftMs } = uses.get(rate.id)!;
+      const isOver = started + given(rate) >= rate.limit || leftMs! <= quietMs(rate.perMs!);
+      if (isOver) return { granted: false, retryAfterMs: leftMs };
+    }
+    if (concurrency !== null && uses.get(concurrency.id)!.running + given(concurrency) >= concurrency.limit) {
+      return { granted: false, retryAfterMs: null };
+    }
+    for (const limit of [concurrency, rate]) if (limit !== null) granted.set(limit.id, given(limit) + 1);
+    return { granted: true };
+  });
+}
+
+function quietMs(perMs: number): number {
+  return Math.min(perMs * QUIET_SHARE, LONGEST_QUIET_MS);
+}
+
+/**
+ * A limit's id, a UUID of version 8: keys of two workspaces are two limits, and so are a key's concurrency and
+ * its rates of different windows.
+ */
+export function limitId(workspaceId: string | null, key: string, perMs: number | null): string {
+  const named = JSON.stringify([perMs === null ? 'concurrency' : 'rate', workspaceId, perMs, key]);
+  const hex = createHash('sha256').update(named).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** A key's value as text: what a joined text would make of it. */
+export function keyText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === null || value === undefined ? '' : JSON.stringify(value);
+}

@@ -1,0 +1,62 @@
+/**
+ * Which pending executions begin next: workspaces in turn, then priority, then start time.
+ *
+ * The queue's ticket says that there is something to begin; what is next is read from the rows, because a queue
+ * that is first in, first out would let one workspace's backlog starve the others.
+ */
+import { plainArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+
+/** The workspace of executions that have none. */
+const NOBODY = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * The workspaces that have something pending are found by hopping through the index (a "loose index scan"), so
+ * the cost does not grow with the backlog. Each gives an equal share, and the turn goes on after the workspace
+ * that was served last. Rows another engine is about to begin are passed over.
+ * Uses workflow_executions_pending; locks the rows it answers.
+ */
+const PICK = `
+  with recursive turn(workspace) as (
+    (select coalesce(workspace_id, '${NOBODY}') from workflow_executions
+      where status = 'pending' and start_after is null
+      order by coalesce(workspace_id, '${NOBODY}') limit 1)
+    union all
+    (select (select coalesce(e.workspace_id, '${NOBODY}') from workflow_executions e
+              where e.status = 'pending' and e.start_after is null
+                and coalesce(e.workspace_id, '${NOBODY}') > turn.workspace
+              order by coalesce(e.workspace_id, '${NOBODY}') limit 1)
+       from turn where turn.workspace is not null)
+  ), share as (
+    select greatest(1, $1::integer / greatest(1, count(*)::integer)) as size from turn where workspace is not null
+  )
+  select p.id, t.workspace
+    from (select workspace from turn where workspace is not null
+           order by workspace <= $2::uuid, workspace limit $1::integer) t
+   cross join lateral (
+     select e.id from workflow_executions e
+      where e.status = 'pending' and e.start_after is null and coalesce(e.workspace_id, '${NOBODY}') = t.workspace
+      order by e.priority desc, e.id
+      limit (select size from share)
+        for no key update skip locked) p
+   limit $1::integer`;
+
+export interface PickedExecution {
+  readonly id: string;
+  readonly workspace: string;
+}
+
+/** @param after the workspace that was served last, or null */
+export async function pickPending(tx: Db, limit: number, after: string | null): Promise<PickedExecution[]> {
+  const { rows } = await tx.query(PICK, [limit, after ?? NOBODY]);
+  return rows;
+}
+
+/** The time of executions that were put off has come: they line up with the others. */
+export async function lineUp(tx: Db, ids: readonly string[]): Promise<void> {
+  await tx.query(
+    `update workflow_executions set start_after = null, updated_at = now()
+      where id = any($1::uuid[]) and status = 'pending'`,
+    [plainArray(ids)],
+  );
+}

@@ -1,0 +1,214 @@
+/**
+ * Statements on workflow_step_limits and workflow_step_grants.
+ *
+ * Asking for starts is one transaction of these, in this order: lock the limits, drop what no longer counts, read,
+ * decide (core/step-limit.ts), write. Each is a statement of its own because each must see what committed before it.
+ *
+ * Invariant 1: whoever grants a slot of a limit holds the limit's row locked.
+ * Invariant 2: a grant counts only with a step that is queued (not claimed, and for GRANT_SECONDS) or running
+ * (claimed); so what ends the step, or its engine, frees the slot.
+ * Invariant 3: a claim of a step with limits takes its grant in the same transaction, or fails with it.
+ */
+import type { LimitUse } from '../core/step-limit.ts';
+import { plainArray, textArray } from './array-literal.ts';
+import type { Db } from './client.ts';
+import { guarded, type Statement } from './statement.ts';
+import { newId } from './uuid.ts';
+
+/** How long a granted step may take to be claimed: the engine that asked has a slot for it already. */
+const GRANT_SECONDS = 3;
+
+/** `now()` is the transaction's: a grant that counted when the rest was dropped still counts when it is read. */
+const COUNTS = `
+  (case when g.claimed then s.status = 'running'
+        else s.status = 'queued' and g.granted_at > now() - interval '${GRANT_SECONDS} seconds'
+             and (g.ends_at is null or g.ends_at > now()) end)`;
+
+export interface LimitRow {
+  readonly id: string;
+  readonly kind: 'concurrency' | 'rate';
+  readonly workspaceId: string | null;
+  /** Masked and short. */
+  readonly key: string;
+}
+
+const LOCK = `
+  insert into workflow_step_limits (id, kind, workspace_id, key)
+  select id, kind, workspace_id, key
+    from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[]) as t(id, kind, workspace_id, key)
+   order by id
+  on conflict (id) do update set asked_at = now()`;
+
+/** Makes the limits that are not there, and locks them all in id order until the transaction ends. */
+export async function lockLimits(tx: Db, limits: readonly LimitRow[]): Promise<void> {
+  await tx.query({
+    name: 'lock_step_limits',
+    text: LOCK,
+    values: [
+      plainArray(limits.map(({ id }) => id)),
+      plainArray(limits.map(({ kind }) => kind)),
+      plainArray(limits.map(({ workspaceId }) => workspaceId)),
+      textArray(limits.map(({ key }) => key)),
+    ],
+  });
+}
+
+/**
+ * Compares the grant with the one that was seen: one that is claimed in this moment stays, and the statement after
+ * this one counts it.
+ */
+const DROP = (where: string) => `
+  with stale as materialized (
+    select g.step_execution_id, g.id, g.claimed
+      from workflow_step_grants g left join workflow_step_executions s on s.id = g.step_execution_id
+     where ${where} ${COUNTS} is not true)
+  delete from workflow_step_grants g
+   using stale
+   where g.step_execution_id = stale.step_execution_id and g.id = stale.id and g.claimed = stale.claimed`;
+
+const DROP_OF_LIMITS = DROP('g.limit_id = any($1::uuid[]) and');
+
+/** Deletes grants of the limits that no longer count. Uses workflow_step_grants_limit. */
+export async function dropStaleGrants(tx: Db, limitIds: readonly string[]): Promise<void> {
+  await tx.query({ name: 'drop_stale_grants', text: DROP_OF_LIMITS, values: [plainArray(limitIds)] });
+}
+
+const USES = `
+  with clock as materialized (select extract(epoch from clock_timestamp())::double precision * 1000 as ms)
+  select t.id, (floor(clock.ms / t.per_ms) + 1) * t.per_ms as ends_ms, clock.ms,
+         case when l.window_ends_at > to_timestamp(clock.ms / 1000) then l.window_count else 0 end as started,
+         case when t.per_ms is null then
+           (select count(*) from workflow_step_grants g join workflow_step_executions s on s.id = g.step_execution_id
+             where g.limit_id = t.id and ${COUNTS}) else 0 end as running
+    from unnest($1::uuid[], $2::double precision[]) as t(id, per_ms)
+    join workflow_step_limits l on l.id = t.id
+    cross join clock`;
+
+export interface MeasuredUse extends LimitUse {
+  /** The end of the current window in milliseconds of the database's epoch; null: concurrency. */
+  readonly endsMs: number | null;
+}
+
+/** What there is of each limit, by id. Its row must be locked. */
+export async function readLimitUses(
+  tx: Db,
+  limits: readonly { id: string; perMs: number | null }[],
+): Promise<Map<string, MeasuredUse>> {
+  const { rows } = await tx.query({
+    name: 'read_step_limits',
+    text: USES,
+    values: [plainArray(limits.map(({ id }) => id)), plainArray(limits.map(({ perMs }) => perMs))],
+  });
+  return new Map(
+    rows.map(({ id, running, started, ends_ms: endsMs, ms }) => [
+      id,
+      { running: Number(running), started, endsMs, leftMs: endsMs === null ? null : endsMs - ms },
+    ]),
+  );
+}
+
+export interface AskingStep {
+  readonly id: string;
+  readonly queued: boolean;
+  /** The grant that counts for it, not claimed yet; null: none. */
+  readonly grant: {
+    readonly owner: string;
+    readonly limitId: string | null;
+    readonly leftMs: number | null;
+  } | null;
+}
+
+const ASKING = `
+  select t.id, coalesce(s.status = 'queued', false) as queued, g.owner, g.limit_id,
+         extract(epoch from g.ends_at - clock_timestamp())::double precision * 1000 as left_ms
+    from unnest($1::uuid[]) as t(id)
+    left join workflow_step_executions s on s.id = t.id
+    left join workflow_step_grants g on g.step_execution_id = t.id and not g.claimed and ${COUNTS}`;
+
+export async function readAskingSteps(tx: Db, ids: readonly string[]): Promise<Map<string, AskingStep>> {
+  const { rows } = await tx.query({ name: 'read_asking_steps', text: ASKING, values: [plainArray(ids)] });
+  return new Map(
+    rows.map(({ id, queued, owner, limit_id: limitId, left_ms: leftMs }) => [
+      id,
+      { id, queued, grant: owner === null ? null : { owner, limitId, leftMs } },
+    ]),
+  );
+}
+
+export interface GrantInsert {
+  readonly stepId: string;
+  /** The concurrency limit; null: none. */
+  readonly limitId: string | null;
+  /** The end of the rate's window, in milliseconds of the database's epoch; null: no rate. */
+  readonly endsMs: number | null;
+}
+
+const GRANT = `
+  insert into workflow_step_grants (step_execution_id, id, limit_id, owner, ends_at, granted_at)
+  select step_id, id, limit_id, $5::uuid, to_timestamp(ends_ms / 1000), clock_timestamp()
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::double precision[]) as t(step_id, id, limit_id, ends_ms)
+   order by step_id
+  on conflict (step_execution_id) do update
+    set id = excluded.id, limit_id = excluded.limit_id, owner = excluded.owner, ends_at = excluded.ends_at,
+        granted_at = excluded.granted_at, claimed = false`;
+
+export async function insertGrants(tx: Db, owner: string, grants: readonly GrantInsert[]): Promise<void> {
+  await tx.query({
+    name: 'insert_grants',
+    text: GRANT,
+    values: [
+      plainArray(grants.map(({ stepId }) => stepId)),
+      plainArray(grants.map(() => newId())),
+      plainArray(grants.map(({ limitId }) => limitId)),
+      plainArray(grants.map(({ endsMs }) => endsMs)),
+      owner,
+    ],
+  });
+}
+
+const COUNT_STARTS = `
+  update workflow_step_limits l
+     set window_count = case when l.window_ends_at = to_timestamp(t.ends_ms / 1000) then l.window_count else 0 end + t.count,
+         window_ends_at = to_timestamp(t.ends_ms / 1000)
+    from unnest($1::uuid[], $2::double precision[], $3::integer[]) as t(id, ends_ms, count)
+   where l.id = t.id`;
+
+/** Counts starts in the windows that end at `endsMs`. The limits' rows must be locked. */
+export async function countStarts(
+  tx: Db,
+  starts: readonly { id: string; endsMs: number; count: number }[],
+): Promise<void> {
+  await tx.query({
+    name: 'count_starts',
+    text: COUNT_STARTS,
+    values: [
+      plainArray(starts.map(({ id }) => id)),
+      plainArray(starts.map(({ endsMs }) => endsMs)),
+      plainArray(starts.map(({ count }) => count)),
+    ],
+  });
+}
+
+const CLAIM = guarded(
+  `update workflow_step_grants
+      set claimed = true
+    where step_execution_id = any($1::uuid[]) and not claimed and (ends_at is null or ends_at > now())`,
+  2,
+);
+
+/** Takes the grants of steps that are claimed; fails the transaction when one is not there any more. */
+export function claimGrants(stepIds: readonly string[]): Statement {
+  return { name: 'claim_grants', text: CLAIM, values: [plainArray(stepIds), stepIds.length] };
+}
+
+const DROP_ALL = DROP('');
+const FORGET = `
+  delete from workflow_step_limits l
+   where l.asked_at < now() - interval '1 hour' and (l.window_ends_at is null or l.window_ends_at < now())
+     and not exists (select 1 from workflow_step_grants g where g.limit_id = l.id)`;
+
+/** Housekeeping: grants of keys that nobody asks for any more, and limits without any. */
+export async function forgetLimits(db: Db): Promise<void> {
+  await db.query(DROP_ALL);
+  await db.query(FORGET);
+}

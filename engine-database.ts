@@ -1,0 +1,63 @@
+/**
+ * The engine's connections: pools for the API and for the work, the lanes of commits, and the queue.
+ */
+import type { Config } from './config.ts';
+import { createPool, type Db, type Pool, patientReads } from './db/client.ts';
+import { migrateEngine } from './db/migrate-engine.ts';
+import { startBoss } from './queue/boss.ts';
+import { ExecutionEngineQueue } from './queue/execution-engine-queue.ts';
+import { Lane } from './services/lanes.ts';
+
+export interface Database {
+  readonly url: string;
+  readonly apiPool: Pool;
+  readonly workPool: Pool;
+  /** What a step reads before it runs is the engine's own affair: a broken connection must not fail the step. */
+  readonly reads: Db;
+  readonly lanes: readonly Lane[];
+  readonly queue: ExecutionEngineQueue;
+  /** The qualified name of pg-boss's job table. */
+  readonly jobTable: string;
+  /** Waits for commits that were sent, then closes the lanes and the queue. */
+  closeWriters(): Promise<void>;
+  closePools(): Promise<void>;
+}
+
+/** Two overlap: while the database works on one commit the engine prepares the next. */
+const LANES = 2;
+const POOL_SIZE = 10;
+
+/** Migrates, starts the queue and opens what the engine needs. Throws when the database cannot be used. */
+export async function openDatabase(
+  url: string,
+  engineId: string,
+  { pgbossSchema, limits }: Config,
+  onError: (error: unknown) => void,
+): Promise<Database> {
+  await migrateEngine(url, { pgbossSchema, maxInputBytes: limits.maxBodyBytes });
+  const boss = await startBoss({ url, schema: pgbossSchema, onError });
+  const pool = (use: string) =>
+    createPool(url, { max: POOL_SIZE, applicationName: `engine/${engineId}/${use}`, onError });
+  const apiPool = pool('api');
+  const workPool = pool('work');
+  const lanes = Array.from(
+    { length: LANES },
+    () => new Lane(url, { applicationName: `engine/${engineId}/commit` }),
+  );
+  return {
+    url,
+    apiPool,
+    workPool,
+    reads: patientReads(workPool),
+    lanes,
+    queue: new ExecutionEngineQueue(boss),
+    jobTable: `${pgbossSchema}.job`,
+    closeWriters: async () => {
+      await Promise.all(lanes.map((lane) => lane.close()));
+      await boss.stop({ graceful: false, close: true });
+    },
+    closePools: async () => {
+      await Promise.all([apiPool.end(), workPool.end()]);
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * What steps run with: the step types, the sandbox and its expressions, the boundary of what may be stored.
+ */
+import type { Config } from './config.ts';
+import type { LintContext } from './core/lint-context.ts';
+import { createEvaluator, type Evaluator } from './expression/evaluator.ts';
+import { createSandbox, type Sandbox } from './expression/sandbox.ts';
+import { checkSchema } from './schema/json-schema.ts';
+import { lintContext } from './services/lint-context.ts';
+import { OutputStore } from './services/storable-output.ts';
+import { TemplateVersions } from './services/template-versions.ts';
+import { parseAllowList } from './steps/http-address.ts';
+import { createHttpClient, type HttpClient } from './steps/http-client.ts';
+import { createStepTypes } from './steps/registry.ts';
+import type { StepType } from './steps/step-type.ts';
+import { loadUserStepTypes } from './steps/user-modules.ts';
+
+export interface StepParts {
+  readonly sandbox: Sandbox;
+  readonly evaluator: Evaluator;
+  readonly store: OutputStore;
+  readonly stepTypes: ReadonlyMap<string, StepType>;
+  readonly httpClient: HttpClient;
+  readonly lint: LintContext;
+  readonly versions: TemplateVersions;
+}
+
+/** A script may ask for more than the default, up to this much. */
+const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
+
+/** Throws an Error with a line per problem when a user's step type cannot be used. */
+export async function createStepParts(config: Config): Promise<StepParts> {
+  const { limits } = config;
+  const sandbox = createSandbox({
+    maxMemoryBytes: Math.max(limits.scriptMemoryBytes, SCRIPT_MEMORY_CEILING),
+    outputBytes: limits.maxOutputBytes,
+  });
+  const http = {
+    allow: [...config.httpAllow.cidrs, ...config.httpAllow.hosts],
+    maxResponseBytes: limits.httpMaxResponseBytes,
+    timeoutMs: limits.httpTimeoutMs,
+  };
+  const userTypes = await loadUserStepTypes([...config.steps], process.cwd());
+  refuseBrokenSchemas(userTypes);
+  const stepTypes = createStepTypes({
+    http,
+    script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
+    extra: userTypes,
+  });
+  const lint = lintContext(stepTypes, { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth });
+  return {
+    sandbox,
+    evaluator: createEvaluator(sandbox),
+    store: new OutputStore(
+      { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes },
+      Object.values(config.secrets),
+    ),
+    stepTypes,
+    httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
+    lint,
+    versions: new TemplateVersions({ lint, stepTypes }),
+  };
+}
+
+function refuseBrokenSchemas(types: readonly StepType[]): void {
+  const faults = types.flatMap(({ type, schema }) =>
+    checkSchema(schema).map(({ pointer, message }) => `Step type "${type}": schema${pointer}: ${message}`),
+  );
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}

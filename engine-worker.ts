@@ -1,0 +1,167 @@
+/**
+ * The door and everything that works behind it: slots, limits, timers, the consumer of jobs, callbacks.
+ */
+import type { Config } from './config.ts';
+import type { Database } from './engine-database.ts';
+import type { StepParts } from './engine-steps.ts';
+import type { Unit } from './services/commit-unit.ts';
+import { ExecutionDoor } from './services/execution-door.ts';
+import { ExecutionOutputs } from './services/execution-outputs.ts';
+import type { ExecutionWaiters } from './services/execution-waiters.ts';
+import { LockedCommit } from './services/locked-commit.ts';
+import { StepLimits } from './services/step-limits.ts';
+import { Timers } from './services/timers.ts';
+import { ExecutionObserver } from './telemetry/execution-observer.ts';
+import type { Log } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import { AttemptRunner } from './worker/attempt-runner.ts';
+import { CallbackSender } from './worker/callback-sender.ts';
+import { Consumer } from './worker/consumer.ts';
+import { Dispatcher } from './worker/dispatcher.ts';
+import { drain } from './worker/drain.ts';
+import { LimitEvaluation } from './worker/limit-evaluation.ts';
+import { LimitGate } from './worker/limit-gate.ts';
+import { runScript } from './worker/script.ts';
+
+export interface WorkerParts {
+  readonly engineId: string;
+  readonly config: Config;
+  readonly database: Database;
+  readonly steps: StepParts;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly waiters: ExecutionWaiters;
+  hasPeers(): boolean;
+  onError(error: unknown): void;
+}
+
+/** The parts refer to each other: what one calls of another is looked up when it is called. */
+export class Worker {
+  readonly capacity: number;
+  readonly dispatcher: Dispatcher;
+  readonly door: ExecutionDoor;
+  readonly gate: LimitGate;
+  readonly consumer: Consumer;
+  readonly #parts: WorkerParts;
+  readonly #timers: Timers;
+  readonly #callbacks: CallbackSender;
+  readonly #observer: ExecutionObserver;
+
+  constructor(parts: WorkerParts) {
+    const { engineId, config, database, steps, log, onError } = parts;
+    const { reads, workPool, queue } = database;
+    this.#parts = parts;
+    this.capacity = config.role === 'api' ? 0 : config.concurrency;
+    this.#observer = new ExecutionObserver(parts.metrics, log);
+    this.dispatcher = new Dispatcher(engineId, this.capacity, this.#runner());
+    this.gate = new LimitGate({
+      limits: new StepLimits(workPool, engineId, (text) => steps.store.text(text)),
+      evaluation: new LimitEvaluation(reads, steps.evaluator, config.secrets),
+      slots: this.dispatcher,
+      wake: () => this.door.wake(),
+      onError,
+    });
+    this.dispatcher.useGate(this.gate);
+    this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
+    this.door = this.#createDoor();
+    const locked = new LockedCommit(workPool, this.door, steps.versions);
+    this.door.useLocked(locked);
+    this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
+    const { door, dispatcher, gate } = this;
+    this.consumer = new Consumer({
+      door,
+      locked,
+      queue,
+      dispatcher,
+      gate,
+      callbacks: this.#callbacks,
+      onError,
+    });
+  }
+
+  start(): void {
+    if (this.capacity > 0) this.gate.start();
+    this.consumer.wake();
+  }
+
+  /** Executions that steps run of in this process. */
+  get runningExecutions(): string[] {
+    return [...new Set([...this.dispatcher.attempts()].map(({ executionId }) => executionId))];
+  }
+
+  /** An execution was ended or is being stopped elsewhere: its handlers here are told. */
+  stopHandlers(executionId: string): void {
+    for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();
+  }
+
+  /** Lets running steps finish within the grace time and hands the rest back. */
+  async drain(graceMs: number): Promise<void> {
+    await this.consumer.close();
+    await this.#callbacks.close();
+    await drain({ door: this.door, dispatcher: this.dispatcher, graceMs });
+    this.#timers.close();
+    this.gate.close();
+    this.door.close();
+  }
+
+  #runner(): AttemptRunner {
+    const { database, steps, config, log, metrics } = this.#parts;
+    const { reads } = database;
+    const handlerSeconds = new Map(
+      [...steps.stepTypes.keys()].map((type) => [type, metrics.handlerDuration.labels({ type })]),
+    );
+    return new AttemptRunner({
+      db: reads,
+      evaluator: steps.evaluator,
+      store: steps.store,
+      secrets: config.secrets,
+      log,
+      post: (executionId, event) => this.door.post(executionId, event),
+      runScript: (code, input, options, stepLog) => runScript(steps.sandbox, code, input, options, stepLog),
+      msUntil: async (instant) => {
+        const { rows } = await reads.query(
+          'select extract(epoch from $1::timestamptz - clock_timestamp()) * 1000 as ms',
+          [instant],
+        );
+        return Number(rows[0].ms);
+      },
+      admission: (stepId) => this.gate.begun(stepId),
+      finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
+      refused: () => metrics.staleCompletions.inc(),
+    });
+  }
+
+  #createDoor(): ExecutionDoor {
+    const { database, steps, config, metrics, hasPeers } = this.#parts;
+    return new ExecutionDoor({
+      lanes: database.lanes,
+      queue: database.queue,
+      claims: this.dispatcher,
+      outputs: new ExecutionOutputs(database.reads, steps.evaluator, steps.store, config.secrets),
+      stopGraceMs: config.limits.stopGraceMs,
+      hasPeers,
+      observer: {
+        committed: (units, durationMs) => {
+          metrics.transitionDuration.observe(durationMs / 1000);
+          this.#committed(units);
+        },
+        conflict: (error) => this.#observer.conflict(error),
+        commitFailed: (error, willRetry) => this.#observer.commitFailed(error, willRetry),
+      },
+    });
+  }
+
+  #committed(units: readonly Unit[]): void {
+    const { dispatcher, consumer } = this;
+    this.#observer.committed(units);
+    this.gate.committed(units);
+    for (const unit of units) {
+      const { plan, start, actor } = unit;
+      this.#timers.arm(unit);
+      if (plan!.end !== null) this.#parts.waiters.wake(actor.id);
+      if (plan!.end !== null && actor.callbackUrl !== null) consumer.wake();
+      if (start !== null && !plan!.begun && start.row.startAfter === null) dispatcher.backlog = true;
+    }
+    if (dispatcher.backlog && dispatcher.room > 0) consumer.wake();
+  }
+}
