@@ -36,13 +36,13 @@ export async function openDatabase(
 ): Promise<Database> {
   await migrateEngine(url, { pgbossSchema, maxInputBytes: limits.maxBodyBytes });
   const boss = await startBoss({ url, schema: pgbossSchema, onError });
-  const pool = (use: string) =>
-    createPool(url, { max: POOL_SIZE, applicationName: `engine/${engineId}/${use}`, onError });
-  const apiPool = pool('api');
-  const workPool = pool('work');
+  const name = (use: string) => `engine/${engineId}/${use}`;
+  const shared = { max: POOL_SIZE, onError };
+  const apiPool = createPool(url, { ...shared, applicationName: name('api') });
+  const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
   const lanes = Array.from(
     { length: LANES },
-    () => new Lane(url, { applicationName: `engine/${engineId}/commit` }),
+    () => new Lane(url, { applicationName: name('commit'), byIndex: true }),
   );
   return {
     url,

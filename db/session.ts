@@ -19,6 +19,11 @@ export interface SessionOptions {
   statementTimeoutMs?: number;
   /** Per connection attempt, in milliseconds. Default 5 s. */
   connectTimeoutMs?: number;
+  /**
+   * Every statement goes by index, in the order of its arrays. Plans must not depend on statistics, which are
+   * stale right after a burst, nor on how small a table was when its statements were prepared.
+   */
+  byIndex?: boolean;
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 15_000;
@@ -44,8 +49,16 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
     tcp_keepalives_count: '3',
     // Batches estimate badly (unnest), and compiling a plan that runs for a millisecond costs a hundred.
     jit: 'off',
+    ...(options.byIndex ? BY_INDEX : {}),
   };
 }
+
+const BY_INDEX = {
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_seqscan: 'off',
+  plan_cache_mode: 'force_generic_plan',
+};
 
 /** node-pg's configuration of one connection; the settings are made by `prepareSession` afterwards. */
 export function connectionConfig(url: string, options: SessionOptions): pg.ClientConfig {

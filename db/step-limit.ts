@@ -3,6 +3,7 @@
  *
  * Asking for starts is one transaction of these, in this order: lock the limits, drop what no longer counts, read,
  * decide (core/step-limit.ts), write. Each is a statement of its own because each must see what committed before it.
+ * Those that look at steps are planned each time: a plan made while there were few steps reads them all later.
  *
  * Invariant 1: whoever grants a slot of a limit holds the limit's row locked.
  * Invariant 2: a grant counts only with a step that is queued (not claimed, and for GRANT_SECONDS) or running
@@ -70,7 +71,7 @@ const DROP_OF_LIMITS = DROP('g.limit_id = any($1::uuid[]) and');
 
 /** Deletes grants of the limits that no longer count. Uses workflow_step_grants_limit. */
 export async function dropStaleGrants(tx: Db, limitIds: readonly string[]): Promise<void> {
-  await tx.query({ name: 'drop_stale_grants', text: DROP_OF_LIMITS, values: [plainArray(limitIds)] });
+  await tx.query(DROP_OF_LIMITS, [plainArray(limitIds)]);
 }
 
 const USES = `
@@ -94,11 +95,10 @@ export async function readLimitUses(
   tx: Db,
   limits: readonly { id: string; perMs: number | null }[],
 ): Promise<Map<string, MeasuredUse>> {
-  const { rows } = await tx.query({
-    name: 'read_step_limits',
-    text: USES,
-    values: [plainArray(limits.map(({ id }) => id)), plainArray(limits.map(({ perMs }) => perMs))],
-  });
+  const { rows } = await tx.query(USES, [
+    plainArray(limits.map(({ id }) => id)),
+    plainArray(limits.map(({ perMs }) => perMs)),
+  ]);
   return new Map(
     rows.map(({ id, running, started, ends_ms: endsMs, ms }) => [
       id,
@@ -126,7 +126,7 @@ const ASKING = `
     left join workflow_step_grants g on g.step_execution_id = t.id and not g.claimed and ${COUNTS}`;
 
 export async function readAskingSteps(tx: Db, ids: readonly string[]): Promise<Map<string, AskingStep>> {
-  const { rows } = await tx.query({ name: 'read_asking_steps', text: ASKING, values: [plainArray(ids)] });
+  const { rows } = await tx.query(ASKING, [plainArray(ids)]);
   return new Map(
     rows.map(({ id, queued, owner, limit_id: limitId, left_ms: leftMs }) => [
       id,

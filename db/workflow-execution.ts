@@ -74,11 +74,16 @@ const ADVANCE = guarded(
   `update workflow_executions e
       set sequence = e.sequence + 1, updated_at = now()
      from (select id, from_sequence from unnest($1::uuid[], $2::bigint[]) as t(id, from_sequence) order by id) u
-    where e.id = u.id and e.sequence = u.from_sequence and e.status = 'running'`,
+    where e.id = u.id and e.sequence = u.from_sequence and e.status || '' = 'running'`,
   3,
 );
 
-/** Counts a transition of running executions that changes nothing else of them. Locks the rows in id order. */
+/**
+ * Counts a transition of running executions that changes nothing else of them. Locks the rows in id order.
+ *
+ * The status is compared as an expression so that no index on it can be used: a plan made while the table was
+ * small walked all running executions for each row, 55 ms where the primary key takes 3.
+ */
 export function advanceExecutions(rows: readonly { id: string; fromSequence: number }[]): Statement {
   return {
     name: 'advance_executions',

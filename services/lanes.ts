@@ -8,13 +8,6 @@ import { connectPipeline, type Pipeline } from '../db/client.ts';
 import type { SessionOptions } from '../db/session.ts';
 import type { Statement } from '../db/statement.ts';
 
-/**
- * Plans must not depend on statistics, which are stale right after a burst: every statement of the hot path
- * goes by index, in the order of its arrays.
- */
-const PLANNER = `set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off;
-  set plan_cache_mode = force_generic_plan; set jit = off`;
-
 export class Lane {
   readonly #url: string;
   readonly #options: SessionOptions;
@@ -40,13 +33,7 @@ export class Lane {
   async #connect(): Promise<Pipeline> {
     const current = await this.#pipeline?.catch(() => null);
     if (current?.usable) return current;
-    this.#pipeline = this.#open();
+    this.#pipeline = connectPipeline(this.#url, this.#options);
     return this.#pipeline;
-  }
-
-  async #open(): Promise<Pipeline> {
-    const pipeline = await connectPipeline(this.#url, this.#options);
-    await pipeline.query(PLANNER);
-    return pipeline;
   }
 }
