@@ -3,15 +3,19 @@
  */
 import { type Actor, newActor } from './actor.ts';
 import { newUnit, type Unit } from './commit-unit.ts';
+import type { JsonPayload } from './payload.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
 const MOST_ACTORS = 20_000;
 /** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
 const MOST_EVENTS = 1_000;
+/** Characters of outputs kept in memory for the steps that follow. */
+const MOST_KEPT = 64 * 1024 * 1024;
 
 export class ActorTable {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
+  #keptLength = 0;
 
   get size(): number {
     return this.#actors.size;
@@ -47,9 +51,28 @@ export class ActorTable {
     if (actor.mailbox.length > 0) this.#dirty.add(actor);
   }
 
+  /** Keeps an output that is committed, as long as there is room: it can be read again at any time. */
+  keep(actor: Actor, position: number, output: JsonPayload): void {
+    actor.outputs.set(position, output);
+    actor.keptLength += output.json.length;
+    this.#keptLength += output.json.length;
+    if (this.#keptLength > MOST_KEPT) this.#letGo(actor);
+  }
+
+  #letGo(actor: Actor): void {
+    this.#keptLength -= actor.keptLength;
+    actor.keptLength = 0;
+    actor.outputs.clear();
+  }
+
   /** Forgets an execution that is over, unless somebody has written to it since. */
   drop(actor: Actor): void {
-    if (actor.mailbox.length === 0) this.#actors.delete(actor.id);
+    if (actor.mailbox.length === 0) this.#forget(actor);
+  }
+
+  #forget(actor: Actor): void {
+    this.#letGo(actor);
+    this.#actors.delete(actor.id);
   }
 
   /** Units of the marked executions that no commit holds; they are busy from here on. */
@@ -71,9 +94,9 @@ export class ActorTable {
   /** Keeps the table bounded: what is forgotten is loaded again when it is needed. */
   trim(): void {
     if (this.#actors.size <= MOST_ACTORS) return;
-    for (const [id, actor] of this.#actors) {
+    for (const actor of this.#actors.values()) {
       if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0) continue;
-      this.#actors.delete(id);
+      this.#forget(actor);
       if (this.#actors.size <= MOST_ACTORS / 2) return;
     }
   }

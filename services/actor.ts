@@ -35,6 +35,8 @@ export interface Actor {
   inputs: JsonPayload | null;
   /** Outputs by position, as far as they were produced or read here. */
   readonly outputs: Map<number, JsonPayload>;
+  /** Characters of the outputs that are kept. */
+  keptLength: number;
   /** Errors of failed steps by position, likewise. */
   readonly errors: Map<number, StepError>;
   /** Edges as the join was decided, by position, until the step has begun. */
@@ -59,6 +61,7 @@ export function newActor(id: string): Actor {
     busy: false,
     inputs: null,
     outputs: new Map(),
+    keptLength: 0,
     errors: new Map(),
     received: new Map(),
     held: [],

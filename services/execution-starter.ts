@@ -1,6 +1,7 @@
 /**
  * Starts executions: resolves templates, checks inputs, honours idempotency keys, and inserts all or none.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalJson } from '../core/canonical.ts';
 import { parseDuration } from '../core/duration.ts';
 import type { Json } from '../core/json.ts';
@@ -17,7 +18,8 @@ import { checkInputs, type TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
 /** How often a start looks again when its idempotency key is taken while it inserts. */
-const MOST_RACES = 5;
+const MOST_RACES = 50;
+const PAUSE_MS = 5;
 
 interface Request {
   readonly item: StartItem;
@@ -108,7 +110,17 @@ export class ExecutionStarter {
         if (fresh.length > 0) await this.#door.start(fresh, true);
         return requests.map((request) => this.#result(request, held, fresh));
       } catch (error) {
-        if (!(error instanceof KeyTaken) || races >= MOST_RACES) throw error;
+        if (!(error instanceof KeyTaken)) throw error;
+        if (races >= MOST_RACES) {
+          throw new EngineError(
+            'unavailable',
+            'Other starts keep taking the same idempotency keys; try again.',
+            [],
+            error,
+          );
+        }
+        // The faster start has committed by now, or will have; not all slower ones need to look at once.
+        await delay(PAUSE_MS * Math.random());
       }
     }
   }

@@ -136,9 +136,10 @@ export class AttemptRunner {
   }
 
   /** Evaluated once, before the first attempt; an error in it fails the step with no attempt made. */
-  #passesGuard({ compiled, scope, attempt }: Work): unknown {
+  #passesGuard({ compiled, scope, attempt, resumed }: Work): unknown {
     if (attempt.admission !== null) return passesGate(attempt.admission);
-    if (compiled.when === null || attempt.claim.attempt > 1) return true;
+    const asked = attempt.claim.attempt > 1 || resumed !== null;
+    if (compiled.when === null || asked) return true;
     const failed = (error: unknown): never => {
       throw new GuardFailure(error);
     };
