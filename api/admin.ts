@@ -5,6 +5,7 @@ import { z } from '@hono/zod-openapi';
 import type { ExecutionListItem, ExecutionServicePort } from '../services/service-types.ts';
 import type { BodyLimits } from './body.ts';
 import {
+  AskedInstantShape,
   ExecutionStatusShape,
   IdShape,
   InstantShape,
@@ -22,8 +23,8 @@ const FilterShape = z.strictObject({
   template: TemplateNameShape.optional(),
   workspace_id: IdShape.optional(),
   tag: z.string().min(1).max(128).optional(),
-  since: InstantShape.optional().openapi({ description: 'Created at this instant or later.' }),
-  until: InstantShape.optional().openapi({ description: 'Created before this instant.' }),
+  since: AskedInstantShape.optional().openapi({ description: 'Created at this instant or later.' }),
+  until: AskedInstantShape.optional().openapi({ description: 'Created before this instant.' }),
   q: z.string().min(1).max(200).optional().openapi({ description: 'Part of an id, template name or tag.' }),
   limit: LimitShape.optional(),
   cursor: CursorShape.optional(),

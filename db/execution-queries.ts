@@ -160,7 +160,7 @@ export async function listExecutions(db: Db, filter: ExecutionListFilter): Promi
   add((p) => `t.name = ${p}`, filter.template);
   add((p) => `e.tags @> array[${p}::text]`, filter.tag);
   add((p) => `e.created_at >= ${p}::timestamptz`, filter.since);
-  add((p) => `e.created_at <= ${p}::timestamptz`, filter.until);
+  add((p) => `e.created_at < ${p}::timestamptz`, filter.until);
   add((p) => `e.id < ${p}::uuid`, filter.before);
   add(
     (p) => `(e.id::text like '%' || lower(${p}) || '%' or lower(t.name) like '%' || lower(${p}) || '%'

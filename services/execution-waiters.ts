@@ -6,6 +6,8 @@ export class ExecutionWaiters {
 
   /** Resolves when the execution is said to be final, when the time is over, or when the signal is aborted. */
   wait(executionId: string, ms: number, signal?: AbortSignal): Promise<void> {
+    // An aborted signal says so once, and has.
+    if (signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const set = this.#waiting.get(executionId) ?? new Set();
       this.#waiting.set(executionId, set);

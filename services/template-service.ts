@@ -113,7 +113,7 @@ export class TemplateService implements TemplateServicePort {
     page: { limit?: number | undefined; cursor?: string | undefined },
   ): Promise<Page<TemplateSummary>> {
     const limit = page.limit ?? DEFAULT_PAGE;
-    const after = page.cursor === undefined ? null : decodeCursor(page.cursor);
+    const after = page.cursor === undefined ? null : decodeCursor('templates', page.cursor);
     const rows = await listTemplates(this.#pool, caller.workspaceId, after, limit + 1);
     const data = rows.slice(0, limit).map((row) => ({
       workflow_template_id: row.id,
@@ -122,7 +122,7 @@ export class TemplateService implements TemplateServicePort {
       description: row.description,
       created_at: row.createdAt.toISOString(),
     }));
-    return { data, next_cursor: rows.length > limit ? encodeCursor(data.at(-1)!.name) : null };
+    return { data, next_cursor: rows.length > limit ? encodeCursor('templates', data.at(-1)!.name) : null };
   }
 
   async archive(caller: Caller, name: string): Promise<void> {

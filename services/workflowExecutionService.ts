@@ -42,7 +42,6 @@ export interface ExecutionServiceOptions {
 }
 
 const DEFAULT_PAGE = 50;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export class WorkflowExecutionService implements ExecutionServicePort {
   readonly #options: ExecutionServiceOptions;
@@ -83,20 +82,26 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
   }
 
-  /** Listens before it looks, so that an end between the two is not missed. */
+  /**
+   * Listens before it looks, so that an end between the two is not missed. Who need not wait leaves alone: a
+   * caller who may not see the execution must not end the waits of those who may.
+   */
   async #waitUntilFinal(
     caller: Caller,
     executionId: string,
     waitMs: number,
     signal?: AbortSignal,
   ): Promise<void> {
-    const over = this.#options.waiters.wait(executionId, waitMs, signal);
-    const state = await this.#state(caller, executionId).catch((error) => {
-      this.#options.waiters.wake(executionId);
-      throw error;
-    });
-    if (isFinalExecution(state.status)) this.#options.waiters.wake(executionId);
-    await over;
+    const needless = new AbortController();
+    const left = signal === undefined ? needless.signal : AbortSignal.any([signal, needless.signal]);
+    const over = this.#options.waiters.wait(executionId, waitMs, left);
+    try {
+      const { status } = await this.#state(caller, executionId);
+      if (isFinalExecution(status)) needless.abort();
+      await over;
+    } finally {
+      needless.abort();
+    }
   }
 
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult> {
@@ -117,7 +122,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   async list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>> {
     const limit = filter.limit ?? DEFAULT_PAGE;
     const { workspace_id, cursor, ...rest } = filter;
-    const before = cursor === undefined ? undefined : cursorId(cursor);
+    const before = cursor === undefined ? undefined : decodeCursor('executions', cursor);
     const workspaceId = caller.admin ? workspace_id : (caller.workspaceId ?? undefined);
     const rows = await listExecutions(this.#options.pool, { ...rest, workspaceId, before, limit: limit + 1 });
     const data = rows.slice(0, limit).map((row) => ({
@@ -132,19 +137,16 @@ export class WorkflowExecutionService implements ExecutionServicePort {
       started_at: isoTime(row.startedAt),
       completed_at: isoTime(row.completedAt),
     }));
-    return { data, next_cursor: rows.length > limit ? encodeCursor(data.at(-1)!.execution_id) : null };
+    return {
+      data,
+      next_cursor: rows.length > limit ? encodeCursor('executions', data.at(-1)!.execution_id) : null,
+    };
   }
 
   async #state(caller: Caller, executionId: string): Promise<ExecutionState> {
     const [state] = await readStates(this.#options.pool, [executionId]);
     return visible(caller, executionId, state ?? null);
   }
-}
-
-function cursorId(cursor: string): string {
-  const id = decodeCursor(cursor);
-  // A cursor of another list decodes as well.
-  return UUID.test(id) ? id : decodeCursor('');
 }
 
 /** Another workspace's execution is not there. */

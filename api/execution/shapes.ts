@@ -32,6 +32,16 @@ export const InstantShape = z.iso
   })
   .openapi({ example: '2027-01-31T08:00:00Z' });
 
+/** The years that both the database and ISO 8601 with four digits know. */
+const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z');
+const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** An instant in a request, answered in UTC: the database refuses some zones and years that ISO 8601 allows. */
+export const AskedInstantShape = InstantShape.max(64)
+  .refine(isStorableInstant, { error: 'expected an instant in the years 1 to 9999 UTC' })
+  .transform((text) => new Date(text).toISOString())
+  .openapi({ type: 'string', format: 'date-time' });
+
 /** Any spelling of a UUID that the database takes; answered in lower case. */
 export const IdShape = z
   .guid({ error: 'expected a UUID such as 0197a3c4-5b6d-7e8f-9012-3456789abcde' })
@@ -63,7 +73,7 @@ export const IdempotencyHeaderShape = z.string().regex(/^[\x21-\x7e]{1,255}$/, {
 const StartAfterShape = z
   .string()
   .max(64)
-  .refine((text) => InstantShape.safeParse(text).success || isDelay(text), {
+  .refine((text) => AskedInstantShape.safeParse(text).success || isDelay(text), {
     error: `start_after is an ISO 8601 instant with a time zone, or ${DURATION_ACCEPTED}, up to 3650d.`,
     params: { code: 'wrong_format' },
   })
@@ -202,6 +212,11 @@ export const StoppedShape = z
 function holdsNoCredentials(url: string): boolean {
   const parsed = URL.parse(url);
   return parsed === null || (parsed.username === '' && parsed.password === '');
+}
+
+function isStorableInstant(text: string): boolean {
+  const ms = Date.parse(text);
+  return ms >= FIRST_INSTANT && ms <= LAST_INSTANT;
 }
 
 function isDelay(text: string): boolean {

@@ -18,7 +18,7 @@ let engine: TestEngine;
 
 beforeAll(async () => {
   database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STOP_GRACE: '400ms' } });
+  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STOP_GRACE: '5s' } });
 }, 60_000);
 
 afterAll(async () => {
