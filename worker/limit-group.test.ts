@@ -58,7 +58,7 @@ test('after a no nobody asks until something has changed, and then as many as ch
   expect(drain()).toEqual([]);
   group().probe(2);
   expect(drain()).toEqual(['a', 'b']);
-  expect(steps.filter(({ stage }) => stage === 'held')).toHaveLength(4);
+  expect(steps.filter(({ stage }) => stage === 'held')).toHaveLength(2);
 });
 
 test('what changed between the question and the answer is not forgotten', () => {
@@ -90,4 +90,10 @@ test('a group is found by each of its limits until it is deleted', () => {
   ).toEqual([1, 1, 1]);
   groups.delete(group());
   expect([groups.size, groups.sharing(['k', 'r']).size, groups.of(step)]).toEqual([0, 0, null]);
+});
+
+test('a member that left the line is not held any more, so one that is gone frees its place among those that ask', () => {
+  held('a', 1);
+  expect(group().next()!.stage).toBe('ready');
+  expect([group().heldCount, group().outstanding]).toEqual([0, 1]);
 });

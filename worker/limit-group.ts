@@ -85,6 +85,8 @@ export class LimitGroup {
       this.#held -= 1;
       if (this.#blocked) this.#probes -= 1;
       this.outstanding += 1;
+      // Whoever finds it gone now takes it from those outstanding, not from the line.
+      step.stage = 'ready';
       return step;
     }
     return null;
