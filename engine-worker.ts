@@ -1,6 +1,7 @@
 /**
  * The door and everything that works behind it: slots, limits, timers, the consumer of jobs, callbacks.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import type { Database } from './engine-database.ts';
 import type { StepParts } from './engine-steps.ts';
@@ -17,7 +18,7 @@ import type { Metrics } from './telemetry/metrics.ts';
 import { AttemptRunner } from './worker/attempt-runner.ts';
 import { CallbackSender } from './worker/callback-sender.ts';
 import { Consumer } from './worker/consumer.ts';
-import { Dispatcher } from './worker/dispatcher.ts';
+import { Dispatcher, PATIENCE_MS } from './worker/dispatcher.ts';
 import { drain } from './worker/drain.ts';
 import { LimitEvaluation } from './worker/limit-evaluation.ts';
 import { LimitGate } from './worker/limit-gate.ts';
@@ -46,6 +47,7 @@ export class Worker {
   readonly #timers: Timers;
   readonly #callbacks: CallbackSender;
   readonly #observer: ExecutionObserver;
+  #looking: ReturnType<typeof setTimeout> | null = null;
 
   constructor(parts: WorkerParts) {
     const { engineId, config, database, steps, log, onError } = parts;
@@ -94,12 +96,18 @@ export class Worker {
     for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();
   }
 
-  /** Lets running steps finish within the grace time and hands the rest back. */
+  /** Takes nothing more, lets running steps finish within the grace time and hands the rest back. */
   async drain(graceMs: number): Promise<void> {
     await this.consumer.close();
     await this.#callbacks.close();
     await drain({ door: this.door, dispatcher: this.dispatcher, graceMs });
+  }
+
+  /** Commits what was handed in. A database that does not answer keeps nobody from stopping: it is taken over. */
+  async close(graceMs: number): Promise<void> {
+    await Promise.race([this.door.settled(), delay(graceMs, undefined, { ref: false })]);
     this.#timers.close();
+    if (this.#looking !== null) clearTimeout(this.#looking);
     this.gate.close();
     this.door.close();
   }
@@ -142,13 +150,22 @@ export class Worker {
       hasPeers,
       observer: {
         committed: (units, durationMs) => {
-          metrics.transitionDuration.observe(durationMs / 1000);
+          // A look at the queues that found nothing is no commit.
+          if (units.length > 0) metrics.transitionDuration.observe(durationMs / 1000);
           this.#committed(units);
         },
         conflict: (error) => this.#observer.conflict(error),
         commitFailed: (error, willRetry) => this.#observer.commitFailed(error, willRetry),
       },
     });
+  }
+
+  /** Slots that are kept for the executions under way are given to others when they stay free. */
+  #lookAgain(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#looking = null;
+      this.consumer.wake();
+    }, PATIENCE_MS + 1);
   }
 
   #committed(units: readonly Unit[]): void {
@@ -162,6 +179,8 @@ export class Worker {
       if (plan!.end !== null && actor.callbackUrl !== null) consumer.wake();
       if (start !== null && !plan!.begun && start.row.startAfter === null) dispatcher.backlog = true;
     }
-    if (dispatcher.backlog && dispatcher.room > 0) consumer.wake();
+    if (!dispatcher.backlog || dispatcher.spare === 0) return;
+    if (dispatcher.room > 0) consumer.wake();
+    else this.#lookAgain();
   }
 }

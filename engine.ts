@@ -75,11 +75,13 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
   worker.start();
 
   const stop = async () => {
+    // While running steps finish, health says that the engine drains and every call is still answered.
     startDraining();
+    await worker.drain(config.drainGraceMs);
     await server.stop(config.drainGraceMs);
+    await worker.close(config.drainGraceMs);
     await pulse.close();
     await listener.close();
-    await worker.drain(config.drainGraceMs);
     await database.closeWriters();
     await unregisterEngine(database.workPool, id).catch(onError);
     stopWatching();

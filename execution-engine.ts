@@ -18,7 +18,11 @@ async function main(): Promise<void> {
     config.databaseUrl === null
       ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
       : null;
-  const engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log);
+  const engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log).catch(async (error) => {
+    // Whoever started a server stops it, also when nothing came of the engine.
+    await embedded?.stop();
+    throw explained(error);
+  });
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
@@ -40,6 +44,20 @@ async function main(): Promise<void> {
   log.info(
     { engine: engine.id, url: engine.url, role: config.role },
     `Execution Engine is ready on ${engine.url}`,
+  );
+}
+
+/** The system error codes and SQLSTATEs of a database that cannot be reached or refuses us. */
+const UNREACHABLE = /^(ECONN|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|28|3D|57P03|08)/;
+
+/** Says which variable an unusable database comes from. */
+function explained(error: unknown): unknown {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code !== 'string' || !UNREACHABLE.test(code)) return error;
+  return new Error(
+    `DATABASE_URL names a database that cannot be used: ${message}; accepted: the URL of a PostgreSQL that answers, ` +
+      'with a user that may log in and an existing database, such as postgres://user:password@host:5432/name',
+    { cause: error },
   );
 }
 

@@ -27,7 +27,7 @@ export function reportFailure(error: unknown, write: (line: string) => void): nu
   }
   if (error instanceof EngineUnreachable) {
     write(`error: ${error.message}`);
-    write('Start an engine with `npm run dev`, or name another one with --url or EXECUTION_ENGINE_URL.');
+    write('Start an engine with `npm start`, or name another one with --url or EXECUTION_ENGINE_URL.');
     return EXIT.usage;
   }
   if (error instanceof EngineProblem) {

@@ -15,6 +15,11 @@ export interface StepTypeInfo {
    * below `with` in which `*` stands for any segment, e.g. `/cases/*` + `/when`.
    */
   readonly deferred?: readonly string[];
+  /**
+   * The handler spends its time in one of a few sandbox processes: such steps get at most half of an engine's
+   * slots, so that those of one execution do not hold up everything else.
+   */
+  readonly sandboxed?: boolean;
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
 }

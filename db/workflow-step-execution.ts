@@ -197,6 +197,22 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
   }));
 }
 
+export interface StepPhase {
+  readonly status: StepStatus;
+  readonly attempt: number;
+}
+
+/** Where the steps that are there stand, by id, without a lock. */
+export async function readStepPhases(db: Db, ids: readonly string[]): Promise<Map<string, StepPhase>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await db.query({
+    name: 'read_step_phases',
+    text: 'select id, status, attempt_count from workflow_step_executions where id = any($1::uuid[])',
+    values: [plainArray(ids)],
+  });
+  return new Map(rows.map((row) => [row.id, { status: row.status, attempt: row.attempt_count }]));
+}
+
 export interface StepPayload {
   readonly id: string;
   readonly status: StepStatus;

@@ -23,8 +23,8 @@ export interface Claims {
   offer(actor: Actor, positions: readonly number[]): void;
   /** The next ready step, with a slot reserved for it; null: no slot or nothing ready. */
   take(): { readonly actor: Actor; readonly position: number } | null;
-  /** The step taken last was not to be had: its slot is free again. */
-  refund(): void;
+  /** A step that was taken was not to be had: its slot is free again. */
+  refund(actor: Actor, position: number): void;
   /** The claim is committed: run the step. */
   begin(actor: Actor, position: number, stepId: string, claim: Claim): void;
   /** Whether a handler of this process runs for the step under this attempt, or a claim of it is on its way. */

@@ -75,7 +75,8 @@ export class Decider {
       const actor = actors.get(next.actor.id);
       const unit = byActor.get(actor) ?? (onlyThese ? undefined : this.#joinBatch(actor, ready, byActor));
       if (unit === undefined) others.push({ actor, position });
-      if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner)) claims.refund();
+      if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner))
+        claims.refund(next.actor, position);
       if (unit === undefined && others.length > MOST_PASSED_OVER) break;
     }
     for (const { actor, position } of others) this.#offerLater(actor, position);

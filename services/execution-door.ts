@@ -280,7 +280,9 @@ export class ExecutionDoor {
     actor.busy = staysBusy;
     // Loading it again brings back what was ready and whatever else the plan took along.
     if (!staysBusy) this.actors.mark(actor);
-    for (const change of plan?.steps.values() ?? []) if (change.claimed) this.#options.claims.refund();
+    for (const [position, { claimed }] of plan?.steps ?? []) {
+      if (claimed) this.#options.claims.refund(actor, position);
+    }
   }
 
   /** An execution that is not there, or that an error keeps from being decided. */

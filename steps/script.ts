@@ -19,6 +19,7 @@ export interface ScriptSettings {
 export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
   return {
     type: 'script',
+    sandboxed: true,
     summary: 'Runs JavaScript in a sandbox without I/O.',
     schema: {
       type: 'object',

@@ -53,6 +53,7 @@ export class ExecutionObserver {
 
   /** Counters are raised once per commit, not once per step. */
   committed(units: readonly CommittedUnit[]): void {
+    if (units.length === 0) return;
     const tally = new Tally();
     let events = 0;
     for (const unit of units) {

@@ -3,6 +3,9 @@
  *
  * Jobs are fetched, held against the rows, and consumed in one transaction with what they bring about. A job
  * whose step is final or claimed is dropped; one whose step is still queued when the slots are gone is put back.
+ *
+ * Invariant: what has become stale is dropped also while its execution has a commit on its way. That commit may
+ * be to insert a job of the same id, and would wait for this one for ever.
  */
 
 import type { StepStatus } from '../core/status.ts';
@@ -10,6 +13,7 @@ import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
 import { lineUp, pickPending } from '../db/pending-execution.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
+import { readStepPhases, type StepPhase } from '../db/workflow-step-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor, Mail } from '../services/actor.ts';
 import { newUnit, TIMER_PRIORITY, type Unit } from '../services/commit-unit.ts';
@@ -31,6 +35,8 @@ export interface ConsumerOptions {
 }
 
 const MOST_JOBS = 500;
+/** When the ticket of a step that takes its turn in this process is looked at again. */
+const OFFERED_TICKET_MS = 1_000;
 
 export class Consumer {
   readonly #options: ConsumerOptions;
@@ -90,8 +96,9 @@ export class Consumer {
         const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
         leased = called.leased;
         const back = [...due.map(asStart), ...called.back];
-        const work: Work = { fetched, byExecution: groupWork(fetched, picked), back };
+        const work: Work = { fetched, byExecution: groupWork(fetched, picked), back, busy: [] };
         units = this.#units(work);
+        await this.#leaveAlone(tx, work);
         return this.#process(tx, units, work);
       });
     } catch (error) {
@@ -125,18 +132,30 @@ export class Consumer {
   }
 
   /** Executions with a commit on its way are left alone: their jobs go back. */
-  #units({ byExecution, back }: Work): Unit[] {
+  #units({ byExecution, busy }: Work): Unit[] {
     const units: Unit[] = [];
     for (const [id, tasks] of byExecution) {
       const actor = this.#options.door.actors.get(id);
       if (actor.busy) {
-        for (const { job } of tasks) if (job !== null) back.push(this.#putBack(actor, job));
+        for (const { job } of tasks) if (job !== null) busy.push({ actor, job });
         continue;
       }
       actor.busy = true;
       units.push(newUnit(actor, []));
     }
     return units;
+  }
+
+  /** Puts back what is still awaited, by the rows as they are committed. */
+  async #leaveAlone(tx: Tx, { busy, back }: Work): Promise<void> {
+    const phases = await readStepPhases(
+      tx,
+      busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : [])),
+    );
+    for (const { actor, job } of busy) {
+      const phase = 'step_id' in job.data ? phases.get(job.data.step_id) : undefined;
+      if (phase === undefined || isAwaited(job, phase)) back.push(this.#putBack(actor, job));
+    }
   }
 
   async #process(tx: Tx, units: readonly Unit[], work: Work): Promise<Unit[]> {
@@ -173,8 +192,10 @@ export class Consumer {
     for (const statement of await queue.insertStatements(back)) await tx.query(statement);
   }
 
-  /** A ticket is due again at once, unless its step has limits: that asks for its start from here. */
+  /** A ticket is due again at once, unless its step takes its turn here already or asks for its start from here. */
   #putBack({ version, view }: Actor, job: FetchedJob): Job {
+    const isOffered = job.data.kind === 'step' && this.#options.dispatcher.isOffered(job.data.step_id);
+    if (isOffered) return { ...again(job), startAfter: OFFERED_TICKET_MS };
     if (job.data.kind !== 'step' || view === null || !version!.hasLimits) return again(job);
     const position = findPosition(view, job.data.step_id);
     if (position === null || version!.steps[position]!.limits === null) return again(job);
@@ -203,6 +224,8 @@ interface Work {
   readonly byExecution: ReadonlyMap<string, readonly Task[]>;
   /** Jobs that go back into their queue in the same transaction. */
   readonly back: Job[];
+  /** Jobs of executions with a commit on its way. */
+  readonly busy: { readonly actor: Actor; readonly job: FetchedJob }[];
 }
 
 function groupWork(fetched: readonly FetchedJob[], picked: readonly string[]): Map<string, Task[]> {
@@ -248,6 +271,13 @@ function stepStatus({ actor }: Unit, { data }: FetchedJob): StepStatus | undefin
   if (data.kind !== 'step') return undefined;
   const position = findPosition(actor.view!, data.step_id);
   return position === null ? undefined : actor.view!.steps[position]!.status;
+}
+
+/** Whether the step, as it is committed, still waits for the job. */
+function isAwaited({ data }: FetchedJob, { status, attempt }: StepPhase): boolean {
+  if (data.kind === 'step') return status === 'queued' || status === 'waiting_inputs';
+  if (data.kind !== 'timer') return true;
+  return (status === 'waiting' || status === 'retrying') && data.attempt === attempt;
 }
 
 function again({ queue, id, data, priority }: FetchedJob): Job {

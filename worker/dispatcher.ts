@@ -21,6 +21,9 @@ const MOST_READY = 50_000;
 /** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
 const ADMITTED_PER_SLOT = 2;
 
+/** How long slots are kept free for steps that the executions under way may make ready. */
+export const PATIENCE_MS = 25;
+
 export interface AttemptStarter {
   /** Runs the attempt and calls `done` exactly once, when the slot is free. */
   start(
@@ -49,9 +52,15 @@ export class Dispatcher implements Claims, Slots {
   readonly #attempts = new Map<string, Attempt>();
   /** Granted steps with limits: their slots are taken already. */
   readonly #granted: LimitedStep[] = [];
+  /** Sandboxed steps that have had their turn while others had their share of the slots. */
+  readonly #aside = new ReadyQueue<ReadyStep>();
+  readonly #mostSandboxed: number;
+  #sandboxedCount = 0;
   #gate: LimitGate | null = null;
   #admitted = 0;
   #lastWidth = 1;
+  /** Of performance.now(): slots are free, but kept for the executions under way. */
+  #spareSince = Number.POSITIVE_INFINITY;
   #taken = 0;
   #open = true;
   #onIdle: (() => void) | null = null;
@@ -62,6 +71,7 @@ export class Dispatcher implements Claims, Slots {
     this.owner = owner;
     this.capacity = capacity;
     this.#starter = starter;
+    this.#mostSandboxed = Math.max(1, capacity >> 1);
   }
 
   /** The gate needs the slots and the slots need it: the composition root joins the two. */
@@ -95,9 +105,19 @@ export class Dispatcher implements Claims, Slots {
 
   /** How many executions as wide as the last one may still begin. */
   get room(): number {
+    const { spare } = this;
     const left = this.capacity * ADMITTED_PER_SLOT - this.#admitted;
     const fits = Math.floor(left / this.#lastWidth);
-    return Math.min(this.spare, Math.max(this.#admitted === 0 ? 1 : 0, fits));
+    if (fits > 0 || this.#admitted === 0 || spare === 0) {
+      this.#spareSince = Number.POSITIVE_INFINITY;
+      return Math.min(spare, Math.max(1, fits));
+    }
+    // Wide executions that do not use the slots they might need must not keep others from them.
+    const now = performance.now();
+    this.#spareSince = Math.min(this.#spareSince, now);
+    if (now - this.#spareSince < PATIENCE_MS) return 0;
+    this.#spareSince = now;
+    return Math.ceil(spare / this.#lastWidth);
   }
 
   admit(actor: Actor): void {
@@ -137,20 +157,33 @@ export class Dispatcher implements Claims, Slots {
   take(): { actor: Actor; position: number } | null {
     if (!this.#open) return null;
     for (let step = this.#granted.shift(); step !== undefined; step = this.#granted.shift()) {
-      if (this.#isUp(step)) return step;
+      if (this.#isUp(step)) return this.#counted(step);
     }
     while (this.#taken < this.capacity) {
       const entry = this.#ready.pop();
       if (entry === undefined) return null;
       this.#taken += 1;
-      const { limited, id } = entry.item;
+      const { limited, id, actor, position } = entry.item;
       if (limited === null) {
+        if (isSandboxed(actor, position)) {
+          if (this.#sandboxedCount >= this.#mostSandboxed) {
+            this.#taken -= 1;
+            this.#aside.push(entry);
+            continue;
+          }
+          this.#sandboxedCount += 1;
+        }
         this.#offered.delete(id);
         return entry.item;
       }
-      if (this.#isUp(limited)) return limited;
+      if (this.#isUp(limited)) return this.#counted(limited);
     }
     return null;
+  }
+
+  /** Whether the step is in this process's hands already and takes its turn here. */
+  isOffered(stepId: string): boolean {
+    return this.#offered.has(stepId);
   }
 
   /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
@@ -158,6 +191,12 @@ export class Dispatcher implements Claims, Slots {
     const what = this.#gate!.popped(step);
     if (what === 'drop') this.release();
     return what === 'start';
+  }
+
+  /** A step with limits of its own is not held to the share of the sandbox, but counts towards it. */
+  #counted(step: LimitedStep): LimitedStep {
+    if (isSandboxed(step.actor, step.position)) this.#sandboxedCount += 1;
+    return step;
   }
 
   enqueue(step: LimitedStep): void {
@@ -175,8 +214,17 @@ export class Dispatcher implements Claims, Slots {
     if (this.#taken === 0) this.#onIdle?.();
   }
 
-  refund(): void {
+  refund(actor: Actor, position: number): void {
     this.#taken -= 1;
+    this.#leaveSandbox(actor, position);
+  }
+
+  /** The next step that waits for its share of the sandbox may be looked at again. */
+  #leaveSandbox(actor: Actor, position: number): void {
+    if (!isSandboxed(actor, position)) return;
+    this.#sandboxedCount -= 1;
+    const next = this.#aside.pop();
+    if (next !== undefined) this.#ready.push(next);
   }
 
   begin(actor: Actor, position: number, stepId: string, claim: Claim): void {
@@ -184,6 +232,7 @@ export class Dispatcher implements Claims, Slots {
     const attempt = this.#starter.start(actor, position, stepId, claim, (done) => {
       actor.runningCount -= 1;
       this.#taken -= 1;
+      this.#leaveSandbox(actor, position);
       if (this.#taken === 0) this.#onIdle?.();
       if (this.#attempts.get(stepId) === done) this.#attempts.delete(stepId);
     });
@@ -215,4 +264,8 @@ export class Dispatcher implements Claims, Slots {
   attempts(): Iterable<Attempt> {
     return this.#attempts.values();
   }
+}
+
+function isSandboxed(actor: Actor, position: number): boolean {
+  return actor.version!.steps[position]!.type.sandboxed === true;
 }

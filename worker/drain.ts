@@ -3,7 +3,6 @@
  *
  * A step that is handed back is queued again with its ticket, and neither an attempt nor a retry is used.
  */
-import { setTimeout } from 'node:timers/promises';
 import type { ExecutionDoor } from '../services/execution-door.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
@@ -22,6 +21,4 @@ export async function drain({ door, dispatcher, graceMs }: DrainOptions): Promis
   );
   for (const attempt of left) attempt.drop();
   await Promise.all(releases);
-  // A database that does not answer keeps nobody from stopping: what is not committed is taken over.
-  await Promise.race([door.settled(), setTimeout(graceMs, undefined, { ref: false })]);
 }

@@ -16,6 +16,7 @@ declare
   v_id uuid := execution_engine_uuidv7();
   v_inputs jsonb := coalesce(inputs, '{}');
   v_existing uuid;
+  v_unknown text;
   v_same boolean;
 begin
   if octet_length(v_inputs::text) > {{max_input_bytes}} then
@@ -23,6 +24,19 @@ begin
       using errcode = '54000';
   end if;
 
+  if jsonb_typeof(coalesce(options, '{}')) <> 'object' then
+    raise exception 'workflow_start: options must be a JSON object, found %', options using errcode = '22023';
+  end if;
+  select string_agg(key, ', ') into v_unknown
+    from jsonb_object_keys(coalesce(options, '{}')) key
+   where key not in ('version', 'idempotency_key', 'start_after', 'priority', 'tags', 'callback_url', 'user_id', 'workspace_id');
+  if v_unknown is not null then
+    raise exception 'workflow_start: unknown option %; known are version, idempotency_key, start_after, priority, tags, callback_url, user_id and workspace_id', v_unknown
+      using errcode = '22023';
+  end if;
+  if jsonb_typeof(coalesce(options -> 'tags', '[]')) <> 'array' then
+    raise exception 'workflow_start: tags must be an array of strings, found %', options -> 'tags' using errcode = '22023';
+  end if;
   if abs(coalesce((options ->> 'priority')::integer, 0)) > 1000000 then
     raise exception 'workflow_start: priority % is outside -1000000 to 1000000', options ->> 'priority'
       using errcode = '22023';

