@@ -1,0 +1,20 @@
+/**
+ * `npm run database-url`: prints the URL of the embedded PostgreSQL, password and all, for psql and friends.
+ *
+ * For a server that runs; one that does not is started, named and stopped again.
+ */
+import { loadProcessConfig } from '../config.ts';
+import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+
+const config = loadProcessConfig();
+if (config.databaseUrl === null) {
+  const embedded = await startEmbeddedPostgres({
+    dataDir: config.dataDir,
+    log: (message) => process.stderr.write(`${message}\n`),
+  });
+  process.stdout.write(`${embedded.url}\n`);
+  await embedded.stop();
+} else {
+  process.stdout.write(`${config.databaseUrl}\n`);
+}
+process.exit(0);
