@@ -239,7 +239,7 @@ describe('the engine', () => {
     const { code, err } = await cli(['list', '--url', gone.url]);
     expect(code).toBe(2);
     expect(err).toContain(`No engine answers at ${gone.url}`);
-    expect(err).toContain('npm run dev');
+    expect(err).toContain('npm start');
   });
 
   test('that is none exits 2', async () => {

@@ -57,19 +57,6 @@ async function mostAtOnce(note: string): Promise<number> {
   return rows[0].most;
 }
 
-/** The same by the rows of the steps: from the claim's commit to the end's. */
-async function mostRows(ids: readonly string[]): Promise<number> {
-  const { rows } = await database.pool.query(
-    `with runs as (
-       select started_at, completed_at from workflow_step_executions where workflow_execution_id = any($1::uuid[]))
-     select max((select count(*) from runs b
-                  where b.started_at <= a.started_at and (b.completed_at is null or b.completed_at > a.started_at)))::integer as most
-       from runs a`,
-    [ids],
-  );
-  return rows[0].most;
-}
-
 /** Of the steps' starts, the most in any window of the database's epoch. */
 async function mostPerWindow(ids: readonly string[], perMs: number): Promise<number> {
   const { rows } = await database.pool.query(
@@ -94,7 +81,6 @@ describe('concurrency', () => {
     const ends = await Promise.all(ids.map((id) => one.end(id)));
     expect(ends.map(({ status }) => status)).toEqual(Array(4).fill('completed'));
     expect(await mostAtOnce('crm')).toBe(3);
-    expect(await mostRows(ids)).toBe(3);
     const { rows } = await database.pool.query(
       `select count(*)::integer as runs, count(distinct step_id)::integer as steps, count(distinct engine)::integer as engines
          from test_intervals where note = 'crm'`,
