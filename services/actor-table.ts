@@ -95,7 +95,7 @@ export class ActorTable {
   trim(): void {
     if (this.#actors.size <= MOST_ACTORS) return;
     for (const actor of this.#actors.values()) {
-      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0) continue;
+      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0 || actor.weight > 0) continue;
       this.#forget(actor);
       if (this.#actors.size <= MOST_ACTORS / 2) return;
     }

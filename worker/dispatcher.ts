@@ -100,15 +100,17 @@ export class Dispatcher implements Claims, Slots {
 
   hasRoom(graph: Graph): boolean {
     if (this.backlog || this.spare === 0) return false;
-    return this.#admitted === 0 || this.#admitted + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+    const admitted = this.#underWay;
+    return admitted === 0 || admitted + graph.width <= this.capacity * ADMITTED_PER_SLOT;
   }
 
   /** How many executions as wide as the last one may still begin. */
   get room(): number {
     const { spare } = this;
-    const left = this.capacity * ADMITTED_PER_SLOT - this.#admitted;
+    const admitted = this.#underWay;
+    const left = this.capacity * ADMITTED_PER_SLOT - admitted;
     const fits = Math.floor(left / this.#lastWidth);
-    if (fits > 0 || this.#admitted === 0 || spare === 0) {
+    if (fits > 0 || admitted === 0 || spare === 0) {
       this.#spareSince = Number.POSITIVE_INFINITY;
       return Math.min(spare, Math.max(1, fits));
     }
@@ -118,6 +120,11 @@ export class Dispatcher implements Claims, Slots {
     if (now - this.#spareSince < PATIENCE_MS) return 0;
     this.#spareSince = now;
     return Math.ceil(spare / this.#lastWidth);
+  }
+
+  /** What the executions under way may still need; nothing when none of them holds a slot. */
+  get #underWay(): number {
+    return this.#taken === 0 ? 0 : this.#admitted;
   }
 
   admit(actor: Actor): void {
