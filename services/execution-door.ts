@@ -13,7 +13,7 @@
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import type { Event } from '../core/event.ts';
-import type { ExecutionStatus } from '../core/status.ts';
+import { type ExecutionStatus, isFinalExecution } from '../core/status.ts';
 import { planStatements } from '../db/apply-plan.ts';
 import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
@@ -269,7 +269,8 @@ export class ExecutionDoor {
     if (actor.weight > 0 && (plan!.end !== null || actor.runningCount === 0)) claims.dismiss(actor);
     const late = new Set(plan!.late);
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
-    const gone = plan!.end !== null || plan!.view.status === 'pending';
+    const { status } = plan!.view;
+    const gone = status === 'pending' || isFinalExecution(status);
     if (gone) this.actors.drop(actor);
   }
 
