@@ -177,21 +177,20 @@ export interface TemplateServicePort {
   archive(caller: Caller, name: string): Promise<void>;
 }
 
+export interface StatusOptions {
+  includeOutputs: boolean;
+  /** Milliseconds to wait for the end; 0: answer at once. */
+  waitMs: number;
+  scope?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 export interface ExecutionServicePort {
   start(caller: Caller, item: StartItem): Promise<StartResult>;
   /** All or nothing. */
   startMany(caller: Caller, items: StartItem[]): Promise<StartResult[]>;
   /** With waitMs > 0 answers when the execution is final or the time is over, holding no connection meanwhile. */
-  status(
-    caller: Caller,
-    executionId: string,
-    options: {
-      includeOutputs: boolean;
-      waitMs: number;
-      scope?: string | undefined;
-      signal?: AbortSignal | undefined;
-    },
-  ): Promise<ExecutionStatusBody>;
+  status(caller: Caller, executionId: string, options: StatusOptions): Promise<ExecutionStatusBody>;
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>>;

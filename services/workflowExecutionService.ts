@@ -29,6 +29,7 @@ import type {
   Page,
   StartItem,
   StartResult,
+  StatusOptions,
   StopResult,
 } from './service-types.ts';
 import type { TemplateVersions } from './template-versions.ts';
@@ -59,16 +60,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     return this.#options.starter.start(caller, items, true);
   }
 
-  async status(
-    caller: Caller,
-    executionId: string,
-    options: {
-      includeOutputs: boolean;
-      waitMs: number;
-      scope?: string | undefined;
-      signal?: AbortSignal | undefined;
-    },
-  ): Promise<ExecutionStatusBody> {
+  async status(caller: Caller, executionId: string, options: StatusOptions): Promise<ExecutionStatusBody> {
     if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
     const { pool, versions } = this.#options;
     const execution = visible(caller, executionId, await readExecution(pool, executionId));
