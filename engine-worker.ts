@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import type { Database } from './engine-database.ts';
 import type { StepParts } from './engine-steps.ts';
-import type { Unit } from './services/commit-unit.ts';
+import { linesUp, type Unit } from './services/commit-unit.ts';
 import { ExecutionDoor } from './services/execution-door.ts';
 import { ExecutionOutputs } from './services/execution-outputs.ts';
 import type { ExecutionWaiters } from './services/execution-waiters.ts';
@@ -173,11 +173,11 @@ export class Worker {
     this.#observer.committed(units);
     this.gate.committed(units);
     for (const unit of units) {
-      const { plan, start, actor } = unit;
+      const { plan, actor } = unit;
       this.#timers.arm(unit);
       if (plan!.end !== null) this.#parts.waiters.wake(actor.id);
       if (plan!.end !== null && actor.callbackUrl !== null) consumer.wake();
-      if (start !== null && !plan!.begun && start.row.startAfter === null) dispatcher.backlog = true;
+      if (linesUp(unit)) dispatcher.backlog = true;
     }
     if (!dispatcher.backlog || dispatcher.spare === 0) return;
     if (dispatcher.room > 0) consumer.wake();

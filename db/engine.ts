@@ -3,6 +3,7 @@
  */
 import { plainArray } from './array-literal.ts';
 import type { Db } from './client.ts';
+import { engineIsAlive, ownerIsAlive } from './engine-alive.ts';
 
 export interface EngineRow {
   readonly id: string;
@@ -34,9 +35,6 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
   );
 }
 
-/** An engine without a heartbeat for this long is dead: its process is gone, frozen or cut off. */
-const DEAD_AFTER = `interval '8 seconds'`;
-
 export interface Pulse {
   /** False when this engine's own row was taken away: it was thought dead. */
   readonly registered: boolean;
@@ -63,11 +61,13 @@ export async function pulse(
       with beat as (
         update execution_engines set heartbeat_at = now(), running_count = $2 where id = $1 returning 1)
       select (select count(*) from beat) = 1 as registered,
-             (select count(*) from execution_engines where id <> $1 and heartbeat_at > now() - ${DEAD_AFTER}) as peers,
-             array(select id::text from execution_engines where id <> $1 and heartbeat_at <= now() - ${DEAD_AFTER}) as dead,
+             (select count(*) from execution_engines p where p.id <> $1 and ${engineIsAlive('p')}) as peers,
+             array(select p.id::text from execution_engines p where p.id <> $1 and not ${engineIsAlive('p')}) as dead,
              exists (select 1 from ${jobTables}
                       where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
-                        and state < 'active' and not blocked and start_after <= now()) as has_jobs,
+                        and state < 'active' and not blocked and start_after <= now())
+               or exists (select 1 from workflow_executions
+                           where status = 'pending' and start_after is null) as has_jobs,
              array(select id::text from workflow_executions
                     where id = any($3::uuid[])
                       and (completed_at is not null or stop_requested_at is not null)) as ended`,
@@ -102,8 +102,7 @@ export async function stepsOfTheDead(db: Db, limit: number): Promise<OwnedStep[]
        from workflow_executions e
        join workflow_step_executions s on s.workflow_execution_id = e.id
       where e.status in ('running', 'paused') and s.status = 'running'
-        and not exists (select 1 from execution_engines g
-                         where g.id = s.claimed_by and g.heartbeat_at > now() - ${DEAD_AFTER})
+        and not ${ownerIsAlive('s.claimed_by')}
       limit $1`,
     [limit],
   );
@@ -128,12 +127,16 @@ export interface QueueDepth {
   readonly oldestAgeSeconds: number;
 }
 
-/** Jobs that are due, by queue. */
+/** Jobs that are due, by queue; executions that line up count for theirs. */
 export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueDepth[]> {
   const { rows } = await db.query(
-    `select q.name, count(j.id) as depth, coalesce(extract(epoch from now() - min(j.start_after)), 0) as age
+    `select q.name, count(w.since) as depth, coalesce(extract(epoch from now() - min(w.since)), 0) as age
        from unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue']) q(name)
-       left join ${jobTables} j on j.name = q.name and j.state < 'active' and not j.blocked and j.start_after <= now()
+       left join (select name, start_after as since from ${jobTables}
+                   where state < 'active' and not blocked and start_after <= now()
+                  union all
+                  select 'WorkflowExecutionQueue', created_at from workflow_executions
+                   where status = 'pending' and start_after is null) w on w.name = q.name
       group by q.name`,
   );
   return rows.map((row) => ({

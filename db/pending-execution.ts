@@ -1,8 +1,8 @@
 /**
  * Which pending executions begin next: workspaces in turn, then priority, then start time.
  *
- * The queue's ticket says that there is something to begin; what is next is read from the rows, because a queue
- * that is first in, first out would let one workspace's backlog starve the others.
+ * The rows are the line, and have no jobs: a queue that is first in, first out would let one workspace's backlog
+ * starve the others.
  */
 import { plainArray } from './array-literal.ts';
 import type { Db } from './client.ts';

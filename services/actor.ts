@@ -69,3 +69,8 @@ export function newActor(id: string): Actor {
     runningCount: 0,
   };
 }
+
+/** Whether this process has something to do for the execution: a handler, a commit, or an event to be committed. */
+export function isUnderWay({ busy, mailbox, runningCount }: Actor): boolean {
+  return busy || mailbox.length > 0 || runningCount > 0;
+}

@@ -95,10 +95,15 @@ export function jobs(units: readonly Unit[], stopGraceMs: number): { add: Job[];
   return { add, remove };
 }
 
+/** Whether the unit starts an execution that lines up: it begins when its turn comes, here or elsewhere. */
+export function linesUp({ start, plan }: Unit): boolean {
+  return start !== null && start.row.startAfter === null && !plan!.begun;
+}
+
 /** What other engines may be waiting for, in one word each; null: nothing. */
 export function newsOf(units: readonly Unit[], hasJobs: boolean): string | null {
   const words = [
-    hasJobs && 'ready',
+    (hasJobs || units.some(linesUp)) && 'ready',
     units.some(({ plan }) => plan!.end !== null) && 'ended',
     units.some(({ plan }) => plan!.aborted.length > 0) && 'aborted',
     units.some(freesLimit) && 'freed',
@@ -117,10 +122,20 @@ function freesLimit({ actor, plan }: Unit): boolean {
   );
 }
 
+interface StepJobOwner {
+  readonly actor: Pick<Actor, 'id' | 'version'>;
+}
+
+interface StepJobCause {
+  readonly state: Pick<StepChange['state'], 'id' | 'position' | 'attempt'>;
+  readonly timer: StepChange['timer'];
+}
+
 /** This process asks for a start itself: others look after a step with limits when it did not come to that. */
 const LIMITED_TICKET_MS = 1_000;
 
-function stepJob({ actor }: Unit, queue: Job['queue'], { state, timer }: StepChange): Job {
+/** The job of a step that is ready or parked, as the row of the step calls for it. */
+export function stepJob({ actor }: StepJobOwner, queue: Job['queue'], { state, timer }: StepJobCause): Job {
   const ids = { execution_id: actor.id, step_id: state.id };
   if (timer === null) {
     const priority = -actor.version!.graph.rank[state.position]!;
@@ -142,18 +157,11 @@ function executionJobs(
   const execution_id = actor.id;
   const priority = TIMER_PRIORITY;
   const { timeoutMs } = actor.version!.template;
-  if (start !== null && !plan.begun) {
-    const data = { kind: 'start' as const, execution_id };
-    const { startAfter } = start.row;
-    add.push({
-      queue,
-      id: execution_id,
-      data,
-      priority: startAfter === null ? start.row.priority : priority,
-      startAfter,
-    });
+  const startAfter = start?.row.startAfter ?? null;
+  if (startAfter !== null) {
+    add.push({ queue, id: execution_id, data: { kind: 'start', execution_id }, priority, startAfter });
   }
-  if (start === null && plan.fromStatus === 'pending' && plan.changed)
+  if (start === null && plan.fromStatus === 'pending' && plan.end !== null)
     remove.push({ queue, id: execution_id });
   if (timeoutMs !== null && plan.begun && plan.end === null) {
     const id = deadlineJobId(execution_id);
@@ -174,11 +182,11 @@ function executionJobs(
 }
 
 /** An execution's own timers have ids that follow from its id: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
-function deadlineJobId(executionId: string): string {
+export function deadlineJobId(executionId: string): string {
   return derivedId(executionId, 'd');
 }
 
-function stopJobId(executionId: string): string {
+export function stopJobId(executionId: string): string {
   return derivedId(executionId, '5');
 }
 

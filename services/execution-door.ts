@@ -18,7 +18,7 @@ import { planStatements } from '../db/apply-plan.ts';
 import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
-import type { Delivery, Mail } from './actor.ts';
+import { type Delivery, isUnderWay, type Mail } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
 import { inserts, jobs, type NewExecution, newsOf, newUnit, type Unit, writes } from './commit-unit.ts';
@@ -266,7 +266,7 @@ export class ExecutionDoor {
       if (!claimed || state.owner === null) continue;
       claims.begin(actor, position, state.id, { attempt: state.attempt, owner: state.owner });
     }
-    if (actor.weight > 0 && (plan!.end !== null || actor.runningCount === 0)) claims.dismiss(actor);
+    if (actor.weight > 0 && (plan!.end !== null || !isUnderWay(actor))) claims.dismiss(actor);
     const late = new Set(plan!.late);
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const { status } = plan!.view;
@@ -289,6 +289,7 @@ export class ExecutionDoor {
   /** An execution that is not there, or that an error keeps from being decided. */
   settleAll({ actor, mails }: Unit, delivery: Delivery, error?: unknown): void {
     this.actors.free(actor);
+    this.#options.claims.dismiss(actor);
     this.actors.drop(actor);
     for (const { settle } of mails) settle?.(delivery, error);
     this.wake();

@@ -95,7 +95,7 @@ export class Consumer {
         if (taken === 0) return [];
         const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
         leased = called.leased;
-        const back = [...due.map(asStart), ...called.back];
+        const { back } = called;
         const work: Work = { fetched, byExecution: groupWork(fetched, picked), back, busy: [] };
         units = this.#units(work);
         await this.#leaveAlone(tx, work);
@@ -282,9 +282,4 @@ function isAwaited({ data }: FetchedJob, { status, attempt }: StepPhase): boolea
 
 function again({ queue, id, data, priority }: FetchedJob): Job {
   return { queue, id, data, priority, startAfter: null };
-}
-
-/** The ticket of a start that lines up now: no timer any more. */
-function asStart(job: FetchedJob): Job {
-  return { ...again(job), priority: 0 };
 }

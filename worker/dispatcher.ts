@@ -9,7 +9,7 @@ import type { Claim } from '../core/event.ts';
 import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
-import type { Actor } from '../services/actor.ts';
+import { type Actor, isUnderWay } from '../services/actor.ts';
 import type { Claims } from '../services/claims.ts';
 import type { Attempt } from './attempt.ts';
 import type { LimitGate, Slots } from './limit-gate.ts';
@@ -57,7 +57,9 @@ export class Dispatcher implements Claims, Slots {
   readonly #mostSandboxed: number;
   #sandboxedCount = 0;
   #gate: LimitGate | null = null;
-  #admitted = 0;
+  /** Executions under way here, and the sum of their weights. */
+  readonly #admitted = new Set<Actor>();
+  #admittedWidth = 0;
   #lastWidth = 1;
   /** Of performance.now(): slots are free, but kept for the executions under way. */
   #spareSince = Number.POSITIVE_INFINITY;
@@ -100,17 +102,16 @@ export class Dispatcher implements Claims, Slots {
 
   hasRoom(graph: Graph): boolean {
     if (this.backlog || this.spare === 0) return false;
-    const admitted = this.#underWay;
-    return admitted === 0 || admitted + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+    const width = this.#admittedWidth;
+    return width === 0 || width + graph.width <= this.capacity * ADMITTED_PER_SLOT;
   }
 
   /** How many executions as wide as the last one may still begin. */
   get room(): number {
     const { spare } = this;
-    const admitted = this.#underWay;
-    const left = this.capacity * ADMITTED_PER_SLOT - admitted;
+    const left = this.capacity * ADMITTED_PER_SLOT - this.#admittedWidth;
     const fits = Math.floor(left / this.#lastWidth);
-    if (fits > 0 || admitted === 0 || spare === 0) {
+    if (fits > 0 || this.#admittedWidth === 0 || spare === 0) {
       this.#spareSince = Number.POSITIVE_INFINITY;
       return Math.min(spare, Math.max(1, fits));
     }
@@ -119,24 +120,27 @@ export class Dispatcher implements Claims, Slots {
     this.#spareSince = Math.min(this.#spareSince, now);
     if (now - this.#spareSince < PATIENCE_MS) return 0;
     this.#spareSince = now;
+    this.#recount();
     return Math.ceil(spare / this.#lastWidth);
   }
 
-  /** What the executions under way may still need; nothing when none of them holds a slot. */
-  get #underWay(): number {
-    return this.#taken === 0 ? 0 : this.#admitted;
+  /** Executions that went on elsewhere were dismissed by no commit of this process. */
+  #recount(): void {
+    for (const actor of this.#admitted) if (!isUnderWay(actor)) this.dismiss(actor);
   }
 
   admit(actor: Actor): void {
     if (actor.weight > 0) return;
     actor.weight = actor.version!.graph.width;
-    this.#admitted += actor.weight;
+    this.#admitted.add(actor);
+    this.#admittedWidth += actor.weight;
     this.#lastWidth = actor.weight;
   }
 
   dismiss(actor: Actor): void {
     if (actor.weight === 0) return;
-    this.#admitted -= actor.weight;
+    this.#admitted.delete(actor);
+    this.#admittedWidth -= actor.weight;
     actor.weight = 0;
   }
 

@@ -84,13 +84,13 @@ begin
     return v_existing;
   end if;
 
-  insert into {{pgboss_schema}}.job (id, name, data, priority, start_after, keep_until, policy, retry_limit, expire_seconds)
-  values
-    (v_id, 'WorkflowExecutionQueue', jsonb_build_object('kind', 'start', 'execution_id', v_id),
-     -- A start that is put off is a timer: it goes before the starts that wait in line.
-     case when v_after is null then coalesce((options ->> 'priority')::integer, 0) else 1000000000 end,
-     coalesce(v_after, now()), now() + interval '10 years',
-     'standard', 1000000, 60);
+  -- A start that is put off needs a timer; any other is in line as soon as it is there.
+  if v_after is not null then
+    insert into {{pgboss_schema}}.job (id, name, data, priority, start_after, keep_until, policy, retry_limit, expire_seconds)
+    values
+      (v_id, 'WorkflowExecutionQueue', jsonb_build_object('kind', 'start', 'execution_id', v_id), 1000000000,
+       v_after, now() + interval '10 years', 'standard', 1000000, 60);
+  end if;
   perform pg_notify('execution_engine', 'ready');
   return v_id;
 end

@@ -254,7 +254,7 @@ describe('the gauges', () => {
         where state < 'active' and start_after <= now() and name like '%ExecutionQueue' group by 1`,
     );
     const depths = of(busy, 'queue_depth');
-    expect(depths).toEqual(Object.fromEntries(rows.map(({ queue, depth }) => [queue, depth])));
+    expect(depths).toMatchObject(Object.fromEntries(rows.map(({ queue, depth }) => [queue, depth])));
     expect(depths).toEqual({
       'queue=StepExecutionQueue': 7 - SLOTS,
       'queue=WorkflowExecutionQueue': pending.length,

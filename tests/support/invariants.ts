@@ -41,9 +41,9 @@ const CHECKS: Readonly<Record<string, string>> = {
      where j.data ->> 'execution_id' is not null and j.data ->> 'kind' <> 'callback'
        and not exists (select 1 from workflow_executions e
                         where e.id = (j.data ->> 'execution_id')::uuid and e.status not in ${FINAL_EXECUTION})`,
-  'a pending execution has no start job': `
+  'an execution that was put off has no timer': `
     select e.id from workflow_executions e
-     where e.status = 'pending'
+     where e.status = 'pending' and e.start_after is not null
        and not exists (select 1 from pgboss.job j where j.name = 'WorkflowExecutionQueue' and j.id = e.id)`,
   'a waiting or retrying step has no timer job': `
     select s.id from workflow_step_executions s
