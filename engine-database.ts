@@ -12,6 +12,8 @@ export interface Database {
   readonly url: string;
   readonly apiPool: Pool;
   readonly workPool: Pool;
+  /** One session that stays: who judges whether others are alive must have been there for a while. */
+  readonly pulsePool: Pool;
   /** What a step reads before it runs is the engine's own affair: a broken connection must not fail the step. */
   readonly reads: Db;
   readonly lanes: readonly Lane[];
@@ -40,6 +42,7 @@ export async function openDatabase(
   const shared = { max: POOL_SIZE, onError };
   const apiPool = createPool(url, { ...shared, applicationName: name('api') });
   const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
+  const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
   const lanes = Array.from(
     { length: LANES },
     () => new Lane(url, { applicationName: name('commit'), byIndex: true }),
@@ -48,6 +51,7 @@ export async function openDatabase(
     url,
     apiPool,
     workPool,
+    pulsePool,
     reads: patientReads(workPool),
     lanes,
     queue: new ExecutionEngineQueue(boss),
@@ -57,7 +61,7 @@ export async function openDatabase(
       await boss.stop({ graceful: false, close: true });
     },
     closePools: async () => {
-      await Promise.all([apiPool.end(), workPool.end()]);
+      await Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]);
     },
   };
 }

@@ -160,7 +160,7 @@ export class Worker {
     });
   }
 
-  /** Slots that are kept for the executions under way are given to others when they stay free. */
+  /** Slots that stay free are given to others, and a long line gets those workspaces in that are not served. */
   #lookAgain(): void {
     this.#looking ??= setTimeout(() => {
       this.#looking = null;
@@ -172,14 +172,19 @@ export class Worker {
     const { dispatcher, consumer } = this;
     this.#observer.committed(units);
     this.gate.committed(units);
+    let unserved = false;
     for (const unit of units) {
       const { plan, actor } = unit;
       this.#timers.arm(unit);
       if (plan!.end !== null) this.#parts.waiters.wake(actor.id);
       if (plan!.end !== null && actor.callbackUrl !== null) consumer.wake();
-      if (linesUp(unit)) dispatcher.backlog = true;
+      if (linesUp(unit)) {
+        dispatcher.backlog = true;
+        unserved ||= dispatcher.isUnserved(actor.workspaceId);
+      }
     }
-    if (!dispatcher.backlog || dispatcher.spare === 0) return;
+    if (unserved) consumer.wake();
+    if (!dispatcher.backlog) return;
     if (dispatcher.room > 0) consumer.wake();
     else this.#lookAgain();
   }

@@ -5,24 +5,24 @@
  * running steps get the grace time, what is left is handed back, then everything closes in reverse.
  */
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { createApp } from './api/app.ts';
 import { createAuth } from './api/auth.ts';
 import { serve } from './api/server.ts';
 import type { Config } from './config.ts';
 import type { Pool } from './db/client.ts';
-import { registerEngine, unregisterEngine } from './db/engine.ts';
-import { listen } from './db/listen.ts';
 import { type Database, openDatabase } from './engine-database.ts';
+import { joinPeers } from './engine-peers.ts';
 import { createStepParts, type StepParts } from './engine-steps.ts';
 import { Worker } from './engine-worker.ts';
 import { collectGauges } from './maintenance/gauges.ts';
 import { createHealth } from './maintenance/health.ts';
-import { PulseLoop } from './maintenance/pulse-loop.ts';
+import type { PulseLoop } from './maintenance/pulse-loop.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { definitionSchema } from './schema/definition-schema.ts';
+import { Doctor } from './services/doctor.ts';
 import { ExecutionStarter } from './services/execution-starter.ts';
 import { ExecutionWaiters } from './services/execution-waiters.ts';
+import { LockedCommit } from './services/locked-commit.ts';
 import { TemplateService } from './services/template-service.ts';
 import { WorkflowExecutionService } from './services/workflowExecutionService.ts';
 import { watchEventLoop } from './telemetry/event-loop.ts';
@@ -41,7 +41,6 @@ export interface Engine {
 }
 
 const { version } = packageJson;
-const CHANNEL = 'execution_engine';
 const MOST_STARTS = 1_000;
 
 export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
@@ -55,7 +54,9 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
   });
   const stopWatching = watchEventLoop(metrics);
   const waiters = new ExecutionWaiters();
-  const hasPeers = () => pulse.hasPeers;
+  let pulse: PulseLoop | null = null;
+  // Until the first round nobody knows: better to notify in vain.
+  const hasPeers = () => pulse?.hasPeers ?? true;
   const worker = new Worker({
     engineId: id,
     config,
@@ -67,8 +68,17 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     hasPeers,
     onError,
   });
-  const pulse: PulseLoop = await createPulse({ id, config, database, steps, worker, waiters, onError });
-  const listener = await listenForPeers(database, worker, pulse, onError);
+  const peers = await joinPeers({
+    engineId: id,
+    config,
+    database,
+    steps,
+    worker,
+    waiters,
+    log,
+    onError,
+  });
+  pulse = peers.pulse;
   const parts = { config, database, steps, worker, metrics, log, waiters, pulse };
   const { server, executions, templates, startDraining } = await serveApi(parts);
   pulse.start();
@@ -80,10 +90,9 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     await worker.drain(config.drainGraceMs);
     await server.stop(config.drainGraceMs);
     await worker.close(config.drainGraceMs);
-    await pulse.close();
-    await listener.close();
+    await peers.close();
     await database.closeWriters();
-    await unregisterEngine(database.workPool, id).catch(onError);
+    await peers.leave();
     stopWatching();
     steps.sandbox.close();
     await database.closePools();
@@ -100,69 +109,6 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
       return stopping;
     },
   };
-}
-
-interface PulseParts {
-  readonly id: string;
-  readonly config: Config;
-  readonly database: Database;
-  readonly steps: StepParts;
-  readonly worker: Worker;
-  readonly waiters: ExecutionWaiters;
-  onError(error: unknown): void;
-}
-
-async function createPulse({
-  id,
-  config,
-  database,
-  steps,
-  worker,
-  waiters,
-  onError,
-}: PulseParts): Promise<PulseLoop> {
-  const { workPool, jobTable } = database;
-  const { role } = config;
-  const engine = { id, role, host: hostname(), pid: process.pid, version, capacity: worker.capacity };
-  await registerEngine(workPool, engine);
-  return new PulseLoop({
-    db: workPool,
-    engine,
-    jobTable,
-    runningCount: () => worker.dispatcher.runningCount,
-    watched: () => [...worker.runningExecutions, ...waiters.ids],
-    onJobs: () => worker.consumer.wake(),
-    onEnded: (ids) => {
-      for (const executionId of ids) {
-        waiters.wake(executionId);
-        worker.stopHandlers(executionId);
-      }
-    },
-    rescue: async ({ executionId, templateId, stepTemplateId, attempt, owner }) => {
-      const template = await steps.versions.get(workPool, templateId);
-      const position = template?.positions.get(stepTemplateId);
-      if (position === undefined) return;
-      await worker.door.deliver(executionId, { type: 'rescue', position, claim: { attempt, owner } });
-    },
-    onError,
-  });
-}
-
-/** Notifications are hints: what one says is found within a second without it. */
-async function listenForPeers(
-  { url }: Database,
-  worker: Worker,
-  pulse: PulseLoop,
-  onError: (error: unknown) => void,
-) {
-  const onNotify = (_channel: string, payload: string) => {
-    if (payload.includes('ready')) worker.consumer.wake();
-    if (payload.includes('freed')) worker.gate.endedElsewhere();
-    if (payload.includes('ended') || payload.includes('aborted')) pulse.tick().catch(onError);
-  };
-  const listener = listen(url, [CHANNEL], onNotify, () => worker.consumer.wake(), { onError });
-  await listener.ready;
-  return listener;
 }
 
 interface ApiParts {
@@ -184,6 +130,17 @@ async function serveApi({ config, database, steps, worker, metrics, log, waiters
   const starter = new ExecutionStarter(pool, door, versions);
   const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters });
   const templates = new TemplateService(pool, lint);
+  const doctor = new Doctor({
+    url: database.url,
+    pgbossSchema: config.pgbossSchema,
+    pool: workPool,
+    queue: database.queue,
+    versions,
+    door,
+    locked: new LockedCommit(workPool, door, versions),
+    stopGraceMs: limits.stopGraceMs,
+    takeOver: () => pulse.takeOver(),
+  });
   let draining = false;
   collectGauges(metrics, {
     db: pool,
@@ -197,6 +154,7 @@ async function serveApi({ config, database, steps, worker, metrics, log, waiters
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
+    doctor,
     health: createHealth({ pool, silentMs: () => pulse.silentMs, isDraining: () => draining }),
     metrics: () => metrics.render(),
     auth: createAuth({ keys: config.apiKeys }),

@@ -26,6 +26,7 @@ describe('the OpenAPI document', () => {
     );
     expect(calls.sort()).toEqual([
       'delete /api/v1/templates/{name}',
+      'get /admin/doctor',
       'get /admin/executions',
       'get /api/v1/execution/status',
       'get /api/v1/templates',
@@ -37,6 +38,7 @@ describe('the OpenAPI document', () => {
       'get /metrics',
       'get /openapi.json',
       'get /schema/definition.json',
+      'post /admin/doctor/repair',
       'post /admin/executions/{id}/cancel',
       'post /api/v1/execution/start',
       'post /api/v1/execution/start-many',

@@ -9,10 +9,12 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
+import type { DoctorPort } from '../services/doctor-report.ts';
 import type { ExecutionServicePort, TemplateServicePort } from '../services/service-types.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';
 import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
+import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes } from './execution/index.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
@@ -36,6 +38,7 @@ export interface AppDependencies {
   surface?: 'all' | 'operations' | undefined;
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
+  doctor: DoctorPort;
   health: HealthPort;
   /** The metrics in the Prometheus text format. */
   metrics: () => Promise<string>;
@@ -70,6 +73,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
     limits: { maxBytes: Math.min(bodyBytes, definitionBytes), maxDepth: jsonDepth },
   });
   addAdminRoutes(router, { executions: deps.executions, limits });
+  addDoctorRoutes(router, { doctor: deps.doctor, limits });
   addReferenceRoutes(router, { version: deps.version, definitionSchema: deps.definitionSchema });
   return app;
 }

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { EngineError } from '../core/problem.ts';
 import { type ExecutionStatus, isFinalExecution, type StepStatus } from '../core/status.ts';
+import type { DoctorPort } from '../services/doctor-report.ts';
 import type {
   Caller,
   ExecutionServicePort,
@@ -18,6 +19,7 @@ import type {
   TemplateBody,
   TemplateServicePort,
 } from '../services/service-types.ts';
+import { doctorPort } from './in-memory-doctor.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';
 
@@ -39,6 +41,7 @@ interface Kept {
 export interface InMemoryPorts {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
+  doctor: DoctorPort;
   /** Every call that reached a service: its name and arguments without the caller. */
   calls: { name: string; caller: Caller; args: unknown[] }[];
   /** Called in front of every service call; throws what it should answer with. */
@@ -54,6 +57,7 @@ export function createInMemoryPorts(): InMemoryPorts {
     before: () => {},
     templates: templatePort(published, record),
     executions: executionPort(published, kept, record),
+    doctor: doctorPort(record),
   };
   async function record(name: string, caller: Caller, ...args: unknown[]): Promise<void> {
     ports.calls.push({ name, caller, args });

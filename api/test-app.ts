@@ -27,6 +27,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
   const app = createApp({
     templates: ports.templates,
     executions: ports.executions,
+    doctor: ports.doctor,
     health: {
       live: () => ({ status: 'ok', checks: {} }),
       ready: async () => ({ status: 'ok', checks: { database: { status: 'ok' } } }),

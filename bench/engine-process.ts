@@ -6,6 +6,7 @@ import { loadProcessConfig } from '../config.ts';
 import { startEngine } from '../engine.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { createLog } from '../telemetry/log.ts';
+import { describeSettings } from './engine-settings.ts';
 import { serveSubject } from './protocol.ts';
 import { timeRun, WORKLOADS } from './workloads.ts';
 
@@ -18,12 +19,16 @@ serveSubject(async () => {
     describe: () => ({
       versions: { 'execution-engine': version, 'pg-boss': dependencies['pg-boss'], pg: dependencies.pg },
       runtime: `Bun ${process.versions.bun}`,
-      settings: `EXECUTION_ENGINE_CONCURRENCY=${config.concurrency}, the rest default; start-many of 1,000`,
+      settings: `${describeSettings(config.concurrency)}; start-many of 1,000`,
       url: engine.url,
     }),
     run: async (workload, executions) => {
       if (workload === 'lifecycle') throw new Error('lifecycle is a workload of raw pg-boss');
       return timeRun(engine, WORKLOADS[workload], executions);
+    },
+    collect: async () => {
+      Bun.gc(true);
+      Bun.shrink();
     },
     stop: () => engine.stop(),
   };

@@ -22,7 +22,7 @@ export interface Load {
 type Quantiles = ReturnType<typeof quantiles>;
 
 /** Executions a second whose end is watched. */
-const WATCHED_PER_SECOND = 50;
+const WATCHED_PER_SECOND = 100;
 const TICK_MS = 2;
 
 class Recorder {

@@ -4,10 +4,12 @@
  * start-to-completed.
  *
  * The engine is a process of its own; this process is the clients. Loopback only, bounded in time: about
- * 4 x BENCH_SECONDS. BENCH_SECONDS (5), BENCH_CLIENTS (64), BENCH_WORKLOAD (single; chain, fan, real-chain …).
+ * 4 x BENCH_SECONDS. BENCH_SECONDS (10: a thousand ends are watched, of which p99 is the tenth worst),
+ * BENCH_CLIENTS (64), BENCH_WORKLOAD (single; chain, fan, real-chain …).
  */
 import { createPool } from '../db/client.ts';
 import { publishOver } from './engine-client.ts';
+import { engineEnv } from './engine-settings.ts';
 import { atRate, closedLoop, type Load } from './http-load.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { store } from './results.ts';
@@ -16,7 +18,7 @@ import { markdownTable, show } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
-const seconds = Number(process.env.BENCH_SECONDS ?? 5);
+const seconds = Number(process.env.BENCH_SECONDS ?? 10);
 const clients = Number(process.env.BENCH_CLIENTS ?? 64);
 const name = (process.env.BENCH_WORKLOAD ?? 'single') as keyof typeof WORKLOADS;
 const SHARES = [0.5, 0.9] as const;
@@ -25,17 +27,15 @@ if (!(name in WORKLOADS)) throw new Error(`BENCH_WORKLOAD is one of ${Object.key
 const server = await startBenchServer();
 stopOnSignal(server.stop);
 const databaseUrl = await server.database('engine');
-const env = {
-  DATABASE_URL: databaseUrl,
-  EXECUTION_ENGINE_PORT: '0',
-  EXECUTION_ENGINE_STEPS: `${import.meta.dirname}/sleep-step.ts`,
-};
+const env = engineEnv(databaseUrl, { EXECUTION_ENGINE_STEPS: `${import.meta.dirname}/sleep-step.ts` });
 const engine = new SubjectProcess({ script: 'engine-process.ts', env });
 const pool = createPool(databaseUrl, { max: 1, applicationName: 'bench' });
 const loads: { name: string; load: Load }[] = [];
 let maximum = 0;
+let settings = '';
 try {
-  const { url } = await engine.describe();
+  const { url, settings: engineSettings } = await engine.describe();
+  settings = engineSettings;
   const workload = WORKLOADS[name];
   const template = await publishOver(url!, workload);
   const body = JSON.stringify({
@@ -64,7 +64,7 @@ try {
 
 console.log(
   `\n${name} over HTTP: ${show(maximum)} executions per second sustained (started and completed), ` +
-    `${show(maximum * WORKLOADS[name].stepCount)} steps per second\n`,
+    `${show(maximum * WORKLOADS[name].stepCount)} steps per second\nEngine: ${settings}\n`,
 );
 const head = [
   'load',
@@ -89,6 +89,7 @@ const machine = describeMachine();
 const path = store(resultName(`http-${name}-`, machine), {
   machine,
   server: server.settings,
+  settings,
   seconds,
   clients,
   workload: name,

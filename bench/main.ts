@@ -8,6 +8,7 @@ import { loadConfig } from '../config.ts';
 import { startEngine } from '../engine.ts';
 import { createLog } from '../telemetry/log.ts';
 import { publishOver, startOver, untilCompleted } from './engine-client.ts';
+import { describeSettings, engineEnv } from './engine-settings.ts';
 import { measureBoss } from './pg-boss-reference.ts';
 import { sample } from './protocol.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
@@ -21,7 +22,8 @@ const server = await startBenchServer();
 stopOnSignal(server.stop);
 const databaseUrl = await server.database('bench');
 const log = createLog({ level: 'error', pretty: false, secrets: [] });
-const engine = await startEngine(loadConfig({ EXECUTION_ENGINE_PORT: '0' }), databaseUrl, log);
+const config = loadConfig(engineEnv(databaseUrl));
+const engine = await startEngine(config, databaseUrl, log);
 const figures = new Map<string, number[]>();
 const note = (name: string, value: number) => figures.set(name, [...(figures.get(name) ?? []), value]);
 
@@ -69,6 +71,7 @@ function report(): void {
   console.log(
     `${cpus().length} x ${cpus()[0]?.model ?? 'cpu'}; Bun ${process.versions.bun}; ${server}; ${ROUNDS} rounds`,
   );
+  console.log(`Engine: ${describeSettings(config.concurrency)}`);
   for (const [name, values] of rows) {
     const [low, middle, high] = [0, 0.5, 1].map((q) => show(quantile(values, q)));
     console.log(`${name.padEnd(48)} ${middle!.padStart(10)}   [${low} - ${high}]`);

@@ -6,6 +6,7 @@
  * per cent itself: the rates here are not for comparison.
  */
 import { walBytes } from './cost.ts';
+import { engineEnv } from './engine-settings.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { type Cell, measureCell, Sizes, STEPS } from './measure.ts';
 import { OBSERVED } from './protocol.ts';
@@ -42,10 +43,12 @@ const databaseUrl = await server.database(DATABASE);
 await server.count(DATABASE, true);
 const engine = new SubjectProcess({
   script: 'engine-process.ts',
-  env: { DATABASE_URL: databaseUrl, EXECUTION_ENGINE_PORT: '0' },
+  env: engineEnv(databaseUrl),
 });
 const profiles: Profile[] = [];
+let settings = '';
 try {
+  settings = (await engine.describe()).settings;
   const sizes = new Sizes(seconds);
   for (const workload of wanted) profiles.push(await profile(workload, sizes));
 } finally {
@@ -53,8 +56,9 @@ try {
   await server.stop();
 }
 const machine = describeMachine();
+console.log(`\nEngine: ${settings}`);
 for (const found of profiles) print(found);
-const path = store(resultName('profile-', machine), { machine, server: server.settings, profiles });
+const path = store(resultName('profile-', machine), { machine, server: server.settings, settings, profiles });
 console.log(`\nStored in ${path}`);
 process.exit(0);
 

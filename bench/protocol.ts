@@ -42,6 +42,8 @@ export interface Subject {
   run(workload: Workload, executions: number): Promise<Ran>;
   /** Milliseconds of one execution after another on an idle engine, until `samples` or `seconds` are reached. */
   latency?(workload: Workload, samples: number, seconds: number): Promise<number[]>;
+  /** Frees what memory the runtime can. */
+  collect?(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -51,6 +53,7 @@ export const OBSERVED = '/* observed */';
 export type Request =
   | { id: number; call: 'describe' }
   | { id: number; call: 'stop' }
+  | { id: number; call: 'collect' }
   | { id: number; call: 'run'; workload: Workload; executions: number }
   | { id: number; call: 'latency'; workload: Workload; samples: number; seconds: number };
 
@@ -77,6 +80,7 @@ async function handle(opened: Promise<Subject>, request: Request): Promise<unkno
   if (request.call === 'describe') return subject.describe();
   if (request.call === 'run') return subject.run(request.workload, request.executions);
   if (request.call === 'stop') return subject.stop();
+  if (request.call === 'collect') return subject.collect?.();
   if (subject.latency === undefined) throw new Error('This subject offers no latency of its own');
   return subject.latency(request.workload, request.samples, request.seconds);
 }

@@ -4,9 +4,11 @@
  * (the factor is to be 3.5 or more).
  *
  * BENCH_ROUNDS (3), BENCH_CELL_SECONDS (3), BENCH_SCALE_CONCURRENCY (20: per process, of the sleeping handler).
+ * The chains run as the engine is set in all benchmarks (engine-settings.ts).
  */
 import { createPool } from '../db/client.ts';
 import { publishOver, startManyOver } from './engine-client.ts';
+import { ENGINE_CONCURRENCY, engineEnv } from './engine-settings.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { Sizes } from './measure.ts';
 import type { Ran } from './protocol.ts';
@@ -20,18 +22,18 @@ interface Setup {
   readonly name: string;
   readonly workload: 'chain' | 'sleep';
   readonly processes: number;
-  readonly concurrency: number;
+  /** Of its own; null: as the engine is set everywhere else. */
+  readonly concurrency: number | null;
 }
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
 const cellSeconds = Number(process.env.BENCH_CELL_SECONDS ?? 3);
 const sleepers = Number(process.env.BENCH_SCALE_CONCURRENCY ?? 20);
-const DEFAULT_CONCURRENCY = 100;
 const SLEEP_STEP = `${import.meta.dirname}/sleep-step.ts`;
 
 const SETUPS: readonly Setup[] = [
-  { name: 'chain, 1 process', workload: 'chain', processes: 1, concurrency: DEFAULT_CONCURRENCY },
-  { name: 'chain, 2 processes', workload: 'chain', processes: 2, concurrency: DEFAULT_CONCURRENCY },
+  { name: 'chain, 1 process', workload: 'chain', processes: 1, concurrency: null },
+  { name: 'chain, 2 processes', workload: 'chain', processes: 2, concurrency: null },
   { name: 'sleep 50 ms, 1 process', workload: 'sleep', processes: 1, concurrency: sleepers },
   { name: 'sleep 50 ms, 4 processes', workload: 'sleep', processes: 4, concurrency: sleepers },
 ];
@@ -59,12 +61,10 @@ async function measure(setup: Setup): Promise<number> {
   const { name, workload, processes, concurrency } = setup;
   const databaseUrl = await server.database(name.replaceAll(/\W+/g, '-'));
   await server.settle();
-  const env = {
-    DATABASE_URL: databaseUrl,
-    EXECUTION_ENGINE_PORT: '0',
-    EXECUTION_ENGINE_CONCURRENCY: String(concurrency),
+  const env = engineEnv(databaseUrl, {
+    ...(concurrency === null ? {} : { EXECUTION_ENGINE_CONCURRENCY: String(concurrency) }),
     EXECUTION_ENGINE_STEPS: SLEEP_STEP,
-  };
+  });
   const pool = createPool(databaseUrl, { max: 1, applicationName: 'bench' });
   const engines: SubjectProcess[] = [];
   try {
@@ -100,7 +100,7 @@ function print(): void {
   const factor = over(four!, alone!);
   const rows = SETUPS.map(({ name, concurrency }) => [
     name,
-    String(concurrency),
+    String(concurrency ?? ENGINE_CONCURRENCY),
     showSpread(spread(found.get(name)!)),
   ]);
   console.log(

@@ -52,6 +52,13 @@ export class SubjectProcess implements Subject {
     this.#child.once('error', (error) => this.#failAll(error));
   }
 
+  /** Rejects when the process has ended: to be raced against a wait that it would end never. */
+  get gone(): Promise<never> {
+    return this.#ended.then(() => {
+      throw new Error(`The measured process has ended:\n${this.#output}`);
+    });
+  }
+
   get pid(): number {
     return this.#child.pid!;
   }
@@ -66,6 +73,10 @@ export class SubjectProcess implements Subject {
 
   latency(workload: Workload, samples: number, seconds: number): Promise<number[]> {
     return this.#ask({ call: 'latency', workload, samples, seconds }) as Promise<number[]>;
+  }
+
+  collect(): Promise<void> {
+    return this.#ask({ call: 'collect' }) as Promise<void>;
   }
 
   /** Asks it to stop; kills it when it takes too long, so that the next one measured has the machine alone. */

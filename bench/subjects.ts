@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { engineEnv } from './engine-settings.ts';
 import type { Workload } from './protocol.ts';
 import type { BenchRedis } from './redis.ts';
 import type { Launch } from './subject-process.ts';
@@ -90,13 +91,7 @@ function whyNot(
   hasRedis: boolean,
 ): string | null {
   if (only.length > 0 && !only.includes(name)) return 'not in BENCH_ONLY';
-  if (store === 'redis' && !hasRedis) return 'no redis-server on the path';
-  if (name !== 'absurd') return null;
-  const sql = process.env.ABSURD_SQL;
-  if (sql === undefined) {
-    return 'its npm package does not ship its SQL; set ABSURD_SQL to the absurd.sql of a release to have it measured';
-  }
-  return existsSync(sql) ? null : `ABSURD_SQL names no file (${sql})`;
+  return store === 'redis' && !hasRedis ? 'no redis-server on the path' : null;
 }
 
 /** Environment of a measured process. */
@@ -106,8 +101,7 @@ export function launchOf(candidate: Candidate, databaseUrl: string, redis: Bench
     script,
     args,
     env: {
-      DATABASE_URL: databaseUrl,
-      EXECUTION_ENGINE_PORT: '0',
+      ...engineEnv(databaseUrl),
       NODE_ENV: 'production',
       ...(redis === null ? {} : { REDIS_PORT: String(redis.port) }),
     },

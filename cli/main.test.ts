@@ -266,3 +266,24 @@ describe('the engine', () => {
     ).toBe(0);
   });
 });
+
+describe('doctor', () => {
+  test('says that everything holds and exits 0, and hands its options on', async () => {
+    expect(
+      await cli(['doctor', '--everything', '--grace', '5', '--accept', 'a-b', '--accept', 'c-d']),
+    ).toEqual({
+      code: 0,
+      out: 'all 1 invariants hold\n',
+      err: '',
+    });
+    const asked = { everything: true, graceSeconds: 5, accept: ['a-b', 'c-d'] };
+    expect(engine.ports.calls.findLast(({ name }) => name === 'examine')!.args).toEqual([asked]);
+    expect(await json(['doctor', '--repair', '-o', 'json'])).toMatchObject({ ok: true, findings: [] });
+    const usual = { everything: false, graceSeconds: null, accept: [] };
+    expect(engine.ports.calls.findLast(({ name }) => name === 'repair')!.args).toEqual([usual]);
+  });
+
+  test('with a grace that is no number of seconds is wrong usage', async () => {
+    for (const grace of ['-1', 'soon', '1.5']) expect((await cli(['doctor', '--grace', grace])).code).toBe(2);
+  });
+});

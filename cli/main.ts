@@ -6,6 +6,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, list, publish, run, start, status, stop, validate } from './commands.ts';
+import { doctor } from './doctor.ts';
 import { EXIT, reportFailure } from './failure.ts';
 
 const DEFAULT_URL = 'http://localhost:3020';
@@ -33,6 +34,7 @@ function createProgram(): Command {
   addTemplateCommands(program);
   addStartCommands(program);
   addExecutionCommands(program);
+  addDoctorCommand(program);
   return program;
 }
 
@@ -69,6 +71,15 @@ function addExecutionCommands(program: Command): void {
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
     .action((options, self) => list({ ...options, ...common(self) }));
+}
+
+function addDoctorCommand(program: Command): void {
+  command(program, 'doctor', 'check the invariants of the design (needs an admin key where there are keys)')
+    .option('--repair', 'put right what can be put right without a guess')
+    .option('--everything', 'also final executions older than an hour, and every execution as a whole')
+    .option('--grace <seconds>', 'for how long something must have been so', seconds)
+    .option('--accept <invariant>', 'may be broken here; may be repeated', append, [])
+    .action((options, self) => doctor({ ...options, ...common(self) }));
 }
 
 function command(program: Command, usage: string, description: string): Command {
@@ -111,6 +122,12 @@ function append(value: string, before: string[]): string[] {
 function integer(value: string): number {
   if (!/^-?\d{1,9}$/.test(value)) throw new InvalidArgumentError('It is not a whole number.');
   return Number(value);
+}
+
+function seconds(value: string): number {
+  const number = integer(value);
+  if (number < 0) throw new InvalidArgumentError('It is not a whole number from 0.');
+  return number;
 }
 
 function wholeNumber(value: string): number {

@@ -7,6 +7,7 @@
  * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
  */
 import type { ExecutionStatus } from '../core/status.ts';
+import type { DoctorReport } from '../services/doctor-report.ts';
 import type {
   ExecutionFilter,
   ExecutionListItem,
@@ -46,6 +47,15 @@ export interface StatusOptions {
 export interface PageOptions {
   limit?: number | undefined;
   cursor?: string | undefined;
+}
+
+export interface DoctorQuery {
+  /** Also final executions that are older than an hour, and every execution as a whole. */
+  everything?: boolean | undefined;
+  /** Seconds for which something must have been so; default: a time that suits each invariant. */
+  grace_seconds?: number | undefined;
+  /** Names of invariants that may be broken here. */
+  accept?: string[] | undefined;
 }
 
 /** The engine refused; `problems` has one entry per thing that is wrong. */
@@ -130,6 +140,14 @@ export function createEngineClient(options: EngineClientOptions) {
       json<StopResult>('POST', `/admin/executions/${encodeURIComponent(executionId)}/cancel`, { reason }),
     listExecutions: (filter: ExecutionFilter = {}) =>
       json<Page<ExecutionListItem>>('GET', `/admin/executions${queryOf({ ...filter })}`),
+    /** Whether the invariants of the design hold. */
+    examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>
+      json<DoctorReport>(
+        'GET',
+        `/admin/doctor${queryOf({ everything: everything ? 'true' : undefined, grace_seconds, accept: accept.join() || undefined })}`,
+      ),
+    /** Puts right what can be put right without a guess; answers what is left then. */
+    repair: (query: DoctorQuery = {}) => json<DoctorReport>('POST', '/admin/doctor/repair', query),
   };
 }
 

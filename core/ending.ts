@@ -9,14 +9,19 @@ import { isFinalStep } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 
 export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string): void {
-  if (plan.end !== null) return;
+  if (plan.end !== null || !isOver(view)) return;
   if (view.stopRequested !== null) {
-    if (!view.steps.some((state) => state?.status === 'running')) endStopped(view, plan, newId);
+    endStopped(view, plan, newId);
     return;
   }
-  if (view.settledCount < view.graph.size) return;
   const status = view.failure === null ? 'completed' : 'failed';
   end(view, plan, { status, error: view.failure }, newId);
+}
+
+/** Whether nothing is left to happen: every step is settled, or a stop was asked for and nothing runs any more. */
+export function isOver({ stopRequested, steps, settledCount, graph }: ExecutionView): boolean {
+  if (stopRequested !== null) return !steps.some((state) => state?.status === 'running');
+  return settledCount >= graph.size;
 }
 
 export function endStopped(view: ExecutionView, plan: Plan, newId: () => string): true {

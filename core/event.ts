@@ -70,6 +70,8 @@ export type Event =
   | { readonly type: 'release'; readonly position: number; readonly claim: Claim }
   /** The owner is dead: the attempt is lost, no retry used. */
   | { readonly type: 'rescue'; readonly position: number; readonly claim: Claim }
+  /** Somebody found the execution stuck: decides again what its rows say, and ends it when it is over. */
+  | { readonly type: 'reconsider' }
   | { readonly type: 'stop'; readonly reason: string | null }
   /** The grace time of a stop is over. */
   | { readonly type: 'stop_overdue' }

@@ -91,7 +91,7 @@ export interface PlannedJob {
 }
 
 /** The queue that says "this step is ready": steps with more than one `needs` entry go through merge-execution. */
-export function readyQueue(view: ExecutionView, position: number): QueueName {
+export function readyQueue(view: Pick<ExecutionView, 'graph'>, position: number): QueueName {
   return view.graph.steps[position]!.needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue';
 }
 

@@ -22,6 +22,19 @@ export class ReadyQueue<T> {
     return this.#size;
   }
 
+  /** Workspaces that have an entry. */
+  get workspaces(): Iterable<string> {
+    return this.#heaps.keys();
+  }
+
+  get workspaceCount(): number {
+    return this.#heaps.size;
+  }
+
+  hasWorkspace(workspace: string): boolean {
+    return this.#heaps.has(workspace);
+  }
+
   push(entry: ReadyEntry<T>): void {
     let heap = this.#heaps.get(entry.workspace);
     if (heap === undefined) {

@@ -102,6 +102,13 @@ export function propagate(view: ExecutionView, plan: Plan, first: StepState, new
   }
 }
 
+/** Decides every join that waits although its edges say what becomes of it. */
+export function decideWaiting(view: ExecutionView, plan: Plan, newId: () => string): void {
+  for (const state of view.steps) {
+    if (state?.status === 'waiting_inputs' && decide(view, plan, state)) propagate(view, plan, state, newId);
+  }
+}
+
 /** Decides a waiting join; answers whether the step was skipped. */
 function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
   const { position } = target;

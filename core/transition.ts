@@ -8,11 +8,27 @@
  * Invariant 2: nothing leaves a final status.
  * Invariant 3: an execution that ends has a state for every step, and all of them are final.
  */
-import { cancelledError, cancelUnsettled, end, endStopped, endWhenOver, timedOutError } from './ending.ts';
+import {
+  cancelledError,
+  cancelUnsettled,
+  end,
+  endStopped,
+  endWhenOver,
+  isOver,
+  timedOutError,
+} from './ending.ts';
 import type { Claim, Event, StepError } from './event.ts';
 import { emptyPlan, type Plan } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
-import { createState, leaveProcess, makeReady, propagate, settle, touch } from './settlement.ts';
+import {
+  createState,
+  decideWaiting,
+  leaveProcess,
+  makeReady,
+  propagate,
+  settle,
+  touch,
+} from './settlement.ts';
 import { isFinalExecution } from './status.ts';
 import type { ExecutionView, StepState } from './view.ts';
 
@@ -67,6 +83,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'release':
     case 'rescue':
       return giveBack(view, plan, event);
+    case 'reconsider':
+      return reconsider(view, plan, newId);
     case 'stop':
       return stop(view, plan, event.reason, newId);
     case 'stop_overdue':
@@ -225,6 +243,25 @@ function giveBack(
   if (event.type === 'rescue' && state.parked) state.attempt += 1;
   makeReady(plan, state, null);
   return true;
+}
+
+/**
+ * What the edges say by now: joins that are decided fire or are skipped, and an execution that is over ends.
+ * Late when there is nothing of the kind, or when a failure is there that nobody judged: that would be a guess.
+ */
+function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boolean {
+  if (view.status !== 'running') return false;
+  if (view.stopRequested === null) {
+    if (hasUnjudgedFailure(view)) return false;
+    decideWaiting(view, plan, newId);
+  }
+  return plan.steps.size > 0 || isOver(view);
+}
+
+/** A failure that is not handled is recorded in the commit that makes it. */
+function hasUnjudgedFailure({ graph, steps, failure }: ExecutionView): boolean {
+  if (failure !== null && graph.onFailure === 'continue') return false;
+  return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.position]);
 }
 
 function stop(view: ExecutionView, plan: Plan, reason: string | null, newId: () => string): boolean {

@@ -3,7 +3,7 @@
  */
 import { plainArray } from './array-literal.ts';
 import type { Db } from './client.ts';
-import { engineIsAlive, ownerIsAlive } from './engine-alive.ts';
+import { engineIsAlive, LATE_MS, OBSERVER_IS_SETTLED, ownerIsAlive } from './engine-alive.ts';
 
 export interface EngineRow {
   readonly id: string;
@@ -38,7 +38,8 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
 export interface Pulse {
   /** False when this engine's own row was taken away: it was thought dead. */
   readonly registered: boolean;
-  readonly peerCount: number;
+  /** Engines that are alive, without this one. */
+  readonly peers: readonly string[];
   readonly deadEngines: readonly string[];
   readonly hasJobs: boolean;
   /** Executions of those asked about that are final or being stopped. */
@@ -51,7 +52,7 @@ export interface Pulse {
  */
 export async function pulse(
   db: Db,
-  engine: { id: string; runningCount: number },
+  engine: { id: string; runningCount: number; hasLease: boolean },
   jobTables: string,
   watched: readonly string[],
 ): Promise<Pulse> {
@@ -59,10 +60,11 @@ export async function pulse(
     name: 'pulse',
     text: `
       with beat as (
-        update execution_engines set heartbeat_at = now(), running_count = $2 where id = $1 returning 1)
+        update execution_engines set heartbeat_at = now(), running_count = $2, has_lease = $4 where id = $1 returning 1)
       select (select count(*) from beat) = 1 as registered,
-             (select count(*) from execution_engines p where p.id <> $1 and ${engineIsAlive('p')}) as peers,
-             array(select p.id::text from execution_engines p where p.id <> $1 and not ${engineIsAlive('p')}) as dead,
+             array(select p.id::text from execution_engines p where p.id <> $1 and ${engineIsAlive('p')}) as peers,
+             array(select p.id::text from execution_engines p
+                    where p.id <> $1 and not ${engineIsAlive('p')} and ${OBSERVER_IS_SETTLED}) as dead,
              exists (select 1 from ${jobTables}
                       where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
                         and state < 'active' and not blocked and start_after <= now())
@@ -71,12 +73,12 @@ export async function pulse(
              array(select id::text from workflow_executions
                     where id = any($3::uuid[])
                       and (completed_at is not null or stop_requested_at is not null)) as ended`,
-    values: [engine.id, engine.runningCount, plainArray(watched)],
+    values: [engine.id, engine.runningCount, plainArray(watched), engine.hasLease],
   });
   const [row] = rows;
   return {
     registered: row.registered,
-    peerCount: Number(row.peers),
+    peers: row.peers,
     deadEngines: row.dead,
     hasJobs: row.has_jobs,
     ended: row.ended,
@@ -102,7 +104,7 @@ export async function stepsOfTheDead(db: Db, limit: number): Promise<OwnedStep[]
        from workflow_executions e
        join workflow_step_executions s on s.workflow_execution_id = e.id
       where e.status in ('running', 'paused') and s.status = 'running'
-        and not ${ownerIsAlive('s.claimed_by')}
+        and not ${ownerIsAlive('s.claimed_by')} and ${OBSERVER_IS_SETTLED}
       limit $1`,
     [limit],
   );
@@ -114,6 +116,18 @@ export async function stepsOfTheDead(db: Db, limit: number): Promise<OwnedStep[]
     attempt: row.attempt_count,
     owner: row.claimed_by,
   }));
+}
+
+/**
+ * Milliseconds until an engine whose lease is free counts as dead, should no heartbeat come; null: there is no such
+ * engine, it said goodbye.
+ */
+export async function msUntilLate(db: Db, engineId: string): Promise<number | null> {
+  const { rows } = await db.query(
+    `select extract(epoch from heartbeat_at - now()) * 1000 + ${LATE_MS} as ms from execution_engines where id = $1`,
+    [engineId],
+  );
+  return rows[0] === undefined ? null : Math.max(0, Number(rows[0].ms));
 }
 
 /** Forgets engines that have been silent for so long that nothing of them can come any more. */

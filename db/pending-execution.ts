@@ -8,7 +8,7 @@ import { plainArray } from './array-literal.ts';
 import type { Db } from './client.ts';
 
 /** The workspace of executions that have none. */
-const NOBODY = '00000000-0000-0000-0000-000000000000';
+export const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 /**
  * The workspaces that have something pending are found by hopping through the index (a "loose index scan"), so
@@ -27,11 +27,13 @@ const PICK = `
                 and coalesce(e.workspace_id, '${NOBODY}') > turn.workspace
               order by coalesce(e.workspace_id, '${NOBODY}') limit 1)
        from turn where turn.workspace is not null)
+  ), wanted as (
+    select workspace from turn where workspace is not null and workspace <> all ($3::uuid[])
   ), share as (
-    select greatest(1, $1::integer / greatest(1, count(*)::integer)) as size from turn where workspace is not null
+    select greatest(1, $1::integer / greatest(1, count(*)::integer)) as size from wanted
   )
   select p.id, t.workspace
-    from (select workspace from turn where workspace is not null
+    from (select workspace from wanted
            order by workspace <= $2::uuid, workspace limit $1::integer) t
    cross join lateral (
      select e.id from workflow_executions e
@@ -46,9 +48,17 @@ export interface PickedExecution {
   readonly workspace: string;
 }
 
-/** @param after the workspace that was served last, or null */
-export async function pickPending(tx: Db, limit: number, after: string | null): Promise<PickedExecution[]> {
-  const { rows } = await tx.query(PICK, [limit, after ?? NOBODY]);
+/**
+ * @param after the workspace that was served last, or null
+ * @param except workspaces whose turn it is not
+ */
+export async function pickPending(
+  tx: Db,
+  limit: number,
+  after: string | null,
+  except: readonly string[] = [],
+): Promise<PickedExecution[]> {
+  const { rows } = await tx.query(PICK, [limit, after ?? NOBODY, plainArray(except)]);
   return rows;
 }
 

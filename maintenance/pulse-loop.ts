@@ -20,12 +20,18 @@ export interface PulseLoopOptions {
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
   runningCount(): number;
+  /** Whether this engine holds its lease. */
+  hasLease(): boolean;
   /** Executions this process runs steps of or has waiters for. */
   watched(): readonly string[];
   /** Jobs are due in the queues. */
   onJobs(): void;
   /** Watched executions that are final or being stopped. */
   onEnded(executionIds: readonly string[]): void;
+  /** Which other engines are alive, after each round. */
+  onPeers(ids: readonly string[]): void;
+  /** The database has not heard from this engine for so long that its steps may have been taken over. */
+  onSilence(ms: number): void;
   /** A step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
   onError(error: unknown): void;
@@ -34,6 +40,10 @@ export interface PulseLoopOptions {
 const INTERVAL_MS = 1_000;
 const MOST_RESCUED = 1_000;
 const TICKS_BETWEEN_RESCUES = 10;
+/** A statement that a dead engine had sent may still commit for a while after its end. */
+const TICKS_OF_ALARM = 5;
+/** Others take an engine for dead that is silent for longer (engine-alive.ts). */
+const SILENT_MS = 8_000;
 
 export class PulseLoop {
   readonly #options: PulseLoopOptions;
@@ -43,6 +53,7 @@ export class PulseLoop {
   #peerCount: number | null = null;
   #silent: ReadonlySet<string> = new Set();
   #untilRescue = 0;
+  #alarm = 0;
   #rescuing: Promise<void> | null = null;
   #lastBeatAt = performance.now();
 
@@ -78,10 +89,13 @@ export class PulseLoop {
   }
 
   async tick(): Promise<void> {
-    const { db, engine, jobTable, runningCount, watched } = this.#options;
-    const seen = await pulse(db, { id: engine.id, runningCount: runningCount() }, jobTable, watched());
+    const { db, engine, jobTable, runningCount, hasLease, watched } = this.#options;
+    const beat = { id: engine.id, runningCount: runningCount(), hasLease: hasLease() };
+    const seen = await pulse(db, beat, jobTable, watched());
+    if (this.silentMs > SILENT_MS) this.#options.onSilence(this.silentMs);
     this.#lastBeatAt = performance.now();
-    this.#peerCount = seen.peerCount;
+    this.#peerCount = seen.peers.length;
+    this.#options.onPeers(seen.peers);
     if (!seen.registered) await registerEngine(db, engine);
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
     this.#lookForTheDead(seen.deadEngines);
@@ -89,20 +103,35 @@ export class PulseLoop {
   }
 
   /**
-   * As soon as an engine falls silent, and every so often whatever the list says: a frozen engine may have
-   * committed a claim after it was given up. The heartbeat does not wait for what is found.
+   * As soon as an engine is dead and some rounds more, and every so often whatever the list says: a frozen engine
+   * may have committed a claim after it was given up. The heartbeat does not wait for what is found.
    */
   #lookForTheDead(silent: readonly string[]): void {
     const news = silent.some((id) => !this.#silent.has(id));
     this.#silent = new Set(silent);
     this.#untilRescue -= 1;
-    if (this.#rescuing !== null || (!news && this.#untilRescue > 0)) return;
+    this.#alarm = news ? TICKS_OF_ALARM : this.#alarm - 1;
+    if (this.#rescuing !== null || (this.#alarm <= 0 && this.#untilRescue > 0)) return;
+    this.#beginRescue();
+  }
+
+  /** Looks for the dead now, whatever the list says; resolves when what was found is taken over. */
+  async takeOver(): Promise<void> {
+    await this.#rescuing;
+    await (this.#rescuing ?? this.#beginRescue());
+  }
+
+  #beginRescue(): Promise<void> {
     this.#untilRescue = TICKS_BETWEEN_RESCUES;
     this.#rescuing = this.#rescue()
-      .catch((error) => this.#options.onError(error))
+      .catch((error) => {
+        this.#untilRescue = 0;
+        this.#options.onError(error);
+      })
       .finally(() => {
         this.#rescuing = null;
       });
+    return this.#rescuing;
   }
 
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */

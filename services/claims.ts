@@ -13,9 +13,10 @@ export interface Claims {
   readonly owner: string;
   /**
    * Whether a new execution may begin here at once: slots are free, nothing older waits for them, and its
-   * frontier together with those of the executions under way is not far wider than the slots.
+   * frontier together with those of the executions under way is not far wider than the slots. Or no slot is free,
+   * but its workspace has nothing in the line for the next one.
    */
-  hasRoom(graph: Graph): boolean;
+  hasRoom(graph: Graph, workspaceId: string | null): boolean;
   /** An execution began here: its width counts until it is over or has nothing to do in this process. */
   admit(actor: Actor): void;
   dismiss(actor: Actor): void;

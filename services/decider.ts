@@ -55,8 +55,11 @@ export class Decider {
   /** Answers whether the unit can be written now. */
   #decideOne(unit: Unit): boolean {
     const { claims, outputs, onReady, onError } = this.#options;
+    const { start } = unit;
     const begins =
-      unit.start !== null && unit.start.row.startAfter === null && claims.hasRoom(unit.start.version.graph);
+      start !== null &&
+      start.row.startAfter === null &&
+      claims.hasRoom(start.version.graph, start.row.workspaceId);
     try {
       const later = decideUnit(unit, begins, outputs);
       if (later === null) return true;

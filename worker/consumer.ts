@@ -124,10 +124,19 @@ export class Consumer {
   async #pick(tx: Tx, fetchedCount: number): Promise<string[]> {
     const { dispatcher } = this.#options;
     const room = Math.min(dispatcher.room - fetchedCount, MOST_JOBS);
-    if (room <= 0) return [];
+    if (room <= 0) return this.#pickUnserved(tx);
     const picked = await pickPending(tx, room, this.#servedLast);
     this.#servedLast = picked.at(-1)?.workspace ?? null;
     dispatcher.backlog = picked.length === room;
+    return picked.map(({ id }) => id);
+  }
+
+  /** However long the line is, the next slots are for all workspaces in turn: each gets a place in it. */
+  async #pickUnserved(tx: Tx): Promise<string[]> {
+    const { dispatcher } = this.#options;
+    const room = Math.min(dispatcher.unservedRoom, MOST_JOBS);
+    if (room === 0) return [];
+    const picked = await pickPending(tx, room, this.#servedLast, dispatcher.servedWorkspaces);
     return picked.map(({ id }) => id);
   }
 

@@ -9,6 +9,7 @@ import type { Claim } from '../core/event.ts';
 import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
+import { NOBODY } from '../db/pending-execution.ts';
 import { type Actor, isUnderWay } from '../services/actor.ts';
 import type { Claims } from '../services/claims.ts';
 import type { Attempt } from './attempt.ts';
@@ -100,10 +101,25 @@ export class Dispatcher implements Claims, Slots {
     while (this.#granted.pop() !== undefined) this.release();
   }
 
-  hasRoom(graph: Graph): boolean {
-    if (this.backlog || this.spare === 0) return false;
+  hasRoom(graph: Graph, workspaceId: string | null): boolean {
+    if (this.backlog) return false;
+    if (this.spare === 0) return this.isUnserved(workspaceId);
     const width = this.#admittedWidth;
     return width === 0 || width + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+  }
+
+  /** Whether the workspace has no step in the line for the next slot, which it would be given in its turn. */
+  isUnserved(workspaceId: string | null): boolean {
+    return this.unservedRoom > 0 && !this.#ready.hasWorkspace(workspaceId ?? NOBODY);
+  }
+
+  /** How many executions of workspaces that are not served may begin although the line is as long as the slots. */
+  get unservedRoom(): number {
+    return this.#open ? Math.max(0, this.capacity - this.#ready.workspaceCount) : 0;
+  }
+
+  get servedWorkspaces(): string[] {
+    return [...this.#ready.workspaces];
   }
 
   /** How many executions as wide as the last one may still begin. */
@@ -156,7 +172,7 @@ export class Dispatcher implements Claims, Slots {
       if (this.#offered.has(id) || this.#ready.size >= MOST_READY) continue;
       this.#offered.add(id);
       this.#ready.push({
-        workspace: actor.workspaceId ?? '',
+        workspace: actor.workspaceId ?? NOBODY,
         priority: actor.priority,
         executionId: actor.id,
         rank: graph.rank[position]!,

@@ -3,8 +3,10 @@
  *
  * Losing one loses nothing: the step is queued and has its ticket.
  */
+
 import type { SharedLimit } from '../core/step-limit.ts';
 import type { ExecutionView } from '../core/view.ts';
+import { NOBODY } from '../db/pending-execution.ts';
 import type { Actor } from '../services/actor.ts';
 
 /** What was found before the step may start: it runs, its guard skips it, or an expression of it fails. */
@@ -64,7 +66,7 @@ export class LimitedStep {
 export function placeOf<T>(step: LimitedStep, item: T) {
   const { actor, view, position } = step;
   return {
-    workspace: actor.workspaceId ?? '',
+    workspace: actor.workspaceId ?? NOBODY,
     priority: actor.priority,
     executionId: actor.id,
     rank: view.graph.rank[position]!,

@@ -92,19 +92,25 @@ alter table workflow_executions
   add column if not exists stop_reason text,
   add column if not exists error jsonb;
 
+-- What a step's end changes comes last: PostgreSQL logs an updated row from its first changed byte on.
 create table if not exists workflow_step_executions (
   id uuid primary key default execution_engine_uuidv7(),
   workflow_execution_id uuid not null references workflow_executions (id) on delete cascade,
   step_template_id uuid not null references workflow_step_templates (id),
-  status text not null default 'waiting_inputs',
-  required_inputs integer not null default 0,
-  received_inputs jsonb[] not null default '{}',
-  outputs jsonb,
-  error text,
-  attempt_count integer not null default 0,
   created_at timestamptz not null default now(),
+  started_at timestamptz,
+  required_inputs integer not null default 0,
+  attempt_count integer not null default 0,
+  retry_count integer not null default 0,
+  scope text not null default '',
+  received_inputs jsonb[] not null default '{}',
+  status text not null default 'waiting_inputs',
+  sequence bigint not null default 0,
   updated_at timestamptz not null default now(),
-  completed_at timestamptz
+  completed_at timestamptz,
+  claimed_by uuid,
+  outputs jsonb,
+  error text
 );
 alter table workflow_step_executions
   add column if not exists scope text not null default '',

@@ -106,6 +106,8 @@ const CALLS: readonly ApiCall[] = [
     path: () => `/admin/executions/${room.running}/cancel`,
     body: () => ({ reason: 'none' }),
   },
+  { method: 'GET', route: '/admin/doctor', role: 'engine', path: () => '/admin/doctor' },
+  { method: 'POST', route: '/admin/doctor/repair', role: 'engine', path: () => '/admin/doctor/repair' },
   { method: 'GET', route: '/metrics', role: 'engine', path: () => '/metrics' },
 ];
 const WITH_BODY = CALLS.filter(({ body }) => body !== undefined);

@@ -282,6 +282,39 @@ describe('without an engine', () => {
   });
 });
 
+describe('doctor', () => {
+  const ACCEPT = ['--accept', 'database-not-durable', '--accept', 'session-with-old-snapshot'];
+
+  test('ends 0 when everything holds, 1 with a table when not, and 0 again when it is repaired', async () => {
+    const healthy = await cli(['doctor', ...ACCEPT]);
+    expect(healthy).toMatchObject({ code: 0, err: '' });
+    expect(healthy.out).toMatch(/^all \d\d invariants hold\n$/);
+    const { rows } = await database.pool.query(
+      `insert into pgboss.job (id, name, data, start_after, keep_until, policy, created_on)
+       values ($1, 'StepExecutionQueue', $2, now() + interval '1 day', now() + interval '1 year', 'standard',
+               now() - interval '1 hour') returning id`,
+      [UNKNOWN, JSON.stringify({ kind: 'step', execution_id: UNKNOWN, step_id: UNKNOWN })],
+    );
+    expect(rows).toHaveLength(1);
+    const ill = await cli(['doctor', ...ACCEPT]);
+    expect([ill.code, ill.err]).toEqual([1, '']);
+    expect(ill.out).toMatch(/^INVARIANT +ROWS +EXAMPLE +WHAT IS WRONG\njob-of-final-step +1 +11111111-/);
+    expect(ill.out).toContain(
+      '\njob-of-final-step: A job is for a step that is there and not final. Repair it.',
+    );
+    const repaired = await cli(['doctor', '--repair', ...ACCEPT]);
+    expect(repaired.code).toBe(0);
+    expect(repaired.out).toMatch(/^REPAIRED +ROWS\njob-of-final-step +1\n\nall \d\d invariants hold\n$/);
+    expect((await cli(['doctor', '-o', 'json', ...ACCEPT])).code).toBe(0);
+  });
+
+  test('ends 1 and names the invariants when one is accepted that is none', async () => {
+    const { code, out, err } = await cli(['doctor', '--accept', 'nothing-of-the-kind']);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain('queued-step-without-job');
+  });
+});
+
 /** A port that was free a moment ago. */
 function closedPort(): Promise<number> {
   return new Promise((resolve) => {

@@ -14,6 +14,7 @@ import { ERROR_STATUS } from '../../core/problem.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { startBoss } from '../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
+import { INVARIANTS } from '../../services/doctor.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
 import { explain, fill, type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
@@ -232,6 +233,15 @@ describe('lists', () => {
     );
     const head = '| metric | type | what it says |\n|---|---|---|';
     expectMade('docs/operations.md', 'metrics', [head, ...rows].join('\n'));
+  });
+
+  test('doctor.md has every invariant with what to do', () => {
+    const rows = INVARIANTS.map(
+      ({ name, meaning, advice, repair }) =>
+        `| \`${name}\` | ${cell(meaning)} | ${cell(advice)} | ${repair === null ? 'nothing' : cell(repair)} |`,
+    );
+    const head = '| invariant | what must hold | when it does not | what a repair does |\n|---|---|---|---|';
+    expectMade('docs/doctor.md', 'invariants', [head, ...rows].join('\n'));
   });
 
   test('dependencies.md has every dependency', () => {

@@ -17,8 +17,8 @@ export interface Proxy {
   close(): Promise<void>;
 }
 
-/** Listens on a free loopback port. */
-export async function proxyTo(target: string): Promise<Proxy> {
+/** Listens on a free loopback port. @param onUpstream hears of every connection to the server, before it is used */
+export async function proxyTo(target: string, onUpstream?: (upstream: Socket) => void): Promise<Proxy> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   let silent = false;
@@ -28,6 +28,7 @@ export async function proxyTo(target: string): Promise<Proxy> {
     client.on('close', () => sockets.delete(client));
     if (silent) return void client.pause();
     const upstream = connect(Number(port), hostname);
+    onUpstream?.(upstream);
     upstream.on('error', () => client.destroy());
     client.pipe(upstream);
     upstream.pipe(client);

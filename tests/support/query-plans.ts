@@ -210,6 +210,7 @@ function stepUpdate(id: string) {
     status: 'queued' as const,
     attempt: 1,
     retries: 0,
+    crashes: 0,
     owner: null,
     parked: false,
     sequence: 7,
@@ -305,34 +306,35 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
 
 async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
   const from = 'db/engine.ts';
-  const lane = false;
   return [
     {
       name: 'pulse',
       from,
       when: 'once a second and process',
-      lane,
-      statement: await sent((db) => pulse(db, { id: ENGINE_ID, runningCount: 0 }, JOBS, executionIds)),
+      lane: true,
+      statement: await sent((db) =>
+        pulse(db, { id: ENGINE_ID, runningCount: 0, hasLease: true }, JOBS, executionIds),
+      ),
     },
     {
       name: 'steps of dead engines',
       from,
       when: 'when an engine has died',
-      lane,
+      lane: true,
       statement: await sent((db) => stepsOfTheDead(db, 1_000)),
     },
     {
       name: 'open executions and steps',
       from: 'db/execution-queries.ts',
       when: 'a scrape of the metrics',
-      lane,
+      lane: false,
       statement: await sent((db) => countOpen(db)),
     },
     {
       name: 'queue depths',
       from,
       when: 'a scrape of the metrics',
-      lane,
+      lane: false,
       statement: await sent((db) => readQueueDepths(db, JOBS)),
     },
   ];

@@ -6,6 +6,7 @@
 import type { JsonObject } from '../../../core/json.ts';
 import { Parked, type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
 import { recorderOf } from './recorder.ts';
+import { turn } from './turns.ts';
 
 const ANY = { type: 'object' };
 
@@ -25,6 +26,7 @@ export function recordingSteps(url: string, engine: string): StepType[] {
   });
   return [
     type('record', async ({ params }) => params.value ?? null),
+    turn,
 
     // Waits until the gate is open; an abort ends the wait.
     type('gate', async ({ params, signal }) => {

@@ -1,0 +1,47 @@
+/**
+ * `doctor`: what breaks the invariants, as a table, and the repair of it.
+ */
+import { createEngineClient } from '../client/engine-client.ts';
+import type { DoctorReport } from '../services/doctor-report.ts';
+import type { CommonOptions } from './commands.ts';
+import { Failed } from './failure.ts';
+import { clean, paint, table } from './terminal.ts';
+
+export interface DoctorOptions extends CommonOptions {
+  repair?: boolean | undefined;
+  everything?: boolean | undefined;
+  grace?: number | undefined;
+  accept: string[];
+}
+
+/** Throws Failed when anything is wrong and was not repaired. */
+export async function doctor(options: DoctorOptions): Promise<void> {
+  const client = createEngineClient(options);
+  const request = { everything: options.everything, grace_seconds: options.grace, accept: options.accept };
+  const report = await (options.repair ? client.repair(request) : client.examine(request));
+  if (options.output === 'json') printLine(JSON.stringify(report, null, 2));
+  else printReport(report);
+  if (!report.ok) throw new Failed();
+}
+
+function printReport({ ok, findings, repaired, checked, unanswered }: DoctorReport): void {
+  if (repaired.length > 0) {
+    const rows = repaired.map(({ invariant, count }) => [invariant, count]);
+    printLine(`${table(['REPAIRED', 'ROWS'], rows)}\n`);
+  }
+  if (ok) printLine(paint(process.stdout, 'green', `all ${checked.length} invariants hold`));
+  if (findings.length > 0) {
+    const rows = findings.flatMap(({ invariant, count, examples }) =>
+      examples.map(({ id, detail }, at) => [at === 0 ? invariant : '', at === 0 ? count : '', id, detail]),
+    );
+    printLine(table(['INVARIANT', 'ROWS', 'EXAMPLE', 'WHAT IS WRONG'], rows));
+    for (const { invariant, meaning, advice } of findings)
+      printLine(`\n${clean(`${invariant}: ${meaning} ${advice}`)}`);
+  }
+  for (const { invariant, reason } of unanswered)
+    printLine(`\n${clean(`${invariant} could not be checked: ${reason}`)}`);
+}
+
+function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,133 @@
+/**
+ * What this engine and the others on its database know of each other: heartbeat, lease, notifications, and the
+ * takeover of what the dead held.
+ */
+import { hostname } from 'node:os';
+import type { Config } from './config.ts';
+import {
+  type EngineRow,
+  msUntilLate,
+  type OwnedStep,
+  registerEngine,
+  unregisterEngine,
+} from './db/engine.ts';
+import { holdLease, leaseIsFree } from './db/lease.ts';
+import { listen } from './db/listen.ts';
+import type { StandingConnection } from './db/standing-connection.ts';
+import type { Database } from './engine-database.ts';
+import type { StepParts } from './engine-steps.ts';
+import type { Worker } from './engine-worker.ts';
+import { PeerWatch } from './maintenance/peer-watch.ts';
+import { PulseLoop } from './maintenance/pulse-loop.ts';
+import packageJson from './package.json' with { type: 'json' };
+import type { ExecutionWaiters } from './services/execution-waiters.ts';
+import type { Log } from './telemetry/log.ts';
+
+export interface PeersParts {
+  readonly engineId: string;
+  readonly config: Config;
+  readonly database: Database;
+  readonly steps: StepParts;
+  readonly worker: Worker;
+  readonly waiters: ExecutionWaiters;
+  readonly log: Log;
+  onError(error: unknown): void;
+}
+
+export interface Peers {
+  readonly pulse: PulseLoop;
+  /** Stops judging others and listening to them; this engine still counts as alive. */
+  close(): Promise<void>;
+  /** Says goodbye: nothing of this engine is running or will be written any more. */
+  leave(): Promise<void>;
+}
+
+const CHANNEL = 'execution_engine';
+
+export async function joinPeers(parts: PeersParts): Promise<Peers> {
+  const { engineId, config, database, worker, onError } = parts;
+  const { url, workPool, pulsePool } = database;
+  const engine: EngineRow = {
+    id: engineId,
+    role: config.role,
+    host: hostname(),
+    pid: process.pid,
+    version: packageJson.version,
+    capacity: worker.capacity,
+  };
+  await registerEngine(workPool, engine);
+  const lease = holdLease(url, engineId, onError);
+  const watch = new PeerWatch({
+    engineId,
+    leaseIsFree: (id, signal) =>
+      leaseIsFree(url, id, { applicationName: `engine/${engineId}/watch` }, signal),
+    msUntilLate: (id) => msUntilLate(pulsePool, id),
+    takeOver: () => pulse.takeOver(),
+    onError,
+  });
+  const pulse = createPulse(parts, engine, lease, watch);
+  const listener = listenToPeers(parts, pulse);
+  await listener.ready;
+  return {
+    pulse,
+    close: async () => {
+      await pulse.close();
+      watch.close();
+      await listener.close();
+    },
+    leave: async () => {
+      await unregisterEngine(workPool, engineId).catch(onError);
+      await lease.close();
+    },
+  };
+}
+
+function createPulse(
+  parts: PeersParts,
+  engine: EngineRow,
+  lease: StandingConnection,
+  watch: PeerWatch,
+): PulseLoop {
+  const { database, worker, waiters, log, onError } = parts;
+  return new PulseLoop({
+    db: database.pulsePool,
+    engine,
+    jobTable: database.jobTable,
+    runningCount: () => worker.dispatcher.runningCount,
+    hasLease: () => lease.isOpen,
+    watched: () => [...worker.runningExecutions, ...waiters.ids],
+    onJobs: () => worker.consumer.wake(),
+    onEnded: (ids) => {
+      for (const executionId of ids) {
+        waiters.wake(executionId);
+        worker.stopHandlers(executionId);
+      }
+    },
+    onPeers: (ids) => watch.watch(ids),
+    onSilence: (ms) =>
+      log.warn(
+        { silentMs: Math.round(ms) },
+        'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
+      ),
+    rescue: (step) => rescue(parts, step),
+    onError,
+  });
+}
+
+async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
+  const { executionId, templateId, stepTemplateId, attempt, owner } = step;
+  const template = await steps.versions.get(database.workPool, templateId);
+  const position = template?.positions.get(stepTemplateId);
+  if (position === undefined) return;
+  await worker.door.deliver(executionId, { type: 'rescue', position, claim: { attempt, owner } });
+}
+
+/** Notifications are hints: what one says is found within a second without it. */
+function listenToPeers({ database, worker, onError }: PeersParts, pulse: PulseLoop) {
+  const onNotify = (_channel: string, payload: string) => {
+    if (payload.includes('ready')) worker.consumer.wake();
+    if (payload.includes('freed')) worker.gate.endedElsewhere();
+    if (payload.includes('ended') || payload.includes('aborted')) pulse.tick().catch(onError);
+  };
+  return listen(database.url, [CHANNEL], onNotify, () => worker.consumer.wake(), { onError });
+}

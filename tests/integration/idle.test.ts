@@ -1,0 +1,82 @@
+/**
+ * An engine with nothing to do leaves its database alone but for a heartbeat.
+ *
+ * Every statement is counted where it passes, on all connections: the pools, the listener, pg-boss. Time is told
+ * by the engine's own heartbeats, as the database dates them.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { countStatements, type StatementCount } from '../support/statement-count.ts';
+
+const MOST_PER_SECOND = 3;
+/** Until what follows the work is over. */
+const BEATS_BEFORE = 3;
+/** Long enough for the look that is taken at every tenth beat only. */
+const BEATS = 11;
+
+let database: EngineDatabase;
+let counted: StatementCount;
+let engine: TestEngine;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  counted = await countStatements(database.url);
+  engine = await startTestEngine({ url: counted.url });
+}, 60_000);
+
+afterAll(async () => {
+  await engine.stop();
+  await counted.close();
+  await database.drop();
+}, 60_000);
+
+/** Waits for so many heartbeats; answers when the last was, by the database, in seconds. */
+async function afterBeats(count: number): Promise<number> {
+  let seconds = 0;
+  for (let beat = 0; beat < count; beat += 1) {
+    const { at } = await database.until(
+      `select extract(epoch from heartbeat_at) > $1 as later, extract(epoch from heartbeat_at)::float8 as at
+         from execution_engines`,
+      [beat === 0 ? await lastBeat() : seconds],
+    );
+    seconds = Number(at);
+  }
+  return seconds;
+}
+
+async function lastBeat(): Promise<number> {
+  const { rows } = await database.pool.query(
+    'select extract(epoch from heartbeat_at)::float8 as at from execution_engines',
+  );
+  return rows[0].at;
+}
+
+test('an engine that has worked and has nothing left to do sends fewer than 3 statements a second', async () => {
+  const template = await engine.publish({
+    steps: {
+      a: { type: 'record' },
+      f: { type: 'flaky', needs: ['a'], with: { failures: 1 }, retry: { limit: 1, delay: '10ms' } },
+      p: { type: 'parks', needs: ['a'], with: { ms: 10 } },
+      end: { type: 'record', needs: ['f', 'p'] },
+    },
+  });
+  const items = Array.from({ length: 300 }, () => ({ template }));
+  const started = await engine.client.startMany(items);
+  await Promise.all(started.map(({ execution_id }) => engine.end(execution_id)));
+
+  const from = await afterBeats(BEATS_BEFORE);
+  const before = counted.byVerb();
+  const to = await afterBeats(BEATS);
+  const verbs = difference(counted.byVerb(), before);
+  const statements = Object.values(verbs).reduce((sum, count) => sum + count, 0);
+  expect(statements, 'every heartbeat is counted').toBeGreaterThanOrEqual(BEATS);
+  expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MOST_PER_SECOND);
+}, 60_000);
+
+function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(after)
+      .map(([verb, count]) => [verb, count - (before[verb] ?? 0)] as const)
+      .filter(([, count]) => count > 0),
+  );
+}
