@@ -82,6 +82,15 @@ export function bytes(smallest: number, largest: number): Schema<number> {
   });
 }
 
+/** A plain number counts in MiB. */
+export function memory(smallest: number, largest: number): Schema<number> {
+  const size = bytes(smallest, largest);
+  return z
+    .string()
+    .transform((value) => (/^\d+$/.test(value) ? `${value}MiB` : value))
+    .pipe(size) as Schema<number>;
+}
+
 export function duration(smallestMs: number, largestMs: number): Schema<number> {
   return parsed((value, report) => {
     const ms = parseDuration(value);
@@ -89,6 +98,14 @@ export function duration(smallestMs: number, largestMs: number): Schema<number> 
     else if (ms < smallestMs) report(`is shorter than ${smallestMs} ms`);
     else if (ms > largestMs) report(`is longer than ${largestMs} ms`);
     return ms ?? 0;
+  });
+}
+
+/** Null for `none`. */
+export function durationOrNone(smallestMs: number, largestMs: number): Schema<number | null> {
+  const given = duration(smallestMs, largestMs);
+  return z.union([z.literal('none').transform(() => null), given], {
+    error: 'is neither none nor such a duration',
   });
 }
 

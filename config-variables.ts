@@ -2,7 +2,6 @@
  * Every environment variable of the engine: its name, default, what it accepts and what it is for. The one
  * table that the configuration is read with and that its documentation is made of.
  */
-
 import type { z } from 'zod';
 import {
   type ApiKey,
@@ -10,12 +9,14 @@ import {
   bytes,
   databaseUrl,
   duration,
+  durationOrNone,
   type HttpAllow,
   host,
   httpAllow,
   integer,
   KEY_ROLES,
   list,
+  memory,
   oneOf,
   publicUrl,
   secretsFile,
@@ -84,7 +85,6 @@ function count(name: string, value: string, largest: number, meaning: string) {
   return preset(name, value, integer(1, largest), `a whole number from 1 to ${largest}`, meaning);
 }
 
-const SUPPORTED_BACKENDS = ['postgres'] as const;
 const NAMED_BACKENDS = 'postgres (citus, cockroachdb and yugabytedb are not supported by this version)';
 
 /** By the name of the configuration's field. */
@@ -129,7 +129,7 @@ export const VARIABLES = {
   databaseBackend: preset(
     'DATABASE_BACKEND',
     'postgres',
-    oneOf(SUPPORTED_BACKENDS),
+    oneOf(['postgres'] as const),
     NAMED_BACKENDS,
     'What kind of database DATABASE_URL names, as pg-boss names it.',
   ),
@@ -213,11 +213,29 @@ export const VARIABLES = {
     [0, HOUR_MS],
     'up to 1h',
   ),
+  retentionMs: preset(
+    'EXECUTION_ENGINE_RETENTION',
+    'none',
+    durationOrNone(60_000, 36_500 * DAY_MS),
+    'none, or a duration from 1m to 36500d, such as 12h or 30d',
+    'How long executions are kept once they are final; none: for ever.',
+  ),
 } as const;
 
 /** Limits, by the name of the field of `config.limits`. */
 export const LIMITS = {
   maxBodyBytes: size('EXECUTION_ENGINE_MAX_BODY_BYTES', '10MiB', 'Largest request body.'),
+  maxIntakeBytes: size(
+    'EXECUTION_ENGINE_MAX_INTAKE_BYTES',
+    '64MiB',
+    'Most bytes of request bodies that are worked on at a time; more are answered 429.',
+  ),
+  maxBacklog: count(
+    'EXECUTION_ENGINE_MAX_BACKLOG',
+    '1000000',
+    1_000_000_000,
+    'Most pending executions; with more of them starts are answered 429.',
+  ),
   maxOutputBytes: size('EXECUTION_ENGINE_MAX_OUTPUT_BYTES', '1MiB', 'Largest output of one step, as JSON.'),
   maxJsonDepth: count('EXECUTION_ENGINE_MAX_JSON_DEPTH', '512', 5_000, 'Deepest nesting of a JSON value.'),
   maxDefinitionBytes: size('EXECUTION_ENGINE_MAX_DEFINITION_BYTES', '1MiB', 'Largest workflow definition.'),
@@ -264,6 +282,13 @@ export const LIMITS = {
     '32MiB',
     'How much memory a script step may use, unless it says so itself.',
     MIB,
+  ),
+  stepMemoryBytes: optional<number | null>(
+    'EXECUTION_ENGINE_STEP_MEMORY',
+    null,
+    memory(16 * MIB, 1_024 * GIB),
+    'a number of MiB from 16 to 1048576, or a size such as 512MiB or 2GB',
+    'Memory that the handlers in one process of step types of your own may use together; on Linux. Unset: what there is.',
   ),
   stopGraceMs: time(
     'EXECUTION_ENGINE_STOP_GRACE',

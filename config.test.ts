@@ -49,10 +49,13 @@ describe('an empty environment', () => {
       logLevel: 'info',
       publicUrl: null,
       drainGraceMs: 10_000,
+      retentionMs: null,
       warnings: [],
     });
     expect(config.limits).toEqual({
       maxBodyBytes: 10 * 1_048_576,
+      maxIntakeBytes: 64 * 1_048_576,
+      maxBacklog: 1_000_000,
       maxOutputBytes: 1_048_576,
       maxJsonDepth: 512,
       maxDefinitionBytes: 1_048_576,
@@ -64,6 +67,7 @@ describe('an empty environment', () => {
       httpTimeoutMs: 30_000,
       scriptTimeoutMs: 5_000,
       scriptMemoryBytes: 32 * 1_048_576,
+      stepMemoryBytes: null,
       stopGraceMs: 10_000,
     });
   });
@@ -126,11 +130,21 @@ describe('a wrong value', () => {
     ['EXECUTION_ENGINE_PUBLIC_URL', 'https://user:pass@host/'],
     ['EXECUTION_ENGINE_DRAIN_GRACE', 'soon'],
     ['EXECUTION_ENGINE_DRAIN_GRACE', '2h'],
+    ['EXECUTION_ENGINE_RETENTION', 'for ever'],
+    ['EXECUTION_ENGINE_RETENTION', '0'],
+    ['EXECUTION_ENGINE_RETENTION', '-1d'],
+    ['EXECUTION_ENGINE_RETENTION', '40000d'],
+    ['EXECUTION_ENGINE_MAX_BACKLOG', '0'],
+    ['EXECUTION_ENGINE_MAX_BACKLOG', '1e6'],
+    ['EXECUTION_ENGINE_MAX_BACKLOG', '1000000001'],
+    ['EXECUTION_ENGINE_MAX_INTAKE_BYTES', '64 apples'],
     ['EXECUTION_ENGINE_MAX_BODY_BYTES', '10 apples'],
     ['EXECUTION_ENGINE_MAX_BODY_BYTES', '1'],
     ['EXECUTION_ENGINE_MAX_JSON_DEPTH', '0'],
     ['EXECUTION_ENGINE_HTTP_TIMEOUT', '0'],
     ['EXECUTION_ENGINE_SCRIPT_MEMORY_BYTES', '100GB'],
+    ['EXECUTION_ENGINE_STEP_MEMORY', '15'],
+    ['EXECUTION_ENGINE_STEP_MEMORY', '512 bytes'],
   ])('%s=%s is one line that names the variable and says what is accepted', (name, value) => {
     const problems = problemsOf({ [name]: value });
     expect(problems).toHaveLength(1);
@@ -254,6 +268,8 @@ describe('other values', () => {
       EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '4096',
       EXECUTION_ENGINE_HTTP_TIMEOUT: '1500',
       EXECUTION_ENGINE_STOP_GRACE: '0',
+      EXECUTION_ENGINE_STEP_MEMORY: '512',
+      EXECUTION_ENGINE_RETENTION: '30d',
       DATABASE_URL: 'postgres:///engine?host=/run/postgresql',
     });
     expect(config.publicUrl).toBe('https://flow.example.org/engine');
@@ -262,6 +278,8 @@ describe('other values', () => {
     expect(config.limits.maxOutputBytes).toBe(4_096);
     expect(config.limits.httpTimeoutMs).toBe(1_500);
     expect(config.limits.stopGraceMs).toBe(0);
+    expect(config.limits.stepMemoryBytes).toBe(512 * 1_048_576);
+    expect(config.retentionMs).toBe(30 * 24 * 3_600_000);
   });
 
   test('of an unknown name are warned about, with the name that was meant', () => {

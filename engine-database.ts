@@ -4,6 +4,7 @@
 import type { Config } from './config.ts';
 import { createPool, type Db, type Pool, patientReads } from './db/client.ts';
 import { migrateEngine } from './db/migrate-engine.ts';
+import { whenUsable } from './db/when-usable.ts';
 import { startBoss } from './queue/boss.ts';
 import { ExecutionEngineQueue } from './queue/execution-engine-queue.ts';
 import { Lane } from './services/lanes.ts';
@@ -28,24 +29,28 @@ export interface Database {
 /** Two overlap: while the database works on one commit the engine prepares the next. */
 const LANES = 2;
 const POOL_SIZE = 10;
+/** A commit that has to wait for an execution's lock is decided again, under locks that are taken in order. */
+const LANE_LOCK_MS = 200;
 
 /** Migrates, starts the queue and opens what the engine needs. Throws when the database cannot be used. */
 export async function openDatabase(
   url: string,
   engineId: string,
   { pgbossSchema, limits }: Config,
+  onWait: (error: unknown) => void,
   onError: (error: unknown) => void,
 ): Promise<Database> {
-  await migrateEngine(url, { pgbossSchema, maxInputBytes: limits.maxBodyBytes });
-  const boss = await startBoss({ url, schema: pgbossSchema, onError });
+  await whenUsable(() => migrateEngine(url, { pgbossSchema, maxInputBytes: limits.maxBodyBytes }), onWait);
   const name = (use: string) => `engine/${engineId}/${use}`;
+  const queueSession = { url, schema: pgbossSchema, applicationName: name('queue'), onError };
+  const boss = await whenUsable(() => startBoss(queueSession), onWait);
   const shared = { max: POOL_SIZE, onError };
   const apiPool = createPool(url, { ...shared, applicationName: name('api') });
   const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
   const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
   const lanes = Array.from(
     { length: LANES },
-    () => new Lane(url, { applicationName: name('commit'), byIndex: true }),
+    () => new Lane(url, { applicationName: name('commit'), byIndex: true, lockTimeoutMs: LANE_LOCK_MS }),
   );
   return {
     url,

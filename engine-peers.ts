@@ -14,13 +14,17 @@ import {
 import { holdLease, leaseIsFree } from './db/lease.ts';
 import { listen } from './db/listen.ts';
 import type { StandingConnection } from './db/standing-connection.ts';
+import { whenUsable } from './db/when-usable.ts';
 import type { Database } from './engine-database.ts';
+import { waitingFor } from './engine-safety.ts';
 import type { StepParts } from './engine-steps.ts';
 import type { Worker } from './engine-worker.ts';
 import { PeerWatch } from './maintenance/peer-watch.ts';
 import { PulseLoop } from './maintenance/pulse-loop.ts';
 import packageJson from './package.json' with { type: 'json' };
+import { findUnknownSteps } from './services/doctor-held-steps.ts';
 import type { ExecutionWaiters } from './services/execution-waiters.ts';
+import { reconsider } from './services/reconsider.ts';
 import type { Log } from './telemetry/log.ts';
 
 export interface PeersParts {
@@ -45,7 +49,7 @@ export interface Peers {
 const CHANNEL = 'execution_engine';
 
 export async function joinPeers(parts: PeersParts): Promise<Peers> {
-  const { engineId, config, database, worker, onError } = parts;
+  const { engineId, config, database, worker, log, onError } = parts;
   const { url, workPool, pulsePool } = database;
   const engine: EngineRow = {
     id: engineId,
@@ -55,7 +59,7 @@ export async function joinPeers(parts: PeersParts): Promise<Peers> {
     version: packageJson.version,
     capacity: worker.capacity,
   };
-  await registerEngine(workPool, engine);
+  await whenUsable(() => registerEngine(workPool, engine), waitingFor(log));
   const lease = holdLease(url, engineId, onError);
   const watch = new PeerWatch({
     engineId,
@@ -110,6 +114,12 @@ function createPulse(
         'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
       ),
     rescue: (step) => rescue(parts, step),
+    releaseUnknown: async () => {
+      const unknown = await findUnknownSteps(database.workPool, worker.door, null);
+      const ids = new Set(unknown.map(({ executionId }) => executionId!));
+      await reconsider(worker.door, worker.locked, ids);
+      if (ids.size > 0) log.warn({ steps: unknown.length }, 'Steps that nobody here ran were given back');
+    },
     onError,
   });
 }
@@ -123,11 +133,14 @@ async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep):
 }
 
 /** Notifications are hints: what one says is found within a second without it. */
-function listenToPeers({ database, worker, onError }: PeersParts, pulse: PulseLoop) {
+function listenToPeers({ engineId, database, worker, onError }: PeersParts, pulse: PulseLoop) {
   const onNotify = (_channel: string, payload: string) => {
     if (payload.includes('ready')) worker.consumer.wake();
     if (payload.includes('freed')) worker.gate.endedElsewhere();
     if (payload.includes('ended') || payload.includes('aborted')) pulse.tick().catch(onError);
   };
-  return listen(database.url, [CHANNEL], onNotify, () => worker.consumer.wake(), { onError });
+  return listen(database.url, [CHANNEL], onNotify, () => worker.consumer.wake(), {
+    applicationName: `engine/${engineId}/listen`,
+    onError,
+  });
 }

@@ -14,12 +14,16 @@ import { createHttpClient, type HttpClient } from './steps/http-client.ts';
 import { createStepTypes } from './steps/registry.ts';
 import type { StepType } from './steps/step-type.ts';
 import { loadUserStepTypes } from './steps/user-modules.ts';
+import type { HostSetup } from './worker/step-host-wire.ts';
 
 export interface StepParts {
   readonly sandbox: Sandbox;
   readonly evaluator: Evaluator;
   readonly store: OutputStore;
   readonly stepTypes: ReadonlyMap<string, StepType>;
+  /** Names of the operator's own types; here they are only described, their handlers run in step hosts. */
+  readonly userTypes: ReadonlySet<string>;
+  readonly hostSetup: HostSetup;
   readonly httpClient: HttpClient;
   readonly lint: LintContext;
   readonly versions: TemplateVersions;
@@ -42,20 +46,17 @@ export async function createStepParts(config: Config): Promise<StepParts> {
   };
   const userTypes = await loadUserStepTypes([...config.steps], process.cwd());
   refuseBrokenSchemas(userTypes);
-  const stepTypes = createStepTypes({
-    http,
-    script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
-    extra: userTypes,
-  });
+  const script = { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes };
+  const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
+  const stepTypes = createStepTypes({ http, script, extra: userTypes });
   const lint = lintContext(stepTypes, { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth });
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),
-    store: new OutputStore(
-      { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes },
-      Object.values(config.secrets),
-    ),
+    store: new OutputStore(output, Object.values(config.secrets)),
     stepTypes,
+    userTypes: new Set(userTypes.map(({ type }) => type)),
+    hostSetup: { modules: config.steps, http, script, output, secrets: config.secrets },
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
     lint,
     versions: new TemplateVersions({ lint, stepTypes }),

@@ -1,6 +1,7 @@
 /**
  * The door and everything that works behind it: slots, limits, timers, the consumer of jobs, callbacks.
  */
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import type { Database } from './engine-database.ts';
@@ -23,6 +24,7 @@ import { drain } from './worker/drain.ts';
 import { LimitEvaluation } from './worker/limit-evaluation.ts';
 import { LimitGate } from './worker/limit-gate.ts';
 import { runScript } from './worker/script.ts';
+import { StepHosts } from './worker/step-hosts.ts';
 
 export interface WorkerParts {
   readonly engineId: string;
@@ -36,6 +38,8 @@ export interface WorkerParts {
   onError(error: unknown): void;
 }
 
+const MOST_HOSTS = 4;
+
 /** The parts refer to each other: what one calls of another is looked up when it is called. */
 export class Worker {
   readonly capacity: number;
@@ -43,6 +47,8 @@ export class Worker {
   readonly door: ExecutionDoor;
   readonly gate: LimitGate;
   readonly consumer: Consumer;
+  readonly locked: LockedCommit;
+  readonly hosts: StepHosts;
   readonly #parts: WorkerParts;
   readonly #timers: Timers;
   readonly #callbacks: CallbackSender;
@@ -55,6 +61,12 @@ export class Worker {
     this.#parts = parts;
     this.capacity = config.role === 'api' ? 0 : config.concurrency;
     this.#observer = new ExecutionObserver(parts.metrics, log);
+    this.hosts = new StepHosts({
+      setup: steps.hostSetup,
+      size: Math.min(MOST_HOSTS, availableParallelism()),
+      memoryLimit: config.limits.stepMemoryBytes,
+      log,
+    });
     this.dispatcher = new Dispatcher(engineId, this.capacity, this.#runner());
     this.gate = new LimitGate({
       limits: new StepLimits(workPool, engineId, (text) => steps.store.text(text)),
@@ -66,10 +78,10 @@ export class Worker {
     this.dispatcher.useGate(this.gate);
     this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
     this.door = this.#createDoor();
-    const locked = new LockedCommit(workPool, this.door, steps.versions);
-    this.door.useLocked(locked);
+    this.locked = new LockedCommit(workPool, this.door, steps.versions);
+    this.door.useLocked(this.locked);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
-    const { door, dispatcher, gate } = this;
+    const { door, dispatcher, gate, locked } = this;
     this.consumer = new Consumer({
       door,
       locked,
@@ -83,6 +95,7 @@ export class Worker {
 
   start(): void {
     if (this.capacity > 0) this.gate.start();
+    if (this.capacity > 0 && this.#parts.steps.userTypes.size > 0) this.hosts.warm();
     this.consumer.wake();
   }
 
@@ -110,6 +123,7 @@ export class Worker {
     if (this.#looking !== null) clearTimeout(this.#looking);
     this.gate.close();
     this.door.close();
+    await this.hosts.close();
   }
 
   #runner(): AttemptRunner {
@@ -125,6 +139,8 @@ export class Worker {
       secrets: config.secrets,
       log,
       post: (executionId, event) => this.door.post(executionId, event),
+      userTypes: steps.userTypes,
+      hosts: this.hosts,
       runScript: (code, input, options, stepLog) => runScript(steps.sandbox, code, input, options, stepLog),
       msUntil: async (instant) => {
         const { rows } = await reads.query(

@@ -12,6 +12,13 @@ import type { Config } from './config.ts';
 import type { Pool } from './db/client.ts';
 import { type Database, openDatabase } from './engine-database.ts';
 import { joinPeers } from './engine-peers.ts';
+import {
+  checkDatabase,
+  createStartGate,
+  databaseErrors,
+  startRetention,
+  waitingFor,
+} from './engine-safety.ts';
 import { createStepParts, type StepParts } from './engine-steps.ts';
 import { Worker } from './engine-worker.ts';
 import { collectGauges } from './maintenance/gauges.ts';
@@ -22,7 +29,6 @@ import { definitionSchema } from './schema/definition-schema.ts';
 import { Doctor } from './services/doctor.ts';
 import { ExecutionStarter } from './services/execution-starter.ts';
 import { ExecutionWaiters } from './services/execution-waiters.ts';
-import { LockedCommit } from './services/locked-commit.ts';
 import { TemplateService } from './services/template-service.ts';
 import { WorkflowExecutionService } from './services/workflowExecutionService.ts';
 import { watchEventLoop } from './telemetry/event-loop.ts';
@@ -45,9 +51,10 @@ const MOST_STARTS = 1_000;
 
 export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
   const id = randomUUID();
-  const onError = (error: unknown) => log.error({ err: error }, 'The database could not be used');
+  const { onError, sparing } = databaseErrors(log);
   const steps = await createStepParts(config);
-  const database = await openDatabase(databaseUrl, id, config, onError);
+  const warnings = await checkDatabase(databaseUrl, log);
+  const database = await openDatabase(databaseUrl, id, config, waitingFor(log), onError);
   const metrics = createMetrics({
     version,
     onCollectError: (error) => log.warn({ err: error }, 'A gauge is missing'),
@@ -79,10 +86,11 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     onError,
   });
   pulse = peers.pulse;
-  const parts = { config, database, steps, worker, metrics, log, waiters, pulse };
+  const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings };
   const { server, executions, templates, startDraining } = await serveApi(parts);
   pulse.start();
   worker.start();
+  const endRetention = startRetention({ config, database, engineId: id, metrics, onError });
 
   const stop = async () => {
     // While running steps finish, health says that the engine drains and every call is still answered.
@@ -90,6 +98,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     await worker.drain(config.drainGraceMs);
     await server.stop(config.drainGraceMs);
     await worker.close(config.drainGraceMs);
+    await endRetention();
     await peers.close();
     await database.closeWriters();
     await peers.leave();
@@ -117,17 +126,20 @@ interface ApiParts {
   readonly steps: StepParts;
   readonly worker: Worker;
   readonly metrics: Metrics;
-  readonly log: Log;
+  readonly log: Pick<Log, 'error'>;
   readonly waiters: ExecutionWaiters;
   readonly pulse: PulseLoop;
+  /** For health. */
+  readonly warnings: readonly string[];
 }
 
-async function serveApi({ config, database, steps, worker, metrics, log, waiters, pulse }: ApiParts) {
+async function serveApi(parts: ApiParts) {
+  const { config, database, steps, worker, metrics, log, waiters, pulse, warnings } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
   const { versions, lint, stepTypes, sandbox } = steps;
   const { door, dispatcher, capacity } = worker;
   const { limits } = config;
-  const starter = new ExecutionStarter(pool, door, versions);
+  const starter = new ExecutionStarter(pool, door, versions, createStartGate(config, database, metrics));
   const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters });
   const templates = new TemplateService(pool, lint);
   const doctor = new Doctor({
@@ -137,7 +149,7 @@ async function serveApi({ config, database, steps, worker, metrics, log, waiters
     queue: database.queue,
     versions,
     door,
-    locked: new LockedCommit(workPool, door, versions),
+    locked: worker.locked,
     stopGraceMs: limits.stopGraceMs,
     takeOver: () => pulse.takeOver(),
   });
@@ -155,7 +167,7 @@ async function serveApi({ config, database, steps, worker, metrics, log, waiters
     templates,
     executions,
     doctor,
-    health: createHealth({ pool, silentMs: () => pulse.silentMs, isDraining: () => draining }),
+    health: createHealth({ pool, warnings, silentMs: () => pulse.silentMs, isDraining: () => draining }),
     metrics: () => metrics.render(),
     auth: createAuth({ keys: config.apiKeys }),
     limits: {
@@ -163,10 +175,12 @@ async function serveApi({ config, database, steps, worker, metrics, log, waiters
       jsonDepth: limits.maxJsonDepth,
       definitionBytes: limits.maxDefinitionBytes,
       startMany: MOST_STARTS,
+      intakeBytes: limits.maxIntakeBytes,
     },
     definitionSchema: () => definitionSchema(stepTypes),
     log,
     version,
+    onIntakeRefused: () => metrics.requestsRefused.inc({ reason: 'bytes' }),
     onRequest: ({ route, method, status, seconds }) =>
       metrics.httpRequestDuration.observe({ route, method, status: String(status) }, seconds),
   });

@@ -17,6 +17,7 @@ import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes } from './execution/index.ts';
+import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReferenceRoutes } from './reference/index.ts';
 import { createRouter, credentialsOf } from './route.ts';
@@ -31,6 +32,8 @@ export interface ApiLimits {
   definitionBytes: number;
   /** Most items of one start-many. */
   startMany: number;
+  /** Most bytes of all bodies that are worked on at a time. */
+  intakeBytes: number;
 }
 
 export interface AppDependencies {
@@ -48,6 +51,8 @@ export interface AppDependencies {
   definitionSchema: () => object;
   log: ApiLog;
   version: string;
+  /** Told of every request that was refused because too many bytes were worked on. */
+  onIntakeRefused?: (() => void) | undefined;
   /** Told of every answered request. */
   onRequest?: ((observation: RequestObservation) => void) | undefined;
 }
@@ -59,7 +64,8 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
  * refused while no key is configured.
  */
 export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
-  const router = createRouter(deps.auth);
+  const intake = new Intake({ maxBytes: deps.limits.intakeBytes, onRefused: () => deps.onIntakeRefused?.() });
+  const router = createRouter(deps.auth, intake);
   const { app } = router;
   app.onError(answerError(deps.log));
   app.use(requestId({ limitLength: 128 }), observe(deps.onRequest), protect(), guard(deps.auth));

@@ -15,6 +15,8 @@ export interface BodyLimits {
   maxBytes: number;
   /** Levels of nesting. */
   maxDepth: number;
+  /** Told how long the body is as soon as that is known, and as it grows; may throw what the call answers. */
+  onLength?: ((bytes: number) => void) | undefined;
 }
 
 export const JSON_MEDIA_TYPE = 'application/json';
@@ -38,7 +40,7 @@ export async function readJsonBody(
   if (optional && request.body === null) return {};
   const named = request.headers.has('content-type');
   if (named || !optional) requireMediaType(request, [JSON_MEDIA_TYPE]);
-  const text = await readText(request, limits.maxBytes, 'malformed_json');
+  const text = await readText(request, limits, 'malformed_json');
   if (text === '' && optional) return {};
   if (!named) requireMediaType(request, [JSON_MEDIA_TYPE]);
   if (text.trim() === '') throw new EngineError('malformed_json', 'The body is empty; send a JSON object.');
@@ -49,7 +51,7 @@ export async function readJsonBody(
 export async function readDefinitionBody(request: Request, limits: BodyLimits): Promise<unknown> {
   const mediaType = requireMediaType(request, [JSON_MEDIA_TYPE, YAML_MEDIA_TYPE]);
   const code = mediaType === JSON_MEDIA_TYPE ? 'malformed_json' : 'malformed_yaml';
-  const text = await readText(request, limits.maxBytes, code);
+  const text = await readText(request, limits, code);
   if (text.trim() === '') throw new EngineError(code, 'The body is empty; send a workflow definition.');
   return parseDocument(text, mediaType === JSON_MEDIA_TYPE ? 'json' : 'yaml', limits);
 }
@@ -81,8 +83,8 @@ function requireMediaType(request: Request, accepted: readonly string[]): string
   return mediaType;
 }
 
-async function readText(request: Request, maxBytes: number, code: ErrorCode): Promise<string> {
-  const bytes = await readBytes(request, maxBytes);
+async function readText(request: Request, limits: BodyLimits, code: ErrorCode): Promise<string> {
+  const bytes = await readBytes(request, limits);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -90,8 +92,10 @@ async function readText(request: Request, maxBytes: number, code: ErrorCode): Pr
   }
 }
 
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes);
+async function readBytes(request: Request, { maxBytes, onLength }: BodyLimits): Promise<Uint8Array> {
+  const announced = Number(request.headers.get('content-length') ?? 0);
+  if (announced > maxBytes) throw tooLarge(maxBytes);
+  onLength?.(announced);
   const reader = request.body?.getReader();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -101,6 +105,7 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
       await reader?.cancel();
       throw tooLarge(maxBytes);
     }
+    onLength?.(size);
     chunks.push(part.value);
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);

@@ -11,6 +11,7 @@ import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { EngineError, ERROR_STATUS, type ErrorCode, type Problem } from '../core/problem.ts';
+import { isUnavailable } from '../db/session.ts';
 import type { ApiEnv, ApiLog } from './context.ts';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
@@ -38,12 +39,18 @@ export type ProblemDocument = z.infer<typeof ProblemShape>;
 export function answerError(log: ApiLog): (error: Error, c: Context<ApiEnv>) => Response {
   return (error, c) => {
     if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
-    const known = error instanceof EngineError ? error : null;
+    const known = error instanceof EngineError ? error : unavailable(error);
     if (known === null || ERROR_STATUS[known.code] >= 500) logFailure(log, error, c);
     if (known !== null) return problemResponse(c, known.code, known.message, known.problems);
     const detail = `The engine met an unexpected error; its log has the cause under request id ${c.get('requestId')}.`;
     return problemResponse(c, 'internal', detail);
   };
+}
+
+/** A database that cannot be used now is no fault of the engine, and no secret. */
+function unavailable(error: Error): EngineError | null {
+  if (!isUnavailable(error)) return null;
+  return new EngineError('unavailable', 'The database cannot be used at present; try again.', [], error);
 }
 
 function logFailure(log: ApiLog, error: Error, c: Context<ApiEnv>): void {

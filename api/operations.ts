@@ -21,6 +21,9 @@ const HealthShape = z
       z.string(),
       z.object({ status: z.enum(['ok', 'fail']), message: z.string().optional() }),
     ),
+    warnings: z.array(z.string()).optional().openapi({
+      description: 'What does not keep the engine from serving and should be mended all the same.',
+    }),
   })
   .openapi('Health');
 

@@ -5,7 +5,7 @@
  * Invariant 2: the schema in the OpenAPI document is the object that checks the request.
  * Invariant 3: a handler sees only what its schemas let through.
  */
-import { OpenAPIHono, type RouteConfig, type z } from '@hono/zod-openapi';
+import { OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { ERROR_STATUS, type ErrorCode } from '../core/problem.ts';
 import { type Access, type AuthPolicy, type Credentials, type Identity, requireAccess } from './auth.ts';
@@ -18,6 +18,7 @@ import {
 } from './body.ts';
 import type { ApiEnv } from './context.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemShape, problemResponse } from './errors.ts';
+import type { Intake } from './intake.ts';
 import { check, readQuery, requireStorable } from './request-check.ts';
 
 /** What a handler gets besides the checked parts. */
@@ -67,7 +68,7 @@ export interface Router {
 }
 
 /** A router whose unknown paths answer 404 and whose known paths answer 405 to other methods. */
-export function createRouter(auth: AuthPolicy): Router {
+export function createRouter(auth: AuthPolicy, intake: Intake): Router {
   const app = new OpenAPIHono<ApiEnv>({ strict: true });
   const known: { pattern: RegExp; method: string }[] = [];
   app.notFound((c) => answerUnrouted(c, known));
@@ -83,7 +84,13 @@ export function createRouter(auth: AuthPolicy): Router {
           requireAccess(identity, spec.access);
           c.set('identity', identity);
         }
-        return spec.handle(await readParts(c, spec), { c, identity: c.get('identity') });
+        const ticket = intake.admit();
+        try {
+          const parts = await readParts(c, spec, (bytes) => ticket.reached(bytes));
+          return await spec.handle(parts, { c, identity: c.get('identity') });
+        } finally {
+          ticket.release();
+        }
       });
     },
   };
@@ -102,17 +109,23 @@ export function credentialsOf(c: Context<ApiEnv>): Credentials {
 async function readParts<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(
   c: Context<ApiEnv>,
   spec: RouteSpec<P, Q, B>,
+  onLength: (bytes: number) => void,
 ): Promise<{ params: z.output<P>; query: z.output<Q>; body: z.output<B> }> {
   const params = spec.params && check(spec.params, requireStorable({ ...c.req.param() }), 'path');
   const query = spec.query && check(spec.query, readQuery(c.req.url), 'query');
-  const body = spec.body && (await readBody(c, spec.body));
+  const body = spec.body && (await readBody(c, spec.body, onLength));
   // Absent parts are of type `{}` or `unknown` by inference and no handler reads them.
   return { params, query, body } as { params: z.output<P>; query: z.output<Q>; body: z.output<B> };
 }
 
-async function readBody<B extends z.ZodType>(c: Context<ApiEnv>, spec: BodySpec<B>): Promise<z.output<B>> {
-  if (spec.kind === 'definition') return (await readDefinitionBody(c.req.raw, spec.limits)) as z.output<B>;
-  return check(spec.schema, await readJsonBody(c.req.raw, spec.limits, spec.optional === true), 'body');
+async function readBody<B extends z.ZodType>(
+  c: Context<ApiEnv>,
+  spec: BodySpec<B>,
+  onLength: (bytes: number) => void,
+): Promise<z.output<B>> {
+  const limits = { ...spec.limits, onLength };
+  if (spec.kind === 'definition') return (await readDefinitionBody(c.req.raw, limits)) as z.output<B>;
+  return check(spec.schema, await readJsonBody(c.req.raw, limits, spec.optional === true), 'body');
 }
 
 function answerUnrouted(c: Context<ApiEnv>, known: readonly { pattern: RegExp; method: string }[]): Response {
@@ -180,7 +193,8 @@ function documentSuccess(responses: Record<number, ResponseSpec>): RouteConfig['
 function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): RouteConfig['responses'] {
   const codes: ErrorCode[] = [...(spec.errors ?? []), 'internal'];
   if (spec.access !== 'public') codes.push('unauthorized', 'forbidden');
-  if (spec.body) codes.push('malformed_json', 'body_too_large', 'unsupported_media_type');
+  if (spec.body)
+    codes.push('malformed_json', 'body_too_large', 'unsupported_media_type', 'too_many_requests');
   if (spec.body || spec.query || spec.params) codes.push('validation_failed', 'not_storable');
   if (spec.body?.kind === 'definition') codes.push('malformed_yaml');
   const responses: RouteConfig['responses'] = {};
@@ -188,11 +202,16 @@ function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): R
     const names = codes.filter((code) => ERROR_STATUS[code] === status).join(', ');
     responses[status] = {
       description: `Code: ${names}`,
+      ...(status === 429 || status === 503 ? { headers: RETRY_AFTER } : {}),
       content: { [PROBLEM_MEDIA_TYPE]: { schema: ProblemShape } },
     };
   }
   return responses;
 }
+
+const RETRY_AFTER = z.object({
+  'Retry-After': z.string().openapi({ description: 'Seconds to wait before the call is tried again.' }),
+});
 
 /** `get /api/v1/templates/{name}` -> `getTemplatesName`. */
 function operationIdOf(method: string, path: string): string {

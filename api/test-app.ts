@@ -34,7 +34,13 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     },
     metrics: async () => '# HELP up Whether it is up.\n',
     auth: createAuth({ keys: options.keys ?? [] }),
-    limits: { bodyBytes: 20_000, jsonDepth: 64, definitionBytes: 5_000, startMany: 1_000 },
+    limits: {
+      bodyBytes: 20_000,
+      jsonDepth: 64,
+      definitionBytes: 5_000,
+      startMany: 1_000,
+      intakeBytes: 100_000,
+    },
     definitionSchema: () => ({
       $schema: 'https://json-schema.org/draft/2020-12/schema',
       type: 'object',

@@ -33,6 +33,7 @@ export function reportFailure(error: unknown, write: (line: string) => void): nu
   if (error instanceof EngineProblem) {
     write(`error: ${error.message}`);
     for (const problem of error.problems) write(problemLine('', problem));
+    if (error.status === 429) write('The engine has too much to do. Nothing was changed; try again later.');
     if (error.status === 401) write('Give a key with --token or EXECUTION_ENGINE_TOKEN.');
     return EXIT.failed;
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, serve } from '../api/server.ts';
 import { createTestApp, keyOf } from '../api/test-app.ts';
+import { EngineError } from '../core/problem.ts';
 
 const MAIN = new URL('main.ts', import.meta.url).pathname;
 const YAML = 'name: greet\nsteps:\n  hello: { type: noop }\n  world: { type: noop }\n';
@@ -70,6 +71,26 @@ async function cli(
 async function json(args: string[]): Promise<Record<string, unknown>> {
   return JSON.parse((await cli(args)).out) as Record<string, unknown>;
 }
+
+test('an engine with too much to do is asked again once; then it is said that nothing was changed', async () => {
+  const busy = createTestApp();
+  busy.ports.before = () => {
+    throw new EngineError(
+      'too_many_requests',
+      'Nothing was started: 9 executions are pending, and the limit is 9.',
+    );
+  };
+  const other = await serve(busy.app, { host: '127.0.0.1', port: 0 });
+  try {
+    const { code, err } = await cli(['start', 'greet', '--url', other.url]);
+    expect(code).toBe(1);
+    expect(err).toContain('9 executions are pending');
+    expect(err).toContain('Nothing was changed; try again later.');
+    expect(busy.ports.calls).toHaveLength(2);
+  } finally {
+    await other.stop(0);
+  }
+});
 
 describe('publish and validate', () => {
   test('publish says which version a file became, and that an equal one is unchanged', async () => {

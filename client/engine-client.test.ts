@@ -72,6 +72,45 @@ describe('a client', () => {
     expect(error).not.toBeInstanceOf(EngineUnreachable);
   });
 
+  /** A client of an engine that answers 429 so often. */
+  function busy(refusals: number, retryAfter: string | null) {
+    const waited: number[] = [];
+    let calls = 0;
+    const answer = async () => {
+      calls += 1;
+      if (calls > refusals) return Response.json({ data: [], next_cursor: null });
+      const headers = { 'content-type': 'application/problem+json' };
+      const body = JSON.stringify({ code: 'too_many_requests', detail: 'Nothing was started.' });
+      return new Response(body, {
+        status: 429,
+        headers: retryAfter === null ? headers : { ...headers, 'retry-after': retryAfter },
+      });
+    };
+    const sleep = async (ms: number) => void waited.push(ms);
+    const client = createEngineClient({ url: server.url, fetch: answer, sleep });
+    return { client, waited, calls: () => calls };
+  }
+
+  test('comes back once when the engine has too much to do', async () => {
+    const { client, waited, calls } = busy(1, '3');
+    expect(await client.listTemplates()).toMatchObject({ data: [] });
+    expect([waited, calls()]).toEqual([[3_000], 2]);
+  });
+
+  test('reports an engine that stays busy, and one that asks for too long a wait or for none', async () => {
+    for (const [refusals, retryAfter, calls, seconds] of [
+      [2, '3', 2, 3],
+      [1, '3600', 1, 3_600],
+      [1, null, 1, null],
+      [1, 'Wed, 21 Oct 2026 07:28:00 GMT', 1, null],
+    ] as const) {
+      const engine = busy(refusals, retryAfter);
+      const error = await engine.client.listTemplates().catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ status: 429, code: 'too_many_requests', retryAfterSeconds: seconds });
+      expect(engine.calls()).toBe(calls);
+    }
+  });
+
   test('follows no redirect with its key', async () => {
     const fetchOnce = async () =>
       new Response(null, { status: 302, headers: { location: 'http://evil.example' } });

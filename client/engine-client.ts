@@ -1,7 +1,8 @@
 /**
  * The engine's HTTP API as typed calls, on the platform's `fetch` and nothing else.
  *
- * Not here: retries. A start with an idempotency key may be sent again by whoever wants to.
+ * A call that is answered 429 changed nothing: it is sent once more after the time that the engine names. Nothing else
+ * is repeated here. A start with an idempotency key may be sent again by whoever wants to.
  *
  * Invariant 1: a call resolves with what its type says, or throws EngineProblem (the engine said no) or
  * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
@@ -30,6 +31,8 @@ export interface EngineClientOptions {
   token?: string | undefined;
   /** Default: the platform's. */
   fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  /** Waits between a refusal and the second try; default: a timer. */
+  sleep?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined;
 }
 
 export type DefinitionMediaType = 'application/json' | 'application/yaml';
@@ -64,10 +67,13 @@ export class EngineProblem extends Error {
   readonly code: string;
   readonly problems: readonly ProblemBody[];
   readonly requestId: string | null;
+  /** Seconds after which the engine asks to be called again; null: it did not say. */
+  readonly retryAfterSeconds: number | null;
 
   constructor(
     status: number,
     body: { code: string; detail: string; errors?: ProblemBody[]; request_id?: string },
+    retryAfterSeconds: number | null = null,
   ) {
     super(body.detail);
     this.name = 'EngineProblem';
@@ -75,6 +81,7 @@ export class EngineProblem extends Error {
     this.code = body.code;
     this.problems = body.errors ?? [];
     this.requestId = body.request_id ?? null;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 
@@ -165,9 +172,16 @@ interface Payload {
   signal?: AbortSignal | undefined;
 }
 
-function createSend({ url, token, fetch: send = fetch }: EngineClientOptions) {
+/** Nobody waits longer within one call; who is told to comes back by themselves. */
+const LONGEST_WAIT_SECONDS = 30;
+
+function createSend({ url, token, fetch: send = fetch, sleep = wait }: EngineClientOptions) {
   const base = url.replace(/\/+$/, '');
-  return async <T>(method: string, path: string, payload: Payload): Promise<{ status: number; body: T }> => {
+  const once = async (
+    method: string,
+    path: string,
+    payload: Payload,
+  ): Promise<{ status: number; body: unknown }> => {
     let response: Response;
     let text: string;
     try {
@@ -178,10 +192,43 @@ function createSend({ url, token, fetch: send = fetch }: EngineClientOptions) {
       throw new EngineUnreachable(base, reasonOf(error), error);
     }
     const body = parse(base, response, text);
-    if (!response.ok)
-      throw new EngineProblem(response.status, body as ConstructorParameters<typeof EngineProblem>[1]);
-    return { status: response.status, body: body as T };
+    if (!response.ok) {
+      const problem = body as ConstructorParameters<typeof EngineProblem>[1];
+      throw new EngineProblem(response.status, problem, secondsOf(response.headers.get('retry-after')));
+    }
+    return { status: response.status, body };
   };
+  return async <T>(method: string, path: string, payload: Payload): Promise<{ status: number; body: T }> => {
+    try {
+      return (await once(method, path, payload)) as { status: number; body: T };
+    } catch (error) {
+      const seconds = error instanceof EngineProblem && error.status === 429 ? error.retryAfterSeconds : null;
+      if (seconds === null || seconds > LONGEST_WAIT_SECONDS) throw error;
+      await sleep(seconds * 1_000, payload.signal);
+    }
+    return (await once(method, path, payload)) as { status: number; body: T };
+  };
+}
+
+/** The engine sends whole seconds; a date says nothing here. */
+function secondsOf(header: string | null): number | null {
+  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : null;
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
 }
 
 /** Runtimes hide the system's reason in different places. */

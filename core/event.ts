@@ -63,13 +63,17 @@ export type Event =
       readonly type: 'wake';
       readonly position: number;
       readonly attempt: number;
+      /** Of the transition that set the timer. */
+      readonly sequence: number;
       readonly purpose: 'resume' | 'timeout';
       readonly random: number;
     }
   /** A drain gives the step back: no attempt and no retry used. */
   | { readonly type: 'release'; readonly position: number; readonly claim: Claim }
-  /** The owner is dead: the attempt is lost, no retry used. */
+  /** The process that ran it is dead: the attempt is lost and a crash is counted, no retry used. */
   | { readonly type: 'rescue'; readonly position: number; readonly claim: Claim }
+  /** Its process was ended for what another step did: the attempt is lost, no retry used. */
+  | { readonly type: 'displace'; readonly position: number; readonly claim: Claim }
   /** Somebody found the execution stuck: decides again what its rows say, and ends it when it is over. */
   | { readonly type: 'reconsider' }
   | { readonly type: 'stop'; readonly reason: string | null }

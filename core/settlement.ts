@@ -21,7 +21,9 @@ export function createState(
     status: 'waiting_inputs',
     attempt: 0,
     retries: 0,
+    crashes: 0,
     owner: null,
+    sequence: plan.fromSequence + 1,
     parked: false,
     resolved: 0,
     live: 0,
@@ -37,6 +39,7 @@ export function touch(plan: Plan, state: StepState): StepChange {
   if (known !== undefined) return known;
   const { status, attempt, owner } = state;
   const change = newChange(state, { status, attempt, owner });
+  state.sequence = plan.fromSequence + 1;
   plan.steps.set(state.position, change);
   return change;
 }

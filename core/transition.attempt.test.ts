@@ -95,12 +95,41 @@ test('an attempt lost with its owner counts as an attempt and uses no retry', ()
   play.claim('a');
   const dead = play.holding('a');
   play.send({ type: 'rescue', position: 0, claim: dead });
-  expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0 });
+  expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0, crashes: 1 });
   play.claim('a');
   expect(play.state('a').attempt).toBe(2);
   const late = { ...play.completed('a'), claim: dead } as ReturnType<Play['completed']>;
   expect(play.send(late).late).toEqual([late]);
   expect(play.state('a').status).toBe('running');
+});
+
+test('a step whose process was ended for what another did has lost its attempt, and no crash is counted', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  play.send({ type: 'displace', position: 0, claim: play.holding('a') });
+  expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0, crashes: 0, owner: null });
+  play.claim('a');
+  expect(play.state('a').attempt).toBe(2);
+});
+
+test('a crash is counted once: who tells of it late changes nothing', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  const claim = play.holding('a');
+  const rescue = { type: 'rescue', position: 0, claim } as const;
+  expect(play.send(rescue, rescue).late).toEqual([rescue]);
+  play.claim('a');
+  expect(play.send(rescue, { type: 'displace', position: 0, claim }).late).toHaveLength(2);
+  expect(play.state('a')).toMatchObject({ status: 'running', attempt: 2, crashes: 1 });
+});
+
+test('a step that crashes while its execution is being stopped is cancelled', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  play.send({ type: 'stop', reason: null });
+  play.send({ type: 'rescue', position: 0, claim: play.holding('a') });
+  expect(play.state('a')).toMatchObject({ status: 'cancelled', crashes: 1 });
+  expect(play.view.status).toBe('cancelled');
 });
 
 test('a parked step holds a timer and no claim, and goes on with the same attempt', () => {
@@ -278,4 +307,18 @@ test('a step with several needs has its ticket in the merge queue, and it goes w
   const plan = play.complete('right');
   expect(plannedJobs(plan).add.map(({ queue }) => queue)).toEqual(['MergeExecutionQueue']);
   expect(plannedJobs(play.claim('meet')).remove.map(({ queue }) => queue)).toEqual(['MergeExecutionQueue']);
+});
+
+test('a step that waits twice within an attempt is not woken by the timer of its first wait', () => {
+  const play = Play.begun(chain(1));
+  play.claim('step1');
+  play.send(play.parked('step1'));
+  const first = play.woken('step1');
+  play.send(first);
+  play.claim('step1');
+  play.send(play.parked('step1'));
+  expect(play.send(first).late).toEqual([first]);
+  expect(play.state('step1')).toMatchObject({ status: 'waiting', attempt: 1 });
+  play.send(play.woken('step1'));
+  expect(play.state('step1').status).toBe('queued');
 });

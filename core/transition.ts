@@ -82,6 +82,7 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return wake(view, plan, event, newId);
     case 'release':
     case 'rescue':
+    case 'displace':
       return giveBack(view, plan, event);
     case 'reconsider':
       return reconsider(view, plan, newId);
@@ -216,6 +217,8 @@ function wake(
   // The timeout of an attempt is over once: what retries after it is waiting for its delay alone.
   const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
   if (state === undefined || !due || state.attempt !== event.attempt) return false;
+  // The timer of an earlier wait: a step may wait several times within an attempt.
+  if (state.sequence !== event.sequence) return false;
   touch(plan, state);
   if (event.purpose === 'resume') {
     makeReady(plan, state, null);
@@ -229,18 +232,19 @@ function wake(
 function giveBack(
   view: ExecutionView,
   plan: Plan,
-  event: Extract<Event, { type: 'release' | 'rescue' }>,
+  event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
 ): boolean {
   const state = held(view, event.position, event.claim);
   if (state === null) return false;
   touch(plan, state);
   if (event.type === 'release' && !state.parked) state.attempt -= 1;
+  if (event.type === 'rescue') state.crashes += 1;
   if (view.stopRequested !== null) {
     settle(view, plan, state, 'cancelled');
     return true;
   }
   // The next claim goes on from where the step was parked, which counts no attempt; the lost one does.
-  if (event.type === 'rescue' && state.parked) state.attempt += 1;
+  if (event.type !== 'release' && state.parked) state.attempt += 1;
   makeReady(plan, state, null);
   return true;
 }

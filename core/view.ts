@@ -24,8 +24,12 @@ export interface StepState {
   attempt: number;
   /** Retries used, which lost attempts do not count towards. */
   retries: number;
+  /** Attempts that were lost because their process died. */
+  crashes: number;
   /** The engine that holds the claim; null when nobody does. */
   owner: string | null;
+  /** Of the transition that changed the step last; it tells one wait of an attempt from the next. */
+  sequence: number;
   /** The step left the process in the middle of an attempt and goes on with it. */
   parked: boolean;
   resolved: number;
@@ -78,7 +82,9 @@ export interface StepRow {
   status: StepStatus;
   attempt: number;
   retries: number;
+  crashes: number;
   owner: string | null;
+  sequence: number;
   parked: boolean;
   routes: readonly string[] | null;
 }

@@ -146,6 +146,7 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
     status: state.status,
     attempt: state.attempt,
     retries: state.retries,
+    crashes: state.crashes,
     owner: state.owner,
     parked: state.parked,
     sequence,

@@ -35,7 +35,7 @@ export const STEP_QUEUES = `('StepExecutionQueue', 'MergeExecutionQueue')`;
 /** Executions `e` that are not final. */
 export const IS_OPEN = `e.status in ('pending', 'running', 'paused')`;
 /** Those, and the final ones that were asked for. */
-export const IS_EXAMINED = `(${IS_OPEN} or e.id >= (select since from asked))`;
+export const IS_EXAMINED = `(${IS_OPEN} or (e.removed_at is null and e.id >= (select since from asked)))`;
 
 /** Executions `e` with their steps `s`. */
 export const STEPS =

@@ -36,7 +36,7 @@ const STEP_OVER: SqlInvariant = {
 
 const STEP_ELSEWHERE: SqlInvariant = {
   name: 'job-not-awaited',
-  meaning: 'A ticket is for a step that is queued, and a timer for one that waits under the same attempt.',
+  meaning: 'A ticket is for a step that is queued, and a timer for one that still waits for it.',
   advice: 'Repair it. It does no harm: an engine that fetches it drops it.',
   repair: DELETES,
   graceSeconds: USUAL_GRACE_SECONDS,
@@ -48,7 +48,7 @@ const STEP_ELSEWHERE: SqlInvariant = {
        and ${isCalm('j.created_on')} and ${isCalm('s.updated_at')}
        and case j.data ->> 'kind'
              when 'step' then s.status <> 'queued'
-             when 'timer' then s.status not in ('waiting', 'retrying') or j.data ->> 'attempt' <> s.attempt_count::text end`,
+             when 'timer' then s.status not in ('waiting', 'retrying') or j.data ->> 'sequence' <> s.sequence::text end`,
 };
 
 const EXECUTION_OVER: SqlInvariant = {

@@ -11,13 +11,14 @@ export interface JoblessStep {
   readonly stepTemplateId: string;
   readonly status: StepStatus;
   readonly attempt: number;
+  readonly sequence: number;
   /** Milliseconds until it goes on; negative: it should have. Null: the row does not say. */
   readonly resumesInMs: number | null;
 }
 
 export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<JoblessStep[]> {
   const { rows } = await db.query(
-    `select id, workflow_execution_id, step_template_id, status, attempt_count,
+    `select id, workflow_execution_id, step_template_id, status, attempt_count, sequence,
             extract(epoch from resume_at - now()) * 1000 as resumes_in_ms
        from workflow_step_executions
       where id = any($1::uuid[])`,
@@ -29,6 +30,7 @@ export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<
     stepTemplateId: row.step_template_id,
     status: row.status,
     attempt: row.attempt_count,
+    sequence: row.sequence,
     resumesInMs: row.resumes_in_ms === null ? null : Number(row.resumes_in_ms),
   }));
 }

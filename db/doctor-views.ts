@@ -18,7 +18,7 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
   const { rows } = await db.query(
     `select id, workflow_template_id, status, sequence, error, stop_requested_at is not null as stopping, stop_reason
        from workflow_executions
-      where id > $1
+      where id > $1 and removed_at is null
       order by id
       limit $2`,
     [after, limit],

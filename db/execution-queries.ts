@@ -35,7 +35,7 @@ export async function readExecution(db: Db, id: string): Promise<ExecutionDetail
     name: 'read_execution',
     text: `select ${HEAD}, e.inputs, e.outputs, e.error
              from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-            where e.id = $1`,
+            where e.id = $1 and e.removed_at is null`,
     values: [id],
   });
   if (rows.length === 0) return null;
@@ -55,7 +55,7 @@ export async function readStates(db: Db, ids: readonly string[]): Promise<Execut
   const { rows } = await db.query({
     name: 'read_execution_states',
     text: `select id, status, stop_requested_at is not null as stop_requested, workspace_id
-             from workflow_executions where id = any($1::uuid[])`,
+             from workflow_executions where id = any($1::uuid[]) and removed_at is null`,
     values: [plainArray(ids)],
   });
   return rows.map((row) => ({
@@ -149,7 +149,7 @@ export interface ExecutionListFilter {
 /** Newest first. Ids grow with time, so a page stays right while rows are added. */
 export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionHead[]> {
   const values: unknown[] = [];
-  const where: string[] = [];
+  const where = ['e.removed_at is null'];
   const add = (condition: (parameter: string) => string, value: unknown) => {
     if (value === undefined) return;
     values.push(value);
@@ -171,7 +171,7 @@ export async function listExecutions(db: Db, filter: ExecutionListFilter): Promi
   const { rows } = await db.query(
     `select ${HEAD}
        from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-      ${where.length > 0 ? `where ${where.join(' and ')}` : ''}
+     where ${where.join(' and ')}
       order by e.id desc
       limit $${values.length}`,
     values,
@@ -215,6 +215,16 @@ function requestJson(request: {
 }): string {
   const { key, template, version, inputs } = request;
   return `{"key":${JSON.stringify(key)},"template":${JSON.stringify(template)},"version":${version},"inputs":${inputs}}`;
+}
+
+/** Pending executions there are, those that are put off included, counted no further than `most`. Index: workflow_executions_open. */
+export async function countPending(db: Db, most: number): Promise<number> {
+  const { rows } = await db.query({
+    name: 'count_pending',
+    text: `select count(*) from (select 1 from workflow_executions where status = 'pending' limit $1::bigint) p`,
+    values: [most],
+  });
+  return Number(rows[0].count);
 }
 
 /** Executions and steps that are not final, by status. */

@@ -17,6 +17,8 @@ export interface SessionOptions {
   applicationName: string;
   /** Per statement, in milliseconds; 0: unbounded (migrations). Default 15 s. */
   statementTimeoutMs?: number;
+  /** Longest wait for one lock, in milliseconds. Default 5 s. */
+  lockTimeoutMs?: number;
   /** Per connection attempt, in milliseconds. Default 5 s. */
   connectTimeoutMs?: number;
   /**
@@ -27,6 +29,7 @@ export interface SessionOptions {
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 15_000;
+const DEFAULT_LOCK_TIMEOUT_MS = 5_000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 /** How much longer than the server this side waits for an answer before it gives the connection up. */
 const ANSWER_GRACE_MS = 5_000;
@@ -41,7 +44,7 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
     default_transaction_isolation: 'read committed',
     statement_timeout: `${statementMs}ms`,
     transaction_timeout: `${statementMs * TRANSACTION_TIMEOUT_FACTOR}ms`,
-    lock_timeout: '5s',
+    lock_timeout: `${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}ms`,
     idle_in_transaction_session_timeout: '10s',
     client_connection_check_interval: '1s',
     tcp_keepalives_idle: '5',
@@ -118,8 +121,11 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
   return pg.types.getTypeParser(oid, format as 'text');
 }
 
-/** SQLSTATEs after which the session is over or never was: class 08, shutdowns, and the fatal timeouts. */
-const FATAL_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53300']);
+/**
+ * SQLSTATEs after which the session is over or never was: class 08, shutdowns, and the fatal timeouts. And 25006: the
+ * session is with a server that cannot be written, as after a failover; the next one may find the primary.
+ */
+const FATAL_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53300', '25006']);
 const NETWORK_CODES = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
@@ -136,6 +142,14 @@ const NETWORK_CODES = new Set([
 // node-pg has no codes for its own errors.
 const DRIVER_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying|Client has encountered a connection error|Client was closed|Cannot use a pool after)/;
+
+/** SQLSTATEs of a database that works and cannot do it now: resources (class 53), timeouts, deadlock, serialization. */
+const BUSY_STATES = /^(53...|57014|55P03|40P01|40001)$/;
+
+/** Whether an error says that the database cannot be used at present: asking again later may well succeed. */
+export function isUnavailable(error: unknown): boolean {
+  return isConnectionError(error) || BUSY_STATES.test(String((error as { code?: unknown } | null)?.code));
+}
 
 /**
  * Whether an error says that the connection is gone or could not be made. What was in flight may or may not

@@ -96,6 +96,7 @@ export interface StepUpdate {
   readonly status: StepStatus;
   readonly attempt: number;
   readonly retries: number;
+  readonly crashes: number;
   readonly owner: string | null;
   readonly parked: boolean;
   readonly sequence: number;
@@ -111,8 +112,8 @@ export interface StepUpdate {
 
 const UPDATE = guarded(
   `update workflow_step_executions s
-      set status = u.status, attempt_count = u.attempt, retry_count = u.retries, claimed_by = u.owner,
-          sequence = u.sequence, updated_at = now(),
+      set status = u.status, attempt_count = u.attempt, retry_count = u.retries, crash_count = u.crashes,
+          claimed_by = u.owner, sequence = u.sequence, updated_at = now(),
           received_inputs = coalesce(u.received::jsonb[], s.received_inputs),
           error = case when u.error_code is not null then u.error when u.status in ('queued', 'running') then s.error end,
           error_code = case when u.error_code is not null then u.error_code
@@ -128,12 +129,12 @@ const UPDATE = guarded(
                               then greatest(now(), s.created_at, s.started_at) end
      from unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::uuid[],
                  $9::boolean[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
-                 $15::double precision[], $16::jsonb[])
+                 $15::double precision[], $16::jsonb[], $17::integer[])
             as u(id, from_status, from_attempt, from_owner, status, attempt, retries, owner,
-                 parked, sequence, received, error_code, error, error_details, timer_ms, parked_state)
+                 parked, sequence, received, error_code, error, error_details, timer_ms, parked_state, crashes)
     where s.id = u.id and s.status = u.from_status and s.attempt_count = u.from_attempt
       and s.claimed_by is not distinct from u.from_owner`,
-  17,
+  18,
 );
 
 /** Every change of a step but its completion. */
@@ -158,6 +159,7 @@ export function updateSteps(rows: readonly StepUpdate[]): Statement {
       textArray(rows.map((row) => row.errorDetails)),
       plainArray(rows.map((row) => row.timerMs)),
       textArray(rows.map((row) => row.parkedState)),
+      plainArray(rows.map((row) => row.crashes)),
       rows.length,
     ],
   };
@@ -170,14 +172,16 @@ export interface LoadedStep {
   readonly status: StepStatus;
   readonly attempt: number;
   readonly retries: number;
+  readonly crashes: number;
   readonly owner: string | null;
+  readonly sequence: number;
   readonly parked: boolean;
   readonly routes: readonly string[] | null;
 }
 
 const LOAD = `
-  select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, claimed_by,
-         parked_at is not null as parked, routes
+  select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, crash_count,
+         claimed_by, sequence, parked_at is not null as parked, routes
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
 
@@ -191,7 +195,9 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
     status: row.status,
     attempt: row.attempt_count,
     retries: row.retry_count,
+    crashes: row.crash_count,
     owner: row.claimed_by,
+    sequence: row.sequence,
     parked: row.parked,
     routes: row.routes,
   }));
@@ -200,6 +206,7 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
 export interface StepPhase {
   readonly status: StepStatus;
   readonly attempt: number;
+  readonly sequence: number;
 }
 
 /** Where the steps that are there stand, by id, without a lock. */
@@ -207,10 +214,12 @@ export async function readStepPhases(db: Db, ids: readonly string[]): Promise<Ma
   if (ids.length === 0) return new Map();
   const { rows } = await db.query({
     name: 'read_step_phases',
-    text: 'select id, status, attempt_count from workflow_step_executions where id = any($1::uuid[])',
+    text: 'select id, status, attempt_count, sequence from workflow_step_executions where id = any($1::uuid[])',
     values: [plainArray(ids)],
   });
-  return new Map(rows.map((row) => [row.id, { status: row.status, attempt: row.attempt_count }]));
+  return new Map(
+    rows.map((row) => [row.id, { status: row.status, attempt: row.attempt_count, sequence: row.sequence }]),
+  );
 }
 
 export interface StepPayload {

@@ -3,8 +3,8 @@
  *
  * Not here: what is done about it (sandbox-lane.ts).
  */
-import { readFileSync } from 'node:fs';
 import { ExpressionError } from './expression-error.ts';
+import { cpuMs } from './process-usage.ts';
 import type { SandboxProcess } from './sandbox-process.ts';
 import {
   type Answer,
@@ -103,14 +103,4 @@ export function isOverdue(worker: Worker, { request }: Entry, age: number): bool
   const now = cpuMs(worker.process.pid);
   // Unknown: the clock alone decides.
   return now === null || worker.headCpuMs === null || now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
-}
-
-/** Processor time a process has used, from Linux's /proc (in ticks of 10 ms); null elsewhere. */
-function cpuMs(pid: number | null): number | null {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
-  } catch {
-    return null;
-  }
 }

@@ -1,15 +1,14 @@
 /**
- * One sandbox process, seen from the engine: how it is started, spoken to and ended.
+ * One sandbox process, seen from the engine: what it is started with, and how little that is.
  *
  * Not here: what it is given to do and for how long (sandbox-lane.ts).
  *
- * Invariant 1: the process sees no variable of the engine's environment, and an empty working directory.
- * Invariant 2: whatever it writes, the engine only reads frames of a bounded size; any other output ends it.
+ * Invariant: the process sees no variable of the engine's environment, and an empty working directory.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Frame, FrameReader } from './frame.ts';
+import type { Frame } from './frame.ts';
+import { FramedProcess } from './framed-process.ts';
 import type { Answer } from './sandbox-wire.ts';
 
 export interface ProcessOptions {
@@ -34,53 +33,33 @@ const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export class SandboxProcess {
-  private readonly child: ChildProcess;
-  private closed = false;
+  private readonly process: FramedProcess<Answer>;
 
   constructor({ directory, maxMemoryBytes, limited, onAnswer, onClose }: ProcessOptions) {
     mkdirSync(directory, { recursive: true });
     const [command, args] = commandLine(maxMemoryBytes, limited);
-    this.child = spawn(command, args, {
+    this.process = new FramedProcess<Answer>({
+      command,
+      args,
       cwd: directory,
       env: ENVIRONMENT,
-      stdio: ['pipe', 'pipe', 'ignore'],
+      channel: 'stdio',
+      maxFrameBytes: MAX_ANSWER_BYTES,
+      onFrame: onAnswer,
+      onClose,
     });
-    const reader = new FrameReader<Answer>(MAX_ANSWER_BYTES);
-    this.child.stdout!.on('data', (chunk: Buffer) => {
-      try {
-        for (const frame of reader.push(chunk)) onAnswer(frame);
-      } catch {
-        this.kill();
-      }
-    });
-    const close = (): void => {
-      if (this.closed) return;
-      this.closed = true;
-      onClose();
-    };
-    this.child.on('error', close);
-    this.child.on('close', close);
-    // A process that is gone is noticed by its close; a write that comes too late is of no interest.
-    this.child.stdin!.on('error', () => undefined);
-    this.unref();
   }
 
   get pid(): number | null {
-    return this.child.pid ?? null;
+    return this.process.pid;
   }
 
   write(frames: readonly Buffer[]): void {
-    this.child.stdin!.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+    this.process.write(frames);
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
-  }
-
-  /** Lets the engine's process end although this one lives. */
-  private unref(): void {
-    this.child.unref();
-    for (const stream of [this.child.stdin, this.child.stdout]) (stream as { unref?: () => void }).unref?.();
+    this.process.kill();
   }
 }
 

@@ -1,11 +1,17 @@
 /**
  * Whether the engine lives, and whether it can serve.
+ *
+ * What is worth a look without keeping the engine from serving is a warning: of the boot, and of the database as it
+ * is now.
  */
 import type { Pool } from '../db/client.ts';
+import { readServerState } from '../db/server-check.ts';
 import type { HealthReport } from '../services/service-types.ts';
 
 export interface HealthSources {
   readonly pool: Pool;
+  /** What was found at the start and stays so. */
+  readonly warnings: readonly string[];
   /** Milliseconds since the work loop last reached the database. */
   silentMs(): number;
   isDraining(): boolean;
@@ -15,20 +21,23 @@ export interface HealthSources {
 const LONGEST_SILENCE_MS = 5_000;
 const LOOK_AGAIN_MS = 500;
 
-export function createHealth({ pool, silentMs, isDraining }: HealthSources) {
-  let last: { at: number; answer: Promise<string | null> } = {
-    at: Number.NEGATIVE_INFINITY,
-    answer: Promise.resolve(null),
-  };
+interface Look {
+  /** Null: the database can be used. */
+  readonly failure: string | null;
+  readonly warnings: readonly string[];
+}
+
+export function createHealth({ pool, warnings, silentMs, isDraining }: HealthSources) {
+  let last: { at: number; answer: Promise<Look> } | null = null;
   const database = () => {
     const now = performance.now();
-    if (now - last.at > LOOK_AGAIN_MS) last = { at: now, answer: reach(pool) };
+    if (last === null || now - last.at > LOOK_AGAIN_MS) last = { at: now, answer: look(pool) };
     return last.answer;
   };
   return {
     live: (): HealthReport => ({ status: 'ok', checks: { process: { status: 'ok' } } }),
     ready: async (): Promise<HealthReport> => {
-      const failure = await database();
+      const { failure, warnings: found } = await database();
       const silence = silentMs();
       const checks: HealthReport['checks'] = {
         database: failure === null ? { status: 'ok' } : { status: 'fail', message: failure },
@@ -39,17 +48,16 @@ export function createHealth({ pool, silentMs, isDraining }: HealthSources) {
         accepting: isDraining() ? { status: 'fail', message: 'The engine is draining.' } : { status: 'ok' },
       };
       const ok = Object.values(checks).every(({ status }) => status === 'ok');
-      return { status: ok ? 'ok' : 'unavailable', checks };
+      return { status: ok ? 'ok' : 'unavailable', checks, warnings: [...new Set([...warnings, ...found])] };
     },
   };
 }
 
-/** Null when the database answers. */
-async function reach(pool: Pool): Promise<string | null> {
+async function look(pool: Pool): Promise<Look> {
   try {
-    await pool.query('select 1');
-    return null;
+    const { refusal, warnings } = await readServerState(pool);
+    return { failure: refusal === null ? null : `The database ${refusal}.`, warnings };
   } catch (error) {
-    return `The database does not answer: ${(error as Error).message}`;
+    return { failure: `The database does not answer: ${(error as Error).message}`, warnings: [] };
   }
 }

@@ -34,6 +34,8 @@ export interface PulseLoopOptions {
   onSilence(ms: number): void;
   /** A step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
+  /** Gives back steps that this engine holds by their rows and knows nothing of. */
+  releaseUnknown(): Promise<void>;
   onError(error: unknown): void;
 }
 
@@ -136,10 +138,11 @@ export class PulseLoop {
 
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
   async #rescue(): Promise<void> {
-    const { db, rescue } = this.#options;
+    const { db, rescue, releaseUnknown } = this.#options;
     const steps = await stepsOfTheDead(db, MOST_RESCUED);
     await Promise.all(steps.map(rescue));
     if (steps.length === MOST_RESCUED) this.#untilRescue = 0;
     else await forgetEngines(db);
+    await releaseUnknown();
   }
 }

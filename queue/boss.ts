@@ -5,8 +5,9 @@
  * consumed in the engine's transactions (execution-engine-queue.ts).
  */
 import pg from 'pg';
-import { getConstructionPlans, PgBoss } from 'pg-boss';
+import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
+import { connectionConfig, prepareSession, type SessionOptions } from '../db/session.ts';
 
 export const QUEUES: readonly QueueName[] = [
   'WorkflowExecutionQueue',
@@ -19,24 +20,42 @@ const TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600;
 export interface BossOptions {
   readonly url: string;
   readonly schema: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
   onError(error: Error): void;
 }
+
+/** pg-boss makes its tables and rebuilds its indexes on these connections: that takes longer than the engine's work. */
+const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
+const POOL_SIZE = 3;
 
 /** @throws Error naming the schema and the way out when an older pg-boss with other queues is found there. */
 export async function startBoss(options: BossOptions): Promise<PgBoss> {
   await refuseForeignBoss(options);
-  const boss = new PgBoss({
-    connectionString: options.url,
-    schema: options.schema,
-    application_name: 'execution-engine/queue',
-    max: 3,
-    schedule: false,
-    flowIntervalSeconds: 3600,
-  });
+  const boss = new PgBoss(bossConfig(options));
   boss.on('error', (error) => options.onError(error));
-  await boss.start();
-  for (const name of QUEUES) await boss.createQueue(name, queueOptions());
+  try {
+    await boss.start();
+    for (const name of QUEUES) await boss.createQueue(name, queueOptions());
+  } catch (error) {
+    // Nothing of it may go on beside the next one that is started.
+    await boss.stop({ graceful: false, close: true }).catch(() => {});
+    throw error;
+  }
   return boss;
+}
+
+/** pg-boss hands what it does not know on to its pool, and the pool to each of its connections. */
+function bossConfig({ url, schema, applicationName = 'engine/queue' }: BossOptions): ConstructorOptions {
+  const session: SessionOptions = { ...SESSION, applicationName };
+  // It reads numbers in its own way.
+  const { types: _types, ...connection } = connectionConfig(url, session);
+  const pool: pg.PoolConfig = {
+    ...connection,
+    max: POOL_SIZE,
+    onConnect: (client) => prepareSession(client, session),
+  };
+  return { ...(pool as ConstructorOptions), schema, schedule: false, flowIntervalSeconds: 3600 };
 }
 
 /** Makes pg-boss's schema and the engine's queues, and leaves nothing running. */
@@ -91,12 +110,16 @@ async function readBossVersion(client: pg.Client, schema: string): Promise<numbe
 }
 
 async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'execution-engine/queue' });
-  await client.connect();
+  const session = { applicationName: 'engine/queue' };
+  const client = new pg.Client(connectionConfig(url, session));
+  // A connection that breaks meanwhile rejects what is running on it.
+  client.on('error', () => {});
   try {
+    await client.connect();
+    await prepareSession(client, session);
     return await work(client);
   } finally {
-    await client.end();
+    await client.end().catch(() => {});
   }
 }
 

@@ -17,7 +17,14 @@ import type { Statement } from '../db/statement.ts';
 export type JobData =
   | { kind: 'start'; execution_id: string }
   | { kind: 'step'; execution_id: string; step_id: string }
-  | { kind: 'timer'; execution_id: string; step_id: string; attempt: number; purpose: 'resume' | 'timeout' }
+  | {
+      kind: 'timer';
+      execution_id: string;
+      step_id: string;
+      attempt: number;
+      sequence: number;
+      purpose: 'resume' | 'timeout';
+    }
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string };

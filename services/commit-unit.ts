@@ -127,7 +127,7 @@ interface StepJobOwner {
 }
 
 interface StepJobCause {
-  readonly state: Pick<StepChange['state'], 'id' | 'position' | 'attempt'>;
+  readonly state: Pick<StepChange['state'], 'id' | 'position' | 'attempt' | 'sequence'>;
   readonly timer: StepChange['timer'];
 }
 
@@ -142,7 +142,8 @@ export function stepJob({ actor }: StepJobOwner, queue: Job['queue'], { state, t
     const startAfter = actor.version!.steps[state.position]!.limits === null ? null : LIMITED_TICKET_MS;
     return { queue, id: state.id, data: { kind: 'step', ...ids }, priority, startAfter };
   }
-  const data = { kind: 'timer' as const, ...ids, attempt: state.attempt, purpose: timer.purpose };
+  const { attempt, sequence } = state;
+  const data = { kind: 'timer' as const, ...ids, attempt, sequence, purpose: timer.purpose };
   return { queue, id: state.id, data, priority: TIMER_PRIORITY, startAfter: timer.afterMs };
 }
 

@@ -116,7 +116,7 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
 /** None for a parked step with a timeout: no row says whether its timer was to resume it or to time it out. */
 function jobOfStep(version: TemplateVersion, position: number, step: JoblessStep): Job[] {
   const owner = { actor: { id: step.executionId, version } };
-  const state = { id: step.id, position, attempt: step.attempt };
+  const state = { id: step.id, position, attempt: step.attempt, sequence: step.sequence };
   if (step.status === 'queued') {
     return [stepJob(owner, readyQueue(version, position), { state, timer: null })];
   }

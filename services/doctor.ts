@@ -17,14 +17,13 @@ import {
 } from '../db/doctor.ts';
 import type { Invariant } from '../db/doctor-invariant.ts';
 import { GUARD_FAILED } from '../db/statement.ts';
-import type { Delivery } from './actor.ts';
-import { newUnit } from './commit-unit.ts';
 import { findUnknownSteps, HELD_INVARIANT } from './doctor-held-steps.ts';
 import { type JobRepairOptions, MISSING_JOBS, repairJobs, STRAY_JOBS } from './doctor-jobs.ts';
 import type { DoctorPort, DoctorReport, DoctorRequest } from './doctor-report.ts';
 import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './doctor-views.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import type { LockedCommit } from './locked-commit.ts';
+import { reconsider } from './reconsider.ts';
 
 /** All there are, in the order in which they are reported. */
 export const INVARIANTS: readonly Invariant[] = [...SQL_INVARIANTS, HELD_INVARIANT, VIEW_INVARIANT];
@@ -136,7 +135,9 @@ export class Doctor implements DoctorPort {
     }
     for (const name of RECONSIDERED) {
       const rows = named.get(name) ?? [];
-      const applied = await this.#reconsider(new Set(rows.map(({ executionId }) => executionId!)));
+      const { door, locked } = this.#options;
+      const ids = new Set(rows.map(({ executionId }) => executionId!));
+      const applied = await reconsider(door, locked, ids);
       count(name, rows.filter(({ executionId }) => applied.has(executionId!)).length);
     }
     for (const [name, more] of await this.#repairJobs(offenders)) count(name, more);
@@ -151,26 +152,6 @@ export class Doctor implements DoctorPort {
     const request = { everything: false, graceSeconds: null, accept };
     const { offenders } = await examineDatabase(this.#options, request, most);
     return [...offenders.values()].reduce((sum, { rows }) => sum + rows.length, 0);
-  }
-
-  /** Loads the executions under their locks and decides them again; answers those of which anything came. */
-  async #reconsider(executionIds: ReadonlySet<string>): Promise<Set<string>> {
-    const { door, locked } = this.#options;
-    const applied = new Set<string>();
-    await Promise.all(
-      [...executionIds].map(async (id) => {
-        const actor = door.actors.get(id);
-        // Something happens to it already.
-        if (actor.busy) return;
-        actor.busy = true;
-        // An end whose outputs take time is committed after this commit.
-        const delivery = await new Promise<Delivery>((settle) => {
-          locked.commit([newUnit(actor, [{ event: { type: 'reconsider' }, settle }])]);
-        });
-        if (delivery === 'applied') applied.add(id);
-      }),
-    );
-    return applied;
   }
 
   async #repairJobs(offenders: ReadonlyMap<Invariant, Offenders>): Promise<Map<string, number>> {

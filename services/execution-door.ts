@@ -13,14 +13,15 @@
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import type { Event } from '../core/event.ts';
-import { type ExecutionStatus, isFinalExecution } from '../core/status.ts';
+import type { ExecutionStatus } from '../core/status.ts';
 import { planStatements } from '../db/apply-plan.ts';
 import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
-import { type Delivery, isUnderWay, type Mail } from './actor.ts';
+import type { Delivery, Mail } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
+import { followCommit } from './commit-follow-up.ts';
 import { inserts, jobs, type NewExecution, newsOf, newUnit, type Unit, writes } from './commit-unit.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
@@ -246,37 +247,27 @@ export class ExecutionDoor {
   /** What follows from a commit: handlers begin, waiters hear, actors of ended executions go. */
   committed(units: readonly Unit[], decidedAt: number): void {
     this.#options.observer.committed(units, performance.now() - decidedAt);
-    for (const unit of units) this.#unitCommitted(unit);
+    for (const unit of units) this.#followUp(unit);
     this.actors.trim();
     this.wake();
   }
 
-  #unitCommitted({ actor, plan, mails }: Unit): void {
-    const { claims } = this.#options;
-    this.actors.free(actor);
-    if (actor.held.length > 0) claims.offer(actor, actor.held.splice(0));
-    for (const [position, change] of plan!.steps) {
-      if (change.output !== null) this.actors.keep(actor, position, change.output as JsonPayload);
-      if (change.error !== null) actor.errors.set(position, change.error);
-      if (change.received !== null && change.state.status !== 'skipped')
-        actor.received.set(position, change.received);
+  /** What is committed is committed: an error here concerns one execution, which is loaded again. */
+  #followUp(unit: Unit): void {
+    try {
+      followCommit(unit, this.actors, this.#options.claims);
+    } catch (error) {
+      this.#options.observer.commitFailed(error, false);
+      unit.actor.view = null;
+      this.actors.mark(unit.actor);
     }
-    if (plan!.aborted.length > 0) claims.abort(plan!.aborted, plan!.end === null);
-    for (const [position, { claimed, state }] of plan!.steps) {
-      if (!claimed || state.owner === null) continue;
-      claims.begin(actor, position, state.id, { attempt: state.attempt, owner: state.owner });
-    }
-    if (actor.weight > 0 && (plan!.end !== null || !isUnderWay(actor))) claims.dismiss(actor);
-    const late = new Set(plan!.late);
-    for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
-    const { status } = plan!.view;
-    const gone = status === 'pending' || isFinalExecution(status);
-    if (gone) this.actors.drop(actor);
   }
 
   /** A plan that did not commit: its view is worth nothing and its claims never were. */
   abandon({ actor, plan }: Unit, staysBusy = false): void {
     actor.view = null;
+    // What was passed over may have been made by this very plan.
+    actor.held.length = 0;
     this.#options.claims.dismiss(actor);
     actor.busy = staysBusy;
     // Loading it again brings back what was ready and whatever else the plan took along.

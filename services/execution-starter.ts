@@ -1,5 +1,7 @@
 /**
  * Starts executions: resolves templates, checks inputs, honours idempotency keys, and inserts all or none.
+ *
+ * A start whose key is there already adds nothing, and is answered however full the backlog is.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalJson } from '../core/canonical.ts';
@@ -13,6 +15,7 @@ import { newId } from '../db/uuid.ts';
 import type { NewExecution } from './commit-unit.ts';
 import { type ExecutionDoor, KeyTaken } from './execution-door.ts';
 import type { Caller, StartItem, StartResult } from './service-types.ts';
+import type { StartGate } from './start-gate.ts';
 import { TemplateFinder } from './template-finder.ts';
 import { checkInputs, type TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
@@ -31,8 +34,10 @@ export class ExecutionStarter {
   readonly #door: ExecutionDoor;
   readonly #versions: TemplateVersions;
   readonly #finder: TemplateFinder;
+  readonly #gate: StartGate;
 
-  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions) {
+  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions, gate: StartGate) {
+    this.#gate = gate;
     this.#pool = pool;
     this.#door = door;
     this.#versions = versions;
@@ -40,7 +45,11 @@ export class ExecutionStarter {
   }
 
   /** @param many names the item in problems as `/items/<n>` */
-  async start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
+  start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
+    return this.#gate.waitIn(items.length, () => this.#start(caller, items, many));
+  }
+
+  async #start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
     const requests: Request[] = await Promise.all(
       items.map(async (item, index) => ({
         item,
@@ -48,11 +57,19 @@ export class ExecutionStarter {
       })),
     );
     if (items.some(({ idempotency_key }) => idempotency_key !== undefined)) return this.#startKeyed(requests);
-    await this.#door.start(
+    await this.#insert(
       requests.map(({ execution }) => execution),
       false,
     );
     return requests.map(({ execution }) => created(execution, this.#door));
+  }
+
+  /** What the commit has begun already is no part of the backlog. */
+  async #insert(executions: readonly NewExecution[], keyed: boolean): Promise<void> {
+    await this.#gate.enter(executions.length, async () => {
+      await this.#door.start(executions, keyed);
+      return executions.filter(({ row }) => this.#door.statusOf(row.id) === 'pending').length;
+    });
   }
 
   async #prepare(caller: Caller, item: StartItem, pointer: string): Promise<NewExecution> {
@@ -107,7 +124,7 @@ export class ExecutionStarter {
       const held = await this.#find(requests);
       const fresh = firstOfEachKey(requests, held);
       try {
-        if (fresh.length > 0) await this.#door.start(fresh, true);
+        if (fresh.length > 0) await this.#insert(fresh, true);
         return requests.map((request) => this.#result(request, held, fresh));
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error;

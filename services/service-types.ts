@@ -199,4 +199,6 @@ export interface ExecutionServicePort {
 export interface HealthReport {
   status: 'ok' | 'degraded' | 'unavailable';
   checks: Record<string, { status: 'ok' | 'fail'; message?: string }>;
+  /** What does not keep the engine from serving and should be mended all the same; one sentence each. */
+  warnings?: string[];
 }

@@ -25,12 +25,13 @@ export class Timers {
     if (plan!.end !== null) return;
     for (const [position, { timer, state }] of plan!.steps) {
       if (timer === null) continue;
-      const { attempt } = state;
+      const { attempt, sequence } = state;
       const { purpose } = timer;
       this.#after(timer.afterMs, actor.id, () => ({
         type: 'wake',
         position,
         attempt,
+        sequence,
         purpose,
         random: Math.random(),
       }));

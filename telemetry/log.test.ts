@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { createErrorReporter, createLog } from './log.ts';
+import { createErrorReporter, createLog, errorKey } from './log.ts';
 
 function capture(options: { secrets?: string[]; pretty?: boolean } = {}) {
   const lines: string[] = [];
@@ -70,30 +70,58 @@ describe('a secret', () => {
 });
 
 describe('an error that repeats', () => {
-  test('is written once per period, with the number of those left out', () => {
+  /** A reporter whose periods end when the test says. */
+  function reporter() {
     const { log, lines } = capture();
-    let now = 0;
-    const report = createErrorReporter(log, { everyMs: 1_000, now: () => now });
-    for (const at of [0, 1, 999]) {
-      now = at;
-      report('database', new Error('away'), 'cannot claim', { queue: 'q' });
-    }
-    report('other', new Error('else'), 'cannot rescue');
-    now = 1_000;
-    report('database', new Error('away'), 'cannot claim');
-    const written = lines.map((line) => JSON.parse(line)).map(({ msg, repeated }) => [msg, repeated]);
-    expect(written).toEqual([
-      ['cannot claim', undefined],
-      ['cannot rescue', undefined],
-      ['cannot claim', 2],
-    ]);
-    expect(JSON.parse(lines[0]!)).toMatchObject({ queue: 'q', err: { message: 'away' } });
+    let ends: (() => void)[] = [];
+    const report = createErrorReporter(log, { everyMs: 10_000, after: (_ms, end) => ends.push(end) });
+    return {
+      report,
+      lines: () => lines.map((line) => JSON.parse(line)),
+      endPeriod: () => {
+        const ended = ends;
+        ends = [];
+        for (const end of ended) end();
+      },
+      periods: () => ends.length,
+    };
+  }
+
+  test('is written at once, and then once per period with how often it came', () => {
+    const { report, lines, endPeriod, periods } = reporter();
+    for (let time = 0; time < 312; time++)
+      report('database', new Error('away'), 'Cannot claim', { queue: 'q' });
+    report('other', new Error('else'), 'Cannot rescue');
+    expect(lines().map(({ msg }) => msg)).toEqual(['Cannot claim', 'Cannot rescue']);
+    expect(lines()[0]).toMatchObject({ queue: 'q', err: { message: 'away' } });
+    endPeriod();
+    expect(lines()[2]).toMatchObject({
+      msg: 'Cannot claim: 311 times more in the last 10 s',
+      repeated: 311,
+      err: { message: 'away' },
+    });
+    report('database', new Error('away'), 'Cannot claim');
+    endPeriod();
+    expect(lines()[3]).toMatchObject({ repeated: 1 });
+    expect(lines()).toHaveLength(4);
+    endPeriod();
+    expect(periods()).toBe(0);
+    report('database', new Error('away'), 'Cannot claim');
+    expect(lines()[4]!.msg).toBe('Cannot claim');
   });
 
-  test('keeps a bounded number of keys', () => {
-    const { log, lines } = capture();
-    const report = createErrorReporter(log, { everyMs: 1_000, now: () => 0 });
+  test('is counted with others when there are too many kinds of them', () => {
+    const { report, lines, endPeriod } = reporter();
     for (let key = 0; key < 3_000; key++) report(`key-${key}`, new Error('x'), 'x');
-    expect(lines).toHaveLength(3_000);
+    expect(lines()).toHaveLength(21);
+    endPeriod();
+    expect(lines()).toHaveLength(22);
+    expect(lines()[21]).toMatchObject({ repeated: 3_000 - 21 });
+  });
+
+  test('is the same when only its numbers differ', () => {
+    expect(errorKey(new Error('port 5432 is closed'))).toBe(errorKey(new Error('port 5433 is closed')));
+    expect(errorKey(Object.assign(new Error('a'), { code: '57P01' }))).toBe('57P01');
+    expect(errorKey(undefined)).toBe('undefined');
   });
 });

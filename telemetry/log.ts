@@ -10,7 +10,8 @@ import pino, { type DestinationStream, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 
 const MASK = '***';
-const MAX_REPORTED_KEYS = 1_000;
+const MAX_REPORTED_KEYS = 20;
+const OTHERS = 'others';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -66,31 +67,68 @@ function spellingsOf(secret: string): string[] {
 }
 
 export interface ErrorReporterOptions {
-  /** A key is written once in this time. */
+  /** Lines of one key are this far apart, in milliseconds. */
   everyMs: number;
-  /** Milliseconds of a clock that never goes back. */
-  now: () => number;
+  /** Calls back once, after so many milliseconds; default: a timer that keeps no process alive. */
+  after?: (ms: number, callback: () => void) => void;
+}
+
+export type ErrorReporter = (
+  key: string,
+  err: unknown,
+  message: string,
+  fields?: Record<string, unknown>,
+) => void;
+
+interface Repetition {
+  count: number;
+  last: unknown;
 }
 
 /**
- * Writes the first error of a key, then at most one per period, with the number of those left out as `repeated`.
- * For loops that meet the same failure again and again, such as a database that is away.
+ * Writes the first error of a key at once and counts those that follow: every period one line says how many there
+ * were, until there are none. For what meets the same failure again and again, such as a database that is away.
+ * Errors of more keys than anyone reads are counted together.
  */
 export function createErrorReporter(
   log: Pick<Logger, 'error'>,
-  { everyMs, now }: ErrorReporterOptions,
-): (key: string, err: unknown, message: string, fields?: Record<string, unknown>) => void {
-  const seen = new Map<string, { writtenAt: number; repeated: number }>();
-  return (key, err, message, fields = {}) => {
-    const before = seen.get(key);
-    if (before !== undefined && now() - before.writtenAt < everyMs) {
-      before.repeated += 1;
-      return;
-    }
-    if (before === undefined && seen.size >= MAX_REPORTED_KEYS) seen.clear();
-    seen.set(key, { writtenAt: now(), repeated: 0 });
-    log.error({ ...fields, err, ...(before?.repeated ? { repeated: before.repeated } : {}) }, message);
+  { everyMs, after = afterTimer }: ErrorReporterOptions,
+): ErrorReporter {
+  const repeated = new Map<string, Repetition>();
+  const summarise = (key: string, message: string) => {
+    const { count, last } = repeated.get(key)!;
+    repeated.delete(key);
+    if (count === 0) return;
+    log.error(
+      { err: last, repeated: count },
+      `${message}: ${count} times more in the last ${everyMs / 1000} s`,
+    );
+    watch(key, message);
   };
+  const watch = (key: string, message: string) => {
+    repeated.set(key, { count: 0, last: null });
+    after(everyMs, () => summarise(key, message));
+  };
+  return (name, err, message, fields = {}) => {
+    const key = repeated.has(name) || repeated.size < MAX_REPORTED_KEYS ? name : OTHERS;
+    const before = repeated.get(key);
+    if (before === undefined) {
+      log.error({ ...fields, err }, message);
+      return watch(key, message);
+    }
+    before.count += 1;
+    before.last = err;
+  };
+}
+
+/** What makes two errors the same for a reader: the code, or the message without its numbers. */
+export function errorKey(error: unknown): string {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return typeof code === 'string' ? code : String(message).replace(/[0-9a-f-]{8,}|\d+/g, '#');
+}
+
+function afterTimer(ms: number, callback: () => void): void {
+  setTimeout(callback, ms).unref();
 }
 
 export type Log = Logger;

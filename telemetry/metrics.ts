@@ -97,6 +97,18 @@ function executionInstruments(registry: Registry) {
       'Executions that became final, by status.',
       ['status'],
     ),
+    executionsRemoved: counter(
+      registry,
+      'executions_removed_total',
+      'Executions removed because their time of retention was over.',
+    ),
+    /** By the gate of the starts and by the intake of bodies. */
+    requestsRefused: counter(
+      registry,
+      'requests_refused_total',
+      'Requests answered 429, by reason: backlog, process (starts that wait), bytes (of bodies).',
+      ['reason'],
+    ),
     stepsFinished: counter(registry, 'steps_finished_total', 'Steps that became final, by type and status.', [
       'type',
       'status',

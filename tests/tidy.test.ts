@@ -18,7 +18,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['worker', 'maintenance', 'api'],
   ['client'],
   ['.'],
-  ['cli', 'bench', 'examples', 'scripts'],
+  ['cli', 'bench', 'chaos', 'examples', 'scripts'],
 ];
 
 describe('rooms', () => {
@@ -48,7 +48,7 @@ describe('rooms', () => {
   });
 
   test('only the configuration reads the environment', () => {
-    const allowed = /^(config\.ts|bench\/|scripts\/|cli\/)/;
+    const allowed = /^(config\.ts|bench\/|chaos\/|scripts\/|cli\/)/;
     const wrong = PRODUCT.filter((file) => !allowed.test(file) && /process\.env\b/.test(code(file)));
     expect(wrong).toEqual([]);
   });

@@ -29,8 +29,10 @@ import {
 import type { Log } from '../telemetry/log.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
+import { ALONE_FROM, HostedOutput, LostAttempt } from './hosted-run.ts';
 import type { Admission } from './limited-step.ts';
-import { checkParams, GuardFailure, next, ParkOutcome, toFailure } from './outcome.ts';
+import { checkParams, GuardFailure, next, ParkOutcome, passesGate, toFailure } from './outcome.ts';
+import type { StepHosts } from './step-hosts.ts';
 
 export interface AttemptRunnerOptions {
   readonly db: Db;
@@ -40,6 +42,9 @@ export interface AttemptRunnerOptions {
   readonly log: Log;
   post(executionId: string, event: Event): void;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
+  /** The operator's own step types: their handlers run in hosts. */
+  readonly userTypes: ReadonlySet<string>;
+  readonly hosts: Pick<StepHosts, 'run'>;
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
   /** What the limit gate found when it let the step through; null: it did not ask. */
@@ -57,6 +62,8 @@ interface Work {
   readonly compiled: CompiledStep;
   readonly scope: ScopeParts;
   readonly resumed: StepContext['resumed'];
+  /** The guard's answer is known from a failure or a wait of the step since. */
+  readonly hasPassed: boolean;
 }
 
 const SKIPPED = Symbol('skipped');
@@ -75,7 +82,8 @@ export class AttemptRunner {
     claim: Claim,
     done: (attempt: Attempt) => void,
   ): Attempt {
-    const attempt = new Attempt(actor.id, position, stepId, claim, done);
+    const crashes = actor.view?.steps[position]?.crashes ?? 0;
+    const attempt = new Attempt(actor.id, position, stepId, claim, crashes, done);
     const compiled = actor.version!.steps[position]!;
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
@@ -132,14 +140,17 @@ export class AttemptRunner {
     resumed: StepContext['resumed'],
   ): Work | Promise<Work> {
     const scope = gatherScope(this.#options, actor, view, received, compiled);
-    return next(scope, (gathered) => ({ actor, attempt, compiled, scope: gathered, resumed }));
+    const hasPassed = resumed !== null || view.steps[attempt.position]!.retries > 0;
+    return next(scope, (gathered) => ({ actor, attempt, compiled, scope: gathered, resumed, hasPassed }));
   }
 
-  /** Evaluated once, before the first attempt; an error in it fails the step with no attempt made. */
-  #passesGuard({ compiled, scope, attempt, resumed }: Work): unknown {
+  /**
+   * Evaluated once, before the first attempt; an error in it fails the step with no attempt made. Asked again when
+   * that attempt was lost with its process, because its answer was lost too.
+   */
+  #passesGuard({ compiled, scope, attempt, hasPassed }: Work): unknown {
     if (attempt.admission !== null) return passesGate(attempt.admission);
-    const asked = attempt.claim.attempt > 1 || resumed !== null;
-    if (compiled.when === null || asked) return true;
+    if (compiled.when === null || hasPassed) return true;
     const failed = (error: unknown): never => {
       throw new GuardFailure(error);
     };
@@ -176,9 +187,17 @@ export class AttemptRunner {
       evaluate: (value) => this.#evaluateDeferred(work, value),
       runScript: this.#options.runScript,
     });
-    return next(compiled.type.run(context), (result) =>
+    return next(this.#call(attempt, compiled, context), (result) =>
       result instanceof Parked ? this.#park(work, result) : result,
     );
+  }
+
+  #call(attempt: Attempt, compiled: CompiledStep, context: AttemptContext): unknown {
+    const { userTypes, hosts } = this.#options;
+    const { type } = compiled.step;
+    const { crashes } = attempt;
+    if (crashes < ALONE_FROM && !userTypes.has(type)) return compiled.type.run(context);
+    return hosts.run({ type, attempt, context, dynamic: compiled.validateParams !== null, crashes });
   }
 
   #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {
@@ -224,6 +243,9 @@ export class AttemptRunner {
   #outcome(position: number, claim: Claim, result: unknown): Event {
     if (result === SKIPPED) return { type: 'skip', position, claim };
     if (result instanceof ParkOutcome) return result.event;
+    if (result instanceof LostAttempt) return { type: result.event, position, claim };
+    if (result instanceof HostedOutput)
+      return { type: 'complete', position, claim, output: result.payload, routes: result.routes };
     const routes = result instanceof Routed ? result.routes : null;
     const output = this.#options.store.payload(result instanceof Routed ? result.output : result);
     return { type: 'complete', position, claim, output, routes };
@@ -265,12 +287,6 @@ export class AttemptRunner {
     this.#options.finished(compiled.step.type, performance.now() - attempt.startedAt);
     this.#options.post(attempt.executionId, event);
   }
-}
-
-/** The gate has asked the guard before it asked for a start: it is evaluated once. */
-function passesGate(admission: Admission): boolean {
-  if (typeof admission === 'object') throw new GuardFailure(admission.error);
-  return admission === 'pass';
 }
 
 /** The signal is made only when a sandboxed evaluation asks for it. */

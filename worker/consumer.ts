@@ -8,19 +8,19 @@
  * be to insert a job of the same id, and would wait for this one for ever.
  */
 
-import type { StepStatus } from '../core/status.ts';
 import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
 import { lineUp, pickPending } from '../db/pending-execution.ts';
-import { readManyInputs } from '../db/workflow-execution.ts';
-import { readStepPhases, type StepPhase } from '../db/workflow-step-execution.ts';
+import { lockExecutions, readManyInputs } from '../db/workflow-execution.ts';
+import { readStepPhases } from '../db/workflow-step-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
-import type { Actor, Mail } from '../services/actor.ts';
+import type { Actor } from '../services/actor.ts';
 import { newUnit, TIMER_PRIORITY, type Unit } from '../services/commit-unit.ts';
 import type { ExecutionDoor } from '../services/execution-door.ts';
 import type { LockedCommit } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
 import type { CallbackSender } from './callback-sender.ts';
+import { again, groupWork, isAwaited, mailOf, stepStatus, type Work } from './consumer-work.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LimitGate } from './limit-gate.ts';
 
@@ -84,20 +84,15 @@ export class Consumer {
     try {
       await locked.run(async (tx) => {
         const fetched = await this.#fetch(tx);
-        const due = fetched.filter(({ data }) => data.kind === 'start');
-        if (due.length > 0)
-          await lineUp(
-            tx,
-            due.map(({ id }) => id),
-          );
+        const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
+        leased = called.leased;
+        const work: Work = { fetched, byExecution: groupWork(fetched), back: called.back, busy: [] };
+        units = this.#units(work);
+        await lockInOrder(tx, units, fetched);
         const picked = await this.#pick(tx, fetched.length);
         taken = fetched.length + picked.length;
         if (taken === 0) return [];
-        const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
-        leased = called.leased;
-        const { back } = called;
-        const work: Work = { fetched, byExecution: groupWork(fetched, picked), back, busy: [] };
-        units = this.#units(work);
+        units.push(...this.#unitsOf(picked, work));
         await this.#leaveAlone(tx, work);
         return this.#process(tx, units, work);
       });
@@ -149,6 +144,19 @@ export class Consumer {
         for (const { job } of tasks) if (job !== null) busy.push({ actor, job });
         continue;
       }
+      actor.busy = true;
+      units.push(newUnit(actor, []));
+    }
+    return units;
+  }
+
+  #unitsOf(picked: readonly string[], { byExecution }: Work): Unit[] {
+    const units: Unit[] = [];
+    for (const id of picked) {
+      const actor = this.#options.door.actors.get(id);
+      const isNew = !byExecution.has(id);
+      byExecution.set(id, [{ kind: 'start', job: null }, ...(byExecution.get(id) ?? [])]);
+      if (!isNew || actor.busy) continue;
       actor.busy = true;
       units.push(newUnit(actor, []));
     }
@@ -223,72 +231,13 @@ export class Consumer {
   }
 }
 
-/** What one job, or one picked execution, asks for. */
-type Task =
-  | { readonly kind: 'start'; readonly job: null }
-  | { readonly kind: 'job'; readonly job: FetchedJob };
-
-interface Work {
-  readonly fetched: readonly FetchedJob[];
-  readonly byExecution: ReadonlyMap<string, readonly Task[]>;
-  /** Jobs that go back into their queue in the same transaction. */
-  readonly back: Job[];
-  /** Jobs of executions with a commit on its way. */
-  readonly busy: { readonly actor: Actor; readonly job: FetchedJob }[];
-}
-
-function groupWork(fetched: readonly FetchedJob[], picked: readonly string[]): Map<string, Task[]> {
-  const work = new Map<string, Task[]>(picked.map((id) => [id, [{ kind: 'start', job: null }]]));
-  for (const job of fetched) {
-    if (job.data.kind === 'start' || job.data.kind === 'callback') continue;
-    const { execution_id } = job.data;
-    work.set(execution_id, [...(work.get(execution_id) ?? []), { kind: 'job', job }]);
-  }
-  return work;
-}
-
-function mailOf({ actor }: Unit, { job }: Task): Mail[] {
-  if (job === null) return [{ event: begin(actor), settle: null }];
-  const { data } = job;
-  switch (data.kind) {
-    case 'deadline':
-      return [{ event: { type: 'time_out' }, settle: null }];
-    case 'stop_overdue':
-      return [{ event: { type: 'stop_overdue' }, settle: null }];
-    case 'timer': {
-      const position = findPosition(actor.view!, data.step_id);
-      const { attempt, purpose } = data;
-      if (position === null) return [];
-      return [{ event: { type: 'wake', position, attempt, purpose, random: Math.random() }, settle: null }];
-    }
-    case 'start':
-    case 'callback':
-    case 'step':
-      return [];
-  }
-}
-
-function begin(actor: Unit['actor']): Mail['event'] {
-  const problems = actor.version!.validateInputs?.(actor.inputs?.value ?? {}) ?? [];
-  if (problems.length === 0) return { type: 'begin' };
-  const [first] = problems;
-  return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
-}
-
-/** Of the step a ticket is for; undefined for any other job. */
-function stepStatus({ actor }: Unit, { data }: FetchedJob): StepStatus | undefined {
-  if (data.kind !== 'step') return undefined;
-  const position = findPosition(actor.view!, data.step_id);
-  return position === null ? undefined : actor.view!.steps[position]!.status;
-}
-
-/** Whether the step, as it is committed, still waits for the job. */
-function isAwaited({ data }: FetchedJob, { status, attempt }: StepPhase): boolean {
-  if (data.kind === 'step') return status === 'queued' || status === 'waiting_inputs';
-  if (data.kind !== 'timer') return true;
-  return (status === 'waiting' || status === 'retrying') && data.attempt === attempt;
-}
-
-function again({ queue, id, data, priority }: FetchedJob): Job {
-  return { queue, id, data, priority, startAfter: null };
+/**
+ * Executions are locked in one order by everybody. Those that are picked afterwards are not waited for.
+ * Those that were put off and are due line up with the others.
+ */
+async function lockInOrder(tx: Tx, units: readonly Unit[], fetched: readonly FetchedJob[]): Promise<void> {
+  const due = fetched.filter(({ data }) => data.kind === 'start').map(({ id }) => id);
+  const ids = [...units.map(({ actor }) => actor.id), ...due];
+  if (ids.length > 0) await lockExecutions(tx, ids);
+  if (due.length > 0) await lineUp(tx, due);
 }

@@ -115,7 +115,8 @@ export class Dispatcher implements Claims, Slots {
 
   /** How many executions of workspaces that are not served may begin although the line is as long as the slots. */
   get unservedRoom(): number {
-    return this.#open ? Math.max(0, this.capacity - this.#ready.workspaceCount) : 0;
+    if (!this.#open || this.#ready.size === 0) return 0;
+    return Math.max(0, this.capacity - this.#ready.workspaceCount);
   }
 
   get servedWorkspaces(): string[] {

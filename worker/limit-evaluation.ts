@@ -37,12 +37,12 @@ export class LimitEvaluation {
     const { actor, view, position } = step;
     const compiled = actor.version!.steps[position]!;
     const limits = compiled.limits!;
-    const { attempt, parked } = view.steps[position]!;
+    const { retries, parked } = view.steps[position]!;
     const received = actor.received.get(position) ?? (await readResumption(this.#db, step.id)).received;
     const source = { db: this.#db, secrets: this.#secrets };
     const scope = await gatherScope(source, actor, view, received, limits);
     try {
-      step.admission = (await this.#passes(compiled, scope, attempt === 0 && !parked)) ? 'pass' : 'skip';
+      step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
       // A step that comes back from being parked goes on with its attempt: that is no start.

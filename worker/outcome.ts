@@ -8,6 +8,8 @@ import { NotStorable } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
+import type { Admission } from './limited-step.ts';
+import { messageOf } from './step-host-wire.ts';
 
 export class ParkOutcome {
   readonly event: Event;
@@ -31,6 +33,12 @@ export function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promis
   return value instanceof Promise ? value.then(then) : then(value);
 }
 
+/** The gate has asked the guard before it asked for a start: it is evaluated once. */
+export function passesGate(admission: Admission): boolean {
+  if (typeof admission === 'object') throw new GuardFailure(admission.error);
+  return admission === 'pass';
+}
+
 export function checkParams(compiled: CompiledStep, params: JsonObject): JsonObject {
   const problems = compiled.validateParams!(params);
   if (problems.length === 0) return params;
@@ -50,6 +58,5 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
     const retryable = error.code === 'sandbox_unavailable';
     return new StepFailure(error.code, error.message, { retryable, cause: error });
   }
-  const cause = error instanceof Error ? error : new Error(String(error));
-  return new StepFailure('handler_failed', cause.message || cause.name, { retryable: true, cause });
+  return new StepFailure('handler_failed', messageOf(error), { retryable: true, cause: error });
 }

@@ -226,10 +226,29 @@ describe('what is stuck is decided by the engine', () => {
     expect(stepOf(await expectEnd(chain), 'b').attempt_count).toBe(2);
   });
 
+  test('a guard whose answer was lost with its engine is asked again', async () => {
+    const { b } = CHAIN.steps;
+    const chain = await run({ steps: { ...CHAIN.steps, b: { ...b, when: false } } });
+    await reopen(database, chain, runningOn(NOBODY));
+    await repair();
+    const end = await expectEnd(chain);
+    expect([stepOf(end, 'b').status, stepOf(end, 'c').status]).toEqual(['skipped', 'skipped']);
+  });
+
   test('a step that this engine holds and knows nothing of is given back, with no attempt counted', async () => {
     const chain = await run(CHAIN);
     await reopen(database, chain, runningOn(engine.engine.id));
     expect(await repair()).toEqual({ 'running-step-unknown-to-its-owner': 1 });
+    expect(stepOf(await expectEnd(chain), 'b').attempt_count).toBe(1);
+  });
+
+  test('it gives such a step back by itself when it has been so for a while', async () => {
+    const chain = await run(CHAIN);
+    await reopen(database, chain, runningOn(engine.engine.id));
+    await database.pool.query(
+      `update workflow_step_executions set updated_at = now() - interval '1 minute', started_at = created_at where id = $1`,
+      [chain.b],
+    );
     expect(stepOf(await expectEnd(chain), 'b').attempt_count).toBe(1);
   });
 

@@ -265,10 +265,10 @@ const PLANTS: Plant[] = [
   ],
   [
     'job-not-awaited',
-    'a timer of an attempt that is over',
+    'a timer of a wait that is over',
     async (chain) => {
       await reopen(database, chain, `${WAITING}, retry_count = 0`);
-      await changeStep(chain.b, 'attempt_count = 2');
+      await changeStep(chain.b, 'sequence = 2');
       await job(timerOf(chain));
       return chain.b;
     },

@@ -15,7 +15,7 @@ import {
   type TestEngine,
 } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { type Turns, turnsAt } from '../support/steps/turns.ts';
+import { type TurnPlace, type Turns, turnPlace } from '../support/steps/turns.ts';
 
 const QUEUED = 2_000;
 /** Steps that may begin before the other's: so many times the slots. */
@@ -45,15 +45,16 @@ const SIZES = [
 for (const [slots, width] of SIZES) {
   describe(`with ${slots} slots and an execution ${width} wide`, () => {
     const few = TIMES_SLOTS * slots;
-    const place = `with-${slots}-slots`;
     let database: EngineDatabase;
     let engine: TestEngine;
     let busy: EngineCalls;
     let other: EngineCalls;
+    let place: TurnPlace;
     let turns: Turns;
     const templates = { wide: '', single: '', ofOther: '', chainOfOther: '' };
 
     beforeAll(async () => {
+      place = turnPlace();
       database = await engineDatabase();
       engine = await startTestEngine({
         url: database.url,
@@ -64,15 +65,16 @@ for (const [slots, width] of SIZES) {
       });
       busy = engineCalls(engine.url, BUSY.key);
       other = engineCalls(engine.url, OTHER.key);
-      templates.wide = await busy.publish(sideBySide(width, place));
-      templates.single = await busy.publish(sideBySide(1, place));
-      templates.ofOther = await other.publish(sideBySide(1, place));
-      templates.chainOfOther = await other.publish(inARow(place));
+      templates.wide = await busy.publish(sideBySide(width, place.url));
+      templates.single = await busy.publish(sideBySide(1, place.url));
+      templates.ofOther = await other.publish(sideBySide(1, place.url));
+      templates.chainOfOther = await other.publish(inARow(place.url));
     }, 60_000);
 
     afterAll(async () => {
       turns.releaseAll();
       await engine.stop();
+      await place.close();
       await database.drop();
     }, 60_000);
 
@@ -90,7 +92,7 @@ for (const [slots, width] of SIZES) {
 
     /** Runs a test's work, then lets everything end: what one test leaves behind must not meet the next. */
     const fairly = async (open: boolean, work: () => Promise<void>) => {
-      turns = turnsAt(place, { open });
+      turns = place.open({ open });
       try {
         await work();
       } finally {

@@ -69,7 +69,7 @@ export async function reopen({ pool }: EngineDatabase, { id, b, c }: Chain, chan
 export const QUEUED = `status = 'queued', attempt_count = 0, started_at = null`;
 /** @param until as SQL */
 export const waitingUntil = (until: string) =>
-  `status = 'waiting', attempt_count = 1, parked_at = now(), parked_state = 'null', resume_at = ${until}`;
+  `status = 'waiting', sequence = 1, attempt_count = 1, parked_at = now(), parked_state = 'null', resume_at = ${until}`;
 export const WAITING = waitingUntil('now()');
 export const runningOn = (owner: string) => `status = 'running', attempt_count = 1, claimed_by = '${owner}'`;
 
@@ -98,7 +98,7 @@ export const ticketOf = ({ id, b }: Chain): JobRow => ({
 export const timerOf = ({ id, b }: Chain): JobRow => ({
   queue: 'WorkflowExecutionQueue',
   id: b,
-  data: { kind: 'timer', execution_id: id, step_id: b, attempt: 1, purpose: 'resume' },
+  data: { kind: 'timer', execution_id: id, step_id: b, attempt: 1, sequence: 1, purpose: 'resume' },
 });
 
 /** An engine that is alive whatever happens. */

@@ -190,7 +190,7 @@ export class Drive {
 
   private stepEvent(fact: StepFact): Event {
     const position = this.graph.positions.get(fact.key)!;
-    const { attempt, owner } = this.view.steps[position]!;
+    const { attempt, owner, sequence } = this.view.steps[position]!;
     const at = { position, claim: { attempt, owner: owner ?? '' } };
     const random = this.random();
     switch (fact.fact) {
@@ -209,9 +209,9 @@ export class Drive {
         return { type: 'park', ...at, forMs: 1000, state: null, purpose: 'resume' };
       case 'resumed':
       case 'retry due':
-        return { type: 'wake', position, attempt, purpose: 'resume', random };
+        return { type: 'wake', position, attempt, sequence, purpose: 'resume', random };
       case 'timed out':
-        return { type: 'wake', position, attempt, purpose: 'timeout', random };
+        return { type: 'wake', position, attempt, sequence, purpose: 'timeout', random };
       case 'released':
         return { type: 'release', ...at };
       case 'lost':
@@ -235,11 +235,11 @@ export class Drive {
     if (isFinalExecution(this.view.status)) return true;
     if (event.type === 'claim') return isFinalStep(this.view.steps[event.position]!.status);
     if (!('position' in event)) return event.type === 'begin' || event.type === 'reject';
-    const { status, attempt, owner } = this.view.steps[event.position]!;
+    const { status, attempt, owner, sequence } = this.view.steps[event.position]!;
     if ('claim' in event) {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }
-    if (event.attempt < attempt) return true;
+    if (event.attempt < attempt || event.sequence !== sequence) return true;
     return event.purpose === 'timeout' && status === 'retrying';
   }
 

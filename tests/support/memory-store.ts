@@ -60,7 +60,8 @@ export class MemoryStore {
   }
 
   private writeStep({ state, from }: StepChange): void {
-    const { id, position, status, attempt, retries, owner, parked, routes } = state;
+    const { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes } = state;
+    assert.equal(sequence, this.execution.sequence, `step ${id} was changed by another transition`);
     const row = this.steps.get(id);
     if (from === null) {
       assert.equal(row, undefined, `step row ${id} is inserted twice`);
@@ -71,7 +72,7 @@ export class MemoryStore {
       assert.deepEqual({ status: row.status, attempt: row.attempt, owner: row.owner }, from);
       assert(!isFinalStep(from.status), `step row ${id} leaves ${from.status}`);
     }
-    this.steps.set(id, { id, position, status, attempt, retries, owner, parked, routes });
+    this.steps.set(id, { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes });
   }
 
   private track(stepId: string, fromStepId: string, live: boolean): void {

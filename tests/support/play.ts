@@ -68,7 +68,8 @@ export class Play {
   }
 
   woken(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {
-    return { type: 'wake', position: this.at(key), attempt: this.state(key).attempt, purpose, random: 0 };
+    const { attempt, sequence } = this.state(key);
+    return { type: 'wake', position: this.at(key), attempt, sequence, purpose, random: 0 };
   }
 
   /** Claims the step and completes it. */

@@ -12,6 +12,8 @@ export interface Proxy {
   silence(): void;
   /** Connections made from now on are passed on again; silent ones stay silent. */
   heal(): void;
+  /** Closes all connections, and every new one as soon as it is made, until `heal`. */
+  refuse(): void;
   /** Closes all connections. */
   hangUp(): void;
   close(): Promise<void>;
@@ -22,10 +24,12 @@ export async function proxyTo(target: string, onUpstream?: (upstream: Socket) =>
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   let silent = false;
+  let refusing = false;
   const server = createServer((client) => {
     sockets.add(client);
     client.on('error', () => {});
     client.on('close', () => sockets.delete(client));
+    if (refusing) return void client.destroy();
     if (silent) return void client.pause();
     const upstream = connect(Number(port), hostname);
     onUpstream?.(upstream);
@@ -52,6 +56,11 @@ export async function proxyTo(target: string, onUpstream?: (upstream: Socket) =>
     },
     heal: () => {
       silent = false;
+      refusing = false;
+    },
+    refuse: () => {
+      refusing = true;
+      for (const socket of sockets) socket.destroy();
     },
     hangUp: () => {
       for (const socket of sockets) socket.destroy();

@@ -5,6 +5,7 @@
  */
 import type { JsonObject } from '../../../core/json.ts';
 import { Parked, type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
+import { misbehave } from './misbehaviour.ts';
 import { recorderOf } from './recorder.ts';
 import { turn } from './turns.ts';
 
@@ -15,12 +16,16 @@ export function recordingSteps(url: string, engine: string): StepType[] {
   const recorder = () => recorderOf(url, engine);
   const record = ({ execution, step, attempt }: StepContext, note: string | null = null) =>
     recorder().record({ executionId: execution.id, stepId: step.id, step: step.key, attempt, note });
-  const type = (name: string, run: (context: StepContext) => Promise<unknown>): StepType => ({
+  const type = (
+    name: string,
+    run: (context: StepContext) => Promise<unknown>,
+    note: () => string | null = () => null,
+  ): StepType => ({
     type: name,
     summary: 'For tests.',
     schema: ANY,
     run: async (context) => {
-      await record(context);
+      await record(context, note());
       return run(context);
     },
   });
@@ -100,8 +105,25 @@ export function recordingSteps(url: string, engine: string): StepType[] {
       resumed === null ? new Parked({ forMs: Number(params.ms) }, { kept: 'state' }) : resumed.state,
     ),
 
+    // Writes down which process it runs in, and does what `kind` says.
+    type('bad', async (context) => misbehave(context), ownPid),
+
+    // Writes down which process it waits in, until the gate is open.
+    type(
+      'sits',
+      async ({ params }) => {
+        await recorder().gate(String(params.name));
+        return 'through';
+      },
+      ownPid,
+    ),
+
     type('unstorable', async ({ params }) => unstorable(String(params.kind))),
   ];
+}
+
+function ownPid(): string {
+  return `pid ${process.pid}`;
 }
 
 function unstorable(kind: string): unknown {

@@ -1,8 +1,7 @@
 /**
- * `turn`: a step type whose runs a test in the same process sees begin, one after the other, and lets go on. Of the
- * recording step types it is the one that records nothing in the database.
- *
- * The order of beginnings is exact, and a run ends when the test says so.
+ * `turn`: a step type whose runs a test sees begin, one after the other, and lets go on. Handlers run in processes of
+ * their own: they call the test, and their run ends when it answers. Of the recording step types it is the one that
+ * records nothing in the database.
  */
 import { type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
 
@@ -59,13 +58,33 @@ export class Turns {
   }
 }
 
-const places = new Map<string, Turns>();
+/** Where runs call: steps name its URL in `with.place`. */
+export interface TurnPlace {
+  readonly url: string;
+  /** What comes from now on is seen here. `open`: runs end at once. */
+  open(how?: { open?: boolean }): Turns;
+  close(): Promise<void>;
+}
 
-/** A place of its own: steps name it in `with.place`. `open`: its runs end at once. */
-export function turnsAt(place: string, { open = false } = {}): Turns {
-  const turns = new Turns(open);
-  places.set(place, turns);
-  return turns;
+export function turnPlace(): TurnPlace {
+  let turns = new Turns(true);
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    idleTimeout: 0,
+    fetch: async (request) => {
+      await turns.begin((await request.json()) as Begun);
+      return new Response();
+    },
+  });
+  return {
+    url: server.url.href,
+    open: ({ open = false } = {}) => {
+      turns = new Turns(open);
+      return turns;
+    },
+    close: () => server.stop(true),
+  };
 }
 
 export const turn: StepType = {
@@ -73,9 +92,9 @@ export const turn: StepType = {
   summary: 'For tests.',
   schema: { type: 'object' },
   run: async ({ execution, step, params }: StepContext) => {
-    const turns = places.get(String(params.place));
-    if (turns === undefined) throw new StepFailure('no_place', `No test looks at ${params.place}`);
-    await turns.begin({ executionId: execution.id, step: step.key });
+    const body = JSON.stringify({ executionId: execution.id, step: step.key });
+    const answer = await fetch(String(params.place), { method: 'POST', body }).catch(() => null);
+    if (answer?.ok !== true) throw new StepFailure('no_place', `No test looks at ${params.place}`);
     return null;
   },
 };

@@ -1,0 +1,100 @@
+/** Bodies that are worked on at the same time, and what is refused for them. */
+import { describe, expect, test } from 'bun:test';
+import { createTestApp, problemOf } from './test-app.ts';
+
+const PATH = '/api/v1/execution/start';
+/** Of 100,000 that the test application works on at a time, and 20,000 in one body. */
+const LARGE = 'x'.repeat(18_000);
+
+/** An application whose starts wait until they are let go. */
+function waitingApp() {
+  const refused: true[] = [];
+  const gate = Promise.withResolvers<void>();
+  const testApp = createTestApp({ deps: { onIntakeRefused: () => refused.push(true) } });
+  testApp.ports.before = (name) => (name === 'start' ? gate.promise : undefined);
+  const start = (text: string, headers: Record<string, string> = {}) =>
+    testApp.send('POST', PATH, { template: 'a', inputs: { text } }, { headers });
+  /** Resolves when so many starts have reached the service. */
+  const reached = async (count: number) => {
+    while (testApp.ports.calls.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  return { ...testApp, start, reached, letGo: gate.resolve, refused };
+}
+
+describe('large bodies', () => {
+  test('are worked on up to the limit; the next one is answered 429 and reaches no service', async () => {
+    const { start, reached, ports, letGo, refused, send } = waitingApp();
+    await send('POST', '/api/v1/templates', { name: 'a', steps: { one: { type: 'noop' } } });
+    const before = ports.calls.length;
+    const working = Array.from({ length: 5 }, () => start(LARGE));
+    await reached(before + 5);
+    const answer = await start(LARGE);
+    expect(answer.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
+    const { detail } = await problemOf(answer, 429, 'too_many_requests');
+    expect(detail).toContain('100000');
+    expect(refused).toHaveLength(1);
+    expect(ports.calls.length).toBe(before + 5);
+    // A small call passes whatever there is.
+    expect((await send('GET', '/api/v1/execution/status?execution_id=x')).status).toBe(422);
+    letGo();
+    expect((await Promise.all(working)).map(({ status }) => status)).toEqual([202, 202, 202, 202, 202]);
+    expect((await start(LARGE)).status).toBe(202);
+  });
+
+  test('without a length count as they come in', async () => {
+    const { start, reached, app, ports, letGo, send } = waitingApp();
+    await send('POST', '/api/v1/templates', { name: 'a', steps: { one: { type: 'noop' } } });
+    const before = ports.calls.length;
+    const working = Array.from({ length: 5 }, () => start(LARGE));
+    await reached(before + 5);
+    const text = JSON.stringify({ template: 'a', inputs: { text: LARGE } });
+    const chunks = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < text.length; at += 1_000)
+          controller.enqueue(new TextEncoder().encode(text.slice(at, at + 1_000)));
+        controller.close();
+      },
+    });
+    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: chunks };
+    const answer = await app.request(PATH, request, { remoteAddress: '127.0.0.1' });
+    await problemOf(answer, 429, 'too_many_requests');
+    letGo();
+    await Promise.all(working);
+  });
+
+  test('that are refused for another reason hold nothing', async () => {
+    const { start, send } = createTestAppWithStart();
+    for (let time = 0; time < 20; time += 1) {
+      expect((await start({ template: 'a', unknown: LARGE })).status).toBe(422);
+      expect((await send('POST', PATH, `{"template": "${LARGE}`)).status).toBe(400);
+      expect((await start({ template: 'missing', inputs: { LARGE } })).status).toBe(404);
+    }
+  });
+});
+
+function createTestAppWithStart() {
+  const { send } = createTestApp();
+  return { send, start: (body: object) => send('POST', PATH, body) };
+}
+
+test('a body that is larger than all there is room for is taken when it is alone', async () => {
+  const limits = {
+    bodyBytes: 20_000,
+    jsonDepth: 64,
+    definitionBytes: 5_000,
+    startMany: 10,
+    intakeBytes: 1_024,
+  };
+  const { send } = createTestApp({ deps: { limits } });
+  await send('POST', '/api/v1/templates', { name: 'a', steps: { one: { type: 'noop' } } });
+  expect((await send('POST', PATH, { template: 'a', inputs: { LARGE } })).status).toBe(202);
+});
+
+test('the OpenAPI document says that calls with a body may be answered 429, and when to come back', async () => {
+  const document = (await (await createTestApp().send('GET', '/openapi.json')).json()) as {
+    paths: Record<string, { post?: { responses: Record<string, { headers?: object }> } }>;
+  };
+  for (const path of [PATH, '/api/v1/execution/start-many']) {
+    expect(document.paths[path]!.post!.responses['429']!.headers).toHaveProperty('Retry-After');
+  }
+});

@@ -1,0 +1,167 @@
+/**
+ * Random definitions: the graphs of the property tests, dressed with step types, guards, timeouts and limits, and
+ * the inputs that make an execution of one behave as behaviour.ts says.
+ */
+import fc from 'fast-check';
+import type { Json, JsonObject } from '../core/json.ts';
+import type { Template, TemplateStep } from '../core/template.ts';
+import { ROUTES, templates } from '../tests/support/graphs.ts';
+import { type Behaviour, behaviourOf, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
+import { type Chance, chance } from './chance.ts';
+import type { Options } from './options.ts';
+
+export interface DrawnDefinition {
+  readonly name: string;
+  readonly template: Template;
+  /** By step key. */
+  readonly traits: ReadonlyMap<string, StepTraits>;
+  /** As it is published. */
+  readonly document: JsonObject;
+}
+
+const FEWEST_STEPS = 3;
+const TRIES = 6;
+
+/** @param accepts whether a document can be published: graphs whose joins can never fire are drawn again */
+export function drawDefinitions(
+  { seed, templates: count, mostSteps }: Options,
+  accepts: (document: JsonObject) => boolean,
+): DrawnDefinition[] {
+  return Array.from({ length: count }, (_, at) => {
+    const draw = chance(seed, 'definition', at);
+    for (;;) {
+      const definition = drawDefinition(draw, at, mostSteps);
+      if (definition.template.steps.length >= FEWEST_STEPS && accepts(definition.document)) return definition;
+    }
+  });
+}
+
+function drawDefinition(draw: Chance, at: number, mostSteps: number): DrawnDefinition {
+  const template = drawGraph(draw, mostSteps);
+  const name = `chaos-${at}`;
+  const traits = new Map(template.steps.map((step) => [step.key, drawTraits(draw, step)]));
+  const steps = Object.fromEntries(
+    template.steps.map((step) => [step.key, stepDocument(draw, step, traits.get(step.key)!)]),
+  );
+  return { name, template, traits, document: { name, onFailure: template.onFailure, steps } };
+}
+
+/** Many small ones and a few of up to `mostSteps`. */
+function drawGraph(draw: Chance, mostSteps: number): Template {
+  const span = Math.max(0, mostSteps - FEWEST_STEPS);
+  const wanted = FEWEST_STEPS + Math.floor(draw.next() ** 2.5 * span);
+  const drawn = fc.sample(templates(wanted), { seed: draw.below(2 ** 31), numRuns: TRIES });
+  return drawn.reduce((best, other) => (other.steps.length > best.steps.length ? other : best));
+}
+
+function drawTraits(draw: Chance, { type, retry }: TemplateStep): StepTraits {
+  const kind = type === 'switch' ? draw.pick(['route', 'switch'] as const) : drawKind(draw);
+  const isEffect = kind === 'effect';
+  return {
+    kind,
+    retries: retry.limit,
+    guarded: draw.happens(0.15),
+    probed: draw.happens(0.06) && isEffect,
+    hangs: draw.happens(0.03) && isEffect,
+  };
+}
+
+function drawKind(draw: Chance): StepTraits['kind'] {
+  const at = draw.next();
+  if (at < 0.7) return 'effect';
+  if (at < 0.8) return 'noop';
+  if (at < 0.87) return 'transform';
+  return at < 0.93 ? 'merge' : 'delay';
+}
+
+function stepDocument(draw: Chance, step: TemplateStep, traits: StepTraits): JsonObject {
+  const { key } = step;
+  const document: JsonObject = {
+    type: TYPES[traits.kind],
+    with: parameters(draw, key, traits),
+    retry: {
+      limit: traits.retries,
+      delay: 10 + draw.below(300),
+      backoff: draw.pick(['fixed', 'exponential']),
+      jitter: draw.happens(0.5),
+    },
+    priority: step.priority,
+  };
+  if (step.edges.length > 0) document.needs = needsOf(step);
+  if (step.join !== 'all') document.join = { atLeast: step.join };
+  if (traits.guarded) document.when = `\${{ input.when.${key} }}`;
+  if (traits.hangs) document.timeout = HANG_TIMEOUT_MS;
+  if (traits.kind === 'effect' && draw.happens(0.03))
+    document.concurrency = { key: `chaos-${draw.below(4)}`, limit: 5 + draw.below(16) };
+  if (traits.kind === 'effect' && draw.happens(0.02))
+    document.rateLimit = { key: `chaos-${draw.below(4)}`, limit: 50, per: '1s' };
+  return document;
+}
+
+const TYPES: Readonly<Record<StepTraits['kind'], string>> = {
+  effect: 'chaos.effect',
+  route: 'chaos.route',
+  switch: 'switch',
+  noop: 'noop',
+  transform: 'transform',
+  merge: 'merge',
+  delay: 'delay',
+};
+
+function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
+  const seed = '${{ input.seed }}';
+  switch (traits.kind) {
+    case 'effect':
+    case 'route': {
+      const { kind, retries, hangs } = traits;
+      const plain: JsonObject = { seed, kind, retries, hangs };
+      if (traits.probed) plain.probe = `\${{ input.probe.${key}.value }}`;
+      // Only the sandbox can compute this.
+      if (draw.happens(0.03)) plain.sandboxed = '${{ [1, 2, 3].map((n) => n * input.seed).length }}';
+      return plain;
+    }
+    case 'switch': {
+      const cases = ROUTES.map((route) => ({ route, when: `\${{ input.take.${key}.${route} }}` }));
+      return { cases, multiple: true };
+    }
+    case 'noop':
+      return { seed, step: key };
+    case 'transform':
+      return { value: { seed, step: key } };
+    case 'merge':
+      return { mode: 'collect' };
+    case 'delay':
+      return { for: 10 + draw.below(490) };
+  }
+}
+
+function needsOf({ edges }: TemplateStep): Json {
+  return edges.flatMap(({ from, conditions }) =>
+    conditions.map(({ on, routes }): Json => {
+      if (routes !== null) return { step: from, route: [...routes] };
+      return on === 'success' ? from : { step: from, on };
+    }),
+  );
+}
+
+export function behavioursOf(
+  { template, traits }: DrawnDefinition,
+  seed: number,
+): ReadonlyMap<string, Behaviour> {
+  return new Map(template.steps.map(({ key }) => [key, behaviourOf(seed, key, traits.get(key)!)]));
+}
+
+/** What the definition's own expressions read. */
+export function inputsOf(definition: DrawnDefinition, seed: number): JsonObject {
+  const when: JsonObject = {};
+  const probe: JsonObject = {};
+  const take: JsonObject = {};
+  for (const [key, { result, routes }] of behavioursOf(definition, seed)) {
+    const { kind, guarded, probed } = definition.traits.get(key)!;
+    if (guarded) when[key] = result !== 'guarded';
+    if (probed) probe[key] = result === 'broken' ? null : { value: 1 };
+    if (kind === 'switch')
+      take[key] = Object.fromEntries(ROUTES.map((route) => [route, routes.includes(route)]));
+  }
+  return { seed, when, probe, take };
+}

@@ -1,0 +1,114 @@
+/**
+ * The engines of a run: a fixed number of places, each with a process that is started again whenever it has ended.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EngineProcess, type EngineSetup } from './engine-process.ts';
+
+/** An engine that finds no database ends: the next one is started after this long. */
+const RESTART_MS = 500;
+const SCRAPE_TIMEOUT_MS = 2_000;
+const LONGEST_START_MS = 60_000;
+const LOOK_MS = 50;
+
+export interface GaveUp {
+  readonly engine: string;
+  /** Whether it had been ready before. */
+  readonly wasReady: boolean;
+  readonly lastLines: readonly string[];
+}
+
+export class Fleet {
+  /** Processes that ended by themselves. */
+  readonly gaveUp: GaveUp[] = [];
+  readonly #setup: EngineSetup;
+  readonly #places: (EngineProcess | null)[];
+  readonly #delays = new Map<number, number>();
+  readonly #metrics = new Map<string, number>();
+  #starts = 0;
+  #open = true;
+  #keeping: Promise<unknown> = Promise.resolve();
+
+  constructor(setup: EngineSetup, places: number) {
+    this.#setup = setup;
+    this.#places = Array.from({ length: places }, () => null);
+  }
+
+  /** How many processes were started so far. */
+  get starts(): number {
+    return this.#starts;
+  }
+
+  start(): void {
+    this.#keeping = Promise.all(this.#places.map((_, place) => this.#keep(place)));
+  }
+
+  /** Those that answer calls. */
+  get ready(): EngineProcess[] {
+    return this.#places.filter((engine) => engine?.state === 'ready').map((engine) => engine!);
+  }
+
+  get paused(): EngineProcess[] {
+    return this.#places.filter((engine) => engine?.state === 'paused').map((engine) => engine!);
+  }
+
+  /** @throws when they do not come up although nothing keeps them from it */
+  async allReady(): Promise<void> {
+    const until = performance.now() + LONGEST_START_MS;
+    while (this.ready.length < this.#places.length) {
+      if (performance.now() > until) throw new Error(`The engines do not come up:\n${this.#lastWords()}`);
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** kill -9; the place stays empty for this long. */
+  kill(engine: EngineProcess, emptyMs: number): void {
+    this.#delays.set(this.#places.indexOf(engine), emptyMs);
+    engine.kill();
+  }
+
+  /** The last value that each process told of a metric without labels, added up. */
+  async total(metric: string): Promise<number> {
+    await Promise.all(this.ready.map((engine) => this.#scrape(engine, metric)));
+    return [...this.#metrics.values()].reduce((sum, value) => sum + value, 0);
+  }
+
+  async stop(): Promise<void> {
+    this.#open = false;
+    const running = this.#places.filter((engine) => engine !== null);
+    for (const engine of running) engine.kill();
+    await Promise.all(running.map(({ ended }) => ended));
+    await this.#keeping;
+  }
+
+  async #keep(place: number): Promise<void> {
+    while (this.#open) {
+      this.#starts += 1;
+      const engine = await EngineProcess.start(`${place}.${this.#starts}`, this.#setup);
+      this.#places[place] = engine;
+      if (!this.#open) engine.kill();
+      await engine.ended;
+      if (engine.gaveUp) {
+        const { name, url, lastLines } = engine;
+        this.gaveUp.push({ engine: name, wasReady: url !== null, lastLines: lastLines.slice(-20) });
+      }
+      if (this.#open) await sleep(this.#delays.get(place) ?? RESTART_MS);
+      this.#delays.delete(place);
+    }
+  }
+
+  #lastWords(): string {
+    const missing = this.#places.filter((engine) => engine?.state !== 'ready');
+    const lines = missing.flatMap((engine) => engine?.lastLines.slice(-5) ?? []);
+    return [...lines, ...(this.gaveUp.at(-1)?.lastLines ?? [])].join('\n');
+  }
+
+  async #scrape({ name, url }: EngineProcess, metric: string): Promise<void> {
+    try {
+      const answer = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(SCRAPE_TIMEOUT_MS) });
+      const line = (await answer.text()).split('\n').find((text) => text.startsWith(`${metric} `));
+      if (line !== undefined) this.#metrics.set(name, Number(line.split(' ')[1]));
+    } catch {
+      // It was killed or paused meanwhile: what it told last stands.
+    }
+  }
+}

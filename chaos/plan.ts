@@ -1,0 +1,104 @@
+/**
+ * What is started and when it is ended again: every execution of a run, each worked out from the seed and its place.
+ */
+import { readDefinition } from '../core/definition.ts';
+import type { JsonObject } from '../core/json.ts';
+import { lintContext } from '../services/lint-context.ts';
+import { createStepTypes } from '../steps/registry.ts';
+import { type Chance, chance } from './chance.ts';
+import { type DrawnDefinition, drawDefinitions, inputsOf } from './definitions.ts';
+import type { Options } from './options.ts';
+import { chaosStepTypes } from './step-types.ts';
+
+export interface Ending {
+  readonly kind: 'stop' | 'cancel';
+  /** After the start was acknowledged. */
+  readonly afterMs: number;
+}
+
+export interface PlannedExecution {
+  readonly place: number;
+  readonly definition: DrawnDefinition;
+  readonly seed: number;
+  readonly ending: Ending | null;
+  /** The same start goes to two engines at once. */
+  readonly twice: boolean;
+}
+
+/** A start as the API takes it. */
+export interface Start {
+  readonly template: string;
+  readonly inputs: JsonObject;
+  readonly idempotency_key: string;
+  readonly priority: number;
+  readonly start_after?: string;
+}
+
+const MOST_AT_ONCE = 40;
+const NOTHING_RUNS = {
+  http: { allow: [], maxResponseBytes: 1, timeoutMs: 1 },
+  script: { timeoutMs: 1, memoryBytes: 1 },
+};
+
+export class Plan {
+  readonly options: Options;
+  readonly definitions: readonly DrawnDefinition[];
+
+  constructor(options: Options) {
+    this.options = options;
+    this.definitions = drawDefinitions(options, publishable());
+  }
+
+  execution(place: number): PlannedExecution {
+    const draw = this.#draw(place);
+    const definition = draw.pick(this.definitions);
+    const seed = draw.below(2 ** 31);
+    const ending = draw.happens(0.05) ? drawEnding(draw) : null;
+    return { place, definition, seed, ending, twice: draw.happens(0.05) };
+  }
+
+  start(place: number): Start {
+    const { definition, seed } = this.execution(place);
+    const draw = chance(seed, 'start');
+    return {
+      template: definition.name,
+      inputs: inputsOf(definition, seed),
+      idempotency_key: this.key(place),
+      priority: draw.below(3),
+      ...(draw.happens(0.05) ? { start_after: `${50 + draw.below(950)}ms` } : {}),
+    };
+  }
+
+  /** How many executions the call that starts this one takes along. */
+  groupSize(place: number): number {
+    const draw = chance(this.options.seed, 'group', place);
+    return draw.happens(0.6) ? 1 : 2 + draw.below(MOST_AT_ONCE - 1);
+  }
+
+  key(place: number): string {
+    return `chaos-${this.options.seed}-${place}`;
+  }
+
+  /** Of an execution's idempotency key; null: no start of this run. */
+  placeOf(key: string | null): number | null {
+    const prefix = `chaos-${this.options.seed}-`;
+    if (key === null || !key.startsWith(prefix)) return null;
+    const place = Number(key.slice(prefix.length));
+    return place < this.options.executions ? place : null;
+  }
+
+  #draw(place: number): Chance {
+    return chance(this.options.seed, 'execution', place);
+  }
+}
+
+/** What an engine of the run would say to a document. */
+function publishable(): (document: JsonObject) => boolean {
+  const stepTypes = createStepTypes({ ...NOTHING_RUNS, extra: chaosStepTypes() });
+  const context = lintContext(stepTypes, { maxSteps: 10_000, maxDepth: 512 });
+  return (document) => readDefinition(document, context).errors.length === 0;
+}
+
+function drawEnding(draw: Chance): Ending {
+  return { kind: draw.pick(['stop', 'cancel'] as const), afterMs: Math.floor(draw.next() ** 2 * 2_000) };
+}

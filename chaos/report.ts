@@ -1,0 +1,117 @@
+/**
+ * What came of a run: whether it is green, was found wanting, or proves nothing; as data and as text.
+ */
+import type { CheckedCounts } from './checks.ts';
+import type { ClientCounts } from './client.ts';
+import type { Figures } from './figures.ts';
+import type { GaveUp } from './fleet.ts';
+import type { FaultCounts } from './nemesis.ts';
+import { commandOf, type Options } from './options.ts';
+import type { WireCounts } from './proxy.ts';
+import type { Violation } from './violations.ts';
+
+export interface Findings {
+  readonly seconds: { faults: number; calm: number; total: number };
+  readonly client: ClientCounts;
+  readonly checked: CheckedCounts;
+  readonly faults: FaultCounts;
+  readonly wire: WireCounts;
+  readonly figures: Figures;
+  readonly staleCompletions: number;
+  readonly engineStarts: number;
+  /** Engines that ended by themselves; before they were ready that is what a lost database does to them. */
+  readonly gaveUp: readonly GaveUp[];
+  readonly violations: readonly Violation[];
+}
+
+export type Verdict = 'green' | 'violations' | 'invalid';
+
+export interface Report extends Findings {
+  readonly verdict: Verdict;
+  /** Why the run proves nothing. */
+  readonly shortcomings: readonly string[];
+  readonly options: Options;
+  readonly command: string;
+  /** Where data, logs and dumps are; null: removed. */
+  readonly folder: string | null;
+}
+
+export const EXIT_CODES: Readonly<Record<Verdict, number>> = { green: 0, violations: 1, invalid: 2 };
+
+const LEAST_STARTED = 0.95;
+
+export function makeReport(options: Options, findings: Findings, folder: string): Report {
+  const shortcomings = shortcomingsOf(options, findings);
+  const verdict =
+    findings.violations.length > 0 ? 'violations' : shortcomings.length > 0 ? 'invalid' : 'green';
+  const kept = verdict !== 'green' || options.keep;
+  return {
+    verdict,
+    shortcomings,
+    options,
+    command: commandOf(options),
+    folder: kept ? folder : null,
+    ...findings,
+  };
+}
+
+/** A run that did too little must not pass for one in which nothing went wrong. */
+function shortcomingsOf(options: Options, { client, faults, figures }: Findings): string[] {
+  const { executions } = options;
+  const wanting: string[] = [];
+  const least = (what: string, found: number, wanted: number) => {
+    if (found < wanted) wanting.push(`${what}: ${found}, and at least ${wanted} are needed`);
+  };
+  least('executions started', client.started, Math.ceil(executions * LEAST_STARTED));
+  for (const fault of options.faults)
+    least(`faults of kind ${fault}`, faults[fault], leastFaults(executions));
+  if (options.faults.includes('kill'))
+    least('kills that hit a running step', figures.killsThatHit, leastHits(executions));
+  if (options.faults.includes('pause'))
+    least('pauses in which others took over', figures.pausesThatHit, leastPauses(executions));
+  return wanting;
+}
+
+function leastFaults(executions: number): number {
+  return Math.min(10, Math.ceil(executions / 1_000));
+}
+
+/** Small runs are too short to count on one that is long enough and hits. */
+function leastPauses(executions: number): number {
+  return Math.min(10, Math.floor(executions / 2_000));
+}
+
+function leastHits(executions: number): number {
+  return Math.min(100, Math.ceil(executions / 200));
+}
+
+export function reportText(report: Report): string {
+  const { verdict, shortcomings, violations, seconds, client, checked, faults, wire, figures } = report;
+  const list = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(', ');
+  const recovery = figures.recoveryMs;
+  const lines = [
+    `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.effects} effects`,
+    `time: ${seconds.faults} s of faults, ${seconds.calm} s until all was final, ${seconds.total} s in all`,
+    `faults: ${list(faults.details)}; ${wire.eaten} commits eaten, ${wire.cut} cut off, of ${wire.commits}`,
+    `kills that hit a running step: ${figures.killsThatHit}, with ${figures.stepsHit} steps; pauses in which others took over: ${figures.pausesThatHit}`,
+    recovery === null
+      ? 'recovery: nothing to measure'
+      : `recovery after kill -9: p50 ${recovery.p50} ms, p90 ${recovery.p90} ms, p99 ${recovery.p99} ms, most ${recovery.max} ms, of ${recovery.count}`,
+    `attempts lost with their owner: ${checked.lostAttempts}; taken from an engine that was well: ${figures.takenFromHealthy}`,
+    `late results refused: ${report.staleCompletions}`,
+    `engines: ${report.engineStarts} starts, ${report.gaveUp.length} ended by themselves`,
+    `calls: ${client.started} starts, ${client.stopped} stops, ${client.cancelled} cancels, ${client.unclear} asked again`,
+  ];
+  for (const [what, count] of Object.entries(client.serverErrors)) lines.push(`answered ${count} x ${what}`);
+  for (const what of shortcomings) lines.push(`too little: ${what}`);
+  for (const { check, count, examples } of violations) {
+    lines.push(`WRONG ${count} x ${check}`);
+    for (const { executionId, detail } of examples) lines.push(`  ${executionId ?? '-'}: ${detail}`);
+  }
+  if (report.folder !== null) lines.push(`kept in ${report.folder}`);
+  if (verdict !== 'green') lines.push(`repeat with: ${report.command}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,172 @@
+/**
+ * Statements that remove executions which have been final for long enough.
+ *
+ * An execution goes in two moves. It is marked (`removed_at`, its idempotency key is free again): from that commit on
+ * nobody reads it. Then its rows go, edges first and the execution itself last, a bounded number per transaction:
+ * an execution of 10,000 steps is many short transactions and never half an answer. Whoever comes after a sweep that
+ * was killed finds the mark and goes on.
+ *
+ * Invariant 1: nothing is marked that is not final, or whose end has still to be told to its `callback_url`.
+ * Invariant 2: no statement looks at more than a bounded number of rows, and each goes by index.
+ */
+import pg from 'pg';
+import { plainArray } from './array-literal.ts';
+import type { Db, Tx } from './client.ts';
+import { connectionConfig, isConnectionError, prepareSession } from './session.ts';
+
+/** Of the advisory lock that one sweep at a time takes, transaction by transaction. */
+const LOCK_CLASS = 1_163_413_830;
+
+/** Whether this transaction may sweep; another engine's is at work otherwise. */
+export async function lockRetention(tx: Tx): Promise<boolean> {
+  const { rows } = await tx.query('select pg_try_advisory_xact_lock($1, 1) as locked', [LOCK_CLASS]);
+  return rows[0].locked;
+}
+
+export interface Sweep {
+  /** Executions that ended before it are removed (an instant of the database's clock, as text). */
+  readonly endedBefore: string;
+  /** Executions whose end has not been told yet. */
+  readonly untold: readonly string[];
+  /** Every execution that ended before `endedBefore` and was made by the engine has a smaller id. */
+  readonly idsBelow: string;
+}
+
+const CALLBACKS = (jobTable: string) => `
+  select distinct j.data ->> 'execution_id' as id from ${jobTable} j
+   where j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'callback'
+     and j.data ->> 'execution_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`;
+
+const MOMENT = `
+  select (now() - $1 * interval '1 millisecond')::text as ended_before,
+         lpad(to_hex(greatest(0, floor(extract(epoch from now()) * 1000 - $1))::bigint), 12, '0') as ms`;
+
+/**
+ * What a sweep goes by. The callbacks that are to be made are read once: an execution that is old enough already
+ * cannot get another one.
+ * @param jobTable the qualified name of pg-boss's job table
+ */
+export async function beginSweep(db: Db, retentionMs: number, jobTable: string): Promise<Sweep> {
+  const { rows } = await db.query(MOMENT, [retentionMs]);
+  const { ended_before: endedBefore, ms } = rows[0];
+  const callbacks = await db.query(CALLBACKS(jobTable));
+  // UUIDv7 (RFC 9562): the first 48 bits are the milliseconds.
+  const idsBelow = `${ms.slice(0, 8)}-${ms.slice(8)}-0000-0000-000000000000`;
+  return { endedBefore, idsBelow, untold: callbacks.rows.map(({ id }) => id) };
+}
+
+const MOST_SEEN = 5_000;
+const MOST_MARKED = 200;
+const FINAL = `('completed', 'failed', 'cancelled', 'timed_out')`;
+const IS_DUE = `(removed_at is not null or (status in ${FINAL} and completed_at < $3 and id <> all($4::uuid[])))`;
+
+const LOOK = `
+  with seen as materialized (
+    select id, ${IS_DUE} as due from workflow_executions
+     where id > $1 and id < $2 order by id limit ${MOST_SEEN})
+  select (array_agg(id order by id) filter (where due))[1:${MOST_MARKED}] as due,
+         (array_agg(id order by id desc))[1] as last, count(*) = ${MOST_SEEN} as more
+    from seen`;
+
+const MARK = `
+  with due as materialized (
+    select id from workflow_executions
+     where id = any($1::uuid[]) and (removed_at is not null or status in ${FINAL})
+     order by id for update skip locked)
+  update workflow_executions e
+     set removed_at = coalesce(e.removed_at, now()), idempotency_key = null
+    from due where e.id = due.id
+  returning e.id`;
+
+export interface Marked {
+  readonly ids: readonly string[];
+  /** Where to look on; null: there is no more. */
+  readonly next: string | null;
+}
+
+/** Marks the next executions that are due, by id, after `after` and below `below`. Uses the primary key. */
+export async function markDue(tx: Tx, sweep: Sweep, after: string, below: string): Promise<Marked> {
+  const { rows } = await tx.query(LOOK, [after, below, sweep.endedBefore, plainArray(sweep.untold)]);
+  const { due, last, more } = rows[0];
+  if (due === null) return { ids: [], next: more ? last : null };
+  const marked = await tx.query(MARK, [plainArray(due)]);
+  const isFull = due.length === MOST_MARKED;
+  return { ids: marked.rows.map(({ id }) => id), next: isFull ? due.at(-1) : more ? last : null };
+}
+
+const MOST_EDGES = 5_000;
+const MOST_STEPS = 2_000;
+
+const DELETE_EDGES = `
+  delete from workflow_input_tracker where id = any(array(
+    select i.id from workflow_step_executions s join workflow_input_tracker i on i.step_execution_id = s.id
+     where s.workflow_execution_id = any($1::uuid[]) limit ${MOST_EDGES}))`;
+
+const DELETE_STEPS = `
+  with gone as (
+    delete from workflow_step_executions where id = any(array(
+      select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) limit ${MOST_STEPS}))
+    returning id), grants as (
+    delete from workflow_step_grants where step_execution_id in (select id from gone))
+  select count(*) as count from gone`;
+
+const DELETE_EXECUTIONS = `
+  delete from workflow_executions where id = any($1::uuid[]) and removed_at is not null`;
+
+/** Deletes some of the edges of marked executions; true: there may be more. */
+export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boolean> {
+  const { rowCount } = await tx.query(DELETE_EDGES, [plainArray(ids)]);
+  return rowCount === MOST_EDGES;
+}
+
+/**
+ * Deletes some of the steps of marked executions, and with the last of them the executions.
+ * @returns how many executions are gone; null: there are more steps
+ */
+export async function deleteSteps(tx: Tx, ids: readonly string[]): Promise<number | null> {
+  const { rows } = await tx.query(DELETE_STEPS, [plainArray(ids)]);
+  if (Number(rows[0].count) === MOST_STEPS) return null;
+  const { rowCount } = await tx.query(DELETE_EXECUTIONS, [plainArray(ids)]);
+  return rowCount ?? 0;
+}
+
+const INDEX = 'workflow_input_tracker_from';
+const INDEX_STATE = `
+  select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${INDEX}')) as valid,
+         exists (select 1 from pg_stat_progress_create_index p
+                  where p.relid = to_regclass('workflow_input_tracker')) as in_progress`;
+
+/**
+ * Makes the index by which PostgreSQL looks for edges that come from a step it deletes: without it every step is a
+ * walk through all edges there are. Only where executions are removed: it is a sixth of the cost of writing an edge.
+ * Made beside the work that goes on; takes as long as the table is large.
+ * @returns false when another engine is making it
+ */
+export async function makeRetentionIndex(url: string, applicationName: string): Promise<boolean> {
+  const session = { applicationName, statementTimeoutMs: 0 };
+  const client = new pg.Client(connectionConfig(url, session));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await prepareSession(client, session);
+    const { rows } = await client.query(INDEX_STATE);
+    if (rows[0].valid === true) return true;
+    if (rows[0].in_progress) return false;
+    // What is left of a making that was cut short is no index and never will be.
+    if (rows[0].valid === false) await client.query(`drop index concurrently if exists ${INDEX}`);
+    await client.query(
+      `create index concurrently ${INDEX} on workflow_input_tracker (from_step_execution_id)`,
+    );
+    return true;
+  } catch (error) {
+    if (isConnectionError(error) || !isTaken(error)) throw error;
+    return false;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** SQLSTATEs of who is slower than another engine: the name is taken, a lock is held, a deadlock. */
+function isTaken(error: unknown): boolean {
+  return ['42P07', '23505', '55P03', '40P01', '42704'].includes(String((error as { code?: unknown }).code));
+}

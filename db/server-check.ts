@@ -1,0 +1,84 @@
+/**
+ * What the engine asks of the PostgreSQL behind a URL: refuses what cannot work, and warns of what may lose data.
+ *
+ * Not here: the schema (migrate.ts) and pg-boss's tables (queue/boss.ts).
+ */
+import pg from 'pg';
+import type { Db } from './client.ts';
+import { detectPooler } from './pooler.ts';
+import { connectionConfig, prepareSession } from './session.ts';
+
+/** `gen_random_uuid()` is part of PostgreSQL since 13; older ones have none, and pg-boss asks for the same. */
+const OLDEST = { number: 130_000, name: '13' };
+
+/** What must be on for the database to keep what it has acknowledged. */
+const DURABILITY = {
+  fsync:
+    'what was acknowledged is lost, and the data may be damaged, when the machine of the database goes down',
+  full_page_writes: 'a page that was half written when the machine went down cannot be restored',
+  synchronous_commit: 'what was acknowledged in the last moments is lost when the database goes down',
+} as const;
+
+export interface ServerState {
+  /** As the server names it. */
+  readonly version: string;
+  /** Why it cannot be used; null: it can. */
+  readonly refusal: string | null;
+  /** One sentence each. */
+  readonly warnings: readonly string[];
+}
+
+const STATE = `
+  select current_setting('server_version') as version, current_setting('server_version_num')::integer as number,
+         pg_is_in_recovery() as standby, current_setting('transaction_read_only') as read_only,
+         current_setting('fsync', true) as fsync, current_setting('full_page_writes', true) as full_page_writes,
+         current_setting('synchronous_commit', true) as synchronous_commit`;
+
+/** How the server is now: it may become a standby, and settings may be changed, while it runs. */
+export async function readServerState(db: Db): Promise<ServerState> {
+  const { rows } = await db.query({ name: 'server_state', text: STATE, values: [] });
+  const [row] = rows;
+  const warnings = Object.entries(DURABILITY)
+    .filter(([name]) => row[name] === 'off')
+    .map(([name, loss]) => `${name} is off: ${loss}. Turn it on.`);
+  return { version: row.version, refusal: refusalOf(row), warnings };
+}
+
+function refusalOf(row: {
+  version: string;
+  number: number;
+  standby: boolean;
+  read_only: string;
+}): string | null {
+  if (row.number < OLDEST.number)
+    return `is PostgreSQL ${row.version}; accepted: version ${OLDEST.name} or newer`;
+  if (row.standby) return 'is a standby, which cannot be written; accepted: the primary';
+  if (row.read_only === 'on')
+    return 'opens read-only transactions (default_transaction_read_only); accepted: one that can be written';
+  return null;
+}
+
+const POOLED =
+  'A pooler in transaction mode is between the engine and PostgreSQL: session settings, prepared statements, LISTEN ' +
+  'and the lease by which a dead engine is noticed at once do not work through it. Connect directly, or through a ' +
+  'pooler in session mode.';
+
+/**
+ * Looks at the server once, before anything is written. The warnings include a pooler that is in the way.
+ * @throws Error that says what is wrong with DATABASE_URL and what is accepted, or what the connection throws
+ */
+export async function checkServer(url: string): Promise<ServerState> {
+  const session = { applicationName: 'engine/check' };
+  const client = new pg.Client(connectionConfig(url, session));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await prepareSession(client, session);
+    const state = await readServerState(client);
+    if (state.refusal !== null) throw new Error(`DATABASE_URL names a database that ${state.refusal}.`);
+    const isPooled = await detectPooler(url);
+    return isPooled ? { ...state, warnings: [...state.warnings, POOLED] } : state;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
+ */
+
+export interface Mutant {
+  /** What the bug is, as a reviewer would put it. */
+  readonly name: string;
+  readonly file: string;
+  /** Occurs exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  /** What is run; one failing test is enough. */
+  readonly tests: readonly string[];
+}
+
+const CORE = ['core'];
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'the claim token is not compared: a zombie completes what was taken over',
+    file: 'core/transition.ts',
+    find: 'return state.attempt === token.attempt && state.owner === token.owner ? state : null;',
+    replace: 'return state;',
+    tests: CORE,
+  },
+  {
+    name: 'the attempt is left out of the claim token',
+    file: 'core/transition.ts',
+    find: 'return state.attempt === token.attempt && state.owner === token.owner ? state : null;',
+    replace: 'return state.owner === token.owner ? state : null;',
+    tests: CORE,
+  },
+  {
+    name: 'a final execution takes events',
+    file: 'core/transition.ts',
+    find: 'const accepted = !isFinalExecution(view.status) && apply(view, plan, event, newId);',
+    replace: 'const accepted = apply(view, plan, event, newId);',
+    tests: CORE,
+  },
+  {
+    name: 'a join fires one edge too early',
+    file: 'core/join.ts',
+    find: "if (resolved < edges) return 'wait';",
+    replace: "if (resolved < edges - 1) return 'wait';",
+    tests: CORE,
+  },
+  {
+    name: 'a join that can no longer be reached waits for ever',
+    file: 'core/join.ts',
+    find: "return edges - dead < join ? 'skip' : 'wait';",
+    replace: "return edges - dead < join - 1 ? 'skip' : 'wait';",
+    tests: CORE,
+  },
+  {
+    name: 'the dead path stops after the first step',
+    file: 'core/settlement.ts',
+    find: "if (target.status === 'waiting_inputs' && decide(view, plan, target)) settled.push(target);",
+    replace: "if (target.status === 'waiting_inputs') decide(view, plan, target);",
+    tests: CORE,
+  },
+  {
+    name: 'an attempt that was lost with its engine is not counted',
+    file: 'core/transition.ts',
+    find: "if (event.type === 'release' && !state.parked) state.attempt -= 1;",
+    replace: 'if (!state.parked) state.attempt -= 1;',
+    tests: CORE,
+  },
+  {
+    name: 'a commit does not look whether another engine was faster',
+    file: 'db/workflow-execution.ts',
+    find: "where e.id = u.id and e.sequence = u.from_sequence and e.status || '' = 'running'`,\n  3,",
+    replace: "where e.id = u.id and e.status || '' = 'running'`,\n  3,",
+    tests: ['tests/integration/join-race.test.ts', 'tests/integration/takeover.test.ts'],
+  },
+  {
+    name: 'a statement that changed too few rows is let through',
+    file: 'db/statement.ts',
+    find: 'select 1 / (count(*) = $${countParameter}::bigint)::integer from changed',
+    replace: 'select count(*) = $${countParameter}::bigint from changed',
+    tests: ['tests/integration/join-race.test.ts', 'tests/integration/takeover.test.ts'],
+  },
+  {
+    name: 'the jobs of a commit go through a connection of their own',
+    file: 'services/execution-door.ts',
+    find: 'if (add.length > 0) statements.push(...(await queue.insertStatements(add)));',
+    replace: 'if (add.length > 1e9) statements.push(...(await queue.insertStatements(add)));',
+    tests: ['tests/integration/tickets.test.ts', 'tests/integration/starts.test.ts'],
+  },
+  {
+    name: 'the job of a claimed step is left behind',
+    file: 'services/execution-door.ts',
+    find: 'if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));',
+    replace: 'if (remove.length > 1e9) statements.push(...(await queue.deleteStatements(remove)));',
+    tests: ['tests/integration/tickets.test.ts', 'tests/integration/ending.test.ts'],
+  },
+  {
+    name: 'a ticket whose step could not be claimed is thrown away',
+    file: 'worker/consumer.ts',
+    find: "if (status === 'queued') back.push(this.#putBack(unit.actor, job!));",
+    replace: '',
+    tests: ['tests/integration/tickets.test.ts', 'tests/integration/limits.test.ts'],
+  },
+  {
+    name: 'an unknown commit of a start is made again',
+    file: 'services/locked-commit.ts',
+    find: 'const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));',
+    replace: 'const fresh = units.filter(({ start }) => start !== null);',
+    tests: ['tests/integration/connections.test.ts', 'tests/integration/chaos.test.ts'],
+  },
+  {
+    name: 'claims of a commit whose answer was lost are not found',
+    file: 'services/locked-commit.ts',
+    find: 'if (!answered)',
+    replace: 'if (answered)',
+    tests: ['tests/integration/connections.test.ts', 'tests/integration/doctor-repair.test.ts'],
+  },
+  {
+    name: 'a value that the database refuses takes its whole batch down',
+    file: 'services/locked-commit.ts',
+    find: 'const badData = BAD_DATA.test(codeOf(error));',
+    replace: 'const badData = false;',
+    tests: ['tests/integration/unstorable.test.ts'],
+  },
+  {
+    name: 'who has only just connected judges the others',
+    file: 'db/engine-alive.ts',
+    find: "(select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a) < now() - interval '5 seconds'",
+    replace: '(select true)',
+    tests: ['db/engine-alive.test.ts'],
+  },
+];

@@ -1,0 +1,70 @@
+/**
+ * `bun run mutants`: applies deliberate bugs one at a time, to a copy of the project, and runs the tests that must
+ * notice each. A suite that lets one through proves less than it seems to.
+ *
+ * Exit code 0: all were caught. `--only <part of a name>` takes some of them.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { MUTANTS, type Mutant } from './mutant-catalogue.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const TEST = ['test', '--parallel=2', '--timeout=60000', '--bail=1'];
+
+const { values } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+const chosen = MUTANTS.filter(({ name }) => name.includes(values.only));
+if (chosen.length === 0) {
+  console.error(`No mutant's name contains "${values.only}".`);
+  process.exit(2);
+}
+
+const copy = mkdtempSync(join(tmpdir(), 'execution-engine-mutants-'));
+let survivors = 0;
+try {
+  copyProject();
+  if (!passes([...new Set(chosen.flatMap(({ tests }) => tests))])) {
+    console.error('The tests fail without any mutant: nothing can be said.');
+    survivors = chosen.length;
+  } else for (const mutant of chosen) if (!isCaught(mutant)) survivors += 1;
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+console.log(`${chosen.length - survivors} of ${chosen.length} mutants caught`);
+process.exit(survivors === 0 ? 0 : 1);
+
+function copyProject(): void {
+  const { stdout } = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  for (const file of stdout.split('\0').filter(Boolean)) {
+    mkdirSync(join(copy, dirname(file)), { recursive: true });
+    cpSync(join(ROOT, file), join(copy, file));
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+}
+
+function isCaught({ name, file, find, replace, tests }: Mutant): boolean {
+  const path = join(copy, file);
+  const original = readFileSync(path, 'utf8');
+  if (original.split(find).length !== 2) {
+    console.log(`GONE      ${name}: ${file} does not hold its text once`);
+    return false;
+  }
+  writeFileSync(
+    path,
+    original.replace(find, () => replace),
+  );
+  const caught = !passes(tests);
+  writeFileSync(path, original);
+  console.log(`${caught ? 'caught   ' : 'SURVIVED '} ${name}`);
+  return caught;
+}
+
+function passes(tests: readonly string[]): boolean {
+  const { status } = spawnSync(process.execPath, [...TEST, ...tests], { cwd: copy, stdio: 'ignore' });
+  return status === 0;
+}
