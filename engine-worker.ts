@@ -180,7 +180,7 @@ export class Worker {
   #lookAgain(): void {
     this.#looking ??= setTimeout(() => {
       this.#looking = null;
-      this.consumer.wake();
+      this.consumer.wakeForPending();
     }, PATIENCE_MS + 1);
   }
 
@@ -199,9 +199,9 @@ export class Worker {
         unserved ||= dispatcher.isUnserved(actor.workspaceId);
       }
     }
-    if (unserved) consumer.wake();
+    if (unserved) consumer.wakeForPending();
     if (!dispatcher.backlog) return;
-    if (dispatcher.room > 0) consumer.wake();
+    if (dispatcher.room > 0) consumer.wakeForPending();
     else this.#lookAgain();
   }
 }

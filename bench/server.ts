@@ -5,9 +5,11 @@
  * pg_stat_statements, which is silent except while statements are counted. The data lies in a folder of its own
  * that is removed at the end.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Pool } from '../db/client.ts';
 import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
 import { postmasterPid } from './cost.ts';
@@ -23,6 +25,9 @@ const SHOWN = [
   'max_wal_size',
   'shared_preload_libraries',
 ];
+
+/** How long a vacuum may take to end before what comes next is measured all the same. */
+const SETTLE_MS = 30_000;
 
 export interface BenchServer {
   /** Of the server's own database; nothing that is measured works in it. */
@@ -64,6 +69,12 @@ export async function startBenchServer(): Promise<BenchServer> {
       );
     },
     settle: async () => {
+      for (const deadline = performance.now() + SETTLE_MS; performance.now() < deadline; await delay(200)) {
+        const { rows } = await admin.query(
+          `select 1 from pg_stat_activity where backend_type = 'autovacuum worker'`,
+        );
+        if (rows.length === 0) break;
+      }
       await admin.query('checkpoint');
     },
     stop: async () => {

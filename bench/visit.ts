@@ -48,6 +48,8 @@ export async function visit(stage: Stage, candidate: Candidate): Promise<Visit> 
     if (candidate.name === ENGINE) {
       Object.assign(cells, await cellsOverHttp(stage, candidate, description.url!, databaseUrl, pids));
     }
+    // Idle is idle: what the load has left for the database to clean up is not a step's latency.
+    await stage.server.settle();
     return { description, cells, latencies: await latencies(stage, candidate, subject, description) };
   } finally {
     await subject.stop();

@@ -58,7 +58,8 @@ export async function pickPending(
   after: string | null,
   except: readonly string[] = [],
 ): Promise<PickedExecution[]> {
-  const { rows } = await tx.query(PICK, [limit, after ?? NOBODY, plainArray(except)]);
+  const values = [limit, after ?? NOBODY, plainArray(except)];
+  const { rows } = await tx.query({ name: 'pick_pending', text: PICK, values });
   return rows;
 }
 

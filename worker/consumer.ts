@@ -45,13 +45,21 @@ export class Consumer {
   /** The workspace that was served last: the turn goes on after it. */
   #servedLast: string | null = null;
   #open = true;
+  /** Queues that were found empty stay so until somebody says otherwise. */
+  #mayHaveJobs = true;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
   }
 
-  /** Looks for jobs until there are none or no slot is free. */
+  /** Looks for jobs, and for executions that may begin, until there are none or no slot is free. */
   wake(): void {
+    this.#mayHaveJobs = true;
+    this.wakeForPending();
+  }
+
+  /** Looks for executions that may begin; for jobs only as far as there may be any. */
+  wakeForPending(): void {
     if (!this.#open) return;
     this.#again = true;
     this.#running ??= this.#drain().finally(() => {
@@ -98,6 +106,7 @@ export class Consumer {
       });
     } catch (error) {
       for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
+      this.#mayHaveJobs = true;
       throw error;
     }
     this.#options.callbacks.send(leased);
@@ -106,12 +115,16 @@ export class Consumer {
 
   /** Timers whatever else there is, and ready steps as far as there are slots. */
   async #fetch(tx: Tx): Promise<FetchedJob[]> {
+    if (!this.#mayHaveJobs) return [];
+    // First: what is said while they are fetched counts.
+    this.#mayHaveJobs = false;
     const { queue, dispatcher } = this.#options;
     const wanted = Math.min(dispatcher.spare, MOST_JOBS);
     const timers = await queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY);
     const merges = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
     const left = wanted - merges.length;
     const steps = left === 0 ? [] : await queue.fetch(tx, 'StepExecutionQueue', left);
+    if (timers.length === MOST_JOBS || wanted === 0 || steps.length === left) this.#mayHaveJobs = true;
     return [...timers, ...merges, ...steps];
   }
 

@@ -244,6 +244,19 @@ describe('lists', () => {
     expectMade('docs/doctor.md', 'invariants', [head, ...rows].join('\n'));
   });
 
+  test('failure-modes.md has all 46, and names only tests that are there', () => {
+    const page = readFileSync(join(ROOT, 'docs/failure-modes.md'), 'utf8');
+    const modes = [...page.matchAll(/\bR(\d\d)\b(?=[^|]*\|)/g)].map(([, number]) => Number(number));
+    expect(modes).toEqual(Array.from({ length: 46 }, (_, at) => at + 1));
+    const tests = new Set(
+      readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'))
+        .flatMap((path) => [path, path.split('/').at(-1)!]),
+    );
+    const named = [...page.matchAll(/`([\w/.-]+\.test\.ts)`/g)].map(([, name]) => name!);
+    expect(named.filter((name) => !tests.has(name))).toEqual([]);
+  });
+
   test('dependencies.md has every dependency', () => {
     const { dependencies, devDependencies, optionalDependencies } = packageJson;
     const names = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
