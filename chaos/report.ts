@@ -78,7 +78,7 @@ function leastFaults(executions: number): number {
 
 /** Small runs are too short to count on one that is long enough and hits. */
 function leastPauses(executions: number): number {
-  return Math.min(10, Math.floor(executions / 2_000));
+  return Math.min(10, Math.floor(executions / 5_000));
 }
 
 function leastHits(executions: number): number {

@@ -37,7 +37,7 @@ test(
   async () => {
     const { code, output, report } = await chaos(
       '--executions 2000 --engines 3 --seed 20261123 --in-flight 800 --at-least 75 --at-most 300 ' +
-        '--kill-every 2-5 --pause-every 6-12 --db-every 8-15',
+        '--kill-every 2-5 --pause-every 6-12 --pause-for 5-14 --db-every 8-15',
     );
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);
