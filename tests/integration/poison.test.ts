@@ -27,7 +27,7 @@ beforeAll(async () => {
   database = await engineDatabase();
   engine = await startTestEngine({
     url: database.url,
-    config: { EXECUTION_ENGINE_STEP_MEMORY: '256', EXECUTION_ENGINE_STOP_GRACE: '100ms' },
+    config: { EXECUTION_ENGINE_STOP_GRACE: '100ms' },
   });
 });
 
@@ -253,10 +253,34 @@ describe('a handler that ends its process', () => {
     }
     await assertInvariants(database.url);
   });
+});
 
-  test('by taking all memory is poison', async () => {
-    const { bad } = await runBad({ kind: 'bomb' });
-    expect(bad).toMatchObject({ status: 'failed', attempt_count: 3, error: { code: 'poison' } });
+describe('where memory is limited', () => {
+  let limitedDatabase: EngineDatabase;
+  let limited: TestEngine;
+
+  beforeAll(async () => {
+    limitedDatabase = await engineDatabase();
+    limited = await startTestEngine({
+      url: limitedDatabase.url,
+      config: { EXECUTION_ENGINE_STEP_MEMORY: '256' },
+    });
+  });
+
+  afterAll(async () => {
+    await limited.stop();
+    await limitedDatabase.drop();
+  });
+
+  test('a handler that takes all of it is poison', async () => {
+    const end = await limited.run(withBad({ kind: 'bomb' }));
+    expect(stepOf(end, 'bad')).toMatchObject({
+      status: 'failed',
+      attempt_count: 3,
+      error: { code: 'poison' },
+    });
+    for (const key of ['beside', 'inEngine', 'after']) expect(stepOf(end, key).status).toBe('completed');
+    await assertInvariants(limitedDatabase.url);
   });
 });
 
