@@ -24,6 +24,7 @@ import { PulseLoop } from './maintenance/pulse-loop.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { findUnknownSteps } from './services/doctor-held-steps.ts';
 import type { ExecutionWaiters } from './services/execution-waiters.ts';
+import { readNews } from './services/news.ts';
 import { reconsider } from './services/reconsider.ts';
 import type { Log } from './telemetry/log.ts';
 
@@ -135,9 +136,11 @@ async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep):
 /** Notifications are hints: what one says is found within a second without it. */
 function listenToPeers({ engineId, database, worker, onError }: PeersParts, pulse: PulseLoop) {
   const onNotify = (_channel: string, payload: string) => {
-    if (payload.includes('ready')) worker.consumer.wake();
-    if (payload.includes('freed')) worker.gate.endedElsewhere();
-    if (payload.includes('ended') || payload.includes('aborted')) pulse.tick().catch(onError);
+    const { from, ready, freed, ended } = readNews(payload);
+    if (from === engineId) return;
+    if (ready) worker.consumer.wake();
+    if (freed) worker.gate.endedElsewhere();
+    if (ended === null || ended.length > 0) pulse.lookForEnded(ended);
   };
   return listen(database.url, [CHANNEL], onNotify, () => worker.consumer.wake(), {
     applicationName: `engine/${engineId}/listen`,

@@ -30,6 +30,9 @@ export interface Unstorable {
   reason: string;
 }
 
+/** Text that JSON writes as it is, a byte for each character: most text, and the quickest to check. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** Segments in the pointer of a value that is too deep. */
 const DEPTH_SHOWN = 16;
 
@@ -84,13 +87,14 @@ function visitMember(frame: Frame, index: number, walk: Walk): Fault | null {
   const key = frame.keys![index]!;
   const value = (frame.node as Record<string, unknown>)[key];
   if (value === undefined) return null;
-  const fault = textFault(key);
+  const isPlain = PLAIN.test(key);
+  const fault = isPlain ? null : textFault(key);
   if (fault !== null) {
     frame.next = -1;
     return { kind: fault.kind, reason: `has a key that ${fault.reason}` };
   }
   if (frame.written++ > 0) walk.bytes += 1;
-  if (walk.sized) walk.bytes += jsonTextBytes(key) + 1;
+  if (walk.sized) walk.bytes += (isPlain ? key.length + 2 : jsonTextBytes(key)) + 1;
   return visit(value, walk);
 }
 
@@ -98,6 +102,7 @@ function visitMember(frame: Frame, index: number, walk: Walk): Fault | null {
 function visit(value: unknown, walk: Walk): Fault | null {
   switch (typeof value) {
     case 'string':
+      if (PLAIN.test(value)) return charge(walk, value.length + 2);
       return textFault(value) ?? charge(walk, walk.sized ? jsonTextBytes(value) : 0);
     case 'number':
       if (!Number.isFinite(value))

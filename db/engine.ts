@@ -46,6 +46,20 @@ export interface Pulse {
   readonly ended: readonly string[];
 }
 
+const endedOf = (ids: string) => `
+  select id::text from workflow_executions
+   where id = any(${ids}::uuid[]) and (completed_at is not null or stop_requested_at is not null)`;
+
+/** Those of the executions that are final or being stopped. */
+export async function endedExecutions(db: Db, executionIds: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query({
+    name: 'ended_executions',
+    text: endedOf('$1'),
+    values: [plainArray(executionIds)],
+  });
+  return rows.map(({ id }) => id);
+}
+
 /**
  * Heartbeat, peers, due jobs and the executions that wait or run here: one statement.
  * @param watched executions this process runs steps of or has waiters for
@@ -70,9 +84,7 @@ export async function pulse(
                         and state < 'active' and not blocked and start_after <= now())
                or exists (select 1 from workflow_executions
                            where status = 'pending' and start_after is null) as has_jobs,
-             array(select id::text from workflow_executions
-                    where id = any($3::uuid[])
-                      and (completed_at is not null or stop_requested_at is not null)) as ended`,
+             array(${endedOf('$3')}) as ended`,
     values: [engine.id, engine.runningCount, plainArray(watched), engine.hasLease],
   });
   const [row] = rows;

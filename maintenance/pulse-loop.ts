@@ -7,6 +7,7 @@
 import type { Db } from '../db/client.ts';
 import {
   type EngineRow,
+  endedExecutions,
   forgetEngines,
   type OwnedStep,
   pulse,
@@ -57,6 +58,8 @@ export class PulseLoop {
   #untilRescue = 0;
   #alarm = 0;
   #rescuing: Promise<void> | null = null;
+  readonly #toLookAt = new Set<string>();
+  #looking: Promise<void> | null = null;
   #lastBeatAt = performance.now();
 
   constructor(options: PulseLoopOptions) {
@@ -102,6 +105,30 @@ export class PulseLoop {
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
     this.#lookForTheDead(seen.deadEngines);
     if (seen.hasJobs) this.#options.onJobs();
+  }
+
+  /**
+   * Looks which of the watched executions were ended elsewhere.
+   * @param named those that somebody said it of; null: it may be any
+   */
+  lookForEnded(named: readonly string[] | null): void {
+    const watched = this.#options.watched();
+    for (const id of named === null ? watched : watched.filter((each) => named.includes(each)))
+      this.#toLookAt.add(id);
+    this.#looking ??= this.#look()
+      .catch((error) => this.#options.onError(error))
+      .finally(() => {
+        this.#looking = null;
+      });
+  }
+
+  async #look(): Promise<void> {
+    while (this.#toLookAt.size > 0) {
+      const asked = [...this.#toLookAt];
+      this.#toLookAt.clear();
+      const ended = await endedExecutions(this.#options.db, asked);
+      if (ended.length > 0) this.#options.onEnded(ended);
+    }
   }
 
   /**

@@ -100,28 +100,6 @@ export function linesUp({ start, plan }: Unit): boolean {
   return start !== null && start.row.startAfter === null && !plan!.begun;
 }
 
-/** What other engines may be waiting for, in one word each; null: nothing. */
-export function newsOf(units: readonly Unit[], hasJobs: boolean): string | null {
-  const words = [
-    (hasJobs || units.some(linesUp)) && 'ready',
-    units.some(({ plan }) => plan!.end !== null) && 'ended',
-    units.some(({ plan }) => plan!.aborted.length > 0) && 'aborted',
-    units.some(freesLimit) && 'freed',
-  ];
-  return words.filter(Boolean).join(' ') || null;
-}
-
-/** Whether a plan ends a run of a step with limits, so that one that is held back may start. */
-function freesLimit({ actor, plan }: Unit): boolean {
-  if (!actor.version!.hasLimits) return false;
-  return [...plan!.steps].some(
-    ([position, { from, state }]) =>
-      from?.status === 'running' &&
-      state.status !== 'running' &&
-      actor.version!.steps[position]!.limits !== null,
-  );
-}
-
 interface StepJobOwner {
   readonly actor: Pick<Actor, 'id' | 'version'>;
 }

@@ -22,11 +22,12 @@ import type { Delivery, Mail } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
 import { followCommit } from './commit-follow-up.ts';
-import { inserts, jobs, type NewExecution, newsOf, newUnit, type Unit, writes } from './commit-unit.ts';
+import { inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
 import type { Lane } from './lanes.ts';
 import type { LockedCommit } from './locked-commit.ts';
+import { newsOf } from './news.ts';
 import type { Outputs } from './outputs.ts';
 import { JsonPayload } from './payload.ts';
 
@@ -241,7 +242,8 @@ export class ExecutionDoor {
 
   /** At most one notification per commit, and only when somebody may be listening. */
   #notification(units: readonly Unit[], hasJobs: boolean): string | null {
-    return this.#options.hasPeers() ? newsOf(units, hasJobs) : null;
+    const { hasPeers, claims } = this.#options;
+    return hasPeers() ? newsOf(units, hasJobs, claims.owner) : null;
   }
 
   /** What follows from a commit: handlers begin, waiters hear, actors of ended executions go. */

@@ -73,6 +73,25 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
   expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MOST_PER_SECOND);
 }, 60_000);
 
+test('what ends on one engine costs its peers nothing, unless somebody waits for it there', async () => {
+  const busy = await startTestEngine({ url: database.url });
+  const peer = await startTestEngine({ url: counted.url, config: { EXECUTION_ENGINE_ROLE: 'api' } });
+  await database.until(
+    'select count(*) >= 2 from execution_engines where heartbeat_at > now() - interval $$8 s$$',
+  );
+  const template = await busy.publish({ steps: { a: { type: 'record' } } });
+  await engine.stop();
+  const before = counted.byVerb();
+  const executions = 200;
+  for (let at = 0; at < executions; at += 1) await busy.end(await busy.start(template));
+  const statements = Object.values(difference(counted.byVerb(), before)).reduce((sum, n) => sum + n, 0);
+  expect(statements).toBeLessThan(executions / 2);
+  const waited = await busy.start(template);
+  expect((await peer.end(waited)).status).toBe('completed');
+  await peer.stop();
+  await busy.stop();
+}, 60_000);
+
 function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(after)

@@ -1,5 +1,8 @@
 /**
- * The last assertion of every integration test: the doctor finds nothing, at once and in everything there is.
+ * The last assertion of every integration test: the doctor finds nothing, without grace and in everything there is.
+ *
+ * Only a job that nothing awaits any more may be there for a moment: when its step was claimed in memory while the
+ * job was being fetched, it is put back, and dropped by the engine that fetches it next.
  *
  * It is asked as the product asks it, from outside the engines. Two of its invariants are about the server and about
  * whoever else uses the database at that moment: on the shared server of the tests they say nothing.
@@ -29,16 +32,29 @@ export interface InvariantOptions {
   readonly extra?: readonly StepType[];
 }
 
+const STALE_JOBS = /^(a job is left|job-of-final-step|job-not-awaited): /;
+const MOST_ASKED = 50;
+const PAUSE_MS = 100;
+
 /** Throws an Error that lists what does not hold. */
-export async function assertInvariants(
-  url: string,
-  { allFinal = true, extra = [] }: InvariantOptions = {},
-): Promise<void> {
+export async function assertInvariants(url: string, options: InvariantOptions = {}): Promise<void> {
+  let findings = await findBroken(url, options);
+  for (let asked = 1; asked < MOST_ASKED && isStaleJobs(findings); asked += 1) {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    findings = await findBroken(url, options);
+  }
+  if (findings.length > 0) throw new Error(`Invariants are broken:\n${findings.join('\n')}`);
+}
+
+const isStaleJobs = (findings: readonly string[]) =>
+  findings.length > 0 && findings.every((finding) => STALE_JOBS.test(finding));
+
+async function findBroken(url: string, { allFinal = true, extra = [] }: InvariantOptions): Promise<string[]> {
   const left = await findLeft(url, allFinal ? OVER : {});
   const request = { everything: true, graceSeconds: 0, accept: OF_THE_SERVER };
   const sources = { url, pgbossSchema: 'pgboss', versions: templateVersions(url, extra) };
   const { offenders, unanswered } = await examineDatabase(sources, request);
-  const findings = [
+  return [
     ...left,
     ...[...offenders].map(([{ name }, { count, rows }]) => {
       const examples = rows.map(({ id, executionId, detail }) => `\n  ${id} of ${executionId}: ${detail}`);
@@ -46,7 +62,6 @@ export async function assertInvariants(
     }),
     ...unanswered.map(({ name, reason }) => `${name} was not answered: ${reason}`),
   ];
-  if (findings.length > 0) throw new Error(`Invariants are broken:\n${findings.join('\n')}`);
 }
 
 async function findLeft(url: string, wrong: Readonly<Record<string, string>>): Promise<string[]> {
