@@ -2,13 +2,10 @@
  * Every environment variable of the engine: its name, default, what it accepts and what it is for. The one
  * table that the configuration is read with and that its documentation is made of.
  */
-import type { z } from 'zod';
 import {
   type ApiKey,
   apiKeys,
-  bytes,
   databaseUrl,
-  duration,
   durationOrNone,
   type HttpAllow,
   host,
@@ -23,69 +20,8 @@ import {
   text,
   unsupported,
 } from './config-values.ts';
-
-export interface Variable<T> {
-  readonly name: string;
-  /** As it would be written; null when there is none. */
-  readonly default: string | null;
-  readonly accepted: string;
-  readonly meaning: string;
-  /** Its value is never shown. */
-  readonly secret: boolean;
-  readonly schema: z.ZodType<T, string>;
-  /** The value when the variable is not set. */
-  readonly unset: T;
-}
-
-type Schema<T> = z.ZodType<T, string>;
-
-function preset<T>(
-  name: string,
-  value: string,
-  schema: Schema<T>,
-  accepted: string,
-  meaning: string,
-): Variable<T> {
-  return { name, default: value, accepted, meaning, secret: false, schema, unset: schema.parse(value) };
-}
-
-function optional<T>(
-  name: string,
-  unset: T,
-  schema: Schema<NonNullable<T>>,
-  accepted: string,
-  meaning: string,
-  secret = false,
-): Variable<T> {
-  return { name, default: null, accepted, meaning, secret, schema, unset };
-}
-
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
-const MIB = 1_048_576;
-const GIB = 1_024 * MIB;
-
-function size(name: string, value: string, meaning: string, smallest = 1_024) {
-  const accepted = `a size from ${smallest} bytes to 1GiB, such as 500000, 500KB or 10MiB`;
-  return preset(name, value, bytes(smallest, GIB), accepted, meaning);
-}
-
-function time(
-  name: string,
-  value: string,
-  meaning: string,
-  [smallest, largest]: [number, number],
-  words: string,
-) {
-  const accepted = `a duration ${words}, such as 500ms, 30s or 5m, or milliseconds as a number`;
-  return preset(name, value, duration(smallest, largest), accepted, meaning);
-}
-
-function count(name: string, value: string, largest: number, meaning: string) {
-  return preset(name, value, integer(1, largest), `a whole number from 1 to ${largest}`, meaning);
-}
-
-const NAMED_BACKENDS = 'postgres (citus, cockroachdb and yugabytedb are not supported by this version)';
+import { count, DAY_MS, GIB, HOUR_MS, MIB, optional, preset, size, time } from './config-variable.ts';
+import { BACKENDS } from './db/features.ts';
 
 /** By the name of the configuration's field. */
 export const VARIABLES = {
@@ -119,6 +55,14 @@ export const VARIABLES = {
     'The PostgreSQL to use. Unset: an embedded one is started.',
     true,
   ),
+  directUrl: optional<string | null>(
+    'DATABASE_DIRECT_URL',
+    null,
+    databaseUrl(),
+    'a URL such as DATABASE_URL',
+    'The same database past a pooler in transaction mode: for LISTEN, the lease, migrations and pg-boss.',
+    true,
+  ),
   dataDir: preset(
     'EXECUTION_ENGINE_DATA_DIR',
     '.data',
@@ -129,9 +73,9 @@ export const VARIABLES = {
   databaseBackend: preset(
     'DATABASE_BACKEND',
     'postgres',
-    oneOf(['postgres'] as const),
-    NAMED_BACKENDS,
-    'What kind of database DATABASE_URL names, as pg-boss names it.',
+    oneOf(BACKENDS),
+    'postgres, citus, cockroachdb or yugabytedb',
+    'What kind of database DATABASE_URL names; others than postgres switch to portable mode.',
   ),
   pgbossSchema: preset(
     'EXECUTION_ENGINE_PGBOSS_SCHEMA',

@@ -11,7 +11,8 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { isLoopback, isReadableByOthers } from './config-values.ts';
-import { LIMITS, VARIABLES, type Variable } from './config-variables.ts';
+import type { Variable } from './config-variable.ts';
+import { LIMITS, VARIABLES } from './config-variables.ts';
 import { didYouMean } from './core/nearest.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;

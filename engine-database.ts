@@ -3,6 +3,7 @@
  */
 import type { Config } from './config.ts';
 import { createPool, type Db, type Pool, patientReads } from './db/client.ts';
+import type { DatabaseRoute } from './db/features.ts';
 import { migrateEngine } from './db/migrate-engine.ts';
 import { whenUsable } from './db/when-usable.ts';
 import { startBoss } from './queue/boss.ts';
@@ -10,7 +11,9 @@ import { ExecutionEngineQueue } from './queue/execution-engine-queue.ts';
 import { Lane } from './services/lanes.ts';
 
 export interface Database {
-  readonly url: string;
+  /** Migrations of a newer version of the engine, which this one goes on beside. */
+  readonly newer: readonly string[];
+  readonly route: DatabaseRoute;
   readonly apiPool: Pool;
   readonly workPool: Pool;
   /** One session that stays: who judges whether others are alive must have been there for a while. */
@@ -31,36 +34,50 @@ const LANES = 2;
 const POOL_SIZE = 10;
 /** A commit that has to wait for an execution's lock is decided again, under locks that are taken in order. */
 const LANE_LOCK_MS = 200;
+/** A commit that takes longer goes the patient way; a lane that fell silent is given up soon after. */
+const LANE_STATEMENT_MS = 5_000;
 
 /** Migrates, starts the queue and opens what the engine needs. Throws when the database cannot be used. */
 export async function openDatabase(
-  url: string,
+  route: DatabaseRoute,
   engineId: string,
   { pgbossSchema, limits }: Config,
   onWait: (error: unknown) => void,
   onError: (error: unknown) => void,
 ): Promise<Database> {
-  await whenUsable(() => migrateEngine(url, { pgbossSchema, maxInputBytes: limits.maxBodyBytes }), onWait);
+  const { work, long, backend, features } = route;
+  const maxInputBytes = limits.maxBodyBytes;
+  const { newer } = await whenUsable(() => migrateEngine(route, { pgbossSchema, maxInputBytes }), onWait);
   const name = (use: string) => `engine/${engineId}/${use}`;
-  const queueSession = { url, schema: pgbossSchema, applicationName: name('queue'), onError };
+  const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
   const boss = await whenUsable(() => startBoss(queueSession), onWait);
-  const shared = { max: POOL_SIZE, onError };
+  const { url, session } = work;
+  const shared = { ...session, max: POOL_SIZE, onError };
   const apiPool = createPool(url, { ...shared, applicationName: name('api') });
   const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
   const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
   const lanes = Array.from(
     { length: LANES },
-    () => new Lane(url, { applicationName: name('commit'), byIndex: true, lockTimeoutMs: LANE_LOCK_MS }),
+    () =>
+      new Lane(url, {
+        ...session,
+        applicationName: name('commit'),
+        byIndex: true,
+        lockTimeoutMs: LANE_LOCK_MS,
+        statementTimeoutMs: LANE_STATEMENT_MS,
+      }),
   );
+  const jobTable = `${pgbossSchema}.job`;
   return {
-    url,
+    route,
+    newer,
     apiPool,
     workPool,
     pulsePool,
     reads: patientReads(workPool),
     lanes,
-    queue: new ExecutionEngineQueue(boss),
-    jobTable: `${pgbossSchema}.job`,
+    queue: new ExecutionEngineQueue(boss, features.skipLocked ? null : jobTable),
+    jobTable,
     closeWriters: async () => {
       await Promise.all(lanes.map((lane) => lane.close()));
       await boss.stop({ graceful: false, close: true });

@@ -11,6 +11,7 @@ import {
   registerEngine,
   unregisterEngine,
 } from './db/engine.ts';
+import { signsOfLife } from './db/engine-alive.ts';
 import { holdLease, leaseIsFree } from './db/lease.ts';
 import { listen } from './db/listen.ts';
 import type { StandingConnection } from './db/standing-connection.ts';
@@ -51,7 +52,7 @@ const CHANNEL = 'execution_engine';
 
 export async function joinPeers(parts: PeersParts): Promise<Peers> {
   const { engineId, config, database, worker, log, onError } = parts;
-  const { url, workPool, pulsePool } = database;
+  const { workPool, pulsePool, route } = database;
   const engine: EngineRow = {
     id: engineId,
     role: config.role,
@@ -61,28 +62,33 @@ export async function joinPeers(parts: PeersParts): Promise<Peers> {
     capacity: worker.capacity,
   };
   await whenUsable(() => registerEngine(workPool, engine), waitingFor(log));
-  const lease = holdLease(url, engineId, onError);
-  const watch = new PeerWatch({
-    engineId,
-    leaseIsFree: (id, signal) =>
-      leaseIsFree(url, id, { applicationName: `engine/${engineId}/watch` }, signal),
-    msUntilLate: (id) => msUntilLate(pulsePool, id),
-    takeOver: () => pulse.takeOver(),
-    onError,
-  });
+  // A lease is a lock that a session holds: without either, the heartbeat alone says who is alive.
+  const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
+  const lease = leaseUrl === null ? null : holdLease(leaseUrl, engineId, onError);
+  const watch =
+    leaseUrl === null
+      ? null
+      : new PeerWatch({
+          engineId,
+          leaseIsFree: (id, signal) =>
+            leaseIsFree(leaseUrl, id, { applicationName: `engine/${engineId}/watch` }, signal),
+          msUntilLate: (id) => msUntilLate(pulsePool, id),
+          takeOver: () => pulse.takeOver(),
+          onError,
+        });
   const pulse = createPulse(parts, engine, lease, watch);
   const listener = listenToPeers(parts, pulse);
-  await listener.ready;
+  await listener?.ready;
   return {
     pulse,
     close: async () => {
       await pulse.close();
-      watch.close();
-      await listener.close();
+      watch?.close();
+      await listener?.close();
     },
     leave: async () => {
       await unregisterEngine(workPool, engineId).catch(onError);
-      await lease.close();
+      await lease?.close();
     },
   };
 }
@@ -90,16 +96,17 @@ export async function joinPeers(parts: PeersParts): Promise<Peers> {
 function createPulse(
   parts: PeersParts,
   engine: EngineRow,
-  lease: StandingConnection,
-  watch: PeerWatch,
+  lease: StandingConnection | null,
+  watch: PeerWatch | null,
 ): PulseLoop {
   const { database, worker, waiters, log, onError } = parts;
   return new PulseLoop({
     db: database.pulsePool,
     engine,
+    signs: signsOfLife(database.route.features.advisoryLocks, !database.route.work.session.pooled),
     jobTable: database.jobTable,
     runningCount: () => worker.dispatcher.runningCount,
-    hasLease: () => lease.isOpen,
+    hasLease: () => lease?.isOpen ?? false,
     watched: () => [...worker.runningExecutions, ...waiters.ids],
     onJobs: () => worker.consumer.wake(),
     onEnded: (ids) => {
@@ -108,7 +115,7 @@ function createPulse(
         worker.stopHandlers(executionId);
       }
     },
-    onPeers: (ids) => watch.watch(ids),
+    onPeers: (ids) => watch?.watch(ids),
     onSilence: (ms) =>
       log.warn(
         { silentMs: Math.round(ms) },
@@ -130,11 +137,16 @@ async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep):
   const template = await steps.versions.get(database.workPool, templateId);
   const position = template?.positions.get(stepTemplateId);
   if (position === undefined) return;
-  await worker.door.deliver(executionId, { type: 'rescue', position, claim: { attempt, owner } });
+  // A step of your own ran in a process beside the engine: that the engine died says nothing against it.
+  const isBeside = steps.userTypes.has(template!.steps[position]!.type.type);
+  const type = isBeside ? 'displace' : 'rescue';
+  await worker.door.deliver(executionId, { type, position, claim: { attempt, owner } });
 }
 
 /** Notifications are hints: what one says is found within a second without it. */
 function listenToPeers({ engineId, database, worker, onError }: PeersParts, pulse: PulseLoop) {
+  const { features, sessionUrl } = database.route;
+  if (!features.listen || sessionUrl === null) return null;
   const onNotify = (_channel: string, payload: string) => {
     const { from, ready, freed, ended } = readNews(payload);
     if (from === engineId) return;
@@ -142,7 +154,7 @@ function listenToPeers({ engineId, database, worker, onError }: PeersParts, puls
     if (freed) worker.gate.endedElsewhere();
     if (ended === null || ended.length > 0) pulse.lookForEnded(ended);
   };
-  return listen(database.url, [CHANNEL], onNotify, () => worker.consumer.wake(), {
+  return listen(sessionUrl, [CHANNEL], onNotify, () => worker.consumer.wake(), {
     applicationName: `engine/${engineId}/listen`,
     onError,
   });

@@ -5,6 +5,7 @@
 import type { Config } from './config.ts';
 import { createPool } from './db/client.ts';
 import { countPending } from './db/execution-queries.ts';
+import { type DatabaseRoute, routeTo } from './db/features.ts';
 import { checkServer } from './db/server-check.ts';
 import { isUnavailable } from './db/session.ts';
 import { whenUsable } from './db/when-usable.ts';
@@ -19,11 +20,22 @@ const LINE_EVERY_MS = 10_000;
 /** Some kilobytes each, and a few seconds of work for the database. */
 const MOST_WAITING_STARTS = 20_000;
 
-/** Looks at the database before anything is written; answers what health has to say of it. @throws Error: unusable */
-export async function checkDatabase(url: string, log: Log): Promise<readonly string[]> {
-  const { warnings } = await whenUsable(() => checkServer(url), waitingFor(log));
+export interface CheckedDatabase {
+  /** What health has to say of it. */
+  readonly warnings: readonly string[];
+  readonly route: DatabaseRoute;
+}
+
+/** Looks at the database, and at what is in between, before anything is written. @throws Error: unusable */
+export async function checkDatabase(
+  url: string,
+  { databaseBackend: backend, directUrl }: Config,
+  log: Log,
+): Promise<CheckedDatabase> {
+  const look = () => checkServer(url, { backend, directUrl });
+  const { warnings, isPooled, directUrl: usableUrl } = await whenUsable(look, waitingFor(log));
   for (const warning of warnings) log.warn(warning);
-  return warnings;
+  return { warnings, route: routeTo(url, { backend, isPooled, directUrl: usableUrl }) };
 }
 
 /** What is logged when the database is not there at the start. */
@@ -72,11 +84,12 @@ export function startRetention(parts: RetentionParts): () => Promise<void> {
   const { config, database, engineId, metrics, onError } = parts;
   const { retentionMs } = config;
   if (retentionMs === null) return async () => {};
-  const { url, jobTable } = database;
+  const { route, jobTable } = database;
+  const { work } = route;
   const applicationName = `engine/${engineId}/retention`;
-  const pool = createPool(url, { max: 1, applicationName, byIndex: true, onError });
+  const pool = createPool(work.url, { ...work.session, max: 1, applicationName, byIndex: true, onError });
   const onRemoved = (count: number) => metrics.executionsRemoved.inc(count);
-  const retention = new Retention({ url, engineId, pool, jobTable, retentionMs, onRemoved, onError });
+  const retention = new Retention({ route, engineId, pool, jobTable, retentionMs, onRemoved, onError });
   retention.start();
   return async () => {
     await retention.close();

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from './config.ts';
 import type { Database } from './engine-database.ts';
 import type { StepParts } from './engine-steps.ts';
+import type { WatchedLoop } from './maintenance/stall-watch.ts';
 import { linesUp, type Unit } from './services/commit-unit.ts';
 import { ExecutionDoor } from './services/execution-door.ts';
 import { ExecutionOutputs } from './services/execution-outputs.ts';
@@ -97,6 +98,31 @@ export class Worker {
     if (this.capacity > 0) this.gate.start();
     if (this.capacity > 0 && this.#parts.steps.userTypes.size > 0) this.hosts.warm();
     this.consumer.wake();
+  }
+
+  /** What takes work and what writes it down, for whoever watches that they turn. */
+  loops(): WatchedLoop[] {
+    const { consumer, door, locked } = this;
+    const { lanes } = this.#parts.database;
+    let failures = 0;
+    return [
+      {
+        stuck: 'Work is due, but nothing comes of looking for it.',
+        turns: () => consumer.looks,
+        hasWork: (jobsAreDue) => jobsAreDue,
+        nudge: () => consumer.wake(),
+      },
+      {
+        stuck: 'Commits were sent, but none goes through.',
+        turns: () => lanes.reduce((sum, lane) => sum + lane.answers, locked.answers),
+        hasWork: () => {
+          const before = failures;
+          failures = lanes.reduce((sum, lane) => sum + lane.failures, 0);
+          return failures > before || locked.isWaiting || lanes.some(({ busy }) => busy);
+        },
+        nudge: () => door.wake(),
+      },
+    ];
   }
 
   /** Executions that steps run of in this process. */

@@ -24,6 +24,7 @@ import { Worker } from './engine-worker.ts';
 import { collectGauges } from './maintenance/gauges.ts';
 import { createHealth } from './maintenance/health.ts';
 import type { PulseLoop } from './maintenance/pulse-loop.ts';
+import { StallWatch } from './maintenance/stall-watch.ts';
 import packageJson from './package.json' with { type: 'json' };
 import { definitionSchema } from './schema/definition-schema.ts';
 import { Doctor } from './services/doctor.ts';
@@ -53,8 +54,10 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
   const id = randomUUID();
   const { onError, sparing } = databaseErrors(log);
   const steps = await createStepParts(config);
-  const warnings = await checkDatabase(databaseUrl, log);
-  const database = await openDatabase(databaseUrl, id, config, waitingFor(log), onError);
+  const { warnings, route } = await checkDatabase(databaseUrl, config, log);
+  const database = await openDatabase(route, id, config, waitingFor(log), onError);
+  if (database.newer.length > 0)
+    log.warn({ migrations: database.newer }, 'The database was migrated by a newer version of the engine');
   const metrics = createMetrics({
     version,
     onCollectError: (error) => log.warn({ err: error }, 'A gauge is missing'),
@@ -62,8 +65,8 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
   const stopWatching = watchEventLoop(metrics);
   const waiters = new ExecutionWaiters();
   let pulse: PulseLoop | null = null;
-  // Until the first round nobody knows: better to notify in vain.
-  const hasPeers = () => pulse?.hasPeers ?? true;
+  // Who may be listening. Until the first round nobody knows: better to notify in vain.
+  const hasPeers = () => route.features.listen && (pulse?.hasPeers ?? true);
   const worker = new Worker({
     engineId: id,
     config,
@@ -139,11 +142,13 @@ async function serveApi(parts: ApiParts) {
   const { versions, lint, stepTypes, sandbox } = steps;
   const { door, dispatcher, capacity } = worker;
   const { limits } = config;
+  const stalls = new StallWatch(worker.loops());
+  pulse.useStallWatch(stalls);
   const starter = new ExecutionStarter(pool, door, versions, createStartGate(config, database, metrics));
   const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters });
-  const templates = new TemplateService(pool, lint);
+  const templates = new TemplateService(pool, lint, database.route.features);
   const doctor = new Doctor({
-    url: database.url,
+    ...database.route.long,
     pgbossSchema: config.pgbossSchema,
     pool: workPool,
     queue: database.queue,
@@ -167,7 +172,13 @@ async function serveApi(parts: ApiParts) {
     templates,
     executions,
     doctor,
-    health: createHealth({ pool, warnings, silentMs: () => pulse.silentMs, isDraining: () => draining }),
+    health: createHealth({
+      pool,
+      warnings,
+      silentMs: () => pulse.silentMs,
+      stall: () => stalls.stall,
+      isDraining: () => draining,
+    }),
     metrics: () => metrics.render(),
     auth: createAuth({ keys: config.apiKeys }),
     limits: {

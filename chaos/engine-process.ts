@@ -6,20 +6,23 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
 export interface EngineSetup {
   /** Holds step modules and logs. */
   readonly folder: string;
   readonly databaseUrl: string;
-  readonly witnessUrl: string;
-  readonly concurrency: number;
+  /** Of its environment, besides what says where the database and its API are. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** The text of the module with its step types. @param engine its name */
+  stepModule(engine: string): string;
+  /** What it is started within, command and arguments: `ip netns exec <name>`. Default: nothing. */
+  readonly within?: readonly string[];
 }
 
 export type EngineState = 'starting' | 'ready' | 'paused' | 'ended';
 
 const ENTRY = fileURLToPath(new URL('../execution-engine.ts', import.meta.url));
-const STEP_TYPES = pathToFileURL(fileURLToPath(new URL('step-types.ts', import.meta.url))).href;
 const LAST_LINES = 200;
 
 export class EngineProcess {
@@ -33,6 +36,8 @@ export class EngineProcess {
   /** Resolves when it is ready or has ended. */
   readonly settled: Promise<void>;
   readonly lastLines: string[] = [];
+  /** When it was started, of performance.now(). */
+  readonly spawnedAt = performance.now();
   readonly #child: ChildProcess;
   readonly #log: WriteStream;
   #killed = false;
@@ -40,16 +45,16 @@ export class EngineProcess {
   private constructor(name: string, setup: EngineSetup, module: string) {
     this.name = name;
     this.#log = createWriteStream(join(setup.folder, `engine-${name}.log`));
-    this.#child = spawn(process.execPath, [ENTRY], {
+    const [command, ...args] = [...(setup.within ?? []), process.execPath, ENTRY];
+    this.#child = spawn(command!, args, {
       cwd: setup.folder,
       env: {
         PATH: process.env.PATH ?? '',
         DATABASE_URL: setup.databaseUrl,
         EXECUTION_ENGINE_HOST: '127.0.0.1',
         EXECUTION_ENGINE_PORT: '0',
-        EXECUTION_ENGINE_CONCURRENCY: String(setup.concurrency),
         EXECUTION_ENGINE_STEPS: module,
-        EXECUTION_ENGINE_STOP_GRACE: '2s',
+        ...setup.settings,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -70,12 +75,13 @@ export class EngineProcess {
 
   static async start(name: string, setup: EngineSetup): Promise<EngineProcess> {
     const module = join(setup.folder, `steps-${name}.ts`);
-    await writeFile(
-      module,
-      `import { chaosSteps } from ${JSON.stringify(STEP_TYPES)};\n` +
-        `export default chaosSteps(${JSON.stringify(setup.witnessUrl)}, ${JSON.stringify(name)});\n`,
-    );
+    await writeFile(module, setup.stepModule(name));
     return new EngineProcess(name, setup, module);
+  }
+
+  /** Of the process; undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   /** Whether it ended although nobody killed it. */

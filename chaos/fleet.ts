@@ -20,16 +20,17 @@ export interface GaveUp {
 export class Fleet {
   /** Processes that ended by themselves. */
   readonly gaveUp: GaveUp[] = [];
-  readonly #setup: EngineSetup;
+  readonly #setup: (place: number) => EngineSetup;
   readonly #places: (EngineProcess | null)[];
-  readonly #delays = new Map<number, number>();
+  readonly #delays = new Map<number, () => Promise<unknown>>();
   readonly #metrics = new Map<string, number>();
   #starts = 0;
   #open = true;
   #keeping: Promise<unknown> = Promise.resolve();
 
-  constructor(setup: EngineSetup, places: number) {
-    this.#setup = setup;
+  /** @param setup of every engine, or of the one at each place */
+  constructor(setup: EngineSetup | ((place: number) => EngineSetup), places: number) {
+    this.#setup = typeof setup === 'function' ? setup : () => setup;
     this.#places = Array.from({ length: places }, () => null);
   }
 
@@ -60,9 +61,16 @@ export class Fleet {
     }
   }
 
-  /** kill -9; the place stays empty for this long. */
-  kill(engine: EngineProcess, emptyMs: number): void {
-    this.#delays.set(this.#places.indexOf(engine), emptyMs);
+  /** The process at this place, whatever its state. */
+  at(place: number): EngineProcess | null {
+    return this.#places[place] ?? null;
+  }
+
+  /** kill -9; the place stays empty for this long, in milliseconds, or until the promise is settled. */
+  kill(engine: EngineProcess, empty: number | Promise<unknown>): void {
+    this.#delays.set(this.#places.indexOf(engine), () =>
+      typeof empty === 'number' ? sleep(empty) : empty.catch(() => {}),
+    );
     engine.kill();
   }
 
@@ -83,7 +91,7 @@ export class Fleet {
   async #keep(place: number): Promise<void> {
     while (this.#open) {
       this.#starts += 1;
-      const engine = await EngineProcess.start(`${place}.${this.#starts}`, this.#setup);
+      const engine = await EngineProcess.start(`${place}.${this.#starts}`, this.#setup(place));
       this.#places[place] = engine;
       if (!this.#open) engine.kill();
       await engine.ended;
@@ -91,7 +99,7 @@ export class Fleet {
         const { name, url, lastLines } = engine;
         this.gaveUp.push({ engine: name, wasReady: url !== null, lastLines: lastLines.slice(-20) });
       }
-      if (this.#open) await sleep(this.#delays.get(place) ?? RESTART_MS);
+      if (this.#open) await (this.#delays.get(place) ?? (() => sleep(RESTART_MS)))();
       this.#delays.delete(place);
     }
   }

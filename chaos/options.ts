@@ -4,6 +4,7 @@
  * Invariant: `commandOf` names every option, so that a printed command means the same after a default has changed.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { BACKENDS, type Backend } from '../db/features.ts';
 
 export const FAULTS = ['kill', 'pause', 'db-kill', 'db-restart', 'drop', 'eat'] as const;
 export type Fault = (typeof FAULTS)[number];
@@ -39,22 +40,25 @@ export interface Options {
   /** Seconds in which everything must be final once the faults have ended. */
   readonly calm: number;
   readonly fsync: 'on' | 'off';
+  /** What the engines are told of the database, which is PostgreSQL all the same. */
+  readonly backend: Backend;
   /** Keep the folder of the run also when it is green. */
   readonly keep: boolean;
   /** Where the report is written as JSON; null: nowhere. */
   readonly report: string | null;
 }
 
-const RANDOM_SEED = Math.floor(Math.random() * 1_000_000_000);
+/** For a run that is not told its seed. */
+export const RANDOM_SEED = Math.floor(Math.random() * 1_000_000_000);
 
-function whole(text: string): number {
+export function whole(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
     throw new InvalidArgumentError('not a whole number.');
   return value;
 }
 
-function atLeastOne(text: string): number {
+export function atLeastOne(text: string): number {
   const value = whole(text);
   if (value === 0) throw new InvalidArgumentError('at least 1.');
   return value;
@@ -107,6 +111,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--at-most <s>', 'seconds until the faults end in any case', atLeastOne, 14_400)
     .option('--calm <s>', 'seconds in which all must be final afterwards', atLeastOne, 60)
     .addOption(new Option('--fsync <on|off>', 'of the database').choices(['on', 'off']).default('on'))
+    .addOption(new Option('--backend <name>', 'as in DATABASE_BACKEND').choices(BACKENDS).default('postgres'))
     .option('--keep', 'keep the folder of the run', false)
     .option('--report <file>', 'write the report there as JSON', (path) => path, null)
     .parse(argv, { from: 'user' });
@@ -124,7 +129,7 @@ export function commandOf(options: Options): string {
     `--kill-every ${span(options.killEvery)} --pause-every ${span(options.pauseEvery)}`,
     `--pause-for ${span(options.pauseFor)} --db-every ${span(options.dbEvery)}`,
     `--drop-every ${span(options.dropEvery)} --eat ${options.eat} --cut ${options.cut}`,
-    `--at-least ${options.atLeast} --at-most ${options.atMost} --calm ${options.calm} --fsync ${options.fsync}`,
+    `--at-least ${options.atLeast} --at-most ${options.atMost} --calm ${options.calm} --fsync ${options.fsync} --backend ${options.backend}`,
   ];
   return `npm run chaos -- ${words.join(' ')}`;
 }

@@ -47,6 +47,7 @@ export class PostgresProxy {
   readonly #server: Server;
   readonly #chance: Chance;
   readonly #target: () => number;
+  #isSilent = false;
 
   /** @param target the server's port, which may change */
   private constructor(target: () => number, chance: Chance) {
@@ -84,11 +85,17 @@ export class PostgresProxy {
     const wire = this.#drawWire();
     if (wire === null) return () => {};
     this.counts.silenced += 1;
-    wire.silent = true;
-    for (const socket of [wire.client, wire.server]) socket.pause();
+    silence(wire);
+    return () => wakeUp(wire);
+  }
+
+  /** Nothing passes any more, on new connections either, and nobody is told, until the returned function is called. */
+  silenceAll(): () => void {
+    this.#isSilent = true;
+    for (const wire of this.#wires) silence(wire);
     return () => {
-      wire.silent = false;
-      for (const socket of [wire.client, wire.server]) socket.resume();
+      this.#isSilent = false;
+      for (const wire of this.#wires) wakeUp(wire);
     };
   }
 
@@ -114,6 +121,7 @@ export class PostgresProxy {
     }
     client.on('data', (chunk: Buffer) => this.#ask(wire, chunk));
     server.on('data', (chunk: Buffer) => this.#answer(wire, chunk));
+    if (this.#isSilent) silence(wire);
   }
 
   #destroy(wire: Wire): void {
@@ -157,6 +165,16 @@ export class PostgresProxy {
     if (!chunk.subarray(-IDLE.length).equals(IDLE)) return -1;
     return WRITES.some((tag) => chunk.includes(tag)) ? chunk.length - IDLE.length : -1;
   }
+}
+
+function silence(wire: Wire): void {
+  wire.silent = true;
+  for (const socket of [wire.client, wire.server]) socket.pause();
+}
+
+function wakeUp(wire: Wire): void {
+  wire.silent = false;
+  for (const socket of [wire.client, wire.server]) socket.resume();
 }
 
 function pass(wire: Wire, from: Socket, to: Socket, chunk: Buffer): void {

@@ -11,6 +11,7 @@ import { Fleet } from './fleet.ts';
 import type { Options } from './options.ts';
 import { ChaosPostgres } from './postgres.ts';
 import { PostgresProxy } from './proxy.ts';
+import { chaosStepModule } from './step-types.ts';
 import { TRANSITION_LOG } from './transitions.ts';
 import { openWitness, WITNESS_TABLES } from './witness.ts';
 
@@ -61,7 +62,16 @@ export async function setStage(options: Options): Promise<Stage> {
     statementTimeoutMs: 0,
   });
   const fleet = new Fleet(
-    { folder, databaseUrl: engineUrl(proxy), witnessUrl, concurrency: options.concurrency },
+    {
+      folder,
+      databaseUrl: engineUrl(proxy),
+      settings: {
+        EXECUTION_ENGINE_CONCURRENCY: String(options.concurrency),
+        EXECUTION_ENGINE_STOP_GRACE: '2s',
+        DATABASE_BACKEND: options.backend,
+      },
+      stepModule: (engine) => chaosStepModule(witnessUrl, engine),
+    },
     options.engines,
   );
   const close = async (remove: boolean) => {
@@ -97,11 +107,17 @@ export async function setStage(options: Options): Promise<Stage> {
 }
 
 async function makeDatabase(postgres: ChaosPostgres, { admin, adminUrl, witness }: Stage): Promise<void> {
-  const server = createPool(postgres.url, { max: 1, applicationName: 'chaos/setup', statementTimeoutMs: 0 });
-  await server.query(`create database ${DATABASE}`).finally(() => server.end());
-  await migrateEngine(adminUrl, { pgbossSchema: 'pgboss', maxInputBytes: MAX_INPUT_BYTES });
+  await makeEngineDatabase(postgres, adminUrl);
   await admin.query(TRANSITION_LOG);
   await witness.query(WITNESS_TABLES);
+}
+
+/** Makes the database that the URL names on this server, with the engine's tables and pg-boss's. */
+export async function makeEngineDatabase(postgres: ChaosPostgres, url: string): Promise<void> {
+  const server = createPool(postgres.url, { max: 1, applicationName: 'chaos/setup', statementTimeoutMs: 0 });
+  const name = new URL(url).pathname.slice(1);
+  await server.query(`create database ${name}`).finally(() => server.end());
+  await migrateEngine(url, { pgbossSchema: 'pgboss', maxInputBytes: MAX_INPUT_BYTES });
 }
 
 function withPort(url: string, port: number, database: string): string {

@@ -17,6 +17,12 @@ const SCHEMA = { type: 'object' };
 /** Longer than the timeout of a step that hangs. */
 const FOR_EVER_MS = 600_000;
 
+/** The text of a module that exports them for an engine of this name. */
+export function chaosStepModule(witnessUrl: string, engine: string): string {
+  const args = [witnessUrl, engine].map((value) => JSON.stringify(value)).join(', ');
+  return `import { chaosSteps } from ${JSON.stringify(new URL('step-types.ts', import.meta.url).href)};\nexport default chaosSteps(${args});\n`;
+}
+
 /** @param engine names this process in the effects */
 export function chaosSteps(witnessUrl: string, engine: string): StepType[] {
   const recorder = new Recorder(witnessUrl, engine);

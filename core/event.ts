@@ -72,7 +72,7 @@ export type Event =
   | { readonly type: 'release'; readonly position: number; readonly claim: Claim }
   /** The process that ran it is dead: the attempt is lost and a crash is counted, no retry used. */
   | { readonly type: 'rescue'; readonly position: number; readonly claim: Claim }
-  /** Its process was ended for what another step did: the attempt is lost, no retry used. */
+  /** Its process was ended for what another step did, or with its engine: the attempt is lost, no retry used. */
   | { readonly type: 'displace'; readonly position: number; readonly claim: Claim }
   /** Somebody found the execution stuck: decides again what its rows say, and ends it when it is over. */
   | { readonly type: 'reconsider' }

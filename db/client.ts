@@ -11,6 +11,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { lentClient } from './lent-client.ts';
+import { runAgain } from './run-again.ts';
 import { connectionConfig, isConnectionError, prepareSession, type SessionOptions } from './session.ts';
 
 export type Pool = pg.Pool;
@@ -36,13 +38,22 @@ export function createPool(url: string, options: PoolOptions): Pool {
     max: options.max,
     idleTimeoutMillis: 60_000,
     // Awaited by pg-pool: a connection without its settings is never handed out.
-    onConnect: (client) => prepareSession(client, options),
+    ...(options.pooled
+      ? { Client: lentClient(options) }
+      : { onConnect: (client: pg.ClientBase) => prepareSession(client, options) }),
   });
+  if (options.portable) runStatementsAgain(pool);
   pool.on('error', (error) => options.onError?.(error));
   // A connection that breaks while somebody holds it rejects what is running on it. Without a listener
   // the same error would also end the process.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
+}
+
+/** A statement that is a transaction of its own, and could not be serialized, has done nothing. */
+function runStatementsAgain(pool: Pool): void {
+  const query = pool.query.bind(pool) as (...all: unknown[]) => Promise<unknown>;
+  pool.query = ((...all: unknown[]) => runAgain(() => query(...all))) as Pool['query'];
 }
 
 /** COMMIT was answered with ROLLBACK: a statement had failed and its error was swallowed. */
@@ -54,7 +65,7 @@ export class TransactionRolledBack extends Error {
 }
 
 /**
- * Runs `work` in a transaction at READ COMMITTED. Commits when it returns, rolls back when it throws, and
+ * Runs `work` in a transaction at READ COMMITTED (in portable mode: at what the database has). Commits when it returns, rolls back when it throws, and
  * throws what it threw. When the connection breaks during COMMIT the outcome is unknown
  * (`isConnectionError`): callers must be able to run the same work again.
  */
@@ -131,7 +142,8 @@ export interface Pipeline extends Db {
  * users' statements would get into it. Reconnecting is up to the caller (`lost`).
  */
 export async function connectPipeline(url: string, options: SessionOptions): Promise<Pipeline> {
-  const client = new pg.Client({ ...connectionConfig(url, options), pipeline: true });
+  const Client = options.pooled ? lentClient(options) : pg.Client;
+  const client = new Client({ ...connectionConfig(url, options), pipeline: true });
   let usable = true;
   const { promise: lost, resolve } = Promise.withResolvers<Error | null>();
   const lose = (reason: Error | null) => {

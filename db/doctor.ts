@@ -12,6 +12,7 @@ import type { SqlInvariant } from './doctor-invariant.ts';
 import { JOB_INVARIANTS } from './doctor-jobs.ts';
 import { ROW_INVARIANTS } from './doctor-rows.ts';
 import { WORK_INVARIANTS } from './doctor-work.ts';
+import type { DatabaseWay } from './features.ts';
 import { connectionConfig, isConnectionError, prepareSession } from './session.ts';
 
 export const SQL_INVARIANTS: readonly SqlInvariant[] = [
@@ -33,11 +34,11 @@ export interface Snapshot {
  */
 export async function inSnapshot<T>(
   url: string,
-  options: { deadlineMs: number; byIndex: boolean },
+  options: { deadlineMs: number; byIndex: boolean; session?: DatabaseWay['session'] | undefined },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const { deadlineMs, byIndex } = options;
-  const session = { applicationName: 'engine/doctor', statementTimeoutMs: deadlineMs, byIndex };
+  const { deadlineMs, byIndex, session: kind } = options;
+  const session = { ...kind, applicationName: 'engine/doctor', statementTimeoutMs: deadlineMs, byIndex };
   const client = new pg.Client(connectionConfig(url, session));
   client.on('error', () => {});
   try {

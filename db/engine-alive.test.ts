@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../tests/support/database.ts';
-import { engineIsAlive, OBSERVER_IS_SETTLED } from './engine-alive.ts';
+import { engineIsAlive, observerIsSettled } from './engine-alive.ts';
 import { holdLease, leaseIsFree } from './lease.ts';
 
 let database: TestDatabase;
@@ -117,11 +117,29 @@ test('who waits for a lease can give up', async () => {
   await lease.close();
 });
 
-test('a session that has only just come judges nobody', async () => {
-  const settled = async (db: pg.Client) =>
-    (await db.query(`select ${OBSERVER_IS_SETTLED} as settled`)).rows[0].settled;
+/** Asked by a session that has only just come, of an engine that registered so long ago. */
+async function settledSince(began: string): Promise<{ settled: boolean; serverIsNew: boolean }> {
   const fresh = new pg.Client({ connectionString: database.url });
   await fresh.connect();
-  expect(await settled(fresh)).toBe(false);
+  const id = await engine('0 seconds', true);
+  await client.query('update execution_engines set started_at = now() - $2::interval where id = $1', [
+    id,
+    began,
+  ]);
+  const { rows } = await fresh.query(
+    `select ${observerIsSettled('$1')} as settled,
+            pg_postmaster_start_time() > now() - interval '5 seconds' as "serverIsNew"`,
+    [id],
+  );
   await fresh.end();
+  return rows[0];
+}
+
+test('a session that was made anew judges nobody: others may be on their way back as well', async () => {
+  expect((await settledSince('1 minute')).settled).toBe(false);
+});
+
+test('a process that has only just begun judges at once, unless the server has too', async () => {
+  const { settled, serverIsNew } = await settledSince('0 seconds');
+  expect(settled).toBe(!serverIsNew);
 });

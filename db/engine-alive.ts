@@ -18,6 +18,19 @@ const HELD_LEASES = `array(
    where l.locktype = 'advisory' and l.classid = ${LEASE_CLASS} and l.objsubid = 2 and l.granted and l.mode = 'ExclusiveLock'
      and l.database = (select d.oid from pg_database d where d.datname = current_database()))`;
 
+/** How it is told who is alive; chosen once, by what the database offers. */
+export interface SignsOfLife {
+  /** SQL: whether the engine of this row of execution_engines is alive. @param row the row's name in the statement */
+  engineIsAlive(row: string): string;
+  /** SQL: whether the session that asks may judge others. @param self an expression for the id of its engine */
+  observerIsSettled(self: string): string;
+  /**
+   * Where sessions do not tell how long the observer has been there, its process has to (pulse-loop.ts): the longest
+   * time in milliseconds that it may have gone without a heartbeat of its own and still judge others. Null: they do.
+   */
+  readonly longestGapMs: number | null;
+}
+
 /** SQL: whether the engine of this row of execution_engines is alive. @param row the row's name in the statement */
 export function engineIsAlive(row: string): string {
   return `(${row}.heartbeat_at > now() - ${LATE_AFTER}
@@ -26,13 +39,47 @@ export function engineIsAlive(row: string): string {
 }
 
 /** SQL: whether the engine that a claim names is alive. @param owner an expression for its id; null is nobody */
-export function ownerIsAlive(owner: string): string {
-  return `exists (select 1 from execution_engines g where g.id = ${owner} and ${engineIsAlive('g')})`;
+export function ownerIsAlive(owner: string, signs: Pick<SignsOfLife, 'engineIsAlive'> = BY_LEASE): string {
+  return `exists (select 1 from execution_engines g where g.id = ${owner} and ${signs.engineIsAlive('g')})`;
 }
 
 /**
  * SQL: whether this session has been there for long enough to judge others. A restart of the database frees every
- * lease and holds up every heartbeat: whoever is back first must give the others time to come back too.
+ * lease and holds up every heartbeat: whoever is back first must give the others time to come back too. A process that
+ * has only just begun has come back from nothing, unless the database has just begun as well.
+ * @param self an expression for the id of the engine that asks
  */
-export const OBSERVER_IS_SETTLED = `
-  (select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a) < now() - interval '5 seconds'`;
+export function observerIsSettled(self: string): string {
+  return `exists (
+    select from pg_stat_get_activity(pg_backend_pid()) a
+     where a.backend_start < now() - interval '5 seconds'
+        or (pg_postmaster_start_time() < now() - interval '5 seconds'
+            and a.backend_start < (select o.started_at + interval '2 seconds' from execution_engines o where o.id = ${self})))`;
+}
+
+/** Leases and sessions that last tell it. */
+export const BY_LEASE: SignsOfLife = {
+  engineIsAlive,
+  observerIsSettled,
+  longestGapMs: null,
+};
+
+/** Where the session that asks is another one each time; others may hold leases, which a restart frees at once. */
+const BY_LEASE_OF_OTHERS: SignsOfLife = {
+  engineIsAlive,
+  observerIsSettled: () => 'true',
+  longestGapMs: 1_900,
+};
+
+/** Portable: there are no leases, and no session tells how long it has been there. */
+export const BY_HEARTBEAT: SignsOfLife = {
+  engineIsAlive: (row) => `${row}.heartbeat_at > now() - ${SILENT_AFTER}`,
+  observerIsSettled: () => 'true',
+  longestGapMs: 3_000,
+};
+
+/** @param sessionsLast whether the asking session is the same each time */
+export function signsOfLife(advisoryLocks: boolean, sessionsLast: boolean): SignsOfLife {
+  if (!advisoryLocks) return BY_HEARTBEAT;
+  return sessionsLast ? BY_LEASE : BY_LEASE_OF_OTHERS;
+}

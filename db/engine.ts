@@ -1,9 +1,10 @@
 /**
  * Statements on execution_engines, and the one query a process makes each second when nothing happens.
  */
+import type pg from 'pg';
 import { plainArray } from './array-literal.ts';
 import type { Db } from './client.ts';
-import { engineIsAlive, LATE_MS, OBSERVER_IS_SETTLED, ownerIsAlive } from './engine-alive.ts';
+import { BY_LEASE, LATE_MS, ownerIsAlive, type SignsOfLife } from './engine-alive.ts';
 
 export interface EngineRow {
   readonly id: string;
@@ -46,6 +47,12 @@ export interface Pulse {
   readonly ended: readonly string[];
 }
 
+/**
+ * How long a heartbeat waits for its answer. On a connection that fell silent it would wait for longer than an engine
+ * may be silent: it is sent again on another one.
+ */
+const ANSWER_MS = 2_000;
+
 const endedOf = (ids: string) => `
   select id::text from workflow_executions
    where id = any(${ids}::uuid[]) and (completed_at is not null or stop_requested_at is not null)`;
@@ -69,8 +76,10 @@ export async function pulse(
   engine: { id: string; runningCount: number; hasLease: boolean },
   jobTables: string,
   watched: readonly string[],
+  { engineIsAlive, observerIsSettled }: SignsOfLife = BY_LEASE,
 ): Promise<Pulse> {
-  const { rows } = await db.query({
+  const beat: pg.QueryConfig & { query_timeout: number } = {
+    query_timeout: ANSWER_MS,
     name: 'pulse',
     text: `
       with beat as (
@@ -78,7 +87,7 @@ export async function pulse(
       select (select count(*) from beat) = 1 as registered,
              array(select p.id::text from execution_engines p where p.id <> $1 and ${engineIsAlive('p')}) as peers,
              array(select p.id::text from execution_engines p
-                    where p.id <> $1 and not ${engineIsAlive('p')} and ${OBSERVER_IS_SETTLED}) as dead,
+                    where p.id <> $1 and not ${engineIsAlive('p')} and ${observerIsSettled('$1')}) as dead,
              exists (select 1 from ${jobTables}
                       where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
                         and state < 'active' and not blocked and start_after <= now())
@@ -86,7 +95,8 @@ export async function pulse(
                            where status = 'pending' and start_after is null) as has_jobs,
              array(${endedOf('$3')}) as ended`,
     values: [engine.id, engine.runningCount, plainArray(watched), engine.hasLease],
-  });
+  };
+  const { rows } = await db.query(beat);
   const [row] = rows;
   return {
     registered: row.registered,
@@ -109,16 +119,22 @@ export interface OwnedStep {
 /**
  * Running steps whose owner is silent or not on the list at all, a bounded number of them. Uses
  * workflow_executions_open and workflow_step_executions_scope_step.
+ * @param self the id of the engine that asks
  */
-export async function stepsOfTheDead(db: Db, limit: number): Promise<OwnedStep[]> {
+export async function stepsOfTheDead(
+  db: Db,
+  self: string,
+  limit: number,
+  signs: SignsOfLife = BY_LEASE,
+): Promise<OwnedStep[]> {
   const { rows } = await db.query(
     `select s.id, s.workflow_execution_id, e.workflow_template_id, s.step_template_id, s.attempt_count, s.claimed_by
        from workflow_executions e
        join workflow_step_executions s on s.workflow_execution_id = e.id
       where e.status in ('running', 'paused') and s.status = 'running'
-        and not ${ownerIsAlive('s.claimed_by')} and ${OBSERVER_IS_SETTLED}
-      limit $1`,
-    [limit],
+        and not ${ownerIsAlive('s.claimed_by', signs)} and ${signs.observerIsSettled('$1')}
+      limit $2`,
+    [self, limit],
   );
   return rows.map((row) => ({
     id: row.id,

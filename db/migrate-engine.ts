@@ -8,13 +8,18 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { type MigrateResult, migrate } from './migrate.ts';
+import { type DatabaseRoute, routeTo } from './features.ts';
+import { MIGRATIONS_LOCK, type MigrateResult, migrate } from './migrate.ts';
+import { lockRow } from './named-lock.ts';
+import { runAgain } from './run-again.ts';
 import { connectionConfig } from './session.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const MIGRATIONS = join(HERE, 'migrations');
 /** The same number as the migrations' lock: one engine at a time changes the schema. */
 const LOCK = '297528313602';
+/** The line of workflow_start that wakes engines: without NOTIFY they look by themselves. */
+const NOTIFY = /^ *perform pg_notify\(.*\);\n/m;
 
 export interface MigrateEngineOptions {
   readonly pgbossSchema: string;
@@ -22,27 +27,39 @@ export interface MigrateEngineOptions {
   readonly dryRun?: boolean;
 }
 
-export async function migrateEngine(database: string, options: MigrateEngineOptions): Promise<MigrateResult> {
+/** @param database a URL, or a way that is known in more detail */
+export async function migrateEngine(
+  database: string | DatabaseRoute,
+  options: MigrateEngineOptions,
+): Promise<MigrateResult> {
   const { pgbossSchema, dryRun = false } = options;
-  const result = await migrate(database, { dir: MIGRATIONS, pgbossSchema, dryRun });
-  const sql = await workflowStartSql(options);
-  const client = new pg.Client(connectionConfig(database, { applicationName: 'engine/migrate' }));
+  const { long, features } = typeof database === 'string' ? routeTo(database) : database;
+  const { advisoryLocks } = features;
+  const { pooled } = long.session;
+  const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
+  // The function is the newer version's as well.
+  if (result.newer.length > 0) return result;
+  const sql = await workflowStartSql(options, features.listen);
+  const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
   client.on('error', () => {});
   try {
     await client.connect();
     if (await isCurrent(client, sql)) return result;
     if (dryRun)
       return { ...result, pending: [...result.pending, { name: 'workflow_start.sql', sql, checksum: '' }] };
-    await writeFunction(client, sql);
+    await runAgain(() => writeFunction(client, sql, advisoryLocks));
     return result;
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-async function workflowStartSql({ pgbossSchema, maxInputBytes }: MigrateEngineOptions): Promise<string> {
+async function workflowStartSql(
+  { pgbossSchema, maxInputBytes }: MigrateEngineOptions,
+  notifies: boolean,
+): Promise<string> {
   const text = await readFile(join(HERE, 'functions', 'workflow_start.sql'), 'utf8');
-  return text
+  return (notifies ? text : text.replace(NOTIFY, ''))
     .replaceAll('{{pgboss_schema}}', pg.escapeIdentifier(pgbossSchema))
     .replaceAll('{{max_input_bytes}}', String(maxInputBytes));
 }
@@ -57,9 +74,15 @@ async function isCurrent(client: pg.Client, sql: string): Promise<boolean> {
   return rows.length === 1 && rows[0].prosrc === body;
 }
 
-async function writeFunction(client: pg.Client, sql: string): Promise<void> {
+async function writeFunction(client: pg.Client, sql: string, advisoryLocks: boolean): Promise<void> {
   await client.query('begin');
-  await client.query(`select pg_advisory_xact_lock(${LOCK})`);
-  await client.query(sql);
-  await client.query('commit');
+  try {
+    if (advisoryLocks) await client.query(`select pg_advisory_xact_lock(${LOCK})`);
+    else await lockRow(client, MIGRATIONS_LOCK);
+    await client.query(sql);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  }
 }

@@ -154,7 +154,7 @@ describe('refused is', () => {
     expect(await refusal(run(dir, true))).toContain('0001_add_one.sql was changed');
   });
 
-  test('a database of a newer version, before anything is applied', async () => {
+  test('a database of another line of versions, before anything is applied', async () => {
     await run(folderOf({ '0001_add_one.sql': FIRST, '0009_add_nine.sql': 'create table nine ()' }));
     const old = folderOf({ '0001_add_one.sql': FIRST, '0002_add_two.sql': SECOND });
     expect(await refusal(run(old))).toContain('0009_add_nine.sql');

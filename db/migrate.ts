@@ -2,8 +2,8 @@
  * Brings a database to the schema of this version: numbered SQL files, each applied once, in order, in a
  * transaction of its own that also writes it into the books (`execution_engine_migrations`).
  *
- * Several engines may start at the same moment: each migration takes a transaction-level advisory lock and
- * looks again before it runs. A killed run leaves whole migrations only.
+ * Several engines may start at the same moment: each migration takes a transaction-level advisory lock (or, where
+ * there are none, that of a row) and looks again before it runs. A killed run leaves whole migrations only.
  *
  * `{{pgboss}}` in a file stands for the quoted name of pg-boss's schema. The checksum is of the file as it is
  * written.
@@ -14,6 +14,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { lockRow, makeLockTable } from './named-lock.ts';
+import { runAgain } from './run-again.ts';
 import { connectionConfig, prepareSession, type SessionOptions } from './session.ts';
 
 export interface MigrateOptions {
@@ -23,6 +25,10 @@ export interface MigrateOptions {
   pgbossSchema: string;
   /** Changes nothing; the answer's `pending` is what would be run. */
   dryRun?: boolean;
+  /** Whether the database has advisory locks; default true. */
+  advisoryLocks?: boolean;
+  /** A pooler in transaction mode is in between (session.ts). */
+  pooled?: boolean;
 }
 
 export interface Migration {
@@ -39,6 +45,8 @@ export interface MigrateResult {
   applied: string[];
   /** With dryRun: what would have been applied. */
   pending: Migration[];
+  /** What a newer version has applied. It only adds, so that this one can go on beside it. */
+  newer: string[];
 }
 
 /** The files or the database are not as they must be. The message says which, and what to do. */
@@ -52,6 +60,8 @@ export class MigrationError extends Error {
 const FILE = /^(\d{4})_[a-z0-9_]+\.sql$/;
 /** An arbitrary number that only this purpose uses ('EENG' and 2). */
 const LOCK = '297515501314';
+/** The row that is locked instead; that of migrate-engine.ts as well. */
+export const MIGRATIONS_LOCK = 'migrations';
 const SESSION: SessionOptions = { applicationName: 'engine/migrate', statementTimeoutMs: 0 };
 /** A migration that waits for a busy table steps back and tries again, so that it holds nobody up for long. */
 const MOST_LOCK_TIMEOUTS = 20;
@@ -82,28 +92,37 @@ export async function readMigrations(dir: string, pgbossSchema: string): Promise
 
 /**
  * Applies what is missing. `database` is a URL. Throws MigrationError when an applied file was changed, when
- * the database is of a newer version, or when a migration fails (nothing of that migration stays); throws
- * connection errors as they are.
+ * the database was migrated by another line of versions, or when a migration fails (nothing of that migration
+ * stays); throws connection errors as they are.
  */
 export async function migrate(database: string, options: MigrateOptions): Promise<MigrateResult> {
   const migrations = await readMigrations(options.dir, options.pgbossSchema);
-  const client = new pg.Client(connectionConfig(database, SESSION));
+  const { advisoryLocks = true, pooled = false } = options;
+  const session = { ...SESSION, pooled, portable: !advisoryLocks };
+  const client = new pg.Client(connectionConfig(database, session));
   client.on('error', () => {});
   try {
     await client.connect();
-    await prepareSession(client, SESSION);
-    if (options.dryRun) return { applied: [], pending: pendingOf(migrations, await readBooks(client)) };
-    return { applied: await applyAll(client, migrations), pending: [] };
+    await prepareSession(client, session);
+    const applied = options.dryRun ? [] : await applyAll(client, migrations, advisoryLocks);
+    const books = await readBooks(client);
+    return { applied, pending: pendingOf(migrations, books), newer: newerOf(migrations, books) };
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-async function applyAll(client: pg.Client, migrations: readonly Migration[]): Promise<string[]> {
+async function applyAll(
+  client: pg.Client,
+  migrations: readonly Migration[],
+  advisoryLocks: boolean,
+): Promise<string[]> {
   const applied: string[] = [];
-  await locked(client, () => client.query(CREATE_BOOKS));
+  if (!advisoryLocks) await makeLockTable(client);
+  const locked: Locked = (work) => runAgain(() => inTurn(client, advisoryLocks, work));
+  await locked(() => client.query(CREATE_BOOKS));
   for (const migration of pendingOf(migrations, await readBooks(client))) {
-    if (await applyOnce(client, migration, migrations)) applied.push(migration.name);
+    if (await applyOnce(client, migration, migrations, locked)) applied.push(migration.name);
   }
   return applied;
 }
@@ -120,10 +139,11 @@ async function applyOnce(
   client: pg.Client,
   migration: Migration,
   all: readonly Migration[],
+  locked: Locked,
 ): Promise<boolean> {
   for (let timeouts = 0; ; timeouts += 1) {
     try {
-      return await locked(client, async () => {
+      return await locked(async () => {
         if (!pendingOf(all, await readBooks(client)).includes(migration)) return false;
         await client.query(migration.sql);
         await client.query('insert into execution_engine_migrations (name, checksum) values ($1, $2)', [
@@ -143,13 +163,16 @@ async function applyOnce(
   }
 }
 
+type Locked = <T>(work: () => Promise<T>) => Promise<T>;
+
 /** Runs `work` in a transaction that nobody else runs at the same time. */
-async function locked<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+async function inTurn<T>(client: pg.Client, advisoryLocks: boolean, work: () => Promise<T>): Promise<T> {
   await client.query('begin');
   try {
     // The wait for other engines is not the wait for a busy table.
     await client.query('set local lock_timeout = 0');
-    await client.query('select pg_advisory_xact_lock($1)', [LOCK]);
+    if (advisoryLocks) await client.query('select pg_advisory_xact_lock($1)', [LOCK]);
+    else await lockRow(client, MIGRATIONS_LOCK);
     await client.query("set local lock_timeout = '2s'");
     const result = await work();
     const { command } = await client.query('commit');
@@ -176,23 +199,28 @@ async function readBooks(client: pg.Client): Promise<Books> {
 }
 
 function pendingOf(migrations: readonly Migration[], books: Books): Migration[] {
-  const known = new Map(migrations.map((migration) => [migration.name, migration]));
-  for (const [name, checksum] of books) {
-    const migration = known.get(name);
-    if (migration === undefined) {
-      throw new MigrationError(
-        `The database has the migration ${name}, which this version does not know: it was migrated by a newer ` +
-          'version; start that version, or go back to a backup',
-      );
-    }
-    if (migration.checksum !== checksum) {
+  for (const { name, checksum } of migrations) {
+    if (books.has(name) && books.get(name) !== checksum) {
       throw new MigrationError(
         `The migration ${name} was changed after it was applied to this database: restore the file and put the ` +
           'change into a new migration',
       );
     }
   }
-  return migrations.filter((migration) => !books.has(migration.name));
+  const pending = migrations.filter(({ name }) => !books.has(name));
+  const [newer] = newerOf(migrations, books);
+  if (newer !== undefined && pending.length > 0) {
+    throw new MigrationError(
+      `The database has the migration ${newer}, which this version does not know, and lacks ${pending[0]!.name}, ` +
+        'which it has: they are of different lines; start the version that migrated the database',
+    );
+  }
+  return pending;
+}
+
+function newerOf(migrations: readonly Migration[], books: Books): string[] {
+  const known = new Set(migrations.map(({ name }) => name));
+  return [...books.keys()].filter((name) => !known.has(name));
 }
 
 /** PostgreSQL's words, with the line of the file it points at. */

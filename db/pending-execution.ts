@@ -14,9 +14,9 @@ export const NOBODY = '00000000-0000-0000-0000-000000000000';
  * The workspaces that have something pending are found by hopping through the index (a "loose index scan"), so
  * the cost does not grow with the backlog. Each gives an equal share, and the turn goes on after the workspace
  * that was served last. Rows another engine is about to begin are passed over.
- * Uses workflow_executions_pending; locks the rows it answers.
+ * Uses workflow_executions_pending; locks the rows it answers where locked rows can be passed over.
  */
-const PICK = `
+const PICK = (locking: string) => `
   with recursive turn(workspace) as (
     (select coalesce(workspace_id, '${NOBODY}') from workflow_executions
       where status = 'pending' and start_after is null
@@ -40,8 +40,12 @@ const PICK = `
       where e.status = 'pending' and e.start_after is null and coalesce(e.workspace_id, '${NOBODY}') = t.workspace
       order by e.priority desc, e.id
       limit (select size from share)
-        for no key update skip locked) p
+        ${locking}) p
    limit $1::integer`;
+
+const PICK_LOCKED = PICK('for no key update skip locked');
+/** Portable: who is about to begin what was picked is found out when it is locked, in the order of the ids. */
+const PICK_UNLOCKED = PICK('');
 
 export interface PickedExecution {
   readonly id: string;
@@ -51,15 +55,21 @@ export interface PickedExecution {
 /**
  * @param after the workspace that was served last, or null
  * @param except workspaces whose turn it is not
+ * @param skipLocked whether the database knows it; the rows are not locked otherwise
  */
 export async function pickPending(
   tx: Db,
   limit: number,
   after: string | null,
   except: readonly string[] = [],
+  skipLocked = true,
 ): Promise<PickedExecution[]> {
   const values = [limit, after ?? NOBODY, plainArray(except)];
-  const { rows } = await tx.query({ name: 'pick_pending', text: PICK, values });
+  const { rows } = await tx.query({
+    name: 'pick_pending',
+    text: skipLocked ? PICK_LOCKED : PICK_UNLOCKED,
+    values,
+  });
   return rows;
 }
 

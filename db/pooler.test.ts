@@ -29,7 +29,7 @@ describe('a pooler in transaction mode', () => {
     const pooler = await transactionPooler(database.url, 2);
     try {
       const { warnings } = await checkServer(pooler.url);
-      expect(warnings.at(-1)).toMatch(/^A pooler in transaction mode .*LISTEN.*Connect directly/);
+      expect(warnings.at(-1)).toMatch(/^A pooler in transaction mode .*LISTEN.*DATABASE_DIRECT_URL/);
     } finally {
       await pooler.close();
     }

@@ -12,13 +12,19 @@
 import pg from 'pg';
 import { plainArray } from './array-literal.ts';
 import type { Db, Tx } from './client.ts';
-import { connectionConfig, isConnectionError, prepareSession } from './session.ts';
+import type { DatabaseFeatures } from './features.ts';
+import { tryLockRow } from './named-lock.ts';
+import { connectionConfig, isConnectionError, prepareSession, type SessionOptions } from './session.ts';
 
 /** Of the advisory lock that one sweep at a time takes, transaction by transaction. */
 const LOCK_CLASS = 1_163_413_830;
 
+type Features = Pick<DatabaseFeatures, 'advisoryLocks' | 'skipLocked' | 'multiMutationCtes'>;
+const ALL: Features = { advisoryLocks: true, skipLocked: true, multiMutationCtes: true };
+
 /** Whether this transaction may sweep; another engine's is at work otherwise. */
-export async function lockRetention(tx: Tx): Promise<boolean> {
+export async function lockRetention(tx: Tx, { advisoryLocks } = ALL): Promise<boolean> {
+  if (!advisoryLocks) return tryLockRow(tx, 'retention');
   const { rows } = await tx.query('select pg_try_advisory_xact_lock($1, 1) as locked', [LOCK_CLASS]);
   return rows[0].locked;
 }
@@ -68,15 +74,19 @@ const LOOK = `
          (array_agg(id order by id desc))[1] as last, count(*) = ${MOST_SEEN} as more
     from seen`;
 
-const MARK = `
+const MARK = (locking: string) => `
   with due as materialized (
     select id from workflow_executions
      where id = any($1::uuid[]) and (removed_at is not null or status in ${FINAL})
-     order by id for update skip locked)
+     order by id ${locking})
   update workflow_executions e
      set removed_at = coalesce(e.removed_at, now()), idempotency_key = null
     from due where e.id = due.id
   returning e.id`;
+
+const MARK_FREE = MARK('for update skip locked');
+/** Portable: they are final, so whoever has one locked has it for a moment. */
+const MARK_ALL = MARK('for update');
 
 export interface Marked {
   readonly ids: readonly string[];
@@ -85,11 +95,17 @@ export interface Marked {
 }
 
 /** Marks the next executions that are due, by id, after `after` and below `below`. Uses the primary key. */
-export async function markDue(tx: Tx, sweep: Sweep, after: string, below: string): Promise<Marked> {
+export async function markDue(
+  tx: Tx,
+  sweep: Sweep,
+  after: string,
+  below: string,
+  { skipLocked } = ALL,
+): Promise<Marked> {
   const { rows } = await tx.query(LOOK, [after, below, sweep.endedBefore, plainArray(sweep.untold)]);
   const { due, last, more } = rows[0];
   if (due === null) return { ids: [], next: more ? last : null };
-  const marked = await tx.query(MARK, [plainArray(due)]);
+  const marked = await tx.query(skipLocked ? MARK_FREE : MARK_ALL, [plainArray(due)]);
   const isFull = due.length === MOST_MARKED;
   return { ids: marked.rows.map(({ id }) => id), next: isFull ? due.at(-1) : more ? last : null };
 }
@@ -110,6 +126,24 @@ const DELETE_STEPS = `
     delete from workflow_step_grants where step_execution_id in (select id from gone))
   select count(*) as count from gone`;
 
+/** Portable: the same in three statements. */
+const SOME_STEPS = `
+  select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) order by id limit ${MOST_STEPS}`;
+const DELETE_GRANTS_OF = 'delete from workflow_step_grants where step_execution_id = any($1::uuid[])';
+const DELETE_THESE_STEPS = 'delete from workflow_step_executions where id = any($1::uuid[])';
+
+async function deleteSomeSteps(tx: Tx, ids: readonly string[], { multiMutationCtes }: Features) {
+  if (multiMutationCtes) {
+    const { rows } = await tx.query(DELETE_STEPS, [plainArray(ids)]);
+    return Number(rows[0].count);
+  }
+  const { rows } = await tx.query(SOME_STEPS, [plainArray(ids)]);
+  const steps = plainArray(rows.map(({ id }) => id));
+  await tx.query(DELETE_GRANTS_OF, [steps]);
+  const { rowCount } = await tx.query(DELETE_THESE_STEPS, [steps]);
+  return rowCount;
+}
+
 const DELETE_EXECUTIONS = `
   delete from workflow_executions where id = any($1::uuid[]) and removed_at is not null`;
 
@@ -123,9 +157,8 @@ export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boole
  * Deletes some of the steps of marked executions, and with the last of them the executions.
  * @returns how many executions are gone; null: there are more steps
  */
-export async function deleteSteps(tx: Tx, ids: readonly string[]): Promise<number | null> {
-  const { rows } = await tx.query(DELETE_STEPS, [plainArray(ids)]);
-  if (Number(rows[0].count) === MOST_STEPS) return null;
+export async function deleteSteps(tx: Tx, ids: readonly string[], features = ALL): Promise<number | null> {
+  if ((await deleteSomeSteps(tx, ids, features)) === MOST_STEPS) return null;
   const { rowCount } = await tx.query(DELETE_EXECUTIONS, [plainArray(ids)]);
   return rowCount ?? 0;
 }
@@ -142,8 +175,12 @@ const INDEX_STATE = `
  * Made beside the work that goes on; takes as long as the table is large.
  * @returns false when another engine is making it
  */
-export async function makeRetentionIndex(url: string, applicationName: string): Promise<boolean> {
-  const session = { applicationName, statementTimeoutMs: 0 };
+export async function makeRetentionIndex(
+  url: string,
+  applicationName: string,
+  kind: Pick<SessionOptions, 'pooled' | 'portable'> = {},
+): Promise<boolean> {
+  const session = { ...kind, applicationName, statementTimeoutMs: 0 };
   const client = new pg.Client(connectionConfig(url, session));
   client.on('error', () => {});
   try {

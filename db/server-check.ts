@@ -5,6 +5,7 @@
  */
 import pg from 'pg';
 import type { Db } from './client.ts';
+import type { RouteOptions } from './features.ts';
 import { detectPooler } from './pooler.ts';
 import { connectionConfig, prepareSession } from './session.ts';
 
@@ -35,8 +36,8 @@ const STATE = `
          current_setting('synchronous_commit', true) as synchronous_commit`;
 
 /** How the server is now: it may become a standby, and settings may be changed, while it runs. */
-export async function readServerState(db: Db): Promise<ServerState> {
-  const { rows } = await db.query({ name: 'server_state', text: STATE, values: [] });
+export async function readServerState(db: Db, isPooled = false): Promise<ServerState> {
+  const { rows } = await db.query(isPooled ? STATE : { name: 'server_state', text: STATE, values: [] });
   const [row] = rows;
   const warnings = Object.entries(DURABILITY)
     .filter(([name]) => row[name] === 'off')
@@ -59,25 +60,49 @@ function refusalOf(row: {
 }
 
 const POOLED =
-  'A pooler in transaction mode is between the engine and PostgreSQL: session settings, prepared statements, LISTEN ' +
-  'and the lease by which a dead engine is noticed at once do not work through it. Connect directly, or through a ' +
-  'pooler in session mode.';
+  'A pooler in transaction mode is between the engine and PostgreSQL: LISTEN and the lease by which a dead engine is ' +
+  'noticed at once do not work through it, so that another engine is noticed after a second and a dead one after ' +
+  'eight. Set DATABASE_DIRECT_URL to one that leads past the pooler, or connect directly or through a pooler in ' +
+  'session mode.';
+const DIRECT_IS_POOLED =
+  'DATABASE_DIRECT_URL leads through a pooler in transaction mode as well, and is not used; accepted: one that leads ' +
+  'past it.';
+
+export interface CheckedServer extends ServerState {
+  readonly isPooled: boolean;
+  /** The way past the pooler, if it is one; null: there is none. */
+  readonly directUrl: string | null;
+}
 
 /**
  * Looks at the server once, before anything is written. The warnings include a pooler that is in the way.
  * @throws Error that says what is wrong with DATABASE_URL and what is accepted, or what the connection throws
  */
-export async function checkServer(url: string): Promise<ServerState> {
-  const session = { applicationName: 'engine/check' };
+export async function checkServer(
+  url: string,
+  { backend = 'postgres', directUrl = null }: Partial<Pick<RouteOptions, 'backend' | 'directUrl'>> = {},
+): Promise<CheckedServer> {
+  const { state, isPooled } = await lookAt(url, 'DATABASE_URL', backend);
+  const direct = directUrl === null ? null : await lookAt(directUrl, 'DATABASE_DIRECT_URL', backend);
+  const usableUrl = direct === null || direct.isPooled ? null : directUrl;
+  const warnings = [...state.warnings];
+  if (direct?.isPooled) warnings.push(DIRECT_IS_POOLED);
+  // Portable mode has neither, whatever is in between.
+  else if (isPooled && usableUrl === null && backend === 'postgres') warnings.push(POOLED);
+  return { ...state, warnings, isPooled, directUrl: usableUrl };
+}
+
+async function lookAt(url: string, variable: string, backend: RouteOptions['backend']) {
+  const isPooled = await detectPooler(url);
+  const session = { applicationName: 'engine/check', pooled: isPooled, portable: backend !== 'postgres' };
   const client = new pg.Client(connectionConfig(url, session));
   client.on('error', () => {});
   try {
     await client.connect();
     await prepareSession(client, session);
-    const state = await readServerState(client);
-    if (state.refusal !== null) throw new Error(`DATABASE_URL names a database that ${state.refusal}.`);
-    const isPooled = await detectPooler(url);
-    return isPooled ? { ...state, warnings: [...state.warnings, POOLED] } : state;
+    const state = await readServerState(client, isPooled);
+    if (state.refusal !== null) throw new Error(`${variable} names a database that ${state.refusal}.`);
+    return { state, isPooled };
   } finally {
     await client.end().catch(() => {});
   }

@@ -7,7 +7,7 @@
  * pooler lets it pass, and an `options` of the user's own URL stays intact.
  *
  * Invariants
- * 1. Time is UTC in every session, and a `timestamp` without zone is read as UTC.
+ * 1. Time is UTC in every session (behind a pooler: in every transaction), and a `timestamp` without zone is read as UTC.
  * 2. No statement, lock wait or open transaction is unbounded, on the server and on this side.
  */
 import pg from 'pg';
@@ -26,6 +26,10 @@ export interface SessionOptions {
    * stale right after a burst, nor on how small a table was when its statements were prepared.
    */
   byIndex?: boolean;
+  /** A pooler lends a session of the server for one transaction at a time: nothing is set for longer (lent-client.ts). */
+  pooled?: boolean;
+  /** The isolation of transactions is what the database has. */
+  portable?: boolean;
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 15_000;
@@ -41,7 +45,7 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
   const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
   return {
     timezone: 'UTC',
-    default_transaction_isolation: 'read committed',
+    ...(options.portable ? {} : { default_transaction_isolation: 'read committed' }),
     statement_timeout: `${statementMs}ms`,
     transaction_timeout: `${statementMs * TRANSACTION_TIMEOUT_FACTOR}ms`,
     lock_timeout: `${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}ms`,
@@ -85,6 +89,7 @@ const SET_ALL = `
 
 /** Makes the settings of a fresh connection. Throws what the connection throws. */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<void> {
+  if (options.pooled) return;
   const settings = Object.entries(sessionSettings(options));
   try {
     await client.query(SET_ALL, [settings.map(([name]) => name), settings.map(([, value]) => value)]);

@@ -4,6 +4,7 @@
 import type { JsonObject } from '../core/json.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './client.ts';
+import { lockRow } from './named-lock.ts';
 
 export interface StoredTemplate {
   readonly id: string;
@@ -95,10 +96,15 @@ export async function findTemplateByName(
 }
 
 /** Serialises publishers of one name, so that versions have no gap and no double. */
-export async function lockTemplateName(tx: Db, workspaceId: string | null, name: string): Promise<void> {
-  await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [
-    `template:${workspaceId ?? ''}:${name}`,
-  ]);
+export async function lockTemplateName(
+  tx: Db,
+  workspaceId: string | null,
+  name: string,
+  advisoryLocks = true,
+): Promise<void> {
+  const lock = `template:${workspaceId ?? ''}:${name}`;
+  if (advisoryLocks) await tx.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [lock]);
+  else await lockRow(tx, lock);
 }
 
 export interface TemplateInsert {

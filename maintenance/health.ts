@@ -14,6 +14,8 @@ export interface HealthSources {
   readonly warnings: readonly string[];
   /** Milliseconds since the work loop last reached the database. */
   silentMs(): number;
+  /** What does not happen although there is work; null: everything goes its way. */
+  stall(): string | null;
   isDraining(): boolean;
 }
 
@@ -27,7 +29,7 @@ interface Look {
   readonly warnings: readonly string[];
 }
 
-export function createHealth({ pool, warnings, silentMs, isDraining }: HealthSources) {
+export function createHealth({ pool, warnings, silentMs, stall, isDraining }: HealthSources) {
   let last: { at: number; answer: Promise<Look> } | null = null;
   const database = () => {
     const now = performance.now();
@@ -38,19 +40,21 @@ export function createHealth({ pool, warnings, silentMs, isDraining }: HealthSou
     live: (): HealthReport => ({ status: 'ok', checks: { process: { status: 'ok' } } }),
     ready: async (): Promise<HealthReport> => {
       const { failure, warnings: found } = await database();
-      const silence = silentMs();
       const checks: HealthReport['checks'] = {
         database: failure === null ? { status: 'ok' } : { status: 'fail', message: failure },
-        work_loop:
-          silence < LONGEST_SILENCE_MS
-            ? { status: 'ok' }
-            : { status: 'fail', message: `No heartbeat for ${Math.round(silence / 1000)} s.` },
+        work_loop: workLoop(silentMs(), stall()),
         accepting: isDraining() ? { status: 'fail', message: 'The engine is draining.' } : { status: 'ok' },
       };
       const ok = Object.values(checks).every(({ status }) => status === 'ok');
       return { status: ok ? 'ok' : 'unavailable', checks, warnings: [...new Set([...warnings, ...found])] };
     },
   };
+}
+
+function workLoop(silence: number, stall: string | null): HealthReport['checks'][string] {
+  if (silence >= LONGEST_SILENCE_MS)
+    return { status: 'fail', message: `No heartbeat for ${Math.round(silence / 1000)} s.` };
+  return stall === null ? { status: 'ok' } : { status: 'fail', message: stall };
 }
 
 async function look(pool: Pool): Promise<Look> {

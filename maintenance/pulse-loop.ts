@@ -14,10 +14,14 @@ import {
   registerEngine,
   stepsOfTheDead,
 } from '../db/engine.ts';
+import type { SignsOfLife } from '../db/engine-alive.ts';
+import type { StallWatch } from './stall-watch.ts';
 
 export interface PulseLoopOptions {
   readonly db: Db;
   readonly engine: EngineRow;
+  /** How it is told who is alive. */
+  readonly signs: SignsOfLife;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
   runningCount(): number;
@@ -45,11 +49,14 @@ const MOST_RESCUED = 1_000;
 const TICKS_BETWEEN_RESCUES = 10;
 /** A statement that a dead engine had sent may still commit for a while after its end. */
 const TICKS_OF_ALARM = 5;
-/** Others take an engine for dead that is silent for longer (engine-alive.ts). */
-const SILENT_MS = 8_000;
+/** Others may take an engine for dead that is silent for longer, when its lease was lost too (engine-alive.ts). */
+const SILENT_MS = 4_000;
+/** Where sessions do not tell it: how long this engine must have been heard before it judges others. */
+const SETTLED_MS = 5_000;
 
 export class PulseLoop {
   readonly #options: PulseLoopOptions;
+  #stalls: Pick<StallWatch, 'round'> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #ticking: Promise<void> = Promise.resolve();
   #open = true;
@@ -61,9 +68,16 @@ export class PulseLoop {
   readonly #toLookAt = new Set<string>();
   #looking: Promise<void> | null = null;
   #lastBeatAt = performance.now();
+  /** The first heartbeat after the last gap. */
+  #heardSince: number | null = null;
 
   constructor(options: PulseLoopOptions) {
     this.#options = options;
+  }
+
+  /** Hears of each heartbeat that was answered. */
+  useStallWatch(stalls: Pick<StallWatch, 'round'>): void {
+    this.#stalls = stalls;
   }
 
   /** Until the first round nobody knows: better to notify in vain. */
@@ -91,19 +105,23 @@ export class PulseLoop {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#ticking;
     await this.#rescuing;
+    await this.#looking;
   }
 
   async tick(): Promise<void> {
-    const { db, engine, jobTable, runningCount, hasLease, watched } = this.#options;
+    const { db, engine, jobTable, runningCount, hasLease, watched, signs } = this.#options;
     const beat = { id: engine.id, runningCount: runningCount(), hasLease: hasLease() };
-    const seen = await pulse(db, beat, jobTable, watched());
+    const seen = await pulse(db, beat, jobTable, watched(), signs);
+    if (this.silentMs > (signs.longestGapMs ?? Number.POSITIVE_INFINITY)) this.#heardSince = null;
+    this.#heardSince ??= performance.now();
     if (this.silentMs > SILENT_MS) this.#options.onSilence(this.silentMs);
     this.#lastBeatAt = performance.now();
     this.#peerCount = seen.peers.length;
     this.#options.onPeers(seen.peers);
     if (!seen.registered) await registerEngine(db, engine);
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
-    this.#lookForTheDead(seen.deadEngines);
+    this.#lookForTheDead(this.#mayJudge ? seen.deadEngines : []);
+    this.#stalls?.round(seen.hasJobs);
     if (seen.hasJobs) this.#options.onJobs();
   }
 
@@ -163,10 +181,19 @@ export class PulseLoop {
     return this.#rescuing;
   }
 
+  /**
+   * A restart of the database holds up every heartbeat: whoever is back first gives the others time to come back too.
+   * The database says so itself of a session that lasts.
+   */
+  get #mayJudge(): boolean {
+    if (this.#options.signs.longestGapMs === null) return true;
+    return this.#heardSince !== null && performance.now() - this.#heardSince >= SETTLED_MS;
+  }
+
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
   async #rescue(): Promise<void> {
-    const { db, rescue, releaseUnknown } = this.#options;
-    const steps = await stepsOfTheDead(db, MOST_RESCUED);
+    const { db, engine, rescue, releaseUnknown, signs } = this.#options;
+    const steps = this.#mayJudge ? await stepsOfTheDead(db, engine.id, MOST_RESCUED, signs) : [];
     await Promise.all(steps.map(rescue));
     if (steps.length === MOST_RESCUED) this.#untilRescue = 0;
     else await forgetEngines(db);

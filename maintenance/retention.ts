@@ -7,6 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Pool, type Tx, withTransaction } from '../db/client.ts';
+import type { DatabaseRoute } from '../db/features.ts';
 import {
   beginSweep,
   deleteEdges,
@@ -16,10 +17,11 @@ import {
   markDue,
   type Sweep,
 } from '../db/retention.ts';
+import { runAgain } from '../db/run-again.ts';
 
 export interface RetentionOptions {
-  /** Of the database; the index is made on a connection of its own. */
-  readonly url: string;
+  /** The index is made on a connection of its own. */
+  readonly route: DatabaseRoute;
   readonly engineId: string;
   /** Statements by index, and one connection: nothing here is in a hurry. */
   readonly pool: Pool;
@@ -78,8 +80,9 @@ export class Retention {
    * @throws what the database says; what was removed by then stays removed
    */
   async sweep(): Promise<number> {
-    const { url, engineId, pool, retentionMs, jobTable } = this.#options;
-    if (!(await makeRetentionIndex(url, `engine/${engineId}/index`))) return 0;
+    const { route, engineId, pool, retentionMs, jobTable } = this.#options;
+    const { url, session } = route.long;
+    if (!(await makeRetentionIndex(url, `engine/${engineId}/index`, session))) return 0;
     const sweep = await beginSweep(pool, retentionMs, jobTable);
     let count = 0;
     try {
@@ -92,10 +95,11 @@ export class Retention {
   }
 
   async #sweepRange(sweep: Sweep, first: string, below: string): Promise<number> {
+    const { features } = this.#options.route;
     let count = 0;
     for (let after: string | null = first; after !== null && !this.#closing.signal.aborted; ) {
       const from: string = after;
-      const { ids, next } = await this.#inTurn((tx) => markDue(tx, sweep, from, below));
+      const { ids, next } = await this.#inTurn((tx) => markDue(tx, sweep, from, below, features));
       if (ids.length > 0) count += await this.#remove(ids);
       after = next;
     }
@@ -105,10 +109,11 @@ export class Retention {
   /** What is left when the engine stops is found marked by the next sweep. */
   async #remove(ids: readonly string[]): Promise<number> {
     const { signal } = this.#closing;
+    const { features } = this.#options.route;
     await this.#pause(READERS_MS);
     while (!signal.aborted && (await this.#inTurn((tx) => deleteEdges(tx, ids))));
     while (!signal.aborted) {
-      const removed = await this.#inTurn((tx) => deleteSteps(tx, ids));
+      const removed = await this.#inTurn((tx) => deleteSteps(tx, ids, features));
       if (removed === null) continue;
       this.#options.onRemoved(removed);
       return removed;
@@ -118,10 +123,12 @@ export class Retention {
 
   async #inTurn<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const begunAt = performance.now();
-    const result = await withTransaction(this.#options.pool, async (tx) => {
-      if (!(await lockRetention(tx))) throw new SweptElsewhere();
+    const { pool, route } = this.#options;
+    const sweeping = async (tx: Tx) => {
+      if (!(await lockRetention(tx, route.features))) throw new SweptElsewhere();
       return work(tx);
-    });
+    };
+    const result = await runAgain(() => withTransaction(pool, sweeping));
     const tookMs = performance.now() - begunAt;
     await this.#pause(Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, tookMs)));
     return result;

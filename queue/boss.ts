@@ -7,6 +7,8 @@
 import pg from 'pg';
 import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
+import type { Backend, DatabaseWay } from '../db/features.ts';
+import { isMadeElsewhere } from '../db/named-lock.ts';
 import { connectionConfig, prepareSession, type SessionOptions } from '../db/session.ts';
 
 export const QUEUES: readonly QueueName[] = [
@@ -19,6 +21,9 @@ const TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600;
 
 export interface BossOptions {
   readonly url: string;
+  /** Default: PostgreSQL, in sessions that last. */
+  readonly session?: DatabaseWay['session'];
+  readonly backend?: Backend;
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName?: string;
@@ -28,10 +33,24 @@ export interface BossOptions {
 /** pg-boss makes its tables and rebuilds its indexes on these connections: that takes longer than the engine's work. */
 const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
 const POOL_SIZE = 3;
+/** One for each statement that makes something, and more. */
+const MOST_FAILURES = 20;
 
 /** @throws Error naming the schema and the way out when an older pg-boss with other queues is found there. */
 export async function startBoss(options: BossOptions): Promise<PgBoss> {
   await refuseForeignBoss(options);
+  for (let failures = 0; ; failures += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      // Without advisory locks pg-boss does not make its tables in turn: of two, one fails and finds them made.
+      const { backend = 'postgres' } = options;
+      if (backend === 'postgres' || failures === MOST_FAILURES || !isMadeElsewhere(error)) throw error;
+    }
+  }
+}
+
+async function startOnce(options: BossOptions): Promise<PgBoss> {
   const boss = new PgBoss(bossConfig(options));
   boss.on('error', (error) => options.onError(error));
   try {
@@ -46,8 +65,9 @@ export async function startBoss(options: BossOptions): Promise<PgBoss> {
 }
 
 /** pg-boss hands what it does not know on to its pool, and the pool to each of its connections. */
-function bossConfig({ url, schema, applicationName = 'engine/queue' }: BossOptions): ConstructorOptions {
-  const session: SessionOptions = { ...SESSION, applicationName };
+function bossConfig(options: BossOptions): ConstructorOptions {
+  const { url, schema, backend = 'postgres', applicationName = 'engine/queue' } = options;
+  const session: SessionOptions = { ...SESSION, ...options.session, applicationName };
   // It reads numbers in its own way.
   const { types: _types, ...connection } = connectionConfig(url, session);
   const pool: pg.PoolConfig = {
@@ -55,7 +75,16 @@ function bossConfig({ url, schema, applicationName = 'engine/queue' }: BossOptio
     max: POOL_SIZE,
     onConnect: (client) => prepareSession(client, session),
   };
-  return { ...(pool as ConstructorOptions), schema, schedule: false, flowIntervalSeconds: 3600 };
+  // The list of instances is for pg-boss's dashboard; it is kept with SKIP LOCKED, whatever the backend.
+  const list = backend === 'postgres' ? {} : { registerInstance: false };
+  return {
+    ...(pool as ConstructorOptions),
+    ...list,
+    schema,
+    backend,
+    schedule: false,
+    flowIntervalSeconds: 3600,
+  };
 }
 
 /** Makes pg-boss's schema and the engine's queues, and leaves nothing running. */
@@ -68,11 +97,11 @@ export async function installBoss(options: BossOptions): Promise<void> {
 export async function bossPlans(
   url: string,
   schema: string,
+  backend: Backend = 'postgres',
 ): Promise<{ name: string; sql: string; checksum: string }[]> {
-  const isThere = await withClient(url, (client) => readBossVersion(client, schema));
-  return isThere === null
-    ? [{ name: `pg-boss in schema ${schema}`, sql: getConstructionPlans(schema), checksum: '' }]
-    : [];
+  const isThere = await withClient({ url }, (client) => readBossVersion(client, schema));
+  const sql = getConstructionPlans(schema, { backend });
+  return isThere === null ? [{ name: `pg-boss in schema ${schema}`, sql, checksum: '' }] : [];
 }
 
 /**
@@ -90,8 +119,8 @@ function queueOptions() {
   };
 }
 
-async function refuseForeignBoss({ url, schema }: BossOptions): Promise<void> {
-  const version = await withClient(url, (client) => readBossVersion(client, schema));
+async function refuseForeignBoss({ schema, ...way }: BossOptions): Promise<void> {
+  const version = await withClient(way, (client) => readBossVersion(client, schema));
   if (version === null || version >= BOSS_SCHEMA_VERSION) return;
   throw new Error(
     `Schema "${schema}" holds pg-boss tables of version ${version}, older than the ${BOSS_SCHEMA_VERSION} this engine needs; ` +
@@ -109,8 +138,11 @@ async function readBossVersion(client: pg.Client, schema: string): Promise<numbe
   return Number(rows[0]?.version ?? 0);
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const session = { applicationName: 'engine/queue' };
+async function withClient<T>(
+  { url, session: kind }: Pick<BossOptions, 'url' | 'session'>,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const session = { ...kind, applicationName: 'engine/queue' };
   const client = new pg.Client(connectionConfig(url, session));
   // A connection that breaks meanwhile rejects what is running on it.
   client.on('error', () => {});

@@ -11,6 +11,7 @@
  */
 import type { JobInsert, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
+import { plainArray } from '../db/array-literal.ts';
 import type { Db } from '../db/client.ts';
 import type { Statement } from '../db/statement.ts';
 
@@ -49,9 +50,17 @@ export interface FetchedJob {
 
 export class ExecutionEngineQueue {
   readonly #boss: PgBoss;
+  readonly #unlocked: string | null;
 
-  constructor(boss: PgBoss) {
+  /** @param unlockedTable pg-boss's job table where locked rows cannot be passed over: fetching only reads there */
+  constructor(boss: PgBoss, unlockedTable: string | null = null) {
     this.#boss = boss;
+    this.#unlocked = unlockedTable;
+  }
+
+  /** Whether what is fetched is locked until the end of the transaction. */
+  get locksFetched(): boolean {
+    return this.#unlocked === null;
   }
 
   /** The statements that insert jobs; each fails its transaction when a job is refused. */
@@ -72,7 +81,8 @@ export class ExecutionEngineQueue {
   /**
    * The statements that delete jobs by id. A job that is gone already is no error: the row decides. One that
    * another engine is fetching is left to it: it waits for the execution, finds that there is nothing left to do,
-   * and drops the job. To wait for it here, with the execution locked, would be a deadlock.
+   * and drops the job. To wait for it here, with the execution locked, would be a deadlock. (Portable: whoever takes
+   * a job locks its execution first, so there is nobody to wait for.)
    */
   async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
     return Promise.all(
@@ -83,13 +93,14 @@ export class ExecutionEngineQueue {
           list.map(({ id }) => id),
           { db: taken.db },
         );
-        return passingOverLocked(taken.statement());
+        return this.locksFetched ? passingOverLocked(taken.statement()) : taken.statement();
       }),
     );
   }
 
   /** Fetches due jobs inside the caller's transaction: rolled back, they are there for the next one. */
   async fetch(tx: Db, queue: QueueName, limit: number, minPriority?: number): Promise<FetchedJob[]> {
+    if (this.#unlocked !== null) return readDue(tx, this.#unlocked, queue, limit, minPriority);
     const jobs = await this.#boss.fetch<JobData>(queue, {
       batchSize: limit,
       includeMetadata: true,
@@ -99,9 +110,28 @@ export class ExecutionEngineQueue {
     return jobs.map(({ id, data, retryCount, priority }) => ({ queue, id, data, retryCount, priority }));
   }
 
+  /** Of jobs that were read, those that nobody has taken since; their executions must be locked. */
+  async stillThere(tx: Db, jobs: readonly FetchedJob[]): Promise<FetchedJob[]> {
+    if (jobs.length === 0) return [];
+    const { rows } = await tx.query(
+      `select id from ${this.#unlocked} where name = any($1::text[]) and id = any($2::uuid[])`,
+      [[...new Set(jobs.map(({ queue }) => queue))], plainArray(jobs.map(({ id }) => id))],
+    );
+    const there = new Set(rows.map(({ id }) => id));
+    return jobs.filter(({ id }) => there.has(id));
+  }
+
   /** Deletes fetched jobs in the transaction that fetched them, fenced to the fetched attempt. */
   async consume(tx: Db, jobs: readonly FetchedJob[]): Promise<void> {
     for (const [queue, list] of groupByQueue(jobs)) {
+      if (!this.locksFetched) {
+        await this.#boss.deleteJob(
+          queue,
+          list.map(({ id }) => id),
+          { db: adapter(tx) },
+        );
+        continue;
+      }
       await this.#boss.deleteJob(
         queue,
         list.map(({ id, retryCount }) => ({ id, retryCount })),
@@ -126,6 +156,31 @@ export class ExecutionEngineQueue {
 }
 
 const DEFER_SECONDS = 30;
+
+/** What pg-boss would fetch, in its order, as it is. */
+async function readDue(
+  tx: Db,
+  table: string,
+  queue: QueueName,
+  limit: number,
+  minPriority: number | undefined,
+): Promise<FetchedJob[]> {
+  const { rows } = await tx.query(
+    `select id, data, retry_count, priority from ${table}
+      where name = $1 and state < 'active' and not blocked and start_after <= now()
+        and ($3::integer is null or priority >= $3)
+      order by priority desc, created_on, id
+      limit $2`,
+    [queue, limit, minPriority ?? null],
+  );
+  return rows.map(({ id, data, retry_count: retryCount, priority }) => ({
+    queue,
+    id,
+    data,
+    retryCount,
+    priority,
+  }));
+}
 
 function toInsert(job: Job): JobInsert<JobData> {
   const { startAfter } = job;

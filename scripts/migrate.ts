@@ -7,8 +7,10 @@
 import { parseArgs } from 'node:util';
 import { ConfigError, loadProcessConfig } from '../config.ts';
 import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+import { routeTo } from '../db/features.ts';
 import type { MigrateResult } from '../db/migrate.ts';
 import { migrateEngine } from '../db/migrate-engine.ts';
+import { detectPooler } from '../db/pooler.ts';
 import { bossPlans, installBoss } from '../queue/boss.ts';
 
 const USAGE = 'usage: migrate [--dry-run]\n  --dry-run  print the SQL that would be run, and change nothing';
@@ -24,14 +26,17 @@ async function main(args: string[]): Promise<number> {
     config.databaseUrl === null ? await startEmbeddedPostgres({ dataDir: config.dataDir, log }) : null;
   try {
     const url = config.databaseUrl ?? embedded!.url;
-    const { pgbossSchema } = config;
-    const result = await migrateEngine(url, {
+    const { pgbossSchema, databaseBackend: backend, directUrl } = config;
+    const route = routeTo(url, { backend, directUrl, isPooled: await detectPooler(url) });
+    const { long } = route;
+    const result = await migrateEngine(route, {
       pgbossSchema,
       maxInputBytes: config.limits.maxBodyBytes,
       dryRun,
     });
-    if (dryRun) result.pending.push(...(await bossPlans(url, pgbossSchema)));
-    else await installBoss({ url, schema: pgbossSchema, onError: (error) => log(error.message) });
+    if (dryRun) result.pending.push(...(await bossPlans(long.url, pgbossSchema, backend)));
+    else
+      await installBoss({ ...long, backend, schema: pgbossSchema, onError: (error) => log(error.message) });
     report(result, dryRun);
     return 0;
   } finally {

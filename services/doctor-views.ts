@@ -11,6 +11,7 @@ import type { Db } from '../db/client.ts';
 import { inSnapshot, type Offender } from '../db/doctor.ts';
 import type { Invariant } from '../db/doctor-invariant.ts';
 import { readExecutionsAfter, readInputs, readStepJobs, type StoredExecution } from '../db/doctor-views.ts';
+import type { DatabaseWay } from '../db/features.ts';
 import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
@@ -24,6 +25,8 @@ export const VIEW_INVARIANT: Invariant = {
 
 export interface ViewSources {
   readonly url: string;
+  /** Default: a session that lasts. */
+  readonly session?: DatabaseWay['session'] | undefined;
   readonly pgbossSchema: string;
   readonly versions: TemplateVersions;
 }
@@ -42,7 +45,8 @@ export async function findInExecutions(
   let last: string | null = BEFORE_ALL;
   while (last !== null) {
     const after: string = last;
-    const found = await inSnapshot(sources.url, { deadlineMs: PAGE_DEADLINE_MS, byIndex: true }, ({ db }) =>
+    const { url, session } = sources;
+    const found = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, byIndex: true, session }, ({ db }) =>
       findInPage(db, sources, after),
     );
     count += found.offenders.length;

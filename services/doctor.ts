@@ -62,7 +62,8 @@ export async function examineDatabase(
 ): Promise<Examination> {
   const wanted = SQL_INVARIANTS.filter(({ name }) => !accept.includes(name));
   const deadlineMs = everything ? LONG_DEADLINE_MS : USUAL_DEADLINE_MS;
-  const tables = await inSnapshot(sources.url, { deadlineMs, byIndex: !everything }, async (snapshot) => {
+  const { url, session } = sources;
+  const tables = await inSnapshot(url, { deadlineMs, byIndex: !everything, session }, async (snapshot) => {
     const since = await firstIdOfTheLast(snapshot.db, everything ? null : USUAL_SECONDS);
     return examineTables(snapshot, wanted, { pgbossSchema: sources.pgbossSchema, graceSeconds, since, most });
   });

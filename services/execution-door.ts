@@ -15,6 +15,7 @@
 import type { Event } from '../core/event.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import { planStatements } from '../db/apply-plan.ts';
+import { isSerializationFailure } from '../db/run-again.ts';
 import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
@@ -156,7 +157,8 @@ export class ExecutionDoor {
     const decidedAt = performance.now();
     const ready = this.decide(units, true);
     const finish = (error?: unknown) => {
-      const taken = (error as { code?: string } | undefined)?.code === GUARD_FAILED;
+      const { code } = (error ?? {}) as { code?: string };
+      const taken = code === GUARD_FAILED || isSerializationFailure(error);
       if (error !== undefined) for (const unit of ready) this.abandon(unit);
       group.settle(taken ? new KeyTaken() : error);
     };

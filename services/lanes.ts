@@ -5,7 +5,7 @@
  * is connected again when it is next needed.
  */
 import { connectPipeline, type Pipeline } from '../db/client.ts';
-import type { SessionOptions } from '../db/session.ts';
+import { isConnectionError, type SessionOptions } from '../db/session.ts';
 import type { Statement } from '../db/statement.ts';
 
 export class Lane {
@@ -13,16 +13,35 @@ export class Lane {
   readonly #options: SessionOptions;
   #pipeline: Promise<Pipeline> | null = null;
   busy = false;
+  #answers = 0;
+  #failures = 0;
 
   constructor(url: string, options: SessionOptions) {
     this.#url = url;
     this.#options = options;
   }
 
+  /** Transactions that were answered, if only to say that somebody else was faster. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** Transactions that the database could not take. */
+  get failures(): number {
+    return this.#failures;
+  }
+
   /** All or nothing. Throws the first error; after a connection error the outcome is unknown. */
   async transaction(statements: readonly Statement[]): Promise<void> {
-    const pipeline = await this.#connect();
-    await pipeline.transaction(statements);
+    try {
+      const pipeline = await this.#connect();
+      await pipeline.transaction(statements);
+      this.#answers += 1;
+    } catch (error) {
+      if (isAnswer(error)) this.#answers += 1;
+      else this.#failures += 1;
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -36,4 +55,12 @@ export class Lane {
     this.#pipeline = connectPipeline(this.#url, this.#options);
     return this.#pipeline;
   }
+}
+
+/**
+ * Whether an error is an answer of a database that works, as that somebody else was faster. A connection that broke is
+ * none, and neither is a lack of room on the disk, of memory or of connections (SQLSTATE class 53).
+ */
+export function isAnswer(error: unknown): boolean {
+  return !isConnectionError(error) && !String((error as { code?: unknown } | null)?.code).startsWith('53');
 }

@@ -12,27 +12,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '../core/event.ts';
 import { loadView } from '../core/view.ts';
 import { type Pool, type Tx, withTransaction } from '../db/client.ts';
-import { isConnectionError } from '../db/session.ts';
+import { isUnavailable } from '../db/session.ts';
 import { GUARD_FAILED } from '../db/statement.ts';
 import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
 import type { Actor } from './actor.ts';
 import type { Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
+import { isAnswer } from './lanes.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
-/** SQLSTATEs after which the same transaction may go through: guard, deadlock, serialization, lock timeout. */
-const TRY_AGAIN = new Set([
-  GUARD_FAILED,
-  '40P01',
-  '40001',
-  '55P03',
-  '57014',
-  '53300',
-  '57P01',
-  '57P02',
-  '57P03',
-]);
 /** Classes of errors that one value brings about: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
 const LONGEST_PAUSE_MS = 2_000;
@@ -41,6 +30,8 @@ export class LockedCommit {
   readonly #pool: Pool;
   readonly #door: ExecutionDoor;
   readonly #versions: TemplateVersions;
+  #answers = 0;
+  #waiting = 0;
 
   constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions) {
     this.#pool = pool;
@@ -48,15 +39,36 @@ export class LockedCommit {
     this.#versions = versions;
   }
 
+  /** Attempts that were answered, if only to say that somebody else was faster. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** Whether a commit is under way, or waits for its next attempt. */
+  get isWaiting(): boolean {
+    return this.#waiting > 0;
+  }
+
   /** Commits the units however long it takes. `settle` hears an error only of units that start executions. */
   async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await this.#commit(units, settle);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async #commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     for (let failures = 0; ; failures++) {
       try {
         await this.run((tx) => this.#decideLocked(tx, units));
+        this.#answers += 1;
         settle?.();
         return;
       } catch (error) {
-        const again = isConnectionError(error) || TRY_AGAIN.has(codeOf(error));
+        if (isAnswer(error)) this.#answers += 1;
+        const again = isUnavailable(error) || codeOf(error) === GUARD_FAILED;
         this.#door.options.observer.commitFailed(error, again);
         if (!again) {
           this.#giveUp(units, error, settle);

@@ -5,6 +5,7 @@
  */
 import { decideRequests, type LimitedRequest, type SharedLimit } from '../core/step-limit.ts';
 import { type Pool, type Tx, withTransaction } from '../db/client.ts';
+import { runAgain } from '../db/run-again.ts';
 import {
   countStarts,
   dropStaleGrants,
@@ -49,7 +50,7 @@ export class StepLimits {
 
   /** Answers in the order of the requests; earlier ones come first where there is not enough for all. */
   ask(requests: readonly Asking[]): Promise<Answer[]> {
-    return withTransaction(this.#pool, (tx) => this.#askWithin(tx, requests));
+    return runAgain(() => withTransaction(this.#pool, (tx) => this.#askWithin(tx, requests)));
   }
 
   /** Deletes what nobody will ask for again. */

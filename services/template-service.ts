@@ -9,6 +9,8 @@ import type { LintContext } from '../core/lint-context.ts';
 import { EngineError } from '../core/problem.ts';
 import type { Template } from '../core/template.ts';
 import { type Pool, type Tx, withTransaction } from '../db/client.ts';
+import type { DatabaseFeatures } from '../db/features.ts';
+import { runAgain } from '../db/run-again.ts';
 import { newId } from '../db/uuid.ts';
 import {
   archiveTemplates,
@@ -35,10 +37,12 @@ const DEFAULT_PAGE = 50;
 export class TemplateService implements TemplateServicePort {
   readonly #pool: Pool;
   readonly #lint: LintContext;
+  readonly #advisoryLocks: boolean;
 
-  constructor(pool: Pool, lint: LintContext) {
+  constructor(pool: Pool, lint: LintContext, { advisoryLocks }: Pick<DatabaseFeatures, 'advisoryLocks'>) {
     this.#pool = pool;
     this.#lint = lint;
+    this.#advisoryLocks = advisoryLocks;
   }
 
   async publish(caller: Caller, document: unknown): Promise<{ created: boolean; result: PublishResult }> {
@@ -53,15 +57,16 @@ export class TemplateService implements TemplateServicePort {
     }
     const definition = document as JsonObject;
     const hash = createHash('sha256').update(definitionFingerprint(definition)).digest('hex');
-    return withTransaction(this.#pool, async (tx) => {
-      await lockTemplateName(tx, caller.workspaceId, template.name);
+    const publishing = async (tx: Tx) => {
+      await lockTemplateName(tx, caller.workspaceId, template.name, this.#advisoryLocks);
       const latest = await readTemplateByName(tx, caller.workspaceId, template.name, null);
       const equal = latest !== null && latest.archivedAt === null && latest.definitionHash === hash;
       const stored = equal ? latest : await this.#insert(tx, caller, template, definition, hash, latest);
       const steps = stored.steps.map(({ id, key }) => ({ id, key }));
       const { id, name, version } = stored;
       return { created: !equal, result: { workflow_template_id: id, name, version, steps, warnings } };
-    });
+    };
+    return runAgain(() => withTransaction(this.#pool, publishing));
   }
 
   async #insert(
@@ -126,7 +131,9 @@ export class TemplateService implements TemplateServicePort {
   }
 
   async archive(caller: Caller, name: string): Promise<void> {
-    const archived = await archiveTemplates(this.#pool, caller.workspaceId, name);
+    // In a transaction: a main server's `updated_at` may be without a zone, and is UTC only there behind a pooler.
+    const archiving = (tx: Tx) => archiveTemplates(tx, caller.workspaceId, name);
+    const archived = await runAgain(() => withTransaction(this.#pool, archiving));
     if (archived === 0) throw templateNotFound(name);
   }
 }

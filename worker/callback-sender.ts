@@ -6,8 +6,9 @@
  *
  * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
  */
-import { type Pool, withTransaction } from '../db/client.ts';
+import { type Pool, type Tx, withTransaction } from '../db/client.ts';
 import { type ExecutionCallback, readCallback } from '../db/execution-callback.ts';
+import { runAgain } from '../db/run-again.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job, JobData } from '../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../steps/http-client.ts';
 import { StepFailure } from '../steps/step-type.ts';
@@ -119,9 +120,10 @@ export class CallbackSender {
     const { pool, queue } = this.#options;
     const statements = await queue.deleteStatements([job]);
     if (by !== null) statements.push(...(await queue.insertStatements([by])));
-    await withTransaction(pool, async (tx) => {
+    const replacing = async (tx: Tx) => {
       for (const statement of statements) await tx.query(statement);
-    });
+    };
+    await runAgain(() => withTransaction(pool, replacing));
   }
 }
 

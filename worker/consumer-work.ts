@@ -22,10 +22,32 @@ export interface Work {
   readonly busy: { readonly actor: Actor; readonly job: FetchedJob }[];
 }
 
+/** What one round of the consumer has. */
+export interface Taken {
+  readonly work: Work;
+  /** Callbacks that are made when the round is committed. */
+  readonly leased: FetchedJob[];
+  readonly count: number;
+}
+
+export function isCallback({ data }: FetchedJob): boolean {
+  return data.kind === 'callback';
+}
+
+/** Whether a job is an event for its execution. */
+export function isOfExecution({ data }: FetchedJob): boolean {
+  return data.kind !== 'start' && data.kind !== 'callback';
+}
+
+/** Executions that were put off and may line up now. */
+export function dueStarts(fetched: readonly FetchedJob[]): string[] {
+  return fetched.filter(({ data }) => data.kind === 'start').map(({ id }) => id);
+}
+
 export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly Task[]> {
   const work = new Map<string, readonly Task[]>();
   for (const job of fetched) {
-    if (job.data.kind === 'start' || job.data.kind === 'callback') continue;
+    if (!isOfExecution(job)) continue;
     const { execution_id } = job.data;
     work.set(execution_id, [...(work.get(execution_id) ?? []), { kind: 'job', job }]);
   }
@@ -42,8 +64,9 @@ export function mailOf({ actor }: Unit, { job }: Task): Mail[] {
       return [{ event: { type: 'stop_overdue' }, settle: null }];
     case 'timer': {
       const position = findPosition(actor.view!, data.step_id);
-      const { attempt, sequence, purpose } = data;
       if (position === null) return [];
+      const { attempt, purpose } = data;
+      const sequence = setBy(data) ?? actor.view!.steps[position]!.sequence;
       const random = Math.random();
       return [{ event: { type: 'wake', position, attempt, sequence, purpose, random }, settle: null }];
     }
@@ -73,7 +96,12 @@ export function isAwaited({ data }: FetchedJob, { status, attempt, sequence }: S
   if (data.kind === 'step') return status === 'queued' || status === 'waiting_inputs';
   if (data.kind !== 'timer') return true;
   const waits = status === 'waiting' || status === 'retrying';
-  return waits && data.attempt === attempt && data.sequence === sequence;
+  return waits && data.attempt === attempt && (setBy(data) ?? sequence) === sequence;
+}
+
+/** The transition that set a timer. Engines of an earlier version did not say: their timers go by the attempt alone. */
+function setBy({ sequence }: { readonly sequence?: number }): number | undefined {
+  return sequence;
 }
 
 export function again({ queue, id, data, priority }: FetchedJob): Job {

@@ -10,18 +10,31 @@
 
 import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
-import { lineUp, pickPending } from '../db/pending-execution.ts';
+import { lineUp } from '../db/pending-execution.ts';
+import { runAgain } from '../db/run-again.ts';
 import { lockExecutions, readManyInputs } from '../db/workflow-execution.ts';
 import { readStepPhases } from '../db/workflow-step-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor } from '../services/actor.ts';
-import { newUnit, TIMER_PRIORITY, type Unit } from '../services/commit-unit.ts';
+import { newUnit, type Unit } from '../services/commit-unit.ts';
 import type { ExecutionDoor } from '../services/execution-door.ts';
 import type { LockedCommit } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
 import type { CallbackSender } from './callback-sender.ts';
-import { again, groupWork, isAwaited, mailOf, stepStatus, type Work } from './consumer-work.ts';
+import {
+  again,
+  dueStarts,
+  groupWork,
+  isAwaited,
+  isCallback,
+  isOfExecution,
+  mailOf,
+  stepStatus,
+  type Taken,
+  type Work,
+} from './consumer-work.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { JobSource } from './job-source.ts';
 import type { LimitGate } from './limit-gate.ts';
 
 export interface ConsumerOptions {
@@ -34,27 +47,27 @@ export interface ConsumerOptions {
   onError(error: unknown): void;
 }
 
-const MOST_JOBS = 500;
 /** When the ticket of a step that takes its turn in this process is looked at again. */
 const OFFERED_TICKET_MS = 1_000;
+const LOOK_AGAIN_MS = 50;
 
 export class Consumer {
   readonly #options: ConsumerOptions;
+  readonly #source: JobSource;
   #running: Promise<void> | null = null;
   #again = false;
-  /** The workspace that was served last: the turn goes on after it. */
-  #servedLast: string | null = null;
   #open = true;
-  /** Queues that were found empty stay so until somebody says otherwise. */
-  #mayHaveJobs = true;
+  #looking: ReturnType<typeof setTimeout> | null = null;
+  #looks = 0;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
+    this.#source = new JobSource(options.queue, options.dispatcher);
   }
 
   /** Looks for jobs, and for executions that may begin, until there are none or no slot is free. */
   wake(): void {
-    this.#mayHaveJobs = true;
+    this.#source.mayHaveJobs = true;
     this.wakeForPending();
   }
 
@@ -69,6 +82,7 @@ export class Consumer {
 
   async close(): Promise<void> {
     this.#open = false;
+    if (this.#looking !== null) clearTimeout(this.#looking);
     await this.#running;
   }
 
@@ -76,76 +90,87 @@ export class Consumer {
     try {
       while (this.#again && this.#open) {
         this.#again = false;
-        while (this.#open && (await this.runOnce()) > 0);
+        while (this.#open && (await runAgain(() => this.runOnce())) > 0);
       }
     } catch (error) {
       this.#options.onError(error);
     }
   }
 
+  /** Looks that came to their end, whatever they found. */
+  get looks(): number {
+    return this.#looks;
+  }
+
   /** One transaction; answers how much it took. */
   async runOnce(): Promise<number> {
-    const { locked } = this.#options;
-    let units: Unit[] = [];
-    let taken = 0;
-    let leased: FetchedJob[] = [];
+    const { locked, queue, callbacks } = this.#options;
+    // Filled as they are marked busy: whatever fails, they must not stay so.
+    const units: Unit[] = [];
+    let taken: Taken | null = null;
     try {
       await locked.run(async (tx) => {
-        const fetched = await this.#fetch(tx);
-        const called = this.#options.callbacks.lease(fetched.filter(({ data }) => data.kind === 'callback'));
-        leased = called.leased;
-        const work: Work = { fetched, byExecution: groupWork(fetched), back: called.back, busy: [] };
-        units = this.#units(work);
-        await lockInOrder(tx, units, fetched);
-        const picked = await this.#pick(tx, fetched.length);
-        taken = fetched.length + picked.length;
-        if (taken === 0) return [];
-        units.push(...this.#unitsOf(picked, work));
-        await this.#leaveAlone(tx, work);
-        return this.#process(tx, units, work);
+        taken = await (queue.locksFetched ? this.#take(tx, units) : this.#takeUnlocked(tx, units));
+        if (taken.count === 0 && units.length === 0) return [];
+        return this.#process(tx, units, taken.work);
       });
     } catch (error) {
       for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
-      this.#mayHaveJobs = true;
+      this.#source.mayHaveJobs = true;
       throw error;
     }
-    this.#options.callbacks.send(leased);
-    return taken;
+    this.#looks += 1;
+    const { count, leased } = taken!;
+    callbacks.send(leased);
+    return count;
   }
 
-  /** Timers whatever else there is, and ready steps as far as there are slots. */
-  async #fetch(tx: Tx): Promise<FetchedJob[]> {
-    if (!this.#mayHaveJobs) return [];
-    // First: what is said while they are fetched counts.
-    this.#mayHaveJobs = false;
-    const { queue, dispatcher } = this.#options;
-    const wanted = Math.min(dispatcher.spare, MOST_JOBS);
-    const timers = await queue.fetch(tx, 'WorkflowExecutionQueue', MOST_JOBS, TIMER_PRIORITY);
-    const merges = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
-    const left = wanted - merges.length;
-    const steps = left === 0 ? [] : await queue.fetch(tx, 'StepExecutionQueue', left);
-    if (timers.length === MOST_JOBS || wanted === 0 || steps.length === left) this.#mayHaveJobs = true;
-    return [...timers, ...merges, ...steps];
+  async #take(tx: Tx, units: Unit[]): Promise<Taken> {
+    const fetched = await this.#source.fetch(tx);
+    const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
+    const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
+    units.push(...this.#units(work));
+    await lockInOrder(tx, units, fetched);
+    const picked = await this.#source.pick(tx, fetched.length);
+    const count = fetched.length + picked.length;
+    units.push(...this.#unitsOf(picked, work));
+    if (count > 0) await this.#leaveAlone(tx, work);
+    return { work, leased, count };
   }
 
-  /** Executions that may begin: ready steps go before them. */
-  async #pick(tx: Tx, fetchedCount: number): Promise<string[]> {
-    const { dispatcher } = this.#options;
-    const room = Math.min(dispatcher.room - fetchedCount, MOST_JOBS);
-    if (room <= 0) return this.#pickUnserved(tx);
-    const picked = await pickPending(tx, room, this.#servedLast);
-    this.#servedLast = picked.at(-1)?.workspace ?? null;
-    dispatcher.backlog = picked.length === room;
-    return picked.map(({ id }) => id);
+  /**
+   * Portable: nothing is locked but executions, all of them in order. Jobs are only looked at until then, and count
+   * when they are still there. Those of executions with a commit on its way stay where they are.
+   */
+  async #takeUnlocked(tx: Tx, units: Unit[]): Promise<Taken> {
+    const { queue, callbacks, door } = this.#options;
+    const seen = await this.#source.fetch(tx);
+    const picked = await this.#source.pick(tx, seen.length);
+    const free = seen.filter((job) => !isOfExecution(job) || !door.actors.get(job.data.execution_id).busy);
+    if (free.length < seen.length) this.#lookAgain();
+    const byExecution = groupWork(free);
+    const work: Work = { fetched: free, byExecution, back: [], busy: [] };
+    units.push(...this.#units(work), ...this.#unitsOf(picked, work));
+    const others = free.filter((job) => !isOfExecution(job)).map(({ data }) => data.execution_id);
+    const ids = [...units.map(({ actor }) => actor.id), ...others];
+    if (ids.length > 0) await lockExecutions(tx, ids);
+    const fetched = await queue.stillThere(tx, free);
+    for (const [id, tasks] of byExecution) {
+      const left = tasks.filter(({ job }) => job === null || fetched.includes(job));
+      byExecution.set(id, left);
+    }
+    await lineUpDue(tx, fetched);
+    const { leased, back } = callbacks.lease(fetched.filter(isCallback));
+    return { work: { ...work, fetched, back }, leased, count: fetched.length + units.length };
   }
 
-  /** However long the line is, the next slots are for all workspaces in turn: each gets a place in it. */
-  async #pickUnserved(tx: Tx): Promise<string[]> {
-    const { dispatcher } = this.#options;
-    const room = Math.min(dispatcher.unservedRoom, MOST_JOBS);
-    if (room === 0) return [];
-    const picked = await pickPending(tx, room, this.#servedLast, dispatcher.servedWorkspaces);
-    return picked.map(({ id }) => id);
+  /** The commit that is on its way takes no longer. */
+  #lookAgain(): void {
+    this.#source.mayHaveJobs = true;
+    this.#looking ??= setTimeout(() => {
+      this.#looking = null;
+      this.wake();
+    }, LOOK_AGAIN_MS);
   }
 
   /** Executions with a commit on its way are left alone: their jobs go back. */
@@ -249,8 +274,12 @@ export class Consumer {
  * Those that were put off and are due line up with the others.
  */
 async function lockInOrder(tx: Tx, units: readonly Unit[], fetched: readonly FetchedJob[]): Promise<void> {
-  const due = fetched.filter(({ data }) => data.kind === 'start').map(({ id }) => id);
-  const ids = [...units.map(({ actor }) => actor.id), ...due];
+  const ids = [...units.map(({ actor }) => actor.id), ...dueStarts(fetched)];
   if (ids.length > 0) await lockExecutions(tx, ids);
+  await lineUpDue(tx, fetched);
+}
+
+async function lineUpDue(tx: Tx, fetched: readonly FetchedJob[]): Promise<void> {
+  const due = dueStarts(fetched);
   if (due.length > 0) await lineUp(tx, due);
 }

@@ -336,8 +336,15 @@ test('an innocent long step whose engine is killed three times completes, of you
     expect(end.status).toBe('completed');
     expect(stepOf(end, 'sits')).toMatchObject({ attempt_count: 4, outputs: 'through' });
     expect(stepOf(end, 'asks').attempt_count).toBe(4);
-    const { rows } = await own.pool.query('select retry_count, crash_count from workflow_step_executions');
-    expect(rows).toEqual([1, 2].map(() => ({ retry_count: 0, crash_count: 3 })));
+    const { rows } = await own.pool.query(
+      `select t.key, s.retry_count, s.crash_count
+         from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id order by t.key`,
+    );
+    // A step of your own ran beside the engine; a built-in one may be why it died.
+    expect(rows).toEqual([
+      { key: 'asks', retry_count: 0, crash_count: 3 },
+      { key: 'sits', retry_count: 0, crash_count: 0 },
+    ]);
     await assertInvariants(own.url);
   } finally {
     current.kill('SIGTERM');

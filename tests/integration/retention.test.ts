@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../core/json.ts';
 import { createPool, type Pool } from '../../db/client.ts';
+import { routeTo } from '../../db/features.ts';
 import { Retention, type RetentionOptions } from '../../maintenance/retention.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
@@ -46,7 +47,7 @@ function sweeper(options: Partial<RetentionOptions> = {}): Retention & { name: s
   const pool = createPool(database.url, { max: 1, applicationName: name, byIndex: true });
   pools = [...pools, pool];
   const retention = new Retention({
-    url: database.url,
+    route: routeTo(database.url),
     engineId: name,
     pool,
     jobTable: 'pgboss.job',

@@ -15,6 +15,7 @@ import { type Engine, startEngine } from '../../engine.ts';
 import type { ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { testDatabase } from './database.ts';
+import { assertPortable, guardStatements } from './portable-guard.ts';
 import { closeRecorder, RECORDS } from './steps/recorder.ts';
 
 export type Env = Readonly<Record<string, string>>;
@@ -164,6 +165,8 @@ export interface TestEngine extends EngineCalls {
 
 export interface TestEngineOptions {
   readonly url: string;
+  /** Where the recording step types write; default: the same database by the same way. */
+  readonly recordsUrl?: string;
   /** Names the engine in test_runs. */
   readonly name?: string;
   /** Environment variables. */
@@ -173,9 +176,10 @@ export interface TestEngineOptions {
 
 /** An engine in this process. */
 export async function startTestEngine(options: TestEngineOptions): Promise<TestEngine> {
-  const { url, name = 'main', config = {}, token } = options;
-  const steps = await stepsModule(url, name);
+  const { url, recordsUrl = url, name = 'main', config = {}, token } = options;
+  const steps = await stepsModule(recordsUrl, name);
   const loaded = loadConfig({ ...baseEnv(steps.path), ...config });
+  if (loaded.databaseBackend !== 'postgres') guardStatements(loaded.databaseBackend);
   const log = createLog({ level: 'silent', pretty: false, secrets: [] });
   const engine = await startEngine(loaded, url, log);
   return {
@@ -184,8 +188,9 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
     name,
     stop: async () => {
       await engine.stop();
-      await closeRecorder(url, name);
+      await closeRecorder(recordsUrl, name);
       await steps.remove();
+      assertPortable();
     },
   };
 }
@@ -205,17 +210,20 @@ export interface EngineProcess extends EngineCalls {
 
 /** An engine in a process of its own, as `bun execution-engine.ts` starts it. */
 export async function startEngineProcess(options: TestEngineOptions): Promise<EngineProcess> {
-  const { url, name = 'main', config = {}, token } = options;
-  const steps = await stepsModule(url, name);
+  const { url, recordsUrl = url, name = 'main', config = {}, token } = options;
+  const steps = await stepsModule(recordsUrl, name);
   const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
-  const child = Bun.spawn([process.execPath, entry], {
-    env: {
-      PATH: process.env.PATH ?? '',
-      ...baseEnv(steps.path),
-      EXECUTION_ENGINE_LOG_LEVEL: 'info',
-      DATABASE_URL: url,
-      ...config,
-    },
+  const env = {
+    PATH: process.env.PATH ?? '',
+    ...baseEnv(steps.path),
+    EXECUTION_ENGINE_LOG_LEVEL: 'info',
+    DATABASE_URL: url,
+    ...config,
+  };
+  const isPortable = 'DATABASE_BACKEND' in env && env.DATABASE_BACKEND !== 'postgres';
+  const preload = isPortable ? ['--preload', join(import.meta.dir, 'portable-preload.ts')] : [];
+  const child = Bun.spawn([process.execPath, ...preload, entry], {
+    env,
     stdout: 'pipe',
     stderr: 'pipe',
   });
@@ -251,8 +259,12 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
   };
 }
 
+/** The backend that engines are told, whatever the test: `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test`. */
+export const TEST_BACKEND = process.env.EXECUTION_ENGINE_TEST_BACKEND ?? 'postgres';
+
 function baseEnv(stepsPath: string): Env {
   return {
+    DATABASE_BACKEND: TEST_BACKEND,
     EXECUTION_ENGINE_PORT: '0',
     EXECUTION_ENGINE_HOST: '127.0.0.1',
     EXECUTION_ENGINE_STEPS: stepsPath,

@@ -1,0 +1,66 @@
+/**
+ * Two engines on one database, one of which is killed while steps of it run: what the other makes of it.
+ */
+import { type EngineDatabase, type Env, startEngineProcess, stepOf } from './engine.ts';
+import { assertInvariants } from './invariants.ts';
+
+const STEPS = Array.from({ length: 12 }, (_, at) => `g${at}`);
+const DEFINITION = {
+  steps: {
+    ...Object.fromEntries(
+      STEPS.map((key) => [key, { type: 'gate', with: { name: '${{ input.gate }}' }, retry: { limit: 0 } }]),
+    ),
+    after: { type: 'record', needs: STEPS },
+  },
+};
+
+export interface Takeover {
+  readonly status: string;
+  /** Attempts of the steps that the dead engine ran, and of those of the living one. */
+  readonly attemptsOfLost: readonly number[];
+  readonly attemptsOfOthers: readonly number[];
+  readonly hasLease: readonly boolean[];
+}
+
+/** Runs one execution on two engines, kills one of them with SIGKILL, and waits for the end. */
+export async function takeOverFromKilled(
+  database: EngineDatabase,
+  url: string,
+  config: Env,
+): Promise<Takeover> {
+  const { url: recordsUrl } = database;
+  const few = { EXECUTION_ENGINE_CONCURRENCY: '8', ...config };
+  const dying = await startEngineProcess({ url, recordsUrl, name: 'dying', config: few });
+  const living = await startEngineProcess({ url, recordsUrl, name: 'living', config: few });
+  try {
+    const id = await dying.start(await dying.publish(DEFINITION), { inputs: { gate: 'killed' } });
+    await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
+    // A lease that there is has been told of with the next heartbeat.
+    await database.until(
+      'select count(*) = 2 from execution_engines where id = any($1::uuid[]) and heartbeat_at > started_at',
+      [[dying.id, living.id]],
+    );
+    const { rows } = await database.pool.query(
+      'select has_lease from execution_engines where id = any($1::uuid[])',
+      [[dying.id, living.id]],
+    );
+    const before = await database.runs(id);
+    dying.kill('SIGKILL');
+    await dying.exited;
+    await database.openGate('killed');
+    const end = await living.end(id);
+    const attempts = (engine: string) =>
+      before.filter((run) => run.engine === engine).map(({ step }) => stepOf(end, step).attempt_count);
+    await assertInvariants(database.url);
+    return {
+      status: end.status,
+      attemptsOfLost: attempts('dying'),
+      attemptsOfOthers: attempts('living'),
+      hasLease: rows.map(({ has_lease }) => has_lease),
+    };
+  } finally {
+    dying.kill('SIGKILL');
+    living.kill('SIGTERM');
+    await living.exited;
+  }
+}
