@@ -57,6 +57,9 @@ export function observerIsSettled(self: string): string {
             and a.backend_start < (select o.started_at + interval '2 seconds' from execution_engines o where o.id = ${self})))`;
 }
 
+/** Where its process says whether the observer may judge: PostgreSQL wants a use for every parameter all the same. */
+const isNamed = (self: string) => `${self}::uuid is not null`;
+
 /** Leases and sessions that last tell it. */
 export const BY_LEASE: SignsOfLife = {
   engineIsAlive,
@@ -67,14 +70,14 @@ export const BY_LEASE: SignsOfLife = {
 /** Where the session that asks is another one each time; others may hold leases, which a restart frees at once. */
 const BY_LEASE_OF_OTHERS: SignsOfLife = {
   engineIsAlive,
-  observerIsSettled: () => 'true',
+  observerIsSettled: isNamed,
   longestGapMs: 1_900,
 };
 
 /** Portable: there are no leases, and no session tells how long it has been there. */
 export const BY_HEARTBEAT: SignsOfLife = {
   engineIsAlive: (row) => `${row}.heartbeat_at > now() - ${SILENT_AFTER}`,
-  observerIsSettled: () => 'true',
+  observerIsSettled: isNamed,
   longestGapMs: 3_000,
 };
 
