@@ -50,6 +50,7 @@ interface EffectRow {
   step_key: string;
   attempt: number;
   visit: number;
+  engine: string;
   complaint: string | null;
 }
 
@@ -164,11 +165,16 @@ function isOutputOf(output: Json | undefined, seed: number, key: string): boolea
 }
 
 function checkEffects({ definition }: PlannedExecution, { steps, effects }: Its, complain: Complain): void {
-  const known = new Set<string>();
-  for (const { step_id, step_key, attempt, visit, complaint } of effects) {
+  const known = new Map<string, string>();
+  for (const { step_id, step_key, attempt, visit, engine, complaint } of effects) {
     const run = `${step_id} ${attempt} ${visit}`;
-    if (known.has(run)) complain('an attempt left its effect twice', `${step_key}, attempt ${attempt}`);
-    known.add(run);
+    const other = known.get(run);
+    if (other !== undefined)
+      complain(
+        'an attempt left its effect twice',
+        `${step_key}, attempt ${attempt}, on ${other} and ${engine}`,
+      );
+    known.set(run, engine);
     if (complaint !== null) complain('a handler got what nobody gave it', complaint);
   }
   const byStep = Map.groupBy(effects, ({ step_id }) => step_id);
@@ -213,7 +219,7 @@ async function readSteps(admin: Pool, ids: readonly string[]): Promise<StepRow[]
 
 async function readEffects(witness: Pool, ids: readonly string[]): Promise<EffectRow[]> {
   const { rows } = await witness.query<EffectRow>(
-    `select execution_id, step_id, step_key, attempt, visit, complaint
+    `select execution_id, step_id, step_key, attempt, visit, engine, complaint
        from chaos_effects where execution_id = any($1::uuid[])`,
     [ids],
   );

@@ -120,7 +120,8 @@ export class FramedProcess<H> {
       if (input.destroyed || input.readableEnded) return close(exit);
       input.on('close', () => close(exit));
       input.on('end', () => close(exit));
-      setTimeout(() => close(exit), CHANNEL_CLOSES_WITHIN_MS);
+      // What lies unread is read first: this process may have been held up for just as long.
+      setTimeout(() => setImmediate(() => setImmediate(() => close(exit))), CHANNEL_CLOSES_WITHIN_MS);
     });
   }
 
