@@ -126,10 +126,8 @@ export class AttemptRunner {
     attempt: Attempt,
     compiled: CompiledStep,
   ): Promise<Work> {
-    // A database that is away for a while is the engine's affair, and not the step's time.
-    attempt.pauseTimeout();
-    const { received, parkedMs, parkedState } = await readResumption(this.#options.db, attempt.stepId);
-    attempt.resumeTimeout();
+    const stored = attempt.untimed(readResumption(this.#options.db, attempt.stepId));
+    const { received, parkedMs, parkedState } = await stored;
     const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
     return this.#gatherPayloads(actor, view, attempt, compiled, received, resumed);
   }

@@ -97,6 +97,16 @@ export class Attempt {
     this.#timer = setTimeout(onOver, Math.max(0, Math.min(leftMs, LONGEST_TIMER_MS)));
   }
 
+  /** Waits for what is the engine's affair and not the step's time, such as a database that is away for a while. */
+  async untimed<T>(work: Promise<T>): Promise<T> {
+    this.pauseTimeout();
+    try {
+      return await work;
+    } finally {
+      this.resumeTimeout();
+    }
+  }
+
   abort(reason: StepFailure): void {
     if (this.#reason !== null || this.#done) return;
     this.#reason = reason;

@@ -19,14 +19,17 @@ export interface Takeover {
   /** Attempts of the steps that the dead engine ran, and of those of the living one. */
   readonly attemptsOfLost: readonly number[];
   readonly attemptsOfOthers: readonly number[];
-  readonly hasLease: readonly boolean[];
 }
 
-/** Runs one execution on two engines, kills one of them with SIGKILL, and waits for the end. */
+/**
+ * Runs one execution on two engines, kills one of them with SIGKILL, and waits for the end.
+ * @param leases whether engines hold leases there; one that does not as it should is waited for in vain
+ */
 export async function takeOverFromKilled(
   database: EngineDatabase,
   url: string,
   config: Env,
+  leases: boolean,
 ): Promise<Takeover> {
   const { url: recordsUrl } = database;
   const few = { EXECUTION_ENGINE_CONCURRENCY: '8', ...config };
@@ -37,12 +40,9 @@ export async function takeOverFromKilled(
     await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
     // A lease that there is has been told of with the next heartbeat.
     await database.until(
-      'select count(*) = 2 from execution_engines where id = any($1::uuid[]) and heartbeat_at > started_at',
-      [[dying.id, living.id]],
-    );
-    const { rows } = await database.pool.query(
-      'select has_lease from execution_engines where id = any($1::uuid[])',
-      [[dying.id, living.id]],
+      `select count(*) = 2 from execution_engines
+        where id = any($1::uuid[]) and heartbeat_at > started_at and has_lease = $2`,
+      [[dying.id, living.id], leases],
     );
     const before = await database.runs(id);
     dying.kill('SIGKILL');
@@ -56,7 +56,6 @@ export async function takeOverFromKilled(
       status: end.status,
       attemptsOfLost: attempts('dying'),
       attemptsOfOthers: attempts('living'),
-      hasLease: rows.map(({ has_lease }) => has_lease),
     };
   } finally {
     dying.kill('SIGKILL');
