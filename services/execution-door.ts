@@ -31,6 +31,7 @@ import type { LockedCommit } from './locked-commit.ts';
 import { newsOf } from './news.ts';
 import type { Outputs } from './outputs.ts';
 import { JsonPayload } from './payload.ts';
+import { refuse } from './refusal.ts';
 
 export interface DoorOptions {
   readonly lanes: readonly Lane[];
@@ -73,7 +74,7 @@ export class ExecutionDoor {
         this.#decided.push(unit);
         this.wake();
       },
-      onError: (unit, error) => this.settleAll(unit, 'late', error),
+      onError: (unit, error) => refuse(this, unit, error),
     });
   }
 

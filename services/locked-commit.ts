@@ -20,11 +20,14 @@ import type { Actor } from './actor.ts';
 import type { Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import { isAnswer } from './lanes.ts';
+import { refuse } from './refusal.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
 /** Classes of errors that one value brings about: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
 const LONGEST_PAUSE_MS = 2_000;
+/** Half a minute, and more where each failure takes its time. */
+const MOST_FAILED_STARTS = 20;
 
 export class LockedCommit {
   readonly #pool: Pool;
@@ -49,7 +52,10 @@ export class LockedCommit {
     return this.#waiting > 0;
   }
 
-  /** Commits the units however long it takes. `settle` hears an error only of units that start executions. */
+  /**
+   * Commits the units however long it takes: what handlers did must not be lost. `settle` hears what became of those
+   * that start executions: their starters can ask again, and are not kept waiting for ever.
+   */
   async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     this.#waiting += 1;
     try {
@@ -59,28 +65,33 @@ export class LockedCommit {
     }
   }
 
-  async #commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
-    for (let failures = 0; ; failures++) {
+  async #commit(all: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
+    let units = all;
+    for (let failures = 0; units.length > 0; failures++) {
       try {
         await this.run((tx) => this.#decideLocked(tx, units));
         this.#answers += 1;
-        settle?.();
-        return;
+        break;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
-        const again = isUnavailable(error) || codeOf(error) === GUARD_FAILED;
-        this.#door.options.observer.commitFailed(error, again);
-        if (!again) {
+        if (!isUnavailable(error) && codeOf(error) !== GUARD_FAILED) {
           this.#giveUp(units, error, settle);
           return;
         }
-        if (settle !== undefined && failures > 20) {
-          this.#giveUp(units, error, settle);
-          return;
-        }
+        this.#door.options.observer.commitFailed(error, true);
+        if (failures === MOST_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
       }
     }
+    settle?.();
+  }
+
+  /** Answers the units that start nothing. */
+  #giveUpStarts(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): Unit[] {
+    const [starting, others] = byStart(units);
+    if (starting.length > 0) settle?.(error);
+    for (const unit of starting) refuse(this.#door, unit, error);
+    return others;
   }
 
   /** One transaction whose decided units are committed when it is. What it decided is void when it throws. */
@@ -178,18 +189,27 @@ export class LockedCommit {
     return orphans;
   }
 
-  /** Halves a batch that holds a value the database refuses; a culprit that stands alone fails its step. */
+  /**
+   * Halves a batch that holds a value the database refuses; a culprit that stands alone fails its step. Starts go by
+   * themselves: they are answered together.
+   */
   #giveUp(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): void {
-    const badData = BAD_DATA.test(codeOf(error));
-    if (badData && units.length > 1 && settle === undefined) {
-      const middle = units.length >> 1;
-      this.commit(units.slice(0, middle));
-      this.commit(units.slice(middle));
+    const [starting, others] = byStart(units);
+    if (starting.length > 0 && others.length > 0) {
+      this.commit(starting, settle);
+      this.commit(others);
       return;
     }
-    const [unit] = units;
-    const culprit =
-      badData && units.length === 1 ? unit!.mails.find(({ event }) => event.type === 'complete') : undefined;
+    settle?.(starting.length > 0 ? error : undefined);
+    const badData = BAD_DATA.test(codeOf(error));
+    if (badData && others.length > 1) {
+      const middle = others.length >> 1;
+      this.commit(others.slice(0, middle));
+      this.commit(others.slice(middle));
+      return;
+    }
+    const [unit] = others;
+    const culprit = badData ? unit?.mails.find(({ event }) => event.type === 'complete') : undefined;
     if (unit !== undefined && culprit !== undefined) {
       const mails = unit.mails.map((mail) =>
         mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
@@ -197,9 +217,12 @@ export class LockedCommit {
       this.commit([{ ...unit, mails }]);
       return;
     }
-    for (const each of units) this.#door.settleAll(each, 'late', error);
-    settle?.(error);
+    for (const each of units) refuse(this.#door, each, error);
   }
+}
+
+function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {
+  return [units.filter(({ start }) => start !== null), units.filter(({ start }) => start === null)];
 }
 
 function refused(event: Event, error: unknown): Event {

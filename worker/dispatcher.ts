@@ -164,12 +164,13 @@ export class Dispatcher implements Claims, Slots {
   offer(actor: Actor, positions: readonly number[]): void {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = actor.view!;
-    for (const position of positions) {
+    // What a plan made ready that was not committed is not there.
+    for (const position of positions.filter((each) => steps[each]?.status === 'queued')) {
       if (actor.version!.steps[position]!.limits !== null) {
         this.#gate!.offer(actor, position);
         continue;
       }
-      const id = steps[position]!.id;
+      const { id } = steps[position]!;
       if (this.#offered.has(id) || this.#ready.size >= MOST_READY) continue;
       this.#offered.add(id);
       this.#ready.push({
