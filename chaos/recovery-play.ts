@@ -43,11 +43,8 @@ export interface Play {
 
 const LOOK_MS = 20;
 const PATIENCE_MS = 60_000;
-/**
- * An engine judges others only when its session is this old (db/engine-alive.ts): before, it would be measured how
- * young the engines are that a run must start all the time.
- */
-const SETTLED_MS = 6_000;
+/** Each has written a heartbeat by then that tells of its lease, and watches the next one in the ring. */
+const SETTLED_MS = 2_000;
 
 /** Resolves when it holds. @throws when it does not within a minute */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
@@ -58,7 +55,7 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
-/** Resolves when every engine is there and has been for long enough to judge others. */
+/** Resolves when every engine is there and knows of the others. */
 export async function allSettled({ fleet }: RecoveryStage): Promise<void> {
   await fleet.allReady();
   await sleep(SETTLED_MS);
