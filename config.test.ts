@@ -93,6 +93,11 @@ describe('an empty environment', () => {
   });
 });
 
+test('a way past a pooler needs the way through it', () => {
+  const env = { DATABASE_DIRECT_URL: 'postgres://localhost/x' };
+  expect(() => loadConfig(env)).toThrow('DATABASE_DIRECT_URL is set without DATABASE_URL');
+});
+
 describe('a wrong value', () => {
   test.each([
     ['EXECUTION_ENGINE_PORT', 'http'],

@@ -50,7 +50,7 @@ export function loadConfig(env: Env): Config {
   const problems: string[] = [];
   const values = readTable(VARIABLES, env, problems);
   const limits = readTable(LIMITS, env, problems);
-  problems.push(...exposureProblems(values));
+  problems.push(...exposureProblems(values), ...directProblems(values));
   if (problems.length > 0) throw new ConfigError(problems);
   return deepFreeze({ ...values, dataDir: resolve(values.dataDir), limits, warnings: warningsOf(env) });
 }
@@ -61,6 +61,13 @@ function exposureProblems({ host, apiKeys }: Partial<Values<typeof VARIABLES>>):
   return [
     `${VARIABLES.host.name} is "${host}", which others can reach, and no API key is set; accepted: a loopback ` +
       `address (localhost, 127.0.0.0/8, ::1), or any address together with ${VARIABLES.apiKeys.name}`,
+  ];
+}
+
+function directProblems({ databaseUrl, directUrl }: Partial<Values<typeof VARIABLES>>): string[] {
+  if (directUrl == null || databaseUrl !== null) return [];
+  return [
+    `${VARIABLES.directUrl.name} is set without ${VARIABLES.databaseUrl.name}; accepted: both, or none`,
   ];
 }
 

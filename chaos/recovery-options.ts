@@ -1,7 +1,8 @@
 /**
  * What a recovery run is asked to do: the options and their defaults, and the command that repeats it.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { BACKENDS } from '../db/features.ts';
 import { atLeastOne, RANDOM_SEED, whole } from './options.ts';
 
 export const CASES = ['kill', 'alone', 'freeze', 'partition', 'db-restart'] as const;
@@ -55,7 +56,7 @@ export function parseRecoveryOptions(argv: readonly string[]): RecoveryOptions {
     .option('--engines <n>', 'engine processes; the case "alone" has one', atLeastTwo, 6)
     .option('--in-flight <n>', 'steps that run at a time', atLeastOne, 24)
     .option('--seed <n>', 'everything that is random follows from it', whole, RANDOM_SEED)
-    .option('--backend <name>', 'DATABASE_BACKEND of the engines', (name) => name, null)
+    .addOption(new Option('--backend <name>', 'as in DATABASE_BACKEND').choices(BACKENDS).default(null))
     .option('--keep', 'keep data and logs', false)
     .option('--report <file>', 'write the report there as JSON', (path) => path, null)
     .parse(argv, { from: 'user' });

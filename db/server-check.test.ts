@@ -32,6 +32,18 @@ function serverThat(answer: object): Db {
   return { query: async () => ({ rows }) } as unknown as Db;
 }
 
+test('a direct URL that leads to another database is refused before anything is written', async () => {
+  const other = await testDatabase();
+  try {
+    await expect(checkServer(database.url, { directUrl: other.url })).rejects.toThrow(
+      'DATABASE_DIRECT_URL leads to another database than DATABASE_URL',
+    );
+    expect(await checkServer(database.url, { directUrl: database.url })).toMatchObject({ refusal: null });
+  } finally {
+    await other.drop();
+  }
+});
+
 describe('a server', () => {
   test('of the tests can be used, and is said to lose data', async () => {
     const { refusal, warnings, version } = await checkServer(database.url);

@@ -35,6 +35,11 @@ const STATE = `
          current_setting('fsync', true) as fsync, current_setting('full_page_writes', true) as full_page_writes,
          current_setting('synchronous_commit', true) as synchronous_commit`;
 
+/** What two ways to the same database agree on. */
+const IDENTITY = `
+  select concat_ws(' ', current_database(), d.oid, extract(epoch from pg_postmaster_start_time())) as identity
+    from pg_database d where d.datname = current_database()`;
+
 /** How the server is now: it may become a standby, and settings may be changed, while it runs. */
 export async function readServerState(db: Db, isPooled = false): Promise<ServerState> {
   const { rows } = await db.query(isPooled ? STATE : { name: 'server_state', text: STATE, values: [] });
@@ -76,14 +81,19 @@ export interface CheckedServer extends ServerState {
 
 /**
  * Looks at the server once, before anything is written. The warnings include a pooler that is in the way.
- * @throws Error that says what is wrong with DATABASE_URL and what is accepted, or what the connection throws
+ * @throws Error that says what is wrong with which variable and what is accepted, or what the connection throws
  */
 export async function checkServer(
   url: string,
   { backend = 'postgres', directUrl = null }: Partial<Pick<RouteOptions, 'backend' | 'directUrl'>> = {},
 ): Promise<CheckedServer> {
-  const { state, isPooled } = await lookAt(url, 'DATABASE_URL', backend);
+  const own = await lookAt(url, 'DATABASE_URL', backend);
+  const { state, isPooled } = own;
   const direct = directUrl === null ? null : await lookAt(directUrl, 'DATABASE_DIRECT_URL', backend);
+  if (direct !== null && direct.identity !== own.identity)
+    throw new Error(
+      'DATABASE_DIRECT_URL leads to another database than DATABASE_URL; accepted: another way to the same one.',
+    );
   const usableUrl = direct === null || direct.isPooled ? null : directUrl;
   const warnings = [...state.warnings];
   if (direct?.isPooled) warnings.push(DIRECT_IS_POOLED);
@@ -102,7 +112,9 @@ async function lookAt(url: string, variable: string, backend: RouteOptions['back
     await prepareSession(client, session);
     const state = await readServerState(client, isPooled);
     if (state.refusal !== null) throw new Error(`${variable} names a database that ${state.refusal}.`);
-    return { state, isPooled };
+    // A cluster has many servers, and no pooler to go past.
+    const identity = backend === 'postgres' ? (await client.query(IDENTITY)).rows[0].identity : null;
+    return { state, isPooled, identity };
   } finally {
     await client.end().catch(() => {});
   }
