@@ -12,18 +12,20 @@ import { holdsExpression, looseSchema } from './loose-schema.ts';
 import { pointerSegment } from './problem.ts';
 import type { StepTypeInfo } from './step-type.ts';
 
+/** Kept as long as the type is, so that a validator that is kept by its schema is compiled once. */
+const looseSchemas = new WeakMap<StepTypeInfo, JsonSchema>();
+
 /** By position: whether the parameters are right, so that more can be concluded from them. */
 export function checkParams(
   drafts: readonly StepDraft[],
   context: LintContext,
   errors: ProblemList,
 ): boolean[] {
-  const loose = new Map<StepTypeInfo, JsonSchema>();
   return drafts.map((draft) => {
     if (draft.type === null) return false;
     const params = draft.step.with ?? {};
     const isStatic = !someString(params, holdsExpression);
-    const schema = isStatic ? draft.type.schema : looseOf(draft.type, loose);
+    const schema = isStatic ? draft.type.schema : looseOf(draft.type);
     const faults = context.schemas.validate(schema, params);
     for (const { pointer, message } of faults)
       errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
@@ -32,11 +34,11 @@ export function checkParams(
   });
 }
 
-function looseOf(type: StepTypeInfo, cache: Map<StepTypeInfo, JsonSchema>): JsonSchema {
-  const known = cache.get(type);
+function looseOf(type: StepTypeInfo): JsonSchema {
+  const known = looseSchemas.get(type);
   if (known !== undefined) return known;
   const schema = looseSchema(type.schema);
-  cache.set(type, schema);
+  looseSchemas.set(type, schema);
   return schema;
 }
 

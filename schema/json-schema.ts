@@ -37,13 +37,14 @@ interface Meter {
 
 /** The port that the core's checks ask; validators are kept as long as their schema object is. */
 export function createSchemaChecker(): SchemaChecker {
-  const validators = new WeakMap<object, Validator>();
+  const objects = new WeakMap<object, Validator>();
+  const booleans = new Map<boolean, Validator>();
   const validatorOf = (schema: JsonSchema): Validator => {
-    if (typeof schema === 'boolean') return createValidator(schema);
-    const known = validators.get(schema);
+    const known = typeof schema === 'boolean' ? booleans.get(schema) : objects.get(schema);
     if (known !== undefined) return known;
     const validator = createValidator(schema);
-    validators.set(schema, validator);
+    if (typeof schema === 'boolean') booleans.set(schema, validator);
+    else objects.set(schema, validator);
     return validator;
   };
   return { checkSchema, validate: (schema, value) => validatorOf(schema)(value) };

@@ -6,15 +6,18 @@
 
 import { readDefinition } from '../core/definition.ts';
 import { compileGraph, type Graph } from '../core/graph.ts';
-import type { Json } from '../core/json.ts';
+import type { Json, JsonSchema } from '../core/json.ts';
 import type { LintContext } from '../core/lint-context.ts';
 import { EngineError } from '../core/problem.ts';
+import type { SchemaFault } from '../core/schema-checker.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import type { StoredTemplate } from '../db/workflow-template.ts';
 import { type CompiledValue, compileValue } from '../expression/compiled-value.ts';
 import { type CompiledCondition, compileCondition } from '../expression/condition.ts';
-import { createValidator, type Validator } from '../schema/json-schema.ts';
 import type { StepType } from '../steps/step-type.ts';
+
+/** What is wrong with a value; [] when it fits the schema. */
+type Check = (value: unknown) => readonly SchemaFault[];
 
 /** What holds a step back although it is ready, with what its keys read. */
 export interface CompiledLimits {
@@ -33,7 +36,7 @@ export interface CompiledStep {
   /** Null: the definition has no `with`. */
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */
-  readonly validateParams: Validator | null;
+  readonly validateParams: Check | null;
   /** Positions whose output, status, error or route the step's expressions read; null: any of them. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
@@ -55,7 +58,7 @@ export interface TemplateVersion {
   readonly hasLimits: boolean;
   readonly stepTemplateIds: readonly string[];
   readonly positions: ReadonlyMap<string, number>;
-  readonly validateInputs: Validator | null;
+  readonly validateInputs: Check | null;
   /** The template's `output`; null: the default rule. */
   readonly output: CompiledValue | null;
 }
@@ -79,7 +82,7 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
   const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
   const graph = compileGraph(template);
   const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
-  const steps = template.steps.map((step) => compileStep(step, graph, context.stepTypes.get(step.type)!));
+  const steps = template.steps.map((step) => compileStep(step, graph, context));
   return {
     id: stored.id,
     name: stored.name,
@@ -91,12 +94,18 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
     hasLimits: steps.some(({ limits }) => limits !== null),
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
-    validateInputs: template.input === null ? null : createValidator(template.input),
+    validateInputs: template.input === null ? null : checkOf(template.input, context),
     output: template.output === undefined ? null : compileValue(template.output),
   };
 }
 
-function compileStep(step: TemplateStep, graph: Graph, type: StepType): CompiledStep {
+/** The validator is compiled when it is asked first, and shared by all steps of a type. */
+function checkOf(schema: JsonSchema, { lint }: CompileContext): Check {
+  return (value) => lint.schemas.validate(schema, value);
+}
+
+function compileStep(step: TemplateStep, graph: Graph, context: CompileContext): CompiledStep {
+  const type = context.stepTypes.get(step.type)!;
   const params = step.with === undefined ? null : compileValue(step.with, type.deferred);
   const when = step.when === undefined || step.when === true ? null : compileCondition(step.when);
   const deferred = step.with === undefined || type.deferred === undefined ? null : compileValue(step.with);
@@ -106,7 +115,7 @@ function compileStep(step: TemplateStep, graph: Graph, type: StepType): Compiled
     type,
     when,
     params,
-    validateParams: params === null || params.parts.length === 0 ? null : createValidator(type.schema),
+    validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
     limits: compileLimits(step, when, graph),
