@@ -5,7 +5,7 @@
  * Invariant: how a step ends does not depend on how often its owners are lost. One that fails more often than it
  * is retried fails in every attempt; any other fails at most in as many of its first attempts as it has retries.
  */
-import { ROUTES } from '../tests/support/graphs.ts';
+import { ROUTES } from '../tests/support/route-names.ts';
 import type { StepScript } from '../tests/support/scripts.ts';
 import { type Chance, chance } from './chance.ts';
 

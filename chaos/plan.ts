@@ -35,6 +35,8 @@ export interface Start {
 }
 
 const MOST_AT_ONCE = 40;
+/** Definitions in use at a time: an engine that was killed reads them all again. */
+const MOST_IN_USE = 20;
 const NOTHING_RUNS = {
   http: { allow: [], maxResponseBytes: 1, timeoutMs: 1 },
   script: { timeoutMs: 1, memoryBytes: 1 },
@@ -51,7 +53,7 @@ export class Plan {
 
   execution(place: number): PlannedExecution {
     const draw = this.#draw(place);
-    const definition = draw.pick(this.definitions);
+    const definition = draw.pick(this.#inUse(place));
     const seed = draw.below(2 ** 31);
     const ending = draw.happens(0.05) ? drawEnding(draw) : null;
     return { place, definition, seed, ending, twice: draw.happens(0.05) };
@@ -85,6 +87,13 @@ export class Plan {
     if (key === null || !key.startsWith(prefix)) return null;
     const place = Number(key.slice(prefix.length));
     return place < this.options.executions ? place : null;
+  }
+
+  /** They change while the run goes on, until each had its turn. */
+  #inUse(place: number): readonly DrawnDefinition[] {
+    const others = Math.max(0, this.definitions.length - MOST_IN_USE);
+    const from = Math.round((place / this.options.executions) * others);
+    return this.definitions.slice(from, from + MOST_IN_USE);
   }
 
   #draw(place: number): Chance {

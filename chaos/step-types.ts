@@ -4,7 +4,7 @@
  */
 import type { Json } from '../core/json.ts';
 import { Parked, Routed, type StepContext, StepFailure, type StepType } from '../steps/step-type.ts';
-import { ROUTES } from '../tests/support/graphs.ts';
+import { ROUTES } from '../tests/support/route-names.ts';
 import { type Behaviour, behaviourOf, effectOutput, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { Recorder } from './witness.ts';
 

@@ -13,6 +13,7 @@ import type {
   Template,
   TemplateStep,
 } from '../../core/template.ts';
+import { ROUTES } from './route-names.ts';
 
 /** One entry of `needs`, as a definition writes it. */
 export type Need = string | { step: string; on?: EdgeOn; route?: string | readonly string[] };
@@ -124,9 +125,6 @@ export function orderFulfilment(): Template {
     alert: { type: 'http', needs: [{ step: 'reserve', on: 'failure' }] },
   });
 }
-
-/** The routes a random `switch` may name. */
-export const ROUTES = ['a', 'b', 'c'] as const;
 
 interface DrawnStep {
   place: number;

@@ -4,8 +4,8 @@
 import fc from 'fast-check';
 import type { Template } from '../../core/template.ts';
 import type { StepFact, Verdict } from './facts.ts';
-import { ROUTES } from './graphs.ts';
 import { Oracle } from './oracle.ts';
+import { ROUTES } from './route-names.ts';
 
 export interface StepScript {
   /** How it ends when it gets that far; `broken`: an expression fails before the handler begins. */
