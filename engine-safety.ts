@@ -40,7 +40,10 @@ export async function checkDatabase(
 
 /** What is logged when the database is not there at the start. */
 export function waitingFor(log: Log): (error: unknown) => void {
-  return (error) => log.warn({ err: error }, 'The database cannot be used yet: waiting for it');
+  return (error) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn({ reason }, 'The database cannot be used yet: waiting for it');
+  };
 }
 
 export interface DatabaseErrors {

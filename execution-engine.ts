@@ -3,7 +3,7 @@
  */
 import { ConfigError, loadProcessConfig } from './config.ts';
 import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
-import { startEngine } from './engine.ts';
+import { type Engine, startEngine } from './engine.ts';
 import { createLog } from './telemetry/log.ts';
 
 async function main(): Promise<void> {
@@ -14,22 +14,20 @@ async function main(): Promise<void> {
     secrets: Object.values(config.secrets),
   });
   for (const warning of config.warnings) log.warn(warning);
-  const embedded =
+  const embedding =
     config.databaseUrl === null
-      ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
-      : null;
-  const engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log).catch(async (error) => {
-    // Whoever started a server stops it, also when nothing came of the engine.
-    await embedded?.stop();
-    throw explained(error);
-  });
+      ? startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
+      : Promise.resolve(null);
+  let engine: Engine | null = null;
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
     stopping = true;
-    log.info({ signal }, 'Draining: running steps may finish, nothing new is begun');
+    const doing = engine === null ? 'Stopping' : 'Draining: running steps may finish, nothing new is begun';
+    log.info({ signal }, doing);
     try {
-      await engine.stop();
+      await engine?.stop();
+      const embedded = await embedding;
       await embedded?.stop();
       log.info('Stopped');
       process.exit(0);
@@ -38,26 +36,23 @@ async function main(): Promise<void> {
       process.exit(1);
     }
   };
+  // Before anything is waited for: whoever started a server stops it, also when nothing comes of the engine.
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+  const embedded = await embedding;
+  try {
+    engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log);
+  } catch (error) {
+    // A stop that goes on ends the process.
+    if (stopping) return;
+    await embedded?.stop();
+    throw error;
+  }
+  if (stopping) return;
   // Last: whoever waits for this line may send a signal the moment it is there.
   log.info(
     { engine: engine.id, url: engine.url, role: config.role },
     `Execution Engine is ready on ${engine.url}`,
-  );
-}
-
-/** The system error codes and SQLSTATEs of a database that cannot be reached or refuses us. */
-const UNREACHABLE = /^(ECONN|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|28|3D|57P03|08)/;
-
-/** Says which variable an unusable database comes from. */
-function explained(error: unknown): unknown {
-  const { code, message } = error as { code?: unknown; message?: unknown };
-  if (typeof code !== 'string' || !UNREACHABLE.test(code)) return error;
-  return new Error(
-    `DATABASE_URL names a database that cannot be used: ${message}; accepted: the URL of a PostgreSQL that answers, ` +
-      'with a user that may log in and an existing database, such as postgres://user:password@host:5432/name',
-    { cause: error },
   );
 }
 

@@ -19,15 +19,16 @@ import { describeMachine, resultName } from './machine.ts';
 import { measureCell } from './measure.ts';
 import { store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { markdownTable, show, showSpread, spread } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { chain, single } from './workloads.ts';
 
-const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
-const cellSeconds = Number(process.env.BENCH_CELL_SECONDS ?? 5);
-const short = Number(process.env.BENCH_BACKLOG_SHORT ?? 1_000);
-const long = Number(process.env.BENCH_BACKLOG_LONG ?? 200_000);
-const completedSteps = Number(process.env.BENCH_BACKLOG_COMPLETED ?? 1_000_000);
+const rounds = numberSetting('BENCH_ROUNDS', 3);
+const cellSeconds = numberSetting('BENCH_CELL_SECONDS', 5);
+const short = numberSetting('BENCH_BACKLOG_SHORT', 1_000);
+const long = numberSetting('BENCH_BACKLOG_LONG', 200_000);
+const completedSteps = numberSetting('BENCH_BACKLOG_COMPLETED', 1_000_000);
 
 const WARM_SECONDS = 2;
 /** The line is refilled before it is shorter than it should be: at 20,000 executions a second it loses 500. */

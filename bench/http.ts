@@ -14,12 +14,13 @@ import { atRate, closedLoop, type Load } from './http-load.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { markdownTable, show } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
-const seconds = Number(process.env.BENCH_SECONDS ?? 10);
-const clients = Number(process.env.BENCH_CLIENTS ?? 64);
+const seconds = numberSetting('BENCH_SECONDS', 10);
+const clients = numberSetting('BENCH_CLIENTS', 64);
 const name = (process.env.BENCH_WORKLOAD ?? 'single') as keyof typeof WORKLOADS;
 const SHARES = [0.5, 0.9] as const;
 if (!(name in WORKLOADS)) throw new Error(`BENCH_WORKLOAD is one of ${Object.keys(WORKLOADS).join(', ')}`);

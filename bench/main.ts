@@ -12,10 +12,11 @@ import { describeSettings, engineEnv } from './engine-settings.ts';
 import { measureBoss } from './pg-boss-reference.ts';
 import { sample } from './protocol.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { quantile, show } from './statistics.ts';
 import { chain, fan, single, throughput, type Workload } from './workloads.ts';
 
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+const ROUNDS = numberSetting('BENCH_ROUNDS', 3);
 const SAMPLES = 200;
 
 const server = await startBenchServer();

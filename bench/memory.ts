@@ -16,13 +16,14 @@ import { describeMachine, resultName } from './machine.ts';
 import { type MemorySample, MemoryWatch } from './resident-memory.ts';
 import { store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { markdownTable, show } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
-const executions = Number(process.env.BENCH_MEMORY_EXECUTIONS ?? 100_000);
-const warmExecutions = Number(process.env.BENCH_MEMORY_WARM ?? 2_000);
-const idleSeconds = Number(process.env.BENCH_MEMORY_IDLE ?? 30);
+const executions = numberSetting('BENCH_MEMORY_EXECUTIONS', 100_000);
+const warmExecutions = numberSetting('BENCH_MEMORY_WARM', 2_000);
+const idleSeconds = numberSetting('BENCH_MEMORY_IDLE', 30);
 const workload = WORKLOADS['real-chain'];
 const GOAL_MAX_MB = 300;
 const GOAL_KEPT_MB = 50;

@@ -12,11 +12,12 @@ import { REDIS_SETTINGS, startRedis } from './redis.ts';
 import { report } from './report.ts';
 import { noise, quantiles, type Results, type SubjectResults, store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { type Candidate, choose, installPeers } from './subjects.ts';
 import { type Costs, countCosts, type Stage, type Visit, visit } from './visit.ts';
 
-const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
-const cellSeconds = Number(process.env.BENCH_CELL_SECONDS ?? 2.5);
+const rounds = numberSetting('BENCH_ROUNDS', 5);
+const cellSeconds = numberSetting('BENCH_CELL_SECONDS', 2.5);
 const LATENCY_SECONDS = 1.5;
 const only = (process.env.BENCH_ONLY ?? '').split(',').filter((name) => name !== '');
 

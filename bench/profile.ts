@@ -12,6 +12,7 @@ import { type Cell, measureCell, Sizes, STEPS } from './measure.ts';
 import { OBSERVED } from './protocol.ts';
 import { store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { markdownTable, show } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { WORKLOADS } from './workloads.ts';
@@ -34,7 +35,7 @@ interface Profile {
 
 const DATABASE = 'engine';
 const SHOWN = 24;
-const seconds = Number(process.env.BENCH_SECONDS ?? 3);
+const seconds = numberSetting('BENCH_SECONDS', 3);
 const wanted = (process.env.BENCH_PROFILE ?? 'single,chain,fan').split(',') as (keyof typeof WORKLOADS)[];
 
 const server = await startBenchServer();

@@ -14,6 +14,7 @@ import { Sizes } from './measure.ts';
 import type { Ran } from './protocol.ts';
 import { store } from './results.ts';
 import { startBenchServer, stopOnSignal } from './server.ts';
+import { numberSetting } from './settings.ts';
 import { markdownTable, showSpread, spread } from './statistics.ts';
 import { SubjectProcess } from './subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
@@ -26,9 +27,9 @@ interface Setup {
   readonly concurrency: number | null;
 }
 
-const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
-const cellSeconds = Number(process.env.BENCH_CELL_SECONDS ?? 3);
-const sleepers = Number(process.env.BENCH_SCALE_CONCURRENCY ?? 20);
+const rounds = numberSetting('BENCH_ROUNDS', 3);
+const cellSeconds = numberSetting('BENCH_CELL_SECONDS', 3);
+const sleepers = numberSetting('BENCH_SCALE_CONCURRENCY', 20);
 const SLEEP_STEP = `${import.meta.dirname}/sleep-step.ts`;
 
 const SETUPS: readonly Setup[] = [

@@ -9,6 +9,8 @@ const RESTART_MS = 500;
 const SCRAPE_TIMEOUT_MS = 2_000;
 const LONGEST_START_MS = 60_000;
 const LOOK_MS = 50;
+/** Starts of a place that end by themselves before anybody believes that the next would not. */
+const MOST_IN_VAIN = 3;
 
 export interface GaveUp {
   readonly engine: string;
@@ -55,8 +57,11 @@ export class Fleet {
   /** @throws when they do not come up although nothing keeps them from it */
   async allReady(): Promise<void> {
     const until = performance.now() + LONGEST_START_MS;
+    const inVain = () => this.gaveUp.filter(({ wasReady }) => !wasReady).length;
+    const most = inVain() + MOST_IN_VAIN * this.#places.length;
     while (this.ready.length < this.#places.length) {
-      if (performance.now() > until) throw new Error(`The engines do not come up:\n${this.#lastWords()}`);
+      if (performance.now() > until || inVain() >= most)
+        throw new Error(`The engines do not come up:\n${this.#lastWords()}`);
       await sleep(LOOK_MS);
     }
   }

@@ -8,6 +8,7 @@ import { writeFile } from 'node:fs/promises';
 import { commandOf, parseOptions } from './options.ts';
 import { EXIT_CODES, reportText } from './report.ts';
 import { run } from './run.ts';
+import { endOnSignals } from './signals.ts';
 import { setStage } from './stage.ts';
 
 const options = parseOptions(process.argv.slice(2));
@@ -15,10 +16,7 @@ const tell = (line: string) => console.log(line);
 
 tell(commandOf(options));
 const setting = setStage(options);
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () =>
-    setting.then((stage) => stage.close(!options.keep)).finally(() => process.exit(130)),
-  );
+endOnSignals(async () => (await setting).close(!options.keep));
 const stage = await setting;
 
 try {

@@ -22,6 +22,7 @@ import { Findings, type Play } from './recovery-play.ts';
 import { playRestarts } from './recovery-restart.ts';
 import { playFreezes, playPartitions } from './recovery-silence.ts';
 import { type RecoveryStage, setRecoveryStage } from './recovery-stage.ts';
+import { endOnSignals } from './signals.ts';
 
 const PLAYS: Readonly<Record<Case, (play: Play) => Promise<void>>> = {
   kill: playKills,
@@ -35,10 +36,7 @@ const HOLD_SECONDS: Range = [2, 6];
 
 const options = parseRecoveryOptions(process.argv.slice(2));
 let current: Promise<RecoveryStage> | null = null;
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () =>
-    Promise.resolve(current?.then((stage) => stage.close(true))).finally(() => process.exit(130)),
-  );
+endOnSignals(async () => (await current)?.close(true));
 
 console.log(recoveryCommandOf(options));
 const reports: CaseReport[] = [];

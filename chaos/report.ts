@@ -107,6 +107,8 @@ export function reportText(report: Report): string {
   ];
   for (const [what, count] of Object.entries(client.serverErrors)) lines.push(`answered ${count} x ${what}`);
   for (const what of shortcomings) lines.push(`too little: ${what}`);
+  if (shortcomings.length > 0)
+    lines.push('a longer run (--at-least) or more frequent faults (--kill-every, --db-every, …) prove more');
   for (const { check, count, examples } of violations) {
     lines.push(`WRONG ${count} x ${check}`);
     for (const { executionId, detail } of examples) lines.push(`  ${executionId ?? '-'}: ${detail}`);

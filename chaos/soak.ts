@@ -8,6 +8,7 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assertInvariants } from '../tests/support/invariants.ts';
 import { chance } from './chance.ts';
+import { endOnSignals } from './signals.ts';
 import { soakDefinitions, soakStepTypes } from './soak-definitions.ts';
 import { SoakLoad } from './soak-load.ts';
 import { parseSoakOptions } from './soak-options.ts';
@@ -20,10 +21,7 @@ const SHARE_OF_FULL = 0.5;
 const MOST_EXAMPLES = 5;
 
 const setting = setSoakStage(options);
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () =>
-    setting.then((stage) => stage.close(!options.keep)).finally(() => process.exit(130)),
-  );
+endOnSignals(async () => (await setting).close(!options.keep));
 const stage = await setting;
 try {
   const report = makeSoakReport(options, await soak(stage));

@@ -44,6 +44,22 @@ test('a direct URL that leads to another database is refused before anything is 
   }
 });
 
+test.each([
+  ['port', 'connect ECONNREFUSED', (url: URL) => Object.assign(url, { port: '1' })],
+  ['name', 'does not exist', (url: URL) => Object.assign(url, { pathname: '/nosuch' })],
+])(
+  'a database with a wrong %s is named with its variable and its place, and without its password',
+  async (_, reason, change) => {
+    const { href, host, pathname, password } = change(new URL(database.url));
+    const refused = (variable: string) =>
+      new RegExp(`^${variable} names a database that cannot be used \\(${host}${pathname}\\): .*${reason}`);
+    await expect(checkServer(href)).rejects.toThrow(refused('DATABASE_URL'));
+    const direct = checkServer(database.url, { directUrl: href });
+    await expect(direct).rejects.toThrow(refused('DATABASE_DIRECT_URL'));
+    await direct.catch((error) => expect(String(error)).not.toContain(`:${password}@`));
+  },
+);
+
 describe('a server', () => {
   test('of the tests can be used, and is said to lose data', async () => {
     const { refusal, warnings, version } = await checkServer(database.url);

@@ -103,6 +103,29 @@ export async function checkServer(
 }
 
 async function lookAt(url: string, variable: string, backend: RouteOptions['backend']) {
+  try {
+    return await look(url, variable, backend);
+  } catch (error) {
+    throw explained(error, variable, url);
+  }
+}
+
+/** The system error codes and SQLSTATEs of a database that cannot be reached or refuses us. */
+const UNREACHABLE = /^(ECONN|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|28|3D|57P03|08)/;
+
+/** Says which variable an unusable database comes from, and where that leads. */
+function explained(error: unknown, variable: string, url: string): unknown {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code !== 'string' || !UNREACHABLE.test(code)) return error;
+  const { host, pathname } = new URL(url);
+  const text =
+    `${variable} names a database that cannot be used (${host}${pathname}): ${message}; accepted: the URL of a ` +
+    'PostgreSQL that answers, with a user that may log in and an existing database, such as ' +
+    'postgres://user:password@host:5432/name';
+  return Object.assign(new Error(text, { cause: error }), { code });
+}
+
+async function look(url: string, variable: string, backend: RouteOptions['backend']) {
   const isPooled = await detectPooler(url);
   const session = { applicationName: 'engine/check', pooled: isPooled, portable: backend !== 'postgres' };
   const client = new pg.Client(connectionConfig(url, session));

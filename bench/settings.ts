@@ -1,0 +1,12 @@
+/**
+ * The settings of the benchmarks, which come from the environment.
+ */
+
+/** A number above 0; the process ends with what is accepted when it is none, before anything is measured. */
+export function numberSetting(name: string, otherwise: number): number {
+  const text = process.env[name];
+  const value = text === undefined ? otherwise : Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  console.error(`${name} is ${JSON.stringify(text)}; accepted: a number above 0`);
+  process.exit(2);
+}

@@ -1,0 +1,61 @@
+/**
+ * An engine that is told to stop before it is ready takes the server it has started with it.
+ */
+import { afterAll, expect, test } from 'bun:test';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ENTRY = join(import.meta.dir, '..', '..', 'execution-engine.ts');
+const folder = mkdtempSync(join(tmpdir(), 'execution-engine-early-stop-'));
+// As root the server runs as another user, who must get into it.
+chmodSync(folder, 0o755);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a stop during the start leaves no database server behind', async () => {
+  const asked = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<Response>();
+  const holder = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    idleTimeout: 0,
+    fetch: () => {
+      asked.resolve();
+      return never.promise;
+    },
+  });
+  const steps = join(folder, 'steps.mjs');
+  writeFileSync(steps, `await fetch(${JSON.stringify(holder.url.href)});\nexport default [];\n`);
+  const dataDir = join(folder, 'data');
+  const child = Bun.spawn([process.execPath, ENTRY], {
+    env: {
+      PATH: process.env.PATH ?? '',
+      EXECUTION_ENGINE_PORT: '0',
+      EXECUTION_ENGINE_DATA_DIR: dataDir,
+      EXECUTION_ENGINE_STEPS: steps,
+    },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  await Promise.race([asked.promise, child.exited]);
+  const pidFile = join(dataDir, 'pg18', 'postmaster.pid');
+  const server = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+  expect(isAlive(server)).toBe(true);
+
+  child.kill('SIGTERM');
+  expect(await child.exited).toBe(0);
+  expect(await new Response(child.stdout).text()).not.toContain('is ready');
+  expect(existsSync(pidFile)).toBe(false);
+  expect(isAlive(server)).toBe(false);
+  await holder.stop(true);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
