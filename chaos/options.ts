@@ -88,9 +88,14 @@ function faults(text: string): readonly Fault[] {
   });
 }
 
-/** Throws a CommanderError, or ends the process with what is wrong, as commander does. */
+/** A command that ends with 2 when it is not understood: 1 is for what a run finds. */
+export function createCommand(name: string): Command {
+  return new Command(name).exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+}
+
+/** Ends the process with what is wrong. */
 export function parseOptions(argv: readonly string[]): Options {
-  const command = new Command('chaos')
+  const command = createCommand('chaos')
     .description('Random executions on several engines while processes, database and connections fail.')
     .option('--executions <n>', 'executions to start', atLeastOne, 2_000)
     .option('--engines <n>', 'engine processes', atLeastOne, 3)

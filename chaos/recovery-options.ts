@@ -1,9 +1,9 @@
 /**
  * What a recovery run is asked to do: the options and their defaults, and the command that repeats it.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { BACKENDS } from '../db/features.ts';
-import { atLeastOne, RANDOM_SEED, whole } from './options.ts';
+import { atLeastOne, createCommand, RANDOM_SEED, whole } from './options.ts';
 
 export const CASES = ['kill', 'alone', 'freeze', 'partition', 'db-restart'] as const;
 export type Case = (typeof CASES)[number];
@@ -47,9 +47,9 @@ function atLeastTwo(text: string): number {
   return value;
 }
 
-/** Ends the process with what is wrong, as commander does. */
+/** Ends the process with what is wrong. */
 export function parseRecoveryOptions(argv: readonly string[]): RecoveryOptions {
-  const command = new Command('recovery')
+  const command = createCommand('recovery')
     .description('How long steps stand still after a fault, with the default settings of the engine.')
     .option('--case <list>', `all, or a comma list of ${CASES.join(', ')}`, cases, CASES)
     .option('--times <n>', 'faults of each case (default: by the case)', atLeastOne, null)

@@ -1,8 +1,8 @@
 /**
  * What a soak run is asked to do: the options and their defaults, and the command that repeats it.
  */
-import { Command, InvalidArgumentError } from 'commander';
-import { atLeastOne, RANDOM_SEED, whole } from './options.ts';
+import { InvalidArgumentError } from 'commander';
+import { atLeastOne, createCommand, RANDOM_SEED, whole } from './options.ts';
 
 export interface SoakOptions {
   readonly minutes: number;
@@ -26,9 +26,9 @@ function positive(text: string): number {
   return value;
 }
 
-/** Ends the process with what is wrong, as commander does. */
+/** Ends the process with what is wrong. */
 export function parseSoakOptions(argv: readonly string[]): SoakOptions {
-  return new Command('soak')
+  return createCommand('soak')
     .description('A steady load for a long time: what grows, and must not.')
     .option('--minutes <n>', 'how long the load lasts', positive, 30)
     .option('--engines <n>', 'engine processes', atLeastOne, 2)

@@ -100,7 +100,7 @@ const cell = (text: string) => text.replaceAll('|', '\\|');
 
 describe('examples in the text', () => {
   test('every block says what it is in', () => {
-    const known = new Set(['sh', 'yaml', 'json', 'sql', 'ts', 'text']);
+    const known = new Set(['sh', 'yaml', 'json', 'sql', 'ts', 'text', 'ini']);
     const unknown = PAGES.flatMap((page) =>
       blocksOf(page)
         .filter(({ language }) => !known.has(language))

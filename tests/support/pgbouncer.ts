@@ -1,7 +1,7 @@
 /**
  * A PgBouncer in transaction mode before a database, where one is installed (Debian: `apt-get install pgbouncer`).
  */
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,21 +26,18 @@ export async function startPgBouncer(target: string, size: number): Promise<PgBo
   const users = join(folder, 'users.txt');
   const config = join(folder, 'pgbouncer.ini');
   await writeFile(users, `"${decodeURIComponent(username)}" "${decodeURIComponent(password)}"\n`);
+  const settings = {
+    listen_port: listenPort,
+    auth_type: 'trust',
+    auth_file: users,
+    default_pool_size: size,
+    unix_socket_dir: '',
+  };
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
+  // A setting that comes again takes the place of the one before.
   await writeFile(
     config,
-    [
-      '[databases]',
-      `* = host=${hostname} port=${port}`,
-      '[pgbouncer]',
-      'listen_addr = 127.0.0.1',
-      `listen_port = ${listenPort}`,
-      'unix_socket_dir =',
-      'auth_type = trust',
-      `auth_file = ${users}`,
-      'pool_mode = transaction',
-      `default_pool_size = ${size}`,
-      'max_client_conn = 500',
-    ].join('\n'),
+    [`[databases]`, `* = host=${hostname} port=${port}`, await documented(), ...lines].join('\n'),
   );
   await chmod(folder, 0o755);
   // It refuses to be root.
@@ -63,6 +60,14 @@ export async function startPgBouncer(target: string, size: number): Promise<PgBo
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The configuration that the documentation recommends, without its databases. */
+async function documented(): Promise<string> {
+  const page = await readFile(join(import.meta.dir, '..', '..', 'docs', 'databases.md'), 'utf8');
+  const [, text] = /^```ini\n[\s\S]*?(^\[pgbouncer\]\n[\s\S]*?)^```$/m.exec(page) ?? [];
+  if (text === undefined) throw new Error('docs/databases.md has no pgbouncer.ini');
+  return text;
 }
 
 async function readLines(
