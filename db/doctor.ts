@@ -169,14 +169,19 @@ export interface ClaimedStep {
 
 /**
  * Running steps that an engine holds, as far as nothing changed there for the grace.
- * Uses workflow_executions_open and workflow_step_executions_scope_step.
+ * Uses workflow_executions_open and, for each of these, workflow_step_executions_scope_step.
  */
 export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {
   const { rows } = await db.query(
-    `select s.id, e.id as execution_id, s.attempt_count
-       from workflow_executions e join workflow_step_executions s on s.workflow_execution_id = e.id
-      where e.status in ('running', 'paused') and s.status = 'running' and s.claimed_by = $1
-        and s.updated_at <= now() - make_interval(secs => $2::double precision)`,
+    `select h.id, e.id as execution_id, h.attempt_count
+       from workflow_executions e
+       cross join lateral (
+         select s.id, s.attempt_count
+           from workflow_step_executions s
+          where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
+            and s.updated_at <= now() - make_interval(secs => $2::double precision)
+         offset 0) h
+      where e.status in ('running', 'paused')`,
     [engineId, graceSeconds],
   );
   return rows.map((row) => ({ id: row.id, executionId: row.execution_id, attempt: row.attempt_count }));

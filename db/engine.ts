@@ -29,9 +29,12 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
   await db.query(
     `delete from execution_engines g
       where g.id = $1
-        and not exists (select 1 from workflow_executions e
-                          join workflow_step_executions s on s.workflow_execution_id = e.id
-                         where e.status = 'running' and s.status = 'running' and s.claimed_by = g.id)`,
+        and not exists (
+          select from workflow_executions e
+            cross join lateral (select from workflow_step_executions s
+                                 where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
+                                offset 0) held
+           where e.status = 'running')`,
     [id],
   );
 }
@@ -118,7 +121,8 @@ export interface OwnedStep {
 
 /**
  * Running steps whose owner is silent or not on the list at all, a bounded number of them. Uses
- * workflow_executions_open and workflow_step_executions_scope_step.
+ * workflow_executions_open and, for each of these, workflow_step_executions_scope_step: `offset 0` keeps the planner
+ * from the one join that would read every step there ever was.
  * @param self the id of the engine that asks
  */
 export async function stepsOfTheDead(
@@ -128,11 +132,15 @@ export async function stepsOfTheDead(
   signs: SignsOfLife = BY_LEASE,
 ): Promise<OwnedStep[]> {
   const { rows } = await db.query(
-    `select s.id, s.workflow_execution_id, e.workflow_template_id, s.step_template_id, s.attempt_count, s.claimed_by
+    `select d.*, e.workflow_template_id
        from workflow_executions e
-       join workflow_step_executions s on s.workflow_execution_id = e.id
-      where e.status in ('running', 'paused') and s.status = 'running'
-        and not ${ownerIsAlive('s.claimed_by', signs)} and ${signs.observerIsSettled('$1')}
+       cross join lateral (
+         select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.claimed_by
+           from workflow_step_executions s
+          where s.workflow_execution_id = e.id and s.status = 'running'
+            and not ${ownerIsAlive('s.claimed_by', signs)}
+         offset 0) d
+      where e.status in ('running', 'paused') and ${signs.observerIsSettled('$1')}
       limit $2`,
     [self, limit],
   );

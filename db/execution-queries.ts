@@ -246,7 +246,8 @@ export async function countOpen(
     select 'executions' as kind, status, count(*) as count from open group by status
     union all
     select 'steps', s.status, count(*)
-      from open join workflow_step_executions s on s.workflow_execution_id = open.id
+      from open
+      cross join lateral (select status from workflow_step_executions where workflow_execution_id = open.id offset 0) s
      where s.status in ('waiting_inputs', 'queued', 'running', 'waiting', 'retrying')
      group by s.status`);
   const counts = { executions: {} as Record<string, number>, steps: {} as Record<string, number> };
