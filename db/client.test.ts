@@ -57,7 +57,7 @@ describe('a session', () => {
       ...wanted,
       timezone: 'UTC',
       lock_timeout: '5000ms',
-      idle_in_transaction_session_timeout: '10000ms',
+      idle_in_transaction_session_timeout: '5000ms',
       client_connection_check_interval: '1000ms',
       tcp_keepalives_idle: '5s',
       tcp_keepalives_interval: '2s',

@@ -49,7 +49,7 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
     statement_timeout: `${statementMs}ms`,
     transaction_timeout: `${statementMs * TRANSACTION_TIMEOUT_FACTOR}ms`,
     lock_timeout: `${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}ms`,
-    idle_in_transaction_session_timeout: '10s',
+    idle_in_transaction_session_timeout: '5s',
     client_connection_check_interval: '1s',
     tcp_keepalives_idle: '5',
     tcp_keepalives_interval: '2',

@@ -20,7 +20,7 @@ setDefaultTimeout(60_000);
 const EVERYWHERE: Settings = {
   TimeZone: 'UTC',
   default_transaction_isolation: 'read committed',
-  idle_in_transaction_session_timeout: '10000ms',
+  idle_in_transaction_session_timeout: '5000ms',
   client_connection_check_interval: '1000ms',
   jit: 'off',
 };
