@@ -79,7 +79,7 @@ export class Worker {
     this.dispatcher.useGate(this.gate);
     this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
     this.door = this.#createDoor();
-    this.locked = new LockedCommit(workPool, this.door, steps.versions);
+    this.locked = new LockedCommit(workPool, this.door, steps.versions, queue.locksFetched);
     this.door.useLocked(this.locked);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
     const { door, dispatcher, gate, locked } = this;

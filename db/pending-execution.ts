@@ -75,6 +75,7 @@ export async function pickPending(
 
 /** The time of executions that were put off has come: they line up with the others. */
 export async function lineUp(tx: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
   await tx.query(
     `update workflow_executions set start_after = null, updated_at = now()
       where id = any($1::uuid[]) and status = 'pending'`,

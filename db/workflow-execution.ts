@@ -171,9 +171,17 @@ const LOCK = `
    order by id
      for no key update`;
 
-/** Locks executions in id order, so that two engines that need the same ones wait instead of deadlocking. */
-export async function lockExecutions(tx: Db, ids: readonly string[]): Promise<LoadedExecution[]> {
-  const { rows } = await tx.query({ name: 'lock_executions', text: LOCK, values: [plainArray(ids)] });
+/**
+ * Locks executions in id order, so that two engines that need the same ones wait instead of deadlocking.
+ * @param passOver leave out those that somebody else has locked
+ */
+export async function lockExecutions(
+  tx: Db,
+  ids: readonly string[],
+  passOver = false,
+): Promise<LoadedExecution[]> {
+  const [name, text] = passOver ? ['lock_free_executions', `${LOCK} skip locked`] : ['lock_executions', LOCK];
+  const { rows } = await tx.query({ name, text, values: [plainArray(ids)] });
   return rows.map((row) => ({
     id: row.id,
     templateId: row.workflow_template_id,

@@ -83,11 +83,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a join is decided on what was read before the lock',
     file: 'services/locked-commit.ts',
     find:
-      'const executions = new Map((await lockExecutions(tx, ids)).map((execution) => [execution.id, execution]));\n' +
+      'const rows = await lockExecutions(tx, ids, locked !== null);\n' +
+      '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
+      '    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));\n' +
+      '    const lockedIds = await existingExecutions(tx, left);\n' +
       '    const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);',
     replace:
       'const steps = Map.groupBy(await loadSteps(tx, ids), ({ executionId }) => executionId);\n' +
-      '    const executions = new Map((await lockExecutions(tx, ids)).map((execution) => [execution.id, execution]));',
+      '    const rows = await lockExecutions(tx, ids, locked !== null);\n' +
+      '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
+      '    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));\n' +
+      '    const lockedIds = await existingExecutions(tx, left);',
     tests: ['tests/integration/join-race.test.ts', 'tests/integration/chaos.test.ts'],
   },
   {

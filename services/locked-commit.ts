@@ -5,7 +5,9 @@
  * queue: those are fetched and consumed in the same transaction.
  *
  * Invariant 1: a commit can be run again. After an unknown outcome the loaded view tells what had committed.
- * Invariant 2: a value that the database refuses takes down nobody but its own step: the batch is halved until
+ * Invariant 2: an execution that somebody else has locked, who may be frozen, is waited for only when the others
+ * have been committed.
+ * Invariant 3: a value that the database refuses takes down nobody but its own step: the batch is halved until
  * the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -33,13 +35,16 @@ export class LockedCommit {
   readonly #pool: Pool;
   readonly #door: ExecutionDoor;
   readonly #versions: TemplateVersions;
+  readonly #skipLocked: boolean;
   #answers = 0;
   #waiting = 0;
 
-  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions) {
+  /** @param skipLocked whether the database can pass over what somebody has locked */
+  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions, skipLocked: boolean) {
     this.#pool = pool;
     this.#door = door;
     this.#versions = versions;
+    this.#skipLocked = skipLocked;
   }
 
   /** Attempts that were answered, if only to say that somebody else was faster. */
@@ -67,11 +72,14 @@ export class LockedCommit {
 
   async #commit(all: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     let units = all;
+    let passOver = this.#skipLocked && units.length > 1;
     for (let failures = 0; units.length > 0; failures++) {
+      const locked: Unit[] = [];
       try {
-        await this.run((tx) => this.#decideLocked(tx, units));
+        await this.run((tx) => this.#decideLocked(tx, units, passOver ? locked : null));
         this.#answers += 1;
-        break;
+        units = locked;
+        passOver = false;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
         if (!isUnavailable(error) && codeOf(error) !== GUARD_FAILED) {
@@ -110,7 +118,8 @@ export class LockedCommit {
     this.#door.committed(decided, begunAt);
   }
 
-  async #decideLocked(tx: Tx, units: readonly Unit[]): Promise<readonly Unit[]> {
+  /** @param locked gets the units whose execution somebody else has locked; null: wait for them */
+  async #decideLocked(tx: Tx, units: readonly Unit[], locked: Unit[] | null): Promise<readonly Unit[]> {
     const started = await existingExecutions(
       tx,
       units.filter(({ start }) => start !== null).map(({ actor }) => actor.id),
@@ -118,16 +127,23 @@ export class LockedCommit {
     const present = await this.load(
       tx,
       units.filter(({ start, actor }) => start === null || started.has(actor.id)),
+      locked,
     );
     const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));
     return this.#door.decide([...fresh, ...present], true);
   }
 
-  /** Locks and loads the units' executions; those that are not there are settled as missing. */
-  async load(tx: Tx, units: readonly Unit[]): Promise<Unit[]> {
+  /**
+   * Locks and loads the units' executions; those that are not there are settled as missing.
+   * @param locked as in `#decideLocked`
+   */
+  async load(tx: Tx, units: readonly Unit[], locked: Unit[] | null = null): Promise<Unit[]> {
     if (units.length === 0) return [];
     const ids = units.map(({ actor }) => actor.id);
-    const executions = new Map((await lockExecutions(tx, ids)).map((execution) => [execution.id, execution]));
+    const rows = await lockExecutions(tx, ids, locked !== null);
+    const executions = new Map(rows.map((execution) => [execution.id, execution]));
+    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));
+    const lockedIds = await existingExecutions(tx, left);
     const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
     const present: Unit[] = [];
     for (const unit of units) {
@@ -135,7 +151,8 @@ export class LockedCommit {
       const loaded =
         execution !== undefined &&
         (await this.#loadActor(tx, unit.actor, execution, steps.get(unit.actor.id) ?? []));
-      if (!loaded) this.#door.settleAll(unit, 'missing');
+      if (lockedIds.has(unit.actor.id)) locked!.push(unit);
+      else if (!loaded) this.#door.settleAll(unit, 'missing');
       else
         present.push({
           ...unit,

@@ -18,8 +18,8 @@ export interface Work {
   readonly byExecution: Map<string, readonly Task[]>;
   /** Jobs that go back into their queue in the same transaction. */
   readonly back: Job[];
-  /** Jobs of executions with a commit on its way. */
-  readonly busy: { readonly actor: Actor; readonly job: FetchedJob }[];
+  /** Jobs of executions with a commit on its way: of this process, or of somebody else who has them locked. */
+  readonly busy: { readonly actor: Actor; readonly job: FetchedJob; readonly isLocked: boolean }[];
 }
 
 /** What one round of the consumer has. */

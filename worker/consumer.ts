@@ -12,7 +12,7 @@ import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
 import { lineUp } from '../db/pending-execution.ts';
 import { runAgain } from '../db/run-again.ts';
-import { lockExecutions, readManyInputs } from '../db/workflow-execution.ts';
+import { existingExecutions, lockExecutions, readManyInputs } from '../db/workflow-execution.ts';
 import { readStepPhases } from '../db/workflow-step-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor } from '../services/actor.ts';
@@ -49,6 +49,8 @@ export interface ConsumerOptions {
 
 /** When the ticket of a step that takes its turn in this process is looked at again. */
 const OFFERED_TICKET_MS = 1_000;
+/** When a job is looked at again whose execution somebody else has locked: usually for a commit, if not frozen. */
+const LOCKED_JOB_MS = 200;
 const LOOK_AGAIN_MS = 50;
 
 export class Consumer {
@@ -130,12 +132,38 @@ export class Consumer {
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
     units.push(...this.#units(work));
-    await lockInOrder(tx, units, fetched);
+    await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
     units.push(...this.#unitsOf(picked, work));
     if (count > 0) await this.#leaveAlone(tx, work);
     return { work, leased, count };
+  }
+
+  /**
+   * Locks the executions of the jobs, in the order of everybody, and lines up those that were put off and are due. What
+   * somebody else has locked, who may be frozen, is put back and holds up nothing.
+   */
+  async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
+    const due = dueStarts(fetched);
+    const ids = [...units.map(({ actor }) => actor.id), ...due];
+    if (ids.length === 0) return;
+    const free = new Set((await lockExecutions(tx, ids, true)).map(({ id }) => id));
+    const left = ids.filter((id) => !free.has(id));
+    const locked = await existingExecutions(tx, left);
+    for (const unit of units.filter(({ actor }) => locked.has(actor.id))) {
+      const { actor } = unit;
+      units.splice(units.indexOf(unit), 1);
+      this.#options.door.actors.free(actor);
+      for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, isLocked: true });
+      byExecution.delete(actor.id);
+    }
+    await lineUp(
+      tx,
+      due.filter((id) => !locked.has(id)),
+    );
+    const late = fetched.filter((job) => job.data.kind === 'start' && locked.has(job.id));
+    back.push(...late.map((job) => ({ ...again(job), startAfter: LOCKED_JOB_MS })));
   }
 
   /**
@@ -159,7 +187,7 @@ export class Consumer {
       const left = tasks.filter(({ job }) => job === null || fetched.includes(job));
       byExecution.set(id, left);
     }
-    await lineUpDue(tx, fetched);
+    await lineUp(tx, dueStarts(fetched));
     const { leased, back } = callbacks.lease(fetched.filter(isCallback));
     return { work: { ...work, fetched, back }, leased, count: fetched.length + units.length };
   }
@@ -173,13 +201,13 @@ export class Consumer {
     }, LOOK_AGAIN_MS);
   }
 
-  /** Executions with a commit on its way are left alone: their jobs go back. */
+  /** Executions with a commit of this process on its way are left alone: their jobs go back. */
   #units({ byExecution, busy }: Work): Unit[] {
     const units: Unit[] = [];
     for (const [id, tasks] of byExecution) {
       const actor = this.#options.door.actors.get(id);
       if (actor.busy) {
-        for (const { job } of tasks) if (job !== null) busy.push({ actor, job });
+        for (const { job } of tasks) if (job !== null) busy.push({ actor, job, isLocked: false });
         continue;
       }
       actor.busy = true;
@@ -207,9 +235,10 @@ export class Consumer {
       tx,
       busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : [])),
     );
-    for (const { actor, job } of busy) {
+    for (const { actor, job, isLocked } of busy) {
       const phase = 'step_id' in job.data ? phases.get(job.data.step_id) : undefined;
-      if (phase === undefined || isAwaited(job, phase)) back.push(this.#putBack(actor, job));
+      if (phase === undefined || isAwaited(job, phase))
+        back.push(isLocked ? { ...again(job), startAfter: LOCKED_JOB_MS } : this.#putBack(actor, job));
     }
   }
 
@@ -267,19 +296,4 @@ export class Consumer {
     );
     for (const { actor } of pending) actor.inputs = new JsonPayload(inputs.get(actor.id) ?? '{}');
   }
-}
-
-/**
- * Executions are locked in one order by everybody. Those that are picked afterwards are not waited for.
- * Those that were put off and are due line up with the others.
- */
-async function lockInOrder(tx: Tx, units: readonly Unit[], fetched: readonly FetchedJob[]): Promise<void> {
-  const ids = [...units.map(({ actor }) => actor.id), ...dueStarts(fetched)];
-  if (ids.length > 0) await lockExecutions(tx, ids);
-  await lineUpDue(tx, fetched);
-}
-
-async function lineUpDue(tx: Tx, fetched: readonly FetchedJob[]): Promise<void> {
-  const due = dueStarts(fetched);
-  if (due.length > 0) await lineUp(tx, due);
 }

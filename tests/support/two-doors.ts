@@ -126,7 +126,9 @@ export class OrderedEngine {
       stopGraceMs: 60_000,
       hasPeers: () => false,
     });
-    this.door.useLocked(new LockedCommit(orderedPool(this.#pool, name, order, isFine), this.door, versions));
+    this.door.useLocked(
+      new LockedCommit(orderedPool(this.#pool, name, order, isFine), this.door, versions, true),
+    );
   }
 
   deliver(execution: string, event: Event): Promise<Delivery> {
