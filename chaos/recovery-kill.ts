@@ -3,7 +3,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineProcess } from './engine-process.ts';
-import { allSettled, noteRecovery, type Play, pickBusy } from './recovery-play.ts';
+import { allSettled, describeMissed, noteRecovery, type Play, pickBusy } from './recovery-play.ts';
 import type { Call } from './recovery-witness.ts';
 
 const LONGEST_TAKEOVER_MS = 30_000;
@@ -25,6 +25,7 @@ export async function playKills(play: Play): Promise<void> {
         const engine = await pickBusy(play, () => fleet.ready);
         const { hits, at } = strike(play, engine, round.promise);
         const again = await play.stage.witness.seenAgain(hits, LONGEST_TAKEOVER_MS);
+        await describeMissed(play, hits, again);
         const ms = noteRecovery(play, hits, again, at);
         count += 1;
         if (count % TELL_EVERY === 0) play.tell(`${count} of ${play.times} kills, the last ${show(ms)}`);
@@ -43,6 +44,7 @@ export async function playAlone(play: Play): Promise<void> {
     const engine = await pickBusy(play, () => fleet.ready);
     const { hits } = strike(play, engine, sleep(play.draw.between(DOWN) * 1_000));
     const again = await witness.seenAgain(hits, LONGEST_TAKEOVER_MS);
+    await describeMissed(play, hits, again);
     const ms = noteRecovery(play, hits, again, fleet.at(0)!.spawnedAt);
     play.tell(`${count} of ${play.times} restarts, the last ${show(ms)}`);
   }

@@ -73,6 +73,26 @@ export async function pickBusy(
   return draw.pick(busy());
 }
 
+/** Writes down how the rows are of steps that were not seen again: whose they are, and whether a job is for them. */
+export async function describeMissed(
+  { stage, findings }: Play,
+  hits: readonly Call[],
+  again: readonly (Call | null)[],
+): Promise<void> {
+  const missed = hits.filter((_, at) => again[at] === null).map(({ stepId }) => stepId);
+  if (missed.length === 0) return;
+  const { rows } = await stage.admin.query(
+    `select s.id, s.status, s.attempt_count, s.claimed_by, s.updated_at, g.heartbeat_at, e.status as execution,
+            e.sequence, (select json_agg(row_to_json(j)) from pgboss.job j where j.data ->> 'step_id' = s.id::text) as jobs
+       from workflow_step_executions s
+       join workflow_executions e on e.id = s.workflow_execution_id
+       left join execution_engines g on g.id = s.claimed_by
+      where s.id = any($1)`,
+    [missed],
+  );
+  for (const row of rows) findings.problems.push(`not taken over: ${JSON.stringify(row)}`);
+}
+
 /**
  * Writes down how long the steps that were hit stood still, from a moment of performance.now().
  * @returns the slowest, in milliseconds; null when one was not seen again

@@ -4,6 +4,7 @@
  * The row's `sequence` counts the execution's transitions. Whoever writes an execution names the sequence it
  * decided on; when another process was faster the statement changes no row and the transaction fails.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionRow } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
@@ -193,6 +194,32 @@ export async function lockExecutions(
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
   }));
+}
+
+/** Between the looks at what somebody has locked: a commit takes some milliseconds. */
+const PAUSES_MS = [2, 4, 8, 16];
+
+/**
+ * Locks executions that nobody else has locked for longer than a commit takes. Nothing is waited for under a lock of
+ * the database, so that no order is needed.
+ * @returns the ids that somebody else still has locked
+ */
+export async function lockSoon(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  let left = await stillLocked(tx, ids);
+  for (const pauseMs of PAUSES_MS) {
+    if (left.size === 0) break;
+    await delay(pauseMs);
+    left = await stillLocked(tx, [...left]);
+  }
+  return left;
+}
+
+async function stillLocked(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const free = new Set((await lockExecutions(tx, ids, true)).map(({ id }) => id));
+  return existingExecutions(
+    tx,
+    ids.filter((id) => !free.has(id)),
+  );
 }
 
 /** Which of the ids are there. */

@@ -57,6 +57,16 @@ export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promi
   });
 }
 
+/**
+ * Parts what can be written from what has to be decided again under a lock: an event of somebody else's claim that was
+ * found late by a view in memory. Others claim without this process, and the view may be of before they did.
+ */
+export function byDoubt(units: readonly Unit[], self: string): [sure: Unit[], doubtful: Unit[]] {
+  const isDoubtful = ({ plan }: Unit) =>
+    plan!.late.some((event) => 'claim' in event && event.claim.owner !== self);
+  return [units.filter((unit) => !isDoubtful(unit)), units.filter(isDoubtful)];
+}
+
 /** What the store writes for the units that changed something. */
 export function writes(units: readonly Unit[]): PlanToWrite[] {
   return units

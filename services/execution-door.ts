@@ -23,7 +23,7 @@ import type { Delivery, Mail } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
 import { followCommit } from './commit-follow-up.ts';
-import { inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import { byDoubt, inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
 import type { Lane } from './lanes.ts';
@@ -178,13 +178,18 @@ export class ExecutionDoor {
     const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
     if (unloaded.length > 0) this.#locked!.commit(unloaded);
     const decidedAt = performance.now();
-    const ready = [...this.#decided.splice(0), ...this.decide(loaded)];
+    const [ready, doubtful] = byDoubt(
+      [...this.#decided.splice(0), ...this.decide(loaded)],
+      this.#options.claims.owner,
+    );
+    for (const unit of doubtful) this.abandon(unit, true);
+    if (doubtful.length > 0) this.#locked!.commit(doubtful);
     const settleStarts = (error?: unknown) => {
       for (const group of groups) group.settle(error);
     };
     if (ready.length === 0) {
       settleStarts();
-      return unloaded.length > 0;
+      return unloaded.length + doubtful.length > 0;
     }
     this.#write(lane, ready).then(
       () => {

@@ -12,7 +12,7 @@ import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
 import { lineUp } from '../db/pending-execution.ts';
 import { runAgain } from '../db/run-again.ts';
-import { existingExecutions, lockExecutions, readManyInputs } from '../db/workflow-execution.ts';
+import { lockExecutions, lockSoon, readManyInputs } from '../db/workflow-execution.ts';
 import { readStepPhases } from '../db/workflow-step-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor } from '../services/actor.ts';
@@ -49,8 +49,9 @@ export interface ConsumerOptions {
 
 /** When the ticket of a step that takes its turn in this process is looked at again. */
 const OFFERED_TICKET_MS = 1_000;
-/** When a job is looked at again whose execution somebody else has locked: usually for a commit, if not frozen. */
+/** When a job is looked at again whose execution somebody else had locked for longer than a commit takes. */
 const LOCKED_JOB_MS = 200;
+/** A commit of this process that is on its way takes no longer. */
 const LOOK_AGAIN_MS = 50;
 
 export class Consumer {
@@ -148,9 +149,8 @@ export class Consumer {
     const due = dueStarts(fetched);
     const ids = [...units.map(({ actor }) => actor.id), ...due];
     if (ids.length === 0) return;
-    const free = new Set((await lockExecutions(tx, ids, true)).map(({ id }) => id));
-    const left = ids.filter((id) => !free.has(id));
-    const locked = await existingExecutions(tx, left);
+    const locked = await lockSoon(tx, ids);
+    if (locked.size > 0) this.#lookAgain(LOCKED_JOB_MS);
     for (const unit of units.filter(({ actor }) => locked.has(actor.id))) {
       const { actor } = unit;
       units.splice(units.indexOf(unit), 1);
@@ -175,7 +175,7 @@ export class Consumer {
     const seen = await this.#source.fetch(tx);
     const picked = await this.#source.pick(tx, seen.length);
     const free = seen.filter((job) => !isOfExecution(job) || !door.actors.get(job.data.execution_id).busy);
-    if (free.length < seen.length) this.#lookAgain();
+    if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
     units.push(...this.#units(work), ...this.#unitsOf(picked, work));
@@ -192,13 +192,12 @@ export class Consumer {
     return { work: { ...work, fetched, back }, leased, count: fetched.length + units.length };
   }
 
-  /** The commit that is on its way takes no longer. */
-  #lookAgain(): void {
+  #lookAgain(afterMs: number): void {
     this.#source.mayHaveJobs = true;
     this.#looking ??= setTimeout(() => {
       this.#looking = null;
       this.wake();
-    }, LOOK_AGAIN_MS);
+    }, afterMs);
   }
 
   /** Executions with a commit of this process on its way are left alone: their jobs go back. */

@@ -351,4 +351,37 @@ test('what a step waits for and its timeout: one of the two happens', async () =
   expect(seen.size).toBe(2);
 });
 
+test('what an engine remembers of an execution keeps it from no rescue: others may have gone on with it', async () => {
+  const version = await doors.publish({ a: { type: 'noop' } });
+  const schedule = new Schedule(doors.looker, []);
+  const engines = ['dead', 'survivor', 'helper'].map(
+    (name) => new OrderedEngine(name, doors, () => schedule, false),
+  );
+  const [dead, survivor, helper] = engines as [OrderedEngine, OrderedEngine, OrderedEngine];
+  try {
+    const execution = await doors.start(dead, version);
+    const rescue = async () => ({ type: 'displace', ...held((await doors.steps(execution)).a!) }) as Event;
+    const first = await rescue();
+    // The survivor has looked at it, and was too late.
+    expect(
+      await survivor.deliver(execution, {
+        ...first,
+        claim: { attempt: 1, owner: helper.claims.owner },
+      } as Event),
+    ).toBe('late');
+    expect(await helper.deliver(execution, first)).toBe('applied');
+    expect((await doors.steps(execution)).a).toMatchObject({
+      status: 'running',
+      attempt: 2,
+      owner: helper.claims.owner,
+    });
+    expect(await survivor.deliver(execution, await rescue())).toBe('applied');
+    expect((await doors.steps(execution)).a).toMatchObject({ attempt: 3, owner: survivor.claims.owner });
+    expect(await survivor.deliver(execution, complete((await doors.steps(execution)).a!))).toBe('applied');
+    expect(await doors.status(execution)).toBe('completed');
+  } finally {
+    await Promise.all(engines.map((engine) => engine.close()));
+  }
+});
+
 test('afterwards every row is as it must be', () => assertInvariants(doors.url));

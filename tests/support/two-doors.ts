@@ -99,8 +99,12 @@ function orderedPool(pool: Pool, name: string, order: () => Schedule, isFine: bo
   return { connect } as unknown as Pool;
 }
 
+function nameOf(statement: unknown): string {
+  return String((statement as { name?: string }).name);
+}
+
 function isTurn(statement: unknown): boolean {
-  return statement === 'commit' || (statement as Statement).name === 'lock_executions';
+  return statement === 'commit' || /^lock_(free_)?executions$/.test(nameOf(statement));
 }
 
 export class OrderedEngine {
