@@ -6,10 +6,15 @@
  */
 import type { Json } from './json.ts';
 
-/** The claim token: a step is held by exactly one attempt of one engine. */
+/**
+ * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back is the
+ * same one when that engine claims it again: the step's `sequence` at the claim tells the two apart. Whoever speaks of
+ * a claim without having made it may leave that out.
+ */
 export interface Claim {
   readonly attempt: number;
   readonly owner: string;
+  readonly sequence?: number;
 }
 
 export interface StepError {

@@ -4,6 +4,7 @@
 import { expect, test } from 'bun:test';
 import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/graphs.ts';
 import { Play } from '../tests/support/play.ts';
+import type { Event } from './event.ts';
 import { plannedJobs } from './plan.ts';
 
 const retrying = (limit: number) => buildTemplate({ a: { retry: { limit } }, b: { needs: ['a'] } });
@@ -145,6 +146,21 @@ test('a parked step holds a timer and no claim, and goes on with the same attemp
   play.send(play.woken('step1'));
   play.complete('step1');
   expect(play.state('step1')).toMatchObject({ status: 'completed', attempt: 1 });
+});
+
+test('an attempt that goes on after it was parked is not held by the claim from before', () => {
+  const play = Play.begun(chain(1));
+  play.claim('step1');
+  const before = { ...play.holding('step1'), sequence: play.state('step1').sequence };
+  play.send({ ...play.parked('step1'), claim: before } as Event);
+  play.send(play.woken('step1'));
+  play.claim('step1');
+  const again = { ...play.parked('step1'), claim: before } as Event;
+  expect(play.send(again).late).toEqual([again]);
+  expect(play.state('step1')).toMatchObject({ status: 'running', attempt: 1 });
+  const { sequence } = play.state('step1');
+  play.send({ ...play.parked('step1'), claim: { ...before, sequence } } as Event);
+  expect(play.state('step1').status).toBe('waiting');
 });
 
 test('a resumed attempt that is lost counts, and what was parked is not forgotten', () => {

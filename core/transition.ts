@@ -290,6 +290,7 @@ function reject(
 /** The state that the claim still holds; null: late. */
 function held(view: ExecutionView, position: number, token: Claim): StepState | null {
   const state = view.steps[position];
-  if (state?.status !== 'running') return null;
-  return state.attempt === token.attempt && state.owner === token.owner ? state : null;
+  if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
+    return null;
+  return token.sequence === undefined || state.sequence === token.sequence ? state : null;
 }

@@ -2,6 +2,7 @@
  * Statements on workflow_step_executions: one function each. Every update names the status and the claim it
  * believes in; when a row has moved on the transaction fails as a whole.
  */
+import type { Claim } from '../core/event.ts';
 import type { StepStatus } from '../core/status.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './client.ts';
@@ -261,15 +262,28 @@ export interface StepResumption {
 const RESUMPTION = `
   select received_inputs, parked_state, extract(epoch from clock_timestamp() - parked_at) * 1000 as parked_ms
     from workflow_step_executions
-   where id = $1`;
+   where id = $1
+     and ($2::integer is null
+          or (status = 'running' and attempt_count = $2 and claimed_by = $3
+              and sequence = coalesce($4::bigint, sequence)))`;
 
-/** What an attempt needs when this process did not decide the step's join itself. */
-export async function readResumption(db: Db, id: string): Promise<StepResumption> {
-  const { rows } = await db.query({ name: 'read_step_resumption', text: RESUMPTION, values: [id] });
+/**
+ * What an attempt needs when this process did not decide the step's join itself.
+ * @param claim what must still hold the step; null: whoever does
+ * @returns null when the claim is lost: what is there now is of another attempt
+ */
+export async function readResumption(
+  db: Db,
+  id: string,
+  claim: Claim | null,
+): Promise<StepResumption | null> {
+  const values = [id, claim?.attempt ?? null, claim?.owner ?? null, claim?.sequence ?? null];
+  const { rows } = await db.query({ name: 'read_step_resumption', text: RESUMPTION, values });
   const [row] = rows;
+  if (row === undefined) return null;
   return {
-    received: row?.received_inputs ?? [],
-    parkedState: row?.parked_state ?? null,
-    parkedMs: row?.parked_ms === null || row === undefined ? null : Math.round(Number(row.parked_ms)),
+    received: row.received_inputs ?? [],
+    parkedState: row.parked_state ?? null,
+    parkedMs: row.parked_ms === null ? null : Math.round(Number(row.parked_ms)),
   };
 }

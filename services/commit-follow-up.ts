@@ -21,7 +21,8 @@ export function followCommit({ actor, plan, mails }: Unit, actors: ActorTable, c
   if (plan!.aborted.length > 0) claims.abort(plan!.aborted, plan!.end === null);
   for (const [position, { claimed, state }] of plan!.steps) {
     if (!claimed || state.owner === null) continue;
-    claims.begin(actor, position, state.id, { attempt: state.attempt, owner: state.owner });
+    const { attempt, owner, sequence } = state;
+    claims.begin(actor, position, state.id, { attempt, owner, sequence });
   }
   if (actor.weight > 0 && (plan!.end !== null || !isUnderWay(actor))) claims.dismiss(actor);
   const late = new Set(plan!.late);

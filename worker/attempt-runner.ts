@@ -6,7 +6,7 @@
  *
  * Invariant: exactly one outcome per attempt reaches the door, and none when the execution is over.
  */
-import type { Claim, Event, StepError } from '../core/event.ts';
+import type { Claim, Event } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { ExecutionView } from '../core/view.ts';
@@ -18,20 +18,22 @@ import type { Actor } from '../services/actor.ts';
 import { gatherScope, type ScopeParts } from '../services/scope.ts';
 import type { OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
-import {
-  Parked,
-  Routed,
-  type ScriptOptions,
-  type StepContext,
-  type StepFailure,
-  type StepLog,
-} from '../steps/step-type.ts';
+import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
 import { ALONE_FROM, HostedOutput, LostAttempt } from './hosted-run.ts';
 import type { Admission } from './limited-step.ts';
-import { checkParams, GuardFailure, next, ParkOutcome, passesGate, toFailure } from './outcome.ts';
+import {
+  callOptions,
+  checkParams,
+  GuardFailure,
+  next,
+  ParkOutcome,
+  passesGate,
+  storedError,
+  toFailure,
+} from './outcome.ts';
 import type { StepHosts } from './step-hosts.ts';
 
 export interface AttemptRunnerOptions {
@@ -107,11 +109,14 @@ export class AttemptRunner {
   #run(actor: Actor, attempt: Attempt, compiled: CompiledStep): unknown {
     const gathered = this.#gather(actor, attempt, compiled);
     return next(gathered, (work) =>
-      next(this.#passesGuard(work), (passes) => (passes ? this.#interpolateAndHandle(work) : SKIPPED)),
+      work === null
+        ? new LostAttempt('release')
+        : next(this.#passesGuard(work), (passes) => (passes ? this.#interpolateAndHandle(work) : SKIPPED)),
     );
   }
 
-  #gather(actor: Actor, attempt: Attempt, compiled: CompiledStep): Work | Promise<Work> {
+  /** Null: the claim was lost meanwhile. */
+  #gather(actor: Actor, attempt: Attempt, compiled: CompiledStep): Work | Promise<Work | null> {
     const view = actor.view!;
     const received = actor.received.get(attempt.position);
     const parked = view.steps[attempt.position]?.parked ?? false;
@@ -125,9 +130,12 @@ export class AttemptRunner {
     view: ExecutionView,
     attempt: Attempt,
     compiled: CompiledStep,
-  ): Promise<Work> {
-    const stored = attempt.untimed(readResumption(this.#options.db, attempt.stepId));
-    const { received, parkedMs, parkedState } = await stored;
+  ): Promise<Work | null> {
+    const { stepId, claim } = attempt;
+    const stored = await attempt.untimed(readResumption(this.#options.db, stepId, claim));
+    // Frozen between the claim and this: what others left behind is not what this attempt goes on from.
+    if (stored === null) return null;
+    const { received, parkedMs, parkedState } = stored;
     const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
     return this.#gatherPayloads(actor, view, attempt, compiled, received, resumed);
   }
@@ -265,7 +273,7 @@ export class AttemptRunner {
       type: 'fail',
       position,
       claim,
-      error: this.#stepError(failure),
+      error: storedError(this.#options.store, failure),
       retryable: failure.retryable && !guard,
       retryAfterMs: failure.retryAfterMs,
       begun: begun && !guard,
@@ -273,28 +281,9 @@ export class AttemptRunner {
     });
   }
 
-  /** What is stored of a failure: masked, and replaced where it cannot be stored. */
-  #stepError({ code, message, details }: StepFailure): StepError {
-    const text = this.#options.store.text(message.replaceAll('\u0000', '').toWellFormed()).slice(0, 10_000);
-    try {
-      return { code, message: text, details: this.#options.store.payload(details).value };
-    } catch {
-      return { code, message: text, details: null };
-    }
-  }
-
   #hand(compiled: CompiledStep, attempt: Attempt, event: Event): void {
     if (!attempt.finish()) return;
     this.#options.finished(compiled.step.type, performance.now() - attempt.startedAt);
     this.#options.post(attempt.executionId, event);
   }
-}
-
-/** The signal is made only when a sandboxed evaluation asks for it. */
-function callOptions(attempt: Attempt) {
-  return {
-    get signal() {
-      return attempt.signal;
-    },
-  };
 }

@@ -19,12 +19,12 @@ export class HostedOutput {
   }
 }
 
-/** The process is gone, and with it the attempt. */
+/** The process is gone, or the claim, and with it the attempt. */
 export class LostAttempt {
-  /** It crashed, or was ended for what another step did. */
-  readonly event: 'rescue' | 'displace';
+  /** It crashed, or was ended for what another step did, or others have the step. */
+  readonly event: 'rescue' | 'displace' | 'release';
 
-  constructor(event: 'rescue' | 'displace') {
+  constructor(event: LostAttempt['event']) {
     this.event = event;
   }
 }

@@ -38,7 +38,8 @@ export class LimitEvaluation {
     const compiled = actor.version!.steps[position]!;
     const limits = compiled.limits!;
     const { retries, parked } = view.steps[position]!;
-    const received = actor.received.get(position) ?? (await readResumption(this.#db, step.id)).received;
+    const received =
+      actor.received.get(position) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
     const source = { db: this.#db, secrets: this.#secrets };
     const scope = await gatherScope(source, actor, view, received, limits);
     try {

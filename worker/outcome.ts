@@ -1,10 +1,10 @@
 /**
  * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
  */
-import type { Event } from '../core/event.ts';
+import type { Event, StepError } from '../core/event.ts';
 import type { JsonObject } from '../core/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
-import { NotStorable } from '../services/storable-output.ts';
+import { NotStorable, type OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
@@ -59,4 +59,23 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
     return new StepFailure(error.code, error.message, { retryable, cause: error });
   }
   return new StepFailure('handler_failed', messageOf(error), { retryable: true, cause: error });
+}
+
+/** The signal is made only when a sandboxed evaluation asks for it. */
+export function callOptions(attempt: Attempt) {
+  return {
+    get signal() {
+      return attempt.signal;
+    },
+  };
+}
+
+/** What is stored of a failure: masked, and replaced where it cannot be stored. */
+export function storedError(store: OutputStore, { code, message, details }: StepFailure): StepError {
+  const text = store.text(message.replaceAll('\u0000', '').toWellFormed()).slice(0, 10_000);
+  try {
+    return { code, message: text, details: store.payload(details).value };
+  } catch {
+    return { code, message: text, details: null };
+  }
 }

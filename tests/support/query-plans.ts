@@ -279,7 +279,7 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
       'read_step_resumption',
       'db/workflow-step-execution.ts',
       'a step that comes back from waiting',
-      (db) => readResumption(db, stepIds[0]!),
+      (db) => readResumption(db, stepIds[0]!, { attempt: 1, owner: ENGINE_ID, sequence: 6 }),
     ),
     query('template by id', 'db/workflow-template.ts', 'first use of a version in a process', (db) =>
       readTemplateById(db, templateId),
