@@ -80,9 +80,10 @@ export class ExecutionEngineQueue {
 
   /**
    * The statements that delete jobs by id. A job that is gone already is no error: the row decides. One that
-   * another engine is fetching is left to it: it waits for the execution, finds that there is nothing left to do,
-   * and drops the job. To wait for it here, with the execution locked, would be a deadlock. (Portable: whoever takes
-   * a job locks its execution first, so there is nobody to wait for.)
+   * another engine is fetching is left to it: it drops the job, at once or after it has put it back while the
+   * execution was locked, when it finds that there is nothing left to do. To wait for it here, with the execution
+   * locked, would be a deadlock. (Portable: whoever takes a job locks its execution first, so there is nobody to wait
+   * for.)
    */
   async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
     return Promise.all(

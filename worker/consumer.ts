@@ -142,8 +142,8 @@ export class Consumer {
   }
 
   /**
-   * Locks the executions of the jobs, in the order of everybody, and lines up those that were put off and are due. What
-   * somebody else has locked, who may be frozen, is put back and holds up nothing.
+   * Locks the executions of the jobs, and lines up those that were put off and are due. What somebody else has locked,
+   * who may be frozen, is put back and holds up nothing.
    */
   async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
     const due = dueStarts(fetched);

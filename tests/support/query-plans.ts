@@ -269,9 +269,13 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
   });
   const status = 'a status request';
   const locked = 'a commit whose executions are not in memory, or that lost a race';
+  const passing = 'the same for several executions, and a round of the consumer that has jobs';
   const payload = 'a step whose inputs did not pass through this process';
   return Promise.all([
     query('lock_executions', 'db/workflow-execution.ts', locked, (db) => lockExecutions(db, executionIds)),
+    query('lock_free_executions', 'db/workflow-execution.ts', passing, (db) =>
+      lockExecutions(db, executionIds, true),
+    ),
     query('load_steps', 'db/workflow-step-execution.ts', locked, (db) => loadSteps(db, executionIds)),
     query('read_inputs', 'db/workflow-execution.ts', payload, (db) => readManyInputs(db, [executionId])),
     query('read_step_payloads', 'db/workflow-step-execution.ts', payload, (db) => readPayloads(db, stepIds)),
