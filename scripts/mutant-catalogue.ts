@@ -19,15 +19,24 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the claim token is not compared: a zombie completes what was taken over',
     file: 'core/transition.ts',
-    find: 'return state.attempt === token.attempt && state.owner === token.owner ? state : null;',
-    replace: 'return state;',
+    find:
+      "if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)\n    return null;\n" +
+      '  return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
+    replace: "return state?.status === 'running' ? state : null;",
     tests: CORE,
   },
   {
     name: 'the attempt is left out of the claim token',
     file: 'core/transition.ts',
-    find: 'return state.attempt === token.attempt && state.owner === token.owner ? state : null;',
-    replace: 'return state.owner === token.owner ? state : null;',
+    find: "state?.status !== 'running' || state.attempt !== token.attempt ||",
+    replace: "state?.status !== 'running' ||",
+    tests: CORE,
+  },
+  {
+    name: 'the sequence is left out of the claim token: an attempt that was parked and resumed is taken for itself',
+    file: 'core/transition.ts',
+    find: 'return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
+    replace: 'return state;',
     tests: CORE,
   },
   {
@@ -140,6 +149,20 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'if (!answered)',
     replace: 'if (answered)',
     tests: ['tests/integration/connections.test.ts', 'tests/integration/doctor-repair.test.ts'],
+  },
+  {
+    name: 'what an engine remembers decides that a rescue is late',
+    file: 'services/commit-unit.ts',
+    find: 'return [units.filter((unit) => !isDoubtful(unit)), units.filter(isDoubtful)];',
+    replace: 'return [[...units], []];',
+    tests: ['tests/integration/orders.test.ts'],
+  },
+  {
+    name: 'a handler begins although its claim was lost',
+    file: 'worker/attempt-runner.ts',
+    find: 'readResumption(this.#options.db, stepId, claim)',
+    replace: 'readResumption(this.#options.db, stepId, null)',
+    tests: ['tests/integration/lost-claim.test.ts'],
   },
   {
     name: 'a value that the database refuses takes its whole batch down',

@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
+import { MUTANTS } from '../scripts/mutant-catalogue.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const SOURCES = sources(ROOT);
@@ -75,6 +76,11 @@ describe('sizes', () => {
 
 /** Longer than the rule, each with its reason. The list may only shrink. */
 const LONG_FILES: Readonly<Record<string, string>> = {};
+
+test('the text that each mutant replaces is in its file once', () => {
+  const gone = MUTANTS.filter(({ file, find }) => read(file).split(find).length !== 2);
+  expect(gone.map(({ name }) => name)).toEqual([]);
+});
 
 describe('words', () => {
   test('cancelled is spelled the British way, and nothing is left to do', () => {
