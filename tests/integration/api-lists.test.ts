@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { ExecutionFilter } from '../../services/service-types.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 import { refusal } from '../support/untouched.ts';
 
 setDefaultTimeout(60_000);
@@ -24,6 +25,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await engine.stop();
+  await assertInvariants(database.url, { allFinal: false });
   await database.drop();
 });
 
@@ -79,6 +81,7 @@ describe('the pages of executions', () => {
     const remove = async (ids: readonly (string | undefined)[]) => {
       const present = ids.filter((id) => id !== undefined);
       for (const id of present) removed.add(id);
+      await database.pool.query(`delete from pgboss.job where data ->> 'execution_id' = any($1)`, [present]);
       await database.pool.query('delete from workflow_executions where id = any($1::uuid[])', [present]);
     };
     const seen = await walk(

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { existsSync } from 'node:fs';
 import type { JsonObject } from '../../core/json.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 
 setDefaultTimeout(60_000);
 
@@ -27,6 +28,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await engine.stop();
+  await assertInvariants(database.url, { allFinal: false });
   await database.drop();
 });
 

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { ExecutionStatusBody } from '../../services/service-types.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 
 /** Shorter than the longest wait: a poll that is not answered by the end of its execution fails its test. */
 setDefaultTimeout(30_000);
@@ -23,6 +24,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await engine.stop();
+  await assertInvariants(database.url, { allFinal: false });
   await database.drop();
 });
 

@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 
 // Every command is a process; a busy machine starts them slowly.
 setDefaultTimeout(60_000);
@@ -55,6 +56,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await engine.stop();
+  await assertInvariants(database.url, { allFinal: false });
   await database.drop();
   await rm(directory, { recursive: true, force: true });
 });

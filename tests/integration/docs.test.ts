@@ -17,6 +17,7 @@ import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import { INVARIANTS } from '../../services/doctor.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
+import { assertInvariants } from '../support/invariants.ts';
 import { explain, fill, type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
@@ -59,6 +60,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine?.stop();
   await peer?.[Symbol.asyncDispose]();
+  await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

@@ -12,6 +12,7 @@ import {
   statuses,
   type TestEngine,
 } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 
 const FOLDER = join(import.meta.dir, '..', '..', 'examples');
 
@@ -33,6 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine?.stop();
   await services?.[Symbol.asyncDispose]();
+  await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

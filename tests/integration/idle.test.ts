@@ -6,6 +6,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 import { countStatements, type StatementCount } from '../support/statement-count.ts';
 
 const MOST_PER_SECOND = 3;
@@ -27,6 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine.stop();
   await counted.close();
+  await assertInvariants(database.url, { allFinal: false });
   await database.drop();
 }, 60_000);
 

@@ -10,6 +10,7 @@ import {
   startTestEngine,
   type TestEngine,
 } from './engine.ts';
+import { assertInvariants } from './invariants.ts';
 import { refusal } from './untouched.ts';
 
 export const WORKSPACE_A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
@@ -84,6 +85,7 @@ export async function guardedEngine(): Promise<GuardedEngine> {
     stop: async () => {
       await database.openGate('held');
       await engine.stop();
+      await assertInvariants(database.url, { allFinal: false });
       await database.drop();
     },
   };
