@@ -29,6 +29,7 @@ export const STEP_FIELDS = [
   'with',
   'retry',
   'timeout',
+  'heartbeatTimeout',
   'priority',
   'concurrency',
   'rateLimit',
@@ -78,6 +79,7 @@ export function readStep(
     with: readWith(reader),
     retry: readRetry(reader),
     timeoutMs: readDuration(reader, 'timeout', 'refused'),
+    heartbeatTimeoutMs: readHeartbeatTimeout(reader, type),
     priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
     concurrency: readConcurrency(reader),
     rateLimit: readRateLimit(reader),
@@ -96,6 +98,7 @@ function emptyStep(key: string): TemplateStep {
     with: undefined,
     retry: DEFAULT_RETRY,
     timeoutMs: null,
+    heartbeatTimeoutMs: null,
     priority: 0,
     concurrency: null,
     rateLimit: null,
@@ -133,6 +136,14 @@ function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInf
       `"type" is ${describe(value)}; give the name of a step type.`,
     );
   }
+  return null;
+}
+
+function readHeartbeatTimeout(reader: FieldReader, type: StepTypeInfo | null): number | null {
+  const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
+  if (ms === null || type?.silent !== true) return ms;
+  const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
+  reader.problems.add(place(reader, 'heartbeatTimeout'), 'no_heartbeats', message);
   return null;
 }
 

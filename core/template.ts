@@ -49,6 +49,8 @@ export interface TemplateStep {
   with: JsonObject | undefined;
   retry: RetryPolicy;
   timeoutMs: number | null;
+  /** The longest silence of its handler; null: any. */
+  heartbeatTimeoutMs: number | null;
   priority: number;
   concurrency: { key: string; limit: number } | null;
   rateLimit: { key: string; limit: number; perMs: number } | null;

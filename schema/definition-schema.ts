@@ -87,6 +87,10 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
       },
       retry: { $ref: '#/$defs/retry' },
       timeout: { $ref: '#/$defs/duration', description: 'Of each attempt, time parked included.' },
+      heartbeatTimeout: {
+        $ref: '#/$defs/duration',
+        description: 'The longest time between two heartbeats of a handler; for step types of your own.',
+      },
       priority: {
         type: 'integer',
         minimum: PRIORITY_RANGE.min,
@@ -102,10 +106,10 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
 }
 
 /** The parameters of one type; `with` itself is required where a parameter is. */
-function branch({ type, schema }: StepTypeInfo): JsonObject {
+function branch({ type, schema, silent = false }: StepTypeInfo): JsonObject {
   const required = isObject(schema) && Array.isArray(schema.required) && schema.required.length > 0;
   const fits = {
-    properties: { with: { $ref: `#/$defs/with-${type}` } },
+    properties: { with: { $ref: `#/$defs/with-${type}` }, ...(silent ? { heartbeatTimeout: false } : {}) },
     ...(required ? { required: ['with'] } : {}),
   };
   // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema

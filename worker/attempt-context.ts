@@ -66,6 +66,7 @@ export class AttemptContext implements StepContext {
     const { attempt } = this.#parts;
     return () => {
       if (attempt.abortReason !== null) throw attempt.abortReason;
+      attempt.beat();
     };
   }
 

@@ -34,6 +34,7 @@ import {
   storedError,
   toFailure,
 } from './outcome.ts';
+import { heartbeatPauseMs } from './step-host-wire.ts';
 import type { StepHosts } from './step-hosts.ts';
 
 export interface AttemptRunnerOptions {
@@ -203,10 +204,15 @@ export class AttemptRunner {
 
   #call(attempt: Attempt, compiled: CompiledStep, context: AttemptContext): unknown {
     const { userTypes, hosts } = this.#options;
-    const { type } = compiled.step;
+    const { type, heartbeatTimeoutMs } = compiled.step;
     const { crashes } = attempt;
+    if (heartbeatTimeoutMs !== null)
+      attempt.armHeartbeat(heartbeatTimeoutMs, heartbeatPauseMs(heartbeatTimeoutMs), (reason) =>
+        this.#fail(compiled, attempt, reason, true),
+      );
     if (crashes < ALONE_FROM && !userTypes.has(type)) return compiled.type.run(context);
-    return hosts.run({ type, attempt, context, dynamic: compiled.validateParams !== null, crashes });
+    const dynamic = compiled.validateParams !== null;
+    return hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
   }
 
   #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {

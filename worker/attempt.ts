@@ -5,6 +5,7 @@
  */
 import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
+import { Countdown } from './countdown.ts';
 import type { Admission } from './limited-step.ts';
 
 /** Who runs the handler elsewhere. */
@@ -13,6 +14,8 @@ export interface Remote {
   aborted(reason: StepFailure): void;
   /** Nobody wants the handler's outcome any more. */
   finished(): void;
+  /** The handler has said nothing for so long. Answers whether its process was ended for it, with all that is in it. */
+  silent(ms: number): boolean;
 }
 
 export class Attempt {
@@ -31,9 +34,10 @@ export class Attempt {
   readonly #onDone: (attempt: Attempt) => void;
   #controller: AbortController | null = null;
   #reason: StepFailure | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  /** Of performance.now(), with what is left of the timeout then and what follows; null: there is no timeout. */
-  #timeout: { since: number; leftMs: number; readonly onOver: () => void } | null = null;
+  /** Of the whole attempt; null: it has no timeout. */
+  #timeout: Countdown | null = null;
+  /** From one heartbeat to the next; null: none are expected. */
+  #silence: Countdown | null = null;
   #done = false;
 
   constructor(
@@ -72,38 +76,56 @@ export class Attempt {
 
   /** Calls back once, when the step's own timeout is over. */
   armTimeout(timeoutMs: number, onTimeout: (reason: StepFailure) => void): void {
-    const onOver = () => {
-      const message = `The step did not finish within its timeout of ${timeoutMs} ms.`;
-      const reason = new StepFailure('timeout', message, { retryable: true });
-      this.abort(reason);
-      onTimeout(reason);
+    const message = `The step did not finish within its timeout of ${timeoutMs} ms.`;
+    this.#timeout = new Countdown(timeoutMs, () => this.#giveUp('timeout', message, onTimeout));
+    this.#timeout.resume();
+  }
+
+  /**
+   * Calls back once, when the handler has said nothing for so long.
+   * @param delayMs how long a heartbeat may be under way
+   */
+  armHeartbeat(timeoutMs: number, delayMs: number, onSilence: (reason: StepFailure) => void): void {
+    const message = `The step sent no heartbeat for ${timeoutMs} ms.`;
+    const silence = new Countdown(timeoutMs + delayMs, () => setTimeout(lookAgain, UNREAD_MS));
+    const lookAgain = () => {
+      const isOver = silence.isOver && this.remote?.silent(timeoutMs) !== true;
+      if (isOver) this.#giveUp('heartbeat_timeout', message, onSilence);
     };
-    this.#timeout = { since: performance.now(), leftMs: timeoutMs, onOver };
-    this.resumeTimeout();
+    this.#silence = silence;
+    silence.resume();
+  }
+
+  /** The handler says that it is alive. */
+  beat(): void {
+    this.#silence?.renew();
+  }
+
+  #giveUp(code: string, message: string, then: (reason: StepFailure) => void): void {
+    const reason = new StepFailure(code, message, { retryable: true });
+    this.abort(reason);
+    then(reason);
   }
 
   /** What passes from here on is not the step's time. */
-  pauseTimeout(): void {
-    if (this.#timer === null || this.#timeout === null) return;
-    clearTimeout(this.#timer);
-    this.#timer = null;
-    this.#timeout.leftMs -= performance.now() - this.#timeout.since;
+  pauseTimeouts(): void {
+    this.#timeout?.pause();
+    this.#silence?.pause();
   }
 
-  resumeTimeout(): void {
-    if (this.#timeout === null || this.#timer !== null || this.#done) return;
-    this.#timeout.since = performance.now();
-    const { leftMs, onOver } = this.#timeout;
-    this.#timer = setTimeout(onOver, Math.max(0, Math.min(leftMs, LONGEST_TIMER_MS)));
+  resumeTimeouts(): void {
+    if (this.#done) return;
+    this.#timeout?.resume();
+    this.#silence?.resume();
   }
 
   /** Waits for what is the engine's affair and not the step's time, such as a database that is away for a while. */
   async untimed<T>(work: Promise<T>): Promise<T> {
-    this.pauseTimeout();
+    this.pauseTimeouts();
     try {
       return await work;
     } finally {
-      this.resumeTimeout();
+      this.resumeTimeouts();
     }
   }
 
@@ -129,12 +151,12 @@ export class Attempt {
   finish(): boolean {
     if (this.#done) return false;
     this.#done = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.pauseTimeouts();
     this.remote?.finished();
     this.#onDone(this);
     return true;
   }
 }
 
-/** The most setTimeout takes: 2^31 - 1 ms. */
-const LONGEST_TIMER_MS = 2_147_483_647;
+/** After a pause of this process heartbeats may lie unread for a moment. */
+const UNREAD_MS = 50;

@@ -37,6 +37,7 @@ export interface HostedCall {
   readonly dynamic: boolean;
   /** How often the process of this step has died; from ALONE_FROM on it runs alone. */
   readonly crashes: number;
+  readonly heartbeatTimeoutMs: number | null;
 }
 
 /** Crashes after which a step runs in a process of its own. */
@@ -76,7 +77,7 @@ export class HostedRun {
   }
 
   frame(): Buffer {
-    const { type, context, dynamic } = this.call;
+    const { type, context, dynamic, heartbeatTimeoutMs } = this.call;
     const { hasParams, execution, step, attempt, idempotencyKey, resumed, params, inputs } = context;
     const { text, special } = dynamic ? encodeValues([params, inputs]) : encodePlain([params, inputs]);
     const about = {
@@ -88,6 +89,7 @@ export class HostedRun {
       attempt,
       idempotencyKey,
       resumed,
+      heartbeatTimeoutMs,
       special,
     };
     return encodeFrame({ kind: 'run', ...about } satisfies RunRequest, text);
@@ -95,7 +97,7 @@ export class HostedRun {
 
   begin(): void {
     this.begun = true;
-    this.call.attempt.resumeTimeout();
+    this.call.attempt.resumeTimeouts();
   }
 
   fail(error: unknown): void {

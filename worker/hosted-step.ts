@@ -16,9 +16,10 @@ import {
   type StepLog,
   type StepType,
 } from '../steps/step-type.ts';
-import { say } from './step-host-output.ts';
+import { say, sayNow } from './step-host-output.ts';
 import {
   encodeValues,
+  heartbeatPauseMs,
   MOST_CALL_BYTES,
   messageOf,
   type RunRequest,
@@ -57,6 +58,10 @@ export class HostedStep implements StepContext {
   readonly secrets: Readonly<Record<string, string>>;
   readonly #id: number;
   readonly #controller = new AbortController();
+  /** Null: nobody waits for heartbeats. */
+  readonly #beatPauseMs: number | null;
+  /** Of performance.now(). */
+  #beatAt = Number.NEGATIVE_INFINITY;
   #reason: StepFailure | null = null;
   #ended = false;
 
@@ -75,6 +80,8 @@ export class HostedStep implements StepContext {
     this.idempotencyKey = request.idempotencyKey;
     this.resumed = request.resumed;
     this.secrets = secrets;
+    const { heartbeatTimeoutMs } = request;
+    this.#beatPauseMs = heartbeatTimeoutMs === null ? null : heartbeatPauseMs(heartbeatTimeoutMs);
   }
 
   get signal(): AbortSignal {
@@ -94,6 +101,7 @@ export class HostedStep implements StepContext {
   get heartbeat(): StepContext['heartbeat'] {
     return () => {
       if (this.#reason !== null) throw this.#reason;
+      this.#beat();
     };
   }
 
@@ -103,6 +111,15 @@ export class HostedStep implements StepContext {
 
   get runScript(): StepContext['runScript'] {
     return (code, input, options) => this.#runScript(code, input, options);
+  }
+
+  /** At once: a handler that computes and says so may not yield for long. */
+  #beat(): void {
+    if (this.#ended || this.#beatPauseMs === null) return;
+    const now = performance.now();
+    if (now - this.#beatAt < this.#beatPauseMs) return;
+    this.#beatAt = now;
+    sayNow({ kind: 'beat', id: this.#id });
   }
 
   abort(reason: StepFailure): void {

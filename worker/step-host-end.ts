@@ -31,3 +31,9 @@ export function poisoned({ call }: HostedRun, host: StepHost, exit: Exit): StepF
     details: { crashes: call.crashes + 1, exit_code: exit.code, signal: exit.signal },
   });
 }
+
+export function unavailable(why: string): StepFailure {
+  return new StepFailure('host_unavailable', `No process could be started for the step: ${why}`, {
+    retryable: true,
+  });
+}

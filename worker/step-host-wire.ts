@@ -41,6 +41,8 @@ export interface RunRequest {
   readonly attempt: number;
   readonly idempotencyKey: string;
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
+  /** Null: nobody waits for its heartbeats. */
+  readonly heartbeatTimeoutMs: number | null;
   readonly special: boolean;
 }
 
@@ -75,6 +77,8 @@ export type FromHost =
       readonly until: string | null;
     }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure }
+  /** Its handler is alive. */
+  | { readonly kind: 'beat'; readonly id: number }
   /** What is no StepFailure. */
   | { readonly kind: 'threw'; readonly id: number; readonly message: string }
   /** It gave up for the reason it was told. */
@@ -101,6 +105,11 @@ export type FromHost =
 /** A host may send this much besides an output. */
 export const MOST_CALL_BYTES = 64 * 1024 * 1024;
 const MOST_MESSAGE_LENGTH = 20_000;
+
+/** Of two heartbeats that come closer to each other than this the host says one. */
+export function heartbeatPauseMs(heartbeatTimeoutMs: number): number {
+  return Math.min(1_000, heartbeatTimeoutMs / 10);
+}
 
 /** Read again by readResults of expression/sandbox-wire.ts. */
 export function encodeValues(values: readonly unknown[]): { text: string; special: boolean } {

@@ -168,6 +168,9 @@ export class StepHost {
       case 'log':
         if (run.abandonedAt === null) run.call.context.log[header.level](header.message, header.fields ?? {});
         return;
+      case 'beat':
+        run.call.attempt.beat();
+        return;
       case 'evaluate':
         this.#reply(header.call, run, () => run.call.context.evaluate(valueIn(body)));
         return;

@@ -23,6 +23,10 @@ export default [
   type('count', () => ++calls),
   type('pid', () => process.pid),
   type('loop', () => { for (;;); }),
+  type('beats', ({ heartbeat, params }) => {
+    for (const end = performance.now() + params.ms; performance.now() < end; ) heartbeat();
+    return 'alive';
+  }),
   type('computes', () => {
     for (const end = performance.now() + 400; performance.now() < end; );
     return 'computed';
@@ -83,6 +87,8 @@ async function hostsOf(
   return hosts;
 }
 
+const NEVER: number | null = null;
+
 interface Started {
   readonly attempt: Attempt;
   readonly result: Promise<unknown>;
@@ -92,11 +98,13 @@ function start(
   hosts: StepHosts,
   type: string,
   context: Partial<StepContext> = {},
-  { crashes = 0, dynamic = false, timeoutMs = null as number | null } = {},
+  { crashes = 0, dynamic = false, timeoutMs = NEVER, heartbeatTimeoutMs = NEVER } = {},
 ): Started {
   const attempt = new Attempt('execution', 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
-  const result = hosts.run({ type, attempt, context: stepContext(context), dynamic, crashes });
+  if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, 0, () => attempt.finish());
+  const call = { type, attempt, context: stepContext(context), dynamic, crashes, heartbeatTimeoutMs };
+  const result = hosts.run(call);
   result.catch(() => {});
   return { attempt, result };
 }
@@ -330,6 +338,29 @@ describe('processes', () => {
     expect(await outputOf({ attempt, result })).toBe(1);
     const late = start(hosts, 'obeys', {}, { timeoutMs: 50 });
     expect(await failureOf(late.result)).toMatchObject({ code: 'timeout' });
+  });
+
+  test('a handler that sends heartbeats takes its time, even without yielding; one that sends none is told to end', async () => {
+    const hosts = await hostsOf();
+    const alive = start(hosts, 'beats', { params: { ms: 1_500 } }, { heartbeatTimeoutMs: 1_000 });
+    expect(await outputOf(alive)).toBe('alive');
+    const silent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 50 });
+    expect(await failureOf(silent.result)).toMatchObject({ code: 'heartbeat_timeout', retryable: true });
+  });
+
+  test("the wait for a process is no handler's silence", async () => {
+    const hosts = await hostsOf(`await new Promise((resolve) => setTimeout(resolve, 300));\n${MODULE}`);
+    expect(await outputOf(start(hosts, 'count', {}, { heartbeatTimeoutMs: 150 }))).toBe(1);
+  });
+
+  test('nobody is blamed for the silence of a process in which another handler does not yield', async () => {
+    const hosts = await hostsOf(MODULE, { times: { tick: 20 } });
+    await outputOf(start(hosts, 'count'));
+    const loops = start(hosts, 'loop');
+    const innocent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 1_000 });
+    const lost = (await Promise.all([loops.result, innocent.result])) as LostAttempt[];
+    expect(lost.map(({ event }) => event)).toEqual(['rescue', 'rescue']);
+    expect(lines.at(-1)).toMatchObject({ steps: 2, because: 'hung' });
   });
 
   test('a step that waits for one is told when it is to end', async () => {

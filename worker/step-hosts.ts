@@ -11,11 +11,11 @@
  * Invariant 2: a run is lost only after its handler was about to be called; until then it goes to another host.
  */
 import type { Exit } from '../expression/framed-process.ts';
-import { StepFailure } from '../steps/step-type.ts';
+import type { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import { type HostedCall, HostedRun } from './hosted-run.ts';
 import { StepHost } from './step-host.ts';
-import { endOf, poisoned } from './step-host-end.ts';
+import { endOf, poisoned, unavailable } from './step-host-end.ts';
 import { HostWatch, type WatchTimes } from './step-host-watch.ts';
 import type { HostSetup } from './step-host-wire.ts';
 
@@ -68,12 +68,13 @@ export class StepHosts {
   run(call: HostedCall): Promise<unknown> {
     const run = new HostedRun(++this.#lastId, call);
     // The wait for a process is not the step's time.
-    call.attempt.pauseTimeout();
+    call.attempt.pauseTimeouts();
     call.attempt.remote = {
       aborted: (reason) => this.#abort(run, reason),
       finished: () => this.#abandon(run),
+      silent: (ms) => this.#endIfHung(run, ms),
     };
-    this.#enqueue(run);
+    this.#lineOf(run).push(run);
     this.#assign();
     return run.result;
   }
@@ -105,8 +106,8 @@ export class StepHosts {
     clearTimeout(timer);
   }
 
-  #enqueue(run: HostedRun): void {
-    (run.isAlone ? this.#waitingAlone : this.#waiting).push(run);
+  #lineOf({ isAlone }: HostedRun): HostedRun[] {
+    return isAlone ? this.#waitingAlone : this.#waiting;
   }
 
   #assign(): void {
@@ -202,7 +203,6 @@ export class StepHosts {
       host.abort(run, reason);
       return;
     }
-    // It waits for a process.
     this.#forget(run);
     run.fail(reason);
   }
@@ -215,6 +215,14 @@ export class StepHosts {
     const host = this.#hostOf(run);
     if (host === null) this.#forget(run);
     else host.ping();
+  }
+
+  /** Nobody in a process that says nothing at all is to blame alone. */
+  #endIfHung(run: HostedRun, ms: number): boolean {
+    const host = this.#hostOf(run);
+    if (host === null || host.runs.size < 2 || host.silentMs < ms / 2) return false;
+    host.kill('hung');
+    return true;
   }
 
   #hostOf(run: HostedRun): StepHost | null {
@@ -256,7 +264,7 @@ export class StepHosts {
   /** The handler was not called: the run goes to another host. */
   #moveOn(run: HostedRun, why: string): void {
     run.unbegunDeaths += 1;
-    if (run.unbegunDeaths < MOST_UNBEGUN_DEATHS) this.#enqueue(run);
+    if (run.unbegunDeaths < MOST_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
     else run.fail(unavailable(why));
   }
 
@@ -289,10 +297,4 @@ export class StepHosts {
 /** Hosts that owe a sign of life come last. */
 function rank(host: StepHost): number {
   return host.runs.size + Math.min(host.silentMs, 1_000) * 1_000;
-}
-
-function unavailable(why: string): StepFailure {
-  return new StepFailure('host_unavailable', `No process could be started for the step: ${why}`, {
-    retryable: true,
-  });
 }

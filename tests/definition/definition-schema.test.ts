@@ -78,6 +78,7 @@ describe('the schema for editors', () => {
       [{ a: { type: 'noop', need: [] } }, '/steps/a/need'],
       [{ a: { type: 'noop', when: 'true' } }, '/steps/a/when'],
       [{ a: { type: 'noop', retry: { limit: -1 } } }, '/steps/a/retry/limit'],
+      [{ a: { type: 'noop', heartbeatTimeout: '1s' } }, '/steps/a/heartbeatTimeout'],
       [{ a: { type: 'merge', with: { mode: 'all' } } }, '/steps/a/with/mode'],
       [{ '1': { type: 'noop' } }, '/steps'],
     ];

@@ -88,6 +88,7 @@ test('the smallest definition gets its defaults', () => {
         with: undefined,
         retry: { limit: 0, delayMs: 1_000, backoff: 'exponential', maxDelayMs: null, jitter: true },
         timeoutMs: null,
+        heartbeatTimeoutMs: null,
         priority: 0,
         concurrency: null,
         rateLimit: null,
@@ -356,6 +357,15 @@ describe('a step', () => {
     for (const timeout of ['', 'soon', '5x', '-1s', -1, 0, '0s', 1.5, null, true, '99999999d', 1e300]) {
       expect(step({ timeout })).toEqual(['invalid_duration /steps/a/timeout']);
     }
+  });
+
+  test('has a longest silence, when its type can send heartbeats', () => {
+    const own = { type: 'fragile', heartbeatTimeout: '30s' };
+    expect(templateOf({ a: own }).steps[0]?.heartbeatTimeoutMs).toBe(30_000);
+    expect(step({ type: 'fragile', heartbeatTimeout: 0 })).toEqual([
+      'invalid_duration /steps/a/heartbeatTimeout',
+    ]);
+    expect(step({ heartbeatTimeout: '30s' })).toEqual(['no_heartbeats /steps/a/heartbeatTimeout']);
   });
 
   test('has a retry policy', () => {

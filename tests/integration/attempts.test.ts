@@ -132,6 +132,24 @@ test('a timeout is per attempt and is retried', async () => {
   await assertInvariants(database.url);
 });
 
+test('a handler that sends no heartbeat is told to end, and tried again; one that sends them is left alone', async () => {
+  const end = await engine.run({
+    onFailure: 'continue',
+    steps: {
+      silent: { type: 'until-aborted', heartbeatTimeout: '20ms', retry: { ...soon, limit: 1 } },
+      alive: { type: 'beats', heartbeatTimeout: '2s', with: { ms: 2_500 } },
+    },
+  });
+  expect(stepOf(end, 'silent')).toMatchObject({ attempt_count: 2, error: { code: 'heartbeat_timeout' } });
+  expect(stepOf(end, 'alive')).toMatchObject({ status: 'completed', attempt_count: 1 });
+  await database.until(
+    `select count(note) = 2 and bool_and(note = 'heartbeat_timeout') from test_runs
+      where execution_id = $1 and note is not null`,
+    [end.execution_id],
+  );
+  await assertInvariants(database.url);
+});
+
 test('a handler that does not listen to its timeout does not hold up the execution', async () => {
   const end = await engine.run({
     steps: {

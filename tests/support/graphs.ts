@@ -67,6 +67,7 @@ function buildStep(key: string, { needs = [], join = 'all', ...options }: StepOp
     with: undefined,
     retry: { ...NO_RETRY, ...options.retry },
     timeoutMs: null,
+    heartbeatTimeoutMs: null,
     priority: options.priority ?? 0,
     concurrency: null,
     rateLimit: null,

@@ -100,6 +100,15 @@ export function recordingSteps(url: string, engine: string): StepType[] {
       return context.params.answer;
     }),
 
+    // Says that it is alive for so long.
+    type('beats', async ({ params, heartbeat }) => {
+      for (const end = performance.now() + Number(params.ms); performance.now() < end; ) {
+        heartbeat();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      return null;
+    }),
+
     // Leaves the process once, and answers what it was resumed with.
     type('parks', async ({ params, resumed }) =>
       resumed === null ? new Parked({ forMs: Number(params.ms) }, { kept: 'state' }) : resumed.state,

@@ -1,0 +1,62 @@
+/**
+ * A span of time that an attempt may take, which can stand still, and what follows when it is used up.
+ */
+
+/** The most setTimeout takes: 2^31 - 1 ms. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
+export class Countdown {
+  readonly #ms: number;
+  readonly #onOver: () => void;
+  #leftMs: number;
+  #runs = false;
+  /** Of performance.now(), when it last began to run. */
+  #since = 0;
+  /** Null: it stands still, or is over. */
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  /** It stands still until `resume`. @param onOver is called each time it is used up */
+  constructor(ms: number, onOver: () => void) {
+    this.#ms = ms;
+    this.#leftMs = ms;
+    this.#onOver = onOver;
+  }
+
+  get isOver(): boolean {
+    return this.#runs && this.#timer === null;
+  }
+
+  pause(): void {
+    if (this.#timer !== null) this.#stop();
+    this.#runs = false;
+  }
+
+  resume(): void {
+    if (this.#runs) return;
+    this.#runs = true;
+    this.#start();
+  }
+
+  /** The whole span is left again. One that stands still goes on standing still. */
+  renew(): void {
+    if (this.#timer !== null) this.#stop();
+    this.#leftMs = this.#ms;
+    if (this.#runs) this.#start();
+  }
+
+  #start(): void {
+    this.#since = performance.now();
+    const ms = Math.max(0, Math.min(this.#leftMs, LONGEST_TIMER_MS));
+    this.#timer = setTimeout(() => {
+      this.#stop();
+      if (this.#leftMs >= 1) this.#start();
+      else this.#onOver();
+    }, ms);
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer!);
+    this.#timer = null;
+    this.#leftMs -= performance.now() - this.#since;
+  }
+}
