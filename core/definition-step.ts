@@ -141,7 +141,7 @@ function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInf
 
 function readHeartbeatTimeout(reader: FieldReader, type: StepTypeInfo | null): number | null {
   const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
-  if (ms === null || type?.silent !== true) return ms;
+  if (ms === null || type?.sendsNoHeartbeats !== true) return ms;
   const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
   reader.problems.add(place(reader, 'heartbeatTimeout'), 'no_heartbeats', message);
   return null;

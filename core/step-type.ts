@@ -20,8 +20,8 @@ export interface StepTypeInfo {
    * slots, so that those of one execution do not hold up everything else.
    */
   readonly sandboxed?: boolean;
-  /** The handler sends no heartbeats: a definition cannot expect any. */
-  readonly silent?: boolean;
+  /** A definition cannot expect heartbeats of the handler. */
+  readonly sendsNoHeartbeats?: boolean;
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
 }

@@ -89,7 +89,8 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
       timeout: { $ref: '#/$defs/duration', description: 'Of each attempt, time parked included.' },
       heartbeatTimeout: {
         $ref: '#/$defs/duration',
-        description: 'The longest time between two heartbeats of a handler; for step types of your own.',
+        description:
+          'The longest silence of a handler, from its beginning and between two heartbeats; for step types of your own.',
       },
       priority: {
         type: 'integer',
@@ -105,11 +106,14 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
   };
 }
 
-/** The parameters of one type; `with` itself is required where a parameter is. */
-function branch({ type, schema, silent = false }: StepTypeInfo): JsonObject {
+/** The parameters of one type, and what it has no use for; `with` itself is required where a parameter is. */
+function branch({ type, schema, sendsNoHeartbeats }: StepTypeInfo): JsonObject {
   const required = isObject(schema) && Array.isArray(schema.required) && schema.required.length > 0;
   const fits = {
-    properties: { with: { $ref: `#/$defs/with-${type}` }, ...(silent ? { heartbeatTimeout: false } : {}) },
+    properties: {
+      with: { $ref: `#/$defs/with-${type}` },
+      ...(sendsNoHeartbeats === true ? { heartbeatTimeout: false } : {}),
+    },
     ...(required ? { required: ['with'] } : {}),
   };
   // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema

@@ -46,8 +46,8 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     fail,
   ];
   const types = new Map<string, StepType>();
-  const silent = (builtIn as StepType[]).map((type) => ({ ...type, silent: true }));
-  for (const type of [...silent, ...(options.extra ?? [])]) {
+  const own = (builtIn as StepType[]).map((type) => ({ ...type, sendsNoHeartbeats: true }));
+  for (const type of [...own, ...(options.extra ?? [])]) {
     if (types.has(type.type))
       throw new Error(`step type "${type.type}" is there already: give yours another name`);
     types.set(type.type, type);

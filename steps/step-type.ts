@@ -33,11 +33,11 @@ export interface StepContext<P = JsonObject> {
   readonly attempt: number;
   /** The same for every attempt of one step execution. */
   readonly idempotencyKey: string;
-  /** Aborted on timeout, stop, cancel and at the end of a drain's grace time; its reason is a StepFailure. */
+  /** Aborted on timeout, silence, stop, cancel and at the end of a drain's grace time; its reason is a StepFailure. */
   readonly signal: AbortSignal;
   readonly log: StepLog;
   readonly secrets: Readonly<Record<string, string>>;
-  /** Says that the handler is alive. */
+  /** Says that the handler is alive. Throws the signal's reason once that is aborted. */
   heartbeat(): void;
   /** What `Parked` carried, and the database's measure of how long the step was parked; null on a first run. */
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;

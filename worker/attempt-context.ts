@@ -66,7 +66,6 @@ export class AttemptContext implements StepContext {
     const { attempt } = this.#parts;
     return () => {
       if (attempt.abortReason !== null) throw attempt.abortReason;
-      attempt.beat();
     };
   }
 

@@ -34,7 +34,6 @@ import {
   storedError,
   toFailure,
 } from './outcome.ts';
-import { heartbeatPauseMs } from './step-host-wire.ts';
 import type { StepHosts } from './step-hosts.ts';
 
 export interface AttemptRunnerOptions {
@@ -206,11 +205,9 @@ export class AttemptRunner {
     const { userTypes, hosts } = this.#options;
     const { type, heartbeatTimeoutMs } = compiled.step;
     const { crashes } = attempt;
-    if (heartbeatTimeoutMs !== null)
-      attempt.armHeartbeat(heartbeatTimeoutMs, heartbeatPauseMs(heartbeatTimeoutMs), (reason) =>
-        this.#fail(compiled, attempt, reason, true),
-      );
     if (crashes < ALONE_FROM && !userTypes.has(type)) return compiled.type.run(context);
+    if (heartbeatTimeoutMs !== null)
+      attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(compiled, attempt, reason, true));
     const dynamic = compiled.validateParams !== null;
     return hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
   }
@@ -227,7 +224,8 @@ export class AttemptRunner {
 
   /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
   #park({ attempt, compiled, resumed }: Work, parked: Parked): ParkOutcome | Promise<ParkOutcome> {
-    const waiting = parked.until === null ? parked.forMs! : this.#options.msUntil(parked.until);
+    const { forMs: span, until } = parked;
+    const waiting = until === null ? span! : attempt.untimed(this.#options.msUntil(until));
     return next(waiting, (forMs) => {
       const { timeoutMs } = compiled.step;
       const spent = performance.now() - attempt.startedAt + (resumed?.parkedMs ?? 0);

@@ -7,6 +7,7 @@ import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import { Countdown } from './countdown.ts';
 import type { Admission } from './limited-step.ts';
+import { heartbeatPauseMs } from './step-host-wire.ts';
 
 /** Who runs the handler elsewhere. */
 export interface Remote {
@@ -14,8 +15,10 @@ export interface Remote {
   aborted(reason: StepFailure): void;
   /** Nobody wants the handler's outcome any more. */
   finished(): void;
-  /** The handler has said nothing for so long. Answers whether its process was ended for it, with all that is in it. */
-  silent(ms: number): boolean;
+  /** Asks its process for a sign of life. */
+  ping(): void;
+  /** Whether its process owes that sign, and another handler in it may be why. */
+  isHeldUp(): boolean;
 }
 
 export class Attempt {
@@ -81,19 +84,23 @@ export class Attempt {
     this.#timeout.resume();
   }
 
-  /**
-   * Calls back once, when the handler has said nothing for so long.
-   * @param delayMs how long a heartbeat may be under way
-   */
-  armHeartbeat(timeoutMs: number, delayMs: number, onSilence: (reason: StepFailure) => void): void {
+  /** Calls back once, when a handler that runs elsewhere has said nothing for so long. Begins to count with it. */
+  armHeartbeat(timeoutMs: number, onSilence: (reason: StepFailure) => void): void {
     const message = `The step sent no heartbeat for ${timeoutMs} ms.`;
-    const silence = new Countdown(timeoutMs + delayMs, () => setTimeout(lookAgain, UNREAD_MS));
+    const silence = new Countdown(timeoutMs + heartbeatPauseMs(timeoutMs), (lateMs) => {
+      // What kept this process may have kept the handler's as well.
+      if (lateMs > LATE_MS) silence.renew();
+      else {
+        this.remote?.ping();
+        setTimeout(lookAgain, UNREAD_MS);
+      }
+    });
     const lookAgain = () => {
-      const isOver = silence.isOver && this.remote?.silent(timeoutMs) !== true;
-      if (isOver) this.#giveUp('heartbeat_timeout', message, onSilence);
+      if (this.#reason !== null || !silence.isOver) return;
+      if (this.remote?.isHeldUp() === true) silence.renew();
+      else this.#giveUp('heartbeat_timeout', message, onSilence);
     };
     this.#silence = silence;
-    silence.resume();
   }
 
   /** The handler says that it is alive. */
@@ -158,5 +165,6 @@ export class Attempt {
   }
 }
 
-/** After a pause of this process heartbeats may lie unread for a moment. */
+/** Heartbeats may lie unread for a moment, and a sign of life takes its time. */
 const UNREAD_MS = 50;
+const LATE_MS = 1_000;

@@ -7,7 +7,7 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 
 export class Countdown {
   readonly #ms: number;
-  readonly #onOver: () => void;
+  readonly #onOver: (lateMs: number) => void;
   #leftMs: number;
   #runs = false;
   /** Of performance.now(), when it last began to run. */
@@ -16,7 +16,7 @@ export class Countdown {
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /** It stands still until `resume`. @param onOver is called each time it is used up */
-  constructor(ms: number, onOver: () => void) {
+  constructor(ms: number, onOver: (lateMs: number) => void) {
     this.#ms = ms;
     this.#leftMs = ms;
     this.#onOver = onOver;
@@ -50,7 +50,7 @@ export class Countdown {
     this.#timer = setTimeout(() => {
       this.#stop();
       if (this.#leftMs >= 1) this.#start();
-      else this.#onOver();
+      else this.#onOver(-this.#leftMs);
     }, ms);
   }
 

@@ -94,6 +94,11 @@ export class StepHost {
     return this.#pingedAt === null ? 0 : performance.now() - this.#pingedAt;
   }
 
+  /** Whether it owes a sign of life that another handler than the run's may hold up. */
+  isHeldUpBeside(run: HostedRun): boolean {
+    return this.silentMs > 0 && [...this.runs.values()].some((other) => other !== run && other.begun);
+  }
+
   /** Processor time it used in its silence; null: unknown. */
   get busyMs(): number | null {
     const now = cpuMs(this.pid);

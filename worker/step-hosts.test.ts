@@ -102,7 +102,7 @@ function start(
 ): Started {
   const attempt = new Attempt('execution', 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
-  if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, 0, () => attempt.finish());
+  if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, () => attempt.finish());
   const call = { type, attempt, context: stepContext(context), dynamic, crashes, heartbeatTimeoutMs };
   const result = hosts.run(call);
   result.catch(() => {});
@@ -353,14 +353,13 @@ describe('processes', () => {
     expect(await outputOf(start(hosts, 'count', {}, { heartbeatTimeoutMs: 150 }))).toBe(1);
   });
 
-  test('nobody is blamed for the silence of a process in which another handler does not yield', async () => {
-    const hosts = await hostsOf(MODULE, { times: { tick: 20 } });
+  test('nobody is blamed for silence while another handler in the process does not yield', async () => {
+    const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 1_000 } });
     await outputOf(start(hosts, 'count'));
+    const innocent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 200 });
     const loops = start(hosts, 'loop');
-    const innocent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 1_000 });
     const lost = (await Promise.all([loops.result, innocent.result])) as LostAttempt[];
     expect(lost.map(({ event }) => event)).toEqual(['rescue', 'rescue']);
-    expect(lines.at(-1)).toMatchObject({ steps: 2, because: 'hung' });
   });
 
   test('a step that waits for one is told when it is to end', async () => {

@@ -72,7 +72,8 @@ export class StepHosts {
     call.attempt.remote = {
       aborted: (reason) => this.#abort(run, reason),
       finished: () => this.#abandon(run),
-      silent: (ms) => this.#endIfHung(run, ms),
+      ping: () => this.#hostOf(run)?.ping(),
+      isHeldUp: () => this.#hostOf(run)?.isHeldUpBeside(run) === true,
     };
     this.#lineOf(run).push(run);
     this.#assign();
@@ -203,6 +204,7 @@ export class StepHosts {
       host.abort(run, reason);
       return;
     }
+    // It waits for a process.
     this.#forget(run);
     run.fail(reason);
   }
@@ -215,14 +217,6 @@ export class StepHosts {
     const host = this.#hostOf(run);
     if (host === null) this.#forget(run);
     else host.ping();
-  }
-
-  /** Nobody in a process that says nothing at all is to blame alone. */
-  #endIfHung(run: HostedRun, ms: number): boolean {
-    const host = this.#hostOf(run);
-    if (host === null || host.runs.size < 2 || host.silentMs < ms / 2) return false;
-    host.kill('hung');
-    return true;
   }
 
   #hostOf(run: HostedRun): StepHost | null {
