@@ -46,6 +46,13 @@ test('an exponential delay doubles with each retry up to maxDelay', () => {
   ]);
 });
 
+test('a step that is retried without a delay is slowed down after three retries', () => {
+  const policy: RetryPolicy = { ...EXPONENTIAL, limit: 100, delayMs: 0, maxDelayMs: 0 };
+  expect([0, 1, 2, 3, 4, 99].map((retries) => retryDelayMs(policy, retries, FAILURE, 0))).toEqual([
+    0, 0, 0, 10, 10, 10,
+  ]);
+});
+
 test('jitter draws from the upper half of the delay', () => {
   const policy = { ...EXPONENTIAL, jitter: true };
   expect(retryDelayMs(policy, 1, FAILURE, 0)).toBe(1000);
@@ -75,7 +82,7 @@ test('any delay is a whole number of milliseconds within the policy', () => {
       if (retries >= policy.limit) return expect(delay).toBeNull();
       expect(Number.isInteger(delay)).toBe(true);
       expect(delay).toBeGreaterThanOrEqual(0);
-      expect(delay).toBeLessThanOrEqual(Math.min(policy.maxDelayMs ?? YEAR_MS, YEAR_MS));
+      expect(delay).toBeLessThanOrEqual(Math.max(10, Math.min(policy.maxDelayMs ?? YEAR_MS, YEAR_MS)));
       const least = Math.min(policy.delayMs, policy.maxDelayMs ?? YEAR_MS) / (policy.jitter ? 2 : 1);
       expect(delay).toBeGreaterThanOrEqual(Math.floor(least));
     }),
