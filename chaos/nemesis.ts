@@ -28,6 +28,8 @@ export type FaultCounts = Record<Fault, number> & {
 };
 
 const DOWN: Range = [0.2, 2];
+/** From the kill of an engine until others are in the middle of its takeover. */
+const TAKEOVER: Range = [0, 1.5];
 
 export class Nemesis {
   readonly counts: FaultCounts;
@@ -83,14 +85,14 @@ export class Nemesis {
     this.counts.details[detail] = (this.counts.details[detail] ?? 0) + 1;
   }
 
-  async #kill(draw: Chance): Promise<void> {
+  async #kill(draw: Chance, detail = 'kill -9 of an engine'): Promise<void> {
     const { fleet } = this.#parts;
     const [place, downSeconds] = [draw.next(), draw.between(DOWN)];
     const engine = pickFrom(fleet.ready, place);
     if (engine === null) return;
     const at = new Date();
     fleet.kill(engine, downSeconds * 1_000);
-    this.#count('kill', 'kill -9 of an engine');
+    this.#count('kill', detail);
     await this.#note('kill', engine, at, null);
   }
 
@@ -127,10 +129,13 @@ export class Nemesis {
     const { options, postgres } = this.#parts;
     const kinds = options.faults.filter((fault) => fault === 'db-kill' || fault === 'db-restart');
     // In turn: a short run has few of them.
-    const fault = kinds[this.#databaseFaults++ % kinds.length]!;
-    const [onlyBackend, downSeconds] = [draw.happens(0.5), draw.between(DOWN)];
+    const turn = this.#databaseFaults++;
+    const fault = kinds[turn % kinds.length]!;
+    const onlyBackend = fault === 'db-kill' && Math.floor(turn / kinds.length) % 2 === 0;
+    const downSeconds = draw.between(DOWN);
+    if (!onlyBackend) await this.#beginTakeover(draw);
     const at = new Date();
-    if (fault === 'db-kill' && onlyBackend) {
+    if (onlyBackend) {
       if (!(await this.#killBackend(draw))) return;
       this.#count(fault, 'kill -9 of a backend');
     } else {
@@ -141,6 +146,14 @@ export class Nemesis {
       await postgres.start();
     }
     await this.#note(fault, null, at, new Date());
+  }
+
+  /** So that what stops the database now and then interrupts one. */
+  async #beginTakeover(draw: Chance): Promise<void> {
+    const [isWanted, seconds] = [draw.happens(0.5), draw.between(TAKEOVER)];
+    if (!isWanted || !this.#parts.options.faults.includes('kill')) return;
+    await this.#kill(draw, 'kill -9 of an engine before PostgreSQL stops');
+    await this.#wait(seconds);
   }
 
   /** All other backends are ended by their postmaster then, and it recovers. */

@@ -6,6 +6,7 @@ import { Findings } from './recovery-play.ts';
 
 const options = parseRecoveryOptions(['--seed', '1']);
 const portable = parseRecoveryOptions(['--seed', '1', '--backend', 'cockroachdb']);
+const pooled = parseRecoveryOptions(['--seed', '1', '--case', 'kill', '--pooler']);
 const ends = { seconds: 1, folder: '/nowhere' };
 
 function found(faults: number[], problems: string[] = []): Findings {
@@ -39,6 +40,8 @@ test('a good time does not make up for what went wrong, and is told with it', ()
 
 test('without leases a kill may take as long as a missing heartbeat takes to tell', () => {
   expect(isGood(makeCaseReport('kill', options, found([9_000]), ends))).toBe(false);
-  expect(isGood(makeCaseReport('kill', portable, found([9_000]), ends))).toBe(true);
-  expect(isGood(makeCaseReport('kill', portable, found([11_000]), ends))).toBe(false);
+  for (const withoutLeases of [portable, pooled]) {
+    expect(isGood(makeCaseReport('kill', withoutLeases, found([9_000]), ends))).toBe(true);
+    expect(isGood(makeCaseReport('kill', withoutLeases, found([11_000]), ends))).toBe(false);
+  }
 });

@@ -48,21 +48,24 @@ const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   'db-restart': [],
 };
 /** Without leases only a missing heartbeat tells. */
-const PORTABLE: Partial<Record<Case, readonly Goal[]>> = { kill: most(10_000), alone: most(10_000) };
+const WITHOUT_LEASES: Partial<Record<Case, readonly Goal[]>> = { kill: most(10_000), alone: most(10_000) };
 
-export function goalsOf(name: Case, backend: string | null): readonly Goal[] {
-  const isPortable = backend !== null && backend !== 'postgres';
-  return (isPortable ? PORTABLE[name] : undefined) ?? GOALS[name];
+export function goalsOf(
+  name: Case,
+  { backend, pooler }: Pick<RecoveryOptions, 'backend' | 'pooler'>,
+): readonly Goal[] {
+  const hasLeases = !pooler && (backend === null || backend === 'postgres');
+  return (hasLeases ? undefined : WITHOUT_LEASES[name]) ?? GOALS[name];
 }
 
 export function makeCaseReport(
   name: Case,
-  { backend }: RecoveryOptions,
+  options: RecoveryOptions,
   findings: Findings,
   ends: { readonly seconds: number; readonly folder: string },
 ): CaseReport {
   const faults = durationsOf(findings.faults);
-  const goals = goalsOf(name, backend).map((goal) => ({
+  const goals = goalsOf(name, options).map((goal) => ({
     ...goal,
     met: faults !== null && faults[goal.figure] <= goal.mostMs,
   }));

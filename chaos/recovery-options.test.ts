@@ -6,7 +6,7 @@ const argumentsOf = (command: string) => command.split(' -- ')[1]!.split(' ');
 
 test('the command of a run means the same run', () => {
   const asked = parseRecoveryOptions(
-    '--case kill,freeze --times 5 --backend cockroachdb --seed 3'.split(' '),
+    '--case kill,freeze --times 5 --backend cockroachdb --pooler --seed 3'.split(' '),
   );
   expect(asked).toMatchObject({ cases: ['kill', 'freeze'], times: 5, backend: 'cockroachdb', seed: 3 });
   expect(parseRecoveryOptions(argumentsOf(recoveryCommandOf(asked)))).toEqual(asked);

@@ -18,6 +18,8 @@ export interface RecoveryOptions {
   readonly seed: number;
   /** DATABASE_BACKEND of the engines; null: not set. */
   readonly backend: string | null;
+  /** Engines reach the database through a PgBouncer in transaction mode alone. */
+  readonly pooler: boolean;
   /** Keep data and logs also when every goal is met. */
   readonly keep: boolean;
   /** Where the report is written as JSON; null: nowhere. */
@@ -57,10 +59,13 @@ export function parseRecoveryOptions(argv: readonly string[]): RecoveryOptions {
     .option('--in-flight <n>', 'steps that run at a time', atLeastOne, 24)
     .option('--seed <n>', 'everything that is random follows from it', whole, RANDOM_SEED)
     .addOption(new Option('--backend <name>', 'as in DATABASE_BACKEND').choices(BACKENDS).default(null))
+    .option('--pooler', 'a PgBouncer in transaction mode is the only way to the database', false)
     .option('--keep', 'keep data and logs', false)
     .option('--report <file>', 'write the report there as JSON', (path) => path, null)
     .parse(argv, { from: 'user' });
   const { case: chosen, ...others } = command.opts();
+  if (others.pooler === true && chosen.includes('partition'))
+    command.error('error: the engine that is cut off has no pooler: leave "partition" out of --case.');
   return { ...others, cases: chosen } as RecoveryOptions;
 }
 
@@ -70,5 +75,6 @@ export function recoveryCommandOf(options: RecoveryOptions): string {
   if (options.times !== null) words.push(`--times ${options.times}`);
   words.push(`--engines ${options.engines} --in-flight ${options.inFlight} --seed ${options.seed}`);
   if (options.backend !== null) words.push(`--backend ${options.backend}`);
+  if (options.pooler) words.push('--pooler');
   return `npm run recovery -- ${words.join(' ')}`;
 }

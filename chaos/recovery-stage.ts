@@ -1,6 +1,6 @@
 /**
- * What one case of a recovery run plays on: a durable PostgreSQL, engines that are connected to it directly, with
- * their default settings, and the witness.
+ * What one case of a recovery run plays on: a durable PostgreSQL, engines that are connected to it, directly unless
+ * there is to be a pooler, with their default settings, and the witness.
  *
  * The case "partition" puts the engine at the first place behind a wire that can be cut.
  */
@@ -8,6 +8,7 @@ import { appendFile, chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPool, type Pool } from '../db/client.ts';
+import { PGBOUNCER_VERSION, startPgBouncer } from '../tests/support/pgbouncer.ts';
 import { chance } from './chance.ts';
 import { Fleet } from './fleet.ts';
 import { NetworkNamespace } from './network-namespace.ts';
@@ -41,6 +42,8 @@ export interface RecoveryStage {
 }
 
 const DATABASE = 'recovery';
+/** Of the server, for all engines together. */
+const POOLER_SESSIONS = 40;
 /** Of every call to an engine; those on loopback do not ask for it. */
 export const RECOVERY_TOKEN = 'recovery-0123456789';
 
@@ -86,19 +89,27 @@ async function build(
   const wire = await makeWire(network, postgres, options, undo);
   const setup = {
     folder,
-    databaseUrl: adminUrl,
+    databaseUrl: options.pooler ? await poolerBefore(adminUrl, undo) : adminUrl,
     settings: options.backend === null ? {} : { DATABASE_BACKEND: options.backend },
     stepModule: (engine: string) => recoveryStepModule(witness.socket, engine),
   };
   const wired = {
     ...setup,
-    databaseUrl: wire?.databaseUrl ?? adminUrl,
+    databaseUrl: wire?.databaseUrl ?? setup.databaseUrl,
     settings: { ...setup.settings, ...addressOf(namespace) },
     within: namespace?.within ?? [],
   };
   const fleet = new Fleet((place) => (place === 0 ? wired : setup), name === 'alone' ? 1 : options.engines);
   undo.push(() => fleet.stop());
   return { folder, postgres, fleet, witness, admin, adminUrl, wire };
+}
+
+/** The database through a PgBouncer in transaction mode. */
+async function poolerBefore(url: string, undo: Undo): Promise<string> {
+  if (PGBOUNCER_VERSION === null) throw new Error('PgBouncer is not installed (Debian: pgbouncer)');
+  const pooler = await startPgBouncer(url, POOLER_SESSIONS);
+  undo.push(() => pooler.close());
+  return pooler.url;
 }
 
 /** Where an engine is asked that has a network of its own: who is not on loopback must have keys. */

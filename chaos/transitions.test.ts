@@ -78,6 +78,13 @@ test('a final step that changes is found', async () => {
   expect(await findings(execution)).toContain('a final step was changed');
 });
 
+test('a final step whose output is replaced by another is found', async () => {
+  const { execution, step } = await playedStep('running', 'completed');
+  for (const output of [1, 2])
+    await pool.query('update workflow_step_executions set outputs = $2 where id = $1', [step, output]);
+  expect(await findings(execution)).toContain('a final step was changed');
+});
+
 test('a step that ends twice is found, also with the same status', async () => {
   const { execution, step } = await playedStep('running', 'failed');
   await pool.query(`update workflow_step_executions set error = 'again' where id = $1`, [step]);

@@ -22,8 +22,8 @@ export const TRANSITION_LOG = `
   create trigger chaos_insert after insert on workflow_step_executions
     for each row execute function chaos.note_step();
   create trigger chaos_update after update on workflow_step_executions
-    for each row when ((old.status, old.attempt_count, old.outputs is null, old.error)
-                       is distinct from (new.status, new.attempt_count, new.outputs is null, new.error))
+    for each row when ((old.status, old.attempt_count, old.outputs, old.error)
+                       is distinct from (new.status, new.attempt_count, new.outputs, new.error))
     execute function chaos.note_step();
 
   create function chaos.note_execution() returns trigger language plpgsql as $$
@@ -35,8 +35,8 @@ export const TRANSITION_LOG = `
   create trigger chaos_insert after insert on workflow_executions
     for each row execute function chaos.note_execution();
   create trigger chaos_update after update on workflow_executions
-    for each row when ((old.status, old.outputs is null, old.error is null)
-                       is distinct from (new.status, new.outputs is null, new.error is null))
+    for each row when ((old.status, old.outputs, old.error)
+                       is distinct from (new.status, new.outputs, new.error))
     execute function chaos.note_execution();`;
 
 const FINAL_STEP = `('completed', 'failed', 'skipped', 'cancelled')`;

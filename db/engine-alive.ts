@@ -44,6 +44,12 @@ export function ownerIsAlive(owner: string, signs: Pick<SignsOfLife, 'engineIsAl
 }
 
 /**
+ * When the server began to accept connections, or did so again after it had reset itself because a backend crashed: the
+ * postmaster goes on then, and the statistics do not.
+ */
+const SERVER_BEGAN_AT = `greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())`;
+
+/**
  * SQL: whether this session has been there for long enough to judge others. A restart of the database frees every
  * lease and holds up every heartbeat: whoever is back first must give the others time to come back too. A process that
  * has only just begun has come back from nothing, unless the database has just begun as well.
@@ -53,7 +59,7 @@ export function observerIsSettled(self: string): string {
   return `exists (
     select from pg_stat_get_activity(pg_backend_pid()) a
      where a.backend_start < now() - interval '5 seconds'
-        or (pg_postmaster_start_time() < now() - interval '5 seconds'
+        or (${SERVER_BEGAN_AT} < now() - interval '5 seconds'
             and a.backend_start < (select o.started_at + interval '2 seconds' from execution_engines o where o.id = ${self})))`;
 }
 

@@ -148,8 +148,11 @@ const NETWORK_CODES = new Set([
 const DRIVER_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying|Client has encountered a connection error|Client was closed|Cannot use a pool after)/;
 
-/** SQLSTATEs of a database that works and cannot do it now: resources (class 53), timeouts, deadlock, serialization. */
-const BUSY_STATES = /^(53...|57014|55P03|40P01|40001)$/;
+/**
+ * SQLSTATEs of a database that works and cannot do it now: resources (class 53), timeouts, deadlock, serialization. And
+ * 40003: it does not know itself whether the statement was completed.
+ */
+const BUSY_STATES = /^(53...|57014|55P03|40P01|40001|40003)$/;
 
 /** Whether an error says that the database cannot be used at present: asking again later may well succeed. */
 export function isUnavailable(error: unknown): boolean {

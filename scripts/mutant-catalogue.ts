@@ -141,14 +141,22 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'services/locked-commit.ts',
     find: 'const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));',
     replace: 'const fresh = units.filter(({ start }) => start !== null);',
-    tests: ['tests/integration/connections.test.ts', 'tests/integration/chaos.test.ts'],
+    tests: [
+      'tests/integration/refused-commits.test.ts',
+      'tests/integration/connections.test.ts',
+      'tests/integration/chaos.test.ts',
+    ],
   },
   {
     name: 'claims of a commit whose answer was lost are not found',
     file: 'services/locked-commit.ts',
     find: 'if (!answered)',
     replace: 'if (answered)',
-    tests: ['tests/integration/connections.test.ts', 'tests/integration/doctor-repair.test.ts'],
+    tests: [
+      'tests/integration/refused-commits.test.ts',
+      'tests/integration/connections.test.ts',
+      'tests/integration/doctor-repair.test.ts',
+    ],
   },
   {
     name: 'what an engine remembers decides that a rescue is late',
@@ -169,7 +177,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'services/locked-commit.ts',
     find: 'const badData = BAD_DATA.test(codeOf(error));',
     replace: 'const badData = false;',
-    tests: ['tests/integration/unstorable.test.ts'],
+    tests: ['tests/integration/refused-commits.test.ts'],
   },
   {
     name: 'who has only just connected judges the others',

@@ -77,6 +77,31 @@ describe('sizes', () => {
 /** Longer than the rule, each with its reason. The list may only shrink. */
 const LONG_FILES: Readonly<Record<string, string>> = {};
 
+describe('integration tests', () => {
+  test('each that starts an engine asks the doctor', () => {
+    const silent = SOURCES.filter(
+      (file) => file.startsWith('tests/integration/') && startsEngine(file),
+    ).filter((file) => !asksDoctor(file));
+    expect(silent.sort()).toEqual(Object.keys(WITHOUT_DOCTOR).sort());
+  });
+
+  test('those that leave it to the engine that asks for keys are right: its stop does', () => {
+    expect(code(GUARDED).split('stop: async () => {')[1]).toMatch(ASKS_DOCTOR);
+  });
+});
+
+/** Do not ask the doctor, each with its reason. The list may only shrink. */
+const WITHOUT_DOCTOR: Readonly<Record<string, string>> = {
+  'tests/integration/chaos.test.ts': 'the harness asks the doctor itself, and ends with what it finds',
+  'tests/integration/early-stop.test.ts':
+    'the engine was never ready, and its embedded server has gone with it',
+};
+const GUARDED = 'tests/support/guarded-engine.ts';
+const ASKS_DOCTOR = /(\bawait|=>) assertInvariants\(/;
+/** By calls, or by the file of a program. */
+const STARTS_ENGINE =
+  /\b(startEngine|startTestEngine|startEngineProcess|startRaceEngines|takeOverFromKilled|guardedEngine)\(|\b(OrderedEngine|Doors)\.|'execution-engine\.ts'|'chaos', 'main\.ts'/;
+
 test('the text that each mutant replaces is in its file once', () => {
   const gone = MUTANTS.filter(({ file, find }) => read(file).split(find).length !== 2);
   expect(gone.map(({ name }) => name)).toEqual([]);
@@ -122,6 +147,15 @@ function code(file: string): string {
   return read(file)
     .replace(/\/\*[\s\S]*?\*\//g, '')
     .replace(/^\s*\/\/.*$/gm, '');
+}
+
+function startsEngine(file: string): boolean {
+  return STARTS_ENGINE.test(code(file));
+}
+
+/** Itself, or by the stop of the engine that asks for keys. */
+function asksDoctor(file: string): boolean {
+  return ASKS_DOCTOR.test(code(file)) || /\bguardedEngine\([\s\S]*\.stop\(\)/.test(code(file));
 }
 
 function imports(file: string): string[] {

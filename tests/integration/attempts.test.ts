@@ -11,6 +11,7 @@ import {
   stepOf,
   type TestEngine,
 } from '../support/engine.ts';
+import { httpPeer } from '../support/http-peer.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
@@ -18,7 +19,10 @@ let engine: TestEngine;
 
 beforeAll(async () => {
   database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
+  engine = await startTestEngine({
+    url: database.url,
+    config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
+  });
 }, 60_000);
 
 afterAll(async () => {
@@ -51,7 +55,52 @@ test('a step fails for good when its retries are used up, with the last error', 
   await assertInvariants(database.url);
 });
 
-test('every attempt has the same idempotency key and the delay between attempts grows in the database', async () => {
+test('the idempotency key of a step is the same in all its attempts, and no other step has it', async () => {
+  const keyed = { type: 'keyed', with: { failures: 3 }, retry: soon };
+  const template = await engine.publish({ steps: { a: keyed, b: keyed } });
+  const keys: string[] = [];
+  for (const id of [await engine.start(template), await engine.start(template)]) {
+    const end = await engine.end(id);
+    const runs = await database.runs(id);
+    for (const step of ['a', 'b']) {
+      expect(stepOf(end, step)).toMatchObject({ status: 'completed', attempt_count: 4 });
+      const seen = runs.filter((run) => run.step === step).map(({ note }) => note);
+      expect(seen).toEqual(Array(4).fill(seen[0]));
+      keys.push(seen[0]!);
+    }
+  }
+  for (const key of keys) expect(key).toMatch(/^[!-~]{16,}$/);
+  expect(new Set(keys).size).toBe(4);
+  await assertInvariants(database.url);
+});
+
+test('an http step tells its peer the same idempotency key in every attempt, and another step another one', async () => {
+  const told = new Map<string, unknown[]>([
+    ['/a', []],
+    ['/b', []],
+  ]);
+  await using peer = await httpPeer(({ url, headers }, response) => {
+    const keys = told.get(url!)!;
+    keys.push(headers['idempotency-key']);
+    response.statusCode = keys.length < 3 ? 503 : 200;
+    response.end();
+  });
+  const call = (path: string) => ({
+    type: 'http',
+    with: { method: 'POST', url: peer.origin + path },
+    retry: soon,
+  });
+  const end = await engine.run({ steps: { a: call('/a'), b: call('/b') } });
+  expect(statuses(end)).toEqual({ a: 'completed', b: 'completed' });
+  const [a, b] = [...told.values()];
+  expect(a).toEqual(Array(3).fill(a![0]));
+  expect(b).toEqual(Array(3).fill(b![0]));
+  for (const key of [a![0], b![0]]) expect(key).toMatch(/^[!-~]{16,}$/);
+  expect(a![0]).not.toBe(b![0]);
+  await assertInvariants(database.url);
+});
+
+test('when the next attempt is due is kept in the database, as far off as the retries say', async () => {
   const id = await engine.start(
     await engine.publish({
       steps: {
@@ -70,8 +119,6 @@ test('every attempt has the same idempotency key and the delay between attempts 
   );
   await assertInvariants(database.url, { allFinal: false });
   await engine.client.cancel(id);
-  const runs = await database.runs(id);
-  expect(new Set(runs.map(({ step_id }) => step_id)).size).toBe(1);
   await assertInvariants(database.url);
 });
 

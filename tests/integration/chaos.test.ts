@@ -42,6 +42,18 @@ test(
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);
     expect(report.figures.killsThatHit).toBeGreaterThan(0);
+    expect(Object.keys(report.faults.details)).toEqual(
+      expect.arrayContaining([
+        'kill -9 of a backend',
+        'kill -9 of the postmaster',
+        'immediate stop of PostgreSQL',
+      ]),
+    );
+    expect([report.wire.eaten, report.wire.cut, report.wire.silenced].map((count) => count > 0)).toEqual([
+      true,
+      true,
+      true,
+    ]);
   },
   TEN_MINUTES_MS,
 );

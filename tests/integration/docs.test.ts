@@ -246,17 +246,20 @@ describe('lists', () => {
     expectMade('docs/doctor.md', 'invariants', [head, ...rows].join('\n'));
   });
 
-  test('failure-modes.md has all 46, and names only tests that are there', () => {
-    const page = readFileSync(join(ROOT, 'docs/failure-modes.md'), 'utf8');
-    const modes = [...page.matchAll(/\bR(\d\d)\b(?=[^|]*\|)/g)].map(([, number]) => Number(number));
-    expect(modes).toEqual(Array.from({ length: 46 }, (_, at) => at + 1));
-    const tests = new Set(
-      readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
-        .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'))
-        .flatMap((path) => [path, path.split('/').at(-1)!]),
-    );
-    const named = [...page.matchAll(/`([\w/.-]+\.test\.ts)`/g)].map(([, name]) => name!);
-    expect(named.filter((name) => !tests.has(name))).toEqual([]);
+  test('failure-modes.md has all 46, each with a test of that name or a command that shows it', () => {
+    const page = read('docs/failure-modes.md');
+    const rows = page.split('\n').flatMap((line) => {
+      const [, ids, , , shownBy] = line.split('|');
+      return /^ R\d\d/.test(ids ?? '') ? [{ ids: ids!.trim().split(', '), shownBy: shownBy! }] : [];
+    });
+    const wanted = Array.from({ length: 46 }, (_, at) => `R${String(at + 1).padStart(2, '0')}`);
+    expect(rows.flatMap(({ ids }) => ids)).toEqual(wanted);
+    const bare = rows.filter(({ shownBy }) => !/\.test\.ts`: "|`npm run |\bchaos\b/.test(shownBy));
+    expect(bare.flatMap(({ ids }) => ids)).toEqual(['R09', 'R10']);
+    expect(wrongTestNames(page)).toEqual([]);
+    const asked = [...page.matchAll(/\bdoctor \(`([^`]+)`\)/g)].map(([, name]) => name!);
+    const invariants = new Set<string>(INVARIANTS.map(({ name }) => name));
+    expect(asked.filter((name) => !invariants.has(name))).toEqual([]);
   });
 
   test('dependencies.md has every dependency', () => {
@@ -312,6 +315,36 @@ describe('sql.md', () => {
     }
   });
 });
+
+const LEAST_OF_A_NAME = 20;
+
+/** Of tests that a page names as `file.test.ts`: "name", "name", those that are not there; the page may break a line. */
+function wrongTestNames(page: string): string[] {
+  const files = readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => path.endsWith('.test.ts') && !path.includes('node_modules'),
+  );
+  return [...page.matchAll(/`([\w/.-]+\.test\.ts)`(:(?:,?\s+"[^"|]+")+)?/g)].flatMap(([, file, quoted]) => {
+    const [path, ...others] = files.filter((each) => each === file || each.endsWith(`/${file}`));
+    if (path === undefined || others.length > 0) return [`${file}: one file of that name`];
+    if (quoted === undefined) return [`${file}: a test of it`];
+    const titles = titlesIn(read(path));
+    return [...quoted.matchAll(/"([^"]+)"/g)]
+      .map(([, name]) => name!.replace(/\s+/g, ' '))
+      .filter((name) => !titles.some((title) => isNamed(title, name)))
+      .map((name) => `${file}: "${name}"`);
+  });
+}
+
+function isNamed(title: string, name: string): boolean {
+  return title === name || (name.length >= LEAST_OF_A_NAME && title.startsWith(name));
+}
+
+/** The texts that are first arguments, as those of tests are. */
+function titlesIn(source: string): string[] {
+  return [...source.matchAll(/\(\s*(?:'([^'\n]*)'|"([^"\n]*)"|`([^`]*)`)/g)].map(
+    ([, single, double, template]) => single ?? double ?? template!,
+  );
+}
 
 const LARGE_SCAN = /Seq Scan on workflow_(executions|step_executions|input_tracker)/;
 

@@ -59,12 +59,16 @@ beforeAll(async () => {
 
 afterAll(() => database.drop());
 
+/** Every invariant that a test of this file has planted and found. */
+const planted = new Set<string>();
+
 /** What is found without grace, by name. */
 async function found(everything = false, accept = OF_THE_SERVER) {
   const versions = templateVersions(database.url);
   const sources = { url: database.url, pgbossSchema: 'pgboss', versions };
   const { offenders, unanswered } = await examineDatabase(sources, { everything, graceSeconds: 0, accept });
   expect(unanswered).toEqual([]);
+  for (const { name } of offenders.keys()) planted.add(name);
   return Object.fromEntries([...offenders].map(([{ name }, { rows }]) => [name, rows.map(({ id }) => id)]));
 }
 
@@ -584,6 +588,22 @@ describe('everything', () => {
   });
 });
 
+test('a step that an engine holds and knows nothing of is found by that engine, and by nobody else', async () => {
+  const engine = await startTestEngine({ url: database.url });
+  const chain = spare();
+  try {
+    await reopen(database, chain, `${runningOn(engine.engine.id)}, updated_at = now()`);
+    expect(await found()).toEqual({});
+    const { findings } = await engine.client.examine({ grace_seconds: 0, accept: [...OF_THE_SERVER] });
+    const named = findings.map(({ invariant, examples }) => [invariant, examples.map(({ id }) => id)]);
+    expect(named).toEqual([['running-step-unknown-to-its-owner', [chain.b]]]);
+    for (const { invariant } of findings) planted.add(invariant);
+  } finally {
+    await clearAway(database, [chain.id]);
+    await engine.stop();
+  }
+});
+
 test('what has been so for less than the grace is no finding', async () => {
   const chain = spare();
   await reopen(database, chain, `${QUEUED}, updated_at = now()`);
@@ -643,8 +663,10 @@ test('an examination waits for no lock', async () => {
   }
 });
 
-test('every invariant has a name of its own, and each is planted here or in the tests of the repair', () => {
+// The last: it is about all tests before it.
+test('every invariant has a name of its own, and each was planted here and found', () => {
   const names = INVARIANTS.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   for (const name of names) expect(name).toMatch(/^[a-z]+(-[a-z]+)+$/);
+  expect([...planted].sort()).toEqual([...names].sort());
 });

@@ -32,6 +32,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await assertInvariants(database.url);
   await engine.stop();
   await database.drop();
 });
@@ -394,5 +395,6 @@ test('an engine that is told to end takes its processes along', async () => {
     'select status, attempt_count, crash_count from workflow_step_executions',
   );
   expect(rows).toEqual([{ status: 'queued', attempt_count: 0, crash_count: 0 }]);
+  await assertInvariants(own.url, { allFinal: false });
   await own.drop();
 });

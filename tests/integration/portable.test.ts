@@ -49,6 +49,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await assertInvariants(database.url);
   await Promise.all(engines.map((engine) => engine.stop()));
   await database?.drop();
 });

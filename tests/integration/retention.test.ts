@@ -36,6 +36,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  await assertInvariants(database.url);
   await Promise.all(pools.map((pool) => pool.end().catch(() => {})));
   await engine?.stop();
   await database?.drop();

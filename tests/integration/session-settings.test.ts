@@ -12,6 +12,7 @@ import {
   TEST_BACKEND,
   type TestEngine,
 } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
 import { readSessions, type SessionReader, type Settings } from '../support/session-reader.ts';
 
 setDefaultTimeout(60_000);
@@ -104,5 +105,6 @@ test.skipIf(TEST_BACKEND !== 'postgres')(
         seen.add(use);
       }
     }
+    await assertInvariants(database.url);
   },
 );

@@ -30,11 +30,24 @@ afterAll(async () => {
   await database.drop();
 }, 60_000);
 
+/** Resolves when the database has heard from the engine once more. */
+async function heartbeat({ id }: EngineProcess): Promise<void> {
+  const { rows } = await database.pool.query(
+    'select heartbeat_at::text as at from execution_engines where id = $1',
+    [id],
+  );
+  await database.until('select heartbeat_at > $2::timestamptz from execution_engines where id = $1', [
+    id,
+    rows[0].at,
+  ]);
+}
+
+/** Each step writes its idempotency key down. */
 const GATED = {
   steps: Object.fromEntries(
     Array.from({ length: 12 }, (_, at) => [
       `g${at}`,
-      { type: 'gate', with: { name: '${{ input.gate }}' }, retry: { limit: 0 } },
+      { type: 'keyed', with: { name: '${{ input.gate }}' }, retry: { limit: 0 } },
     ]),
   ),
 };
@@ -58,7 +71,7 @@ test('an engine hears of the end of an execution that another one finished', asy
   await assertInvariants(database.url);
 }, 60_000);
 
-test('an engine that was frozen is taken over, and what it gives back when it thaws is refused', async () => {
+test('an engine that was frozen is taken over; it says once that it was silent, and what it gives back is refused', async () => {
   const frozen = await startEngineProcess({ url: database.url, name: 'frozen' });
   try {
     const id = await frozen.start(
@@ -82,13 +95,18 @@ test('an engine that was frozen is taken over, and what it gives back when it th
     expect(later.status).toBe('completed');
     await database.until('select count(*) = 3 from execution_engines');
     await assertInvariants(database.url);
+    // Rounds in which it could say it again.
+    for (let beats = 0; beats < 3; beats += 1) await heartbeat(frozen);
+    frozen.kill('SIGTERM');
+    await frozen.exited;
+    expect(frozen.output().split('This engine was silent').length - 1).toBe(1);
   } finally {
     frozen.kill('SIGTERM');
     await frozen.exited;
   }
 }, 90_000);
 
-test('what an engine held that was killed with SIGKILL runs elsewhere, with the attempt counted and no retry used', async () => {
+test('what an engine held that was killed with SIGKILL runs elsewhere under the same key, with the attempt counted and no retry used', async () => {
   const definition = {
     steps: { ...GATED.steps, after: { type: 'record', needs: Object.keys(GATED.steps) } },
   };
@@ -118,6 +136,9 @@ test('what an engine held that was killed with SIGKILL runs elsewhere, with the 
   const again = (await database.runs(id)).filter(({ attempt }) => attempt === 2);
   expect(again.map(({ step }) => step).sort()).toEqual(lost.sort());
   expect(new Set(again.map(({ engine }) => engine))).toEqual(new Set(['two']));
+  const keys = new Map(before.map(({ step, note }) => [step, note]));
+  expect(new Set(keys.values()).size).toBe(12);
+  for (const { step, note } of again) expect({ step, key: note }).toEqual({ step, key: keys.get(step)! });
   for (const other of others) expect((await two.end(other)).status).toBe('completed');
   await database.until(
     "select count(*) = 1 from execution_engines where heartbeat_at > now() - interval '8 seconds'",

@@ -19,13 +19,13 @@ export function recordingSteps(url: string, engine: string): StepType[] {
   const type = (
     name: string,
     run: (context: StepContext) => Promise<unknown>,
-    note: () => string | null = () => null,
+    note: (context: StepContext) => string | null = () => null,
   ): StepType => ({
     type: name,
     summary: 'For tests.',
     schema: ANY,
     run: async (context) => {
-      await record(context, note());
+      await record(context, note(context));
       return run(context);
     },
   });
@@ -85,6 +85,18 @@ export function recordingSteps(url: string, engine: string): StepType[] {
         details: (params.details ?? null) as JsonObject,
       });
     }),
+
+    // Writes down its idempotency key; waits until its gate is open if it has one, and fails its first attempts.
+    type(
+      'keyed',
+      async ({ params, attempt, signal }) => {
+        if (params.name !== undefined) await orAbort(recorder().gate(String(params.name)), signal);
+        if (attempt <= Number(params.failures ?? 0))
+          throw new StepFailure('flaky', 'not yet', { retryable: true });
+        return 'through';
+      },
+      ({ idempotencyKey }) => idempotencyKey,
+    ),
 
     // Throws what is no StepFailure.
     type('throws', async ({ params }) => {

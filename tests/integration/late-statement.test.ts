@@ -1,0 +1,101 @@
+/**
+ * A statement of an engine that is dead already: its session goes on with it, after others have taken its steps over.
+ */
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { engineDatabase, startEngineProcess, stepOf, TEST_BACKEND } from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+
+setDefaultTimeout(90_000);
+
+/** Held by the test: what the dead engine still has to say waits for it, before it has locked anything. */
+const HELD = 8_241;
+
+test('what a dead engine had sent is refused when its session goes on after the takeover', async () => {
+  const database = await engineDatabase();
+  const dead = await startEngineProcess({ url: database.url, name: 'dead' });
+  const template = await dead.publish({
+    steps: {
+      g: { type: 'gate', with: { name: 'late', value: '${{ execution.id }}' } },
+      after: { type: 'record', needs: ['g'] },
+    },
+  });
+  const id = await dead.start(template);
+  await database.until('select count(*) = 1 from test_runs where execution_id = $1', [id]);
+
+  const heir = await startEngineProcess({ url: database.url, name: 'heir' });
+  const holder = await database.pool.connect();
+  await holder.query('select pg_advisory_lock($1)', [HELD]);
+  await holder.query(`
+    create function hold_back() returns trigger language plpgsql set lock_timeout = 0 as $$
+    begin
+      if current_setting('application_name') like 'engine/${dead.id}/%' then
+        perform pg_advisory_xact_lock(${HELD});
+      end if;
+      return null;
+    end $$`);
+  for (const table of ['workflow_executions', 'workflow_step_executions', 'workflow_input_tracker'])
+    await holder.query(
+      `create trigger hold_back before insert or update on ${table} for each statement execute function hold_back()`,
+    );
+  await database.openGate('late');
+  const isWaiting = `select count(*) >= 1 from pg_locks where locktype = 'advisory' and objid = ${HELD} and not granted`;
+  await database.until(isWaiting);
+  dead.kill('SIGKILL');
+  await dead.exited;
+
+  const end = await heir.end(id);
+  expect(end.status).toBe('completed');
+  expect(stepOf(end, 'g').attempt_count).toBe(2);
+  await database.until(isWaiting);
+
+  await holder.query('select pg_advisory_unlock($1)', [HELD]);
+  holder.release();
+  await database.until(
+    `select count(*) = 0 from pg_stat_activity where application_name like 'engine/${dead.id}/%'`,
+  );
+  expect(await heir.end(id)).toEqual(end);
+  expect((await database.runs(id)).map(({ engine, step, attempt }) => [engine, step, attempt])).toEqual([
+    ['dead', 'g', 1],
+    ['heir', 'g', 2],
+    ['heir', 'after', 1],
+  ]);
+  await assertInvariants(database.url);
+  heir.kill('SIGTERM');
+  await heir.exited;
+  await database.drop();
+});
+
+test('a commit changes the row of its execution once, however many siblings end in it', async () => {
+  const database = await engineDatabase();
+  await database.pool.query(`
+    create table changes (transaction xid8);
+    create function note_change() returns trigger language plpgsql as $$
+    begin
+      insert into changes values (pg_current_xact_id());
+      return null;
+    end $$;
+    create trigger note_change after update on workflow_executions
+      for each row execute function note_change();`);
+  const engine = await startEngineProcess({
+    url: database.url,
+    config: { EXECUTION_ENGINE_CONCURRENCY: '100', DATABASE_BACKEND: TEST_BACKEND },
+  });
+  const siblings = Array.from({ length: 200 }, (_, at) => [`s${at}`, { type: 'noop', needs: ['root'] }]);
+  const end = await engine.run({
+    steps: {
+      root: { type: 'noop' },
+      ...Object.fromEntries(siblings),
+      join: { type: 'noop', needs: siblings.map(([key]) => key as string) },
+    },
+  });
+  expect(end.progress).toMatchObject({ total: 202, completed: 202 });
+  const { rows } = await database.pool.query(
+    'select count(*)::integer as changes, count(distinct transaction)::integer as commits from changes',
+  );
+  expect(rows[0].changes).toBe(rows[0].commits);
+  expect(rows[0].changes).toBeLessThan(101);
+  await assertInvariants(database.url);
+  engine.kill('SIGTERM');
+  await engine.exited;
+  await database.drop();
+});
