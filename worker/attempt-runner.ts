@@ -132,7 +132,7 @@ export class AttemptRunner {
     compiled: CompiledStep,
   ): Promise<Work | null> {
     const { stepId, claim } = attempt;
-    const stored = await attempt.untimed(readResumption(this.#options.db, stepId, claim));
+    const stored = await readResumption(this.#options.db, stepId, claim);
     // Frozen between the claim and this: what others left behind is not what this attempt goes on from.
     if (stored === null) return null;
     const { received, parkedMs, parkedState } = stored;
@@ -171,8 +171,10 @@ export class AttemptRunner {
     }
   }
 
+  /** From here on it is the step's time: an engine that stood still before does not make a skipped step fail. */
   #interpolateAndHandle(work: Work): unknown {
     const { compiled, scope, attempt } = work;
+    attempt.resumeTimeouts();
     if (compiled.params === null) return this.#handle(work, {});
     if (compiled.validateParams === null) return this.#handle(work, compiled.step.with!);
     const params = this.#options.evaluator.evaluate(compiled.params, scope, callOptions(attempt));
@@ -223,13 +225,14 @@ export class AttemptRunner {
   }
 
   /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
-  #park({ attempt, compiled, resumed }: Work, parked: Parked): ParkOutcome | Promise<ParkOutcome> {
+  #park({ attempt, resumed }: Work, parked: Parked): ParkOutcome | Promise<ParkOutcome> {
     const { forMs: span, until } = parked;
     const waiting = until === null ? span! : attempt.untimed(this.#options.msUntil(until));
     return next(waiting, (forMs) => {
-      const { timeoutMs } = compiled.step;
-      const spent = performance.now() - attempt.startedAt + (resumed?.parkedMs ?? 0);
-      const left = timeoutMs === null ? Number.POSITIVE_INFINITY : Math.max(0, timeoutMs - spent);
+      const left = Math.max(
+        0,
+        (attempt.timeoutLeftMs ?? Number.POSITIVE_INFINITY) - (resumed?.parkedMs ?? 0),
+      );
       const { position, claim } = attempt;
       const purpose = left < forMs ? ('timeout' as const) : ('resume' as const);
       const bounded = Math.max(0, Math.min(forMs, left));

@@ -77,14 +77,18 @@ export class Attempt {
     return this.#reason;
   }
 
-  /** Calls back once, when the step's own timeout is over. */
+  /** What is left of the step's own timeout; null: it has none. */
+  get timeoutLeftMs(): number | null {
+    return this.#timeout?.leftMs ?? null;
+  }
+
+  /** Calls back once, when the step's own timeout is over. It stands still until `resumeTimeouts`. */
   armTimeout(timeoutMs: number, onTimeout: (reason: StepFailure) => void): void {
     const message = `The step did not finish within its timeout of ${timeoutMs} ms.`;
     this.#timeout = new Countdown(timeoutMs, () => this.#giveUp('timeout', message, onTimeout));
-    this.#timeout.resume();
   }
 
-  /** Calls back once, when a handler that runs elsewhere has said nothing for so long. Begins to count with it. */
+  /** Calls back once, when a handler that runs elsewhere has said nothing for so long. Stands still until `resumeTimeouts`. */
   armHeartbeat(timeoutMs: number, onSilence: (reason: StepFailure) => void): void {
     const message = `The step sent no heartbeat for ${timeoutMs} ms.`;
     const silence = new Countdown(timeoutMs + heartbeatPauseMs(timeoutMs), (lateMs) => {

@@ -26,6 +26,10 @@ export class Countdown {
     return this.#runs && this.#timer === null;
   }
 
+  get leftMs(): number {
+    return this.#timer === null ? this.#leftMs : this.#leftMs - (performance.now() - this.#since);
+  }
+
   pause(): void {
     if (this.#timer !== null) this.#stop();
     this.#runs = false;

@@ -169,6 +169,18 @@ test('a handler sees the abort of its timeout, the step fails with timeout, and 
   await assertInvariants(database.url);
 });
 
+test('how long its guard takes is not the time of a step', async () => {
+  const slow = '[...Array(100000).keys()].map((n) => n * n).length';
+  const end = await engine.run({
+    steps: {
+      skipped: { type: 'noop', timeout: 1, when: `\${{ ${slow} < 0 }}` },
+      passed: { type: 'noop', timeout: 1, when: `\${{ ${slow} > 0 }}` },
+    },
+  });
+  expect(statuses(end)).toEqual({ skipped: 'skipped', passed: 'completed' });
+  await assertInvariants(database.url);
+});
+
 test('a timeout is per attempt and is retried', async () => {
   const end = await engine.run({
     steps: { slow: { type: 'until-aborted', timeout: '20ms', retry: { ...soon, limit: 2 } } },
