@@ -171,7 +171,7 @@ export class AttemptRunner {
     }
   }
 
-  /** From here on it is the step's time: an engine that stood still before does not make a skipped step fail. */
+  /** From here on it is the step's time: an engine that is slow to ask the guard does not make a skipped step fail. */
   #interpolateAndHandle(work: Work): unknown {
     const { compiled, scope, attempt } = work;
     attempt.resumeTimeouts();
