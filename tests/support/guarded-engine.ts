@@ -107,8 +107,8 @@ async function seed(database: EngineDatabase, a: EngineCalls) {
   await a.start(template, { start_after: '1h', idempotency_key: 'used', inputs: { n: 1 } });
   const running = await a.start(template);
   await database.until(
-    `select count(*) = 4 from workflow_step_executions
-      where workflow_execution_id = $1 and status in ('running', 'completed', 'retrying', 'waiting_inputs')`,
+    `select array_agg(status order by status) = array['completed', 'retrying', 'running', 'waiting_inputs']
+       from workflow_step_executions where workflow_execution_id = $1`,
     [running],
   );
   await database.until('select true from test_runs where execution_id = $1 and step = $2', [running, 'held']);
