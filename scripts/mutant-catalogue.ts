@@ -103,7 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
       '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
       '    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));\n' +
       '    const lockedIds = await existingExecutions(tx, left);',
-    tests: ['tests/integration/join-race.test.ts', 'tests/integration/chaos.test.ts'],
+    tests: ['tests/integration/join-race.test.ts'],
   },
   {
     name: 'jobs are inserted in a transaction of their own, after the commit',
@@ -113,7 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
       "const later = statements.filter((each) => /INSERT INTO/.test(typeof each === 'string' ? each : each.text));\n" +
       '      await lane.transaction(statements.filter((each) => !later.includes(each)));\n' +
       '      if (later.length > 0) await lane.transaction(later);',
-    tests: ['tests/integration/connections.test.ts', 'tests/integration/chaos.test.ts'],
+    tests: ['tests/integration/refused-commits.test.ts', 'tests/integration/connections.test.ts'],
   },
   {
     name: 'the jobs of a commit are forgotten',
@@ -141,11 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'services/locked-commit.ts',
     find: 'const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));',
     replace: 'const fresh = units.filter(({ start }) => start !== null);',
-    tests: [
-      'tests/integration/refused-commits.test.ts',
-      'tests/integration/connections.test.ts',
-      'tests/integration/chaos.test.ts',
-    ],
+    tests: ['tests/integration/refused-commits.test.ts', 'tests/integration/connections.test.ts'],
   },
   {
     name: 'claims of a commit whose answer was lost are not found',
