@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import type { Config } from './config.ts';
+import { EngineError } from './core/problem.ts';
 import {
   type EngineRow,
   msUntilLate,
@@ -121,6 +122,10 @@ function createPulse(
         { silentMs: Math.round(ms) },
         'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
       ),
+    onOrphans: (found) => {
+      for (const [owner, { length }] of Map.groupBy(found, (step) => step.owner))
+        log.warn({ engine: owner, steps: length }, 'An engine is gone; its steps are taken over');
+    },
     rescue: (step) => rescue(parts, step),
     releaseUnknown: async () => {
       const unknown = await findUnknownSteps(database.workPool, worker.door, null);
@@ -132,9 +137,13 @@ function createPulse(
   });
 }
 
-async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
+async function rescue({ database, steps, worker, log }: PeersParts, step: OwnedStep): Promise<void> {
   const { executionId, templateId, stepTemplateId, attempt, owner } = step;
-  const template = await steps.versions.get(database.workPool, templateId);
+  const template = await steps.versions.get(database.workPool, templateId).catch((err) => {
+    if (!(err instanceof EngineError)) throw err;
+    log.error({ execution: executionId, err }, 'A step of a dead engine cannot be taken over here');
+    return null;
+  });
   const position = template?.positions.get(stepTemplateId);
   if (position === undefined) return;
   // A step of your own ran in a process beside the engine: that the engine died says nothing against it.

@@ -42,7 +42,7 @@ export async function checkDatabase(
 export function waitingFor(log: Log): (error: unknown) => void {
   return (error) => {
     const reason = error instanceof Error ? error.message : String(error);
-    log.warn({ reason }, 'The database cannot be used yet: waiting for it');
+    log.warn({ reason }, 'The database cannot be used yet: waiting for it, for a minute at most');
   };
 }
 

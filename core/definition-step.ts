@@ -69,6 +69,7 @@ export function readStep(
   const type = readType(reader, scope.stepTypes);
   const needs = readNeeds(reader);
   const edges = mergeEdges(needs.entries);
+  const timeoutMs = readDuration(reader, 'timeout', 'refused');
   const step: TemplateStep = {
     key,
     type: type?.type ?? '',
@@ -78,8 +79,8 @@ export function readStep(
     when: readWhen(reader),
     with: readWith(reader),
     retry: readRetry(reader),
-    timeoutMs: readDuration(reader, 'timeout', 'refused'),
-    heartbeatTimeoutMs: readHeartbeatTimeout(reader, type),
+    timeoutMs,
+    heartbeatTimeoutMs: readHeartbeatTimeout(reader, type, timeoutMs),
     priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
     concurrency: readConcurrency(reader),
     rateLimit: readRateLimit(reader),
@@ -139,12 +140,22 @@ function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInf
   return null;
 }
 
-function readHeartbeatTimeout(reader: FieldReader, type: StepTypeInfo | null): number | null {
+function readHeartbeatTimeout(
+  reader: FieldReader,
+  type: StepTypeInfo | null,
+  timeoutMs: number | null,
+): number | null {
   const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
-  if (ms === null || type?.sendsNoHeartbeats !== true) return ms;
-  const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
-  reader.problems.add(place(reader, 'heartbeatTimeout'), 'no_heartbeats', message);
-  return null;
+  if (ms === null) return null;
+  const pointer = place(reader, 'heartbeatTimeout');
+  if (type?.sendsNoHeartbeats === true) {
+    const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
+    reader.problems.add(pointer, 'no_heartbeats', message);
+  } else if (timeoutMs !== null && ms >= timeoutMs) {
+    const message = `"heartbeatTimeout" is ${ms} ms and never over before "timeout", which is ${timeoutMs} ms; give less, or leave one out.`;
+    reader.problems.add(pointer, 'invalid_value', message);
+  }
+  return ms;
 }
 
 function readWith(reader: FieldReader): JsonObject | undefined {

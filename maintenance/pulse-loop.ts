@@ -37,6 +37,8 @@ export interface PulseLoopOptions {
   onPeers(ids: readonly string[]): void;
   /** The database has not heard from this engine for so long that its steps may have been taken over. */
   onSilence(ms: number): void;
+  /** Steps whose owners are dead were found. */
+  onOrphans(steps: readonly OwnedStep[]): void;
   /** A step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
   /** Gives back steps that this engine holds by their rows and knows nothing of. */
@@ -192,8 +194,9 @@ export class PulseLoop {
 
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
   async #rescue(): Promise<void> {
-    const { db, engine, rescue, releaseUnknown, signs } = this.#options;
+    const { db, engine, onOrphans, rescue, releaseUnknown, signs } = this.#options;
     const steps = this.#mayJudge ? await stepsOfTheDead(db, engine.id, MOST_RESCUED, signs) : [];
+    if (steps.length > 0) onOrphans(steps);
     await Promise.all(steps.map(rescue));
     if (steps.length === MOST_RESCUED) this.#untilRescue = 0;
     else await forgetEngines(db);

@@ -29,6 +29,19 @@ describe('a line', () => {
     expect(err.stack).toContain('log.test.ts');
   });
 
+  test('tells what an error says and not the objects that hang on it', () => {
+    class Client {
+      secretKey = 862_798_382;
+    }
+    const cause = Object.assign(new Error('gone'), { client: new Client(), code: '57P01' });
+    const details = { limit: 3 };
+    const err = Object.assign(new Error('failed', { cause }), { client: new Client(), details });
+    const { log, lines } = capture();
+    log.error({ err }, 'failed');
+    expect(JSON.parse(lines[0]!).err).toMatchObject({ details, cause: { message: 'gone', code: '57P01' } });
+    expect(lines[0]).not.toContain('secretKey');
+  });
+
   test('is for people when asked', () => {
     const { log, lines } = capture({ pretty: true, secrets: ['hunter2hunter2'] });
     log.warn({ password: 'hunter2hunter2' }, 'slow');

@@ -42,10 +42,36 @@ export function createLog({
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: pino.stdSerializers.errWithCause, error: pino.stdSerializers.errWithCause },
+      serializers: { err: writable, error: writable },
     },
     { write: (line: string) => void destination.write(format(mask(line)) ?? '') },
   );
+}
+
+/**
+ * An error as it is written: with its stack and causes, without the objects that hang on it. A database driver's client
+ * is such an object, and has the key by which its statements can be cancelled.
+ */
+function writable(error: Error): unknown {
+  return withoutObjects(pino.stdSerializers.errWithCause(error));
+}
+
+const CAUSES = ['cause', 'aggregateErrors'];
+
+function withoutObjects(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutObjects);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).flatMap(([name, field]) => {
+    if (CAUSES.includes(name)) return [[name, withoutObjects(field)]];
+    return typeof field === 'object' && field !== null && !isPlain(field) ? [] : [[name, field]];
+  });
+  return Object.fromEntries(kept);
+}
+
+/** JSON data, such as the details of a failure. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
 function hasColours(destination: DestinationStream): boolean {

@@ -41,6 +41,8 @@ export interface StepHostOptions {
 /** Why the engine ends a process. */
 export type Doom = 'hung' | 'displaced' | 'memory' | 'retired' | 'unstartable';
 
+/** Whoever owes a sign of life for less than this is not late with it. */
+const PROMPT_MS = 40;
 const ENTRY = fileURLToPath(new URL('./step-host-child.ts', import.meta.url));
 const PRLIMIT = '/usr/bin/prlimit';
 
@@ -96,7 +98,7 @@ export class StepHost {
 
   /** Whether it owes a sign of life that another handler than the run's may hold up. */
   isHeldUpBeside(run: HostedRun): boolean {
-    return this.silentMs > 0 && [...this.runs.values()].some((other) => other !== run && other.begun);
+    return this.silentMs > PROMPT_MS && [...this.runs.values()].some((other) => other !== run && other.begun);
   }
 
   /** Processor time it used in its silence; null: unknown. */

@@ -353,6 +353,19 @@ describe('processes', () => {
     expect(await outputOf(start(hosts, 'count', {}, { heartbeatTimeoutMs: 150 }))).toBe(1);
   });
 
+  test('of many that are silent each is found when its time is over', async () => {
+    const hosts = await hostsOf();
+    const alive = start(hosts, 'beats', { params: { ms: 100 } }, { heartbeatTimeoutMs: 5_000 });
+    expect(await outputOf(alive)).toBe('alive');
+    const silent = Array.from({ length: 8 }, () => start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 2_000 }));
+    const [first, ...others] = silent.map(({ result }) => failureOf(result));
+    const late = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 3_500 });
+    expect((await first!).code).toBe('heartbeat_timeout');
+    const isOver = failureOf(late.result).then(() => 'found after one that has more time');
+    for (const other of others)
+      expect(await Promise.race([other.then(({ code }) => code), isOver])).toBe('heartbeat_timeout');
+  });
+
   test('nobody is blamed for silence while another handler in the process does not yield', async () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 1_000 } });
     await outputOf(start(hosts, 'count'));

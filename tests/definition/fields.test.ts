@@ -366,6 +366,9 @@ describe('a step', () => {
       'invalid_duration /steps/a/heartbeatTimeout',
     ]);
     expect(step({ heartbeatTimeout: '30s' })).toEqual(['no_heartbeats /steps/a/heartbeatTimeout']);
+    expect(step({ type: 'fragile', heartbeatTimeout: '30s', timeout: '30s' })).toEqual([
+      'invalid_value /steps/a/heartbeatTimeout',
+    ]);
   });
 
   test('has a retry policy', () => {

@@ -136,6 +136,7 @@ test('what an engine held that was killed with SIGKILL runs elsewhere under the 
   const again = (await database.runs(id)).filter(({ attempt }) => attempt === 2);
   expect(again.map(({ step }) => step).sort()).toEqual(lost.sort());
   expect(new Set(again.map(({ engine }) => engine))).toEqual(new Set(['two']));
+  expect(two.output()).toContain('An engine is gone; its steps are taken over');
   const keys = new Map(before.map(({ step, note }) => [step, note]));
   expect(new Set(keys.values()).size).toBe(12);
   for (const { step, note } of again) expect({ step, key: note }).toEqual({ step, key: keys.get(step)! });
