@@ -46,7 +46,6 @@ test('what a dead engine had sent is refused when its session goes on after the 
   const end = await heir.end(id);
   expect(end.status).toBe('completed');
   expect(stepOf(end, 'g').attempt_count).toBe(2);
-  await database.until(isWaiting);
 
   await holder.query('select pg_advisory_unlock($1)', [HELD]);
   holder.release();
