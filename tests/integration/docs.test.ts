@@ -60,7 +60,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine?.stop();
   await peer?.[Symbol.asyncDispose]();
-  await assertInvariants(database.url, { allFinal: false });
+  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await engine?.stop();
   await services?.[Symbol.asyncDispose]();
-  await assertInvariants(database.url, { allFinal: false });
+  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

@@ -51,3 +51,28 @@ test('a fan-out of 2,000 steps into one join completes', async () => {
   expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 2_001, steps: 2_001 });
   await assertInvariants(database.url);
 }, 60_000);
+
+test('a commit changes the row of its execution once, however many siblings end in it', async () => {
+  await database.pool.query(`
+    create table changes (transaction xid8);
+    create function note_change() returns trigger language plpgsql as $$
+    begin
+      insert into changes values (pg_current_xact_id());
+      return null;
+    end $$;
+    create trigger note_change after update on workflow_executions
+      for each row execute function note_change();`);
+  const siblings = Object.fromEntries(
+    Array.from({ length: 200 }, (_, at) => [`s${at}`, { type: 'noop', needs: ['root'] }]),
+  );
+  const end = await engine.run({
+    steps: { root: { type: 'noop' }, ...siblings, join: { type: 'noop', needs: Object.keys(siblings) } },
+  });
+  expect(end.progress).toMatchObject({ total: 202, completed: 202 });
+  const { rows } = await database.pool.query(
+    'select count(*)::integer as changes, count(distinct transaction)::integer as commits from changes',
+  );
+  expect(rows[0].changes).toBe(rows[0].commits);
+  expect(rows[0].changes).toBeLessThan(101);
+  await assertInvariants(database.url);
+}, 60_000);
