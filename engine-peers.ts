@@ -4,7 +4,6 @@
  */
 import { hostname } from 'node:os';
 import type { Config } from './config.ts';
-import { EngineError } from './core/problem.ts';
 import {
   type EngineRow,
   msUntilLate,
@@ -109,7 +108,7 @@ function createPulse(
     runningCount: () => worker.dispatcher.runningCount,
     hasLease: () => lease?.isOpen ?? false,
     watched: () => [...worker.runningExecutions, ...waiters.ids],
-    onJobs: () => worker.consumer.wake(),
+    onJobs: () => void worker.jobsAreDue(),
     onEnded: (ids) => {
       for (const executionId of ids) {
         waiters.wake(executionId);
@@ -126,6 +125,7 @@ function createPulse(
       for (const [owner, { length }] of Map.groupBy(found, (step) => step.owner))
         log.warn({ engine: owner, steps: length }, 'An engine is gone; its steps are taken over');
     },
+    unread: () => parts.steps.versions.unread,
     rescue: (step) => rescue(parts, step),
     releaseUnknown: async () => {
       const unknown = await findUnknownSteps(database.workPool, worker.door, null);
@@ -137,17 +137,15 @@ function createPulse(
   });
 }
 
-async function rescue({ database, steps, worker, log }: PeersParts, step: OwnedStep): Promise<void> {
+async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
   const { executionId, templateId, stepTemplateId, attempt, owner } = step;
-  const template = await steps.versions.get(database.workPool, templateId).catch((err) => {
-    if (!(err instanceof EngineError)) throw err;
-    log.error({ execution: executionId, err }, 'A step of a dead engine cannot be taken over here');
-    return null;
-  });
+  const template = await steps.versions.find(database.workPool, templateId);
   const position = template?.positions.get(stepTemplateId);
   if (position === undefined) return;
   // A step of your own ran in a process beside the engine: that the engine died says nothing against it.
-  const isBeside = steps.userTypes.has(template!.steps[position]!.type.type);
+  // So did one of a type that this engine does not have.
+  const { type: name } = template!.steps[position]!.step;
+  const isBeside = steps.userTypes.has(name) || !steps.stepTypes.has(name);
   const type = isBeside ? 'displace' : 'rescue';
   await worker.door.deliver(executionId, { type, position, claim: { attempt, owner } });
 }

@@ -79,12 +79,13 @@ export interface RetentionParts {
   readonly database: Database;
   readonly engineId: string;
   readonly metrics: Metrics;
+  readonly log: Log;
   onError(error: unknown): void;
 }
 
 /** Begins to remove what is older than the configuration says; the function that is answered ends that. */
 export function startRetention(parts: RetentionParts): () => Promise<void> {
-  const { config, database, engineId, metrics, onError } = parts;
+  const { config, database, engineId, metrics, log, onError } = parts;
   const { retentionMs } = config;
   if (retentionMs === null) return async () => {};
   const { route, jobTable } = database;
@@ -92,7 +93,18 @@ export function startRetention(parts: RetentionParts): () => Promise<void> {
   const applicationName = `engine/${engineId}/retention`;
   const pool = createPool(work.url, { ...work.session, max: 1, applicationName, byIndex: true, onError });
   const onRemoved = (count: number) => metrics.executionsRemoved.inc(count);
-  const retention = new Retention({ route, engineId, pool, jobTable, retentionMs, onRemoved, onError });
+  const onUndeletable = (execution: string, err: unknown) =>
+    log.warn({ execution, err }, 'An execution cannot be removed; everything else that is due is');
+  const retention = new Retention({
+    route,
+    engineId,
+    pool,
+    jobTable,
+    retentionMs,
+    onRemoved,
+    onUndeletable,
+    onError,
+  });
   retention.start();
   return async () => {
     await retention.close();

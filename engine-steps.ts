@@ -8,12 +8,14 @@ import { createSandbox, type Sandbox } from './expression/sandbox.ts';
 import { checkSchema } from './schema/json-schema.ts';
 import { lintContext } from './services/lint-context.ts';
 import { OutputStore } from './services/storable-output.ts';
+import type { TemplateVersion } from './services/template-version.ts';
 import { TemplateVersions } from './services/template-versions.ts';
 import { parseAllowList } from './steps/http-address.ts';
 import { createHttpClient, type HttpClient } from './steps/http-client.ts';
 import { createStepTypes } from './steps/registry.ts';
 import type { StepType } from './steps/step-type.ts';
 import { loadUserStepTypes } from './steps/user-modules.ts';
+import type { Log } from './telemetry/log.ts';
 import type { HostSetup } from './worker/step-host-wire.ts';
 
 export interface StepParts {
@@ -31,9 +33,10 @@ export interface StepParts {
 
 /** A script may ask for more than the default, up to this much. */
 const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
+const MOST_TOLD = 5;
 
 /** Throws an Error with a line per problem when a user's step type cannot be used. */
-export async function createStepParts(config: Config): Promise<StepParts> {
+export async function createStepParts(config: Config, log: Log): Promise<StepParts> {
   const { limits } = config;
   const sandbox = createSandbox({
     maxMemoryBytes: Math.max(limits.scriptMemoryBytes, SCRIPT_MEMORY_CEILING),
@@ -59,8 +62,29 @@ export async function createStepParts(config: Config): Promise<StepParts> {
     hostSetup: { modules: config.steps, http, script, output, secrets: config.secrets },
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
     lint,
-    versions: new TemplateVersions({ lint, stepTypes }),
+    versions: new TemplateVersions(
+      { lint, stepTypes },
+      {
+        compiled: (version) => tellFaults(version, log),
+        unread: (template, err) =>
+          log.error(
+            { template, err },
+            'A definition is not understood here; its executions wait for an engine that does',
+          ),
+      },
+    ),
   };
+}
+
+/** Templates of other engines may have steps that are not for this one. */
+function tellFaults({ name, version, steps, hasFaults }: TemplateVersion, log: Log): void {
+  if (!hasFaults) return;
+  const left = steps.filter(({ fault }) => fault !== null);
+  const told = left.slice(0, MOST_TOLD).map(({ step, fault }) => `${step.key}: ${fault!.message}`);
+  log.warn(
+    { template: name, version, count: left.length, steps: told },
+    'Steps of a template cannot be run here; they wait for an engine that can',
+  );
 }
 
 function refuseBrokenSchemas(types: readonly StepType[]): void {

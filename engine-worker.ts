@@ -24,6 +24,7 @@ import { Dispatcher, PATIENCE_MS } from './worker/dispatcher.ts';
 import { drain } from './worker/drain.ts';
 import { LimitEvaluation } from './worker/limit-evaluation.ts';
 import { LimitGate } from './worker/limit-gate.ts';
+import { PutBack } from './worker/put-back.ts';
 import { runScript } from './worker/script.ts';
 import { StepHosts } from './worker/step-hosts.ts';
 
@@ -40,6 +41,7 @@ export interface WorkerParts {
 }
 
 const MOST_HOSTS = 4;
+const JITTER_MS = 1_000;
 
 /** The parts refer to each other: what one calls of another is looked up when it is called. */
 export class Worker {
@@ -54,6 +56,7 @@ export class Worker {
   readonly #timers: Timers;
   readonly #callbacks: CallbackSender;
   readonly #observer: ExecutionObserver;
+  readonly #putBack: PutBack;
   #looking: ReturnType<typeof setTimeout> | null = null;
 
   constructor(parts: WorkerParts) {
@@ -82,14 +85,18 @@ export class Worker {
     this.locked = new LockedCommit(workPool, this.door, steps.versions, queue.locksFetched);
     this.door.useLocked(this.locked);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
-    const { door, dispatcher, gate, locked } = this;
+    const { door, dispatcher, locked } = this;
+    this.#putBack = new PutBack(dispatcher, this.gate);
     this.consumer = new Consumer({
       door,
       locked,
       queue,
       dispatcher,
-      gate,
+      putBack: this.#putBack,
       callbacks: this.#callbacks,
+      versions: steps.versions,
+      onSetAside: (what, err) =>
+        log.error({ ...what, err }, 'This cannot be worked on; it is looked at again in half a minute'),
       onError,
     });
   }
@@ -123,6 +130,15 @@ export class Worker {
         nudge: () => door.wake(),
       },
     ];
+  }
+
+  /**
+   * Jobs are due. Who has put some back for others comes at any moment of its second: two engines that look in the same
+   * order each time would leave them to the wrong one each time.
+   */
+  async jobsAreDue(): Promise<void> {
+    if (this.#putBack.hasPassedOn) await delay(Math.random() * JITTER_MS, undefined, { ref: false });
+    this.consumer.wake();
   }
 
   /** Executions that steps run of in this process. */

@@ -53,7 +53,7 @@ const MOST_STARTS = 1_000;
 export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
   const id = randomUUID();
   const { onError, sparing } = databaseErrors(log);
-  const steps = await createStepParts(config);
+  const steps = await createStepParts(config, log);
   const { warnings, route } = await checkDatabase(databaseUrl, config, log);
   const database = await openDatabase(route, id, config, waitingFor(log), onError);
   if (database.newer.length > 0)
@@ -93,7 +93,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
   const { server, executions, templates, startDraining } = await serveApi(parts);
   pulse.start();
   worker.start();
-  const endRetention = startRetention({ config, database, engineId: id, metrics, onError });
+  const endRetention = startRetention({ config, database, engineId: id, metrics, log, onError });
 
   const stop = async () => {
     // While running steps finish, health says that the engine drains and every call is still answered.

@@ -13,11 +13,16 @@ const LONGEST_SHOWN = 60;
 
 export class ProblemList {
   readonly #problems: Problem[] = [];
+  readonly #most: number;
   #left = 0;
   #suggestions = 0;
 
+  constructor(most = MOST_PROBLEMS) {
+    this.#most = most;
+  }
+
   add(pointer: string, code: string, message: string): void {
-    if (this.#problems.length < MOST_PROBLEMS) this.#problems.push({ pointer, code, message });
+    if (this.#problems.length < this.#most) this.#problems.push({ pointer, code, message });
     else this.#left += 1;
   }
 

@@ -72,7 +72,7 @@ export function readStep(
   const timeoutMs = readDuration(reader, 'timeout', 'refused');
   const step: TemplateStep = {
     key,
-    type: type?.type ?? '',
+    type: typeof value.type === 'string' ? value.type : '',
     edges,
     needsCount: needs.entries.length,
     join: readJoin(reader, needs.complete ? edges.length : null),

@@ -54,6 +54,43 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
 }
 
+export interface ReadStored {
+  /** Null when there are errors. */
+  template: Template | null;
+  /** What keeps the whole definition from being understood. */
+  errors: Problem[];
+  /** By step key, what keeps that step from being run here, and no other step from anything. */
+  faults: ReadonlyMap<string, Problem>;
+}
+
+/** Places that only whoever runs the step makes use of. */
+const OF_THE_RUN = /^\/steps\/([^/]+)\/(?:type|with|when|heartbeatTimeout|concurrency|rateLimit)(?:\/|$)/;
+/** What was right when it was published, with the routes that step types had then, and keeps nothing from being decided. */
+const OF_ROUTES: ReadonlySet<string> = new Set([
+  'route_not_allowed',
+  'unknown_route',
+  'unreachable_step',
+  'impossible_join',
+]);
+const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIVE_INFINITY };
+
+/**
+ * A definition that was published once: by an engine that had other step types, or settings, or was of a newer version.
+ */
+export function readStored(document: unknown, context: LintContext): ReadStored {
+  const problems = new ProblemList(Number.POSITIVE_INFINITY);
+  const template = read(document, { ...context, limits: NO_LIMITS }, problems, new ProblemList());
+  const errors: Problem[] = [];
+  const faults = new Map<string, Problem>();
+  for (const problem of problems.list()) {
+    if (OF_ROUTES.has(problem.code)) continue;
+    const key = OF_THE_RUN.exec(problem.pointer)?.[1];
+    if (key === undefined) errors.push(problem);
+    else if (!faults.has(key)) faults.set(key, problem);
+  }
+  return { template: errors.length === 0 ? template : null, errors, faults };
+}
+
 function read(
   document: unknown,
   context: LintContext,

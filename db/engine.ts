@@ -119,16 +119,22 @@ export interface OwnedStep {
   readonly owner: string;
 }
 
+export interface OrphanSearch {
+  /** The id of the engine that asks. */
+  readonly self: string;
+  readonly limit: number;
+  /** Templates whose steps it could do nothing about. */
+  readonly exceptTemplates?: readonly string[];
+}
+
 /**
  * Running steps whose owner is silent or not on the list at all, a bounded number of them. Uses
  * workflow_executions_open and, for each of these, workflow_step_executions_scope_step: `offset 0` keeps the planner
  * from the one join that would read every step there ever was.
- * @param self the id of the engine that asks
  */
 export async function stepsOfTheDead(
   db: Db,
-  self: string,
-  limit: number,
+  { self, limit, exceptTemplates = [] }: OrphanSearch,
   signs: SignsOfLife = BY_LEASE,
 ): Promise<OwnedStep[]> {
   const { rows } = await db.query(
@@ -140,9 +146,10 @@ export async function stepsOfTheDead(
           where s.workflow_execution_id = e.id and s.status = 'running'
             and not ${ownerIsAlive('s.claimed_by', signs)}
          offset 0) d
-      where e.status in ('running', 'paused') and ${signs.observerIsSettled('$1')}
+      where e.status in ('running', 'paused') and e.workflow_template_id <> all ($3::uuid[])
+        and ${signs.observerIsSettled('$1')}
       limit $2`,
-    [self, limit],
+    [self, limit, plainArray(exceptTemplates)],
   );
   return rows.map((row) => ({
     id: row.id,

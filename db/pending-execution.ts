@@ -34,10 +34,11 @@ const PICK = (locking: string) => `
   )
   select p.id, t.workspace
     from (select workspace from wanted
-           order by workspace <= $2::uuid, workspace limit $1::integer) t
+           order by workspace <= $2::uuid, workspace) t
    cross join lateral (
      select e.id from workflow_executions e
       where e.status = 'pending' and e.start_after is null and coalesce(e.workspace_id, '${NOBODY}') = t.workspace
+        and e.workflow_template_id <> all ($4::uuid[]) and e.id <> all ($5::uuid[])
       order by e.priority desc, e.id
       limit (select size from share)
         ${locking}) p
@@ -52,24 +53,25 @@ export interface PickedExecution {
   readonly workspace: string;
 }
 
-/**
- * @param after the workspace that was served last, or null
- * @param except workspaces whose turn it is not
- * @param skipLocked whether the database knows it; the rows are not locked otherwise
- */
-export async function pickPending(
-  tx: Db,
-  limit: number,
-  after: string | null,
-  except: readonly string[] = [],
-  skipLocked = true,
-): Promise<PickedExecution[]> {
-  const values = [limit, after ?? NOBODY, plainArray(except)];
-  const { rows } = await tx.query({
-    name: 'pick_pending',
-    text: skipLocked ? PICK_LOCKED : PICK_UNLOCKED,
-    values,
-  });
+export interface Pick {
+  readonly limit: number;
+  /** The workspace that was served last. */
+  readonly after: string | null;
+  /** Workspaces whose turn it is not. */
+  readonly exceptWorkspaces: readonly string[];
+  /** Templates whose executions are for others. */
+  readonly exceptTemplates: readonly string[];
+  readonly exceptExecutions: readonly string[];
+  /** Whether the database can pass over locked rows; the rows are not locked otherwise. */
+  readonly skipLocked: boolean;
+}
+
+export async function pickPending(tx: Db, pick: Pick): Promise<PickedExecution[]> {
+  const { limit, after, skipLocked } = pick;
+  const except = [pick.exceptWorkspaces, pick.exceptTemplates, pick.exceptExecutions].map(plainArray);
+  const values = [limit, after ?? NOBODY, ...except];
+  const text = skipLocked ? PICK_LOCKED : PICK_UNLOCKED;
+  const { rows } = await tx.query({ name: 'pick_pending', text, values });
   return rows;
 }
 

@@ -32,8 +32,8 @@ export async function lockRetention(tx: Tx, { advisoryLocks } = ALL): Promise<bo
 export interface Sweep {
   /** Executions that ended before it are removed (an instant of the database's clock, as text). */
   readonly endedBefore: string;
-  /** Executions whose end has not been told yet. */
-  readonly untold: readonly string[];
+  /** Executions that stay: their end has not been told yet, or something keeps them from being deleted. */
+  readonly kept: readonly string[];
   /** Every execution that ended before `endedBefore` and was made by the engine has a smaller id. */
   readonly idsBelow: string;
 }
@@ -58,13 +58,13 @@ export async function beginSweep(db: Db, retentionMs: number, jobTable: string):
   const callbacks = await db.query(CALLBACKS(jobTable));
   // UUIDv7 (RFC 9562): the first 48 bits are the milliseconds.
   const idsBelow = `${ms.slice(0, 8)}-${ms.slice(8)}-0000-0000-000000000000`;
-  return { endedBefore, idsBelow, untold: callbacks.rows.map(({ id }) => id) };
+  return { endedBefore, idsBelow, kept: callbacks.rows.map(({ id }) => id) };
 }
 
 const MOST_SEEN = 5_000;
 const MOST_MARKED = 200;
 const FINAL = `('completed', 'failed', 'cancelled', 'timed_out')`;
-const IS_DUE = `(removed_at is not null or (status in ${FINAL} and completed_at < $3 and id <> all($4::uuid[])))`;
+const IS_DUE = `(id <> all($4::uuid[]) and (removed_at is not null or (status in ${FINAL} and completed_at < $3)))`;
 
 const LOOK = `
   with seen as materialized (
@@ -102,7 +102,7 @@ export async function markDue(
   below: string,
   { skipLocked } = ALL,
 ): Promise<Marked> {
-  const { rows } = await tx.query(LOOK, [after, below, sweep.endedBefore, plainArray(sweep.untold)]);
+  const { rows } = await tx.query(LOOK, [after, below, sweep.endedBefore, plainArray(sweep.kept)]);
   const { due, last, more } = rows[0];
   if (due === null) return { ids: [], next: more ? last : null };
   const marked = await tx.query(skipLocked ? MARK_FREE : MARK_ALL, [plainArray(due)]);

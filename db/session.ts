@@ -160,6 +160,14 @@ export function isUnavailable(error: unknown): boolean {
 }
 
 /**
+ * Whether something in what was sent may be to blame: the rest goes through without it. Of a database that cannot do it
+ * now, that is so of statements that took or waited for too long.
+ */
+export function mayBeOfOne(error: unknown): boolean {
+  return !isUnavailable(error) || /^(57014|55P03)$/.test(String((error as { code?: unknown }).code));
+}
+
+/**
  * Whether an error says that the connection is gone or could not be made. What was in flight may or may not
  * have been committed; asking again on another connection is the right answer.
  */

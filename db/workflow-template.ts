@@ -2,6 +2,7 @@
  * Statements on workflow_templates and workflow_step_templates.
  */
 import type { JsonObject } from '../core/json.ts';
+import { EngineError } from '../core/problem.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './client.ts';
 import { lockRow } from './named-lock.ts';
@@ -208,10 +209,20 @@ function toTemplate(row: any): StoredTemplate {
     version: row.version,
     workspaceId: row.workspace_id,
     description: row.description,
-    definition: JSON.parse(row.definition_source) as JsonObject,
+    definition: parseSource(row),
     definitionHash: row.definition_hash,
     createdAt: row.created_at,
     archivedAt: row.archived_at,
     steps: row.steps ?? [],
   };
+}
+
+/** @throws EngineError('invalid_definition'): somebody wrote what is no JSON */
+function parseSource({ name, version, definition_source: source }: Record<string, string>): JsonObject {
+  try {
+    return JSON.parse(source!) as JsonObject;
+  } catch (error) {
+    const message = `Template ${name} version ${version} cannot be run: its definition is no JSON.`;
+    throw new EngineError('invalid_definition', message, [], error);
+  }
 }

@@ -15,6 +15,7 @@ import {
   stepsOfTheDead,
 } from '../db/engine.ts';
 import type { SignsOfLife } from '../db/engine-alive.ts';
+import { isUnavailable } from '../db/session.ts';
 import type { StallWatch } from './stall-watch.ts';
 
 export interface PulseLoopOptions {
@@ -39,6 +40,8 @@ export interface PulseLoopOptions {
   onSilence(ms: number): void;
   /** Steps whose owners are dead were found. */
   onOrphans(steps: readonly OwnedStep[]): void;
+  /** Templates whose steps this engine cannot take over. */
+  unread(): readonly string[];
   /** A step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
   /** Gives back steps that this engine holds by their rows and knows nothing of. */
@@ -194,11 +197,16 @@ export class PulseLoop {
 
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
   async #rescue(): Promise<void> {
-    const { db, engine, onOrphans, rescue, releaseUnknown, signs } = this.#options;
-    const steps = this.#mayJudge ? await stepsOfTheDead(db, engine.id, MOST_RESCUED, signs) : [];
+    const { db, engine, onOrphans, onError, unread, rescue, releaseUnknown, signs } = this.#options;
+    const asked = { self: engine.id, limit: MOST_RESCUED, exceptTemplates: unread() };
+    const steps = this.#mayJudge ? await stepsOfTheDead(db, asked, signs) : [];
     if (steps.length > 0) onOrphans(steps);
-    await Promise.all(steps.map(rescue));
-    if (steps.length === MOST_RESCUED) this.#untilRescue = 0;
+    // One that cannot be taken over keeps nobody from the others.
+    const outcomes = await Promise.allSettled(steps.map(rescue));
+    const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    for (const reason of reasons) onError(reason);
+    const failed = reasons.some(isUnavailable);
+    if (steps.length === MOST_RESCUED || failed) this.#untilRescue = 0;
     else await forgetEngines(db);
     await releaseUnknown();
   }

@@ -31,6 +31,8 @@ export interface RetentionOptions {
   /** Between two transactions, in milliseconds; default: waits. */
   pause?(ms: number): Promise<void>;
   onRemoved(count: number): void;
+  /** An execution cannot be deleted, as when a table of somebody else's refers to it. It is not tried again here. */
+  onUndeletable(executionId: string, error: unknown): void;
   onError(error: unknown): void;
 }
 
@@ -45,6 +47,13 @@ const LAST = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 /** No UUIDv7 is this large before the year 2109; an execution that somebody else made may have any id. */
 const BEYOND_TIME = '04000000-0000-0000-0000-000000000000';
 
+const MOST_UNDELETABLE = 1_000;
+
+/** SQLSTATEs by which other people's constraints and triggers refuse: class 23, and what `raise` gives. */
+function isRefused(error: unknown): boolean {
+  return /^(23|P0001$)/.test(String((error as { code?: unknown }).code));
+}
+
 /** Another engine sweeps: this one has nothing to do. */
 class SweptElsewhere extends Error {}
 
@@ -53,6 +62,8 @@ export class Retention {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #sweeping: Promise<unknown> = Promise.resolve();
   readonly #closing = new AbortController();
+  /** Executions that could not be deleted while this process was there. */
+  readonly #undeletable = new Set<string>();
 
   constructor(options: RetentionOptions) {
     this.#options = options;
@@ -83,7 +94,8 @@ export class Retention {
     const { route, engineId, pool, retentionMs, jobTable } = this.#options;
     const { url, session } = route.long;
     if (!(await makeRetentionIndex(url, `engine/${engineId}/index`, session))) return 0;
-    const sweep = await beginSweep(pool, retentionMs, jobTable);
+    const begun = await beginSweep(pool, retentionMs, jobTable);
+    const sweep = { ...begun, kept: [...begun.kept, ...this.#undeletable] };
     let count = 0;
     try {
       count += await this.#sweepRange(sweep, FIRST, sweep.idsBelow);
@@ -106,8 +118,24 @@ export class Retention {
     return count;
   }
 
-  /** What is left when the engine stops is found marked by the next sweep. */
+  /** What cannot be deleted keeps no other: it is found by halves. */
   async #remove(ids: readonly string[]): Promise<number> {
+    try {
+      return await this.#removeTogether(ids);
+    } catch (error) {
+      if (!isRefused(error) || this.#undeletable.size >= MOST_UNDELETABLE) throw error;
+      if (ids.length > 1) {
+        const middle = ids.length >> 1;
+        return (await this.#remove(ids.slice(0, middle))) + (await this.#remove(ids.slice(middle)));
+      }
+      this.#undeletable.add(ids[0]!);
+      this.#options.onUndeletable(ids[0]!, error);
+      return 0;
+    }
+  }
+
+  /** What is left when the engine stops is found marked by the next sweep. */
+  async #removeTogether(ids: readonly string[]): Promise<number> {
     const { signal } = this.#closing;
     const { features } = this.#options.route;
     await this.#pause(READERS_MS);

@@ -28,7 +28,9 @@ export type JobData =
     }
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
-  | { kind: 'stop_overdue'; execution_id: string };
+  | { kind: 'stop_overdue'; execution_id: string }
+  /** What this version does not know: written by hand, or by a newer one. `stored` is what the job has. */
+  | { kind: 'unknown'; stored: unknown };
 
 export interface Job {
   readonly queue: QueueName;
@@ -99,6 +101,14 @@ export class ExecutionEngineQueue {
     );
   }
 
+  /** Puts another job in the place of one, or nothing. Changes nothing when somebody else has taken it. */
+  async replace(tx: Db, job: { queue: QueueName; id: string }, by: Job | null): Promise<void> {
+    const [deletion] = await this.deleteStatements([job]);
+    const { rows } = await tx.query(deletion!);
+    if (by === null || Number(rows[0]?.count ?? 1) === 0) return;
+    for (const statement of await this.insertStatements([by])) await tx.query(statement);
+  }
+
   /** Fetches due jobs inside the caller's transaction: rolled back, they are there for the next one. */
   async fetch(tx: Db, queue: QueueName, limit: number, minPriority?: number): Promise<FetchedJob[]> {
     if (this.#unlocked !== null) return readDue(tx, this.#unlocked, queue, limit, minPriority);
@@ -108,7 +118,13 @@ export class ExecutionEngineQueue {
       db: adapter(tx),
       ...(minPriority === undefined ? {} : { minPriority }),
     });
-    return jobs.map(({ id, data, retryCount, priority }) => ({ queue, id, data, retryCount, priority }));
+    return jobs.map(({ id, data, retryCount, priority }) => ({
+      queue,
+      id,
+      data: readData(data),
+      retryCount,
+      priority,
+    }));
   }
 
   /** Of jobs that were read, those that nobody has taken since; their executions must be locked. */
@@ -177,15 +193,37 @@ async function readDue(
   return rows.map(({ id, data, retry_count: retryCount, priority }) => ({
     queue,
     id,
-    data,
+    data: readData(data),
     retryCount,
     priority,
   }));
 }
 
+const KINDS: ReadonlySet<unknown> = new Set([
+  'start',
+  'step',
+  'timer',
+  'callback',
+  'deadline',
+  'stop_overdue',
+]);
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+function readData(stored: unknown): JobData {
+  const { kind, execution_id, step_id } = (stored ?? {}) as Record<string, unknown>;
+  const ofStep = kind === 'step' || kind === 'timer';
+  const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id));
+  return isKnown ? (stored as JobData) : { kind: 'unknown', stored };
+}
+
+function isUuid(value: unknown): boolean {
+  return typeof value === 'string' && UUID.test(value);
+}
+
 function toInsert(job: Job): JobInsert<JobData> {
   const { startAfter } = job;
-  const insert: JobInsert<JobData> = { id: job.id, data: job.data, priority: job.priority };
+  const data = job.data.kind === 'unknown' ? (job.data.stored as JobData) : job.data;
+  const insert: JobInsert<JobData> = { id: job.id, data, priority: job.priority };
   if (startAfter === null) return insert;
   return { ...insert, startAfter: typeof startAfter === 'number' ? startAfter / 1000 : startAfter };
 }

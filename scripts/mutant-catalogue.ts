@@ -132,9 +132,23 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a ticket whose step could not be claimed is thrown away',
     file: 'worker/consumer.ts',
-    find: "if (status === 'queued') back.push(this.#putBack(unit.actor, job!));",
+    find: "if (status === 'queued') back.push(this.#options.putBack.awaited(unit.actor, job!));",
     replace: '',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/limits.test.ts'],
+  },
+  {
+    name: 'jobs of executions that are not understood here are thrown away',
+    file: 'worker/consumer.ts',
+    find: 'await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);',
+    replace: '',
+    tests: ['tests/integration/step-types-elsewhere.test.ts', 'tests/integration/odd-rows.test.ts'],
+  },
+  {
+    name: 'a look that failed for one of the things in it is made again as it was',
+    file: 'worker/consumer.ts',
+    find: 'if (culprit === undefined) throw error;',
+    replace: 'throw error;',
+    tests: ['tests/integration/odd-rows.test.ts'],
   },
   {
     name: 'an unknown commit of a start is made again',

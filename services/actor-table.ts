@@ -72,7 +72,8 @@ export class ActorTable {
 
   #forget(actor: Actor): void {
     this.#letGo(actor);
-    this.#actors.delete(actor.id);
+    // One that was forgotten before may have a successor by now.
+    if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
   }
 
   /** Units of the marked executions that no commit holds; they are busy from here on. */

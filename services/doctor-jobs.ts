@@ -106,7 +106,7 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
   const jobs: Job[] = [];
   for (const step of steps) {
     const execution = executions.get(step.executionId);
-    const version = execution && (await options.versions.get(tx, execution.templateId));
+    const version = execution && (await options.versions.find(tx, execution.templateId));
     const position = version?.positions.get(step.stepTemplateId);
     if (version && position !== undefined) jobs.push(...jobOfStep(version, position, step));
   }
@@ -147,7 +147,7 @@ async function deadlineJobs(
   const ids = offenders.map(({ id }) => id);
   const jobs: Job[] = [];
   for (const { id, runningMs } of await readJoblessExecutions(tx, ids)) {
-    const version = await options.versions.get(tx, executions.get(id)!.templateId);
+    const version = await options.versions.find(tx, executions.get(id)!.templateId);
     const timeoutMs = version?.template.timeoutMs ?? null;
     if (timeoutMs === null) continue;
     jobs.push({

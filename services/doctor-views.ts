@@ -92,7 +92,6 @@ async function viewOf(
   steps: readonly LoadedStep[],
 ) {
   const version = await versions.get(db, templateId);
-  if (version === null) throw new Error(`template ${templateId} is none that was published`);
   const rows = steps.map((step) => {
     const position = version.positions.get(step.stepTemplateId);
     if (position === undefined) throw new Error(`step ${step.id} belongs to another template`);

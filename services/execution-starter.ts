@@ -17,7 +17,7 @@ import { type ExecutionDoor, KeyTaken } from './execution-door.ts';
 import type { Caller, StartItem, StartResult } from './service-types.ts';
 import type { StartGate } from './start-gate.ts';
 import { TemplateFinder } from './template-finder.ts';
-import { checkInputs, type TemplateVersion } from './template-version.ts';
+import { assertRunnable, checkInputs, type TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
 /** How often a start looks again when its idempotency key is taken while it inserts. */
@@ -64,8 +64,9 @@ export class ExecutionStarter {
     return requests.map(({ execution }) => created(execution, this.#door));
   }
 
-  /** What the commit has begun already is no part of the backlog. */
+  /** What this engine could not run is refused. What the commit has begun already is no part of the backlog. */
   async #insert(executions: readonly NewExecution[], keyed: boolean): Promise<void> {
+    for (const { version } of executions) assertRunnable(version);
     await this.#gate.enter(executions.length, async () => {
       await this.#door.start(executions, keyed);
       return executions.filter(({ row }) => this.#door.statusOf(row.id) === 'pending').length;
@@ -109,7 +110,7 @@ export class ExecutionStarter {
       !found.isArchived &&
       (version === undefined || found.version === version) &&
       (id === undefined || caller.admin || found.workspaceId === workspaceId);
-    if (usable) return (await this.#versions.get(this.#pool, found.id))!;
+    if (usable) return this.#versions.get(this.#pool, found.id);
     const what = id ?? `"${template}"${version === undefined ? '' : ` with version ${version}`}`;
     const message = `No template ${what} is published in this workspace.`;
     const field = id === undefined ? 'template' : 'workflow_template_id';

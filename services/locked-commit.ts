@@ -7,14 +7,16 @@
  * Invariant 1: a commit can be run again. After an unknown outcome the loaded view tells what had committed.
  * Invariant 2: an execution that somebody else has locked, who may be frozen, is waited for only when the others
  * have been committed.
- * Invariant 3: a value that the database refuses takes down nobody but its own step: the batch is halved until
- * the culprit stands alone.
+ * Invariant 3: what the database refuses takes down nobody but its own execution, and a value that it refuses nobody but
+ * its own step: the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '../core/event.ts';
-import { loadView } from '../core/view.ts';
+import { EngineError } from '../core/problem.ts';
+import { isFinalExecution } from '../core/status.ts';
+import { type ExecutionView, loadView } from '../core/view.ts';
 import { type Pool, type Tx, withTransaction } from '../db/client.ts';
-import { isUnavailable } from '../db/session.ts';
+import { isUnavailable, mayBeOfOne } from '../db/session.ts';
 import { GUARD_FAILED } from '../db/statement.ts';
 import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
@@ -22,8 +24,19 @@ import type { Actor } from './actor.ts';
 import type { Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import { isAnswer } from './lanes.ts';
-import { refuse } from './refusal.ts';
+import { refusable, refuse, refused } from './refusal.ts';
+import type { TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
+
+/** Units that a load can do nothing about; settled when its transaction is through. */
+export interface Apart {
+  /** Somebody else has the execution locked; null: those are waited for. */
+  readonly locked: Unit[] | null;
+  /** This engine does not understand the execution, and why. */
+  readonly unread: { readonly unit: Unit; readonly error: Error }[];
+  /** There is no such execution, or nothing but its end: it is not understood, and nothing will come of it. */
+  readonly missing: Unit[];
+}
 
 /** Classes of errors that one value brings about: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
@@ -74,11 +87,12 @@ export class LockedCommit {
     let units = all;
     let passOver = this.#skipLocked && units.length > 1;
     for (let failures = 0; units.length > 0; failures++) {
-      const locked: Unit[] = [];
+      const apart = newApart(passOver);
       try {
-        await this.run((tx) => this.#decideLocked(tx, units, passOver ? locked : null));
+        await this.run((tx) => this.#decideLocked(tx, units, apart));
         this.#answers += 1;
-        units = locked;
+        this.#settleApart(apart);
+        units = apart.locked ?? [];
         passOver = false;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
@@ -87,6 +101,7 @@ export class LockedCommit {
           return;
         }
         this.#door.options.observer.commitFailed(error, true);
+        if (mayBeOfOne(error) && this.#part(units, settle)) return;
         if (failures === MOST_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
       }
@@ -118,8 +133,7 @@ export class LockedCommit {
     this.#door.committed(decided, begunAt);
   }
 
-  /** @param locked gets the units whose execution somebody else has locked; null: wait for them */
-  async #decideLocked(tx: Tx, units: readonly Unit[], locked: Unit[] | null): Promise<readonly Unit[]> {
+  async #decideLocked(tx: Tx, units: readonly Unit[], apart: Apart): Promise<readonly Unit[]> {
     const started = await existingExecutions(
       tx,
       units.filter(({ start }) => start !== null).map(({ actor }) => actor.id),
@@ -127,18 +141,16 @@ export class LockedCommit {
     const present = await this.load(
       tx,
       units.filter(({ start, actor }) => start === null || started.has(actor.id)),
-      locked,
+      apart,
     );
     const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));
     return this.#door.decide([...fresh, ...present], true);
   }
 
-  /**
-   * Locks and loads the units' executions; those that are not there are settled as missing.
-   * @param locked as in `#decideLocked`
-   */
-  async load(tx: Tx, units: readonly Unit[], locked: Unit[] | null = null): Promise<Unit[]> {
+  /** Locks and loads the units' executions. */
+  async load(tx: Tx, units: readonly Unit[], apart: Apart): Promise<Unit[]> {
     if (units.length === 0) return [];
+    const { locked } = apart;
     const ids = units.map(({ actor }) => actor.id);
     const rows = await lockExecutions(tx, ids, locked !== null);
     const executions = new Map(rows.map((execution) => [execution.id, execution]));
@@ -147,43 +159,51 @@ export class LockedCommit {
     const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
     const present: Unit[] = [];
     for (const unit of units) {
-      const execution = executions.get(unit.actor.id);
-      const loaded =
-        execution !== undefined &&
-        (await this.#loadActor(tx, unit.actor, execution, steps.get(unit.actor.id) ?? []));
-      if (lockedIds.has(unit.actor.id)) locked!.push(unit);
-      else if (!loaded) this.#door.settleAll(unit, 'missing');
-      else
-        present.push({
-          ...unit,
-          start: null,
-          plan: null,
-          outputs: null,
-          mails: [...this.#orphans(unit), ...unit.mails],
-        });
+      const { id } = unit.actor;
+      const execution = executions.get(id);
+      if (lockedIds.has(id)) locked!.push(unit);
+      else if (execution === undefined) apart.missing.push(unit);
+      else {
+        const error = await this.#loadActor(tx, unit.actor, execution, steps.get(id) ?? []);
+        if (error !== null && isFinalExecution(execution.status)) apart.missing.push(unit);
+        else if (error !== null) apart.unread.push({ unit, error });
+        else {
+          const mails = [...this.#orphans(unit), ...unit.mails];
+          present.push({ ...unit, start: null, plan: null, outputs: null, mails });
+        }
+      }
     }
     return present;
   }
 
+  #settleApart({ unread, missing }: Apart): void {
+    for (const unit of missing) this.#door.settleAll(unit, 'missing');
+    for (const { unit, error } of unread) refuse(this.#door, unit, error);
+  }
+
+  /** Answers why the execution is not understood here; null: it is. */
   async #loadActor(
     tx: Tx,
     actor: Actor,
     execution: LoadedExecution,
     steps: readonly LoadedStep[],
-  ): Promise<boolean> {
-    const version = await this.#versions.get(tx, execution.templateId);
-    if (version === null) return false;
-    actor.version = version;
+  ): Promise<Error | null> {
+    try {
+      const version = await this.#versions.get(tx, execution.templateId);
+      actor.view = viewOf(version, execution, steps);
+      actor.version = version;
+    } catch (error) {
+      if (error instanceof EngineError) return error;
+      throw error;
+    }
     actor.workspaceId = execution.workspaceId;
     actor.priority = execution.priority;
     actor.callbackUrl = execution.callbackUrl;
-    const { id, status, sequence, stopRequested, failure } = execution;
-    const rows = steps.map((step) => ({ ...step, position: version.positions.get(step.stepTemplateId)! }));
-    const view = loadView({ id, status, sequence, stopRequested, failure }, version.graph, rows);
-    actor.view = view;
-    const queued = view.steps.filter((state) => state?.status === 'queued').map((state) => state!.position);
+    const queued = actor.view.steps
+      .filter((state) => state?.status === 'queued')
+      .map((state) => state!.position);
     this.#door.options.claims.offer(actor, queued);
-    return true;
+    return null;
   }
 
   /** Claims of this process that nobody in it knows of: made by a commit whose answer was lost. */
@@ -206,27 +226,29 @@ export class LockedCommit {
     return orphans;
   }
 
-  /**
-   * Halves a batch that holds a value the database refuses; a culprit that stands alone fails its step. Starts go by
-   * themselves: they are answered together.
-   */
-  #giveUp(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): void {
+  /** Commits the parts of a batch by themselves; false: there is nothing to part. Starts go together, to be answered so. */
+  #part(units: readonly Unit[], settle?: (error?: unknown) => void): boolean {
     const [starting, others] = byStart(units);
     if (starting.length > 0 && others.length > 0) {
       this.commit(starting, settle);
       this.commit(others);
-      return;
+      return true;
     }
+    if (others.length < 2) return false;
+    settle?.();
+    const middle = others.length >> 1;
+    this.commit(others.slice(0, middle));
+    this.commit(others.slice(middle));
+    return true;
+  }
+
+  /** Parts a batch that holds what the database refuses; a culprit that stands alone fails its step. */
+  #giveUp(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): void {
+    if (this.#part(units, settle)) return;
+    const [starting, [unit]] = byStart(units);
     settle?.(starting.length > 0 ? error : undefined);
     const badData = BAD_DATA.test(codeOf(error));
-    if (badData && others.length > 1) {
-      const middle = others.length >> 1;
-      this.commit(others.slice(0, middle));
-      this.commit(others.slice(middle));
-      return;
-    }
-    const [unit] = others;
-    const culprit = badData ? unit?.mails.find(({ event }) => event.type === 'complete') : undefined;
+    const culprit = badData ? unit?.mails.find(({ event }) => refusable(event)) : undefined;
     if (unit !== undefined && culprit !== undefined) {
       const mails = unit.mails.map((mail) =>
         mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
@@ -238,24 +260,28 @@ export class LockedCommit {
   }
 }
 
-function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {
-  return [units.filter(({ start }) => start !== null), units.filter(({ start }) => start === null)];
+/** Of one attempt; `passOver`: see `locked`. */
+export function newApart(passOver: boolean): Apart {
+  return { locked: passOver ? [] : null, unread: [], missing: [] };
 }
 
-function refused(event: Event, error: unknown): Event {
-  const { position, claim } = event as Extract<Event, { type: 'complete' }>;
-  const message = `The database refused the output: ${(error as Error).message}`;
-  const stepError = { code: 'output_not_storable', message, details: null };
-  return {
-    type: 'fail',
-    position,
-    claim,
-    error: stepError,
-    retryable: false,
-    retryAfterMs: null,
-    begun: true,
-    random: 0,
-  };
+/** @throws EngineError when the rows are not those of the definition */
+function viewOf(
+  version: TemplateVersion,
+  execution: LoadedExecution,
+  steps: readonly LoadedStep[],
+): ExecutionView {
+  const { id, status, sequence, stopRequested, failure } = execution;
+  const rows = steps.map((step) => {
+    const position = version.positions.get(step.stepTemplateId);
+    if (position !== undefined) return { ...step, position };
+    throw new EngineError('wrong_state', `Step ${step.id} of execution ${id} belongs to another template.`);
+  });
+  return loadView({ id, status, sequence, stopRequested, failure }, version.graph, rows);
+}
+
+function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {
+  return [units.filter(({ start }) => start !== null), units.filter(({ start }) => start === null)];
 }
 
 function codeOf(error: unknown): string {

@@ -4,11 +4,11 @@
  * Compiled once per version and process, and shared by all its executions.
  */
 
-import { readDefinition } from '../core/definition.ts';
+import { readStored } from '../core/definition.ts';
 import { compileGraph, type Graph } from '../core/graph.ts';
 import type { Json, JsonSchema } from '../core/json.ts';
 import type { LintContext } from '../core/lint-context.ts';
-import { EngineError } from '../core/problem.ts';
+import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
 import type { SchemaFault } from '../core/schema-checker.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import type { StoredTemplate } from '../db/workflow-template.ts';
@@ -30,6 +30,8 @@ export interface CompiledLimits {
 
 export interface CompiledStep {
   readonly step: TemplateStep;
+  /** Why this engine cannot run the step, which is left to others then; null: it can. */
+  readonly fault: Problem | null;
   readonly type: StepType;
   /** Null: always. */
   readonly when: CompiledCondition | null;
@@ -56,6 +58,8 @@ export interface TemplateVersion {
   readonly steps: readonly CompiledStep[];
   /** Whether any step has limits. */
   readonly hasLimits: boolean;
+  /** Whether any step is left to other engines. */
+  readonly hasFaults: boolean;
   readonly stepTemplateIds: readonly string[];
   readonly positions: ReadonlyMap<string, number>;
   readonly validateInputs: Check | null;
@@ -68,21 +72,19 @@ export interface CompileContext {
   readonly stepTypes: ReadonlyMap<string, StepType>;
 }
 
-/** @throws EngineError('invalid_definition') when the stored definition cannot be run by this engine any more. */
+/** @throws EngineError('invalid_definition') when this engine does not understand the stored definition. */
 export function compileVersion(stored: StoredTemplate, context: CompileContext): TemplateVersion {
-  const { template, errors } = readDefinition(stored.definition, context.lint);
-  if (template === null) {
-    const { name, version } = stored;
-    throw new EngineError(
-      'invalid_definition',
-      `Template ${name} version ${version} cannot be run: ${errors[0]?.message}`,
-      errors,
-    );
-  }
+  const { template, errors, faults } = readStored(stored.definition, context.lint);
+  if (template === null) throw unusable(stored, errors);
   const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
   const graph = compileGraph(template);
   const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
-  const steps = template.steps.map((step) => compileStep(step, graph, context));
+  const missing = template.steps.find(({ key }) => !idByKey.has(key));
+  if (missing !== undefined) throw unusable(stored, [lacksRow(missing)]);
+  const steps = template.steps.map((step) => {
+    const fault = faults.get(step.key);
+    return fault === undefined ? compileStep(step, graph, context) : leftToOthers(step, fault);
+  });
   return {
     id: stored.id,
     name: stored.name,
@@ -92,10 +94,48 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
     graph,
     steps,
     hasLimits: steps.some(({ limits }) => limits !== null),
+    hasFaults: faults.size > 0,
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
     validateInputs: template.input === null ? null : checkOf(template.input, context),
     output: template.output === undefined ? null : compileValue(template.output),
+  };
+}
+
+/** Refuses what this engine could not run by itself. @throws EngineError('invalid_definition') */
+export function assertRunnable(version: TemplateVersion): void {
+  const faults = version.steps.flatMap(({ fault }) => fault ?? []);
+  if (faults.length > 0) throw unusable(version, faults);
+}
+
+function unusable(
+  { name, version }: Pick<TemplateVersion, 'name' | 'version'>,
+  problems: readonly Problem[],
+): EngineError {
+  const message = `Template ${name} version ${version} cannot be run: ${problems[0]?.message}`;
+  return new EngineError('invalid_definition', message, problems);
+}
+
+function lacksRow({ key }: TemplateStep): Problem {
+  const message = `Its step "${key}" has no row in workflow_step_templates.`;
+  return { pointer: `/steps${pointerSegment(key)}`, code: 'step_not_stored', message };
+}
+
+function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
+  const run = () => {
+    throw new Error(`Step ${step.key} was to be left to another engine: ${fault.message}`);
+  };
+  return {
+    step,
+    fault,
+    type: { type: step.type, summary: '', schema: true, run },
+    when: null,
+    params: null,
+    validateParams: null,
+    reads: [],
+    usesInput: false,
+    limits: null,
+    deferred: new Map(),
   };
 }
 
@@ -112,6 +152,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
   const values = [params, when, deferred].filter((value) => value !== null);
   return {
     step,
+    fault: null,
     type,
     when,
     params,

@@ -69,7 +69,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
       readTrackedInputs(pool, executionId),
       versions.get(pool, execution.templateId),
     ]);
-    const body = statusBody(version!, { execution, steps, inputs }, options.includeOutputs);
+    const body = statusBody(version, { execution, steps, inputs }, options.includeOutputs);
     // Only the top level has rows in this version: any other scope is empty.
     return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
   }

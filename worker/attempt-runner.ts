@@ -30,7 +30,9 @@ import {
   GuardFailure,
   next,
   ParkOutcome,
+  parkOutcome,
   passesGate,
+  pauseOf,
   storedError,
   toFailure,
 } from './outcome.ts';
@@ -199,7 +201,7 @@ export class AttemptRunner {
       runScript: this.#options.runScript,
     });
     return next(this.#call(attempt, compiled, context), (result) =>
-      result instanceof Parked ? this.#park(work, result) : result,
+      result instanceof Parked ? parkOutcome(attempt, resumed, result, this.#options.msUntil) : result,
     );
   }
 
@@ -222,22 +224,6 @@ export class AttemptRunner {
       compiled.deferred.set(text, expression);
     }
     return this.#options.evaluator.evaluate(expression, scope, callOptions(attempt)) as Json | Promise<Json>;
-  }
-
-  /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
-  #park({ attempt, resumed }: Work, parked: Parked): ParkOutcome | Promise<ParkOutcome> {
-    const { forMs: span, until } = parked;
-    const waiting = until === null ? span! : attempt.untimed(this.#options.msUntil(until));
-    return next(waiting, (forMs) => {
-      const left = Math.max(
-        0,
-        (attempt.timeoutLeftMs ?? Number.POSITIVE_INFINITY) - (resumed?.parkedMs ?? 0),
-      );
-      const { position, claim } = attempt;
-      const purpose = left < forMs ? ('timeout' as const) : ('resume' as const);
-      const bounded = Math.max(0, Math.min(forMs, left));
-      return new ParkOutcome({ type: 'park', position, claim, forMs: bounded, state: parked.state, purpose });
-    });
   }
 
   #succeed(compiled: CompiledStep, attempt: Attempt, result: unknown): void {
@@ -282,7 +268,7 @@ export class AttemptRunner {
       claim,
       error: storedError(this.#options.store, failure),
       retryable: failure.retryable && !guard,
-      retryAfterMs: failure.retryAfterMs,
+      retryAfterMs: pauseOf(failure.retryAfterMs),
       begun: begun && !guard,
       random: Math.random(),
     });

@@ -6,7 +6,7 @@
  *
  * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
  */
-import { type Pool, type Tx, withTransaction } from '../db/client.ts';
+import { type Pool, withTransaction } from '../db/client.ts';
 import { type ExecutionCallback, readCallback } from '../db/execution-callback.ts';
 import { runAgain } from '../db/run-again.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job, JobData } from '../queue/execution-engine-queue.ts';
@@ -80,7 +80,7 @@ export class CallbackSender {
   }
 
   async #deliver(job: FetchedJob): Promise<void> {
-    const callback = await readCallback(this.#options.pool, job.data.execution_id);
+    const callback = await readCallback(this.#options.pool, (job.data as CallbackData).execution_id);
     const reason = callback === null ? null : await this.#call(callback);
     if (reason === null) return this.#replace(job, null);
     const attempt = attemptOf(job);
@@ -118,12 +118,7 @@ export class CallbackSender {
 
   async #replace(job: FetchedJob, by: Job | null): Promise<void> {
     const { pool, queue } = this.#options;
-    const statements = await queue.deleteStatements([job]);
-    if (by !== null) statements.push(...(await queue.insertStatements([by])));
-    const replacing = async (tx: Tx) => {
-      for (const statement of statements) await tx.query(statement);
-    };
-    await runAgain(() => withTransaction(pool, replacing));
+    await runAgain(() => withTransaction(pool, (tx) => queue.replace(tx, job, by)));
   }
 }
 

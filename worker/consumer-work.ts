@@ -3,23 +3,30 @@
  */
 import type { StepStatus } from '../core/status.ts';
 import { findPosition } from '../core/view.ts';
+import type { Tx } from '../db/client.ts';
+import { readManyInputs } from '../db/workflow-execution.ts';
 import type { StepPhase } from '../db/workflow-step-execution.ts';
 import type { FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor, Mail } from '../services/actor.ts';
-import type { Unit } from '../services/commit-unit.ts';
+import type { ActorTable } from '../services/actor-table.ts';
+import { newUnit, type Unit } from '../services/commit-unit.ts';
+import type { Apart } from '../services/locked-commit.ts';
+import { JsonPayload } from '../services/payload.ts';
+import { isForOthers, type LeftJob } from './put-back.ts';
 
 /** What one job, or one picked execution, asks for. */
 export type Task =
   | { readonly kind: 'start'; readonly job: null }
   | { readonly kind: 'job'; readonly job: FetchedJob };
 
+type JobOfExecution = FetchedJob & { readonly data: Extract<FetchedJob['data'], { execution_id: string }> };
+
 export interface Work {
   readonly fetched: readonly FetchedJob[];
   readonly byExecution: Map<string, readonly Task[]>;
   /** Jobs that go back into their queue in the same transaction. */
   readonly back: Job[];
-  /** Jobs of executions with a commit on its way: of this process, or of somebody else who has them locked. */
-  readonly busy: { readonly actor: Actor; readonly job: FetchedJob; readonly isLocked: boolean }[];
+  readonly busy: LeftJob[];
 }
 
 /** What one round of the consumer has. */
@@ -35,8 +42,9 @@ export function isCallback({ data }: FetchedJob): boolean {
 }
 
 /** Whether a job is an event for its execution. */
-export function isOfExecution({ data }: FetchedJob): boolean {
-  return data.kind !== 'start' && data.kind !== 'callback';
+export function isOfExecution(job: FetchedJob): job is JobOfExecution {
+  const { kind } = job.data;
+  return kind !== 'start' && kind !== 'callback' && kind !== 'unknown';
 }
 
 /** Executions that were put off and may line up now. */
@@ -54,8 +62,9 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
   return work;
 }
 
-export function mailOf({ actor }: Unit, { job }: Task): Mail[] {
-  if (job === null) return [{ event: begin(actor), settle: null }];
+function mailOf({ actor }: Unit, { job }: Task): Mail[] {
+  // Whoever begins an execution can run it; what is begun, everybody goes on with.
+  if (job === null) return actor.version!.hasFaults ? [] : [{ event: begin(actor), settle: null }];
   const { data } = job;
   switch (data.kind) {
     case 'deadline':
@@ -73,8 +82,17 @@ export function mailOf({ actor }: Unit, { job }: Task): Mail[] {
     case 'start':
     case 'callback':
     case 'step':
+    case 'unknown':
       return [];
   }
+}
+
+/** The units, with what their tasks ask for. */
+export function withMails(units: readonly Unit[], byExecution: Work['byExecution']): Unit[] {
+  return units.map((unit) => {
+    const tasks = byExecution.get(unit.actor.id)!;
+    return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task))] };
+  });
 }
 
 function begin(actor: Unit['actor']): Mail['event'] {
@@ -104,6 +122,55 @@ function setBy({ sequence }: { readonly sequence?: number }): number | undefined
   return sequence;
 }
 
-export function again({ queue, id, data, priority }: FetchedJob): Job {
-  return { queue, id, data, priority, startAfter: null };
+/** Inputs are held against the schema when an execution is picked up: a main server may have written them. */
+export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<void> {
+  const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
+  if (pending.length === 0) return;
+  const ids = pending.map(({ actor }) => actor.id);
+  const inputs = await readManyInputs(tx, ids);
+  for (const { actor } of pending) actor.inputs = new JsonPayload(inputs.get(actor.id) ?? '{}');
+}
+
+/**
+ * Marks the executions of the jobs busy. Those with a commit of this process on its way are left alone, and so are
+ * tickets of steps that are known to be for others, when `sparing`: nothing needs to be locked or loaded for them.
+ */
+export function markUnits({ byExecution, busy }: Work, actors: ActorTable, sparing: boolean): Unit[] {
+  const units: Unit[] = [];
+  for (const [id, tasks] of byExecution) {
+    const actor = actors.get(id);
+    const isLeft = ({ job }: Task) => job !== null && (actor.busy || (sparing && isForOthers(actor, job)));
+    for (const { job } of tasks.filter(isLeft)) busy.push({ actor, job: job!, because: 'busy' });
+    const left = tasks.filter((task) => !isLeft(task));
+    if (left.length < tasks.length) byExecution.set(id, left);
+    if (left.length === 0) byExecution.delete(id);
+    else units.push(mark(actor));
+  }
+  return units;
+}
+
+/** Marks executions that were picked, and adds their task. */
+export function markPicked(picked: readonly string[], { byExecution }: Work, actors: ActorTable): Unit[] {
+  const units: Unit[] = [];
+  for (const id of picked) {
+    const actor = actors.get(id);
+    const isNew = !byExecution.has(id);
+    byExecution.set(id, [{ kind: 'start', job: null }, ...(byExecution.get(id) ?? [])]);
+    if (isNew && !actor.busy) units.push(mark(actor));
+  }
+  return units;
+}
+
+function mark(actor: Actor): Unit {
+  actor.busy = true;
+  return newUnit(actor, []);
+}
+
+/** The jobs of executions that nobody here understands. */
+export function unreadJobs({ unread }: Apart, byExecution: Work['byExecution']): LeftJob[] {
+  return unread.flatMap(({ unit: { actor } }) =>
+    byExecution
+      .get(actor.id)!
+      .flatMap(({ job }) => (job === null ? [] : { actor, job, because: 'unread' as const })),
+  );
 }

@@ -8,49 +8,53 @@
  * be to insert a job of the same id, and would wait for this one for ever.
  */
 
-import { findPosition } from '../core/view.ts';
 import type { Tx } from '../db/client.ts';
 import { lineUp } from '../db/pending-execution.ts';
 import { runAgain } from '../db/run-again.ts';
-import { lockExecutions, lockSoon, readManyInputs } from '../db/workflow-execution.ts';
+import { mayBeOfOne } from '../db/session.ts';
+import { lockExecutions, lockSoon } from '../db/workflow-execution.ts';
 import { readStepPhases } from '../db/workflow-step-execution.ts';
-import type { ExecutionEngineQueue, FetchedJob, Job } from '../queue/execution-engine-queue.ts';
-import type { Actor } from '../services/actor.ts';
-import { newUnit, type Unit } from '../services/commit-unit.ts';
+import type { ExecutionEngineQueue, Job } from '../queue/execution-engine-queue.ts';
+import type { Unit } from '../services/commit-unit.ts';
 import type { ExecutionDoor } from '../services/execution-door.ts';
-import type { LockedCommit } from '../services/locked-commit.ts';
-import { JsonPayload } from '../services/payload.ts';
+import { type Apart, type LockedCommit, newApart } from '../services/locked-commit.ts';
+import { type TemplateVersions, UNREAD_MS } from '../services/template-versions.ts';
 import type { CallbackSender } from './callback-sender.ts';
 import {
-  again,
   dueStarts,
   groupWork,
   isAwaited,
   isCallback,
   isOfExecution,
-  mailOf,
+  markPicked,
+  markUnits,
+  readInputs,
   stepStatus,
   type Taken,
+  unreadJobs,
   type Work,
+  withMails,
 } from './consumer-work.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { JobSource } from './job-source.ts';
-import type { LimitGate } from './limit-gate.ts';
+import { type Culprit, JobSource } from './job-source.ts';
+import { LOCKED_JOB_MS, later, type PutBack } from './put-back.ts';
 
 export interface ConsumerOptions {
   readonly door: ExecutionDoor;
   readonly locked: LockedCommit;
   readonly queue: ExecutionEngineQueue;
   readonly dispatcher: Dispatcher;
-  readonly gate: LimitGate;
+  readonly putBack: PutBack;
   readonly callbacks: CallbackSender;
+  readonly versions: TemplateVersions;
+  /** A job, or an execution that lines up, that cannot be worked on; it is looked at again after half a minute. */
+  onSetAside(what: Readonly<Record<string, unknown>>, error: unknown): void;
   onError(error: unknown): void;
 }
 
-/** When the ticket of a step that takes its turn in this process is looked at again. */
-const OFFERED_TICKET_MS = 1_000;
-/** When a job is looked at again whose execution somebody else had locked for longer than a commit takes. */
-const LOCKED_JOB_MS = 200;
+/** When it is looked again after a look that failed: nobody else may say that there is work. */
+const AFTER_FAILURE_MS = 500;
+const MOST_CULPRITS = 5;
 /** A commit of this process that is on its way takes no longer. */
 const LOOK_AGAIN_MS = 50;
 
@@ -65,7 +69,7 @@ export class Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
-    this.#source = new JobSource(options.queue, options.dispatcher);
+    this.#source = new JobSource(options);
   }
 
   /** Looks for jobs, and for executions that may begin, until there are none or no slot is free. */
@@ -93,11 +97,43 @@ export class Consumer {
     try {
       while (this.#again && this.#open) {
         this.#again = false;
-        while (this.#open && (await runAgain(() => this.runOnce())) > 0);
+        while (this.#open && (await this.#look()) > 0);
       }
     } catch (error) {
       this.#options.onError(error);
+      this.#lookAgain(AFTER_FAILURE_MS);
     }
+  }
+
+  /** Answers how much it took. One that failed for something it took is followed by smaller ones. */
+  async #look(): Promise<number> {
+    const source = this.#source;
+    try {
+      const count = await runAgain(() => this.runOnce());
+      source.widen();
+      return count;
+    } catch (error) {
+      const culprit = mayBeOfOne(error) ? source.narrow() : undefined;
+      if (culprit === undefined) throw error;
+      if (culprit !== null) await this.#setAside(culprit, error);
+      // So many, one after the other, are no culprits.
+      if (source.culprits > MOST_CULPRITS) throw error;
+      return 1;
+    }
+  }
+
+  /** What nothing can be done about keeps nobody from the rest. */
+  async #setAside({ job, executionId }: Culprit, error: unknown): Promise<void> {
+    const { locked, queue, onSetAside } = this.#options;
+    onSetAside(
+      job === null ? { execution: executionId } : { queue: job.queue, job: job.id, ...job.data },
+      error,
+    );
+    if (job === null) return;
+    await locked.run(async (tx) => {
+      await queue.replace(tx, job, later(job, UNREAD_MS));
+      return [];
+    });
   }
 
   /** Looks that came to their end, whatever they found. */
@@ -110,18 +146,21 @@ export class Consumer {
     const { locked, queue, callbacks } = this.#options;
     // Filled as they are marked busy: whatever fails, they must not stay so.
     const units: Unit[] = [];
+    this.#source.begin();
+    const apart = newApart(false);
     let taken: Taken | null = null;
     try {
       await locked.run(async (tx) => {
         taken = await (queue.locksFetched ? this.#take(tx, units) : this.#takeUnlocked(tx, units));
         if (taken.count === 0 && units.length === 0) return [];
-        return this.#process(tx, units, taken.work);
+        return this.#process(tx, units, taken.work, apart);
       });
     } catch (error) {
       for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
       this.#source.mayHaveJobs = true;
       throw error;
     }
+    this.#settle(apart);
     this.#looks += 1;
     const { count, leased } = taken!;
     callbacks.send(leased);
@@ -132,12 +171,12 @@ export class Consumer {
     const fetched = await this.#source.fetch(tx);
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
-    units.push(...this.#units(work));
+    units.push(...markUnits(work, this.#options.door.actors, true));
     await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
-    units.push(...this.#unitsOf(picked, work));
-    if (count > 0) await this.#leaveAlone(tx, work);
+    units.push(...markPicked(picked, work, this.#options.door.actors));
+    if (count > 0) await this.#leaveAlone(tx, work.busy, back);
     return { work, leased, count };
   }
 
@@ -155,7 +194,7 @@ export class Consumer {
       const { actor } = unit;
       units.splice(units.indexOf(unit), 1);
       this.#options.door.actors.free(actor);
-      for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, isLocked: true });
+      for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, because: 'locked' });
       byExecution.delete(actor.id);
     }
     await lineUp(
@@ -163,7 +202,7 @@ export class Consumer {
       due.filter((id) => !locked.has(id)),
     );
     const late = fetched.filter((job) => job.data.kind === 'start' && locked.has(job.id));
-    back.push(...late.map((job) => ({ ...again(job), startAfter: LOCKED_JOB_MS })));
+    back.push(...late.map((job) => later(job, LOCKED_JOB_MS)));
   }
 
   /**
@@ -178,8 +217,10 @@ export class Consumer {
     if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
-    units.push(...this.#units(work), ...this.#unitsOf(picked, work));
-    const others = free.filter((job) => !isOfExecution(job)).map(({ data }) => data.execution_id);
+    units.push(...markUnits(work, door.actors, false), ...markPicked(picked, work, door.actors));
+    const others = free.flatMap((job) =>
+      isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
+    );
     const ids = [...units.map(({ actor }) => actor.id), ...others];
     if (ids.length > 0) await lockExecutions(tx, ids);
     const fetched = await queue.stillThere(tx, free);
@@ -193,6 +234,7 @@ export class Consumer {
   }
 
   #lookAgain(afterMs: number): void {
+    if (!this.#open) return;
     this.#source.mayHaveJobs = true;
     this.#looking ??= setTimeout(() => {
       this.#looking = null;
@@ -200,56 +242,24 @@ export class Consumer {
     }, afterMs);
   }
 
-  /** Executions with a commit of this process on its way are left alone: their jobs go back. */
-  #units({ byExecution, busy }: Work): Unit[] {
-    const units: Unit[] = [];
-    for (const [id, tasks] of byExecution) {
-      const actor = this.#options.door.actors.get(id);
-      if (actor.busy) {
-        for (const { job } of tasks) if (job !== null) busy.push({ actor, job, isLocked: false });
-        continue;
-      }
-      actor.busy = true;
-      units.push(newUnit(actor, []));
-    }
-    return units;
-  }
-
-  #unitsOf(picked: readonly string[], { byExecution }: Work): Unit[] {
-    const units: Unit[] = [];
-    for (const id of picked) {
-      const actor = this.#options.door.actors.get(id);
-      const isNew = !byExecution.has(id);
-      byExecution.set(id, [{ kind: 'start', job: null }, ...(byExecution.get(id) ?? [])]);
-      if (!isNew || actor.busy) continue;
-      actor.busy = true;
-      units.push(newUnit(actor, []));
-    }
-    return units;
-  }
-
   /** Puts back what is still awaited, by the rows as they are committed. */
-  async #leaveAlone(tx: Tx, { busy, back }: Work): Promise<void> {
-    const phases = await readStepPhases(
-      tx,
-      busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : [])),
-    );
-    for (const { actor, job, isLocked } of busy) {
+  async #leaveAlone(tx: Tx, busy: Work['busy'], back: Job[]): Promise<void> {
+    const stepIds = busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : []));
+    const phases = await readStepPhases(tx, stepIds);
+    for (const each of busy) {
+      const { job } = each;
       const phase = 'step_id' in job.data ? phases.get(job.data.step_id) : undefined;
-      if (phase === undefined || isAwaited(job, phase))
-        back.push(isLocked ? { ...again(job), startAfter: LOCKED_JOB_MS } : this.#putBack(actor, job));
+      if (phase === undefined || isAwaited(job, phase)) back.push(this.#options.putBack.left(each));
     }
   }
 
-  async #process(tx: Tx, units: readonly Unit[], work: Work): Promise<Unit[]> {
-    const { byExecution } = work;
+  async #process(tx: Tx, units: readonly Unit[], work: Work, apart: Apart): Promise<Unit[]> {
+    const { byExecution, back } = work;
     const { door, locked } = this.#options;
-    const present = await locked.load(tx, units);
-    await this.#readInputs(tx, present);
-    const ready = present.map((unit) => ({
-      ...unit,
-      mails: [...unit.mails, ...byExecution.get(unit.actor.id)!.flatMap((task) => mailOf(unit, task))],
-    }));
+    const present = await locked.load(tx, units, apart);
+    await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);
+    await readInputs(tx, present);
+    const ready = withMails(present, byExecution);
     const decided = door.decide(ready, true);
     try {
       await this.#dispose(tx, ready, work);
@@ -261,6 +271,16 @@ export class Consumer {
     return decided;
   }
 
+  /** Of executions that there are not, or that nobody here understands: nothing was done for them. */
+  #settle({ missing, unread }: Apart): void {
+    const { door } = this.#options;
+    for (const unit of missing) door.settleAll(unit, 'missing');
+    for (const { unit } of unread) {
+      this.#source.putOff(unit.actor.id);
+      door.settleAll(unit, 'late');
+    }
+  }
+
   /** Consumes the jobs, and puts those back whose step is still to be run. */
   async #dispose(tx: Tx, units: readonly Unit[], { fetched, byExecution, back }: Work): Promise<void> {
     const { queue } = this.#options;
@@ -268,31 +288,12 @@ export class Consumer {
     for (const unit of units) {
       for (const { job } of byExecution.get(unit.actor.id)!) {
         const status = job === null ? undefined : stepStatus(unit, job);
-        if (status === 'queued') back.push(this.#putBack(unit.actor, job!));
+        if (status === 'queued') back.push(this.#options.putBack.awaited(unit.actor, job!));
         if (status === 'waiting_inputs') await queue.defer(tx, job!, job!.id);
       }
     }
+    const strange = fetched.filter(({ data }) => data.kind === 'unknown');
+    back.push(...strange.map((job) => later(job, UNREAD_MS)));
     for (const statement of await queue.insertStatements(back)) await tx.query(statement);
-  }
-
-  /** A ticket is due again at once, unless its step takes its turn here already or asks for its start from here. */
-  #putBack({ version, view }: Actor, job: FetchedJob): Job {
-    const isOffered = job.data.kind === 'step' && this.#options.dispatcher.isOffered(job.data.step_id);
-    if (isOffered) return { ...again(job), startAfter: OFFERED_TICKET_MS };
-    if (job.data.kind !== 'step' || view === null || !version!.hasLimits) return again(job);
-    const position = findPosition(view, job.data.step_id);
-    if (position === null || version!.steps[position]!.limits === null) return again(job);
-    return { ...again(job), startAfter: this.#options.gate.ticketDelayMs() };
-  }
-
-  /** Inputs are held against the schema when an execution is picked up: a main server may have written them. */
-  async #readInputs(tx: Tx, units: readonly Unit[]): Promise<void> {
-    const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
-    if (pending.length === 0) return;
-    const inputs = await readManyInputs(
-      tx,
-      pending.map(({ actor }) => actor.id),
-    );
-    for (const { actor } of pending) actor.inputs = new JsonPayload(inputs.get(actor.id) ?? '{}');
   }
 }

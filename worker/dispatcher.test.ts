@@ -10,7 +10,7 @@ import type { Attempt } from './attempt.ts';
 import { Dispatcher } from './dispatcher.ts';
 
 const GRAPH = compileGraph(fanOut(3));
-const STEPS = GRAPH.steps.map(() => ({ limits: null, type: { type: 'noop' } }));
+const STEPS = GRAPH.steps.map(() => ({ limits: null, fault: null, type: { type: 'noop' } }));
 const VERSION = { graph: GRAPH, steps: STEPS, hasLimits: false } as unknown as TemplateVersion;
 
 function begun(): Actor {

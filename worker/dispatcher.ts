@@ -4,7 +4,6 @@
  * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
  * own handler is done, whatever its neighbours do.
  */
-
 import type { Claim } from '../core/event.ts';
 import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
@@ -18,7 +17,6 @@ import { type LimitedStep, placeOf } from './limited-step.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MOST_READY = 50_000;
-
 /** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
 const ADMITTED_PER_SLOT = 2;
 
@@ -164,9 +162,11 @@ export class Dispatcher implements Claims, Slots {
   offer(actor: Actor, positions: readonly number[]): void {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = actor.view!;
-    // What a plan made ready that was not committed is not there.
-    for (const position of positions.filter((each) => steps[each]?.status === 'queued')) {
-      if (actor.version!.steps[position]!.limits !== null) {
+    for (const position of positions) {
+      const { limits, fault } = actor.version!.steps[position]!;
+      // What a plan made ready that was not committed is not there.
+      if (fault !== null || steps[position]?.status !== 'queued') continue;
+      if (limits !== null) {
         this.#gate!.offer(actor, position);
         continue;
       }

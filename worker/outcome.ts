@@ -6,7 +6,7 @@ import type { JsonObject } from '../core/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable, type OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
-import { StepFailure } from '../steps/step-type.ts';
+import { type Parked, type StepContext, StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
 import type { Admission } from './limited-step.ts';
 import { messageOf } from './step-host-wire.ts';
@@ -70,9 +70,50 @@ export function callOptions(attempt: Attempt) {
   };
 }
 
+const LONGEST_MESSAGE = 10_000;
+const LONGEST_CODE = 200;
+/** About 9,500 years: a time of PostgreSQL after which there are still some. */
+const LONGEST_PAUSE_MS = 3e14;
+
+/** Handlers are the operator's own, and may give anything for a text. */
+function storedText(store: OutputStore, given: unknown): string {
+  return store.text(
+    String(given ?? '')
+      .replaceAll('\u0000', '')
+      .toWellFormed(),
+  );
+}
+
+const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
+
+/** The park event itself: what is left of the step's timeout bounds the time it is parked. */
+export function parkOutcome(
+  attempt: Attempt,
+  resumed: StepContext['resumed'],
+  { forMs: span, until, state }: Parked,
+  msUntil: (instant: string) => Promise<number>,
+): ParkOutcome | Promise<ParkOutcome> {
+  const waiting = until === null ? span! : attempt.untimed(msUntil(until));
+  return next(waiting, (given) => {
+    const pauseMs = pauseOf(given);
+    if (pauseMs === null) throw new StepFailure('invalid_pause', NO_PAUSE);
+    const left = Math.max(0, (attempt.timeoutLeftMs ?? Number.POSITIVE_INFINITY) - (resumed?.parkedMs ?? 0));
+    const { position, claim } = attempt;
+    const purpose = left < pauseMs ? ('timeout' as const) : ('resume' as const);
+    const forMs = Math.min(pauseMs, left);
+    return new ParkOutcome({ type: 'park', position, claim, forMs, state, purpose });
+  });
+}
+
+/** A pause as a handler gave it, in milliseconds; null: it is none that a database could add to a time. */
+export function pauseOf(given: unknown): number | null {
+  return typeof given === 'number' && given <= LONGEST_PAUSE_MS ? Math.max(0, given) : null;
+}
+
 /** What is stored of a failure: masked, and replaced where it cannot be stored. */
-export function storedError(store: OutputStore, { code, message, details }: StepFailure): StepError {
-  const text = store.text(message.replaceAll('\u0000', '').toWellFormed()).slice(0, 10_000);
+export function storedError(store: OutputStore, { code: given, message, details }: StepFailure): StepError {
+  const text = storedText(store, message).slice(0, LONGEST_MESSAGE);
+  const code = storedText(store, given).slice(0, LONGEST_CODE) || 'handler_failed';
   try {
     return { code, message: text, details: store.payload(details).value };
   } catch {

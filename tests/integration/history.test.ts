@@ -12,7 +12,7 @@ import { type EngineDatabase, engineDatabase } from '../support/engine.ts';
 
 const ENGINE = '00000000-0000-4000-8000-000000000001';
 const ASKED: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
-  'steps of the dead': (db) => stepsOfTheDead(db, ENGINE, 1_000),
+  'steps of the dead': (db) => stepsOfTheDead(db, { self: ENGINE, limit: 1_000 }),
   'steps an engine holds': (db) => stepsHeldBy(db, ENGINE, 10),
   'what an engine leaves behind': (db) => unregisterEngine(db, ENGINE),
   'open executions and steps': (db) => countOpen(db),

@@ -113,6 +113,25 @@ describe('concurrency', () => {
     expect(await mostAtOnce('narrow')).toBe(1);
   }, 60_000);
 
+  test('a step that is held back keeps its ticket, however often an engine looks at it in vain', async () => {
+    const id = await one.start(
+      await one.publish(sideBySide(2, limited('kept', 1, { note: 'kept', gate: 'kept' }))),
+    );
+    await running('kept', 1);
+    const held = `select s.id from workflow_step_executions s where s.workflow_execution_id = $1 and s.status = 'queued'`;
+    const { rows } = await database.pool.query(
+      `select j.start_after::text as due from pgboss.job j where j.id = (${held})`,
+      [id],
+    );
+    await database.until(
+      `select coalesce((select j.start_after::text from pgboss.job j where j.id = (${held})), '') <> $2`,
+      [id, rows[0].due],
+    );
+    await assertInvariants(database.url, { allFinal: false });
+    await database.openGate('kept');
+    expect((await two.end(id)).status).toBe('completed');
+  }, 60_000);
+
   test('keys that differ after interpolation are separate, and the key may read outputs', async () => {
     const template = await one.publish({
       steps: {

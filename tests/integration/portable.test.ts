@@ -109,6 +109,7 @@ test('executions that are old enough are removed, also by two that sweep at once
         retentionMs: 0,
         pause: async () => {},
         onRemoved: () => {},
+        onUndeletable: () => {},
         onError: (error) => {
           throw error;
         },

@@ -55,6 +55,9 @@ function sweeper(options: Partial<RetentionOptions> = {}): Retention & { name: s
     retentionMs: 30 * DAY_MS,
     pause: async () => {},
     onRemoved: () => {},
+    onUndeletable: (id) => {
+      throw new Error(`${id} cannot be removed`);
+    },
     onError: (error) => {
       throw error;
     },
@@ -237,6 +240,28 @@ test('a wide execution goes in many transactions, and for every reader at once',
     expect(Math.max(...drops)).toBeLessThanOrEqual(most);
     expect(drops.filter((drop) => drop > 0).length).toBe(Math.ceil(whole / most));
   }
+});
+
+test('an execution that a table of somebody else refers to is left, hidden, and keeps no other from being removed', async () => {
+  const ids = await old(CHAIN, 40, [{}, {}, {}, {}, {}]);
+  const referred = ids[2]!;
+  await database.pool.query(
+    'create table orders (execution_id uuid references workflow_executions (id)); create index on orders (execution_id)',
+  );
+  await database.pool.query('insert into orders values ($1)', [referred]);
+  const left: string[] = [];
+  const retention = sweeper({ onUndeletable: (id) => left.push(id) });
+  expect(await retention.sweep()).toBe(4);
+  expect(left).toEqual([referred]);
+  expect((await rowsOf(ids)).executions).toBe(1);
+  expect((await engine.request('GET', `/api/v1/execution/status?execution_id=${referred}`)).status).toBe(404);
+  const more = await old(CHAIN, 40);
+  expect(await retention.sweep()).toBe(1);
+  expect((await rowsOf(more)).executions).toBe(0);
+  expect(left).toEqual([referred]);
+  await database.pool.query('drop table orders');
+  expect(await sweeper().sweep()).toBe(1);
+  expect(await rowsOf(ids)).toEqual(GONE);
 });
 
 test('a sweep that is killed in the middle is carried on by the next one, and starts succeed meanwhile', async () => {

@@ -49,6 +49,22 @@ test.each(KINDS)(
   },
 );
 
+test.each([
+  ['parks for a text', 'invalid_pause'],
+  ['parks for no number', 'invalid_pause'],
+  ['parks for ever', 'invalid_pause'],
+  ['parks until no instant', 'handler_failed'],
+  ['parks until infinity', 'invalid_pause'],
+  ['fails with no code', 'a\ufffdb'],
+  ['fails with a number for a code', '7'],
+  ['asks for no pause', 'busy'],
+])('a handler that %s has failed, and is not run again', async (kind, code) => {
+  const end = await engine.run({ steps: { bad: { type: 'bad', with: { kind } } } });
+  expect(end).toMatchObject({ status: 'failed', error: { code, step: 'bad' } });
+  expect(stepOf(end, 'bad').attempt_count).toBe(1);
+  await assertInvariants(database.url);
+});
+
 test('values that cannot be stored never hurt a neighbour of the same batch', async () => {
   const neighbours = Array.from({ length: 50 }, (_, at) => [
     `n${at}`,

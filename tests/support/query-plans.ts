@@ -325,7 +325,7 @@ async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
       from,
       when: 'when an engine has died',
       lane: true,
-      statement: await sent((db) => stepsOfTheDead(db, ENGINE_ID, 1_000)),
+      statement: await sent((db) => stepsOfTheDead(db, { self: ENGINE_ID, limit: 1_000 })),
     },
     {
       name: 'open executions and steps',

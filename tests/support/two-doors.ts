@@ -205,7 +205,7 @@ export class Doors {
         definition: JSON.stringify(step),
       })),
     });
-    return (await this.versions.get(this.looker, id))!;
+    return this.versions.get(this.looker, id);
   }
 
   /** Starts an execution through an engine's door, which takes its ready steps. */

@@ -1,7 +1,7 @@
 /**
  * What handlers do that nobody wants them to do, by name.
  */
-import { type StepContext, StepFailure } from '../../../steps/step-type.ts';
+import { Parked, type StepContext, StepFailure } from '../../../steps/step-type.ts';
 
 type Misbehaviour = (context: StepContext) => unknown;
 
@@ -34,6 +34,23 @@ const MISBEHAVIOURS: Readonly<Record<string, Misbehaviour>> = {
   },
   'huge message': () => {
     throw new StepFailure('huge', 'x'.repeat(100 * 1024 * 1024), { details: 'y'.repeat(100 * 1024 * 1024) });
+  },
+  'parks for a text': () => new Parked({ forMs: '5m' as unknown as number }),
+  'parks for no number': () => new Parked({ forMs: Number.NaN }),
+  'parks for ever': () => new Parked({ forMs: 1e300 }),
+  'parks until no instant': () => new Parked({ until: 'tomorrow, perhaps' }),
+  'parks until infinity': () => new Parked({ until: 'infinity' }),
+  'fails with no code': () => {
+    throw new StepFailure('a\u0000\ud800b', 'message');
+  },
+  'fails with a number for a code': () => {
+    throw new StepFailure(7 as unknown as string, 8 as unknown as string);
+  },
+  'asks for no pause': () => {
+    throw new StepFailure('busy', 'message', {
+      retryable: true,
+      retryAfterMs: 'Wed, 21 Oct 2026 07:28:00 GMT' as unknown as number,
+    });
   },
   never: () => new Promise(() => undefined),
   'late answer': async ({ signal }) => {

@@ -1,0 +1,91 @@
+/**
+ * When a job that was fetched, and that nothing came of here, is looked at again: by whom it is fetched then.
+ */
+import { findPosition } from '../core/view.ts';
+import type { FetchedJob, Job } from '../queue/execution-engine-queue.ts';
+import type { Actor } from '../services/actor.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { LimitGate } from './limit-gate.ts';
+
+/** Somebody else has the execution locked for longer than a commit takes. */
+export const LOCKED_JOB_MS = 200;
+/** The step takes its turn in this process. */
+const OFFERED_TICKET_MS = 1_000;
+/** What is for other engines comes back after this at the earliest, and of this engine's so many in a second. */
+const FOR_OTHERS_MS = 400;
+const FOR_OTHERS_PER_SECOND = 300;
+const LONGEST_FOR_OTHERS_MS = 120_000;
+const RECENT_MS = 5_000;
+
+/** A job that nothing is done about for now. */
+export interface LeftJob {
+  readonly actor: Actor;
+  readonly job: FetchedJob;
+  /**
+   * `busy`: a commit of this process is on its way, or the step is for others. `locked`: somebody else has the execution
+   * locked. `unread`: nobody here understands it.
+   */
+  readonly because: 'busy' | 'locked' | 'unread';
+}
+
+export class PutBack {
+  readonly #dispatcher: Pick<Dispatcher, 'isOffered'>;
+  readonly #gate: Pick<LimitGate, 'ticketDelayMs'>;
+  /** Of performance.now(): when the last job that is for others comes back. */
+  #lastForOthers = Number.NEGATIVE_INFINITY;
+  #passedOnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(dispatcher: Pick<Dispatcher, 'isOffered'>, gate: Pick<LimitGate, 'ticketDelayMs'>) {
+    this.#dispatcher = dispatcher;
+    this.#gate = gate;
+  }
+
+  left({ actor, job, because }: LeftJob): Job {
+    if (because === 'locked') return later(job, LOCKED_JOB_MS);
+    return because === 'unread' ? this.#forOthers(job) : this.awaited(actor, job);
+  }
+
+  /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
+  awaited(actor: Actor, job: FetchedJob): Job {
+    const { version, view } = actor;
+    if (job.data.kind !== 'step') return again(job);
+    if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
+    if (isForOthers(actor, job)) return this.#forOthers(job);
+    if (view === null || !version!.hasLimits) return again(job);
+    const position = findPosition(view, job.data.step_id);
+    if (position === null || version!.steps[position]!.limits === null) return again(job);
+    return later(job, this.#gate.ticketDelayMs());
+  }
+
+  /** Whether a job was put back for others a short while ago. */
+  get hasPassedOn(): boolean {
+    return performance.now() - this.#passedOnAt < RECENT_MS;
+  }
+
+  /**
+   * Soon, so that others are not kept waiting by an engine that looked first; but however many there are, looking at
+   * them in vain is a bounded part of this engine's work.
+   */
+  #forOthers(job: FetchedJob): Job {
+    const now = performance.now();
+    this.#passedOnAt = now;
+    const due = Math.max(now + FOR_OTHERS_MS, this.#lastForOthers + 1_000 / FOR_OTHERS_PER_SECOND);
+    this.#lastForOthers = Math.min(due, now + LONGEST_FOR_OTHERS_MS);
+    return later(job, Math.round(this.#lastForOthers - now));
+  }
+}
+
+/** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
+export function isForOthers({ version, view }: Actor, { data }: FetchedJob): boolean {
+  if (data.kind !== 'step' || view === null || !version!.hasFaults) return false;
+  const position = findPosition(view, data.step_id);
+  return position !== null && version!.steps[position]!.fault !== null;
+}
+
+export function again({ queue, id, data, priority }: FetchedJob): Job {
+  return { queue, id, data, priority, startAfter: null };
+}
+
+export function later(job: FetchedJob, afterMs: number): Job {
+  return { ...again(job), startAfter: afterMs };
+}
