@@ -49,6 +49,8 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await mayHave(-1);
+  // A job that was being fetched when its step ended is dropped by the next look.
+  await noJobIsLeft();
   await engine.stop();
   await assertInvariants(database.url);
   await admin.end();
@@ -66,6 +68,14 @@ async function mayHave(connections: number): Promise<void> {
   await admin.query(`alter role ${role} connection limit ${connections}`);
   if (connections >= 0)
     await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role]);
+}
+
+async function noJobIsLeft(): Promise<void> {
+  for (;;) {
+    const { rows } = await admin.query('select count(*)::integer as count from pgboss.job');
+    if (rows[0].count === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 async function readiness() {
