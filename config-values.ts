@@ -9,6 +9,7 @@ import { readFileSync, statSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { parseDuration } from './core/duration.ts';
+import { isUuid } from './db/uuid.ts';
 
 export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
 export type KeyRole = (typeof KEY_ROLES)[number];
@@ -190,7 +191,6 @@ function toCidr(entry: string): string | null {
   return null;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const SHORTEST_KEY = 16;
 
 export function apiKeys(): Schema<readonly ApiKey[]> {
@@ -219,7 +219,7 @@ function toApiKey(entry: string): ApiKey | string {
   const hash = createHash('sha256').update(key).digest('hex');
   if (grant === 'admin') return { hash, admin: true, workspaceId: null, role: 'admin' };
   const [workspace = '', role = 'admin', ...rest] = grant.split(':');
-  if (!UUID.test(workspace)) return 'grants neither admin nor a workspace uuid';
+  if (!isUuid(workspace)) return 'grants neither admin nor a workspace uuid';
   const known = KEY_ROLES.find((name) => name === role);
   if (known === undefined || rest.length > 0) return `has a role that is none of ${KEY_ROLES.join(', ')}`;
   return { hash, admin: false, workspaceId: workspace.toLowerCase(), role: known };

@@ -26,3 +26,10 @@ export function newId(): string {
   }
   return prefix + counter.toString(16).padStart(3, '0') + randomUUID().slice(18);
 }
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Whether a value is a UUID as PostgreSQL writes one (RFC 9562), of any version. */
+export function isUuid(value: unknown): boolean {
+  return typeof value === 'string' && UUID.test(value);
+}

@@ -14,6 +14,7 @@ import type { QueueName } from '../core/plan.ts';
 import { plainArray } from '../db/array-literal.ts';
 import type { Db } from '../db/client.ts';
 import type { Statement } from '../db/statement.ts';
+import { isUuid } from '../db/uuid.ts';
 
 export type JobData =
   | { kind: 'start'; execution_id: string }
@@ -207,17 +208,12 @@ const KINDS: ReadonlySet<unknown> = new Set([
   'deadline',
   'stop_overdue',
 ]);
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 function readData(stored: unknown): JobData {
   const { kind, execution_id, step_id } = (stored ?? {}) as Record<string, unknown>;
   const ofStep = kind === 'step' || kind === 'timer';
   const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id));
   return isKnown ? (stored as JobData) : { kind: 'unknown', stored };
-}
-
-function isUuid(value: unknown): boolean {
-  return typeof value === 'string' && UUID.test(value);
 }
 
 function toInsert(job: Job): JobInsert<JobData> {

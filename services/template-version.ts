@@ -104,8 +104,9 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
 
 /** Refuses what this engine could not run by itself. @throws EngineError('invalid_definition') */
 export function assertRunnable(version: TemplateVersion): void {
+  if (!version.hasFaults) return;
   const faults = version.steps.flatMap(({ fault }) => fault ?? []);
-  if (faults.length > 0) throw unusable(version, faults);
+  throw unusable(version, faults);
 }
 
 function unusable(

@@ -40,6 +40,7 @@ export class PutBack {
     this.#gate = gate;
   }
 
+  /** The job as it goes back, by the reason for which it was left. */
   left({ actor, job, because }: LeftJob): Job {
     if (because === 'locked') return later(job, LOCKED_JOB_MS);
     return because === 'unread' ? this.#forOthers(job) : this.awaited(actor, job);
@@ -63,8 +64,8 @@ export class PutBack {
   }
 
   /**
-   * Soon, so that others are not kept waiting by an engine that looked first; but however many there are, looking at
-   * them in vain is a bounded part of this engine's work.
+   * Soon, so that others are not kept waiting by an engine that looked first; later where there are many, so that
+   * looking at them in vain is no more than a part of this engine's work.
    */
   #forOthers(job: FetchedJob): Job {
     const now = performance.now();
@@ -82,7 +83,7 @@ export function isForOthers({ version, view }: Actor, { data }: FetchedJob): boo
   return position !== null && version!.steps[position]!.fault !== null;
 }
 
-export function again({ queue, id, data, priority }: FetchedJob): Job {
+function again({ queue, id, data, priority }: FetchedJob): Job {
   return { queue, id, data, priority, startAfter: null };
 }
 
