@@ -181,6 +181,11 @@ export const LIMITS = {
     'Most pending executions; with more of them starts are answered 429.',
   ),
   maxOutputBytes: size('EXECUTION_ENGINE_MAX_OUTPUT_BYTES', '1MiB', 'Largest output of one step, as JSON.'),
+  maxInputsBytes: size(
+    'EXECUTION_ENGINE_MAX_INPUTS_BYTES',
+    '32MiB',
+    'Most bytes of other outputs that one step, or the output of an execution, reads together.',
+  ),
   maxJsonDepth: count('EXECUTION_ENGINE_MAX_JSON_DEPTH', '512', 5_000, 'Deepest nesting of a JSON value.'),
   maxDefinitionBytes: size('EXECUTION_ENGINE_MAX_DEFINITION_BYTES', '1MiB', 'Largest workflow definition.'),
   maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),

@@ -58,6 +58,7 @@ describe('an empty environment', () => {
       maxIntakeBytes: 64 * 1_048_576,
       maxBacklog: 1_000_000,
       maxOutputBytes: 1_048_576,
+      maxInputsBytes: 32 * 1_048_576,
       maxJsonDepth: 512,
       maxDefinitionBytes: 1_048_576,
       maxSteps: 10_000,

@@ -12,6 +12,8 @@ import { ExecutionDoor } from './services/execution-door.ts';
 import { ExecutionOutputs } from './services/execution-outputs.ts';
 import type { ExecutionWaiters } from './services/execution-waiters.ts';
 import { LockedCommit } from './services/locked-commit.ts';
+import { PayloadReader } from './services/payload-reader.ts';
+import type { ScopeSource } from './services/scope.ts';
 import { StepLimits } from './services/step-limits.ts';
 import { Timers } from './services/timers.ts';
 import { ExecutionObserver } from './telemetry/execution-observer.ts';
@@ -53,6 +55,7 @@ export class Worker {
   readonly locked: LockedCommit;
   readonly hosts: StepHosts;
   readonly #parts: WorkerParts;
+  readonly #source: ScopeSource;
   readonly #timers: Timers;
   readonly #callbacks: CallbackSender;
   readonly #observer: ExecutionObserver;
@@ -63,6 +66,7 @@ export class Worker {
     const { engineId, config, database, steps, log, onError } = parts;
     const { reads, workPool, queue } = database;
     this.#parts = parts;
+    this.#source = { payloads: new PayloadReader(reads, config.limits), secrets: config.secrets };
     this.capacity = config.role === 'api' ? 0 : config.concurrency;
     this.#observer = new ExecutionObserver(parts.metrics, log);
     this.hosts = new StepHosts({
@@ -74,7 +78,7 @@ export class Worker {
     this.dispatcher = new Dispatcher(engineId, this.capacity, this.#runner());
     this.gate = new LimitGate({
       limits: new StepLimits(workPool, engineId, (text) => steps.store.text(text)),
-      evaluation: new LimitEvaluation(reads, steps.evaluator, config.secrets),
+      evaluation: new LimitEvaluation(reads, steps.evaluator, this.#source),
       slots: this.dispatcher,
       wake: () => this.door.wake(),
       onError,
@@ -169,16 +173,16 @@ export class Worker {
   }
 
   #runner(): AttemptRunner {
-    const { database, steps, config, log, metrics } = this.#parts;
+    const { database, steps, log, metrics } = this.#parts;
     const { reads } = database;
     const handlerSeconds = new Map(
       [...steps.stepTypes.keys()].map((type) => [type, metrics.handlerDuration.labels({ type })]),
     );
     return new AttemptRunner({
+      ...this.#source,
       db: reads,
       evaluator: steps.evaluator,
       store: steps.store,
-      secrets: config.secrets,
       log,
       post: (executionId, event) => this.door.post(executionId, event),
       userTypes: steps.userTypes,
@@ -203,7 +207,7 @@ export class Worker {
       lanes: database.lanes,
       queue: database.queue,
       claims: this.dispatcher,
-      outputs: new ExecutionOutputs(database.reads, steps.evaluator, steps.store, config.secrets),
+      outputs: new ExecutionOutputs(this.#source, steps.evaluator, steps.store),
       stopGraceMs: config.limits.stopGraceMs,
       hasPeers,
       observer: {

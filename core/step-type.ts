@@ -20,6 +20,8 @@ export interface StepTypeInfo {
    * slots, so that those of one execution do not hold up everything else.
    */
   readonly sandboxed?: boolean;
+  /** The handler has no use for `inputs`: they are read only for expressions that name them. */
+  readonly readsNoInputs?: boolean;
   /** A definition cannot expect heartbeats of the handler. */
   readonly sendsNoHeartbeats?: boolean;
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */

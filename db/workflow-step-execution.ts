@@ -2,7 +2,6 @@
  * Statements on workflow_step_executions: one function each. Every update names the status and the claim it
  * believes in; when a row has moved on the transaction fails as a whole.
  */
-import type { Claim } from '../core/event.ts';
 import type { StepStatus } from '../core/status.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './client.ts';
@@ -221,69 +220,4 @@ export async function readStepPhases(db: Db, ids: readonly string[]): Promise<Ma
   return new Map(
     rows.map((row) => [row.id, { status: row.status, attempt: row.attempt_count, sequence: row.sequence }]),
   );
-}
-
-export interface StepPayload {
-  readonly id: string;
-  readonly status: StepStatus;
-  /** JSON text; null when there is none. */
-  readonly output: string | null;
-  readonly errorCode: string | null;
-  readonly error: string | null;
-  readonly errorDetails: unknown;
-  readonly routes: readonly string[] | null;
-}
-
-const PAYLOADS = `
-  select id, status, outputs::text as output, error_code, error, error_details, routes
-    from workflow_step_executions
-   where id = any($1::uuid[])`;
-
-export async function readPayloads(db: Db, ids: readonly string[]): Promise<StepPayload[]> {
-  const { rows } = await db.query({ name: 'read_step_payloads', text: PAYLOADS, values: [plainArray(ids)] });
-  return rows.map((row) => ({
-    id: row.id,
-    status: row.status,
-    output: row.output,
-    errorCode: row.error_code,
-    error: row.error,
-    errorDetails: row.error_details,
-    routes: row.routes,
-  }));
-}
-
-export interface StepResumption {
-  readonly received: readonly { key: string; live: boolean; route: string | null }[];
-  readonly parkedState: unknown;
-  /** Measured by the database's clock; null when the step is not parked. */
-  readonly parkedMs: number | null;
-}
-
-const RESUMPTION = `
-  select received_inputs, parked_state, extract(epoch from clock_timestamp() - parked_at) * 1000 as parked_ms
-    from workflow_step_executions
-   where id = $1
-     and ($2::integer is null
-          or (status = 'running' and attempt_count = $2 and claimed_by = $3
-              and sequence = coalesce($4::bigint, sequence)))`;
-
-/**
- * What an attempt needs when this process did not decide the step's join itself.
- * @param claim what must still hold the step; null: whoever does
- * @returns null when the claim is lost: what is there now is of another attempt
- */
-export async function readResumption(
-  db: Db,
-  id: string,
-  claim: Claim | null,
-): Promise<StepResumption | null> {
-  const values = [id, claim?.attempt ?? null, claim?.owner ?? null, claim?.sequence ?? null];
-  const { rows } = await db.query({ name: 'read_step_resumption', text: RESUMPTION, values });
-  const [row] = rows;
-  if (row === undefined) return null;
-  return {
-    received: row.received_inputs ?? [],
-    parkedState: row.parked_state ?? null,
-    parkedMs: row.parked_ms === null ? null : Math.round(Number(row.parked_ms)),
-  };
 }

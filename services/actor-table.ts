@@ -3,7 +3,7 @@
  */
 import { type Actor, newActor } from './actor.ts';
 import { newUnit, type Unit } from './commit-unit.ts';
-import type { JsonPayload } from './payload.ts';
+import { KeptOutputs } from './kept-outputs.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
 const MOST_ACTORS = 20_000;
@@ -15,7 +15,7 @@ const MOST_KEPT = 64 * 1024 * 1024;
 export class ActorTable {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
-  #keptLength = 0;
+  readonly #kept = { length: 0, most: MOST_KEPT };
 
   get size(): number {
     return this.#actors.size;
@@ -34,7 +34,7 @@ export class ActorTable {
   get(executionId: string): Actor {
     let actor = this.#actors.get(executionId);
     if (actor === undefined) {
-      actor = newActor(executionId);
+      actor = newActor(executionId, new KeptOutputs(this.#kept));
       this.#actors.set(executionId, actor);
     }
     return actor;
@@ -51,27 +51,13 @@ export class ActorTable {
     if (actor.mailbox.length > 0) this.#dirty.add(actor);
   }
 
-  /** Keeps an output that is committed, as long as there is room: it can be read again at any time. */
-  keep(actor: Actor, position: number, output: JsonPayload): void {
-    actor.outputs.set(position, output);
-    actor.keptLength += output.json.length;
-    this.#keptLength += output.json.length;
-    if (this.#keptLength > MOST_KEPT) this.#letGo(actor);
-  }
-
-  #letGo(actor: Actor): void {
-    this.#keptLength -= actor.keptLength;
-    actor.keptLength = 0;
-    actor.outputs.clear();
-  }
-
   /** Forgets an execution that is over, unless somebody has written to it since. */
   drop(actor: Actor): void {
     if (actor.mailbox.length === 0) this.#forget(actor);
   }
 
   #forget(actor: Actor): void {
-    this.#letGo(actor);
+    actor.outputs.clear();
     // One that was forgotten before may have a successor by now.
     if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
   }

@@ -9,6 +9,7 @@
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { ExecutionView } from '../core/view.ts';
+import type { KeptOutputs } from './kept-outputs.ts';
 import type { JsonPayload } from './payload.ts';
 import type { TemplateVersion } from './template-version.ts';
 
@@ -34,9 +35,7 @@ export interface Actor {
   /** Null until read. */
   inputs: JsonPayload | null;
   /** Outputs by position, as far as they were produced or read here. */
-  readonly outputs: Map<number, JsonPayload>;
-  /** Characters of the outputs that are kept. */
-  keptLength: number;
+  readonly outputs: KeptOutputs;
   /** Errors of failed steps by position, likewise. */
   readonly errors: Map<number, StepError>;
   /** Edges as the join was decided, by position, until the step has begun. */
@@ -49,7 +48,7 @@ export interface Actor {
   runningCount: number;
 }
 
-export function newActor(id: string): Actor {
+export function newActor(id: string, outputs: KeptOutputs): Actor {
   return {
     id,
     version: null,
@@ -60,8 +59,7 @@ export function newActor(id: string): Actor {
     mailbox: [],
     busy: false,
     inputs: null,
-    outputs: new Map(),
-    keptLength: 0,
+    outputs,
     errors: new Map(),
     received: new Map(),
     held: [],

@@ -3,68 +3,57 @@
  */
 import type { Json } from '../core/json.ts';
 import type { Plan } from '../core/plan.ts';
-import type { Db } from '../db/client.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import type { Actor } from './actor.ts';
 import type { Outputs } from './outputs.ts';
 import type { JsonPayload } from './payload.ts';
-import { loadMissing, stepsScope } from './scope.ts';
+import type { Payloads } from './payload-reader.ts';
+import { type ScopeSource, stepsScope } from './scope.ts';
 import type { OutputStore } from './storable-output.ts';
 
 export class ExecutionOutputs implements Outputs {
-  readonly #db: Db;
+  readonly #source: ScopeSource;
   readonly #evaluator: Evaluator;
   readonly #store: OutputStore;
-  readonly #secrets: Readonly<Record<string, string>>;
 
-  constructor(db: Db, evaluator: Evaluator, store: OutputStore, secrets: Readonly<Record<string, string>>) {
-    this.#db = db;
+  constructor(source: ScopeSource, evaluator: Evaluator, store: OutputStore) {
+    this.#source = source;
     this.#evaluator = evaluator;
     this.#store = store;
-    this.#secrets = secrets;
   }
 
   load(
     actor: Actor,
     plan: Plan,
     positions: readonly number[],
-  ): Map<number, JsonPayload> | Promise<Map<number, JsonPayload>> {
-    takePayloads(actor, plan);
-    const loading = loadMissing(this.#db, actor, plan.view, { input: false, positions });
-    return loading === null ? actor.outputs : loading.then(() => actor.outputs);
+  ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>> {
+    const reading = this.#source.payloads.read(actor, plan.view, { input: false, positions }, plan);
+    return reading instanceof Promise ? reading.then(({ outputs }) => outputs) : reading.outputs;
   }
 
   evaluate(actor: Actor, plan: Plan): string | Promise<string> {
-    takePayloads(actor, plan);
     const output = actor.version!.output!;
     const { graph } = plan.view;
     const named = output.stepReferences.map(({ key }) => graph.positions.get(key)!);
     const positions = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
-    const loading = loadMissing(this.#db, actor, plan.view, { input: output.roots.has('input'), positions });
-    const run = () => {
+    const needs = { input: output.roots.has('input'), positions };
+    const run = (found: Payloads) => {
       const { name, version } = actor.version!;
       const value = this.#evaluator.evaluate(output, {
-        input: actor.inputs?.value ?? null,
-        steps: stepsScope(actor, plan.view, positions),
+        input: found.input?.value ?? null,
+        steps: stepsScope(found, plan.view, positions),
         inputs: {},
         execution: { id: actor.id, template: name, version },
-        secrets: this.#secrets,
+        secrets: this.#source.secrets,
         vars: {},
       });
       return value instanceof Promise ? value.then((done) => this.#text(done)) : this.#text(value);
     };
-    return loading === null ? run() : loading.then(run);
+    const reading = this.#source.payloads.read(actor, plan.view, needs, plan);
+    return reading instanceof Promise ? reading.then(run) : run(reading);
   }
 
   #text(value: unknown): string {
     return this.#store.payload(value as Json).json;
-  }
-}
-
-/** What the plan is about to write counts as known. */
-function takePayloads(actor: Actor, plan: Plan): void {
-  for (const [position, { output, error }] of plan.steps) {
-    if (output !== null) actor.outputs.set(position, output as JsonPayload);
-    if (error !== null) actor.errors.set(position, error);
   }
 }

@@ -14,7 +14,7 @@ export interface Outputs {
     actor: Actor,
     plan: Plan,
     positions: readonly number[],
-  ): Map<number, JsonPayload> | Promise<Map<number, JsonPayload>>;
+  ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>>;
   /** The template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
   evaluate(actor: Actor, plan: Plan): string | Promise<string>;
 }
@@ -38,7 +38,7 @@ function leafOutputs(actor: Actor, plan: Plan, outputs: Outputs): string | Promi
   const { graph } = actor.version!;
   const completed = graph.leaves.filter((position) => plan.view.steps[position]?.status === 'completed');
   const loaded = outputs.load(actor, plan, completed);
-  const join = (payloads: Map<number, JsonPayload>) =>
+  const join = (payloads: ReadonlyMap<number, JsonPayload>) =>
     `{${completed
       .map((position) => `${JSON.stringify(graph.steps[position]!.key)}:${payloads.get(position)!.json}`)
       .join(',')}}`;

@@ -26,6 +26,7 @@ export interface CompiledLimits {
   /** Of the keys and of the guard, which is asked first. As in CompiledStep. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
+  readonly usesInputs: boolean;
 }
 
 export interface CompiledStep {
@@ -42,6 +43,8 @@ export interface CompiledStep {
   /** Positions whose output, status, error or route the step's expressions read; null: any of them. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
+  /** Whether its handler or an expression reads what arrived. */
+  readonly usesInputs: boolean;
   /** Null: the step starts when it is ready and a slot is free. */
   readonly limits: CompiledLimits | null;
   /** Deferred parameters as they are met, by their text. */
@@ -135,6 +138,7 @@ function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
     validateParams: null,
     reads: [],
     usesInput: false,
+    usesInputs: false,
     limits: null,
     deferred: new Map(),
   };
@@ -160,6 +164,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
+    usesInputs: type.readsNoInputs !== true || values.some((value) => value.roots.has('inputs')),
     limits: compileLimits(step, when, graph),
     deferred: new Map(),
   };
@@ -179,6 +184,7 @@ function compileLimits(
     rate,
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
+    usesInputs: values.some((value) => value.roots.has('inputs')),
   };
 }
 

@@ -41,6 +41,7 @@ async function takenRoutes(context: StepContext<SwitchParams>): Promise<string[]
 export const switchStep: StepType<SwitchParams> = {
   type: 'switch',
   summary: 'Takes the route of the first case that is true.',
+  readsNoInputs: true,
   schema: {
     type: 'object',
     additionalProperties: false,

@@ -12,6 +12,7 @@ type TransformParams = { value?: Json };
 export const transform: StepType<TransformParams> = {
   type: 'transform',
   summary: 'Builds a value with expressions.',
+  readsNoInputs: true,
   schema: {
     type: 'object',
     additionalProperties: false,

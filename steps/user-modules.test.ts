@@ -81,6 +81,11 @@ export default new Counter();`;
       `export default { type: 'x', schema: {}, run() {}, deferred: 'code' };`,
       'has "deferred" that is no list',
     ],
+    [
+      'bad readsNoInputs',
+      `export default { type: 'x', schema: {}, run() {}, readsNoInputs: 'yes' };`,
+      'has "readsNoInputs" that is no boolean but "yes"',
+    ],
   ])('with %s is refused with what is missing', async (_name, source, expected) => {
     const lines = await problemsOf(source);
     expect(lines).toHaveLength(1);

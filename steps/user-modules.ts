@@ -52,7 +52,7 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
   }
   const named = typeof candidate.type === 'string' ? `step type "${candidate.type}"` : 'a step type';
   const demand = (holds: boolean, what: string) => holds || problems.push(`${path}: ${named} ${what}`);
-  const { type, summary, schema, run, deferred, routes } = candidate;
+  const { type, summary, schema, run, deferred, routes, readsNoInputs } = candidate;
   demand(
     typeof type === 'string' && TYPE_NAME.test(type),
     `needs "type", a name such as "sms" or "acme.sms", and has ${describe(type)}`,
@@ -76,6 +76,10 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
   demand(
     deferred === undefined || isPointerList(deferred),
     'has "deferred" that is no list of JSON pointers',
+  );
+  demand(
+    readsNoInputs === undefined || typeof readsNoInputs === 'boolean',
+    `has "readsNoInputs" that is no boolean but ${describe(readsNoInputs)}`,
   );
   if (problems.length > before) return null;
   const valid = candidate as unknown as StepType;

@@ -11,11 +11,12 @@ import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { Db } from '../db/client.ts';
-import { readResumption } from '../db/workflow-step-execution.ts';
+import { readResumption } from '../db/step-payload.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import type { Actor } from '../services/actor.ts';
-import { gatherScope, type ScopeParts } from '../services/scope.ts';
+import { InputsTooLarge } from '../services/payload-reader.ts';
+import { gatherScope, type ScopeParts, type ScopeSource } from '../services/scope.ts';
 import type { OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
@@ -38,11 +39,10 @@ import {
 } from './outcome.ts';
 import type { StepHosts } from './step-hosts.ts';
 
-export interface AttemptRunnerOptions {
+export interface AttemptRunnerOptions extends ScopeSource {
   readonly db: Db;
   readonly evaluator: Evaluator;
   readonly store: OutputStore;
-  readonly secrets: Readonly<Record<string, string>>;
   readonly log: Log;
   post(executionId: string, event: Event): void;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
@@ -91,19 +91,18 @@ export class AttemptRunner {
     const compiled = actor.version!.steps[position]!;
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
-    if (timeoutMs !== null)
-      attempt.armTimeout(timeoutMs, (reason) => this.#fail(compiled, attempt, reason, true));
+    if (timeoutMs !== null) attempt.armTimeout(timeoutMs, (reason) => this.#fail(compiled, attempt, reason));
     try {
       const result = this.#run(actor, attempt, compiled);
       if (!(result instanceof Promise)) this.#succeed(compiled, attempt, result);
       else {
         result.then(
           (value) => this.#succeed(compiled, attempt, value),
-          (error) => this.#fail(compiled, attempt, error, true),
+          (error) => this.#fail(compiled, attempt, error),
         );
       }
     } catch (error) {
-      this.#fail(compiled, attempt, error, true);
+      this.#fail(compiled, attempt, error);
     }
     return attempt;
   }
@@ -211,7 +210,7 @@ export class AttemptRunner {
     const { crashes } = attempt;
     if (crashes < ALONE_FROM && !userTypes.has(type)) return compiled.type.run(context);
     if (heartbeatTimeoutMs !== null)
-      attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(compiled, attempt, reason, true));
+      attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(compiled, attempt, reason));
     const dynamic = compiled.validateParams !== null;
     return hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
   }
@@ -236,7 +235,7 @@ export class AttemptRunner {
     try {
       event = this.#outcome(position, claim, result);
     } catch (error) {
-      this.#fail(compiled, attempt, error, true);
+      this.#fail(compiled, attempt, error);
       return;
     }
     this.#hand(compiled, attempt, event);
@@ -253,9 +252,10 @@ export class AttemptRunner {
     return { type: 'complete', position, claim, output, routes };
   }
 
-  #fail(compiled: CompiledStep, attempt: Attempt, error: unknown, begun: boolean): void {
+  #fail(compiled: CompiledStep, attempt: Attempt, error: unknown): void {
     const guard = error instanceof GuardFailure;
-    const failure = toFailure(guard ? error.reason : error, attempt);
+    const reason = guard ? error.reason : error;
+    const failure = toFailure(reason, attempt);
     if (attempt.isDone) {
       // Giving up for the reason it was told is no result.
       if (failure !== attempt.abortReason) this.#options.refused();
@@ -269,7 +269,7 @@ export class AttemptRunner {
       error: storedError(this.#options.store, failure),
       retryable: failure.retryable && !guard,
       retryAfterMs: pauseOf(failure.retryAfterMs),
-      begun: begun && !guard,
+      begun: !guard && !(reason instanceof InputsTooLarge),
       random: Math.random(),
     });
   }

@@ -3,7 +3,8 @@ import { expect, test } from 'bun:test';
 import { compileGraph } from '../core/graph.ts';
 import { transition } from '../core/transition.ts';
 import { emptyView } from '../core/view.ts';
-import { type Actor, newActor } from '../services/actor.ts';
+import type { Actor } from '../services/actor.ts';
+import { ActorTable } from '../services/actor-table.ts';
 import type { TemplateVersion } from '../services/template-version.ts';
 import { fanOut } from '../tests/support/graphs.ts';
 import type { Attempt } from './attempt.ts';
@@ -17,7 +18,7 @@ function begun(): Actor {
   let made = 0;
   const view = emptyView('e', GRAPH);
   transition(view, [{ type: 'begin' }], () => `step-${made++}`);
-  return Object.assign(newActor('e'), { view, version: VERSION });
+  return Object.assign(new ActorTable().get('e'), { view, version: VERSION });
 }
 
 const dispatcher = () => new Dispatcher('engine', 10, { start: () => null as unknown as Attempt });

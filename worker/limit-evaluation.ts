@@ -4,11 +4,12 @@
  */
 import { keyText, limitId, type SharedLimit } from '../core/step-limit.ts';
 import type { Db } from '../db/client.ts';
-import { readResumption } from '../db/workflow-step-execution.ts';
+import { readResumption } from '../db/step-payload.ts';
 import type { CompiledValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
-import { gatherScope, type ScopeParts } from '../services/scope.ts';
+import { InputsTooLarge } from '../services/payload-reader.ts';
+import { gatherScope, type ScopeParts, type ScopeSource } from '../services/scope.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import type { LimitedStep } from './limited-step.ts';
 
@@ -21,12 +22,12 @@ interface Key {
 export class LimitEvaluation {
   readonly #db: Db;
   readonly #evaluator: Evaluator;
-  readonly #secrets: Readonly<Record<string, string>>;
+  readonly #source: ScopeSource;
 
-  constructor(db: Db, evaluator: Evaluator, secrets: Readonly<Record<string, string>>) {
+  constructor(db: Db, evaluator: Evaluator, source: ScopeSource) {
     this.#db = db;
     this.#evaluator = evaluator;
-    this.#secrets = secrets;
+    this.#source = source;
   }
 
   /**
@@ -40,16 +41,15 @@ export class LimitEvaluation {
     const { retries, parked } = view.steps[position]!;
     const received =
       actor.received.get(position) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
-    const source = { db: this.#db, secrets: this.#secrets };
-    const scope = await gatherScope(source, actor, view, received, limits);
     try {
+      const scope = await gatherScope(this.#source, actor, view, received, limits);
       step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
       // A step that comes back from being parked goes on with its attempt: that is no start.
       step.rate = parked ? null : await this.#shared(step, limits.rate, scope);
     } catch (error) {
-      if (!(error instanceof ExpressionError) || isOfTheMoment(error)) throw error;
+      if (isOfTheMoment(error)) throw error;
       step.concurrency = null;
       step.admission = { error };
     }
@@ -67,6 +67,8 @@ export class LimitEvaluation {
   }
 }
 
-function isOfTheMoment({ code }: ExpressionError): boolean {
-  return code === 'sandbox_unavailable' || code === 'aborted';
+function isOfTheMoment(error: unknown): boolean {
+  if (error instanceof InputsTooLarge) return false;
+  if (!(error instanceof ExpressionError)) return true;
+  return error.code === 'sandbox_unavailable' || error.code === 'aborted';
 }

@@ -3,7 +3,8 @@ import { beforeEach, expect, test } from 'bun:test';
 import { compileGraph } from '../core/graph.ts';
 import { transition } from '../core/transition.ts';
 import { emptyView } from '../core/view.ts';
-import { type Actor, newActor } from '../services/actor.ts';
+import type { Actor } from '../services/actor.ts';
+import { ActorTable } from '../services/actor-table.ts';
 import { fanOut } from '../tests/support/graphs.ts';
 import { type LimitGroup, LimitGroups } from './limit-group.ts';
 import { LimitedStep } from './limited-step.ts';
@@ -20,7 +21,7 @@ beforeEach(() => {
 function actorOf(id: string, priority = 0): Actor {
   const view = emptyView(id, GRAPH);
   transition(view, [{ type: 'begin' }], () => `step-${made++}`);
-  return Object.assign(newActor(id), { view, priority });
+  return Object.assign(new ActorTable().get(id), { view, priority });
 }
 
 /** A root of an execution of its own, held with a limit. */

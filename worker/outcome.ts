@@ -4,6 +4,7 @@
 import type { Event, StepError } from '../core/event.ts';
 import type { JsonObject } from '../core/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
+import { InputsTooLarge } from '../services/payload-reader.ts';
 import { NotStorable, type OutputStore } from '../services/storable-output.ts';
 import type { CompiledStep } from '../services/template-version.ts';
 import { type Parked, type StepContext, StepFailure } from '../steps/step-type.ts';
@@ -57,6 +58,10 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
     // Only a sandbox that could not be started may be there the next time.
     const retryable = error.code === 'sandbox_unavailable';
     return new StepFailure(error.code, error.message, { retryable, cause: error });
+  }
+  if (error instanceof InputsTooLarge) {
+    const { code, message, details } = error;
+    return new StepFailure(code, message, { details, cause: error });
   }
   return new StepFailure('handler_failed', messageOf(error), { retryable: true, cause: error });
 }

@@ -14,6 +14,7 @@ import {
   readTrackedInputs,
 } from '../../db/execution-queries.ts';
 import type { Statement } from '../../db/statement.ts';
+import { readPayloads, readResumption, sumPayloadBytes } from '../../db/step-payload.ts';
 import { newId } from '../../db/uuid.ts';
 import {
   advanceExecutions,
@@ -23,14 +24,7 @@ import {
   readManyInputs,
 } from '../../db/workflow-execution.ts';
 import { insertInputs } from '../../db/workflow-input-tracker.ts';
-import {
-  completeSteps,
-  insertSteps,
-  loadSteps,
-  readPayloads,
-  readResumption,
-  updateSteps,
-} from '../../db/workflow-step-execution.ts';
+import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../db/workflow-step-execution.ts';
 import { readTemplateById, readTemplateByName } from '../../db/workflow-template.ts';
 import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
 
@@ -278,12 +272,12 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
     ),
     query('load_steps', 'db/workflow-step-execution.ts', locked, (db) => loadSteps(db, executionIds)),
     query('read_inputs', 'db/workflow-execution.ts', payload, (db) => readManyInputs(db, [executionId])),
-    query('read_step_payloads', 'db/workflow-step-execution.ts', payload, (db) => readPayloads(db, stepIds)),
-    query(
-      'read_step_resumption',
-      'db/workflow-step-execution.ts',
-      'a step that comes back from waiting',
-      (db) => readResumption(db, stepIds[0]!, { attempt: 1, owner: ENGINE_ID, sequence: 6 }),
+    query('read_step_payloads', 'db/step-payload.ts', payload, (db) => readPayloads(db, stepIds)),
+    query('sum_step_payload_bytes', 'db/step-payload.ts', 'the same, when they may be too many', (db) =>
+      sumPayloadBytes(db, stepIds),
+    ),
+    query('read_step_resumption', 'db/step-payload.ts', 'a step that comes back from waiting', (db) =>
+      readResumption(db, stepIds[0]!, { attempt: 1, owner: ENGINE_ID, sequence: 6 }),
     ),
     query('template by id', 'db/workflow-template.ts', 'first use of a version in a process', (db) =>
       readTemplateById(db, templateId),

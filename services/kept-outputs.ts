@@ -1,0 +1,43 @@
+/**
+ * Outputs of one execution, kept in memory for the steps that follow.
+ *
+ * A cache: what is not there is read again. Who reads over an await holds on to what was found (payload-reader.ts).
+ */
+import type { JsonPayload } from './payload.ts';
+
+/** What all executions of a process keep together, in characters of JSON. */
+export interface KeptTotal {
+  length: number;
+  readonly most: number;
+}
+
+export class KeptOutputs {
+  readonly #total: KeptTotal;
+  readonly #byPosition = new Map<number, JsonPayload>();
+  #length = 0;
+
+  constructor(total: KeptTotal) {
+    this.#total = total;
+  }
+
+  get(position: number): JsonPayload | undefined {
+    return this.#byPosition.get(position);
+  }
+
+  /** Beyond the total, this execution's outputs are let go. */
+  set(position: number, output: JsonPayload): void {
+    this.#add(output.json.length - (this.#byPosition.get(position)?.json.length ?? 0));
+    this.#byPosition.set(position, output);
+    if (this.#total.length > this.#total.most) this.clear();
+  }
+
+  clear(): void {
+    this.#add(-this.#length);
+    this.#byPosition.clear();
+  }
+
+  #add(length: number): void {
+    this.#length += length;
+    this.#total.length += length;
+  }
+}

@@ -1,0 +1,106 @@
+import { beforeEach, describe, expect, test } from 'bun:test';
+import { compileGraph } from '../core/graph.ts';
+import type { Json } from '../core/json.ts';
+import type { StepState } from '../core/view.ts';
+import { emptyView } from '../core/view.ts';
+import type { Db } from '../db/client.ts';
+import { fanOut } from '../tests/support/graphs.ts';
+import type { Actor } from './actor.ts';
+import { ActorTable } from './actor-table.ts';
+import { JsonPayload } from './payload.ts';
+import { PayloadReader } from './payload-reader.ts';
+
+const GRAPH = compileGraph(fanOut(6));
+const LIMITS = { maxOutputBytes: 100, maxInputsBytes: 250 };
+
+/** Outputs as they are in the database, by position, and the statements that were asked for them. */
+let stored: Map<number, string>;
+let asked: string[];
+/** Happens while a statement is on its way. */
+let meanwhile: () => void;
+let actor: Actor;
+
+const db = {
+  query: async ({ name, values }: { name: string; values: string[] }) => {
+    asked.push(name);
+    meanwhile();
+    const ids = values[0]!.replace(/[{}"]/g, '').split(',');
+    const found = [...stored].filter(([position]) => ids.includes(`step-${position}`));
+    if (name === 'sum_step_payload_bytes')
+      return { rows: [{ bytes: String(found.reduce((sum, [, json]) => sum + json.length, 0)) }] };
+    return {
+      rows: found.map(([position, output]) => ({ id: `step-${position}`, output, error_code: null })),
+    };
+  },
+} as unknown as Db;
+
+beforeEach(() => {
+  stored = new Map();
+  asked = [];
+  meanwhile = () => {};
+  actor = new ActorTable().get('e');
+});
+
+function read(positions: readonly number[]) {
+  const view = emptyView('e', GRAPH);
+  for (const position of positions)
+    view.steps[position] = { id: `step-${position}`, status: 'completed' } as StepState;
+  return new PayloadReader(db, LIMITS).read(actor, view, { input: false, positions });
+}
+
+const text = (length: number) => JSON.stringify('x'.repeat(length - 2));
+const TOO_LARGE = { code: 'inputs_too_large', details: { bytes: 300, limit: 250 } };
+
+test('what is in memory is there at once', () => {
+  actor.outputs.set(0, new JsonPayload('1'));
+  expect(read([0])).toMatchObject({ outputs: new Map([[0, { json: '1' }]]) });
+  expect(asked).toEqual([]);
+});
+
+test('what is forgotten while something else is read was found', async () => {
+  actor.outputs.set(0, new JsonPayload('"in memory"'));
+  stored.set(1, '"stored"');
+  meanwhile = () => actor.outputs.clear();
+  const { outputs } = await read([0, 1]);
+  const found: Record<number, Json> = Object.fromEntries([...outputs].map(([at, { value }]) => [at, value]));
+  expect(found).toEqual({ 0: 'in memory', 1: 'stored' });
+});
+
+describe('more bytes than are allowed', () => {
+  test('are refused before any of them is read', async () => {
+    for (const position of [0, 1, 2]) stored.set(position, text(100));
+    await expect(read([0, 1, 2])).rejects.toMatchObject(TOO_LARGE);
+    expect(asked).toEqual(['sum_step_payload_bytes']);
+  });
+
+  test('are refused wherever they are', async () => {
+    actor.outputs.set(0, new JsonPayload(text(100)));
+    actor.outputs.set(1, new JsonPayload(text(100)));
+    stored.set(2, text(100));
+    await expect(read([0, 1, 2])).rejects.toMatchObject(TOO_LARGE);
+  });
+
+  test('are refused in memory', () => {
+    for (const position of [0, 1, 2]) actor.outputs.set(position, new JsonPayload(text(100)));
+    expect(() => read([0, 1, 2])).toThrow(expect.objectContaining(TOO_LARGE));
+  });
+
+  test('are not looked for when there cannot be as many', async () => {
+    for (const position of [0, 1]) stored.set(position, text(100));
+    expect((await read([0, 1])).outputs.size).toBe(2);
+    expect(asked).toEqual(['read_step_payloads']);
+  });
+});
+
+test('what all executions keep together is bounded', () => {
+  const table = new ActorTable();
+  const payload = new JsonPayload(text(1024 * 1024));
+  const actors = Array.from({ length: 100 }, (_, at) => table.get(`e-${at}`));
+  for (const each of actors)
+    for (let position = 0; position < 10; position += 1) each.outputs.set(position, payload);
+  const kept = actors.reduce(
+    (sum, { outputs }) => sum + GRAPH.steps.filter((_, at) => outputs.get(at) !== undefined).length,
+    0,
+  );
+  expect(kept).toBeLessThanOrEqual(64);
+});

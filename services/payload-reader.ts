@@ -1,0 +1,149 @@
+/**
+ * Reads inputs, outputs and errors of an execution: from memory, and from the database what did not pass through
+ * this process.
+ *
+ * Invariant: what one reading may hold is bounded, and it is known to fit before it is read: an execution whose
+ * outputs would take all memory fails, and does not end one engine after another.
+ */
+import type { StepError } from '../core/event.ts';
+import type { Json, JsonObject } from '../core/json.ts';
+import type { Plan } from '../core/plan.ts';
+import type { ExecutionView } from '../core/view.ts';
+import type { Db } from '../db/client.ts';
+import { readPayloads, sumPayloadBytes } from '../db/step-payload.ts';
+import { readManyInputs } from '../db/workflow-execution.ts';
+import type { Actor } from './actor.ts';
+import { JsonPayload } from './payload.ts';
+
+export interface PayloadNeeds {
+  /** Whether the execution's own input is read. */
+  readonly input: boolean;
+  /** Of steps whose output or error is read. */
+  readonly positions: readonly number[];
+}
+
+/** What was found; the actor may forget it meanwhile. */
+export interface Payloads {
+  /** Null: it was not asked for. */
+  readonly input: JsonPayload | null;
+  /** Of completed steps, by position. */
+  readonly outputs: ReadonlyMap<number, JsonPayload>;
+  /** Of failed steps, by position. */
+  readonly errors: ReadonlyMap<number, StepError>;
+}
+
+interface Reading {
+  input: JsonPayload | null;
+  readonly outputs: Map<number, JsonPayload>;
+  readonly errors: Map<number, StepError>;
+}
+
+export interface PayloadLimits {
+  /** Of one output. */
+  readonly maxOutputBytes: number;
+  /** Of all that one step, or the output of an execution, reads. */
+  readonly maxInputsBytes: number;
+}
+
+/** The step that reads it fails before its handler begins; an execution whose output reads it fails too. */
+export class InputsTooLarge extends Error {
+  readonly code = 'inputs_too_large';
+  readonly details: JsonObject;
+
+  constructor(bytes: number, limit: number) {
+    super(
+      `What it reads of other steps has ${bytes} bytes; EXECUTION_ENGINE_MAX_INPUTS_BYTES allows ${limit}.`,
+    );
+    this.details = { bytes, limit };
+  }
+}
+
+export class PayloadReader {
+  readonly #db: Db;
+  readonly #limits: PayloadLimits;
+
+  constructor(db: Db, limits: PayloadLimits) {
+    this.#db = db;
+    this.#limits = limits;
+  }
+
+  /**
+   * At once when everything is in memory.
+   * @param plan what it is about to write counts as written; null: nothing is
+   * @throws InputsTooLarge
+   */
+  read(
+    actor: Actor,
+    view: ExecutionView,
+    { input, positions }: PayloadNeeds,
+    plan: Plan | null = null,
+  ): Payloads | Promise<Payloads> {
+    const reading: Reading = { input: input ? actor.inputs : null, outputs: new Map(), errors: new Map() };
+    const missing: number[] = [];
+    for (const position of positions) {
+      const status = view.steps[position]?.status;
+      const written = plan?.steps.get(position);
+      if (status === 'completed') {
+        const output = (written?.output as JsonPayload | undefined) ?? actor.outputs.get(position);
+        if (output === undefined) missing.push(position);
+        else reading.outputs.set(position, output);
+      } else if (status === 'failed') {
+        const error = written?.error ?? actor.errors.get(position);
+        if (error === undefined) missing.push(position);
+        else reading.errors.set(position, error);
+      }
+    }
+    const { maxOutputBytes, maxInputsBytes } = this.#limits;
+    const mayBeTooLarge = positions.length * maxOutputBytes > maxInputsBytes;
+    const known = mayBeTooLarge ? bytesOf(reading) : 0;
+    this.#refuseIfTooLarge(known);
+    if (missing.length === 0 && (!input || reading.input !== null)) return reading;
+    return this.#load(actor, view, reading, { input, positions: missing }, mayBeTooLarge ? known : null);
+  }
+
+  /** @param known bytes that are in memory; null: they cannot be too many with what is missing */
+  async #load(
+    actor: Actor,
+    view: ExecutionView,
+    reading: Reading,
+    { input, positions }: PayloadNeeds,
+    known: number | null,
+  ): Promise<Payloads> {
+    if (input && reading.input === null) {
+      const inputs = (await readManyInputs(this.#db, [actor.id])).get(actor.id);
+      reading.input = new JsonPayload(inputs ?? '{}');
+      actor.inputs = reading.input;
+    }
+    if (positions.length === 0) return reading;
+    const byId = new Map(positions.map((position) => [view.steps[position]!.id, position]));
+    const ids = [...byId.keys()];
+    if (known !== null) this.#refuseIfTooLarge(known + (await sumPayloadBytes(this.#db, ids)));
+    for (const payload of await readPayloads(this.#db, ids)) {
+      const position = byId.get(payload.id)!;
+      if (payload.output !== null) {
+        const output = new JsonPayload(payload.output);
+        reading.outputs.set(position, output);
+        actor.outputs.set(position, output);
+      }
+      if (payload.errorCode === null) continue;
+      const { errorCode: code, error, errorDetails } = payload;
+      const stored = { code, message: error ?? '', details: (errorDetails ?? null) as Json };
+      reading.errors.set(position, stored);
+      actor.errors.set(position, stored);
+    }
+    return reading;
+  }
+
+  #refuseIfTooLarge(bytes: number): void {
+    const { maxInputsBytes } = this.#limits;
+    if (bytes <= maxInputsBytes) return;
+    throw new InputsTooLarge(bytes, maxInputsBytes);
+  }
+}
+
+function bytesOf({ outputs, errors }: Reading): number {
+  let bytes = 0;
+  for (const { json } of outputs.values()) bytes += Buffer.byteLength(json);
+  for (const { details } of errors.values()) bytes += Buffer.byteLength(JSON.stringify(details));
+  return bytes;
+}

@@ -1,0 +1,118 @@
+/**
+ * Outputs that are each small enough and together too large for one step, or for one execution, to read.
+ */
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import type { JsonObject } from '../../core/json.ts';
+import {
+  type EngineDatabase,
+  engineDatabase,
+  startTestEngine,
+  stepOf,
+  type TestEngine,
+} from '../support/engine.ts';
+import { assertInvariants } from '../support/invariants.ts';
+
+const config = { EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '16KiB', EXECUTION_ENGINE_MAX_INPUTS_BYTES: '64KiB' };
+
+let database: EngineDatabase;
+let engine: TestEngine;
+
+beforeAll(async () => {
+  database = await engineDatabase();
+  engine = await startTestEngine({ url: database.url, config });
+}, 60_000);
+
+afterAll(async () => {
+  await engine.stop();
+  await assertInvariants(database.url);
+  await database.drop();
+});
+
+/** Steps with an output of 10 KB each. */
+function producers(count: number): JsonObject {
+  const value = 'x'.repeat(10_000);
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, at) => [`p${at}`, { type: 'transform', with: { value } }]),
+  );
+}
+
+const RETRIED = { limit: 3, delay: '1ms' };
+
+test('a step that reads more than it may fails with inputs_too_large, not retried', async () => {
+  const steps = producers(8);
+  const end = await engine.run({
+    steps: { ...steps, sum: { type: 'record', needs: Object.keys(steps), retry: RETRIED } },
+    output: 1,
+  });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'inputs_too_large', step: 'sum' } });
+  expect(stepOf(end, 'sum')).toMatchObject({ attempt_count: 0, error: { details: { limit: 65_536 } } });
+});
+
+test('an expression that reads more than it may fails its step', async () => {
+  const steps = producers(8);
+  const value = '${{ Object.values(inputs).length }}';
+  const sum = { type: 'transform', needs: Object.keys(steps), with: { value } };
+  expect(await engine.run({ steps: { ...steps, sum }, output: 1 })).toMatchObject({
+    status: 'failed',
+    error: { code: 'inputs_too_large', step: 'sum' },
+  });
+});
+
+test('a step that does not read what arrives may have any number of inputs', async () => {
+  const steps = producers(8);
+  const sum = { type: 'transform', needs: Object.keys(steps), with: { value: 7 } };
+  expect(await engine.run({ steps: { ...steps, sum } })).toMatchObject({
+    status: 'completed',
+    outputs: { sum: 7 },
+  });
+});
+
+test('a step that reads as much as it may is run', async () => {
+  const steps = producers(6);
+  const value = '${{ Object.values(inputs).map((text) => text.length) }}';
+  const sum = { type: 'transform', needs: Object.keys(steps), with: { value } };
+  const end = await engine.run({ steps: { ...steps, sum } });
+  expect(end.outputs).toEqual({ sum: Array.from({ length: 6 }, () => 10_000) });
+});
+
+test('an execution whose leaves give more than it may have fails with output_failed', async () => {
+  const end = await engine.run({ steps: producers(8) });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'output_failed' } });
+  expect(end.error!.message).toContain('EXECUTION_ENGINE_MAX_INPUTS_BYTES');
+});
+
+test('a key of a limit that reads more than it may fails its step with no attempt made', async () => {
+  const steps = producers(8);
+  const key = '${{ Object.values(inputs).length }}';
+  const last = { type: 'noop', needs: Object.keys(steps), with: {}, concurrency: { key, limit: 1 } };
+  const end = await engine.run({ steps: { ...steps, last }, output: 1 });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'inputs_too_large', step: 'last' } });
+  expect(stepOf(end, 'last').attempt_count).toBe(0);
+});
+
+test('it is the same for outputs that did not pass through the engine', async () => {
+  const steps = producers(8);
+  const name = await engine.publish({
+    steps: {
+      ...steps,
+      wait: { type: 'delay', with: { for: '1s' } },
+      sum: { type: 'record', needs: [...Object.keys(steps), 'wait'] },
+    },
+    output: 1,
+  });
+  const id = await engine.start(name);
+  for (;;) {
+    const at = await engine.client.status(id);
+    if (
+      stepOf(at, 'wait').status === 'waiting' &&
+      Object.keys(steps).every((key) => stepOf(at, key).status === 'completed')
+    )
+      break;
+  }
+  await engine.stop();
+  engine = await startTestEngine({ url: database.url, config });
+  expect(await engine.end(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'inputs_too_large', step: 'sum' },
+  });
+});
