@@ -184,7 +184,7 @@ export const LIMITS = {
   maxInputsBytes: size(
     'EXECUTION_ENGINE_MAX_INPUTS_BYTES',
     '32MiB',
-    'Most bytes of other outputs that one step, or the output of an execution, reads together.',
+    'Most bytes of outputs read together: by one step, for the output of an execution, or by `include=outputs`.',
   ),
   maxJsonDepth: count('EXECUTION_ENGINE_MAX_JSON_DEPTH', '512', 5_000, 'Deepest nesting of a JSON value.'),
   maxDefinitionBytes: size('EXECUTION_ENGINE_MAX_DEFINITION_BYTES', '1MiB', 'Largest workflow definition.'),

@@ -145,7 +145,7 @@ async function serveApi(parts: ApiParts) {
   const stalls = new StallWatch(worker.loops());
   pulse.useStallWatch(stalls);
   const starter = new ExecutionStarter(pool, door, versions, createStartGate(config, database, metrics));
-  const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters });
+  const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits });
   const templates = new TemplateService(pool, lint, database.route.features);
   const doctor = new Doctor({
     ...database.route.long,

@@ -38,6 +38,7 @@ export const ERROR_STATUS = {
   invalid_definition: 422,
   invalid_inputs: 422,
   idempotency_mismatch: 422,
+  outputs_too_large: 422,
   not_storable: 422,
   too_many_requests: 429,
   internal: 500,

@@ -82,6 +82,18 @@ export interface StepDetail {
   readonly completedAt: Date | null;
 }
 
+/** Of all steps of an execution, in bytes of JSON. */
+export async function sumOutputBytes(db: Db, executionId: string): Promise<number> {
+  const { rows } = await db.query({
+    name: 'sum_output_bytes',
+    text: `select coalesce(sum(octet_length(outputs::text)), 0) as bytes
+             from workflow_step_executions
+            where workflow_execution_id = $1`,
+    values: [executionId],
+  });
+  return Number(rows[0].bytes);
+}
+
 export async function readSteps(db: Db, executionId: string, withOutputs: boolean): Promise<StepDetail[]> {
   const { rows } = await db.query({
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',

@@ -16,8 +16,8 @@ import {
 
 export interface Job {
   readonly request: EvaluateRequest | ScriptRequest;
-  /** JSON text of the scope or the input. */
-  readonly body: string;
+  /** JSON text of the scope or the input; asked for when a process takes the job, since many may wait for one. */
+  readonly body: () => string;
   readonly onLog: ((line: string, level: LogLevel) => void) | null;
   resolve(results: unknown[]): void;
   reject(error: ExpressionError): void;

@@ -128,7 +128,7 @@ export class SandboxLane {
       worker.running.set(id, entry);
       const frames = outgoing.get(worker) ?? [];
       outgoing.set(worker, frames);
-      frames.push(encodeFrame({ ...entry.request, id }, entry.body));
+      frames.push(encodeFrame({ ...entry.request, id }, entry.body()));
     }
     for (const [worker, frames] of outgoing) worker.process.write(frames);
     this.growIfBusy();

@@ -28,6 +28,21 @@ test('a script is the body of an async function of its input', async () => {
   expect(await script('// nothing')).toBeNull();
 });
 
+test('the input of a script that waits for a process is not written out yet', async () => {
+  let written = 0;
+  const input = {
+    toJSON: () => {
+      written += 1;
+      return 7;
+    },
+  };
+  const results = Array.from({ length: 10 }, () => script('return input', input as unknown as Json));
+  const first = await Promise.race(results);
+  expect([first, written < 10]).toEqual([7, true]);
+  expect(await Promise.all(results)).toEqual(Array.from({ length: 10 }, () => 7));
+  expect(written).toBe(10);
+});
+
 test('the lines a script logs are handed over as they are written', async () => {
   const lines: [string, string][] = [];
   await script('console.log("a", 1, { b: [2] }); console.error("\\ud800\\0")', null, {

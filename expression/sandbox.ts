@@ -90,7 +90,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
       memoryBytes,
       outputBytes,
     } as const;
-    return submit(expressions, { request, body: scopeText, onLog: null }, call.signal);
+    return submit(expressions, { request, body: () => scopeText, onLog: null }, call.signal);
   };
   return {
     evaluateAll,
@@ -108,7 +108,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
         memoryBytes: Math.min(call.memoryBytes, maxMemoryBytes),
         outputBytes: call.outputBytes ?? outputBytes,
       } as const;
-      const job = { request, body: JSON.stringify(input ?? null), onLog: call.onLog ?? null };
+      const job = { request, body: () => JSON.stringify(input ?? null), onLog: call.onLog ?? null };
       const [result] = await submit(scripts, job, call.signal);
       return (result ?? null) as Json;
     },

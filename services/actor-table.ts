@@ -1,7 +1,7 @@
 /**
  * The executions this process has in memory, and which of them have something to be committed.
  */
-import { type Actor, newActor } from './actor.ts';
+import { type Actor, type Mail, newActor } from './actor.ts';
 import { newUnit, type Unit } from './commit-unit.ts';
 import { KeptOutputs } from './kept-outputs.ts';
 
@@ -9,6 +9,8 @@ import { KeptOutputs } from './kept-outputs.ts';
 const MOST_ACTORS = 20_000;
 /** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
 const MOST_EVENTS = 1_000;
+/** Characters of the outputs in one commit; it takes several times as much to send them. */
+const MOST_OUTPUT = 16 * 1024 * 1024;
 /** Characters of outputs kept in memory for the steps that follow. */
 const MOST_KEPT = 64 * 1024 * 1024;
 
@@ -66,14 +68,18 @@ export class ActorTable {
   collect(): Unit[] {
     const units: Unit[] = [];
     let events = 0;
+    let output = 0;
     for (const actor of this.#dirty) {
-      if (events >= MOST_EVENTS) break;
+      if (events >= MOST_EVENTS || output >= MOST_OUTPUT) break;
       if (actor.busy) continue;
       this.#dirty.delete(actor);
       actor.busy = true;
-      events += actor.mailbox.length;
-      units.push(newUnit(actor, actor.mailbox));
-      actor.mailbox = [];
+      let count = 0;
+      for (; count < actor.mailbox.length && output < MOST_OUTPUT; count += 1)
+        output += outputLength(actor.mailbox[count]!);
+      events += count;
+      // What is too much for one commit is for the next: the actor is marked again when it is free.
+      units.push(newUnit(actor, actor.mailbox.splice(0, count)));
     }
     return units;
   }
@@ -87,4 +93,8 @@ export class ActorTable {
       if (this.#actors.size <= MOST_ACTORS / 2) return;
     }
   }
+}
+
+function outputLength({ event }: Mail): number {
+  return event.type === 'complete' ? event.output.json.length : 0;
 }

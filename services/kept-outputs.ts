@@ -1,7 +1,8 @@
 /**
  * Outputs of one execution, kept in memory for the steps that follow.
  *
- * A cache: what is not there is read again. Who reads over an await holds on to what was found (payload-reader.ts).
+ * A cache: what is not there is read again. Who reads over an await holds on to what was found (payload-reader.ts);
+ * while it does, others find it too: 100 steps that read the same outputs hold them once.
  */
 import type { JsonPayload } from './payload.ts';
 
@@ -14,6 +15,7 @@ export interface KeptTotal {
 export class KeptOutputs {
   readonly #total: KeptTotal;
   readonly #byPosition = new Map<number, JsonPayload>();
+  readonly #letGo = new Map<number, WeakRef<JsonPayload>>();
   #length = 0;
 
   constructor(total: KeptTotal) {
@@ -21,18 +23,20 @@ export class KeptOutputs {
   }
 
   get(position: number): JsonPayload | undefined {
-    return this.#byPosition.get(position);
+    return this.#byPosition.get(position) ?? this.#letGo.get(position)?.deref();
   }
 
   /** Beyond the total, this execution's outputs are let go. */
   set(position: number, output: JsonPayload): void {
     this.#add(output.json.length - (this.#byPosition.get(position)?.json.length ?? 0));
     this.#byPosition.set(position, output);
+    this.#letGo.delete(position);
     if (this.#total.length > this.#total.most) this.clear();
   }
 
   clear(): void {
     this.#add(-this.#length);
+    for (const [position, output] of this.#byPosition) this.#letGo.set(position, new WeakRef(output));
     this.#byPosition.clear();
   }
 

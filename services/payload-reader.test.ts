@@ -7,6 +7,7 @@ import type { Db } from '../db/client.ts';
 import { fanOut } from '../tests/support/graphs.ts';
 import type { Actor } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
+import { KeptOutputs } from './kept-outputs.ts';
 import { JsonPayload } from './payload.ts';
 import { PayloadReader } from './payload-reader.ts';
 
@@ -19,6 +20,7 @@ let asked: string[];
 /** Happens while a statement is on its way. */
 let meanwhile: () => void;
 let actor: Actor;
+let reader: PayloadReader;
 
 const db = {
   query: async ({ name, values }: { name: string; values: string[] }) => {
@@ -39,13 +41,14 @@ beforeEach(() => {
   asked = [];
   meanwhile = () => {};
   actor = new ActorTable().get('e');
+  reader = new PayloadReader(db, LIMITS);
 });
 
 function read(positions: readonly number[]) {
   const view = emptyView('e', GRAPH);
   for (const position of positions)
     view.steps[position] = { id: `step-${position}`, status: 'completed' } as StepState;
-  return new PayloadReader(db, LIMITS).read(actor, view, { input: false, positions });
+  return reader.read(actor, view, { input: false, positions });
 }
 
 const text = (length: number) => JSON.stringify('x'.repeat(length - 2));
@@ -64,6 +67,17 @@ test('what is forgotten while something else is read was found', async () => {
   const { outputs } = await read([0, 1]);
   const found: Record<number, Json> = Object.fromEntries([...outputs].map(([at, { value }]) => [at, value]));
   expect(found).toEqual({ 0: 'in memory', 1: 'stored' });
+});
+
+test('what many read at once is read once, and held once while anybody holds it', async () => {
+  stored.set(0, '"a"').set(1, '"b"');
+  const all = await Promise.all([read([0]), read([0, 1]), read([1])]);
+  expect(asked).toEqual(['read_step_payloads', 'read_step_payloads']);
+  expect(all.map(({ outputs }) => [...outputs.keys()])).toEqual([[0], [0, 1], [1]]);
+  actor.outputs.clear();
+  const again = await read([0, 1]);
+  expect(asked).toHaveLength(2);
+  expect(again.outputs.get(0)).toBe(all[1].outputs.get(0)!);
 });
 
 describe('more bytes than are allowed', () => {
@@ -93,14 +107,13 @@ describe('more bytes than are allowed', () => {
 });
 
 test('what all executions keep together is bounded', () => {
-  const table = new ActorTable();
-  const payload = new JsonPayload(text(1024 * 1024));
-  const actors = Array.from({ length: 100 }, (_, at) => table.get(`e-${at}`));
-  for (const each of actors)
-    for (let position = 0; position < 10; position += 1) each.outputs.set(position, payload);
-  const kept = actors.reduce(
-    (sum, { outputs }) => sum + GRAPH.steps.filter((_, at) => outputs.get(at) !== undefined).length,
-    0,
-  );
-  expect(kept).toBeLessThanOrEqual(64);
+  const total = { length: 0, most: 1_000 };
+  const executions = Array.from({ length: 10 }, () => new KeptOutputs(total));
+  for (const outputs of executions)
+    for (let position = 0; position < 10; position += 1) {
+      outputs.set(position, new JsonPayload(text(90)));
+      expect(total.length).toBeLessThanOrEqual(1_000);
+    }
+  for (const outputs of executions) outputs.clear();
+  expect(total.length).toBe(0);
 });

@@ -32,6 +32,9 @@ export interface Payloads {
   readonly errors: ReadonlyMap<number, StepError>;
 }
 
+/** What one statement brought. */
+type Loaded = ReadonlyMap<number, JsonPayload | StepError>;
+
 interface Reading {
   input: JsonPayload | null;
   readonly outputs: Map<number, JsonPayload>;
@@ -61,6 +64,8 @@ export class InputsTooLarge extends Error {
 export class PayloadReader {
   readonly #db: Db;
   readonly #limits: PayloadLimits;
+  /** Statements on their way, by position: after a takeover many steps begin at once that read the same. */
+  readonly #loading = new WeakMap<Actor, Map<number, Promise<Loaded>>>();
 
   constructor(db: Db, limits: PayloadLimits) {
     this.#db = db;
@@ -115,23 +120,50 @@ export class PayloadReader {
       actor.inputs = reading.input;
     }
     if (positions.length === 0) return reading;
+    if (known !== null) {
+      const ids = positions.map((position) => view.steps[position]!.id);
+      this.#refuseIfTooLarge(known + (await sumPayloadBytes(this.#db, ids)));
+    }
+    for (const loaded of await Promise.all(this.#share(actor, view, positions)))
+      for (const position of positions) {
+        const payload = loaded.get(position);
+        if (payload instanceof JsonPayload) reading.outputs.set(position, payload);
+        else if (payload !== undefined) reading.errors.set(position, payload);
+      }
+    return reading;
+  }
+
+  /** The statements that bring the positions: those on their way, and one for the others. */
+  #share(actor: Actor, view: ExecutionView, positions: readonly number[]): Set<Promise<Loaded>> {
+    const onTheirWay = this.#loading.get(actor) ?? new Map<number, Promise<Loaded>>();
+    this.#loading.set(actor, onTheirWay);
+    const own = positions.filter((position) => !onTheirWay.has(position));
+    if (own.length > 0) {
+      const loading = this.#loadOwn(actor, view, own).finally(() => {
+        for (const position of own) onTheirWay.delete(position);
+      });
+      for (const position of own) onTheirWay.set(position, loading);
+    }
+    return new Set(positions.map((position) => onTheirWay.get(position)!));
+  }
+
+  async #loadOwn(actor: Actor, view: ExecutionView, positions: readonly number[]): Promise<Loaded> {
     const byId = new Map(positions.map((position) => [view.steps[position]!.id, position]));
-    const ids = [...byId.keys()];
-    if (known !== null) this.#refuseIfTooLarge(known + (await sumPayloadBytes(this.#db, ids)));
-    for (const payload of await readPayloads(this.#db, ids)) {
+    const loaded = new Map<number, JsonPayload | StepError>();
+    for (const payload of await readPayloads(this.#db, [...byId.keys()])) {
       const position = byId.get(payload.id)!;
       if (payload.output !== null) {
         const output = new JsonPayload(payload.output);
-        reading.outputs.set(position, output);
+        loaded.set(position, output);
         actor.outputs.set(position, output);
       }
       if (payload.errorCode === null) continue;
       const { errorCode: code, error, errorDetails } = payload;
       const stored = { code, message: error ?? '', details: (errorDetails ?? null) as Json };
-      reading.errors.set(position, stored);
+      loaded.set(position, stored);
       actor.errors.set(position, stored);
     }
-    return reading;
+    return loaded;
   }
 
   #refuseIfTooLarge(bytes: number): void {

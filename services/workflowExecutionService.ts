@@ -14,12 +14,14 @@ import {
   readStates,
   readSteps,
   readTrackedInputs,
+  sumOutputBytes,
 } from '../db/execution-queries.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import type { ExecutionStarter } from './execution-starter.ts';
 import { isoTime, statusBody } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
+import type { PayloadLimits } from './payload-reader.ts';
 import type {
   Caller,
   ExecutionFilter,
@@ -40,6 +42,7 @@ export interface ExecutionServiceOptions {
   readonly starter: ExecutionStarter;
   readonly versions: TemplateVersions;
   readonly waiters: ExecutionWaiters;
+  readonly limits: PayloadLimits;
 }
 
 const DEFAULT_PAGE = 50;
@@ -64,14 +67,28 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
     const { pool, versions } = this.#options;
     const execution = visible(caller, executionId, await readExecution(pool, executionId));
-    const [steps, inputs, version] = await Promise.all([
+    const version = await versions.get(pool, execution.templateId);
+    if (options.includeOutputs) await this.#refuseTooLarge(executionId, version.graph.size);
+    const [steps, inputs] = await Promise.all([
       readSteps(pool, executionId, options.includeOutputs),
       readTrackedInputs(pool, executionId),
-      versions.get(pool, execution.templateId),
     ]);
     const body = statusBody(version, { execution, steps, inputs }, options.includeOutputs);
     // Only the top level has rows in this version: any other scope is empty.
     return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
+  }
+
+  /** Answers are made in memory, and many may be asked for at a time. @throws EngineError('outputs_too_large') */
+  async #refuseTooLarge(executionId: string, steps: number): Promise<void> {
+    const { pool, limits } = this.#options;
+    const { maxOutputBytes, maxInputsBytes } = limits;
+    if (steps * maxOutputBytes <= maxInputsBytes) return;
+    const bytes = await sumOutputBytes(pool, executionId);
+    if (bytes <= maxInputsBytes) return;
+    throw new EngineError(
+      'outputs_too_large',
+      `The outputs of execution ${executionId} have ${bytes} bytes; EXECUTION_ENGINE_MAX_INPUTS_BYTES allows ${maxInputsBytes} in one answer. Ask without include=outputs.`,
+    );
   }
 
   /**

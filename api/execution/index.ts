@@ -111,7 +111,7 @@ function addStatus(router: Router, executions: ExecutionServicePort): void {
     summary: 'Read an execution and its steps, or wait for its end',
     query: StatusQueryShape,
     responses: { 200: { description: 'The execution', schema: StatusShape } },
-    errors: ['execution_not_found', 'unavailable'],
+    errors: ['execution_not_found', 'outputs_too_large', 'unavailable'],
     async handle({ query }, call) {
       return call.c.json(await readStatus(executions, query, call));
     },

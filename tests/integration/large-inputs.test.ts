@@ -3,6 +3,8 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json.ts';
+import { isFinalExecution } from '../../core/status.ts';
+import type { ExecutionStatusBody } from '../../services/service-types.ts';
 import {
   type EngineDatabase,
   engineDatabase,
@@ -36,11 +38,21 @@ function producers(count: number): JsonObject {
   );
 }
 
+/** The end of an execution whose outputs no answer can hold. */
+async function endOf(id: string): Promise<ExecutionStatusBody> {
+  for (;;) {
+    const status = await engine.client.status(id, { wait: '30s' });
+    if (isFinalExecution(status.status)) return status;
+  }
+}
+
+const run = async (definition: JsonObject) => endOf(await engine.start(await engine.publish(definition)));
+
 const RETRIED = { limit: 3, delay: '1ms' };
 
 test('a step that reads more than it may fails with inputs_too_large, not retried', async () => {
   const steps = producers(8);
-  const end = await engine.run({
+  const end = await run({
     steps: { ...steps, sum: { type: 'record', needs: Object.keys(steps), retry: RETRIED } },
     output: 1,
   });
@@ -52,7 +64,7 @@ test('an expression that reads more than it may fails its step', async () => {
   const steps = producers(8);
   const value = '${{ Object.values(inputs).length }}';
   const sum = { type: 'transform', needs: Object.keys(steps), with: { value } };
-  expect(await engine.run({ steps: { ...steps, sum }, output: 1 })).toMatchObject({
+  expect(await run({ steps: { ...steps, sum }, output: 1 })).toMatchObject({
     status: 'failed',
     error: { code: 'inputs_too_large', step: 'sum' },
   });
@@ -61,7 +73,7 @@ test('an expression that reads more than it may fails its step', async () => {
 test('a step that does not read what arrives may have any number of inputs', async () => {
   const steps = producers(8);
   const sum = { type: 'transform', needs: Object.keys(steps), with: { value: 7 } };
-  expect(await engine.run({ steps: { ...steps, sum } })).toMatchObject({
+  expect(await run({ steps: { ...steps, sum } })).toMatchObject({
     status: 'completed',
     outputs: { sum: 7 },
   });
@@ -71,12 +83,12 @@ test('a step that reads as much as it may is run', async () => {
   const steps = producers(6);
   const value = '${{ Object.values(inputs).map((text) => text.length) }}';
   const sum = { type: 'transform', needs: Object.keys(steps), with: { value } };
-  const end = await engine.run({ steps: { ...steps, sum } });
+  const end = await run({ steps: { ...steps, sum } });
   expect(end.outputs).toEqual({ sum: Array.from({ length: 6 }, () => 10_000) });
 });
 
 test('an execution whose leaves give more than it may have fails with output_failed', async () => {
-  const end = await engine.run({ steps: producers(8) });
+  const end = await run({ steps: producers(8) });
   expect(end).toMatchObject({ status: 'failed', error: { code: 'output_failed' } });
   expect(end.error!.message).toContain('EXECUTION_ENGINE_MAX_INPUTS_BYTES');
 });
@@ -85,9 +97,21 @@ test('a key of a limit that reads more than it may fails its step with no attemp
   const steps = producers(8);
   const key = '${{ Object.values(inputs).length }}';
   const last = { type: 'noop', needs: Object.keys(steps), with: {}, concurrency: { key, limit: 1 } };
-  const end = await engine.run({ steps: { ...steps, last }, output: 1 });
+  const end = await run({ steps: { ...steps, last }, output: 1 });
   expect(end).toMatchObject({ status: 'failed', error: { code: 'inputs_too_large', step: 'last' } });
   expect(stepOf(end, 'last').attempt_count).toBe(0);
+});
+
+test('outputs that are too large for one answer are refused, and the status is there without them', async () => {
+  const id = await engine.start(await engine.publish({ steps: producers(8), output: 1 }));
+  for (const path of [`?execution_id=${id}&wait=30s`, `?execution_id=${id}`])
+    expect(await engine.request('GET', `/api/v1/execution/status${path}`)).toMatchObject({
+      status: 200,
+      body: { status: 'completed' },
+    });
+  const refused = await engine.request('GET', `/api/v1/execution/status?execution_id=${id}&include=outputs`);
+  expect(refused).toMatchObject({ status: 422, body: { code: 'outputs_too_large' } });
+  expect(refused.body.detail).toContain('Ask without include=outputs.');
 });
 
 test('it is the same for outputs that did not pass through the engine', async () => {
@@ -111,7 +135,7 @@ test('it is the same for outputs that did not pass through the engine', async ()
   }
   await engine.stop();
   engine = await startTestEngine({ url: database.url, config });
-  expect(await engine.end(id)).toMatchObject({
+  expect(await endOf(id)).toMatchObject({
     status: 'failed',
     error: { code: 'inputs_too_large', step: 'sum' },
   });
