@@ -75,7 +75,8 @@ export class Worker {
       memoryLimit: config.limits.stepMemoryBytes,
       log,
     });
-    this.dispatcher = new Dispatcher(engineId, this.capacity, this.#runner());
+    const runner = this.#runner();
+    this.dispatcher = new Dispatcher(engineId, this.capacity, runner);
     this.gate = new LimitGate({
       limits: new StepLimits(workPool, engineId, (text) => steps.store.text(text)),
       evaluation: new LimitEvaluation(reads, steps.evaluator, this.#source),
@@ -90,7 +91,7 @@ export class Worker {
     this.door.useLocked(this.locked);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
     const { door, dispatcher, locked } = this;
-    this.#putBack = new PutBack(dispatcher, this.gate);
+    this.#putBack = new PutBack(dispatcher, runner, this.gate);
     this.consumer = new Consumer({
       door,
       locked,

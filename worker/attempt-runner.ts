@@ -18,7 +18,7 @@ import type { Actor } from '../services/actor.ts';
 import { InputsTooLarge } from '../services/payload-reader.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../services/scope.ts';
 import type { OutputStore } from '../services/storable-output.ts';
-import type { CompiledStep } from '../services/template-version.ts';
+import type { CompiledStep, TemplateVersion } from '../services/template-version.ts';
 import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import { Attempt } from './attempt.ts';
@@ -48,7 +48,7 @@ export interface AttemptRunnerOptions extends ScopeSource {
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
   /** The operator's own step types: their handlers run in hosts. */
   readonly userTypes: ReadonlySet<string>;
-  readonly hosts: Pick<StepHosts, 'run'>;
+  readonly hosts: Pick<StepHosts, 'run' | 'areUsable'>;
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
   /** What the limit gate found when it let the step through; null: it did not ask. */
@@ -77,6 +77,21 @@ export class AttemptRunner {
 
   constructor(options: AttemptRunnerOptions) {
     this.#options = options;
+  }
+
+  canRunAll({ hasFaults }: TemplateVersion): boolean {
+    return !hasFaults && this.#options.hosts.areUsable;
+  }
+
+  canRun({ version, view }: Actor, position: number): boolean {
+    if (this.canRunAll(version!)) return true;
+    const { fault, step } = version!.steps[position]!;
+    if (fault !== null) return false;
+    return this.#options.hosts.areUsable || !this.#needsHost(step.type, view!.steps[position]?.crashes ?? 0);
+  }
+
+  #needsHost(type: string, crashes: number): boolean {
+    return crashes >= ALONE_FROM || this.#options.userTypes.has(type);
   }
 
   start(
@@ -205,14 +220,13 @@ export class AttemptRunner {
   }
 
   #call(attempt: Attempt, compiled: CompiledStep, context: AttemptContext): unknown {
-    const { userTypes, hosts } = this.#options;
     const { type, heartbeatTimeoutMs } = compiled.step;
     const { crashes } = attempt;
-    if (crashes < ALONE_FROM && !userTypes.has(type)) return compiled.type.run(context);
+    if (!this.#needsHost(type, crashes)) return compiled.type.run(context);
     if (heartbeatTimeoutMs !== null)
       attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(compiled, attempt, reason));
     const dynamic = compiled.validateParams !== null;
-    return hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
+    return this.#options.hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
   }
 
   #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {

@@ -12,7 +12,7 @@ import type { ActorTable } from '../services/actor-table.ts';
 import { newUnit, type Unit } from '../services/commit-unit.ts';
 import type { Apart } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
-import { isForOthers, type LeftJob } from './put-back.ts';
+import type { LeftJob, PutBack } from './put-back.ts';
 
 /** What one job, or one picked execution, asks for. */
 export type Task =
@@ -133,13 +133,18 @@ export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<void> 
 
 /**
  * Marks the executions of the jobs busy. Those with a commit of this process on its way are left alone, and so are
- * tickets of steps that are known to be for others, when `sparing`: nothing needs to be locked or loaded for them.
+ * tickets of steps that are known to be for others, when somebody tells: nothing needs to be locked or loaded for them.
  */
-export function markUnits({ byExecution, busy }: Work, actors: ActorTable, sparing: boolean): Unit[] {
+export function markUnits(
+  { byExecution, busy }: Work,
+  actors: ActorTable,
+  putBack: Pick<PutBack, 'isForOthers'> | null,
+): Unit[] {
   const units: Unit[] = [];
   for (const [id, tasks] of byExecution) {
     const actor = actors.get(id);
-    const isLeft = ({ job }: Task) => job !== null && (actor.busy || (sparing && isForOthers(actor, job)));
+    const isLeft = ({ job }: Task) =>
+      job !== null && (actor.busy || putBack?.isForOthers(actor, job) === true);
     for (const { job } of tasks.filter(isLeft)) busy.push({ actor, job: job!, because: 'busy' });
     const left = tasks.filter((task) => !isLeft(task));
     if (left.length < tasks.length) byExecution.set(id, left);

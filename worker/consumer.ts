@@ -171,7 +171,7 @@ export class Consumer {
     const fetched = await this.#source.fetch(tx);
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
-    units.push(...markUnits(work, this.#options.door.actors, true));
+    units.push(...markUnits(work, this.#options.door.actors, this.#options.putBack));
     await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
@@ -217,7 +217,7 @@ export class Consumer {
     if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
-    units.push(...markUnits(work, door.actors, false), ...markPicked(picked, work, door.actors));
+    units.push(...markUnits(work, door.actors, null), ...markPicked(picked, work, door.actors));
     const others = free.flatMap((job) =>
       isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
     );

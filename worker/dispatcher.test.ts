@@ -21,7 +21,12 @@ function begun(): Actor {
   return Object.assign(new ActorTable().get('e'), { view, version: VERSION });
 }
 
-const dispatcher = () => new Dispatcher('engine', 10, { start: () => null as unknown as Attempt });
+const dispatcher = () =>
+  new Dispatcher('engine', 10, {
+    canRunAll: () => true,
+    canRun: () => true,
+    start: () => null as unknown as Attempt,
+  });
 
 test('a ready step is taken once, however often it is offered', () => {
   const slots = dispatcher();

@@ -12,6 +12,7 @@ import { NOBODY } from '../db/pending-execution.ts';
 import { type Actor, isUnderWay } from '../services/actor.ts';
 import type { Claims } from '../services/claims.ts';
 import type { Attempt } from './attempt.ts';
+import type { AttemptStarter } from './attempt-starter.ts';
 import type { LimitGate, Slots } from './limit-gate.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 
@@ -22,17 +23,6 @@ const ADMITTED_PER_SLOT = 2;
 
 /** How long slots are kept free for steps that the executions under way may make ready. */
 export const PATIENCE_MS = 25;
-
-export interface AttemptStarter {
-  /** Runs the attempt and calls `done` exactly once, when the slot is free. */
-  start(
-    actor: Actor,
-    position: number,
-    stepId: string,
-    claim: Claim,
-    done: (attempt: Attempt) => void,
-  ): Attempt;
-}
 
 interface ReadyStep {
   readonly actor: Actor;
@@ -163,10 +153,9 @@ export class Dispatcher implements Claims, Slots {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = actor.view!;
     for (const position of positions) {
-      const { limits, fault } = actor.version!.steps[position]!;
       // What a plan made ready that was not committed is not there.
-      if (fault !== null || steps[position]?.status !== 'queued') continue;
-      if (limits !== null) {
+      if (steps[position]?.status !== 'queued' || !this.#starter.canRun(actor, position)) continue;
+      if (actor.version!.steps[position]!.limits !== null) {
         this.#gate!.offer(actor, position);
         continue;
       }

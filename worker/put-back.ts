@@ -4,6 +4,7 @@
 import { findPosition } from '../core/view.ts';
 import type { FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor } from '../services/actor.ts';
+import type { AttemptStarter } from './attempt-starter.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LimitGate } from './limit-gate.ts';
 
@@ -30,13 +31,19 @@ export interface LeftJob {
 
 export class PutBack {
   readonly #dispatcher: Pick<Dispatcher, 'isOffered'>;
+  readonly #starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>;
   readonly #gate: Pick<LimitGate, 'ticketDelayMs'>;
   /** Of performance.now(): when the last job that is for others comes back. */
   #lastForOthers = Number.NEGATIVE_INFINITY;
   #passedOnAt = Number.NEGATIVE_INFINITY;
 
-  constructor(dispatcher: Pick<Dispatcher, 'isOffered'>, gate: Pick<LimitGate, 'ticketDelayMs'>) {
+  constructor(
+    dispatcher: Pick<Dispatcher, 'isOffered'>,
+    starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>,
+    gate: Pick<LimitGate, 'ticketDelayMs'>,
+  ) {
     this.#dispatcher = dispatcher;
+    this.#starter = starter;
     this.#gate = gate;
   }
 
@@ -51,11 +58,19 @@ export class PutBack {
     const { version, view } = actor;
     if (job.data.kind !== 'step') return again(job);
     if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
-    if (isForOthers(actor, job)) return this.#forOthers(job);
+    if (this.isForOthers(actor, job)) return this.#forOthers(job);
     if (view === null || !version!.hasLimits) return again(job);
     const position = findPosition(view, job.data.step_id);
     if (position === null || version!.steps[position]!.limits === null) return again(job);
     return later(job, this.#gate.ticketDelayMs());
+  }
+
+  /** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
+  isForOthers(actor: Actor, { data }: FetchedJob): boolean {
+    const { view, version } = actor;
+    if (data.kind !== 'step' || view === null || this.#starter.canRunAll(version!)) return false;
+    const position = findPosition(view, data.step_id);
+    return position !== null && !this.#starter.canRun(actor, position);
   }
 
   /** Whether a job was put back for others a short while ago. */
@@ -74,13 +89,6 @@ export class PutBack {
     this.#lastForOthers = Math.min(due, now + LONGEST_FOR_OTHERS_MS);
     return later(job, Math.round(this.#lastForOthers - now));
   }
-}
-
-/** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
-export function isForOthers({ version, view }: Actor, { data }: FetchedJob): boolean {
-  if (data.kind !== 'step' || view === null || !version!.hasFaults) return false;
-  const position = findPosition(view, data.step_id);
-  return position !== null && version!.steps[position]!.fault !== null;
 }
 
 function again({ queue, id, data, priority }: FetchedJob): Job {

@@ -383,11 +383,39 @@ describe('processes', () => {
     expect<unknown>(await failureOf(result)).toBe(reason);
   });
 
-  test('when none can be started the step fails, says why, and may be tried again', async () => {
-    const hosts = await hostsOf('throw new Error("the licence is missing");');
-    const failure = await failureOf(start(hosts, 'count').result);
+  test('when none can be started steps are given back, until one can', async () => {
+    const lock = join(tmpdir(), `step-hosts-${crypto.randomUUID()}`);
+    await writeFile(lock, '');
+    closing.push(() => rm(lock, { force: true }));
+    const locked = `import { existsSync } from 'node:fs';
+if (existsSync(${JSON.stringify(lock)})) throw new Error('the licence is taken');
+${MODULE}`;
+    const hosts = await hostsOf(locked);
+    const given = await Promise.all([start(hosts, 'count').result, start(hosts, 'count', {}, ALONE).result]);
+    expect((given as LostAttempt[]).map(({ event }) => event)).toEqual(['release', 'release']);
+    expect(hosts.areUsable).toBe(false);
+    expect(((await start(hosts, 'count').result) as LostAttempt).event).toBe('release');
+    const told = () =>
+      lines.filter(({ msg }) => /No process of steps|can be started again/.test(String(msg)));
+    expect(told()).toMatchObject([{ why: expect.stringContaining('the licence is taken') }]);
+    await rm(lock);
+    while (!hosts.areUsable) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await outputOf(start(hosts, 'count'))).toBe(1);
+    expect(told()).toHaveLength(2);
+  });
+
+  test('when there is one and no second beside it, a step that is to run alone fails and may be tried again', async () => {
+    const taken = join(tmpdir(), `step-hosts-${crypto.randomUUID()}`);
+    closing.push(() => rm(taken, { force: true }));
+    const single = `import { writeFileSync } from 'node:fs';
+writeFileSync(${JSON.stringify(taken)}, '', { flag: 'wx' });
+${MODULE}`;
+    const hosts = await hostsOf(single);
+    expect(await outputOf(start(hosts, 'count'))).toBe(1);
+    const failure = await failureOf(start(hosts, 'count', {}, ALONE).result);
     expect(failure).toMatchObject({ code: 'host_unavailable', retryable: true });
-    expect(failure.message).toContain('the licence is missing');
+    expect(failure.message).toContain('EEXIST');
+    expect(await outputOf(start(hosts, 'count'))).toBe(2);
   });
 
   test('a crash of a step alone is told with what ended it', async () => {

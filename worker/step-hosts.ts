@@ -9,6 +9,7 @@
  * Invariant 1: every run is settled once: with its handler's end, or lost with its host. One that the engine has
  * given up is settled only by its handler's end.
  * Invariant 2: a run is lost only after its handler was about to be called; until then it goes to another host.
+ * Invariant 3: while no host can be started nothing waits here: runs are given back, for engines that can.
  */
 import type { Exit } from '../expression/framed-process.ts';
 import type { StepFailure } from '../steps/step-type.ts';
@@ -16,6 +17,7 @@ import type { Log } from '../telemetry/log.ts';
 import { type HostedCall, HostedRun } from './hosted-run.ts';
 import { StepHost } from './step-host.ts';
 import { endOf, poisoned, unavailable } from './step-host-end.ts';
+import { logEnd, logInOrder, logOutOfOrder, logOutput } from './step-host-log.ts';
 import { HostWatch, type WatchTimes } from './step-host-watch.ts';
 import type { HostSetup } from './step-host-wire.ts';
 
@@ -46,6 +48,7 @@ export class StepHosts {
   #waitingAlone: HostedRun[] = [];
   #lastId = 0;
   #failedStarts = 0;
+  #outOfOrder = false;
   /** Of performance.now(). */
   #nextStartAt = 0;
   #closed: (() => void) | null = null;
@@ -59,7 +62,7 @@ export class StepHosts {
       // A host that does not answer may leave work waiting that another one could do.
       onTick: () => {
         this.#assign();
-        return this.#waiting.length + this.#waitingAlone.length > 0;
+        return this.#waiting.length + this.#waitingAlone.length > 0 || this.#outOfOrder;
       },
     });
   }
@@ -75,9 +78,15 @@ export class StepHosts {
       ping: () => this.#hostOf(run)?.ping(),
       isHeldUp: () => this.#hostOf(run)?.isHeldUpBeside(run) === true,
     };
-    this.#lineOf(run).push(run);
+    if (this.#outOfOrder) run.lose('release');
+    else this.#lineOf(run).push(run);
     this.#assign();
     return run.result;
+  }
+
+  /** False while no host can be started. */
+  get areUsable(): boolean {
+    return !this.#outOfOrder;
   }
 
   /** Starts the first shared host, so that the first step need not wait for it. */
@@ -142,7 +151,7 @@ export class StepHosts {
     const usable = [...this.#shared].filter((host) => this.#isUsable(host));
     if (usable.some(({ ready }) => !ready)) return;
     const isBusy = usable.every(({ runs }) => runs.size > 0);
-    const isWanted = this.#waiting.length > 0 || (this.#shared.size > 0 && isBusy);
+    const isWanted = this.#waiting.length > 0 || this.#outOfOrder || (this.#shared.size > 0 && isBusy);
     const { size } = this.#options;
     if (isWanted && this.#mayStart() && usable.length < size && this.#shared.size < size + SPARE)
       this.#startShared();
@@ -172,7 +181,7 @@ export class StepHosts {
         memoryLimit: this.#options.memoryLimit,
         onReady: (ready) => this.#onReady(ready),
         onSettled: (settled) => this.#onSettled(settled),
-        onOutput: (from, text, stream) => this.#onOutput(from, text, stream),
+        onOutput: (from, text, stream) => logOutput(this.#options.log, from, text, stream),
         onClose: (gone, exit) => this.#onClose(gone, exit),
       });
       this.#watch.keepLooking();
@@ -185,6 +194,8 @@ export class StepHosts {
 
   #onReady(host: StepHost): void {
     this.#failedStarts = 0;
+    if (this.#outOfOrder) logInOrder(this.#options.log);
+    this.#outOfOrder = false;
     const run = this.#alone.get(host);
     if (run !== undefined) host.run(run);
     this.#assign();
@@ -241,10 +252,10 @@ export class StepHosts {
     }
     const lost = host.live;
     if (!host.ready && own !== undefined && !lost.includes(own) && own.abandonedAt === null) lost.push(own);
-    if (host.doom !== 'retired' || lost.length > 0) this.#report(host, exit, lost.length);
+    if (host.doom !== 'retired' || lost.length > 0) logEnd(this.#options.log, host, exit, lost.length);
     for (const run of lost) {
       if (run.begun) this.#lose(run, host, exit, own !== undefined);
-      else this.#moveOn(run, endOf(host, exit));
+      else this.#moveOn(run, host, exit);
     }
     if (!host.ready && host.doom !== 'retired') this.#onFailedStart(host.broken ?? endOf(host, exit));
     this.#assign();
@@ -256,10 +267,11 @@ export class StepHosts {
   }
 
   /** The handler was not called: the run goes to another host. */
-  #moveOn(run: HostedRun, why: string): void {
-    run.unbegunDeaths += 1;
+  #moveOn(run: HostedRun, host: StepHost, exit: Exit): void {
+    // One that could not even be started was not ended by what it was given.
+    if (host.ready) run.unbegunDeaths += 1;
     if (run.unbegunDeaths < MOST_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
-    else run.fail(unavailable(why));
+    else run.fail(unavailable(endOf(host, exit)));
   }
 
   #onFailedStart(why: string): void {
@@ -267,24 +279,18 @@ export class StepHosts {
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failedStarts, LONGEST_PAUSE_MS);
     this.#nextStartAt = performance.now() + pause;
     if (this.#failedStarts < MOST_FAILED_STARTS) return;
-    const waiting = [...this.#waiting, ...this.#waitingAlone];
-    this.#waiting = [];
+    const alone = this.#waitingAlone;
     this.#waitingAlone = [];
-    for (const run of waiting) run.fail(unavailable(why));
-  }
-
-  #report(host: StepHost, exit: Exit, steps: number): void {
-    const fields = { pid: host.pid, ...exit, steps, ...(host.doom === null ? {} : { because: host.doom }) };
-    this.#options.log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
-  }
-
-  #onOutput(host: StepHost, text: string, stream: 'stdout' | 'stderr'): void {
-    for (const line of text.split('\n')) {
-      if (line.trim() === '') continue;
-      const fields = { pid: host.pid, stream };
-      if (stream === 'stderr') this.#options.log.warn(fields, line);
-      else this.#options.log.info(fields, line);
+    if ([...this.#shared].some(({ ready, retired }) => ready && !retired)) {
+      // There is one, and no second beside it: what its modules need is taken.
+      for (const run of alone) run.fail(unavailable(why));
+      return;
     }
+    if (!this.#outOfOrder) logOutOfOrder(this.#options.log, why);
+    this.#outOfOrder = true;
+    const waiting = [...this.#waiting, ...alone];
+    this.#waiting = [];
+    for (const run of waiting) run.lose('release');
   }
 }
 

@@ -1,0 +1,32 @@
+/**
+ * What the log says of step hosts: how they ended, and what their handlers print.
+ */
+import type { Exit } from '../expression/framed-process.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { StepHost } from './step-host.ts';
+import { endOf } from './step-host-end.ts';
+
+/** @param steps how many were in it */
+export function logEnd(log: Log, host: StepHost, exit: Exit, steps: number): void {
+  const fields = { pid: host.pid, ...exit, steps, ...(host.doom === null ? {} : { because: host.doom }) };
+  log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
+}
+
+export function logOutput(log: Log, { pid }: StepHost, text: string, stream: 'stdout' | 'stderr'): void {
+  for (const line of text.split('\n')) {
+    if (line.trim() === '') continue;
+    if (stream === 'stderr') log.warn({ pid, stream }, line);
+    else log.info({ pid, stream }, line);
+  }
+}
+
+export function logOutOfOrder(log: Log, why: string): void {
+  log.error(
+    { why },
+    'No process of steps can be started; steps of your own types wait for an engine that can, or until it works again',
+  );
+}
+
+export function logInOrder(log: Log): void {
+  log.info('Processes of steps can be started again');
+}
