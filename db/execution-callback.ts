@@ -18,6 +18,14 @@ export interface ExecutionCallback {
   readonly completedAt: Date;
 }
 
+/** Null: nobody is to be told. */
+export async function readCallbackUrl(db: Db, executionId: string): Promise<string | null> {
+  const { rows } = await db.query('select callback_url from workflow_executions where id = $1', [
+    executionId,
+  ]);
+  return rows[0]?.callback_url ?? null;
+}
+
 /** Null when there is nothing to tell: no such execution, no URL, or it is not final (any more). */
 export async function readCallback(db: Db, executionId: string): Promise<ExecutionCallback | null> {
   const { rows } = await db.query(

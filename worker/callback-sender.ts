@@ -7,12 +7,13 @@
  * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
  */
 import { type Pool, withTransaction } from '../db/client.ts';
-import { type ExecutionCallback, readCallback } from '../db/execution-callback.ts';
+import { type ExecutionCallback, readCallback, readCallbackUrl } from '../db/execution-callback.ts';
 import { runAgain } from '../db/run-again.ts';
 import type { ExecutionEngineQueue, FetchedJob, Job, JobData } from '../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../steps/http-client.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
+import { CallbackLines } from './callback-lines.ts';
 
 export interface CallbackSenderOptions {
   readonly pool: Pool;
@@ -23,10 +24,12 @@ export interface CallbackSenderOptions {
 }
 
 const TIMEOUT_MS = 15_000;
+/** Under way and waiting for a place. */
+const MOST_IN_HAND = 256;
+/** How long a callback waits for each of its places. */
+const WAIT_MS = 4_000;
 /** Longer than a call with what comes before and after it. */
-const LEASE_MS = 20_000;
-const MOST_CALLS = 32;
-const FULL_PAUSE_MS = 1_000;
+const LEASE_MS = 30_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 /** With pauses of 1 s, 2 s, 4 s and so on up to an hour: a little over a day. */
@@ -40,8 +43,10 @@ type CallbackData = Extract<JobData, { kind: 'callback' }>;
 
 export class CallbackSender {
   readonly #options: CallbackSenderOptions;
+  readonly #lines = new CallbackLines(WAIT_MS);
   readonly #calls = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  #isOpen = true;
 
   constructor(options: CallbackSenderOptions) {
     this.#options = options;
@@ -52,10 +57,12 @@ export class CallbackSender {
    * them, as `back` says; the calls may begin when it is committed.
    */
   lease(jobs: readonly FetchedJob[]): { back: Job[]; leased: FetchedJob[] } {
-    const room = this.#closing.signal.aborted ? 0 : Math.max(0, MOST_CALLS - this.#calls.size);
+    const room = this.#isOpen ? Math.max(0, MOST_IN_HAND - this.#calls.size) : 0;
     const leased = jobs.slice(0, room);
     const back = jobs.map((job, at) =>
-      at < room ? again(job, LEASE_MS, attemptOf(job) + 1) : again(job, FULL_PAUSE_MS, attemptOf(job)),
+      at < room
+        ? again(job, LEASE_MS, attemptOf(job) + 1)
+        : again(job, this.#lines.pauseMs(), attemptOf(job)),
     );
     return { back, leased };
   }
@@ -73,6 +80,8 @@ export class CallbackSender {
 
   /** Lets calls under way finish for a moment; the others go back into the queue. */
   async close(): Promise<void> {
+    this.#isOpen = false;
+    this.#lines.close();
     const timer = setTimeout(() => this.#closing.abort(), CLOSE_MS);
     await Promise.all(this.#calls);
     clearTimeout(timer);
@@ -80,21 +89,27 @@ export class CallbackSender {
   }
 
   async #deliver(job: FetchedJob): Promise<void> {
-    const callback = await readCallback(this.#options.pool, (job.data as CallbackData).execution_id);
-    const reason = callback === null ? null : await this.#call(callback);
-    if (reason === null) return this.#replace(job, null);
     const attempt = attemptOf(job);
+    const { execution_id: id } = job.data as CallbackData;
+    const url = await readCallbackUrl(this.#options.pool, id);
+    const called = url === null ? { result: null } : await this.#lines.call(url, () => this.#call(id));
+    // What waited in vain was no attempt.
+    if (typeof called === 'number')
+      return this.#replace(job, again(job, this.#isOpen ? called : null, attempt));
+    const { result: reason } = called;
+    if (reason === null) return this.#replace(job, null);
     // A call that was cut off by a stop was no attempt.
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
     const isOver = attempt >= MOST_ATTEMPTS || (reason instanceof StepFailure && HOPELESS.has(reason.code));
     if (!isOver) return this.#replace(job, again(job, pauseMs(attempt), attempt + 1));
-    const { id: execution } = callback!;
-    this.#options.log.warn({ execution, attempt, reason: reason.message }, 'A callback was given up');
+    this.#options.log.warn({ execution: id, attempt, reason: reason.message }, 'A callback was given up');
     return this.#replace(job, null);
   }
 
-  /** Null when the peer has it; otherwise why not. */
-  async #call(callback: ExecutionCallback): Promise<Error | null> {
+  /** Null when the receiver has it, or there is nothing to tell; otherwise why not. */
+  async #call(executionId: string): Promise<Error | null> {
+    const callback = await readCallback(this.#options.pool, executionId);
+    if (callback === null) return null;
     try {
       const { status } = await this.#options.client({
         method: 'POST',

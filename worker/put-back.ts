@@ -7,12 +7,13 @@ import type { Actor } from '../services/actor.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LimitGate } from './limit-gate.ts';
+import { Spread } from './spread.ts';
 
 /** Somebody else has the execution locked for longer than a commit takes. */
 export const LOCKED_JOB_MS = 200;
 /** The step takes its turn in this process. */
 const OFFERED_TICKET_MS = 1_000;
-/** What is for other engines comes back after this at the earliest, and of this engine's so many in a second. */
+/** What is for other engines comes back after this, and of this engine's so many in a second. */
 const FOR_OTHERS_MS = 400;
 const FOR_OTHERS_PER_SECOND = 300;
 const LONGEST_FOR_OTHERS_MS = 120_000;
@@ -33,8 +34,8 @@ export class PutBack {
   readonly #dispatcher: Pick<Dispatcher, 'isOffered'>;
   readonly #starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>;
   readonly #gate: Pick<LimitGate, 'ticketDelayMs'>;
-  /** Of performance.now(): when the last job that is for others comes back. */
-  #lastForOthers = Number.NEGATIVE_INFINITY;
+  readonly #spread = new Spread(FOR_OTHERS_MS, LONGEST_FOR_OTHERS_MS);
+  /** Of performance.now(). */
   #passedOnAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -83,11 +84,8 @@ export class PutBack {
    * looking at them in vain is no more than a part of this engine's work.
    */
   #forOthers(job: FetchedJob): Job {
-    const now = performance.now();
-    this.#passedOnAt = now;
-    const due = Math.max(now + FOR_OTHERS_MS, this.#lastForOthers + 1_000 / FOR_OTHERS_PER_SECOND);
-    this.#lastForOthers = Math.min(due, now + LONGEST_FOR_OTHERS_MS);
-    return later(job, Math.round(this.#lastForOthers - now));
+    this.#passedOnAt = performance.now();
+    return later(job, this.#spread.next(1_000 / FOR_OTHERS_PER_SECOND));
   }
 }
 

@@ -193,6 +193,32 @@ test('an engine that drains lets go of a call that hangs, and the next one calls
   await assertInvariants(database.url);
 }, 60_000);
 
+test('a receiver that does not answer holds up only its own callbacks', async () => {
+  let open = 0;
+  let most = 0;
+  let ended = 0;
+  await using silent = await httpPeer((_request, response) => {
+    open += 1;
+    most = Math.max(most, open);
+    response.once('close', () => {
+      open -= 1;
+      ended += 1;
+    });
+  });
+  const template = await engine.publish({ steps: { one: { type: 'noop' } } });
+  const startAll = (callback_url: string) =>
+    Promise.all(Array.from({ length: 60 }, () => engine.start(template, { callback_url })));
+  const unanswered = await startAll(`${silent.origin}/silent`);
+  await startAll(`${peer.origin}/answered`);
+  await arrived('/answered', 60);
+  expect([most, ended]).toEqual([16, 0]);
+  // Nobody calls them any more: the engine stops while they wait.
+  await database.pool.query(
+    `delete from pgboss.job where data ->> 'kind' = 'callback' and data ->> 'execution_id' = any($1)`,
+    [unanswered],
+  );
+}, 60_000);
+
 test('a URL that is none, is too long, or holds a password is refused', async () => {
   const template = await engine.publish({ steps: { one: { type: 'record' } } });
   const bad = [
