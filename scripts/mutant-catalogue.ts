@@ -132,9 +132,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a ticket whose step could not be claimed is thrown away',
     file: 'worker/consumer.ts',
-    find: "if (status === 'queued') back.push(this.#options.putBack.awaited(unit.actor, job!));",
+    find: "if (status === 'queued') back.push(putBack.awaited(unit.actor, job));",
     replace: '',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/limits.test.ts'],
+  },
+  {
+    name: 'jobs of an execution that is decided but not written yet are thrown away',
+    file: 'worker/consumer.ts',
+    find: "if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));",
+    replace: '',
+    tests: ['tests/integration/undecided.test.ts'],
   },
   {
     name: 'jobs of executions that are not understood here are thrown away',

@@ -65,6 +65,8 @@ export class Decider {
       if (later === null) return true;
       later.then(() => onReady(unit));
     } catch (error) {
+      // Half of a decision is none.
+      unit.actor.view = null;
       onError(unit, error);
     }
     return false;

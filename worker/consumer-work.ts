@@ -12,7 +12,8 @@ import type { ActorTable } from '../services/actor-table.ts';
 import { newUnit, type Unit } from '../services/commit-unit.ts';
 import type { Apart } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
-import type { LeftJob, PutBack } from './put-back.ts';
+import { UNREAD_MS } from '../services/template-versions.ts';
+import { type LeftJob, later, type PutBack } from './put-back.ts';
 
 /** What one job, or one picked execution, asks for. */
 export type Task =
@@ -45,6 +46,19 @@ export function isCallback({ data }: FetchedJob): boolean {
 export function isOfExecution(job: FetchedJob): job is JobOfExecution {
   const { kind } = job.data;
   return kind !== 'start' && kind !== 'callback' && kind !== 'unknown';
+}
+
+/** Jobs of a shape that is not known here, as they go back. */
+export function strangeJobs(fetched: readonly FetchedJob[]): Job[] {
+  const strange = fetched.filter(({ data }) => data.kind === 'unknown');
+  return strange.map((job) => later(job, UNREAD_MS));
+}
+
+/** Executions that a job is about without being an event for them. */
+export function namedExecutions(fetched: readonly FetchedJob[]): string[] {
+  return fetched.flatMap((job) =>
+    isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
+  );
 }
 
 /** Executions that were put off and may line up now. */

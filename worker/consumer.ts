@@ -28,8 +28,10 @@ import {
   isOfExecution,
   markPicked,
   markUnits,
+  namedExecutions,
   readInputs,
   stepStatus,
+  strangeJobs,
   type Taken,
   unreadJobs,
   type Work,
@@ -218,10 +220,7 @@ export class Consumer {
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
     units.push(...markUnits(work, door.actors, null), ...markPicked(picked, work, door.actors));
-    const others = free.flatMap((job) =>
-      isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
-    );
-    const ids = [...units.map(({ actor }) => actor.id), ...others];
+    const ids = [...units.map(({ actor }) => actor.id), ...namedExecutions(free)];
     if (ids.length > 0) await lockExecutions(tx, ids);
     const fetched = await queue.stillThere(tx, free);
     for (const [id, tasks] of byExecution) {
@@ -262,7 +261,7 @@ export class Consumer {
     const ready = withMails(present, byExecution);
     const decided = door.decide(ready, true);
     try {
-      await this.#dispose(tx, ready, work);
+      await this.#dispose(tx, ready, new Set(decided), work);
     } catch (error) {
       // The plans are void, and so are the claims in them.
       for (const unit of decided) door.abandon(unit, true);
@@ -281,19 +280,21 @@ export class Consumer {
     }
   }
 
-  /** Consumes the jobs, and puts those back whose step is still to be run. */
-  async #dispose(tx: Tx, units: readonly Unit[], { fetched, byExecution, back }: Work): Promise<void> {
-    const { queue } = this.#options;
+  /** Consumes the jobs, and puts those back whose step is still to be run, or whose execution is not decided yet. */
+  async #dispose(tx: Tx, units: readonly Unit[], decided: ReadonlySet<Unit>, work: Work): Promise<void> {
+    const { queue, putBack } = this.#options;
+    const { fetched, byExecution, back } = work;
     await queue.consume(tx, fetched);
     for (const unit of units) {
       for (const { job } of byExecution.get(unit.actor.id)!) {
-        const status = job === null ? undefined : stepStatus(unit, job);
-        if (status === 'queued') back.push(this.#options.putBack.awaited(unit.actor, job!));
-        if (status === 'waiting_inputs') await queue.defer(tx, job!, job!.id);
+        if (job === null) continue;
+        const status = decided.has(unit) ? stepStatus(unit, job) : 'undecided';
+        if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
+        if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
+        if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
       }
     }
-    const strange = fetched.filter(({ data }) => data.kind === 'unknown');
-    back.push(...strange.map((job) => later(job, UNREAD_MS)));
+    back.push(...strangeJobs(fetched));
     for (const statement of await queue.insertStatements(back)) await tx.query(statement);
   }
 }

@@ -4,6 +4,7 @@
 import { findPosition } from '../core/view.ts';
 import type { FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor } from '../services/actor.ts';
+import { UNREAD_MS } from '../services/template-versions.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LimitGate } from './limit-gate.ts';
@@ -11,6 +12,8 @@ import { Spread } from './spread.ts';
 
 /** Somebody else has the execution locked for longer than a commit takes. */
 export const LOCKED_JOB_MS = 200;
+/** Its outputs are being made. */
+const UNDECIDED_MS = 1_000;
 /** The step takes its turn in this process. */
 const OFFERED_TICKET_MS = 1_000;
 /** What is for other engines comes back after this, and of this engine's so many in a second. */
@@ -64,6 +67,14 @@ export class PutBack {
     const position = findPosition(view, job.data.step_id);
     if (position === null || version!.steps[position]!.limits === null) return again(job);
     return later(job, this.#gate.ticketDelayMs());
+  }
+
+  /**
+   * An execution whose outputs take time is written by a later commit, which takes its jobs away: until then they are
+   * what is left of it when the engine dies. One that could not be decided, a fault of the engine, keeps them.
+   */
+  undecided({ view }: Actor, job: FetchedJob): Job {
+    return later(job, view === null ? UNREAD_MS : UNDECIDED_MS);
   }
 
   /** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
