@@ -197,6 +197,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['tests/integration/refused-commits.test.ts'],
   },
   {
+    name: 'of several outcomes the first is blamed for what the database refuses',
+    file: 'services/locked-commit.ts',
+    find: 'if (suspects.length === 1) {',
+    replace: 'if (suspects.length > 0) {',
+    tests: ['tests/integration/refused-commits.test.ts'],
+  },
+  {
     name: 'who has only just connected judges the others',
     file: 'db/engine-alive.ts',
     find: "where a.backend_start < now() - interval '5 seconds'",

@@ -24,7 +24,7 @@ import type { Actor } from './actor.ts';
 import type { Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import { isAnswer } from './lanes.ts';
-import { refusable, refuse, refused } from './refusal.ts';
+import { isRefusable, refuse, refused } from './refusal.ts';
 import type { TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
@@ -248,15 +248,25 @@ export class LockedCommit {
     const [starting, [unit]] = byStart(units);
     settle?.(starting.length > 0 ? error : undefined);
     const badData = BAD_DATA.test(codeOf(error));
-    const culprit = badData ? unit?.mails.find(({ event }) => refusable(event)) : undefined;
-    if (unit !== undefined && culprit !== undefined) {
-      const mails = unit.mails.map((mail) =>
+    if (unit !== undefined && badData && unit.mails.some(isRefusable)) this.#blame(unit, error);
+    else for (const each of units) refuse(this.#door, each, error);
+  }
+
+  /** Fails the step whose outcome the database refuses. Of several the later half waits, until one stands alone. */
+  #blame(unit: Unit, error: unknown): void {
+    const { mails, actor } = unit;
+    const suspects = mails.filter(isRefusable);
+    if (suspects.length === 1) {
+      const [culprit] = suspects;
+      const blamed = mails.map((mail) =>
         mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
       );
-      this.commit([{ ...unit, mails }]);
+      this.commit([{ ...unit, mails: blamed }]);
       return;
     }
-    for (const each of units) refuse(this.#door, each, error);
+    const middle = mails.indexOf(suspects[suspects.length >> 1]!);
+    actor.mailbox.unshift(...mails.slice(middle));
+    this.commit([{ ...unit, mails: mails.slice(0, middle) }]);
   }
 }
 

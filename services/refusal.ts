@@ -2,6 +2,7 @@
  * When an error keeps an execution's events from being decided or written, whatever is tried: a fault of the engine.
  */
 import type { Event } from '../core/event.ts';
+import type { Mail } from './actor.ts';
 import type { Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 
@@ -23,8 +24,8 @@ export function refuse(door: ExecutionDoor, unit: Unit, error: unknown): void {
 
 const REFUSED = 'output_not_storable';
 
-/** Whether an event may hold the value that the database refuses. */
-export function refusable(event: Event): boolean {
+/** Whether it may hold the value that the database refuses. */
+export function isRefusable({ event }: Mail): boolean {
   return isOutcome(event) && !(event.type === 'fail' && event.error.code === REFUSED);
 }
 

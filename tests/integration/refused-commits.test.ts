@@ -159,6 +159,23 @@ test('an output that the database refuses fails its own step, whatever was in th
   await assertInvariants(database.url);
 });
 
+test('of the outputs of one execution it fails the one that is refused', async () => {
+  const wide = Object.fromEntries(
+    Array.from({ length: 40 }, (_, at) => [
+      `s${at}`,
+      {
+        type: 'transform',
+        needs: ['first'],
+        with: { value: at === 23 ? UNSTORABLE : at },
+      },
+    ]),
+  );
+  const end = await engine.run({ onFailure: 'continue', steps: { first: { type: 'noop' }, ...wide } });
+  const failed = end.steps.filter(({ status }) => status !== 'completed');
+  expect(failed).toMatchObject([{ key: 's23', error: { code: 'output_not_storable' } }]);
+  await assertInvariants(database.url);
+});
+
 /** Every kind of transition: claims, completions, a retry, parking, a skip, a failure, a fan-in, an end. */
 const MIXED: JsonObject = {
   steps: {
