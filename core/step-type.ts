@@ -20,8 +20,11 @@ export interface StepTypeInfo {
    * slots, so that those of one execution do not hold up everything else.
    */
   readonly sandboxed?: boolean;
-  /** The handler has no use for `inputs`: they are read only for expressions that name them. */
-  readonly readsNoInputs?: boolean;
+  /**
+   * Whether the handler reads `inputs`, by the parameters as they are written; undefined: it does. Otherwise they are
+   * read only for expressions that name them.
+   */
+  readsInputs?(params: JsonObject | undefined): boolean;
   /** A definition cannot expect heartbeats of the handler. */
   readonly sendsNoHeartbeats?: boolean;
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */

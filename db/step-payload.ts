@@ -31,17 +31,27 @@ export async function readPayloads(db: Db, ids: readonly string[]): Promise<Step
 }
 
 const PAYLOAD_BYTES = `
-  select coalesce(sum(coalesce(octet_length(outputs::text), 0) + coalesce(octet_length(error_details::text), 0)), 0)
-         as bytes
-    from workflow_step_executions
-   where id = any($1::uuid[])`;
+  with stored as (
+    select coalesce(sum(coalesce(pg_column_size(outputs), 0) + coalesce(pg_column_size(error_details), 0)), 0) as bytes
+      from workflow_step_executions
+     where id = any($1::uuid[])
+  )
+  select case when bytes > $2::bigint then bytes
+              else (select coalesce(sum(coalesce(octet_length(outputs::text), 0)
+                                        + coalesce(octet_length(error_details::text), 0)), 0)
+                      from workflow_step_executions
+                     where id = any($1::uuid[])) end as bytes
+    from stored`;
 
-/** What `readPayloads` would read of outputs and error details, in bytes of JSON. */
-export async function sumPayloadBytes(db: Db, ids: readonly string[]): Promise<number> {
+/**
+ * What `readPayloads` would read of outputs and error details, in bytes of JSON.
+ * @param most beyond which it is enough to know that there are more: then it is what is stored, compressed
+ */
+export async function sumPayloadBytes(db: Db, ids: readonly string[], most: number): Promise<number> {
   const { rows } = await db.query({
     name: 'sum_step_payload_bytes',
     text: PAYLOAD_BYTES,
-    values: [plainArray(ids)],
+    values: [plainArray(ids), most],
   });
   return Number(rows[0].bytes);
 }

@@ -231,12 +231,28 @@ export async function existingExecutions(db: Db, ids: readonly string[]): Promis
   return new Set(rows.map((row) => row.id));
 }
 
-/** Inputs of executions as JSON text, by id. */
-export async function readManyInputs(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+const INPUTS = `
+  with texts as materialized (
+    select id, coalesce(inputs::text, '{}') as inputs from workflow_executions where id = any($1::uuid[])
+  )
+  select id, inputs
+    from (select id, inputs, sum(octet_length(inputs)) over (order by id) - octet_length(inputs) as before
+            from texts) t
+   where before <= $2::bigint or $2 is null`;
+
+/**
+ * Inputs of executions as JSON text, by id.
+ * @param mostBytes those beyond it are left out, in the order of the ids, but for the first; null: none is
+ */
+export async function readManyInputs(
+  db: Db,
+  ids: readonly string[],
+  mostBytes: number | null,
+): Promise<Map<string, string>> {
   const { rows } = await db.query({
     name: 'read_inputs',
-    text: 'select id, inputs::text as inputs from workflow_executions where id = any($1::uuid[])',
-    values: [plainArray(ids)],
+    text: INPUTS,
+    values: [plainArray(ids), mostBytes],
   });
-  return new Map(rows.map((row) => [row.id, row.inputs ?? '{}']));
+  return new Map(rows.map((row) => [row.id, row.inputs]));
 }

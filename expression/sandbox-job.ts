@@ -4,6 +4,7 @@
  * Not here: what is done about it (sandbox-lane.ts).
  */
 import { ExpressionError } from './expression-error.ts';
+import { encodeFrame } from './frame.ts';
 import { cpuMs } from './process-usage.ts';
 import type { SandboxProcess } from './sandbox-process.ts';
 import {
@@ -85,6 +86,18 @@ export function settle(entry: Entry, how: () => void): void {
   if (entry.settled) return;
   entry.settled = true;
   how();
+}
+
+/** What is sent of a job; null: it cannot be written, and is rejected. */
+export function frameOf(entry: Entry, id: number): Buffer | null {
+  try {
+    return encodeFrame({ ...entry.request, id }, entry.body());
+  } catch (error) {
+    const code = entry.request.kind === 'script' ? 'script_failed' : 'expression_failed';
+    const message = `what it reads cannot be written as JSON: ${(error as Error).message}`;
+    settle(entry, () => entry.reject(new ExpressionError(code, message)));
+    return null;
+  }
 }
 
 export function answer(entry: Entry, header: Answer & { kind: 'done' | 'failed' }, body: string): void {

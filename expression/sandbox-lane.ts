@@ -17,6 +17,7 @@ import {
   answer,
   beginHead,
   type Entry,
+  frameOf,
   freest,
   headOf,
   isOverdue,
@@ -123,12 +124,14 @@ export class SandboxLane {
       if (!entry.settled && worker === null) break;
       this.queue.shift();
       if (worker === null) continue;
-      if (worker.running.size === 0) beginHead(worker);
       const id = ++this.lastSent;
+      const frame = frameOf(entry, id);
+      if (frame === null) continue;
+      if (worker.running.size === 0) beginHead(worker);
       worker.running.set(id, entry);
       const frames = outgoing.get(worker) ?? [];
       outgoing.set(worker, frames);
-      frames.push(encodeFrame({ ...entry.request, id }, entry.body()));
+      frames.push(frame);
     }
     for (const [worker, frames] of outgoing) worker.process.write(frames);
     this.growIfBusy();

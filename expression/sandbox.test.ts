@@ -43,6 +43,20 @@ test('the input of a script that waits for a process is not written out yet', as
   expect(written).toBe(10);
 });
 
+test('an input that cannot be written fails its own script, and no other', async () => {
+  const broken = {
+    toJSON: () => {
+      throw new Error('too long');
+    },
+  };
+  const [bad, good] = await Promise.allSettled([
+    script('return 1', broken as unknown as Json),
+    script('return 2'),
+  ]);
+  expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'script_failed' } });
+  expect(good).toEqual({ status: 'fulfilled', value: 2 });
+});
+
 test('the lines a script logs are handed over as they are written', async () => {
   const lines: [string, string][] = [];
   await script('console.log("a", 1, { b: [2] }); console.error("\\ud800\\0")', null, {

@@ -3,7 +3,7 @@
  */
 import { type Actor, type Mail, newActor } from './actor.ts';
 import { newUnit, type Unit } from './commit-unit.ts';
-import { KeptOutputs } from './kept-outputs.ts';
+import { KeptPayloads } from './kept-payloads.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
 const MOST_ACTORS = 20_000;
@@ -11,7 +11,7 @@ const MOST_ACTORS = 20_000;
 const MOST_EVENTS = 1_000;
 /** Characters of the outputs in one commit; it takes several times as much to send them. */
 const MOST_OUTPUT = 16 * 1024 * 1024;
-/** Characters of outputs kept in memory for the steps that follow. */
+/** Characters of inputs and outputs kept in memory for the steps that follow. */
 const MOST_KEPT = 64 * 1024 * 1024;
 
 export class ActorTable {
@@ -36,7 +36,7 @@ export class ActorTable {
   get(executionId: string): Actor {
     let actor = this.#actors.get(executionId);
     if (actor === undefined) {
-      actor = newActor(executionId, new KeptOutputs(this.#kept));
+      actor = newActor(executionId, new KeptPayloads(this.#kept));
       this.#actors.set(executionId, actor);
     }
     return actor;
@@ -59,7 +59,7 @@ export class ActorTable {
   }
 
   #forget(actor: Actor): void {
-    actor.outputs.clear();
+    actor.kept.end();
     // One that was forgotten before may have a successor by now.
     if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
   }

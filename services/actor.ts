@@ -9,8 +9,7 @@
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { ExecutionView } from '../core/view.ts';
-import type { KeptOutputs } from './kept-outputs.ts';
-import type { JsonPayload } from './payload.ts';
+import type { KeptPayloads } from './kept-payloads.ts';
 import type { TemplateVersion } from './template-version.ts';
 
 /** What became of an event. `missing`: there is no such execution. */
@@ -32,10 +31,8 @@ export interface Actor {
   callbackUrl: string | null;
   mailbox: Mail[];
   busy: boolean;
-  /** Null until read. */
-  inputs: JsonPayload | null;
-  /** Outputs by position, as far as they were produced or read here. */
-  readonly outputs: KeptOutputs;
+  /** Its input and its outputs by position, as far as they were produced or read here. */
+  readonly kept: KeptPayloads;
   /** Errors of failed steps by position, likewise. */
   readonly errors: Map<number, StepError>;
   /** Edges as the join was decided, by position, until the step has begun. */
@@ -48,7 +45,7 @@ export interface Actor {
   runningCount: number;
 }
 
-export function newActor(id: string, outputs: KeptOutputs): Actor {
+export function newActor(id: string, kept: KeptPayloads): Actor {
   return {
     id,
     version: null,
@@ -58,8 +55,7 @@ export function newActor(id: string, outputs: KeptOutputs): Actor {
     callbackUrl: null,
     mailbox: [],
     busy: false,
-    inputs: null,
-    outputs,
+    kept,
     errors: new Map(),
     received: new Map(),
     held: [],

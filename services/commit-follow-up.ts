@@ -13,7 +13,7 @@ export function followCommit({ actor, plan, mails }: Unit, actors: ActorTable, c
   actors.free(actor);
   if (actor.held.length > 0) claims.offer(actor, actor.held.splice(0));
   for (const [position, change] of plan!.steps) {
-    if (change.output !== null) actor.outputs.set(position, change.output as JsonPayload);
+    if (change.output !== null) actor.kept.set(position, change.output as JsonPayload);
     if (change.error !== null) actor.errors.set(position, change.error);
     if (change.received !== null && change.state.status !== 'skipped')
       actor.received.set(position, change.received);

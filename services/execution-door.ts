@@ -24,8 +24,10 @@ import { ActorTable } from './actor-table.ts';
 import type { Claims } from './claims.ts';
 import { followCommit } from './commit-follow-up.ts';
 import { byDoubt, inserts, jobs, type NewExecution, newUnit, type Unit, writes } from './commit-unit.ts';
+import { DecidedUnits } from './decided-units.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
+import { INPUT } from './kept-payloads.ts';
 import type { Lane } from './lanes.ts';
 import type { LockedCommit } from './locked-commit.ts';
 import { newsOf } from './news.ts';
@@ -58,7 +60,7 @@ export class ExecutionDoor {
   readonly #options: DoorOptions;
   readonly actors = new ActorTable();
   readonly #decider: Decider;
-  readonly #decided: Unit[] = [];
+  readonly #decided = new DecidedUnits();
   #starts: StartGroup[] = [];
   #locked: LockedCommit | null = null;
   #scheduled = false;
@@ -71,7 +73,7 @@ export class ExecutionDoor {
       claims: options.claims,
       outputs: options.outputs,
       onReady: (unit) => {
-        this.#decided.push(unit);
+        this.#decided.add(unit);
         this.wake();
       },
       onError: (unit, error) => refuse(this, unit, error),
@@ -178,10 +180,8 @@ export class ExecutionDoor {
     const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
     if (unloaded.length > 0) this.#locked!.commit(unloaded);
     const decidedAt = performance.now();
-    const [ready, doubtful] = byDoubt(
-      [...this.#decided.splice(0), ...this.decide(loaded)],
-      this.#options.claims.owner,
-    );
+    const decided = [...this.#decided.take(), ...this.decide(loaded)];
+    const [ready, doubtful] = byDoubt(decided, this.#options.claims.owner);
     for (const unit of doubtful) this.abandon(unit, true);
     if (doubtful.length > 0) this.#locked!.commit(doubtful);
     const settleStarts = (error?: unknown) => {
@@ -212,7 +212,7 @@ export class ExecutionDoor {
       actor.workspaceId = start.row.workspaceId;
       actor.priority = start.row.priority;
       actor.callbackUrl = start.row.callbackUrl;
-      actor.inputs = new JsonPayload(start.row.inputs);
+      actor.kept.set(INPUT, new JsonPayload(start.row.inputs));
       actor.busy = true;
       return newUnit(actor, [], start);
     });

@@ -7,7 +7,7 @@ import type { Db } from '../db/client.ts';
 import { fanOut } from '../tests/support/graphs.ts';
 import type { Actor } from './actor.ts';
 import { ActorTable } from './actor-table.ts';
-import { KeptOutputs } from './kept-outputs.ts';
+import { INPUT, KeptPayloads } from './kept-payloads.ts';
 import { JsonPayload } from './payload.ts';
 import { PayloadReader } from './payload-reader.ts';
 
@@ -27,6 +27,7 @@ const db = {
     asked.push(name);
     meanwhile();
     const ids = values[0]!.replace(/[{}"]/g, '').split(',');
+    if (name === 'read_inputs') return { rows: [{ id: 'e', inputs: stored.get(INPUT) }] };
     const found = [...stored].filter(([position]) => ids.includes(`step-${position}`));
     if (name === 'sum_step_payload_bytes')
       return { rows: [{ bytes: String(found.reduce((sum, [, json]) => sum + json.length, 0)) }] };
@@ -36,6 +37,9 @@ const db = {
   },
 } as unknown as Db;
 
+/** Somebody else needs the room. */
+const letAllGo = () => actor.kept.set(99, new JsonPayload(text(65 * 1024 * 1024)));
+
 beforeEach(() => {
   stored = new Map();
   asked = [];
@@ -44,26 +48,26 @@ beforeEach(() => {
   reader = new PayloadReader(db, LIMITS);
 });
 
-function read(positions: readonly number[]) {
+function read(positions: readonly number[], input = false) {
   const view = emptyView('e', GRAPH);
   for (const position of positions)
     view.steps[position] = { id: `step-${position}`, status: 'completed' } as StepState;
-  return reader.read(actor, view, { input: false, positions });
+  return reader.read(actor, view, { input, positions });
 }
 
 const text = (length: number) => JSON.stringify('x'.repeat(length - 2));
 const TOO_LARGE = { code: 'inputs_too_large', details: { bytes: 300, limit: 250 } };
 
 test('what is in memory is there at once', () => {
-  actor.outputs.set(0, new JsonPayload('1'));
+  actor.kept.set(0, new JsonPayload('1'));
   expect(read([0])).toMatchObject({ outputs: new Map([[0, { json: '1' }]]) });
   expect(asked).toEqual([]);
 });
 
 test('what is forgotten while something else is read was found', async () => {
-  actor.outputs.set(0, new JsonPayload('"in memory"'));
+  actor.kept.set(0, new JsonPayload('"in memory"'));
   stored.set(1, '"stored"');
-  meanwhile = () => actor.outputs.clear();
+  meanwhile = () => letAllGo();
   const { outputs } = await read([0, 1]);
   const found: Record<number, Json> = Object.fromEntries([...outputs].map(([at, { value }]) => [at, value]));
   expect(found).toEqual({ 0: 'in memory', 1: 'stored' });
@@ -74,28 +78,39 @@ test('what many read at once is read once, and held once while anybody holds it'
   const all = await Promise.all([read([0]), read([0, 1]), read([1])]);
   expect(asked).toEqual(['read_step_payloads', 'read_step_payloads']);
   expect(all.map(({ outputs }) => [...outputs.keys()])).toEqual([[0], [0, 1], [1]]);
-  actor.outputs.clear();
+  letAllGo();
   const again = await read([0, 1]);
   expect(asked).toHaveLength(2);
   expect(again.outputs.get(0)).toBe(all[1].outputs.get(0)!);
 });
 
+test('the input of an execution is read once as well, and let go with the outputs', async () => {
+  stored.set(INPUT, '{"n":7}').set(0, '"a"');
+  const [one, two] = await Promise.all([read([0], true), read([], true)]);
+  expect(asked).toEqual(['read_inputs', 'read_step_payloads']);
+  expect([one, two].map(({ input }) => input?.value)).toEqual([{ n: 7 }, { n: 7 }]);
+  expect(one.outputs.get(0)?.value).toBe('a');
+  expect((await read([0])).input).toBeNull();
+});
+
 describe('more bytes than are allowed', () => {
   test('are refused before any of them is read', async () => {
-    for (const position of [0, 1, 2]) stored.set(position, text(100));
-    await expect(read([0, 1, 2])).rejects.toMatchObject(TOO_LARGE);
+    const all = [0, 1, 2, 3, 4, 5];
+    for (const position of all) stored.set(position, text(100));
+    const both = await Promise.allSettled([read(all), read(all)]);
+    for (const each of both) expect(each).toMatchObject({ status: 'rejected', reason: TOO_LARGE });
     expect(asked).toEqual(['sum_step_payload_bytes']);
   });
 
   test('are refused wherever they are', async () => {
-    actor.outputs.set(0, new JsonPayload(text(100)));
-    actor.outputs.set(1, new JsonPayload(text(100)));
-    stored.set(2, text(100));
-    await expect(read([0, 1, 2])).rejects.toMatchObject(TOO_LARGE);
+    actor.kept.set(0, new JsonPayload(text(100)));
+    actor.kept.set(1, new JsonPayload(text(100)));
+    for (const position of [2, 3]) stored.set(position, text(100));
+    await expect(read([0, 1, 2, 3])).rejects.toMatchObject(TOO_LARGE);
   });
 
   test('are refused in memory', () => {
-    for (const position of [0, 1, 2]) actor.outputs.set(position, new JsonPayload(text(100)));
+    for (const position of [0, 1, 2]) actor.kept.set(position, new JsonPayload(text(100)));
     expect(() => read([0, 1, 2])).toThrow(expect.objectContaining(TOO_LARGE));
   });
 
@@ -108,12 +123,15 @@ describe('more bytes than are allowed', () => {
 
 test('what all executions keep together is bounded', () => {
   const total = { length: 0, most: 1_000 };
-  const executions = Array.from({ length: 10 }, () => new KeptOutputs(total));
+  const executions = Array.from({ length: 10 }, () => new KeptPayloads(total));
   for (const outputs of executions)
     for (let position = 0; position < 10; position += 1) {
       outputs.set(position, new JsonPayload(text(90)));
       expect(total.length).toBeLessThanOrEqual(1_000);
     }
-  for (const outputs of executions) outputs.clear();
+  for (const outputs of executions) outputs.end();
+  expect(total.length).toBe(0);
+  // A reading that comes after the end counts for nobody.
+  executions[0]!.set(0, new JsonPayload(text(90)));
   expect(total.length).toBe(0);
 });

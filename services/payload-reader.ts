@@ -13,6 +13,7 @@ import type { Db } from '../db/client.ts';
 import { readPayloads, sumPayloadBytes } from '../db/step-payload.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
 import type { Actor } from './actor.ts';
+import { INPUT } from './kept-payloads.ts';
 import { JsonPayload } from './payload.ts';
 
 export interface PayloadNeeds {
@@ -66,6 +67,8 @@ export class PayloadReader {
   readonly #limits: PayloadLimits;
   /** Statements on their way, by position: after a takeover many steps begin at once that read the same. */
   readonly #loading = new WeakMap<Actor, Map<number, Promise<Loaded>>>();
+  /** The last sums: outputs never change. */
+  readonly #sums = new WeakMap<Actor, { key: string; bytes: Promise<number> }>();
 
   constructor(db: Db, limits: PayloadLimits) {
     this.#db = db;
@@ -83,13 +86,17 @@ export class PayloadReader {
     { input, positions }: PayloadNeeds,
     plan: Plan | null = null,
   ): Payloads | Promise<Payloads> {
-    const reading: Reading = { input: input ? actor.inputs : null, outputs: new Map(), errors: new Map() };
+    const reading: Reading = { input: null, outputs: new Map(), errors: new Map() };
     const missing: number[] = [];
+    if (input) {
+      reading.input = actor.kept.get(INPUT) ?? null;
+      if (reading.input === null) missing.push(INPUT);
+    }
     for (const position of positions) {
       const status = view.steps[position]?.status;
       const written = plan?.steps.get(position);
       if (status === 'completed') {
-        const output = (written?.output as JsonPayload | undefined) ?? actor.outputs.get(position);
+        const output = (written?.output as JsonPayload | undefined) ?? actor.kept.get(position);
         if (output === undefined) missing.push(position);
         else reading.outputs.set(position, output);
       } else if (status === 'failed') {
@@ -102,8 +109,8 @@ export class PayloadReader {
     const mayBeTooLarge = positions.length * maxOutputBytes > maxInputsBytes;
     const known = mayBeTooLarge ? bytesOf(reading) : 0;
     this.#refuseIfTooLarge(known);
-    if (missing.length === 0 && (!input || reading.input !== null)) return reading;
-    return this.#load(actor, view, reading, { input, positions: missing }, mayBeTooLarge ? known : null);
+    if (missing.length === 0) return reading;
+    return this.#load(actor, view, reading, missing, mayBeTooLarge ? known : null);
   }
 
   /** @param known bytes that are in memory; null: they cannot be too many with what is missing */
@@ -111,26 +118,32 @@ export class PayloadReader {
     actor: Actor,
     view: ExecutionView,
     reading: Reading,
-    { input, positions }: PayloadNeeds,
+    positions: readonly number[],
     known: number | null,
   ): Promise<Payloads> {
-    if (input && reading.input === null) {
-      const inputs = (await readManyInputs(this.#db, [actor.id])).get(actor.id);
-      reading.input = new JsonPayload(inputs ?? '{}');
-      actor.inputs = reading.input;
-    }
-    if (positions.length === 0) return reading;
-    if (known !== null) {
-      const ids = positions.map((position) => view.steps[position]!.id);
-      this.#refuseIfTooLarge(known + (await sumPayloadBytes(this.#db, ids)));
-    }
+    if (known !== null) this.#refuseIfTooLarge(known + (await this.#storedBytes(actor, view, positions)));
     for (const loaded of await Promise.all(this.#share(actor, view, positions)))
       for (const position of positions) {
         const payload = loaded.get(position);
-        if (payload instanceof JsonPayload) reading.outputs.set(position, payload);
-        else if (payload !== undefined) reading.errors.set(position, payload);
+        if (payload === undefined) continue;
+        if (!(payload instanceof JsonPayload)) reading.errors.set(position, payload);
+        else if (position === INPUT) reading.input = payload;
+        else reading.outputs.set(position, payload);
       }
     return reading;
+  }
+
+  /** Asked for once by many steps that read the same. Stored text is up to twice as long as it was: it counts half. */
+  #storedBytes(actor: Actor, view: ExecutionView, positions: readonly number[]): Promise<number> {
+    const ids = stepsAt(positions).map((position) => view.steps[position]!.id);
+    const key = ids.join();
+    const known = this.#sums.get(actor);
+    if (known?.key === key) return known.bytes;
+    const { maxInputsBytes } = this.#limits;
+    const bytes = sumPayloadBytes(this.#db, ids, 2 * maxInputsBytes).then((sum) => Math.ceil(sum / 2));
+    this.#sums.set(actor, { key, bytes });
+    bytes.catch(() => this.#sums.delete(actor));
+    return bytes;
   }
 
   /** The statements that bring the positions: those on their way, and one for the others. */
@@ -148,15 +161,22 @@ export class PayloadReader {
   }
 
   async #loadOwn(actor: Actor, view: ExecutionView, positions: readonly number[]): Promise<Loaded> {
-    const byId = new Map(positions.map((position) => [view.steps[position]!.id, position]));
     const loaded = new Map<number, JsonPayload | StepError>();
+    const keep = (position: number, json: string) => {
+      const payload = new JsonPayload(json);
+      loaded.set(position, payload);
+      actor.kept.set(position, payload);
+    };
+    const steps = stepsAt(positions);
+    if (steps.length < positions.length) {
+      const inputs = await readManyInputs(this.#db, [actor.id], null);
+      keep(INPUT, inputs.get(actor.id) ?? '{}');
+    }
+    if (steps.length === 0) return loaded;
+    const byId = new Map(steps.map((position) => [view.steps[position]!.id, position]));
     for (const payload of await readPayloads(this.#db, [...byId.keys()])) {
       const position = byId.get(payload.id)!;
-      if (payload.output !== null) {
-        const output = new JsonPayload(payload.output);
-        loaded.set(position, output);
-        actor.outputs.set(position, output);
-      }
+      if (payload.output !== null) keep(position, payload.output);
       if (payload.errorCode === null) continue;
       const { errorCode: code, error, errorDetails } = payload;
       const stored = { code, message: error ?? '', details: (errorDetails ?? null) as Json };
@@ -171,6 +191,10 @@ export class PayloadReader {
     if (bytes <= maxInputsBytes) return;
     throw new InputsTooLarge(bytes, maxInputsBytes);
   }
+}
+
+function stepsAt(positions: readonly number[]): number[] {
+  return positions.filter((position) => position !== INPUT);
 }
 
 function bytesOf({ outputs, errors }: Reading): number {

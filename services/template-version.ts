@@ -164,7 +164,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
-    usesInputs: type.readsNoInputs !== true || values.some((value) => value.roots.has('inputs')),
+    usesInputs: type.readsInputs?.(step.with) !== false || values.some((value) => value.roots.has('inputs')),
     limits: compileLimits(step, when, graph),
     deferred: new Map(),
   };

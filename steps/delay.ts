@@ -27,7 +27,7 @@ function instantOf(until: number | string): number {
 export const delay: StepType<DelayParams> = {
   type: 'delay',
   summary: 'Waits for a duration or until an instant, holding no worker.',
-  readsNoInputs: true,
+  readsInputs: () => false,
   schema: {
     type: 'object',
     additionalProperties: false,

@@ -8,7 +8,7 @@ type FailParams = { message?: Json; code?: string; details?: Json };
 export const fail: StepType<FailParams> = {
   type: 'fail',
   summary: 'Fails with a code and a message.',
-  readsNoInputs: true,
+  readsInputs: () => false,
   schema: {
     type: 'object',
     additionalProperties: false,

@@ -85,7 +85,7 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
   return {
     type: 'http',
     summary: 'Calls an HTTP URL.',
-    readsNoInputs: true,
+    readsInputs: () => false,
     schema,
     async run(context) {
       const call = toCall(context);

@@ -12,7 +12,7 @@ export function messageText(message: Json | undefined): string {
 export const log: StepType<LogParams> = {
   type: 'log',
   summary: "Writes a message to the step's log.",
-  readsNoInputs: true,
+  readsInputs: () => false,
   schema: {
     type: 'object',
     additionalProperties: false,

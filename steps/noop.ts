@@ -10,5 +10,6 @@ export const noop: StepType = {
       'Anything; it becomes the output. Without `with` the output is `{ <key>: output }` of the inputs.',
     additionalProperties: true,
   },
+  readsInputs: (params) => params === undefined,
   run: (context) => (context.hasParams ? context.params : context.inputs),
 };

@@ -38,6 +38,8 @@ export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
       },
     },
     deferred: ['/code'],
+    // An expression may yield undefined, which is as good as no `input`.
+    readsInputs: (params) => params?.input === undefined || typeof params.input === 'string',
     run({ params, inputs, signal, runScript }) {
       const timeoutMs =
         params.timeout === undefined ? settings.timeoutMs : durationOf(params.timeout, 'timeout', 1);

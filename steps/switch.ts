@@ -41,7 +41,7 @@ async function takenRoutes(context: StepContext<SwitchParams>): Promise<string[]
 export const switchStep: StepType<SwitchParams> = {
   type: 'switch',
   summary: 'Takes the route of the first case that is true.',
-  readsNoInputs: true,
+  readsInputs: () => false,
   schema: {
     type: 'object',
     additionalProperties: false,

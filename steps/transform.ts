@@ -12,7 +12,7 @@ type TransformParams = { value?: Json };
 export const transform: StepType<TransformParams> = {
   type: 'transform',
   summary: 'Builds a value with expressions.',
-  readsNoInputs: true,
+  readsInputs: () => false,
   schema: {
     type: 'object',
     additionalProperties: false,

@@ -82,9 +82,9 @@ export default new Counter();`;
       'has "deferred" that is no list',
     ],
     [
-      'bad readsNoInputs',
-      `export default { type: 'x', schema: {}, run() {}, readsNoInputs: 'yes' };`,
-      'has "readsNoInputs" that is no boolean but "yes"',
+      'bad readsInputs',
+      `export default { type: 'x', schema: {}, run() {}, readsInputs: 'yes' };`,
+      'has "readsInputs" that is no function but "yes"',
     ],
   ])('with %s is refused with what is missing', async (_name, source, expected) => {
     const lines = await problemsOf(source);

@@ -52,7 +52,7 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
   }
   const named = typeof candidate.type === 'string' ? `step type "${candidate.type}"` : 'a step type';
   const demand = (holds: boolean, what: string) => holds || problems.push(`${path}: ${named} ${what}`);
-  const { type, summary, schema, run, deferred, routes, readsNoInputs } = candidate;
+  const { type, summary, schema, run, deferred, routes, readsInputs } = candidate;
   demand(
     typeof type === 'string' && TYPE_NAME.test(type),
     `needs "type", a name such as "sms" or "acme.sms", and has ${describe(type)}`,
@@ -78,8 +78,8 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
     'has "deferred" that is no list of JSON pointers',
   );
   demand(
-    readsNoInputs === undefined || typeof readsNoInputs === 'boolean',
-    `has "readsNoInputs" that is no boolean but ${describe(readsNoInputs)}`,
+    readsInputs === undefined || typeof readsInputs === 'function',
+    `has "readsInputs" that is no function but ${describe(readsInputs)}`,
   );
   if (problems.length > before) return null;
   const valid = candidate as unknown as StepType;

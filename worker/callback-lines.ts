@@ -7,8 +7,8 @@
 import { Places } from './places.ts';
 import { Spread } from './spread.ts';
 
-const MOST_CALLS = 64;
-const MOST_PER_RECEIVER = 16;
+const MOST_CALLS = 96;
+const MOST_PER_RECEIVER = 12;
 const MOST_WAITING = 32;
 const SOONEST_MS = 1_000;
 const LATEST_MS = 300_000;

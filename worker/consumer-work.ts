@@ -10,6 +10,7 @@ import type { FetchedJob, Job } from '../queue/execution-engine-queue.ts';
 import type { Actor, Mail } from '../services/actor.ts';
 import type { ActorTable } from '../services/actor-table.ts';
 import { newUnit, type Unit } from '../services/commit-unit.ts';
+import { INPUT } from '../services/kept-payloads.ts';
 import type { Apart } from '../services/locked-commit.ts';
 import { JsonPayload } from '../services/payload.ts';
 import { UNREAD_MS } from '../services/template-versions.ts';
@@ -76,9 +77,13 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
   return work;
 }
 
-function mailOf({ actor }: Unit, { job }: Task): Mail[] {
-  // Whoever begins an execution can run it; what is begun, everybody goes on with.
-  if (job === null) return actor.version!.hasFaults ? [] : [{ event: begin(actor), settle: null }];
+function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
+  if (job === null) {
+    const input = inputs.get(actor.id);
+    // Whoever begins an execution can run it; what is begun, everybody goes on with.
+    if (input === undefined || actor.version!.hasFaults) return [];
+    return [{ event: begin(actor, input), settle: null }];
+  }
   const { data } = job;
   switch (data.kind) {
     case 'deadline':
@@ -102,15 +107,15 @@ function mailOf({ actor }: Unit, { job }: Task): Mail[] {
 }
 
 /** The units, with what their tasks ask for. */
-export function withMails(units: readonly Unit[], byExecution: Work['byExecution']): Unit[] {
+export function withMails(units: readonly Unit[], byExecution: Work['byExecution'], inputs: Inputs): Unit[] {
   return units.map((unit) => {
     const tasks = byExecution.get(unit.actor.id)!;
-    return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task))] };
+    return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task, inputs))] };
   });
 }
 
-function begin(actor: Unit['actor']): Mail['event'] {
-  const problems = actor.version!.validateInputs?.(actor.inputs?.value ?? {}) ?? [];
+function begin(actor: Actor, input: JsonPayload): Mail['event'] {
+  const problems = actor.version!.validateInputs?.(input.value) ?? [];
   if (problems.length === 0) return { type: 'begin' };
   const [first] = problems;
   return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
@@ -136,13 +141,30 @@ function setBy({ sequence }: { readonly sequence?: number }): number | undefined
   return sequence;
 }
 
-/** Inputs are held against the schema when an execution is picked up: a main server may have written them. */
-export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<void> {
+/** Of executions that begin, by id. */
+type Inputs = ReadonlyMap<string, JsonPayload>;
+
+/** Bytes of the inputs with which executions begin in one round. */
+const MOST_INPUT = 16 * 1024 * 1024;
+
+/**
+ * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
+ * whose inputs are too much for one round stay in line.
+ */
+export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs> {
   const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
-  if (pending.length === 0) return;
+  if (pending.length === 0) return new Map();
   const ids = pending.map(({ actor }) => actor.id);
-  const inputs = await readManyInputs(tx, ids);
-  for (const { actor } of pending) actor.inputs = new JsonPayload(inputs.get(actor.id) ?? '{}');
+  const inputs = new Map<string, JsonPayload>();
+  const texts = await readManyInputs(tx, ids, MOST_INPUT);
+  for (const { actor } of pending) {
+    const text = texts.get(actor.id);
+    if (text === undefined) continue;
+    const input = new JsonPayload(text);
+    inputs.set(actor.id, input);
+    actor.kept.set(INPUT, input);
+  }
+  return inputs;
 }
 
 /**

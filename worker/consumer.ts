@@ -39,7 +39,7 @@ import {
 } from './consumer-work.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { type Culprit, JobSource } from './job-source.ts';
-import { LOCKED_JOB_MS, later, type PutBack } from './put-back.ts';
+import { LOCKED_JOB_MS, LOOK_AGAIN_MS, later, type PutBack } from './put-back.ts';
 
 export interface ConsumerOptions {
   readonly door: ExecutionDoor;
@@ -57,8 +57,6 @@ export interface ConsumerOptions {
 /** When it is looked again after a look that failed: nobody else may say that there is work. */
 const AFTER_FAILURE_MS = 500;
 const MOST_CULPRITS = 5;
-/** A commit of this process that is on its way takes no longer. */
-const LOOK_AGAIN_MS = 50;
 
 export class Consumer {
   readonly #options: ConsumerOptions;
@@ -174,6 +172,7 @@ export class Consumer {
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
     units.push(...markUnits(work, this.#options.door.actors, this.#options.putBack));
+    if (work.busy.some(({ job }) => job.data.kind !== 'step')) this.#lookAgain(LOOK_AGAIN_MS);
     await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
@@ -257,8 +256,7 @@ export class Consumer {
     const { door, locked } = this.#options;
     const present = await locked.load(tx, units, apart);
     await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);
-    await readInputs(tx, present);
-    const ready = withMails(present, byExecution);
+    const ready = withMails(present, byExecution, await readInputs(tx, present));
     const decided = door.decide(ready, true);
     try {
       await this.#dispose(tx, ready, new Set(decided), work);

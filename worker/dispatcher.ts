@@ -183,6 +183,11 @@ export class Dispatcher implements Claims, Slots {
       this.#taken += 1;
       const { limited, id, actor, position } = entry.item;
       if (limited === null) {
+        if (!this.#starter.canRun(actor, position)) {
+          this.#offered.delete(id);
+          this.release();
+          continue;
+        }
         if (isSandboxed(actor, position)) {
           if (this.#sandboxedCount >= this.#mostSandboxed) {
             this.#taken -= 1;
@@ -206,7 +211,7 @@ export class Dispatcher implements Claims, Slots {
 
   /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
   #isUp(step: LimitedStep): boolean {
-    const what = this.#gate!.popped(step);
+    const what = this.#gate!.popped(step, this.#starter.canRun(step.actor, step.position));
     if (what === 'drop') this.release();
     return what === 'start';
   }

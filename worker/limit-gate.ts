@@ -102,9 +102,9 @@ export class LimitGate {
   }
 
   /** The step's turn has come, with a slot: `start` it, let it `ask` with the slot, or `drop` it. */
-  popped(step: LimitedStep): 'start' | 'ask' | 'drop' {
+  popped(step: LimitedStep, canRun: boolean): 'start' | 'ask' | 'drop' {
     step.lined = false;
-    if (step.removed || !step.isQueued) {
+    if (step.removed || !canRun || !step.isQueued) {
       this.#remove(step);
       return 'drop';
     }

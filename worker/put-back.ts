@@ -14,6 +14,8 @@ import { Spread } from './spread.ts';
 export const LOCKED_JOB_MS = 200;
 /** Its outputs are being made. */
 const UNDECIDED_MS = 1_000;
+/** A commit of this process that is on its way takes no longer. */
+export const LOOK_AGAIN_MS = 50;
 /** The step takes its turn in this process. */
 const OFFERED_TICKET_MS = 1_000;
 /** What is for other engines comes back after this, and of this engine's so many in a second. */
@@ -60,7 +62,7 @@ export class PutBack {
   /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
   awaited(actor: Actor, job: FetchedJob): Job {
     const { version, view } = actor;
-    if (job.data.kind !== 'step') return again(job);
+    if (job.data.kind !== 'step') return later(job, LOOK_AGAIN_MS);
     if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
     if (this.isForOthers(actor, job)) return this.#forOthers(job);
     if (view === null || !version!.hasLimits) return again(job);

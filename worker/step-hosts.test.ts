@@ -418,6 +418,24 @@ ${MODULE}`;
     expect(await outputOf(start(hosts, 'count'))).toBe(2);
   });
 
+  test('what waits beside one that does not answer, while no other can be started, is given back', async () => {
+    const taken = join(tmpdir(), `step-hosts-${crypto.randomUUID()}`);
+    closing.push(() => rm(taken, { force: true }));
+    const single = `import { writeFileSync } from 'node:fs';
+writeFileSync(${JSON.stringify(taken)}, '', { flag: 'wx' });
+${MODULE}`;
+    const hosts = await hostsOf(single, { times: { tick: 20, stalled: 100 } });
+    start(hosts, 'loop');
+    // Those that come before it is found silent wait in it.
+    let end: unknown = null;
+    while (end === null) {
+      const soon = new Promise((resolve) => setTimeout(resolve, 100, null));
+      end = await Promise.race([start(hosts, 'count').result, soon]);
+    }
+    expect((end as LostAttempt).event).toBe('release');
+    expect(hosts.areUsable).toBe(false);
+  });
+
   test('a crash of a step alone is told with what ended it', async () => {
     const hosts = await hostsOf();
     const failure = await failureOf(start(hosts, 'exits', {}, ALONE).result);

@@ -48,7 +48,7 @@ export class StepHosts {
   #waitingAlone: HostedRun[] = [];
   #lastId = 0;
   #failedStarts = 0;
-  #outOfOrder = false;
+  #toldOutOfOrder = false;
   /** Of performance.now(). */
   #nextStartAt = 0;
   #closed: (() => void) | null = null;
@@ -62,7 +62,7 @@ export class StepHosts {
       // A host that does not answer may leave work waiting that another one could do.
       onTick: () => {
         this.#assign();
-        return this.#waiting.length + this.#waitingAlone.length > 0 || this.#outOfOrder;
+        return this.#waiting.length + this.#waitingAlone.length > 0 || !this.areUsable;
       },
     });
   }
@@ -78,15 +78,15 @@ export class StepHosts {
       ping: () => this.#hostOf(run)?.ping(),
       isHeldUp: () => this.#hostOf(run)?.isHeldUpBeside(run) === true,
     };
-    if (this.#outOfOrder) run.lose('release');
-    else this.#lineOf(run).push(run);
+    if (this.areUsable) this.#lineOf(run).push(run);
+    else run.lose('release');
     this.#assign();
     return run.result;
   }
 
-  /** False while no host can be started. */
+  /** False while no host can be started, and there is none. */
   get areUsable(): boolean {
-    return !this.#outOfOrder;
+    return this.#failedStarts < MOST_FAILED_STARTS || this.#freest() !== null;
   }
 
   /** Starts the first shared host, so that the first step need not wait for it. */
@@ -151,7 +151,7 @@ export class StepHosts {
     const usable = [...this.#shared].filter((host) => this.#isUsable(host));
     if (usable.some(({ ready }) => !ready)) return;
     const isBusy = usable.every(({ runs }) => runs.size > 0);
-    const isWanted = this.#waiting.length > 0 || this.#outOfOrder || (this.#shared.size > 0 && isBusy);
+    const isWanted = this.#waiting.length > 0 || !this.areUsable || (this.#shared.size > 0 && isBusy);
     const { size } = this.#options;
     if (isWanted && this.#mayStart() && usable.length < size && this.#shared.size < size + SPARE)
       this.#startShared();
@@ -169,8 +169,9 @@ export class StepHosts {
 
   #startAlone(run: HostedRun): void {
     const host = this.#start(true);
-    if (host === null) this.#waitingAlone.unshift(run);
-    else this.#alone.set(host, run);
+    if (host !== null) this.#alone.set(host, run);
+    else if (this.areUsable) this.#waitingAlone.unshift(run);
+    else run.lose('release');
   }
 
   #start(alone: boolean): StepHost | null {
@@ -194,8 +195,8 @@ export class StepHosts {
 
   #onReady(host: StepHost): void {
     this.#failedStarts = 0;
-    if (this.#outOfOrder) logInOrder(this.#options.log);
-    this.#outOfOrder = false;
+    if (this.#toldOutOfOrder) logInOrder(this.#options.log);
+    this.#toldOutOfOrder = false;
     const run = this.#alone.get(host);
     if (run !== undefined) host.run(run);
     this.#assign();
@@ -279,18 +280,15 @@ export class StepHosts {
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failedStarts, LONGEST_PAUSE_MS);
     this.#nextStartAt = performance.now() + pause;
     if (this.#failedStarts < MOST_FAILED_STARTS) return;
-    const alone = this.#waitingAlone;
-    this.#waitingAlone = [];
-    if ([...this.#shared].some(({ ready, retired }) => ready && !retired)) {
+    const alone = this.#waitingAlone.splice(0);
+    if (this.areUsable) {
       // There is one, and no second beside it: what its modules need is taken.
       for (const run of alone) run.fail(unavailable(why));
       return;
     }
-    if (!this.#outOfOrder) logOutOfOrder(this.#options.log, why);
-    this.#outOfOrder = true;
-    const waiting = [...this.#waiting, ...alone];
-    this.#waiting = [];
-    for (const run of waiting) run.lose('release');
+    if (!this.#toldOutOfOrder) logOutOfOrder(this.#options.log, why);
+    this.#toldOutOfOrder = true;
+    for (const run of [...this.#waiting.splice(0), ...alone]) run.lose('release');
   }
 }
 

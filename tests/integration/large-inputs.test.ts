@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json.ts';
 import { isFinalExecution } from '../../core/status.ts';
+import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { ExecutionStatusBody } from '../../services/service-types.ts';
 import {
   type EngineDatabase,
@@ -114,8 +115,27 @@ test('outputs that are too large for one answer are refused, and the status is t
   expect(refused.body.detail).toContain('Ask without include=outputs.');
 });
 
+test('executions with large inputs begin a few at a time, and all of them', async () => {
+  const template = await engine.publish({
+    input: { type: 'object', required: ['text'], properties: { text: { type: 'string' } } },
+    steps: { length: { type: 'transform', with: { value: '${{ input.text.length }}' } } },
+  });
+  await engine.stop();
+  const { rows } = await database.pool.query(
+    `select workflow_start($1, jsonb_build_object('text', $2::text)) as id from generate_series(1, 60)`,
+    [template, 'x'.repeat(1_000_000)],
+  );
+  const ids = rows.map(({ id }) => id as string);
+  const some = await readManyInputs(database.pool, ids, 16 * 1024 * 1024);
+  expect([...some.keys()]).toEqual(ids.toSorted().slice(0, 17));
+  expect((await readManyInputs(database.pool, ids, null)).size).toBe(60);
+  engine = await startTestEngine({ url: database.url, config });
+  for (const id of ids) expect((await endOf(id)).outputs).toEqual({ length: 1_000_000 });
+}, 60_000);
+
 test('it is the same for outputs that did not pass through the engine', async () => {
-  const steps = producers(8);
+  // What is stored may be longer than it was, and counts half.
+  const steps = producers(14);
   const name = await engine.publish({
     steps: {
       ...steps,

@@ -271,10 +271,12 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
       lockExecutions(db, executionIds, true),
     ),
     query('load_steps', 'db/workflow-step-execution.ts', locked, (db) => loadSteps(db, executionIds)),
-    query('read_inputs', 'db/workflow-execution.ts', payload, (db) => readManyInputs(db, [executionId])),
+    query('read_inputs', 'db/workflow-execution.ts', payload, (db) =>
+      readManyInputs(db, [executionId], null),
+    ),
     query('read_step_payloads', 'db/step-payload.ts', payload, (db) => readPayloads(db, stepIds)),
     query('sum_step_payload_bytes', 'db/step-payload.ts', 'the same, when they may be too many', (db) =>
-      sumPayloadBytes(db, stepIds),
+      sumPayloadBytes(db, stepIds, 1_000_000),
     ),
     query('read_step_resumption', 'db/step-payload.ts', 'a step that comes back from waiting', (db) =>
       readResumption(db, stepIds[0]!, { attempt: 1, owner: ENGINE_ID, sequence: 6 }),
