@@ -231,18 +231,25 @@ export async function existingExecutions(db: Db, ids: readonly string[]): Promis
   return new Set(rows.map((row) => row.id));
 }
 
+/** What is stored is cut first, since it is known without being unpacked. */
 const INPUTS = `
-  with texts as materialized (
-    select id, coalesce(inputs::text, '{}') as inputs from workflow_executions where id = any($1::uuid[])
+  with sizes as materialized (
+    select e.id, n, sum(coalesce(pg_column_size(e.inputs), 0)) over (order by n)
+                      - coalesce(pg_column_size(e.inputs), 0) as before
+      from unnest($1::uuid[]) with ordinality as wanted(id, n) join workflow_executions e using (id)
+  ), texts as materialized (
+    select s.id, s.n, coalesce(e.inputs::text, '{}') as inputs
+      from sizes s join workflow_executions e using (id)
+     where s.before <= $2::bigint or $2 is null
   )
   select id, inputs
-    from (select id, inputs, sum(octet_length(inputs)) over (order by id) - octet_length(inputs) as before
+    from (select id, inputs, sum(octet_length(inputs)) over (order by n) - octet_length(inputs) as before
             from texts) t
    where before <= $2::bigint or $2 is null`;
 
 /**
  * Inputs of executions as JSON text, by id.
- * @param mostBytes those beyond it are left out, in the order of the ids, but for the first; null: none is
+ * @param mostBytes those beyond it are left out, in the order of `ids`, but for the first; null: none is
  */
 export async function readManyInputs(
   db: Db,

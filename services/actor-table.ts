@@ -1,7 +1,7 @@
 /**
  * The executions this process has in memory, and which of them have something to be committed.
  */
-import { type Actor, type Mail, newActor } from './actor.ts';
+import { type Actor, isUnderWay, type Mail, newActor } from './actor.ts';
 import { newUnit, type Unit } from './commit-unit.ts';
 import { KeptPayloads } from './kept-payloads.ts';
 
@@ -13,14 +13,23 @@ const MOST_EVENTS = 1_000;
 const MOST_OUTPUT = 16 * 1024 * 1024;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
 const MOST_KEPT = 64 * 1024 * 1024;
+/** To look through all executions for room takes a while, and may be in vain. */
+const ROOM_PAUSE_MS = 100;
 
 export class ActorTable {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
-  readonly #kept = { length: 0, most: MOST_KEPT };
+  readonly #kept = { length: 0, most: MOST_KEPT, makeRoom: () => this.#makeRoom() };
+  /** Of performance.now(). */
+  #madeRoomAt = Number.NEGATIVE_INFINITY;
 
   get size(): number {
     return this.#actors.size;
+  }
+
+  /** Characters of what is kept of all of them. */
+  get keptLength(): number {
+    return this.#kept.length;
   }
 
   /** Whether nothing waits for a commit and none is on its way. */
@@ -51,6 +60,17 @@ export class ActorTable {
   free(actor: Actor): void {
     actor.busy = false;
     if (actor.mailbox.length > 0) this.#dirty.add(actor);
+  }
+
+  /** Executions that wait for hours must not keep those that run from what they read. */
+  #makeRoom(): void {
+    const now = performance.now();
+    if (now - this.#madeRoomAt < ROOM_PAUSE_MS) return;
+    this.#madeRoomAt = now;
+    for (const actor of this.#actors.values()) {
+      if (this.#kept.length <= MOST_KEPT / 2) return;
+      if (!isUnderWay(actor)) actor.kept.letGo();
+    }
   }
 
   /** Forgets an execution that is over, unless somebody has written to it since. */

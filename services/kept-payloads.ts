@@ -10,6 +10,8 @@ import type { JsonPayload } from './payload.ts';
 export interface KeptTotal {
   length: number;
   readonly most: number;
+  /** Lets go what is kept of executions that nothing happens to. */
+  makeRoom(): void;
 }
 
 /** The place of the execution's own input, beside the positions of its steps. */
@@ -18,7 +20,7 @@ export const INPUT = -1;
 export class KeptPayloads {
   readonly #total: KeptTotal;
   readonly #byPosition = new Map<number, JsonPayload>();
-  #letGo: Map<number, WeakRef<JsonPayload>> | null = null;
+  #weak: Map<number, WeakRef<JsonPayload>> | null = null;
   #length = 0;
   #isOver = false;
 
@@ -27,20 +29,22 @@ export class KeptPayloads {
   }
 
   get(position: number): JsonPayload | undefined {
-    return this.#byPosition.get(position) ?? this.#letGo?.get(position)?.deref();
+    return this.#byPosition.get(position) ?? this.#weak?.get(position)?.deref();
   }
 
-  /** Beyond the total, what is kept of this execution is let go. */
+  /** Beyond the total, and when there is no room to be made, what is kept of this execution is let go. */
   set(position: number, payload: JsonPayload): void {
     if (this.#isOver) return;
     this.#add(payload.json.length - (this.#byPosition.get(position)?.json.length ?? 0));
     this.#byPosition.set(position, payload);
-    if (this.#total.length > this.#total.most) this.#letAllGo();
+    if (this.#total.length > this.#total.most) this.#total.makeRoom();
+    if (this.#total.length > this.#total.most) this.letGo();
   }
 
-  #letAllGo(): void {
-    this.#letGo ??= new Map();
-    for (const [position, payload] of this.#byPosition) this.#letGo.set(position, new WeakRef(payload));
+  /** Others find it as long as somebody holds it. */
+  letGo(): void {
+    this.#weak ??= new Map();
+    for (const [position, payload] of this.#byPosition) this.#weak.set(position, new WeakRef(payload));
     this.#clear();
   }
 

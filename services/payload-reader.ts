@@ -140,7 +140,7 @@ export class PayloadReader {
     const known = this.#sums.get(actor);
     if (known?.key === key) return known.bytes;
     const { maxInputsBytes } = this.#limits;
-    const bytes = sumPayloadBytes(this.#db, ids, 2 * maxInputsBytes).then((sum) => Math.ceil(sum / 2));
+    const bytes = sumPayloadBytes(this.#db, ids, 4 * maxInputsBytes).then((sum) => Math.ceil(sum / 2));
     this.#sums.set(actor, { key, bytes });
     bytes.catch(() => this.#sums.delete(actor));
     return bytes;

@@ -164,10 +164,19 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
     reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
-    usesInputs: type.readsInputs?.(step.with) !== false || values.some((value) => value.roots.has('inputs')),
+    usesInputs: readsInputs(type, step) || values.some((value) => value.roots.has('inputs')),
     limits: compileLimits(step, when, graph),
     deferred: new Map(),
   };
+}
+
+/** Types of the operator's own may throw: then they are given what they may want. */
+function readsInputs(type: StepType, step: TemplateStep): boolean {
+  try {
+    return type.readsInputs?.(step.with) !== false;
+  } catch {
+    return true;
+  }
 }
 
 function compileLimits(

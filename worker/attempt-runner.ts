@@ -87,7 +87,7 @@ export class AttemptRunner {
     if (this.canRunAll(version!)) return true;
     const { fault, step } = version!.steps[position]!;
     if (fault !== null) return false;
-    return this.#options.hosts.areUsable || !this.#needsHost(step.type, view!.steps[position]?.crashes ?? 0);
+    return this.#options.hosts.areUsable || !this.#needsHost(step.type, view?.steps[position]?.crashes ?? 0);
   }
 
   #needsHost(type: string, crashes: number): boolean {

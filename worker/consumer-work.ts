@@ -79,7 +79,7 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
 
 function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
   if (job === null) {
-    const input = inputs.get(actor.id);
+    const input = inputs.byId.get(actor.id);
     // Whoever begins an execution can run it; what is begun, everybody goes on with.
     if (input === undefined || actor.version!.hasFaults) return [];
     return [{ event: begin(actor, input), settle: null }];
@@ -141,8 +141,12 @@ function setBy({ sequence }: { readonly sequence?: number }): number | undefined
   return sequence;
 }
 
-/** Of executions that begin, by id. */
-type Inputs = ReadonlyMap<string, JsonPayload>;
+interface Inputs {
+  /** Of executions that begin. */
+  readonly byId: ReadonlyMap<string, JsonPayload>;
+  /** Whether executions stay in line because theirs were too much. */
+  readonly areLeft: boolean;
+}
 
 /** Bytes of the inputs with which executions begin in one round. */
 const MOST_INPUT = 16 * 1024 * 1024;
@@ -153,18 +157,18 @@ const MOST_INPUT = 16 * 1024 * 1024;
  */
 export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs> {
   const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
-  if (pending.length === 0) return new Map();
+  if (pending.length === 0) return { byId: new Map(), areLeft: false };
   const ids = pending.map(({ actor }) => actor.id);
-  const inputs = new Map<string, JsonPayload>();
+  const byId = new Map<string, JsonPayload>();
   const texts = await readManyInputs(tx, ids, MOST_INPUT);
   for (const { actor } of pending) {
     const text = texts.get(actor.id);
     if (text === undefined) continue;
     const input = new JsonPayload(text);
-    inputs.set(actor.id, input);
+    byId.set(actor.id, input);
     actor.kept.set(INPUT, input);
   }
-  return inputs;
+  return { byId, areLeft: byId.size < pending.length };
 }
 
 /**

@@ -172,7 +172,7 @@ export class Consumer {
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
     units.push(...markUnits(work, this.#options.door.actors, this.#options.putBack));
-    if (work.busy.some(({ job }) => job.data.kind !== 'step')) this.#lookAgain(LOOK_AGAIN_MS);
+    if (work.busy.length > 0) this.#lookAgain(LOOK_AGAIN_MS);
     await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
@@ -256,7 +256,9 @@ export class Consumer {
     const { door, locked } = this.#options;
     const present = await locked.load(tx, units, apart);
     await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);
-    const ready = withMails(present, byExecution, await readInputs(tx, present));
+    const inputs = await readInputs(tx, present);
+    if (inputs.areLeft) this.#options.dispatcher.backlog = true;
+    const ready = withMails(present, byExecution, inputs);
     const decided = door.decide(ready, true);
     try {
       await this.#dispose(tx, ready, new Set(decided), work);

@@ -185,6 +185,7 @@ export class Dispatcher implements Claims, Slots {
       if (limited === null) {
         if (!this.#starter.canRun(actor, position)) {
           this.#offered.delete(id);
+          this.#nextAside();
           this.release();
           continue;
         }
@@ -246,6 +247,10 @@ export class Dispatcher implements Claims, Slots {
   #leaveSandbox(actor: Actor, position: number): void {
     if (!isSandboxed(actor, position)) return;
     this.#sandboxedCount -= 1;
+    this.#nextAside();
+  }
+
+  #nextAside(): void {
     const next = this.#aside.pop();
     if (next !== undefined) this.#ready.push(next);
   }

@@ -62,10 +62,10 @@ export class PutBack {
   /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
   awaited(actor: Actor, job: FetchedJob): Job {
     const { version, view } = actor;
-    if (job.data.kind !== 'step') return later(job, LOOK_AGAIN_MS);
+    if (job.data.kind !== 'step' || view === null) return later(job, LOOK_AGAIN_MS);
     if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
     if (this.isForOthers(actor, job)) return this.#forOthers(job);
-    if (view === null || !version!.hasLimits) return again(job);
+    if (!version!.hasLimits) return again(job);
     const position = findPosition(view, job.data.step_id);
     if (position === null || version!.steps[position]!.limits === null) return again(job);
     return later(job, this.#gate.ticketDelayMs());

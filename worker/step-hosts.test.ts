@@ -401,7 +401,7 @@ ${MODULE}`;
     await rm(lock);
     while (!hosts.areUsable) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await outputOf(start(hosts, 'count'))).toBe(1);
-    expect(told()).toHaveLength(2);
+    while (told().length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 
   test('when there is one and no second beside it, a step that is to run alone fails and may be tried again', async () => {

@@ -62,6 +62,8 @@ export class StepHosts {
       // A host that does not answer may leave work waiting that another one could do.
       onTick: () => {
         this.#assign();
+        if (this.#toldOutOfOrder && this.areUsable) logInOrder(this.#options.log);
+        this.#toldOutOfOrder &&= !this.areUsable;
         return this.#waiting.length + this.#waitingAlone.length > 0 || !this.areUsable;
       },
     });
@@ -195,8 +197,6 @@ export class StepHosts {
 
   #onReady(host: StepHost): void {
     this.#failedStarts = 0;
-    if (this.#toldOutOfOrder) logInOrder(this.#options.log);
-    this.#toldOutOfOrder = false;
     const run = this.#alone.get(host);
     if (run !== undefined) host.run(run);
     this.#assign();

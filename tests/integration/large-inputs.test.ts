@@ -2,6 +2,9 @@
  * Outputs that are each small enough and together too large for one step, or for one execution, to read.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { JsonObject } from '../../core/json.ts';
 import { isFinalExecution } from '../../core/status.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
@@ -127,10 +130,26 @@ test('executions with large inputs begin a few at a time, and all of them', asyn
   );
   const ids = rows.map(({ id }) => id as string);
   const some = await readManyInputs(database.pool, ids, 16 * 1024 * 1024);
-  expect([...some.keys()]).toEqual(ids.toSorted().slice(0, 17));
+  expect([...some.keys()]).toEqual(ids.slice(0, 17));
   expect((await readManyInputs(database.pool, ids, null)).size).toBe(60);
   engine = await startTestEngine({ url: database.url, config });
   for (const id of ids) expect((await endOf(id)).outputs).toEqual({ length: 1_000_000 });
+}, 60_000);
+
+test('a type that cannot say whether it reads what arrives is given it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'engine-nosy-'));
+  const path = join(folder, 'steps.ts');
+  await writeFile(
+    path,
+    `const say = (params) => params.no.such.thing;
+export default { type: 'nosy', schema: {}, readsInputs: say, run: ({ inputs }) => inputs };
+`,
+  );
+  const nosy = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STEPS: path } });
+  const steps = { a: { type: 'transform', with: { value: 7 } }, b: { type: 'nosy', needs: ['a'] } };
+  expect(await nosy.run({ steps })).toMatchObject({ status: 'completed', outputs: { b: { a: 7 } } });
+  await nosy.stop();
+  await rm(folder, { recursive: true });
 }, 60_000);
 
 test('it is the same for outputs that did not pass through the engine', async () => {
