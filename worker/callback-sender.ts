@@ -35,7 +35,9 @@ const LONGEST_PAUSE_MS = 3_600_000;
 /** With pauses of 1 s, 2 s, 4 s and so on up to an hour: a little over a day. */
 const MOST_ATTEMPTS = 36;
 /** Trying again would come to the same. */
-const HOPELESS = new Set(['http_blocked_address', 'http_invalid_request']);
+const HOPELESS = 'http_invalid_request';
+/** Another engine may be allowed to call it. */
+const BLOCKED = 'http_blocked_address';
 /** How long a call may still take when the engine stops. */
 const CLOSE_MS = 2_000;
 
@@ -100,9 +102,16 @@ export class CallbackSender {
     if (reason === null) return this.#replace(job, null);
     // A call that was cut off by a stop was no attempt.
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
-    const isOver = attempt >= MOST_ATTEMPTS || (reason instanceof StepFailure && HOPELESS.has(reason.code));
+    const code = reason instanceof StepFailure ? reason.code : null;
+    const isOver = attempt >= MOST_ATTEMPTS || code === HOPELESS;
+    const about = { execution: id, attempt, reason: reason.message };
+    if (code === BLOCKED && attempt === 1)
+      this.#options.log.warn(
+        about,
+        'A callback must not be called from here; it is tried again, by any engine',
+      );
     if (!isOver) return this.#replace(job, again(job, pauseMs(attempt), attempt + 1));
-    this.#options.log.warn({ execution: id, attempt, reason: reason.message }, 'A callback was given up');
+    this.#options.log.warn(about, 'A callback was given up');
     return this.#replace(job, null);
   }
 
