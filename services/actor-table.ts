@@ -2,15 +2,13 @@
  * The executions this process has in memory, and which of them have something to be committed.
  */
 import { type Actor, isUnderWay, type Mail, newActor } from './actor.ts';
-import { newUnit, type Unit } from './commit-unit.ts';
+import { MOST_OUTPUT, newUnit, type Unit } from './commit-unit.ts';
 import { KeptPayloads } from './kept-payloads.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
 const MOST_ACTORS = 20_000;
 /** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
 const MOST_EVENTS = 1_000;
-/** Characters of the outputs in one commit; it takes several times as much to send them. */
-const MOST_OUTPUT = 16 * 1024 * 1024;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
 const MOST_KEPT = 64 * 1024 * 1024;
 /** To look through all executions for room takes a while, and may be in vain. */

@@ -28,6 +28,12 @@ export interface Unit {
   outputs: string | null;
 }
 
+/**
+ * Characters of outputs that one commit takes of steps, and as many of executions; it takes several times as much to
+ * send them.
+ */
+export const MOST_OUTPUT = 16 * 1024 * 1024;
+
 export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecution | null = null): Unit {
   return { actor, mails, start, plan: null, outputs: null };
 }

@@ -1,9 +1,7 @@
 /**
  * Units whose outputs took time, until a commit takes them: only so many characters of them at once.
  */
-import type { Unit } from './commit-unit.ts';
-
-const MOST_OUTPUT = 16 * 1024 * 1024;
+import { MOST_OUTPUT, type Unit } from './commit-unit.ts';
 
 export class DecidedUnits {
   #units: Unit[] = [];
