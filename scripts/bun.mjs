@@ -72,7 +72,8 @@ function fail(message) {
 }
 
 function run(binary, args) {
-  const child = spawn(binary, args, { stdio: 'inherit' });
+  let child;
+  // Before it is started: a signal that comes right after it would end this process and leave that one behind.
   for (const signal of FORWARDED) {
     try {
       process.on(signal, () => {
@@ -82,6 +83,7 @@ function run(binary, args) {
       // Not every platform has every signal.
     }
   }
+  child = spawn(binary, args, { stdio: 'inherit' });
   child.on('error', (error) => fail(`Cannot run Bun at ${binary}: ${error.message}`));
   child.on('exit', (code, signal) => {
     // A shell's convention: 128 + the number of the signal that ended the child.

@@ -94,6 +94,27 @@ describe.skipIf(process.platform === 'win32')('the launcher', () => {
     expect(await ended).toBe(3);
   });
 
+  test.skipIf(!Bun.which('node'))('forwards a signal that comes the moment Bun is started', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'signal-'));
+    made.push(folder);
+    const early = join(folder, 'early.cjs');
+    writeFileSync(
+      early,
+      `const processes = require('node:child_process');
+      const { spawn } = processes;
+      processes.spawn = (...args) => {
+        const child = spawn(...args);
+        process.kill(process.pid, 'SIGTERM');
+        return child;
+      };
+      require('node:module').syncBuiltinESMExports();`,
+    );
+    const ran = spawnSync(NODE, ['--require', early, LAUNCHER, '-e', 'setTimeout(() => {}, 30_000)'], {
+      stdio: 'ignore',
+    });
+    expect(ran).toMatchObject({ status: 143, signal: null });
+  });
+
   test('ends with 128 + the signal when the child is killed', async () => {
     const ran = spawnSync(NODE, [LAUNCHER, '-e', "process.kill(process.pid, 'SIGKILL')"]);
     expect(ran.status).toBe(137);
