@@ -149,7 +149,8 @@ for (const [slots, width] of SIZES) {
           const id = await other.start(templates.ofOther);
           const accepted = turns.begun.length;
           expect((await other.end(id)).status).toBe('completed');
-          expect(turns.placeOf(id, 's0') - accepted).toBeLessThanOrEqual(few);
+          // How many begin until it is fetched is for the database to say; a starved one begins after all of them.
+          expect(turns.placeOf(id, 's0') - accepted).toBeLessThan(width / 2);
         }),
       60_000,
     );
