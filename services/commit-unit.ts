@@ -26,6 +26,8 @@ export interface Unit {
   plan: Plan | null;
   /** Outputs of an execution that the plan completes, as JSON text. */
   outputs: string | null;
+  /** Outputs that took time, and the plan they are of: when the same is decided again, they are there. */
+  finished: { readonly plan: Plan; readonly outputs: string | null } | null;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface Unit {
 export const MOST_OUTPUT = 16 * 1024 * 1024;
 
 export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecution | null = null): Unit {
-  return { actor, mails, start, plan: null, outputs: null };
+  return { actor, mails, start, plan: null, outputs: null, finished: null };
 }
 
 /** Timers and deadlines go before starts: a full engine still has to keep its promises about time. */
@@ -53,6 +55,12 @@ export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promi
   const plan = transition(actor.view!, events, newId);
   unit.plan = plan;
   if (plan.end?.status !== 'completed') return null;
+  if (unit.finished?.plan.fromSequence === plan.fromSequence) {
+    unit.outputs = unit.finished.outputs;
+    plan.end = unit.finished.plan.end!;
+    plan.view.status = plan.end.status;
+    return null;
+  }
   const finished = finishOutputs(actor, plan, outputs);
   if (!(finished instanceof Promise)) {
     unit.outputs = finished;
@@ -60,6 +68,7 @@ export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promi
   }
   return finished.then((json) => {
     unit.outputs = json;
+    unit.finished = { plan, outputs: json };
   });
 }
 

@@ -21,7 +21,7 @@ import { GUARD_FAILED } from '../db/statement.ts';
 import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
 import type { Actor } from './actor.ts';
-import type { Unit } from './commit-unit.ts';
+import { newUnit, type Unit } from './commit-unit.ts';
 import type { ExecutionDoor } from './execution-door.ts';
 import { isAnswer } from './lanes.ts';
 import { isRefusable, refuse, refused } from './refusal.ts';
@@ -261,12 +261,12 @@ export class LockedCommit {
       const blamed = mails.map((mail) =>
         mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
       );
-      this.commit([{ ...unit, mails: blamed }]);
+      this.commit([newUnit(actor, blamed)]);
       return;
     }
     const middle = mails.indexOf(suspects[suspects.length >> 1]!);
     actor.mailbox.unshift(...mails.slice(middle));
-    this.commit([{ ...unit, mails: mails.slice(0, middle) }]);
+    this.commit([newUnit(actor, mails.slice(0, middle))]);
   }
 }
 

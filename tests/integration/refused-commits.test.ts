@@ -48,6 +48,10 @@ beforeAll(async () => {
       for each row execute function refuse('start');
     create trigger refuse_completion before update on workflow_step_executions
       for each row when (new.status = 'completed') execute function refuse('completion');
+    create trigger refuse_end before update on workflow_executions
+      for each row when (new.status = 'completed') execute function refuse('end');
+    create trigger refuse_outputs before update on workflow_executions
+      for each row when (new.outputs::text = '"${UNSTORABLE}"') execute function refuse('output');
     create trigger refuse_output before update on workflow_step_executions
       for each row when (new.outputs::text = '"${UNSTORABLE}"') execute function refuse('output');`);
   const url = new URL(database.url);
@@ -68,7 +72,7 @@ afterAll(async () => {
 });
 
 /** The next commits of this kind are refused. */
-async function refuse(place: 'start' | 'completion' | 'job', code: string): Promise<void> {
+async function refuse(place: 'start' | 'completion' | 'job' | 'end', code: string): Promise<void> {
   await database.pool.query(`alter sequence refusals restart`);
   await database.pool.query('delete from planted');
   await database.pool.query('insert into planted values ($1, $2)', [code, place]);
@@ -173,6 +177,28 @@ test('of the outputs of one execution it fails the one that is refused', async (
   const end = await engine.run({ onFailure: 'continue', steps: { first: { type: 'noop' }, ...wide } });
   const failed = end.steps.filter(({ status }) => status !== 'completed');
   expect(failed).toMatchObject([{ key: 's23', error: { code: 'output_not_storable' } }]);
+  await assertInvariants(database.url);
+});
+
+/** A function is evaluated beside the engine: what it gives comes later than the end it belongs to. */
+const later = (value: string) => `\${{ (() => '${value}')() }}`;
+
+test('an end whose output took time and that is refused for a while is made again with it', async () => {
+  await refuse('end', '53100');
+  const end = await engine.run({ steps: { a: { type: 'record' } }, output: later('taken') });
+  expect(await refusals()).toBeGreaterThan(TIMES);
+  expect(end).toMatchObject({ status: 'completed', outputs: 'taken' });
+  expect(stepOf(end, 'a').attempt_count).toBe(1);
+});
+
+test('an output of an execution that took time and that the database refuses fails the step that ended it', async () => {
+  const end = await engine.run({
+    onFailure: 'continue',
+    steps: { a: { type: 'record' }, b: { type: 'record', needs: ['a'] } },
+    output: later(UNSTORABLE),
+  });
+  expect(end.status).toBe('failed');
+  expect(stepOf(end, 'b')).toMatchObject({ attempt_count: 1, error: { code: 'output_not_storable' } });
   await assertInvariants(database.url);
 });
 
