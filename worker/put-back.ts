@@ -56,7 +56,9 @@ export class PutBack {
   /** The job as it goes back, by the reason for which it was left. */
   left({ actor, job, because }: LeftJob): Job {
     if (because === 'locked') return later(job, LOCKED_JOB_MS);
-    return because === 'unread' ? this.#forOthers(job) : this.awaited(actor, job);
+    if (because === 'unread') return this.#forOthers(job);
+    const back = this.awaited(actor, job);
+    return back.startAfter === null ? later(job, LOOK_AGAIN_MS) : back;
   }
 
   /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
