@@ -70,13 +70,18 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   app.onError(answerError(deps.log));
   app.use(requestId({ limitLength: 128 }), observe(deps.onRequest), protect(), guard(deps.auth));
   const { bodyBytes, definitionBytes, jsonDepth, startMany } = deps.limits;
-  const limits = { maxBytes: bodyBytes, maxDepth: jsonDepth };
+  const limits = { maxBytes: bodyBytes, setting: 'EXECUTION_ENGINE_MAX_BODY_BYTES', maxDepth: jsonDepth };
+  const ofDefinitions = {
+    maxBytes: definitionBytes,
+    setting: 'EXECUTION_ENGINE_MAX_DEFINITION_BYTES',
+    maxDepth: jsonDepth,
+  };
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany });
   addTemplateRoutes(router, {
     templates: deps.templates,
-    limits: { maxBytes: Math.min(bodyBytes, definitionBytes), maxDepth: jsonDepth },
+    limits: definitionBytes < bodyBytes ? ofDefinitions : limits,
   });
   addAdminRoutes(router, { executions: deps.executions, limits });
   addDoctorRoutes(router, { doctor: deps.doctor, limits });

@@ -13,6 +13,8 @@ import { parseDocument } from '../schema/definition-document.ts';
 export interface BodyLimits {
   /** Bytes. */
   maxBytes: number;
+  /** The variable that sets `maxBytes`. */
+  setting: string;
   /** Levels of nesting. */
   maxDepth: number;
   /** Told how long the body is as soon as that is known, and as it grows; may throw what the call answers. */
@@ -92,9 +94,10 @@ async function readText(request: Request, limits: BodyLimits, code: ErrorCode): 
   }
 }
 
-async function readBytes(request: Request, { maxBytes, onLength }: BodyLimits): Promise<Uint8Array> {
+async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  const { maxBytes, onLength } = limits;
   const announced = Number(request.headers.get('content-length') ?? 0);
-  if (announced > maxBytes) throw tooLarge(maxBytes);
+  if (announced > maxBytes) throw tooLarge(limits);
   onLength?.(announced);
   const reader = request.body?.getReader();
   const chunks: Uint8Array[] = [];
@@ -103,7 +106,7 @@ async function readBytes(request: Request, { maxBytes, onLength }: BodyLimits): 
     size += part.value.byteLength;
     if (size > maxBytes) {
       await reader?.cancel();
-      throw tooLarge(maxBytes);
+      throw tooLarge(limits);
     }
     onLength?.(size);
     chunks.push(part.value);
@@ -111,9 +114,9 @@ async function readBytes(request: Request, { maxBytes, onLength }: BodyLimits): 
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
 }
 
-function tooLarge(maxBytes: number): EngineError {
+function tooLarge({ maxBytes, setting }: BodyLimits): EngineError {
   return new EngineError(
     'body_too_large',
-    `The body is larger than the ${maxBytes} bytes that this call takes.`,
+    `The body is larger than the ${maxBytes} bytes that this call takes (${setting}).`,
   );
 }

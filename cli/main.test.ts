@@ -276,6 +276,11 @@ describe('the engine', () => {
     ]);
   });
 
+  test('is the usual one when the variable for it is empty', async () => {
+    const { err } = await cli(['list'], { env: { EXECUTION_ENGINE_URL: '' } });
+    expect(err).not.toContain('is not an http');
+  });
+
   test('that asks for a key gets it from an option or the environment', async () => {
     const refused = await cli(['list', '--url', guarded.url]);
     expect(refused.code).toBe(1);

@@ -109,7 +109,8 @@ function addStartOptions(target: Command): Command {
 function common(self: Command): CommonOptions {
   const before = self.parent?.opts<Partial<CommonOptions>>() ?? {};
   const after = self.opts<Partial<CommonOptions>>();
-  const url = after.url ?? before.url ?? DEFAULT_URL;
+  // A variable that is set and empty is as good as none.
+  const url = (after.url ?? before.url) || DEFAULT_URL;
   if (!/^https?:\/\//.test(url) || !URL.canParse(url))
     self.error(`error: --url ${url} is not an http or https address`);
   return { url, token: after.token ?? before.token, output: after.output ?? before.output ?? 'table' };

@@ -2,13 +2,19 @@
  * The boundary where a value becomes something to store: text, checked and masked.
  */
 import type { Json } from '../core/json.ts';
-import { findUnstorable } from '../core/storable.ts';
+import { findUnstorable, type UnstorableKind } from '../core/storable.ts';
 import { JsonPayload } from './payload.ts';
 
 export interface OutputLimits {
   readonly maxDepth: number;
   readonly maxBytes: number;
 }
+
+/** What allows more. */
+const SETTINGS: Partial<Record<UnstorableKind, string>> = {
+  size: 'EXECUTION_ENGINE_MAX_OUTPUT_BYTES',
+  depth: 'EXECUTION_ENGINE_MAX_JSON_DEPTH',
+};
 
 /** A value that cannot be stored; the step or execution that made it fails with `output_not_storable`. */
 export class NotStorable extends Error {
@@ -32,8 +38,13 @@ export class OutputStore {
       maxDepth: this.#limits.maxDepth,
       maxBytes: this.#limits.maxBytes,
     });
-    if (fault !== null)
-      throw new NotStorable(`The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}.`);
+    if (fault !== null) {
+      const setting = SETTINGS[fault.kind];
+      const named = setting === undefined ? '' : ` (${setting})`;
+      throw new NotStorable(
+        `The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}${named}.`,
+      );
+    }
     const json = JSON.stringify(output);
     const masked = this.#mask(json);
     return masked === json ? new JsonPayload(json, output as Json) : new JsonPayload(masked);

@@ -19,7 +19,7 @@ export default { type: 'sms', summary: 'Sends.', schema: { type: 'object' }, run
 /** The lines of the error that loading one module ends with. */
 async function problemsOf(source: string): Promise<string[]> {
   await using folder = await modules({ 'm.ts': source });
-  return (await failureOf(loadUserStepTypes(['m.ts'], folder.cwd))).message.split('\n');
+  return (await failureOf(loadUserStepTypes(['m.ts'], folder.cwd))).message.split('\n').slice(1);
 }
 
 describe('a user module', () => {
@@ -58,7 +58,8 @@ export default new Counter();`;
     });
     const failure = await failureOf(loadUserStepTypes(['nope.ts', 'broken.mjs', 'throws.mjs'], folder.cwd));
     const lines = failure.message.split('\n');
-    expect(lines[0]).toStartWith('nope.ts: cannot be loaded');
+    expect(lines[0]).toBe('EXECUTION_ENGINE_STEPS cannot be used:');
+    expect(lines[1]).toStartWith('- nope.ts: cannot be loaded');
     expect(failure.message).toContain('broken.mjs: cannot be loaded');
     expect(failure.message).toContain('throws.mjs: cannot be loaded: boom');
   });
@@ -99,6 +100,6 @@ export default new Counter();`;
   test('cannot take a name that another one has', async () => {
     await using folder = await modules({ 'one.ts': SMS, 'two.ts': SMS });
     const failure = await failureOf(loadUserStepTypes(['one.ts', 'two.ts'], folder.cwd));
-    expect(failure.message).toBe('two.ts: the name "sms" is taken by a step type of one.ts');
+    expect(failure.message).toEndWith('\n- two.ts: the name "sms" is taken by a step type of one.ts');
   });
 });

@@ -27,7 +27,10 @@ export async function loadUserStepTypes(paths: readonly string[], cwd: string): 
       else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
     }
   }
-  if (problems.length > 0) throw new Error(problems.join('\n'));
+  if (problems.length > 0)
+    throw new Error(
+      ['EXECUTION_ENGINE_STEPS cannot be used:', ...problems.map((problem) => `- ${problem}`)].join('\n'),
+    );
   return [...found.values()].map(({ type }) => type);
 }
 

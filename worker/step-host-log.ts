@@ -3,12 +3,21 @@
  */
 import type { Exit } from '../expression/framed-process.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { HostedRun } from './hosted-run.ts';
 import type { StepHost } from './step-host.ts';
 import { endOf } from './step-host-end.ts';
 
-/** @param steps how many were in it */
-export function logEnd(log: Log, host: StepHost, exit: Exit, steps: number): void {
-  const fields = { pid: host.pid, ...exit, steps, ...(host.doom === null ? {} : { because: host.doom }) };
+const MOST_NAMED = 10;
+
+/** @param lost what was in it */
+export function logEnd(log: Log, host: StepHost, exit: Exit, lost: readonly HostedRun[]): void {
+  const named = lost.slice(0, MOST_NAMED).map(({ call: { context, type } }) => ({
+    execution_id: context.execution.id,
+    step: context.step.key,
+    type,
+  }));
+  const because = host.doom === null ? {} : { because: host.doom };
+  const fields = { pid: host.pid, ...exit, steps: lost.length, lost: named, ...because };
   log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
 }
 

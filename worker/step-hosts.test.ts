@@ -446,6 +446,8 @@ ${MODULE}`;
     });
     const lost = (await start(hosts, 'exits').result) as LostAttempt;
     expect(lost.event).toBe('rescue');
+    const told = lines.filter(({ msg }) => String(msg).startsWith('A process of steps has ended'));
+    expect(told.at(-1)).toMatchObject({ steps: 1, lost: [{ step: 'step', type: 'exits' }] });
   });
 
   test('all of them end with the engine', async () => {

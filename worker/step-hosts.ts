@@ -253,7 +253,9 @@ export class StepHosts {
     }
     const lost = host.live;
     if (!host.ready && own !== undefined && !lost.includes(own) && own.abandonedAt === null) lost.push(own);
-    if (host.doom !== 'retired' || lost.length > 0) logEnd(this.#options.log, host, exit, lost.length);
+    // That none can be started is said once.
+    const isNews = host.ready || !this.#toldOutOfOrder;
+    if (isNews && (host.doom !== 'retired' || lost.length > 0)) logEnd(this.#options.log, host, exit, lost);
     for (const run of lost) {
       if (run.begun) this.#lose(run, host, exit, own !== undefined);
       else this.#moveOn(run, host, exit);

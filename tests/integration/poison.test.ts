@@ -107,7 +107,7 @@ describe('a result or error that is none', () => {
   test.each([
     ['bigint', 'output_not_storable', 'bigint'],
     ['cycle', 'output_not_storable', 'contains it'],
-    ['huge', 'output_not_storable', 'larger than 1048576 bytes'],
+    ['huge', 'output_not_storable', 'larger than 1048576 bytes (EXECUTION_ENGINE_MAX_OUTPUT_BYTES)'],
     ['throws text', 'handler_failed', 'a text'],
     ['throws null', 'handler_failed', 'null'],
     ['throws what resists', 'handler_failed', 'cannot be written as text'],
