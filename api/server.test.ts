@@ -1,18 +1,13 @@
 /** The API behind a real socket. */
 import { afterAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
+import { listenOnBun } from './bun-socket.ts';
+import { listenOnNode } from './node-socket.ts';
 import { type RunningServer, serve } from './server.ts';
 import { createTestApp, problemOf } from './test-app.ts';
 
 const running: RunningServer[] = [];
 afterAll(() => Promise.all(running.map((server) => server.stop(0))));
-
-async function served() {
-  const test = createTestApp();
-  const server = await serve(test.app, { host: '127.0.0.1', port: 0 });
-  running.push(server);
-  return { ...test, server };
-}
 
 /** Sends bytes as they are and reads until the other side is done or the head has come. */
 function sendRaw(port: number, bytes: string): Promise<string> {
@@ -32,7 +27,17 @@ function sendRaw(port: number, bytes: string): Promise<string> {
   });
 }
 
-describe('a server', () => {
+describe.each([
+  ['Bun', listenOnBun],
+  ['Node', listenOnNode],
+])('a server by the socket of %s', (_runtime, listen) => {
+  const served = async () => {
+    const test = createTestApp();
+    const server = await serve(test.app, { host: '127.0.0.1', port: 0 }, listen);
+    running.push(server);
+    return { ...test, server };
+  };
+
   test('serves its own machine and knows the address of its clients', async () => {
     const { server } = await served();
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
@@ -117,7 +122,7 @@ describe('a server', () => {
 
   test('names the address that it cannot bind', async () => {
     const { server } = await served();
-    const second = serve(createTestApp().app, { host: '127.0.0.1', port: server.port });
+    const second = serve(createTestApp().app, { host: '127.0.0.1', port: server.port }, listen);
     await expect(second).rejects.toThrow(
       `Cannot serve on 127.0.0.1 port ${server.port}: another process uses it.`,
     );

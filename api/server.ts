@@ -1,24 +1,12 @@
 /**
- * The socket: serves an application on one address until it is told to stop.
+ * The server: serves an application on one address until it is told to stop.
  *
- * Not here: what is served, and when to stop.
+ * Not here: what is served, when to stop, and the socket itself.
  *
  * Invariant 1: nothing is cut short but by the grace time: a long poll may last as long as its client asked for.
  * Invariant 2: the body limit is the application's, which answers 413 in its own words; the server sets none.
  */
-import type { Server } from 'bun';
-import type { Connection } from './context.ts';
-
-/** What can be served: a Hono application, or anything of its shape. */
-export interface Servable {
-  fetch(request: Request, connection: Connection): Response | Promise<Response>;
-}
-
-export interface ServeOptions {
-  host: string;
-  /** 0: any free port. */
-  port: number;
-}
+import type { Address, Listen, Servable, Socket } from './socket.ts';
 
 export interface RunningServer {
   /** Without a slash at the end. */
@@ -28,49 +16,49 @@ export interface RunningServer {
   stop(graceMs: number): Promise<void>;
 }
 
-/** Starts serving. Throws an Error that names the address when it cannot be bound. */
-export async function serve(app: Servable, options: ServeOptions): Promise<RunningServer> {
+/**
+ * Starts serving. Throws an Error that names the address when it cannot be bound.
+ * @param listen default: the one of the runtime
+ */
+export async function serve(app: Servable, address: Address, listen?: Listen): Promise<RunningServer> {
   const draining = new AbortController();
-  const server = listen(app, options, draining.signal);
-  const port = server.port ?? options.port;
+  const socket = await bind(app, address, draining.signal, listen ?? (await listenHere()));
+  const { host } = address;
+  const { port } = socket;
   return {
-    url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
-    stop: (graceMs) => stop(server, draining, graceMs),
+    stop: (graceMs) => stop(socket, draining, graceMs),
   };
 }
 
-function listen(app: Servable, { host, port }: ServeOptions, draining: AbortSignal): Server<undefined> {
+async function listenHere(): Promise<Listen> {
+  return process.versions.bun === undefined
+    ? (await import('./node-socket.ts')).listenOnNode
+    : (await import('./bun-socket.ts')).listenOnBun;
+}
+
+async function bind(app: Servable, address: Address, draining: AbortSignal, listen: Listen): Promise<Socket> {
   try {
-    return Bun.serve({
-      hostname: host,
-      port,
-      idleTimeout: 0,
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch(request, bun) {
-        // A Host header that is no host leaves a request without an address of its own.
-        if (!URL.canParse(request.url)) return new Response('Bad Host header\n', { status: 400 });
-        return app.fetch(request, { remoteAddress: bun.requestIP(request)?.address, draining });
-      },
-    });
+    return await listen(app, address, draining);
   } catch (cause) {
     const reason =
       (cause as { code?: string }).code === 'EADDRINUSE' ? 'another process uses it' : String(cause);
     throw new Error(
-      `Cannot serve on ${host} port ${port}: ${reason}. EXECUTION_ENGINE_HOST and EXECUTION_ENGINE_PORT choose another.`,
+      `Cannot serve on ${address.host} port ${address.port}: ${reason}. EXECUTION_ENGINE_HOST and EXECUTION_ENGINE_PORT choose another.`,
       { cause },
     );
   }
 }
 
-async function stop(server: Server<undefined>, draining: AbortController, graceMs: number): Promise<void> {
+async function stop(socket: Socket, draining: AbortController, graceMs: number): Promise<void> {
   draining.abort(new DOMException('The server is stopping.', 'AbortError'));
-  const ended = server.stop();
+  const ended = socket.close();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const patience = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, graceMs);
   });
   await Promise.race([ended, patience]);
   clearTimeout(timer);
-  await server.stop(true);
+  await socket.destroy();
 }

@@ -33,6 +33,8 @@ const reader = new FrameReader<ToHost>(MAX_FRAME_BYTES);
 const running = new Map<number, HostedStep>();
 let host: Host | null = null;
 
+// Node.js ends only when its threads have, and a read that blocks does not end: as a stream stdin does not block.
+if (process.versions.bun === undefined) process.stdin.pause();
 new Worker(new URL('./step-host-lifeline.ts', import.meta.url)).unref();
 sacrificeFirst();
 // A drain is the engine's business: signals that reach the whole service must not end handlers before it.

@@ -222,7 +222,7 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
   };
   const isPortable = 'DATABASE_BACKEND' in env && env.DATABASE_BACKEND !== 'postgres';
   const preload = isPortable ? ['--preload', join(import.meta.dir, 'portable-preload.ts')] : [];
-  const child = Bun.spawn([process.execPath, ...preload, entry], {
+  const child = Bun.spawn([TEST_RUNTIME, ...preload, entry], {
     env,
     stdout: 'pipe',
     stderr: 'pipe',
@@ -261,6 +261,9 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
 
 /** The backend that engines are told, whatever the test: `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test`. */
 export const TEST_BACKEND = process.env.EXECUTION_ENGINE_TEST_BACKEND ?? 'postgres';
+
+/** What engines in processes of their own run on: `EXECUTION_ENGINE_TEST_RUNTIME=/usr/bin/node npm test <files>`. */
+const TEST_RUNTIME = process.env.EXECUTION_ENGINE_TEST_RUNTIME ?? process.execPath;
 
 function baseEnv(stepsPath: string): Env {
   return {

@@ -1,0 +1,26 @@
+/**
+ * What a runtime's own HTTP server has to offer: bun-socket.ts and node-socket.ts are one each.
+ */
+import type { Connection } from './context.ts';
+
+/** What can be served: a Hono application, or anything of its shape. */
+export interface Servable {
+  fetch(request: Request, connection: Connection): Response | Promise<Response>;
+}
+
+export interface Address {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export interface Socket {
+  readonly port: number;
+  /** Takes no more connections; resolves when the requests have ended. */
+  close(): Promise<void>;
+  /** Cuts off what is left. */
+  destroy(): Promise<void>;
+}
+
+/** Binds the address. @throws what the runtime says, with its `code`. */
+export type Listen = (app: Servable, address: Address, draining: AbortSignal) => Socket | Promise<Socket>;
