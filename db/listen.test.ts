@@ -6,7 +6,7 @@ import { listen } from './listen.ts';
 
 let database: TestDatabase;
 let sender: pg.Client;
-const quick = { heartbeatMs: 60, maxBackoffMs: 20 };
+const quick = { heartbeatMs: 1_000, maxBackoffMs: 20 };
 
 beforeAll(async () => {
   database = await testDatabase();
@@ -56,7 +56,7 @@ test('a listener whose session is ended listens again and says so', async () => 
   const box = mailbox<string>();
   const back = mailbox<boolean>();
   const lost = mailbox<Error>();
-  const options = { ...quick, applicationName: 'listen/ended', onError: lost.put };
+  const options = { maxBackoffMs: 20, applicationName: 'listen/ended', onError: lost.put };
   const listener = listen(
     database.url,
     ['work'],
@@ -103,7 +103,7 @@ test('a listener that starts before its server does becomes ready when the serve
   const failures = mailbox<Error>();
   const proxy = await proxyTo(database.url);
   proxy.silence();
-  const options = { ...quick, connectTimeoutMs: 50, onError: failures.put };
+  const options = { maxBackoffMs: 20, connectTimeoutMs: 1_000, onError: failures.put };
   const listener = listen(
     proxy.url,
     ['work'],

@@ -3,10 +3,10 @@ import type { Json } from '../core/json.ts';
 import type { ExpressionError } from './expression-error.ts';
 import { createSandbox, type ScriptCall } from './sandbox.ts';
 
-const sandbox = createSandbox({ size: 2, timeoutMs: 400 });
+const sandbox = createSandbox({ size: 2 });
 afterAll(() => sandbox.close());
 
-const CALL: ScriptCall = { timeoutMs: 2000, memoryBytes: 32 * 1024 * 1024 };
+const CALL: ScriptCall = { timeoutMs: 20_000, memoryBytes: 32 * 1024 * 1024 };
 const script = (code: string, input: Json = null, call: Partial<ScriptCall> = {}): Promise<Json> =>
   sandbox.runScript(code, input, { ...CALL, ...call });
 const failed = async (work: Promise<unknown>): Promise<ExpressionError> =>

@@ -28,8 +28,9 @@ test('a span that is renewed is whole again, also when it was used up', async ()
   const span = new Countdown(30, (lateMs) => ends.push(lateMs));
   span.resume();
   for (let n = 0; n < 10; n += 1) {
-    await over(10);
+    const soon = over(10);
     span.renew();
+    await soon;
   }
   expect(ends).toEqual([]);
   await over(60);

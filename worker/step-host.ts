@@ -166,6 +166,9 @@ export class StepHost {
     for (const run of this.runs.values()) {
       if (run.abandonedAt !== null && run.abandonedAt <= askedAt) run.hasYielded = true;
     }
+    // One whose attempt ended after this was asked has not shown yet that it lets its host answer.
+    const isOwed = [...this.runs.values()].some((run) => run.abandonedAt !== null && !run.hasYielded);
+    if (isOwed) this.ping();
   }
 
   #onRunFrame(header: Extract<FromHost, { id: number }>, body: string): void {

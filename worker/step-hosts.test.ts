@@ -12,7 +12,7 @@ import { Attempt } from './attempt.ts';
 import { HostedOutput, LostAttempt } from './hosted-run.ts';
 import { StepHosts, type StepHostsOptions } from './step-hosts.ts';
 
-setDefaultTimeout(30_000);
+setDefaultTimeout(120_000);
 
 const MODULE = `
 let calls = 0;
@@ -28,7 +28,7 @@ export default [
     return 'alive';
   }),
   type('computes', () => {
-    for (const end = performance.now() + 400; performance.now() < end; );
+    for (const end = performance.now() + 1_500; performance.now() < end; );
     return 'computed';
   }),
   type('never', () => new Promise(() => {})),
@@ -109,6 +109,13 @@ function start(
   return { attempt, result };
 }
 
+/** Starts a handler, and waits until it is about to be called: from then on its attempt's time runs. */
+async function begun(hosts: StepHosts, type: string): Promise<Started> {
+  const started = start(hosts, type, {}, { timeoutMs: LONG_MS });
+  while (started.attempt.timeoutLeftMs === LONG_MS) await new Promise((resolve) => setTimeout(resolve, 5));
+  return started;
+}
+
 async function outputOf({ result }: Started): Promise<Json> {
   const output = await result;
   if (!(output instanceof HostedOutput)) throw new Error(`no output: ${JSON.stringify(output)}`);
@@ -116,6 +123,7 @@ async function outputOf({ result }: Started): Promise<Json> {
 }
 
 const ALONE = { crashes: 2 };
+const LONG_MS = 3_600_000;
 
 describe('a handler in a host', () => {
   test('gets what a handler in the engine gets', async () => {
@@ -276,7 +284,7 @@ describe('processes', () => {
   });
 
   test('one that does not answer while several handlers are in it has crashed for all of them', async () => {
-    const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 200 } });
+    const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 2_000 } });
     const waits = start(hosts, 'never');
     await outputOf(start(hosts, 'count'));
     const loops = start(hosts, 'loop');
@@ -300,13 +308,16 @@ describe('processes', () => {
   });
 
   test('one with a handler that is over, and let it answer, is not killed for what another computes', async () => {
-    const hosts = await hostsOf(MODULE, { times: { tick: 10, grace: 60 } });
+    const hosts = await hostsOf(MODULE, { times: { tick: 10, grace: 300, stalled: 60_000 } });
     const [pid] = await Promise.all([outputOf(start(hosts, 'pid'))]);
     const over = start(hosts, 'never');
     await outputOf(start(hosts, 'count'));
     over.attempt.drop();
-    // Its host answers meanwhile.
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    // Its host answers meanwhile: once to what it was asked before, and once to what it was asked since.
+    for (let round = 0; round < 2; round += 1) {
+      over.attempt.remote!.ping();
+      await outputOf(start(hosts, 'count'));
+    }
     expect(await outputOf(start(hosts, 'computes'))).toBe('computed');
     expect(await outputOf(start(hosts, 'pid'))).toBe(pid!);
   });
@@ -325,8 +336,7 @@ describe('processes', () => {
   test('a handler that had not begun when its process died runs in another one', async () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, grace: 50 } });
     await outputOf(start(hosts, 'count'));
-    const loops = start(hosts, 'loop');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const loops = await begun(hosts, 'loop');
     const behind = start(hosts, 'count');
     loops.attempt.drop();
     expect(await outputOf(behind)).toBe(1);
@@ -357,9 +367,10 @@ describe('processes', () => {
     const hosts = await hostsOf();
     const alive = start(hosts, 'beats', { params: { ms: 100 } }, { heartbeatTimeoutMs: 5_000 });
     expect(await outputOf(alive)).toBe('alive');
-    const silent = Array.from({ length: 8 }, () => start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 2_000 }));
+    const silent = Array.from({ length: 16 }, () => start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 1_000 }));
     const [first, ...others] = silent.map(({ result }) => failureOf(result));
-    const late = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 3_500 });
+    // A host that is slow to answer gets its handlers another span each time.
+    const late = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 15_000 });
     expect((await first!).code).toBe('heartbeat_timeout');
     const isOver = failureOf(late.result).then(() => 'found after one that has more time');
     for (const other of others)
