@@ -16,12 +16,12 @@ import {
   type Unanswered,
 } from '../db/doctor.ts';
 import type { Invariant } from '../db/doctor-invariant.ts';
-import { GUARD_FAILED } from '../db/statement.ts';
 import { findUnknownSteps, HELD_INVARIANT } from './doctor-held-steps.ts';
 import { type JobRepairOptions, MISSING_JOBS, repairJobs, STRAY_JOBS } from './doctor-jobs.ts';
 import type { DoctorPort, DoctorReport, DoctorRequest } from './doctor-report.ts';
 import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './doctor-views.ts';
 import type { ExecutionDoor } from './execution-door.ts';
+import { isContended } from './lanes.ts';
 import type { LockedCommit } from './locked-commit.ts';
 import { reconsider } from './reconsider.ts';
 
@@ -170,12 +170,9 @@ export class Doctor implements DoctorPort {
   }
 }
 
-/** SQLSTATEs of a repair that an engine was in the way of: guard, deadlock, serialization, lock timeout. */
-const CONTENDED: ReadonlySet<unknown> = new Set([GUARD_FAILED, '40P01', '40001', '55P03']);
-
 /** What the engine is working on it may put right itself; if not, it is found again. */
 function unlessContended(error: unknown): Map<string, number> {
-  if (CONTENDED.has((error as { code?: unknown }).code)) return new Map();
+  if (isContended(error)) return new Map();
   throw error;
 }
 

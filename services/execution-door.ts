@@ -15,8 +15,7 @@
 import type { Event } from '../core/event.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import { planStatements } from '../db/apply-plan.ts';
-import { isSerializationFailure } from '../db/run-again.ts';
-import { GUARD_FAILED, type Statement } from '../db/statement.ts';
+import type { Statement } from '../db/statement.ts';
 import { insertExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Delivery, Mail } from './actor.ts';
@@ -28,7 +27,7 @@ import { DecidedUnits } from './decided-units.ts';
 import { Decider } from './decider.ts';
 import type { DoorObserver } from './door-observer.ts';
 import { INPUT } from './kept-payloads.ts';
-import type { Lane } from './lanes.ts';
+import { isContended, type Lane } from './lanes.ts';
 import type { LockedCommit } from './locked-commit.ts';
 import { newsOf } from './news.ts';
 import type { Outputs } from './outputs.ts';
@@ -53,7 +52,7 @@ interface StartGroup {
   readonly settle: (error: unknown) => void;
 }
 
-/** Thrown to a starter whose idempotency key was taken by another start at the same moment. */
+/** Thrown to a starter whose idempotency key was taken, or was being taken, by another start at the same moment. */
 export class KeyTaken extends Error {}
 
 export class ExecutionDoor {
@@ -160,10 +159,8 @@ export class ExecutionDoor {
     const decidedAt = performance.now();
     const ready = this.decide(units, true);
     const finish = (error?: unknown) => {
-      const { code } = (error ?? {}) as { code?: string };
-      const taken = code === GUARD_FAILED || isSerializationFailure(error);
       if (error !== undefined) for (const unit of ready) this.abandon(unit);
-      group.settle(taken ? new KeyTaken() : error);
+      group.settle(isContended(error) ? new KeyTaken() : error);
     };
     this.#write(lane, ready).then(() => {
       this.committed(ready, decidedAt);

@@ -6,7 +6,7 @@
  */
 import { connectPipeline, type Pipeline } from '../db/client.ts';
 import { isConnectionError, type SessionOptions } from '../db/session.ts';
-import type { Statement } from '../db/statement.ts';
+import { GUARD_FAILED, type Statement } from '../db/statement.ts';
 
 export class Lane {
   readonly #url: string;
@@ -63,4 +63,12 @@ export class Lane {
  */
 export function isAnswer(error: unknown): boolean {
   return !isConnectionError(error) && !String((error as { code?: unknown } | null)?.code).startsWith('53');
+}
+
+/** SQLSTATEs: guard, deadlock, serialization, lock timeout. */
+const CONTENDED: ReadonlySet<unknown> = new Set([GUARD_FAILED, '40P01', '40001', '55P03']);
+
+/** Whether another transaction was in the way: nothing was written, and the same may go through now. */
+export function isContended(error: unknown): boolean {
+  return CONTENDED.has((error as { code?: unknown } | null)?.code);
 }

@@ -24,8 +24,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await engine.stop();
   await assertInvariants(database.url, { allFinal: false });
+  await engine.stop();
   await database.drop();
 });
 

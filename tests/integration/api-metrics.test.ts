@@ -27,8 +27,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await engine.stop();
   await assertInvariants(database.url, { allFinal: false });
+  await engine.stop();
   await database.drop();
 });
 
@@ -268,9 +268,10 @@ describe('the gauges', () => {
     await database.openGate('slots');
     for (const started of [id, ...pending]) expect((await engine.end(started)).status).toBe('completed');
     await engine.metricReaches('execution_engine_running_slots', 0);
-    const idle = await samples();
-    for (const gauge of ['active_steps', 'active_executions', 'queue_depth', 'queue_oldest_age_seconds'])
-      expect([gauge, of(idle, gauge)]).toEqual([gauge, {}]);
+    const gauges = ['active_steps', 'active_executions', 'queue_depth', 'queue_oldest_age_seconds'];
+    // A job that nothing awaits any more is dropped by the next look.
+    for (let idle = await samples(); gauges.some((gauge) => Object.keys(of(idle, gauge)).length > 0); )
+      idle = await samples();
   });
 
   test('of pools add up to their size', async () => {

@@ -196,7 +196,7 @@ test('a handler that sends no heartbeat is told to end, and tried again; one tha
     onFailure: 'continue',
     steps: {
       silent: { type: 'until-aborted', heartbeatTimeout: '20ms', retry: { ...soon, limit: 1 } },
-      alive: { type: 'beats', heartbeatTimeout: '2s', with: { ms: 2_500 } },
+      alive: { type: 'beats', heartbeatTimeout: '5s', with: { ms: 5_500 } },
     },
   });
   expect(stepOf(end, 'silent')).toMatchObject({ attempt_count: 2, error: { code: 'heartbeat_timeout' } });
@@ -245,15 +245,24 @@ test('a parked step goes on with its state and uses no attempt for it', async ()
 });
 
 test('an execution that takes longer than its timeout ends timed_out and its handlers are aborted', async () => {
-  const end = await engine.run({
-    timeout: '40ms',
-    steps: {
-      slow: { type: 'until-aborted' },
-      next: { type: 'record', needs: ['slow'] },
-      onFailure: { type: 'record', needs: [{ step: 'slow', on: 'failure' }] },
-      always: { type: 'record', needs: [{ step: 'slow', on: 'always' }] },
-    },
-  });
+  const id = await engine.start(
+    await engine.publish({
+      timeout: '1h',
+      steps: {
+        slow: { type: 'until-aborted' },
+        next: { type: 'record', needs: ['slow'] },
+        onFailure: { type: 'record', needs: [{ step: 'slow', on: 'failure' }] },
+        always: { type: 'record', needs: [{ step: 'slow', on: 'always' }] },
+      },
+    }),
+  );
+  await database.until('select true from test_runs where execution_id = $1', [id]);
+  // Its time is over now: one that is over before the handler begins keeps it from beginning.
+  await database.pool.query(
+    `update pgboss.job set start_after = now() where data ->> 'kind' = 'deadline' and data ->> 'execution_id' = $1`,
+    [id],
+  );
+  const end = await engine.end(id);
   expect(end).toMatchObject({ status: 'timed_out', error: { code: 'timed_out', step: null }, outputs: null });
   expect(new Set(Object.values(statuses(end)))).toEqual(new Set(['cancelled']));
   await database.until('select true from test_runs where execution_id = $1 and note is not null', [

@@ -55,8 +55,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await engine.stop();
   await assertInvariants(database.url, { allFinal: false });
+  await engine.stop();
   await database.drop();
   await rm(directory, { recursive: true, force: true });
 });

@@ -108,7 +108,7 @@ present(
     for (const jump of JUMPS) {
       await setClock(clock(), jump);
       // The process has seen the clock jump when it has answered.
-      expect((await jumping.request('GET', '/health/ready')).status).toBe(200);
+      expect((await jumping.request('GET', '/health/live')).status).toBe(200);
     }
     for (const end of await ends) {
       expect(end.status).toBe('completed');

@@ -239,7 +239,7 @@ describe('an expression', () => {
       },
     });
     expect(statuses(end)).toEqual({ bomb: 'failed', neighbour: 'completed' });
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('the output of an execution', () => {
@@ -389,7 +389,7 @@ describe('a script', () => {
     );
     expect(stepOf(end, 'good').outputs).toEqual({ doubled: 42 });
     expect(stepOf(end, 'bad').error?.message).toContain('out');
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('data', () => {

@@ -58,9 +58,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await engine?.stop();
   await peer?.[Symbol.asyncDispose]();
-  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

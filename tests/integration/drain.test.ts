@@ -51,13 +51,17 @@ test('a step that ends within the grace time is recorded, and what it made ready
   });
   const id = await first.start(template);
   await running(id, 1);
+  const idle = await first.publish({ steps: { a: { type: 'noop' } } });
   const over = terminate(first);
-  await database.until(`select count(*) = 1 from test_runs where execution_id = $1`, [id]);
+  // Until it begins nothing more: what is started then lines up.
+  let probe = await first.start(idle);
+  while ((await first.client.status(probe)).status !== 'pending') probe = await first.start(idle);
   await database.openGate('slow');
   await over;
   await assertInvariants(database.url, { allFinal: false });
 
   const second = await start('second');
+  await second.end(probe);
   const end = await second.end(id);
   expect(end.outputs).toEqual({ next: 'done in time' });
   expect((await database.runs(id)).map(({ engine, step }) => [engine, step])).toEqual([
@@ -147,14 +151,14 @@ test('a restart goes on with pending, queued, waiting and retrying rows', async 
   const first = await start('first', config);
   const delayed = await first.start(
     await first.publish({
-      steps: { wait: { type: 'delay', with: { for: '500ms' } }, a: { type: 'record', needs: ['wait'] } },
+      steps: { wait: { type: 'delay', with: { for: '1h' } }, a: { type: 'record', needs: ['wait'] } },
     }),
   );
   await database.until(`select count(*) = 1 from workflow_step_executions where status = 'waiting'`);
   const retrying = await first.start(
     await first.publish({
       steps: {
-        f: { type: 'flaky', with: { failures: 1 }, retry: { limit: 1, delay: '500ms', jitter: false } },
+        f: { type: 'flaky', with: { failures: 1 }, retry: { limit: 1, delay: '1h', jitter: false } },
       },
     }),
   );
@@ -166,7 +170,7 @@ test('a restart goes on with pending, queued, waiting and retrying rows', async 
   );
   await running(queued, 1);
   const later = await first.start(await first.publish({ steps: { p: { type: 'record' } } }), {
-    start_after: '500ms',
+    start_after: '1h',
   });
   await terminate(first);
 
@@ -176,6 +180,8 @@ test('a restart goes on with pending, queued, waiting and retrying rows', async 
   expect(rows.filter(({ status }) => status === 'running')).toEqual([]);
   await assertInvariants(database.url, { allFinal: false });
 
+  // Their time comes now: a short one might be over before anybody has looked.
+  await database.pool.query('update pgboss.job set start_after = now() where start_after > now()');
   await database.openGate('restart');
   const second = await start('second', config);
   const ends = await Promise.all([delayed, retrying, queued, later].map((id) => second.end(id)));

@@ -47,7 +47,8 @@ test('a stop during the start leaves no database server behind', async () => {
   expect(await child.exited).toBe(0);
   expect(await new Response(child.stdout).text()).not.toContain('is ready');
   expect(existsSync(pidFile)).toBe(false);
-  expect(isAlive(server)).toBe(false);
+  // Whoever it was left to buries it a moment after its end.
+  while (isAlive(server)) await Bun.sleep(10);
   await holder.stop(true);
 });
 

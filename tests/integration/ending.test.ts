@@ -18,7 +18,7 @@ let engine: TestEngine;
 
 beforeAll(async () => {
   database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STOP_GRACE: '5s' } });
+  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STOP_GRACE: '2m' } });
 }, 60_000);
 
 afterAll(async () => {
@@ -108,6 +108,11 @@ test('a handler that is not done after the grace time is given up, and its late 
   const stale = await engine.metric('execution_engine_stale_completions_total');
   const id = await running({ steps: { busy: { type: 'deaf', with: { name: 'overdue' } }, ...FOLLOWED } });
   await engine.client.stop(id);
+  // Its grace time is over now.
+  await database.pool.query(
+    `update pgboss.job set start_after = now() where data ->> 'kind' = 'stop_overdue' and data ->> 'execution_id' = $1`,
+    [id],
+  );
   const end = await engine.end(id);
   expect(end.status).toBe('cancelled');
   expect(statuses(end).busy).toBe('cancelled');

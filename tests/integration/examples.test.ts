@@ -32,9 +32,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await engine?.stop();
   await services?.[Symbol.asyncDispose]();
-  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
   await database?.drop();
 });
 

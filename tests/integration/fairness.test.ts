@@ -69,14 +69,14 @@ for (const [slots, width] of SIZES) {
       templates.single = await busy.publish(sideBySide(1, place.url));
       templates.ofOther = await other.publish(sideBySide(1, place.url));
       templates.chainOfOther = await other.publish(inARow(place.url));
-    }, 60_000);
+    }, 300_000);
 
     afterAll(async () => {
       turns.releaseAll();
       await engine.stop();
       await place.close();
       await database.drop();
-    }, 60_000);
+    }, 300_000);
 
     /** Lets one run after the other end, and counts those that begin before a step of the execution. */
     const beginningsBefore = async (executionId: string, step = 's0') => {
@@ -113,7 +113,7 @@ for (const [slots, width] of SIZES) {
           await turns.reached(slots);
           expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
         }),
-      60_000,
+      300_000,
     );
 
     test(
@@ -126,7 +126,7 @@ for (const [slots, width] of SIZES) {
           await turns.reached(slots);
           expect(await beginningsBefore(id, 's1')).toBeLessThanOrEqual(few);
         }),
-      60_000,
+      300_000,
     );
 
     test(
@@ -137,7 +137,7 @@ for (const [slots, width] of SIZES) {
           await turns.reached(slots);
           expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
         }),
-      60_000,
+      300_000,
     );
 
     test(
@@ -152,7 +152,7 @@ for (const [slots, width] of SIZES) {
           // How many begin until it is fetched is for the database to say; a starved one begins after all of them.
           expect(turns.placeOf(id, 's0') - accepted).toBeLessThan(width / 2);
         }),
-      60_000,
+      300_000,
     );
   });
 }

@@ -73,7 +73,7 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
   const statements = Object.values(verbs).reduce((sum, count) => sum + count, 0);
   expect(statements, 'every heartbeat is counted').toBeGreaterThanOrEqual(BEATS);
   expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MOST_PER_SECOND);
-}, 60_000);
+}, 180_000);
 
 test('what ends on one engine costs its peers nothing, unless somebody waits for it there', async () => {
   const busy = await startTestEngine({ url: database.url });
@@ -83,16 +83,24 @@ test('what ends on one engine costs its peers nothing, unless somebody waits for
   );
   const template = await busy.publish({ steps: { a: { type: 'record' } } });
   await engine.stop();
+  const lastBeat = async () =>
+    (
+      await database.pool.query(
+        'select extract(epoch from heartbeat_at)::float8 as at from execution_engines where id = $1',
+        [peer.engine.id],
+      )
+    ).rows[0].at as number;
+  const from = await lastBeat();
   const before = counted.byVerb();
   const executions = 200;
   for (let at = 0; at < executions; at += 1) await busy.end(await busy.start(template));
   const statements = Object.values(difference(counted.byVerb(), before)).reduce((sum, n) => sum + n, 0);
-  expect(statements).toBeLessThan(executions / 2);
+  expect(statements).toBeLessThan(executions / 2 + MOST_PER_SECOND * ((await lastBeat()) - from));
   const waited = await busy.start(template);
   expect((await peer.end(waited)).status).toBe('completed');
   await peer.stop();
   await busy.stop();
-}, 60_000);
+}, 180_000);
 
 function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
   return Object.fromEntries(

@@ -29,8 +29,8 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  await engine.stop();
   await assertInvariants(database.url);
+  await engine.stop();
   await database.drop();
 });
 
@@ -158,7 +158,7 @@ test('it is the same for outputs that did not pass through the engine', async ()
   const name = await engine.publish({
     steps: {
       ...steps,
-      wait: { type: 'delay', with: { for: '1s' } },
+      wait: { type: 'delay', with: { for: '1h' } },
       sum: { type: 'record', needs: [...Object.keys(steps), 'wait'] },
     },
     output: 1,
@@ -173,6 +173,7 @@ test('it is the same for outputs that did not pass through the engine', async ()
       break;
   }
   await engine.stop();
+  await database.pool.query('update pgboss.job set start_after = now()');
   engine = await startTestEngine({ url: database.url, config });
   expect(await endOf(id)).toMatchObject({
     status: 'failed',

@@ -79,7 +79,7 @@ test('template tables of a main server keep their columns and rows, and the engi
   const byId = { workflow_template_id: '00000000-0000-4000-8000-000000000001' };
   expect((await request('POST', '/api/v1/execution/start', byId)).status).toBe(404);
   await assertInvariants(database.url);
-}, 30_000);
+}, 60_000);
 
 test('execution tables with timestamps without a zone are converted, read as UTC', async () => {
   await client.query(`
@@ -114,7 +114,7 @@ test('execution tables with timestamps without a zone are converted, read as UTC
   const end = await run({ steps: { a: { type: 'record' }, b: { type: 'record', needs: ['a'] } } });
   expect(end.status).toBe('completed');
   await assertInvariants(database.url);
-}, 30_000);
+}, 60_000);
 
 test.each(['workflow_templates', 'workflow_step_templates'])(
   'a table %p whose id is no uuid is refused by name, and nothing is changed',
@@ -155,20 +155,27 @@ test("a main server's older pg-boss is refused with the way out, which works", a
   ).toBe('completed');
   const { rows: after } = await client.query('select count(*)::integer as jobs from pgboss.job');
   expect(after[0].jobs).toBe(1);
-  const { rows: mine } = await client.query(
-    `select count(*)::integer as jobs from engine_queue.job where data ->> 'execution_id' is not null`,
-  );
-  expect(mine[0].jobs).toBe(0);
-}, 30_000);
+  // A job that was being fetched when its step went on is dropped by the next look.
+  for (let jobs = 1; jobs > 0; ) {
+    const { rows: mine } = await client.query(
+      `select count(*)::integer as jobs from engine_queue.job where data ->> 'execution_id' is not null`,
+    );
+    jobs = mine[0].jobs;
+  }
+}, 60_000);
 
 test('a refused start leaves no connection behind', async () => {
   await client.query('create table workflow_templates (id integer primary key)');
   await refusal();
-  const { rows } = await client.query(
-    `select application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
-  );
-  expect(rows).toEqual([]);
-}, 30_000);
+  // The server ends a session a moment after it was left.
+  for (let left = 1; left > 0; ) {
+    const { rows } = await client.query(
+      `select count(*)::integer as left from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`,
+    );
+    left = rows[0].left;
+  }
+}, 60_000);
 
 test('two engines that start at the same moment on an empty database both work', async () => {
   const engines = await Promise.all(
@@ -181,4 +188,4 @@ test('two engines that start at the same moment on an empty database both work',
   } finally {
     await Promise.all(engines.map((each) => each.stop()));
   }
-}, 30_000);
+}, 60_000);

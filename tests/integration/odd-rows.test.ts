@@ -15,8 +15,8 @@ beforeEach(async () => {
 }, 60_000);
 
 afterEach(async () => {
-  await engine.stop();
   await assertInvariants(database.url);
+  await engine.stop();
   await database.drop();
 }, 60_000);
 

@@ -159,34 +159,45 @@ describe('a handler that does not end', () => {
 
   test('and never yields is killed at its timeout; the innocent in its process lose an attempt and no retry', async () => {
     const sits = { type: 'sits', with: { name: 'never-yields' } };
-    const innocent = await engine.start(
-      await engine.publish({ steps: Object.fromEntries([...'abcdefgh'].map((key) => [key, sits])) }),
+    const id = await engine.start(
+      await engine.publish({
+        onFailure: 'continue',
+        steps: {
+          ...Object.fromEntries([...'abcdefgh'].map((key) => [key, sits])),
+          // The last: whichever process it comes to has some of the others.
+          bad: { type: 'bad', with: { kind: 'loop' }, timeout: '300ms' },
+        },
+      }),
     );
-    await database.until('select count(*) = 8 from test_runs where execution_id = $1', [innocent]);
-    const { end, bad } = await runBad({ kind: 'loop' }, { timeout: '300ms' }, { allFinal: false });
-    expect(bad).toMatchObject({ status: 'failed', attempt_count: 1, error: { code: 'timeout' } });
-    const killed = await pidsOf(end.execution_id);
-    await gone(killed);
-    const lost = (await database.runs(innocent)).filter(({ note }) => note === `pid ${killed[0]}`);
+    await database.until('select count(*) = 9 from test_runs where execution_id = $1 and attempt = 1', [id]);
+    const first = (await database.runs(id)).filter(({ attempt }) => attempt === 1);
+    const { note } = first.find(({ step }) => step === 'bad')!;
+    await gone([Number(note!.slice(4))]);
+    const lost = first.filter((run) => run.step !== 'bad' && run.note === note);
     expect(lost.length).toBeGreaterThan(0);
     await database.until('select count(*) = $2 from test_runs where execution_id = $1', [
-      innocent,
-      8 + lost.length,
+      id,
+      9 + lost.length,
     ]);
+    expect((await engine.run(NORMAL)).status).toBe('completed');
     await database.openGate('never-yields');
-    const { status, steps } = await engine.end(innocent);
-    expect(status).toBe('completed');
-    for (const { key, attempt_count } of steps) {
+    const end = await engine.end(id);
+    expect(stepOf(end, 'bad')).toMatchObject({
+      status: 'failed',
+      attempt_count: 1,
+      error: { code: 'timeout' },
+    });
+    for (const { key, attempt_count } of end.steps.filter((step) => step.key !== 'bad')) {
       const wasLost = lost.some(({ step }) => step === key);
       expect({ key, attempt_count }).toEqual({ key, attempt_count: wasLost ? 2 : 1 });
-      expect(await counts(innocent, key)).toMatchObject({ retry_count: 0, crash_count: 0 });
+      expect(await counts(id, key)).toMatchObject({ retry_count: 0, crash_count: 0 });
     }
     await assertInvariants(database.url);
   });
 
   test('and never yields is tried again as often as its retries say', async () => {
     const retry = { limit: 1, delay: '10ms' };
-    const { end, bad } = await runBad({ kind: 'loop', attempts: 1 }, { timeout: '300ms', retry });
+    const { end, bad } = await runBad({ kind: 'loop', attempts: 1 }, { timeout: '5s', retry });
     expect(bad).toMatchObject({ status: 'completed', attempt_count: 2, outputs: 'good' });
     expect(await counts(end.execution_id, 'bad')).toMatchObject({ retry_count: 1, crash_count: 0 });
   });

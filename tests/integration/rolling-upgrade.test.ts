@@ -21,7 +21,7 @@ import { PreviousEngine } from '../support/previous-engine.ts';
 import { migrateUpTo, migrationNames } from '../support/schema-versions.ts';
 import { RECORDS } from '../support/steps/recorder.ts';
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 const CHAIN = {
   steps: {
@@ -213,10 +213,13 @@ describe('an engine of the version before, beside this version on its schema,', 
     database = await engineDatabase();
     const engine = await startTestEngine({ url: database.url, config });
     old = await PreviousEngine.join(database.url);
+    const beat = 'update execution_engines set heartbeat_at = now() where id = $1';
+    const beating = setInterval(() => database.pool.query(beat, [old.id]).catch(() => {}), 1_000);
     try {
       await work(engine);
       await assertInvariants(database.url);
     } finally {
+      clearInterval(beating);
       await old.leave();
       await engine.stop();
       await database.drop();

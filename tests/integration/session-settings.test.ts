@@ -90,6 +90,8 @@ test.skipIf(TEST_BACKEND !== 'postgres')(
     const steps = { a: { type: 'record' }, p: { type: 'parks', needs: ['a'], with: { ms: 10 } } };
     expect((await engine.run({ steps })).status).toBe('completed');
     await engine.client.listExecutions();
+    // Its session makes its settings one by one.
+    await database.until('select has_lease from execution_engines where id = $1', [engine.engine.id]);
 
     const names = ['application_name', ...Object.keys(EVERYWHERE), ...Object.keys(WANTED.work!)];
     const prefix = `engine/${engine.engine.id}/`;

@@ -105,7 +105,7 @@ test('start-many starts all, in order', async () => {
   const ends = await Promise.all(started.map(({ execution_id }) => engine.end(execution_id)));
   expect(ends.map(({ outputs }) => outputs)).toEqual(items.map(({ inputs }) => ({ a: inputs.n })));
   await assertInvariants(database.url);
-}, 30_000);
+}, 60_000);
 
 test('start-many with one wrong item starts none', async () => {
   const count = async () =>
@@ -152,7 +152,28 @@ test('start-many with keys that race with single starts of the same keys makes e
   expect([...many, ...single].filter(({ created }) => created)).toHaveLength(20);
   await Promise.all(many.map(({ execution_id }) => engine.end(execution_id)));
   await assertInvariants(database.url);
-}, 30_000);
+}, 60_000);
+
+test('a start waits for one of the same key whose transaction takes longer than a commit may wait', async () => {
+  const main = await database.pool.connect();
+  await main.query('begin');
+  const { rows } = await main.query(
+    `select workflow_start($1, '{"n": 1}', '{"idempotency_key": "held"}') as id`,
+    [template],
+  );
+  const started = start({ inputs: { n: 1 }, idempotency_key: 'held' });
+  const waiting = `select true, max(xact_start)::text as since from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' having max(xact_start)`;
+  const { since } = await database.until(`${waiting} is not null`);
+  // Until it has given up once and begun to wait again.
+  await database.until(`${waiting} > $1::timestamptz`, [since]);
+  await main.query('commit');
+  main.release();
+  const { status, body } = await started;
+  expect([status, body.created, body.execution_id]).toEqual([200, false, rows[0].id]);
+  await engine.end(rows[0].id);
+  await assertInvariants(database.url);
+});
 
 test('start_after puts the start off, for a time and until an instant', async () => {
   const soon = await engine.start(template, { inputs: { n: 1 }, start_after: '50ms' });
@@ -168,4 +189,4 @@ test('start_after puts the start off, for a time and until an instant', async ()
   expect(rows[0].late).toBe(true);
   await engine.client.cancel(never);
   await assertInvariants(database.url);
-}, 30_000);
+}, 60_000);

@@ -44,8 +44,8 @@ export default recordingSteps(${JSON.stringify(database.url)}, 'broken');
 }, 60_000);
 
 afterEach(async () => {
-  await broken.stop();
   await assertInvariants(database.url);
+  await broken.stop();
   await database.drop();
   await rm(folder, { recursive: true });
 }, 60_000);

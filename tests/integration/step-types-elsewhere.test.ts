@@ -31,10 +31,10 @@ const startPlain = () =>
   startTestEngine({ url: database.url, name: 'plain', config: { EXECUTION_ENGINE_STEPS: '' } });
 
 afterEach(async () => {
+  await assertInvariants(database.url);
   await plain.stop();
   able.kill('SIGTERM');
   await able.exited;
-  await assertInvariants(database.url);
   await database.drop();
 }, 60_000);
 

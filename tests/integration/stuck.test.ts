@@ -60,8 +60,9 @@ async function ready({ engine }: Watched, wanted: number): Promise<string | unde
   for (;;) {
     const { status, body } = await engine.request('GET', '/health/ready');
     const { work_loop: loop, database } = body.checks as Record<string, { status: string; message?: string }>;
-    if (status !== wanted) continue;
-    expect(database!.status).toBe('ok');
+    // A busy machine may keep the database or the loop itself waiting for a while.
+    if (status !== wanted || database!.status !== 'ok') continue;
+    if (loop!.message?.startsWith('No heartbeat')) continue;
     return loop!.message;
   }
 }
@@ -107,7 +108,7 @@ test('an engine that looks for work in vain, or commits in vain, is not ready; o
   ]);
   // The process itself is well: a probe that restarts is another matter.
   expect((await starving.engine.request('GET', '/health/live')).status).toBe(200);
-  expect((await full.engine.request('GET', '/health/ready')).status).toBe(200);
+  await ready(full, 200);
 });
 
 test('others take the work of an engine that is stuck, which does not make it well', async () => {

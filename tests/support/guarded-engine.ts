@@ -84,8 +84,8 @@ export async function guardedEngine(): Promise<GuardedEngine> {
     refuse: (expected, request) => refusal(database.pool, request, expected),
     stop: async () => {
       await database.openGate('held');
-      await engine.stop();
       await assertInvariants(database.url, { allFinal: false });
+      await engine.stop();
       await database.drop();
     },
   };

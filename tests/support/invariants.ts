@@ -33,10 +33,13 @@ export interface InvariantOptions {
 }
 
 const STALE_JOBS = /^(a job is left|job-of-final-step|job-not-awaited): /;
-const MOST_ASKED = 50;
+const MOST_ASKED = 200;
 const PAUSE_MS = 100;
 
-/** Throws an Error that lists what does not hold. */
+/**
+ * Throws an Error that lists what does not hold. To be asked while an engine runs: a job that was being fetched when its
+ * step ended is dropped by the one that fetches it next.
+ */
 export async function assertInvariants(url: string, options: InvariantOptions = {}): Promise<void> {
   let findings = await findBroken(url, options);
   for (let asked = 1; asked < MOST_ASKED && isStaleJobs(findings); asked += 1) {

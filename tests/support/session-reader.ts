@@ -75,6 +75,8 @@ class Session {
   readonly #upstream: Socket;
   /** What the client asked and the server has not said it is ready after; the first is the login. */
   #unanswered = 1;
+  /** What the server was ready after: first the login, then the settings that the client makes. */
+  #answered = 0;
   #inTransaction = false;
   #questions: Question[] = [];
   #asking: { question: Question; rows: Rows } | null = null;
@@ -129,6 +131,7 @@ class Session {
       asking.question.answer(asking.rows);
       for (const held of this.#held.splice(0)) this.#fromClient(held);
     } else {
+      this.#answered += 1;
       this.#unanswered -= 1;
       this.#inTransaction = message[5] !== TYPE('I');
     }
@@ -136,7 +139,7 @@ class Session {
   }
 
   #askNext(): void {
-    if (this.#asking !== null || this.#unanswered > 0 || this.#inTransaction) return;
+    if (this.#answered < 2 || this.#asking !== null || this.#unanswered > 0 || this.#inTransaction) return;
     const question = this.#questions.shift();
     if (question === undefined) return;
     this.#asking = { question, rows: [] };

@@ -54,7 +54,8 @@ const MISBEHAVIOURS: Readonly<Record<string, Misbehaviour>> = {
   },
   never: () => new Promise(() => undefined),
   'late answer': async ({ signal }) => {
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    if (!signal.aborted)
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     return 'late';
   },
   'rejects behind its back': () => {
