@@ -66,6 +66,21 @@ test('a cheap evaluation that is asked for after a bomb is answered before it', 
   expect(await bomb).toBe('aborted');
 }, 60_000);
 
+test('an evaluation is not over its time because the engine itself was frozen', async () => {
+  const alone = createSandbox({ size: 1, timeoutMs: 200 });
+  await alone.evaluate('[1].map((x) => x)', {});
+  const [pid] = alone.processIds();
+  process.kill(pid!, 'SIGSTOP');
+  const answer = alone.evaluate('[2].map((x) => x)', {});
+  await new Promise((resolve) => setImmediate(resolve));
+  // More than four times its time.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+  for (let looks = 0; looks < 5; looks += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  process.kill(pid!, 'SIGCONT');
+  expect(await answer).toEqual([2]);
+  alone.close();
+});
+
 test('the event loop turns while a bomb runs that no interrupt reaches', async () => {
   let turns = 0;
   const timer = setInterval(() => turns++, 1);

@@ -40,6 +40,8 @@ export interface Worker {
   stalled: boolean;
   headSince: number;
   headCpuMs: number | null;
+  /** Of the head's time, for how long this process did not run itself: frozen, or busy. */
+  unwatchedMs: number;
 }
 
 /** A head that takes so long holds up the requests behind it. */
@@ -59,6 +61,7 @@ export function newWorker(process: SandboxProcess): Worker {
     stalled: false,
     headSince,
     headCpuMs: null,
+    unwatchedMs: 0,
   };
 }
 
@@ -79,6 +82,7 @@ export function headOf(worker: Worker): Entry | undefined {
 export function beginHead(worker: Worker): void {
   worker.headSince = performance.now();
   worker.headCpuMs = null;
+  worker.unwatchedMs = 0;
   worker.stalled = false;
 }
 
@@ -109,11 +113,16 @@ export function answer(entry: Entry, header: Answer & { kind: 'done' | 'failed' 
   entry.reject(new ExpressionError(code, message, more));
 }
 
+/** @param age of the head, in milliseconds */
 export function isOverdue(worker: Worker, { request }: Entry, age: number): boolean {
   if (worker.headCpuMs === null && age >= STALL_MS) worker.headCpuMs = cpuMs(worker.process.pid);
-  if (age < request.timeoutMs + GRACE_MS) return false;
-  if (age > STARVED_FACTOR * (request.timeoutMs + GRACE_MS)) return true;
+  const mostMs = request.timeoutMs + GRACE_MS;
+  if (age < mostMs) return false;
+  // An answer that came meanwhile, or a request that had not gone out, is nothing to be blamed for.
+  const watchedMs = age - worker.unwatchedMs;
+  if (watchedMs > STARVED_FACTOR * mostMs) return true;
   const now = cpuMs(worker.process.pid);
   // Unknown: the clock alone decides.
-  return now === null || worker.headCpuMs === null || now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
+  if (now === null || worker.headCpuMs === null) return watchedMs >= mostMs;
+  return now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
 }

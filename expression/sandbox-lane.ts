@@ -251,6 +251,7 @@ export class SandboxLane {
   private tick(): void {
     const now = performance.now();
     const late = now - this.lastTick > 3 * TICK_MS;
+    if (late) for (const worker of this.workers) worker.unwatchedMs += now - this.lastTick;
     this.lastTick = now;
     // After a pause of this process answers may lie unread; they come before the next tick.
     this.paused = late && !this.paused;
