@@ -1,9 +1,12 @@
 /**
  * The socket on Node, by its `http` module. Hono's adapter makes requests of what comes in.
+ *
+ * Who is idle is kept here: Node counts a connection as idle whose answer is made and not sent yet, and one that has
+ * asked nothing yet as busy.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket as Connection } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Address, Servable, Socket } from './socket.ts';
 
@@ -13,24 +16,44 @@ export async function listenOnNode(
   draining: AbortSignal,
 ): Promise<Socket> {
   const answer = getRequestListener(
-    (request, { incoming, outgoing }) => {
+    (request, { incoming }) => {
       const { remoteAddress } = (incoming as IncomingMessage).socket;
-      const { socket } = outgoing as ServerResponse;
-      // One that is kept open for the next request would keep the server from its end.
-      outgoing.once('finish', () => draining.aborted && socket?.end());
       return app.fetch(request, { remoteAddress, draining });
     },
     { overrideGlobalObjects: false },
   );
-  // Connections stay open as long as their clients want: a proxy must not send into one that closes that moment.
-  const server = createServer({ keepAliveTimeout: 0 }, answer);
+  /** Requests without an answer, by connection. */
+  const connections = new Map<Connection, number>();
+  // They stay open as long as their clients want: a proxy must not send into one that closes that moment.
+  const server = createServer({ keepAliveTimeout: 0, keepAlive: true });
+  server.on('connection', (connection) => {
+    connections.set(connection, 0);
+    connection.once('close', () => connections.delete(connection));
+  });
+  server.on('request', (incoming, outgoing) => {
+    const { socket: connection } = incoming;
+    connections.set(connection, (connections.get(connection) ?? 0) + 1);
+    outgoing.once('close', () => {
+      const left = (connections.get(connection) ?? 0) - 1;
+      if (left < 0) return;
+      connections.set(connection, left);
+      if (draining.aborted && left === 0) connection.end();
+    });
+    answer(incoming, outgoing);
+  });
+  server.closeIdleConnections = () => {
+    for (const [connection, requests] of connections) if (requests === 0) connection.end();
+  };
   server.listen(port, host);
   await once(server, 'listening');
-  const closed = once(server, 'close');
+  // One that could not be accepted is its client's to try again.
+  server.on('error', () => undefined);
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {
     port: (server.address() as AddressInfo).port,
     async close() {
       server.close();
+      server.closeIdleConnections();
       await closed;
     },
     async destroy() {

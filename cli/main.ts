@@ -110,7 +110,7 @@ function common(self: Command): CommonOptions {
   const before = self.parent?.opts<Partial<CommonOptions>>() ?? {};
   const after = self.opts<Partial<CommonOptions>>();
   // A variable that is set and empty is as good as none.
-  const url = (after.url ?? before.url) || DEFAULT_URL;
+  const url = after.url || before.url || DEFAULT_URL;
   if (!/^https?:\/\//.test(url) || !URL.canParse(url))
     self.error(`error: --url ${url} is not an http or https address`);
   return { url, token: after.token ?? before.token, output: after.output ?? before.output ?? 'table' };

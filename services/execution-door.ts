@@ -63,6 +63,8 @@ export class ExecutionDoor {
   #starts: StartGroup[] = [];
   #locked: LockedCommit | null = null;
   #scheduled = false;
+  /** Whether the last commit was of a start that goes alone. */
+  #wasAlone = false;
   #closed = false;
 
   constructor(options: DoorOptions) {
@@ -143,13 +145,16 @@ export class ExecutionDoor {
   #pump(): void {
     for (const lane of this.#options.lanes) {
       if (lane.busy || this.#closed) continue;
+      // In turn: starts that go alone, one by one, must not keep all others from their commits.
+      const isBatchsTurn = this.#wasAlone;
+      this.#wasAlone = false;
+      if (isBatchsTurn && this.#commitBatch(lane)) continue;
       const alone = this.#starts.findIndex((group) => group.alone);
       if (alone >= 0) {
         const [group] = this.#starts.splice(alone, 1);
         this.#commitStarts(lane, group!);
-        continue;
-      }
-      if (!this.#commitBatch(lane)) return;
+        this.#wasAlone = true;
+      } else if (!this.#commitBatch(lane)) return;
     }
   }
 
@@ -170,8 +175,8 @@ export class ExecutionDoor {
 
   /** Answers whether there was anything to commit. */
   #commitBatch(lane: Lane): boolean {
-    const groups = this.#starts;
-    this.#starts = [];
+    const groups = this.#starts.filter(({ alone }) => !alone);
+    this.#starts = this.#starts.filter(({ alone }) => alone);
     const units = [...groups.flatMap((group) => this.#startUnits(group)), ...this.actors.collect()];
     const unloaded = units.filter(({ actor, start }) => actor.view === null && start === null);
     const loaded = units.filter(({ actor, start }) => actor.view !== null || start !== null);
@@ -233,22 +238,17 @@ export class ExecutionDoor {
 
   /** Everything the units' commit consists of. */
   async statements(units: readonly Unit[]): Promise<Statement[]> {
-    const { queue, stopGraceMs } = this.#options;
+    const { queue, claims, stopGraceMs, hasPeers } = this.#options;
     const rows = inserts(units);
     const { add, remove } = jobs(units, stopGraceMs);
     const statements = rows.length > 0 ? [insertExecutions(rows)] : [];
     statements.push(...planStatements(writes(units)));
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
     if (add.length > 0) statements.push(...(await queue.insertStatements(add)));
-    const payload = this.#notification(units, add.length > 0);
+    // At most one notification per commit, and only when somebody may be listening.
+    const payload = hasPeers() ? newsOf(units, add.length > 0, claims.owner) : null;
     if (payload !== null) statements.push({ name: 'notify', text: NOTIFY, values: [payload] });
     return statements;
-  }
-
-  /** At most one notification per commit, and only when somebody may be listening. */
-  #notification(units: readonly Unit[], hasJobs: boolean): string | null {
-    const { hasPeers, claims } = this.#options;
-    return hasPeers() ? newsOf(units, hasJobs, claims.owner) : null;
   }
 
   /** What follows from a commit: handlers begin, waiters hear, actors of ended executions go. */

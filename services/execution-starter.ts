@@ -22,6 +22,7 @@ import type { TemplateVersions } from './template-versions.ts';
 
 /** How often a start looks again when its idempotency key is taken while it inserts. */
 const MOST_RACES = 50;
+const LONGEST_RACES_MS = 5_000;
 const PAUSE_MS = 5;
 
 interface Request {
@@ -121,6 +122,7 @@ export class ExecutionStarter {
 
   /** Looks for the keys, inserts what is new, and looks again when another start was faster. */
   async #startKeyed(requests: readonly Request[]): Promise<StartResult[]> {
+    const until = performance.now() + LONGEST_RACES_MS;
     for (let races = 0; ; races++) {
       const held = await this.#find(requests);
       const fresh = firstOfEachKey(requests, held);
@@ -129,10 +131,10 @@ export class ExecutionStarter {
         return requests.map((request) => this.#result(request, held, fresh));
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error;
-        if (races >= MOST_RACES) {
+        if (races >= MOST_RACES || performance.now() > until) {
           throw new EngineError(
             'unavailable',
-            'Other starts keep taking the same idempotency keys; try again.',
+            'Other transactions are in the way of a start with these idempotency keys; try again.',
             [],
             error,
           );

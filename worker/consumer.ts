@@ -39,6 +39,7 @@ import {
 } from './consumer-work.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { type Culprit, JobSource } from './job-source.ts';
+import { LookTimer } from './look-timer.ts';
 import { LOCKED_JOB_MS, LOOK_AGAIN_MS, later, type PutBack } from './put-back.ts';
 
 export interface ConsumerOptions {
@@ -64,7 +65,7 @@ export class Consumer {
   #running: Promise<void> | null = null;
   #again = false;
   #open = true;
-  #looking: ReturnType<typeof setTimeout> | null = null;
+  readonly #looking = new LookTimer(() => this.wake());
   #looks = 0;
 
   constructor(options: ConsumerOptions) {
@@ -89,7 +90,7 @@ export class Consumer {
 
   async close(): Promise<void> {
     this.#open = false;
-    if (this.#looking !== null) clearTimeout(this.#looking);
+    this.#looking.close();
     await this.#running;
   }
 
@@ -234,10 +235,7 @@ export class Consumer {
   #lookAgain(afterMs: number): void {
     if (!this.#open) return;
     this.#source.mayHaveJobs = true;
-    this.#looking ??= setTimeout(() => {
-      this.#looking = null;
-      this.wake();
-    }, afterMs);
+    this.#looking.in(afterMs);
   }
 
   /** Puts back what is still awaited, by the rows as they are committed. */
