@@ -53,7 +53,6 @@ export async function listenOnNode(
     port: (server.address() as AddressInfo).port,
     async close() {
       server.close();
-      server.closeIdleConnections();
       await closed;
     },
     async destroy() {

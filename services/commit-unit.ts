@@ -26,8 +26,8 @@ export interface Unit {
   plan: Plan | null;
   /** Outputs of an execution that the plan completes, as JSON text. */
   outputs: string | null;
-  /** Outputs that took time, and the plan they are of: when the same is decided again, they are there. */
-  finished: { readonly plan: Plan; readonly outputs: string | null } | null;
+  /** Outputs that took time, and of which sequence's end they are: when it is decided again, they are there. */
+  finished: (Pick<Plan, 'fromSequence' | 'end'> & Pick<Unit, 'outputs'>) | null;
 }
 
 /**
@@ -55,9 +55,10 @@ export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promi
   const plan = transition(actor.view!, events, newId);
   unit.plan = plan;
   if (plan.end?.status !== 'completed') return null;
-  if (unit.finished?.plan.fromSequence === plan.fromSequence) {
-    unit.outputs = unit.finished.outputs;
-    plan.end = unit.finished.plan.end!;
+  const { finished: before } = unit;
+  if (before?.fromSequence === plan.fromSequence) {
+    unit.outputs = before.outputs;
+    plan.end = before.end!;
     plan.view.status = plan.end.status;
     return null;
   }
@@ -68,7 +69,7 @@ export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promi
   }
   return finished.then((json) => {
     unit.outputs = json;
-    unit.finished = { plan, outputs: json };
+    unit.finished = { fromSequence: plan.fromSequence, end: plan.end, outputs: json };
   });
 }
 

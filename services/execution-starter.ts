@@ -20,7 +20,7 @@ import { TemplateFinder } from './template-finder.ts';
 import { assertRunnable, checkInputs, type TemplateVersion } from './template-version.ts';
 import type { TemplateVersions } from './template-versions.ts';
 
-/** How often a start looks again when its idempotency key is taken while it inserts. */
+/** How often, and for how long, a start looks again when its idempotency key is taken while it inserts. */
 const MOST_RACES = 50;
 const LONGEST_RACES_MS = 5_000;
 const PAUSE_MS = 5;

@@ -16,9 +16,11 @@ import { startBoss } from '../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import { INVARIANTS } from '../../services/doctor.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { explain } from '../support/explain.ts';
+import { fill } from '../support/filled-database.ts';
 import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { explain, fill, type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
+import { type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';

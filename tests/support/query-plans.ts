@@ -2,7 +2,7 @@
  * Every statement that runs per step, per request or per second, as the code sends it, with its plan on a filled
  * database. The statements are taken from the functions that send them, so none of them is written down twice.
  */
-import type { Db, Pool } from '../../db/client.ts';
+import type { Db } from '../../db/client.ts';
 import { pulse, readQueueDepths, stepsOfTheDead } from '../../db/engine.ts';
 import {
   countOpen,
@@ -27,6 +27,7 @@ import { insertInputs } from '../../db/workflow-input-tracker.ts';
 import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../db/workflow-step-execution.ts';
 import { readTemplateById, readTemplateByName } from '../../db/workflow-template.ts';
 import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
+import { ENGINE_ID, type Filled } from './filled-database.ts';
 
 export interface PlannedQuery {
   readonly name: string;
@@ -38,74 +39,7 @@ export interface PlannedQuery {
   readonly statement: { text: string; values: unknown[] };
 }
 
-export interface Filled {
-  readonly executionIds: readonly string[];
-  readonly stepIds: readonly string[];
-  readonly templateId: string;
-  readonly stepTemplateId: string;
-}
-
-const ENGINE_ID = '00000000-0000-4000-8000-000000000001';
 const JOBS = 'pgboss.job';
-
-/** As services/lanes.ts sets it. */
-const LANE_PLANNER = `set enable_hashjoin = off; set enable_mergejoin = off; set enable_seqscan = off;
-  set plan_cache_mode = force_generic_plan; set jit = off`;
-
-/** 20,000 executions of five steps, most of them over, with their edges. Answers ids of some that run. */
-export async function fill(pool: Pool): Promise<Filled> {
-  const { rows: templates } = await pool.query(
-    `select t.id, min(s.id::text) as step from workflow_templates t
-       join workflow_step_templates s on s.workflow_template_id = t.id
-      group by t.id having count(*) >= 5 limit 1`,
-  );
-  const { id: templateId, step: stepTemplateId } = templates[0];
-  await pool.query(
-    `insert into workflow_executions (id, workflow_template_id, status, inputs, sequence, idempotency_key, completed_at)
-     select execution_engine_uuidv7(), $1, case when n % 50 = 0 then 'running' else 'completed' end, '{"n":1}', 6,
-            'key-' || n, case when n % 50 = 0 then null else now() end
-       from generate_series(1, 20000) n`,
-    [templateId],
-  );
-  await pool.query(
-    `insert into workflow_step_executions
-       (workflow_execution_id, step_template_id, status, outputs, attempt_count, claimed_by)
-     select e.id, s.id, case when e.status = 'running' and s.position = 3 then 'running'
-                             when e.status = 'running' and s.position = 4 then 'waiting_inputs' else 'completed' end,
-            '{"ok":true}', 1, $1
-       from workflow_executions e join workflow_step_templates s on s.workflow_template_id = e.workflow_template_id
-      where s.position < 5`,
-    [ENGINE_ID],
-  );
-  await pool.query(
-    `insert into workflow_input_tracker (step_execution_id, from_step_execution_id)
-     select s.id, p.id
-       from workflow_step_executions s
-       join workflow_step_templates t on t.id = s.step_template_id and t.position between 1 and 4
-       join workflow_step_executions p on p.workflow_execution_id = s.workflow_execution_id and p.id <> s.id
-       join workflow_step_templates u on u.id = p.step_template_id and u.position = t.position - 1`,
-  );
-  // Timers that are far away, which nothing that runs each second may wade through.
-  await pool.query(
-    `insert into pgboss.job (id, name, data, start_after, keep_until, policy)
-     select gen_random_uuid(), q.name, '{}', now() + interval '1 day', now() + interval '10 years', 'standard'
-       from generate_series(1, 10000), unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue']) q(name)`,
-  );
-  await pool.query(
-    'analyze workflow_executions, workflow_step_executions, workflow_input_tracker, pgboss.job',
-  );
-  const { rows } = await pool.query(
-    `select e.id, s.id as step from workflow_executions e
-       join workflow_step_executions s on s.workflow_execution_id = e.id and s.status = 'running'
-      where e.status = 'running' limit 20`,
-  );
-  return {
-    executionIds: rows.map(({ id }) => id),
-    stepIds: rows.map(({ step }) => step),
-    templateId,
-    stepTemplateId,
-  };
-}
 
 /** The statements, in the order in which they are told of. */
 export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue): Promise<PlannedQuery[]> {
@@ -351,26 +285,4 @@ async function sent(send: (db: Db) => Promise<unknown>): Promise<{ text: string;
   await send({ query } as unknown as Db).catch(() => {});
   if (statement === null) throw new Error('no statement was sent');
   return statement;
-}
-
-/** The plan as text, without costs, and with the names of pg-boss's partitions and the ids shortened. */
-export async function explain(pool: Pool, { statement, lane }: PlannedQuery): Promise<string> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin');
-    if (lane) await client.query(LANE_PLANNER.replaceAll('set ', 'set local '));
-    const { rows } = await client.query(`explain (costs off) ${statement.text}`, statement.values);
-    return rows.map((row) => readable(row['QUERY PLAN'])).join('\n');
-  } finally {
-    await client.query('rollback');
-    client.release();
-  }
-}
-
-/** What differs from run to run, in words that do not. */
-function readable(plan: string): string {
-  return plan
-    .replace(/\bj[0-9a-f]{56}/g, 'job')
-    .replace(/'\{?[0-9a-f]{8}-[0-9a-f-]{27}[^']*'::uuid(\[\])?/g, '$$$1')
-    .replace(/'[^']*'::text\b/g, '$$');
 }
