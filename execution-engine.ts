@@ -1,9 +1,9 @@
 /**
  * The entry point: read the configuration, start the database if none is given, start the engine, stop on signals.
  */
-import { ConfigError, loadProcessConfig } from './config.ts';
-import { startEmbeddedPostgres } from './db/embedded-postgres.ts';
-import { type Engine, startEngine } from './engine.ts';
+import { ConfigError, loadProcessConfig } from './config/config.ts';
+import { startEmbeddedPostgres } from './embedded/postgres.ts';
+import { type Engine, startEngine } from './engine/engine.ts';
 import { createLog } from './telemetry/log.ts';
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What every request goes through, and what the API says of itself. */
 import { describe, expect, test } from 'bun:test';
-import { createTestApp } from './test-app.ts';
+import { createTestApp } from '../tests/support/api/test-app.ts';
 
 interface Document {
   openapi: string;

@@ -9,7 +9,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import type { DoctorPort } from '../services/doctor-report.ts';
+import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort, TemplateServicePort } from '../services/service-types.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';

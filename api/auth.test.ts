@@ -1,7 +1,7 @@
 /** Who is let in, with and without keys. */
 import { describe, expect, test } from 'bun:test';
+import { createTestApp, keyOf, LOOPBACK, problemOf } from '../tests/support/api/test-app.ts';
 import { isLoopbackAddress, isLoopbackHost } from './auth.ts';
-import { createTestApp, keyOf, LOOPBACK, problemOf } from './test-app.ts';
 
 const WORKSPACE = '0197a3c4-5b6d-7e8f-9012-3456789abcde';
 const OTHER = '0197a3c4-5b6d-7e8f-9012-3456789abcdf';

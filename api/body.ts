@@ -6,9 +6,9 @@
  *
  * Invariant 1: no more than the limit is held in memory, whatever Content-Length says or when there is none.
  */
-import { parseJson } from '../core/parse-json.ts';
+import { parseJson } from '../core/json/parse-json.ts';
 import { EngineError, type ErrorCode } from '../core/problem.ts';
-import { parseDocument } from '../schema/definition-document.ts';
+import { parseDocument } from '../definition/document.ts';
 
 export interface BodyLimits {
   /** Bytes. */

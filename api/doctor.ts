@@ -2,7 +2,7 @@
  * The doctor's calls: whether the invariants hold, and the repair of what breaks them.
  */
 import { z } from '@hono/zod-openapi';
-import type { DoctorPort, DoctorReport, DoctorRequest } from '../services/doctor-report.ts';
+import type { DoctorPort, DoctorReport, DoctorRequest } from '../services/doctor/report.ts';
 import type { BodyLimits } from './body.ts';
 import type { Router } from './route.ts';
 

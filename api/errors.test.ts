@@ -1,7 +1,7 @@
 /** Every line of the error table, as a client meets it. */
 import { describe, expect, test } from 'bun:test';
 import { EngineError, ERROR_STATUS, type ErrorCode } from '../core/problem.ts';
-import { createTestApp, LOOPBACK, problemOf } from './test-app.ts';
+import { createTestApp, LOOPBACK, problemOf } from '../tests/support/api/test-app.ts';
 
 const UNKNOWN_ID = '11111111-1111-1111-1111-111111111111';
 const START = '/api/v1/execution/start';

@@ -11,7 +11,7 @@ import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { EngineError, ERROR_STATUS, type ErrorCode, type Problem } from '../core/problem.ts';
-import { isUnavailable } from '../db/session.ts';
+import { isUnavailable } from '../db/connection/session.ts';
 import type { ApiEnv, ApiLog } from './context.ts';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';

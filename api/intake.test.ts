@@ -1,6 +1,6 @@
 /** Bodies that are worked on at the same time, and what is refused for them. */
 import { describe, expect, test } from 'bun:test';
-import { createTestApp, problemOf } from './test-app.ts';
+import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
 
 const PATH = '/api/v1/execution/start';
 /** Of 100,000 that the test application works on at a time, and 20,000 in one body. */

@@ -6,9 +6,9 @@
  * Invariant 1: all findings of a part are reported at once, in the order of the schema.
  */
 import { z } from '@hono/zod-openapi';
+import { findUnstorable } from '../core/json/storable.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
-import { findUnstorable } from '../core/storable.ts';
 
 /** More findings than anyone reads; a body of thousands of wrong items must not make a huge answer. */
 const MAX_PROBLEMS = 100;

@@ -1,10 +1,10 @@
 /** The API behind a real socket. */
 import { afterAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
+import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
 import { listenOnBun } from './bun-socket.ts';
 import { listenOnNode } from './node-socket.ts';
 import { type RunningServer, serve } from './server.ts';
-import { createTestApp, problemOf } from './test-app.ts';
 
 const running: RunningServer[] = [];
 afterAll(() => Promise.all(running.map((server) => server.stop(0))));

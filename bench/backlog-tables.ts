@@ -4,8 +4,8 @@
  * What waits is written as `workflow_start` writes it. What ended is copied from an execution that the engine ran,
  * row by row under new ids, so that it is consistent whatever the schema is. Ids are UUIDv7 that count upwards.
  */
-import type { Pool } from '../db/client.ts';
-import { OBSERVED } from './protocol.ts';
+import type { Pool } from '../db/connection/client.ts';
+import { OBSERVED } from './subject/protocol.ts';
 
 const PGBOSS_SCHEMA = 'pgboss';
 const FILL_SIZE = 20_000;

@@ -11,17 +11,17 @@
  * BENCH_ROUNDS (3), BENCH_CELL_SECONDS (5), BENCH_BACKLOG_SHORT (1,000), BENCH_BACKLOG_LONG (200,000),
  * BENCH_BACKLOG_COMPLETED (1,000,000 steps). About ten minutes and 5 GB of disc.
  */
-import { createPool, type Pool } from '../db/client.ts';
+import { createPool, type Pool } from '../db/connection/client.ts';
 import { Backlog, copyEnded, freezeStatistics, refreshStatistics } from './backlog-tables.ts';
-import { publishOver, startOver, untilCompleted } from './engine-client.ts';
-import { engineEnv } from './engine-settings.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { measureCell } from './measure.ts';
-import { store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { store } from './report/results.ts';
+import { markdownTable, show, showSpread, spread } from './report/statistics.ts';
 import { numberSetting } from './settings.ts';
-import { markdownTable, show, showSpread, spread } from './statistics.ts';
-import { SubjectProcess } from './subject-process.ts';
+import { publishOver, startOver, untilCompleted } from './subject/engine-client.ts';
+import { engineEnv } from './subject/engine-settings.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
 import { chain, single } from './workloads.ts';
 
 const rounds = numberSetting('BENCH_ROUNDS', 3);

@@ -6,8 +6,8 @@
  * the latest, so transactions and fsyncs are read after the measured process has gone.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import type { Pool } from '../db/client.ts';
-import { OBSERVED } from './protocol.ts';
+import type { Pool } from '../db/connection/client.ts';
+import { OBSERVED } from './subject/protocol.ts';
 
 const MS_PER_TICK = 10;
 

@@ -6,8 +6,9 @@
  * request it held up. Completion is watched by long poll for a sample of the executions, so that watching does
  * not become the load.
  */
-import { startOver, untilCompleted } from './engine-client.ts';
-import { quantiles } from './results.ts';
+
+import { quantiles } from './report/results.ts';
+import { startOver, untilCompleted } from './subject/engine-client.ts';
 
 export interface Load {
   readonly started: number;

@@ -7,16 +7,16 @@
  * 4 x BENCH_SECONDS. BENCH_SECONDS (10: a thousand ends are watched, of which p99 is the tenth worst),
  * BENCH_CLIENTS (64), BENCH_WORKLOAD (single; chain, fan, real-chain …).
  */
-import { createPool } from '../db/client.ts';
-import { publishOver } from './engine-client.ts';
-import { engineEnv } from './engine-settings.ts';
+import { createPool } from '../db/connection/client.ts';
 import { atRate, closedLoop, type Load } from './http-load.ts';
 import { describeMachine, resultName } from './machine.ts';
-import { store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { store } from './report/results.ts';
+import { markdownTable, show } from './report/statistics.ts';
 import { numberSetting } from './settings.ts';
-import { markdownTable, show } from './statistics.ts';
-import { SubjectProcess } from './subject-process.ts';
+import { publishOver } from './subject/engine-client.ts';
+import { engineEnv } from './subject/engine-settings.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
 const seconds = numberSetting('BENCH_SECONDS', 10);
@@ -28,7 +28,9 @@ if (!(name in WORKLOADS)) throw new Error(`BENCH_WORKLOAD is one of ${Object.key
 const server = await startBenchServer();
 stopOnSignal(server.stop);
 const databaseUrl = await server.database('engine');
-const env = engineEnv(databaseUrl, { EXECUTION_ENGINE_STEPS: `${import.meta.dirname}/sleep-step.ts` });
+const env = engineEnv(databaseUrl, {
+  EXECUTION_ENGINE_STEPS: `${import.meta.dirname}/subject/sleep-step.ts`,
+});
 const engine = new SubjectProcess({ script: 'engine-process.ts', env });
 const pool = createPool(databaseUrl, { max: 1, applicationName: 'bench' });
 const loads: { name: string; load: Load }[] = [];

@@ -4,16 +4,16 @@
  * BENCH_ROUNDS (default 3) rounds, interleaved; medians are printed with their spread.
  */
 import { cpus } from 'node:os';
-import { loadConfig } from '../config.ts';
-import { startEngine } from '../engine.ts';
+import { loadConfig } from '../config/config.ts';
+import { startEngine } from '../engine/engine.ts';
 import { createLog } from '../telemetry/log.ts';
-import { publishOver, startOver, untilCompleted } from './engine-client.ts';
-import { describeSettings, engineEnv } from './engine-settings.ts';
-import { measureBoss } from './pg-boss-reference.ts';
-import { sample } from './protocol.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { quantile, show } from './report/statistics.ts';
 import { numberSetting } from './settings.ts';
-import { quantile, show } from './statistics.ts';
+import { publishOver, startOver, untilCompleted } from './subject/engine-client.ts';
+import { describeSettings, engineEnv } from './subject/engine-settings.ts';
+import { measureBoss } from './subject/pg-boss-reference.ts';
+import { sample } from './subject/protocol.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
 import { chain, fan, single, throughput, type Workload } from './workloads.ts';
 
 const ROUNDS = numberSetting('BENCH_ROUNDS', 3);

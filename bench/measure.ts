@@ -2,7 +2,7 @@
  * One cell: a workload on a running process, sized so that it takes a few seconds, with the CPU it used.
  */
 import { cpuMs, machineBusyMs } from './cost.ts';
-import type { Ran, Workload } from './protocol.ts';
+import type { Ran, Workload } from './subject/protocol.ts';
 
 /** Of one execution; a job of raw pg-boss counts as one. */
 export const STEPS: Readonly<Record<Workload, number>> = {

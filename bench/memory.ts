@@ -9,16 +9,16 @@
  * BENCH_MEMORY_EXECUTIONS (100,000), BENCH_MEMORY_WARM (2,000 executions before the start is read),
  * BENCH_MEMORY_IDLE (30: seconds before the start and the end are read).
  */
-import { createPool } from '../db/client.ts';
-import { publishOver, startManyOver } from './engine-client.ts';
-import { engineEnv } from './engine-settings.ts';
+import { createPool } from '../db/connection/client.ts';
 import { describeMachine, resultName } from './machine.ts';
+import { store } from './report/results.ts';
+import { markdownTable, show } from './report/statistics.ts';
 import { type MemorySample, MemoryWatch } from './resident-memory.ts';
-import { store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
 import { numberSetting } from './settings.ts';
-import { markdownTable, show } from './statistics.ts';
-import { SubjectProcess } from './subject-process.ts';
+import { publishOver, startManyOver } from './subject/engine-client.ts';
+import { engineEnv } from './subject/engine-settings.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
 const executions = numberSetting('BENCH_MEMORY_EXECUTIONS', 100_000);

@@ -7,13 +7,13 @@
  */
 import { describeMachine, resultName } from './machine.ts';
 import { Sizes } from './measure.ts';
-import { publishSection } from './publish.ts';
-import { REDIS_SETTINGS, startRedis } from './redis.ts';
-import { report } from './report.ts';
-import { noise, quantiles, type Results, type SubjectResults, store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { publishSection } from './report/publish.ts';
+import { report } from './report/report.ts';
+import { noise, quantiles, type Results, type SubjectResults, store } from './report/results.ts';
 import { numberSetting } from './settings.ts';
-import { type Candidate, choose, installPeers } from './subjects.ts';
+import { REDIS_SETTINGS, startRedis } from './subject/redis.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { type Candidate, choose, installPeers } from './subject/subjects.ts';
 import { type Costs, countCosts, type Stage, type Visit, visit } from './visit.ts';
 
 const rounds = numberSetting('BENCH_ROUNDS', 5);

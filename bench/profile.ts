@@ -6,15 +6,15 @@
  * per cent itself: the rates here are not for comparison.
  */
 import { walBytes } from './cost.ts';
-import { engineEnv } from './engine-settings.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { type Cell, measureCell, Sizes, STEPS } from './measure.ts';
-import { OBSERVED } from './protocol.ts';
-import { store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { store } from './report/results.ts';
+import { markdownTable, show } from './report/statistics.ts';
 import { numberSetting } from './settings.ts';
-import { markdownTable, show } from './statistics.ts';
-import { SubjectProcess } from './subject-process.ts';
+import { engineEnv } from './subject/engine-settings.ts';
+import { OBSERVED } from './subject/protocol.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
 import { WORKLOADS } from './workloads.ts';
 
 interface StatementRow {

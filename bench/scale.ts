@@ -6,17 +6,17 @@
  * BENCH_ROUNDS (3), BENCH_CELL_SECONDS (3), BENCH_SCALE_CONCURRENCY (20: per process, of the sleeping handler).
  * The chains run as the engine is set in all benchmarks (engine-settings.ts).
  */
-import { createPool } from '../db/client.ts';
-import { publishOver, startManyOver } from './engine-client.ts';
-import { ENGINE_CONCURRENCY, engineEnv } from './engine-settings.ts';
+import { createPool } from '../db/connection/client.ts';
 import { describeMachine, resultName } from './machine.ts';
 import { Sizes } from './measure.ts';
-import type { Ran } from './protocol.ts';
-import { store } from './results.ts';
-import { startBenchServer, stopOnSignal } from './server.ts';
+import { store } from './report/results.ts';
+import { markdownTable, showSpread, spread } from './report/statistics.ts';
 import { numberSetting } from './settings.ts';
-import { markdownTable, showSpread, spread } from './statistics.ts';
-import { SubjectProcess } from './subject-process.ts';
+import { publishOver, startManyOver } from './subject/engine-client.ts';
+import { ENGINE_CONCURRENCY, engineEnv } from './subject/engine-settings.ts';
+import type { Ran } from './subject/protocol.ts';
+import { startBenchServer, stopOnSignal } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
 interface Setup {
@@ -30,7 +30,7 @@ interface Setup {
 const rounds = numberSetting('BENCH_ROUNDS', 3);
 const cellSeconds = numberSetting('BENCH_CELL_SECONDS', 3);
 const sleepers = numberSetting('BENCH_SCALE_CONCURRENCY', 20);
-const SLEEP_STEP = `${import.meta.dirname}/sleep-step.ts`;
+const SLEEP_STEP = `${import.meta.dirname}/subject/sleep-step.ts`;
 
 const SETUPS: readonly Setup[] = [
   { name: 'chain, 1 process', workload: 'chain', processes: 1, concurrency: null },

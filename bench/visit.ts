@@ -2,15 +2,15 @@
  * One visit: a process is started, warmed, measured on its workloads, asked for its latencies, and ended, so
  * that nobody's pollers run while another is measured.
  */
-import { createPool } from '../db/client.ts';
+import { createPool } from '../db/connection/client.ts';
 import { beyond, type Counters, perUnit, readCounters, walBytes } from './cost.ts';
-import { publishOver, startManyOver, startOver, untilCompleted } from './engine-client.ts';
 import { type Cell, measureCell, type Pids, type Sizes, STEPS } from './measure.ts';
-import { type Description, type Ran, sample, type Workload } from './protocol.ts';
-import type { BenchRedis } from './redis.ts';
-import type { BenchServer } from './server.ts';
-import { SubjectProcess } from './subject-process.ts';
-import { type Candidate, ENGINE, launchOf } from './subjects.ts';
+import { publishOver, startManyOver, startOver, untilCompleted } from './subject/engine-client.ts';
+import { type Description, type Ran, sample, type Workload } from './subject/protocol.ts';
+import type { BenchRedis } from './subject/redis.ts';
+import type { BenchServer } from './subject/server.ts';
+import { SubjectProcess } from './subject/subject-process.ts';
+import { type Candidate, ENGINE, launchOf } from './subject/subjects.ts';
 import { untilIdle, WORKLOADS } from './workloads.ts';
 
 export interface Stage {

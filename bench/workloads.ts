@@ -1,9 +1,9 @@
 /**
  * The graphs that are measured, and how long a number of executions of one takes from the first start to the last end.
  */
-import type { Pool } from '../db/client.ts';
-import type { Engine } from '../engine.ts';
-import { OBSERVED, type Ran, type Workload as WorkloadName } from './protocol.ts';
+import type { Pool } from '../db/connection/client.ts';
+import type { Engine } from '../engine/engine.ts';
+import { OBSERVED, type Ran, type Workload as WorkloadName } from './subject/protocol.ts';
 
 export interface Workload {
   readonly name: string;

@@ -5,8 +5,8 @@
  * Invariant: how a step ends does not depend on how often its owners are lost. One that fails more often than it
  * is retried fails in every attempt; any other fails at most in as many of its first attempts as it has retries.
  */
-import { ROUTES } from '../tests/support/route-names.ts';
-import type { StepScript } from '../tests/support/scripts.ts';
+import { ROUTES } from '../tests/support/core/route-names.ts';
+import type { StepScript } from '../tests/support/core/scripts.ts';
 import { type Chance, chance } from './chance.ts';
 
 /** What a definition says of a step, as far as its behaviour depends on it. */

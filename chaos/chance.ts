@@ -2,7 +2,7 @@
  * Everything that is random in a run, drawn from its seed: each purpose has a stream of its own, so that one
  * that draws more than before changes no other.
  */
-import { seededRandom } from '../tests/support/seeded-random.ts';
+import { seededRandom } from '../tests/support/core/seeded-random.ts';
 
 export interface Chance {
   /** In [0, 1). */

@@ -3,8 +3,8 @@
  *
  * Not here: what the log of transitions says (transitions.ts) and the invariants of the database (the doctor).
  */
-import type { Json, JsonObject } from '../core/json.ts';
-import type { Pool } from '../db/client.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
+import type { Pool } from '../db/connection/client.ts';
 import { effectOutput } from './behaviour.ts';
 import { contradictions, type FoundStep } from './expectation.ts';
 import type { Plan, PlannedExecution } from './plan.ts';

@@ -10,10 +10,10 @@ import {
   EngineProblem,
   EngineUnreachable,
 } from '../client/engine-client.ts';
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import { type Chance, chance } from './chance.ts';
-import type { Fleet } from './fleet.ts';
 import type { Ending, Plan } from './plan.ts';
+import type { Fleet } from './stage/fleet.ts';
 
 export interface ClientParts {
   readonly plan: Plan;

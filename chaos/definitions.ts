@@ -3,10 +3,10 @@
  * the inputs that make an execution of one behave as behaviour.ts says.
  */
 import fc from 'fast-check';
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
-import { templates } from '../tests/support/graphs.ts';
-import { ROUTES } from '../tests/support/route-names.ts';
+import { templates } from '../tests/support/core/graphs.ts';
+import { ROUTES } from '../tests/support/core/route-names.ts';
 import { type Behaviour, behaviourOf, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { type Chance, chance } from './chance.ts';
 import type { Options } from './options.ts';

@@ -3,7 +3,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 
 const MOST_DUMPS = 20;
 

@@ -1,7 +1,7 @@
 /** The judge of how executions end: what the oracle plays is allowed, and every forgery of it is found. */
 import { describe, expect, test } from 'bun:test';
-import { Oracle } from '../tests/support/oracle.ts';
-import { playOut } from '../tests/support/scripts.ts';
+import { Oracle } from '../tests/support/core/oracle.ts';
+import { playOut } from '../tests/support/core/scripts.ts';
 import { behavioursOf } from './definitions.ts';
 import { contradictions, type FoundExecution, type FoundStep } from './expectation.ts';
 import { parseOptions } from './options.ts';

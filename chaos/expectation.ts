@@ -7,8 +7,8 @@
  * allowed and nothing that contradicts itself.
  */
 
-import { Oracle } from '../tests/support/oracle.ts';
-import { Performance } from '../tests/support/scripts.ts';
+import { Oracle } from '../tests/support/core/oracle.ts';
+import { Performance } from '../tests/support/core/scripts.ts';
 import type { Behaviour } from './behaviour.ts';
 import { behavioursOf, type DrawnDefinition } from './definitions.ts';
 import type { Ending } from './plan.ts';

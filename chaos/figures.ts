@@ -1,7 +1,7 @@
 /**
  * What the witness knows of the faults: which kills hit a running step, and how long it took until it ran again.
  */
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import type { Violations } from './violations.ts';
 
 export interface Figures {

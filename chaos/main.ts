@@ -8,8 +8,8 @@ import { writeFile } from 'node:fs/promises';
 import { commandOf, parseOptions } from './options.ts';
 import { EXIT_CODES, reportText } from './report.ts';
 import { run } from './run.ts';
-import { endOnSignals } from './signals.ts';
-import { setStage } from './stage.ts';
+import { endOnSignals } from './stage/signals.ts';
+import { setStage } from './stage/stage.ts';
 
 const options = parseOptions(process.argv.slice(2));
 const tell = (line: string) => console.log(line);

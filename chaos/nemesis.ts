@@ -4,13 +4,13 @@
  * The streams run side by side, so that faults meet; two faults of the database never overlap.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import { type Chance, chance } from './chance.ts';
-import type { EngineProcess } from './engine-process.ts';
-import type { Fleet } from './fleet.ts';
 import type { Fault, Options, Range } from './options.ts';
-import type { ChaosPostgres } from './postgres.ts';
-import type { PostgresProxy } from './proxy.ts';
+import type { EngineProcess } from './stage/engine-process.ts';
+import type { Fleet } from './stage/fleet.ts';
+import type { ChaosPostgres } from './stage/postgres.ts';
+import type { PostgresProxy } from './stage/proxy.ts';
 
 export interface NemesisParts {
   readonly options: Options;

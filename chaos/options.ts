@@ -4,7 +4,7 @@
  * Invariant: `commandOf` names every option, so that a printed command means the same after a default has changed.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BACKENDS, type Backend } from '../db/features.ts';
+import { BACKENDS, type Backend } from '../db/connection/features.ts';
 
 export const FAULTS = ['kill', 'pause', 'db-kill', 'db-restart', 'drop', 'eat'] as const;
 export type Fault = (typeof FAULTS)[number];

@@ -1,10 +1,11 @@
 /**
  * What is started and when it is ended again: every execution of a run, each worked out from the seed and its place.
  */
-import { readDefinition } from '../core/definition.ts';
-import type { JsonObject } from '../core/json.ts';
-import { lintContext } from '../services/lint-context.ts';
+
+import type { JsonObject } from '../core/json/json.ts';
+import { readDefinition } from '../definition/definition.ts';
 import { createStepTypes } from '../steps/registry.ts';
+import { lintContext } from '../template/lint-context.ts';
 import { type Chance, chance } from './chance.ts';
 import { type DrawnDefinition, drawDefinitions, inputsOf } from './definitions.ts';
 import type { Options } from './options.ts';

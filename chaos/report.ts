@@ -4,10 +4,10 @@
 import type { CheckedCounts } from './checks.ts';
 import type { ClientCounts } from './client.ts';
 import type { Figures } from './figures.ts';
-import type { GaveUp } from './fleet.ts';
 import type { FaultCounts } from './nemesis.ts';
 import { commandOf, type Options } from './options.ts';
-import type { WireCounts } from './proxy.ts';
+import type { GaveUp } from './stage/fleet.ts';
+import type { WireCounts } from './stage/proxy.ts';
 import type { Violation } from './violations.ts';
 
 export interface Findings {

@@ -13,7 +13,7 @@ import { Nemesis } from './nemesis.ts';
 import type { Options } from './options.ts';
 import { Plan } from './plan.ts';
 import { makeReport, type Report } from './report.ts';
-import type { Stage } from './stage.ts';
+import type { Stage } from './stage/stage.ts';
 import { chaosStepTypes } from './step-types.ts';
 import { TRANSITION_CHECKS, TRANSITION_INDEXES } from './transitions.ts';
 import { Violations } from './violations.ts';

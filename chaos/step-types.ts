@@ -2,9 +2,9 @@
  * The step types of the harness, loaded by its engines: each run leaves an effect with the witness and then ends
  * as behaviour.ts says.
  */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { Parked, Routed, type StepContext, StepFailure, type StepType } from '../steps/step-type.ts';
-import { ROUTES } from '../tests/support/route-names.ts';
+import { ROUTES } from '../tests/support/core/route-names.ts';
 import { type Behaviour, behaviourOf, effectOutput, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { Recorder } from './witness.ts';
 
@@ -20,7 +20,7 @@ const FOR_EVER_MS = 600_000;
 /** The text of a module that exports them for an engine of this name. */
 export function chaosStepModule(witnessUrl: string, engine: string): string {
   const args = [witnessUrl, engine].map((value) => JSON.stringify(value)).join(', ');
-  return `import { chaosSteps } from ${JSON.stringify(new URL('step-types.ts', import.meta.url).href)};\nexport default chaosSteps(${args});\n`;
+  return `import { chaosSteps } from ${JSON.stringify(new URL('./step-types.ts', import.meta.url).href)};\nexport default chaosSteps(${args});\n`;
 }
 
 /** @param engine names this process in the effects */

@@ -1,7 +1,7 @@
 /** The log of transitions finds what no engine may do. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { createPool, type Pool } from '../db/client.ts';
-import { type TestDatabase, testDatabase } from '../tests/support/database.ts';
+import { createPool, type Pool } from '../db/connection/client.ts';
+import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
 import { TRANSITION_CHECKS, TRANSITION_LOG } from './transitions.ts';
 
 let database: TestDatabase;

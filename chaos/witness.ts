@@ -6,7 +6,7 @@
  *
  * Invariant: the promise of `record` resolves when the row is committed, and a handler waits for it.
  */
-import { createPool, type Pool } from '../db/client.ts';
+import { createPool, type Pool } from '../db/connection/client.ts';
 
 export interface Effect {
   readonly executionId: string;

@@ -2,7 +2,7 @@
  * `doctor`: what breaks the invariants, as a table, and the repair of it.
  */
 import { createEngineClient } from '../client/engine-client.ts';
-import type { DoctorReport } from '../services/doctor-report.ts';
+import type { DoctorReport } from '../services/doctor/report.ts';
 import type { CommonOptions } from './commands.ts';
 import { Failed } from './failure.ts';
 import { clean, paint, table } from './terminal.ts';

@@ -5,7 +5,7 @@
  * that is JSON is taken as JSON (`count=3` is a number), everything else is text.
  */
 import { parse as parseYaml } from 'yaml';
-import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
 import { readText } from './definition-file.ts';
 import { UsageError } from './failure.ts';
 

@@ -4,10 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RunningServer, serve } from '../api/server.ts';
-import { createTestApp, keyOf } from '../api/test-app.ts';
 import { EngineError } from '../core/problem.ts';
+import { createTestApp, keyOf } from '../tests/support/api/test-app.ts';
 
-const MAIN = new URL('main.ts', import.meta.url).pathname;
+const MAIN = new URL('./main.ts', import.meta.url).pathname;
 const YAML = 'name: greet\nsteps:\n  hello: { type: noop }\n  world: { type: noop }\n';
 const BROKEN = 'name: broken\nsteps:\n  first: { type: noop }\n  second:\n    type: nope\n';
 const UNKNOWN_ID = '11111111-1111-1111-1111-111111111111';

@@ -1,7 +1,7 @@
 /** The client against the real API over a real socket. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { type RunningServer, serve } from '../api/server.ts';
-import { createTestApp } from '../api/test-app.ts';
+import { createTestApp } from '../tests/support/api/test-app.ts';
 import { createEngineClient, EngineProblem, EngineUnreachable, isFinal } from './engine-client.ts';
 
 const DEFINITION = 'name: a\nsteps:\n  one: { type: noop }\n';

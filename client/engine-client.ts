@@ -8,7 +8,7 @@
  * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type { DoctorReport } from '../services/doctor-report.ts';
+import type { DoctorReport } from '../services/doctor/report.ts';
 import type {
   ExecutionFilter,
   ExecutionListItem,

@@ -4,7 +4,7 @@
  * Events that speak for a running attempt carry its claim: an event whose claim no longer holds the step
  * is late and changes nothing.
  */
-import type { Json } from './json.ts';
+import type { Json } from './json/json.ts';
 
 /**
  * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back is the

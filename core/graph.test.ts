@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { reportShortly } from '../tests/support/counterexample.ts';
-import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/graphs.ts';
-import { naiveDepth, naiveOrder } from '../tests/support/naive-order.ts';
+import { reportShortly } from '../tests/support/core/counterexample.ts';
+import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/core/graphs.ts';
+import { naiveDepth, naiveOrder } from '../tests/support/core/naive-order.ts';
 import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute } from './graph.ts';
 import type { Template } from './template.ts';
 

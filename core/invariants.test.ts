@@ -2,8 +2,8 @@
  * Sound executions give no finding, and every kind of damage gives its own.
  */
 import { expect, test } from 'bun:test';
-import { diamond, threeInto } from '../tests/support/graphs.ts';
-import { Play } from '../tests/support/play.ts';
+import { diamond, threeInto } from '../tests/support/core/graphs.ts';
+import { Play } from '../tests/support/core/play.ts';
 import {
   type Finding,
   findInInputs,

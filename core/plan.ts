@@ -5,7 +5,7 @@
  */
 import type { Event, Payload, StepError } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
-import type { Json } from './json.ts';
+import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 

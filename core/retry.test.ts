@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { NO_RETRY } from '../tests/support/graphs.ts';
+import { NO_RETRY } from '../tests/support/core/graphs.ts';
 import { retryDelayMs } from './retry.ts';
 import type { RetryPolicy } from './template.ts';
 

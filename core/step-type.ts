@@ -1,7 +1,7 @@
 /**
  * What the core knows of a step type: enough to check a definition, nothing of how it runs.
  */
-import type { Json, JsonObject, JsonSchema } from './json.ts';
+import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 
 export interface StepTypeInfo {
   /** Name as `type:` gives it. */

@@ -1,10 +1,10 @@
 /**
  * A workflow template after parsing: defaults filled in, durations in milliseconds, edges merged.
  *
- * `core/definition.ts` makes one from the document a user writes; `core/graph.ts` compiles it.
+ * `definition/definition.ts` makes one from the document a user writes; `core/graph.ts` compiles it.
  * Positions are indexes into `steps`, in the order of the definition.
  */
-import type { Json, JsonObject, JsonSchema } from './json.ts';
+import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 
 export type EdgeOn = 'success' | 'failure' | 'always';
 

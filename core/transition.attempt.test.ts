@@ -2,8 +2,8 @@
  * The life of an attempt and the ends of an execution by example: claims, retries, parking, stop, cancel.
  */
 import { expect, test } from 'bun:test';
-import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/graphs.ts';
-import { Play } from '../tests/support/play.ts';
+import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
+import { Play } from '../tests/support/core/play.ts';
 import type { Event } from './event.ts';
 import { plannedJobs } from './plan.ts';
 

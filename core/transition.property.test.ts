@@ -5,12 +5,12 @@
  */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { reportShortly } from '../tests/support/counterexample.ts';
-import { Drive } from '../tests/support/drive.ts';
-import { templates } from '../tests/support/graphs.ts';
-import { naiveOrder } from '../tests/support/naive-order.ts';
-import { Play } from '../tests/support/play.ts';
-import { playOut, scripts } from '../tests/support/scripts.ts';
+import { reportShortly } from '../tests/support/core/counterexample.ts';
+import { Drive } from '../tests/support/core/drive.ts';
+import { templates } from '../tests/support/core/graphs.ts';
+import { naiveOrder } from '../tests/support/core/naive-order.ts';
+import { Play } from '../tests/support/core/play.ts';
+import { playOut, scripts } from '../tests/support/core/scripts.ts';
 
 const TIMES = Number(process.env.FUZZ_RUNS ?? 1);
 const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };

@@ -2,8 +2,8 @@
  * What is stuck is decided again by the same rules, and what is not stuck is left alone.
  */
 import { expect, test } from 'bun:test';
-import { diamond, threeInto } from '../tests/support/graphs.ts';
-import { Play } from '../tests/support/play.ts';
+import { diamond, threeInto } from '../tests/support/core/graphs.ts';
+import { Play } from '../tests/support/core/play.ts';
 import { EDGE_LIVE } from './view.ts';
 
 const RECONSIDER = { type: 'reconsider' } as const;

@@ -2,8 +2,8 @@
  * The graph semantics by example: joins, routes, failures and the order of what is ready.
  */
 import { expect, test } from 'bun:test';
-import { buildTemplate, diamond, fanOut, orderFulfilment, threeInto } from '../tests/support/graphs.ts';
-import { Play } from '../tests/support/play.ts';
+import { buildTemplate, diamond, fanOut, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
+import { Play } from '../tests/support/core/play.ts';
 import { plannedJobs } from './plan.ts';
 import { claimWithin } from './transition.ts';
 

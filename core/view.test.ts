@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import { diamond, orderFulfilment, threeInto } from '../tests/support/graphs.ts';
-import { Play } from '../tests/support/play.ts';
+import { diamond, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
+import { Play } from '../tests/support/core/play.ts';
 import { compileGraph } from './graph.ts';
 import { isFinalExecution, isFinalStep } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, emptyView, loadView, type StepRow } from './view.ts';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { type TestDatabase, testDatabase } from '../tests/support/database.ts';
+import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
+import { holdLease, leaseIsFree } from './connection/lease.ts';
 import { engineIsAlive, observerIsSettled } from './engine-alive.ts';
-import { holdLease, leaseIsFree } from './lease.ts';
 
 let database: TestDatabase;
 let client: pg.Client;

@@ -4,7 +4,7 @@
  * An engine is dead when its heartbeat is old: its process is gone, frozen or cut off. One that held a lease is
  * dead as soon as the lease is free and a heartbeat is missing. Time is the database's.
  */
-import { LEASE_CLASS, leaseKey } from './lease.ts';
+import { LEASE_CLASS, leaseKey } from './connection/lease.ts';
 
 /** An engine without a heartbeat for this long is dead, whatever its lease says. */
 const SILENT_AFTER = `interval '8 seconds'`;

@@ -3,7 +3,7 @@
  */
 import type pg from 'pg';
 import { plainArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 import { BY_LEASE, LATE_MS, ownerIsAlive, type SignsOfLife } from './engine-alive.ts';
 
 export interface EngineRow {

@@ -2,7 +2,7 @@
  * What is told to the `callback_url` of an execution that is final.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 
 export interface ExecutionCallback {
   readonly url: string;

@@ -3,7 +3,7 @@
  */
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import { plainArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 
 export interface ExecutionHead {
   readonly id: string;

@@ -5,7 +5,7 @@
  * starve the others.
  */
 import { plainArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 
 /** The workspace of executions that have none. */
 export const NOBODY = '00000000-0000-0000-0000-000000000000';

@@ -11,10 +11,15 @@
  */
 import pg from 'pg';
 import { plainArray } from './array-literal.ts';
-import type { Db, Tx } from './client.ts';
-import type { DatabaseFeatures } from './features.ts';
-import { tryLockRow } from './named-lock.ts';
-import { connectionConfig, isConnectionError, prepareSession, type SessionOptions } from './session.ts';
+import type { Db, Tx } from './connection/client.ts';
+import type { DatabaseFeatures } from './connection/features.ts';
+import { tryLockRow } from './connection/named-lock.ts';
+import {
+  connectionConfig,
+  isConnectionError,
+  prepareSession,
+  type SessionOptions,
+} from './connection/session.ts';
 
 /** Of the advisory lock that one sweep at a time takes, transaction by transaction. */
 const LOCK_CLASS = 1_163_413_830;

@@ -12,7 +12,7 @@
  */
 import type { LimitUse } from '../core/step-limit.ts';
 import { plainArray, textArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 import { newId } from './uuid.ts';
 

@@ -3,7 +3,7 @@
  */
 import type { Claim } from '../core/event.ts';
 import { plainArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 
 export interface StepPayload {
   readonly id: string;

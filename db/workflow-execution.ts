@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionRow } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 
 export interface ExecutionInsert {

@@ -4,7 +4,7 @@
  */
 import type { StepStatus } from '../core/status.ts';
 import { plainArray, textArray } from './array-literal.ts';
-import type { Db } from './client.ts';
+import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 
 export interface StepInsert {

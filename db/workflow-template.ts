@@ -1,11 +1,11 @@
 /**
  * Statements on workflow_templates and workflow_step_templates.
  */
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
 import { plainArray, textArray } from './array-literal.ts';
-import type { Db } from './client.ts';
-import { lockRow } from './named-lock.ts';
+import type { Db } from './connection/client.ts';
+import { lockRow } from './connection/named-lock.ts';
 
 export interface StoredTemplate {
   readonly id: string;

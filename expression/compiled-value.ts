@@ -7,7 +7,7 @@
  * Invariant 1: a value with problems must not be evaluated; its parts with problems have no code.
  */
 import type { AnyNode } from 'acorn';
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
 import type { ExpressionChecker } from '../core/step-type.ts';

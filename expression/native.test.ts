@@ -4,7 +4,7 @@ import { compileValue, type Part } from './compiled-value.ts';
 import { ExpressionError } from './expression-error.ts';
 import { INHERITED, SANDBOX_GLOBALS } from './names.ts';
 import { NotNative, type Scope } from './native.ts';
-import { createSandbox } from './sandbox.ts';
+import { createSandbox } from './sandbox/sandbox.ts';
 import { settle } from './settle.ts';
 
 const sandbox = createSandbox({ size: 1 });

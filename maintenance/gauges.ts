@@ -1,7 +1,7 @@
 /**
  * Gauges that are read when somebody scrapes: open executions and steps, queues, pools, slots.
  */
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import { readQueueDepths } from '../db/engine.ts';
 import { countOpen } from '../db/execution-queries.ts';
 import { type Metrics, replaceSamples, setActiveExecutions, setActiveSteps } from '../telemetry/metrics.ts';

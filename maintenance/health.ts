@@ -4,8 +4,8 @@
  * What is worth a look without keeping the engine from serving is a warning: of the boot, and of the database as it
  * is now.
  */
-import type { Pool } from '../db/client.ts';
-import { readServerState } from '../db/server-check.ts';
+import type { Pool } from '../db/connection/client.ts';
+import { readServerState } from '../db/connection/server-check.ts';
 import type { HealthReport } from '../services/service-types.ts';
 
 export interface HealthSources {

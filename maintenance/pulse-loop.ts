@@ -4,7 +4,8 @@
  *
  * `tick()` is public and does one round; the loop only calls it.
  */
-import type { Db } from '../db/client.ts';
+import type { Db } from '../db/connection/client.ts';
+import { isUnavailable } from '../db/connection/session.ts';
 import {
   type EngineRow,
   endedExecutions,
@@ -15,7 +16,6 @@ import {
   stepsOfTheDead,
 } from '../db/engine.ts';
 import type { SignsOfLife } from '../db/engine-alive.ts';
-import { isUnavailable } from '../db/session.ts';
 import type { StallWatch } from './stall-watch.ts';
 
 export interface PulseLoopOptions {

@@ -6,8 +6,9 @@
  * round; the loop only calls it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Pool, type Tx, withTransaction } from '../db/client.ts';
-import type { DatabaseRoute } from '../db/features.ts';
+import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
+import type { DatabaseRoute } from '../db/connection/features.ts';
+import { runAgain } from '../db/connection/run-again.ts';
 import {
   beginSweep,
   deleteEdges,
@@ -17,7 +18,6 @@ import {
   markDue,
   type Sweep,
 } from '../db/retention.ts';
-import { runAgain } from '../db/run-again.ts';
 
 export interface RetentionOptions {
   /** The index is made on a connection of its own. */

@@ -7,9 +7,9 @@
 import pg from 'pg';
 import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
-import type { Backend, DatabaseWay } from '../db/features.ts';
-import { isMadeElsewhere } from '../db/named-lock.ts';
-import { connectionConfig, prepareSession, type SessionOptions } from '../db/session.ts';
+import type { Backend, DatabaseWay } from '../db/connection/features.ts';
+import { isMadeElsewhere } from '../db/connection/named-lock.ts';
+import { connectionConfig, prepareSession, type SessionOptions } from '../db/connection/session.ts';
 
 export const QUEUES: readonly QueueName[] = [
   'WorkflowExecutionQueue',

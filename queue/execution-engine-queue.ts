@@ -12,7 +12,7 @@
 import type { JobInsert, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/plan.ts';
 import { plainArray } from '../db/array-literal.ts';
-import type { Db } from '../db/client.ts';
+import type { Db } from '../db/connection/client.ts';
 import type { Statement } from '../db/statement.ts';
 import { isUuid } from '../db/uuid.ts';
 

@@ -3,8 +3,8 @@
  *
  * For a server that runs; one that does not is started, named and stopped again.
  */
-import { loadProcessConfig } from '../config.ts';
-import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
+import { loadProcessConfig } from '../config/config.ts';
+import { startEmbeddedPostgres } from '../embedded/postgres.ts';
 
 const config = loadProcessConfig();
 if (config.databaseUrl === null) {

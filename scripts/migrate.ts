@@ -5,12 +5,12 @@
  * Uses DATABASE_URL, or the embedded PostgreSQL, which it starts and leaves as it found it.
  */
 import { parseArgs } from 'node:util';
-import { ConfigError, loadProcessConfig } from '../config.ts';
-import { startEmbeddedPostgres } from '../db/embedded-postgres.ts';
-import { routeTo } from '../db/features.ts';
-import type { MigrateResult } from '../db/migrate.ts';
-import { migrateEngine } from '../db/migrate-engine.ts';
-import { detectPooler } from '../db/pooler.ts';
+import { ConfigError, loadProcessConfig } from '../config/config.ts';
+import { routeTo } from '../db/connection/features.ts';
+import { detectPooler } from '../db/connection/pooler.ts';
+import type { MigrateResult } from '../db/migrate/migrate.ts';
+import { migrateEngine } from '../db/migrate/migrate-engine.ts';
+import { startEmbeddedPostgres } from '../embedded/postgres.ts';
 import { bossPlans, installBoss } from '../queue/boss.ts';
 
 const USAGE = 'usage: migrate [--dry-run]\n  --dry-run  print the SQL that would be run, and change nothing';

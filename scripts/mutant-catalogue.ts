@@ -90,7 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a join is decided on what was read before the lock',
-    file: 'services/locked-commit.ts',
+    file: 'door/locked-commit.ts',
     find:
       'const rows = await lockExecutions(tx, ids, locked !== null);\n' +
       '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
@@ -107,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'jobs are inserted in a transaction of their own, after the commit',
-    file: 'services/execution-door.ts',
+    file: 'door/execution-door.ts',
     find: 'if (statements.length > 0) await lane.transaction(statements);',
     replace:
       "const later = statements.filter((each) => /INSERT INTO/.test(typeof each === 'string' ? each : each.text));\n" +
@@ -117,56 +117,56 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the jobs of a commit are forgotten',
-    file: 'services/execution-door.ts',
+    file: 'door/execution-door.ts',
     find: 'if (add.length > 0) statements.push(...(await queue.insertStatements(add)));',
     replace: 'if (add.length > 1e9) statements.push(...(await queue.insertStatements(add)));',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/starts.test.ts'],
   },
   {
     name: 'the job of a claimed step is left behind',
-    file: 'services/execution-door.ts',
+    file: 'door/execution-door.ts',
     find: 'if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));',
     replace: 'if (remove.length > 1e9) statements.push(...(await queue.deleteStatements(remove)));',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/ending.test.ts'],
   },
   {
     name: 'a ticket whose step could not be claimed is thrown away',
-    file: 'worker/consumer.ts',
+    file: 'worker/consumer/consumer.ts',
     find: "if (status === 'queued') back.push(putBack.awaited(unit.actor, job));",
     replace: '',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/limits.test.ts'],
   },
   {
     name: 'jobs of an execution that is decided but not written yet are thrown away',
-    file: 'worker/consumer.ts',
+    file: 'worker/consumer/consumer.ts',
     find: "if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));",
     replace: '',
     tests: ['tests/integration/undecided.test.ts'],
   },
   {
     name: 'jobs of executions that are not understood here are thrown away',
-    file: 'worker/consumer.ts',
+    file: 'worker/consumer/consumer.ts',
     find: 'await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);',
     replace: '',
     tests: ['tests/integration/step-types-elsewhere.test.ts', 'tests/integration/odd-rows.test.ts'],
   },
   {
     name: 'a look that failed for one of the things in it is made again as it was',
-    file: 'worker/job-source.ts',
+    file: 'worker/consumer/job-source.ts',
     find: 'this.#most = Math.max(1, Math.min(this.#most, count) >> 1);',
     replace: '',
     tests: ['tests/integration/odd-rows.test.ts'],
   },
   {
     name: 'an unknown commit of a start is made again',
-    file: 'services/locked-commit.ts',
+    file: 'door/locked-commit.ts',
     find: 'const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));',
     replace: 'const fresh = units.filter(({ start }) => start !== null);',
     tests: ['tests/integration/refused-commits.test.ts', 'tests/integration/connections.test.ts'],
   },
   {
     name: 'claims of a commit whose answer was lost are not found',
-    file: 'services/locked-commit.ts',
+    file: 'door/locked-commit.ts',
     find: 'if (!answered)',
     replace: 'if (answered)',
     tests: [
@@ -177,7 +177,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what an engine remembers decides that a rescue is late',
-    file: 'services/commit-unit.ts',
+    file: 'door/unit.ts',
     find: 'return [units.filter((unit) => !isDoubtful(unit)), units.filter(isDoubtful)];',
     replace: 'return [[...units], []];',
     tests: ['tests/integration/orders.test.ts'],
@@ -191,14 +191,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a value that the database refuses takes its whole batch down',
-    file: 'services/locked-commit.ts',
+    file: 'door/locked-commit.ts',
     find: 'const badData = BAD_DATA.test(codeOf(error));',
     replace: 'const badData = false;',
     tests: ['tests/integration/refused-commits.test.ts'],
   },
   {
     name: 'of several outcomes the first is blamed for what the database refuses',
-    file: 'services/locked-commit.ts',
+    file: 'door/locked-commit.ts',
     find: 'if (suspects.length === 1) {',
     replace: 'if (suspects.length > 0) {',
     tests: ['tests/integration/refused-commits.test.ts'],

@@ -1,16 +1,16 @@
 /**
- * Writes schema/definition.schema.json: the definition format with the built-in step types, for editors.
+ * Writes definition/definition.schema.json: the definition format with the built-in step types, for editors.
  *
  * Run it after a change of the format or of a step type's parameters; a test compares the file.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { definitionSchema } from '../schema/definition-schema.ts';
+import { definitionSchema } from '../definition/definition-schema.ts';
 import { createStepTypes } from '../steps/registry.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const path = 'schema/definition.schema.json';
+const path = 'definition/definition.schema.json';
 
 // The settings are of the running engine and are not in the schemas.
 const stepTypes = createStepTypes({

@@ -4,8 +4,9 @@
  * Invariant 1: a cursor of one list is refused by every other, also where its key could be one of theirs.
  * Invariant 2: a key that no row of the list could have never reaches the database.
  */
-import { TEMPLATE_NAME } from '../core/definition.ts';
+
 import { EngineError } from '../core/problem.ts';
+import { TEMPLATE_NAME } from '../definition/definition.ts';
 
 /** What the key of a list's rows looks like. */
 const KEYS = {

@@ -4,21 +4,21 @@
  * A start whose key is there already adds nothing, and is answered however full the backlog is.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { canonicalJson } from '../core/canonical.ts';
 import { parseDuration } from '../core/duration.ts';
-import type { Json } from '../core/json.ts';
+import { canonicalJson } from '../core/json/canonical.ts';
+import type { Json } from '../core/json/json.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
 import type { ExecutionStatus } from '../core/status.ts';
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import { findByKeys } from '../db/execution-queries.ts';
 import { newId } from '../db/uuid.ts';
-import type { NewExecution } from './commit-unit.ts';
-import { type ExecutionDoor, KeyTaken } from './execution-door.ts';
+import { type ExecutionDoor, KeyTaken } from '../door/execution-door.ts';
+import type { NewExecution } from '../door/unit.ts';
+import { TemplateFinder } from '../template/finder.ts';
+import { assertRunnable, checkInputs, type TemplateVersion } from '../template/version.ts';
+import type { TemplateVersions } from '../template/versions.ts';
 import type { Caller, StartItem, StartResult } from './service-types.ts';
 import type { StartGate } from './start-gate.ts';
-import { TemplateFinder } from './template-finder.ts';
-import { assertRunnable, checkInputs, type TemplateVersion } from './template-version.ts';
-import type { TemplateVersions } from './template-versions.ts';
 
 /** How often, and for how long, a start looks again when its idempotency key is taken while it inserts. */
 const MOST_RACES = 50;

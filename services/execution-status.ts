@@ -1,11 +1,11 @@
 /**
  * The answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
+import type { TemplateVersion } from '../template/version.ts';
 import type { ExecutionStatusBody, Progress, StepStatusBody } from './service-types.ts';
-import type { TemplateVersion } from './template-version.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;

@@ -3,7 +3,7 @@
  *
  * Times are ISO 8601 in UTC with milliseconds; ids are UUIDs in lower case.
  */
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 
 /** Who asks. An admin sees every workspace; a null workspace is a workspace of its own. */

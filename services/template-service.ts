@@ -2,15 +2,13 @@
  * Templates: publish, validate, read, list, archive. A version never changes after it is published.
  */
 import { createHash } from 'node:crypto';
-import { definitionFingerprint } from '../core/canonical.ts';
-import { readDefinition } from '../core/definition.ts';
-import type { JsonObject } from '../core/json.ts';
-import type { LintContext } from '../core/lint-context.ts';
+import { definitionFingerprint } from '../core/json/canonical.ts';
+import type { JsonObject } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
 import type { Template } from '../core/template.ts';
-import { type Pool, type Tx, withTransaction } from '../db/client.ts';
-import type { DatabaseFeatures } from '../db/features.ts';
-import { runAgain } from '../db/run-again.ts';
+import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
+import type { DatabaseFeatures } from '../db/connection/features.ts';
+import { runAgain } from '../db/connection/run-again.ts';
 import { newId } from '../db/uuid.ts';
 import {
   archiveTemplates,
@@ -20,6 +18,8 @@ import {
   readTemplateByName,
   type StoredTemplate,
 } from '../db/workflow-template.ts';
+import { readDefinition } from '../definition/definition.ts';
+import type { LintContext } from '../definition/lint-context.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { isoTime } from './execution-status.ts';
 import type {

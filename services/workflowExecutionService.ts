@@ -5,7 +5,7 @@
 import type { Event } from '../core/event.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
-import type { Pool } from '../db/client.ts';
+import type { Pool } from '../db/connection/client.ts';
 import {
   type ExecutionDetail,
   type ExecutionState,
@@ -16,12 +16,13 @@ import {
   readTrackedInputs,
   sumOutputBytes,
 } from '../db/execution-queries.ts';
+import type { ExecutionDoor } from '../door/execution-door.ts';
+import type { PayloadLimits } from '../payload/payload-reader.ts';
+import type { TemplateVersions } from '../template/versions.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import type { ExecutionDoor } from './execution-door.ts';
 import type { ExecutionStarter } from './execution-starter.ts';
 import { isoTime, statusBody } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
-import type { PayloadLimits } from './payload-reader.ts';
 import type {
   Caller,
   ExecutionFilter,
@@ -34,7 +35,6 @@ import type {
   StatusOptions,
   StopResult,
 } from './service-types.ts';
-import type { TemplateVersions } from './template-versions.ts';
 
 export interface ExecutionServiceOptions {
   readonly pool: Pool;

@@ -1,5 +1,5 @@
 /** `fail`: ends its branch with a failure that the author names. It is never retried. */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { messageText } from './log.ts';
 import { StepFailure, type StepType } from './step-type.ts';
 

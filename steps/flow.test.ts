@@ -1,6 +1,6 @@
 /** The step types without a world outside: noop, transform, merge, switch, log, fail, script, delay. */
 import { describe, expect, test } from 'bun:test';
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { failureOf } from '../tests/support/http-peer.ts';
 import { stepContext } from '../tests/support/step-context.ts';
 import { delay } from './delay.ts';

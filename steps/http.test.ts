@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test';
 import type { RequestListener } from 'node:http';
 import { echo, failureOf, type HttpPeer, httpPeer } from '../tests/support/http-peer.ts';
 import { stepContext } from '../tests/support/step-context.ts';
+import { parseAllowList } from './http/address.ts';
+import { createHttpClient } from './http/client.ts';
 import { createHttp } from './http.ts';
-import { parseAllowList } from './http-address.ts';
-import { createHttpClient } from './http-client.ts';
 import { StepFailure } from './step-type.ts';
 
 const client = createHttpClient({

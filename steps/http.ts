@@ -6,9 +6,9 @@
  * 1. A status outside `expect` is a failure, and so never mistaken for a result.
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
  */
-import type { Json, JsonObject } from '../core/json.ts';
-import { decodeBody, encodeBody, queryPairs } from './http-body.ts';
-import type { HttpCall, HttpClient, HttpReply } from './http-client.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
+import { decodeBody, encodeBody, queryPairs } from './http/body.ts';
+import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
 import { durationOf, durationSchema } from './measure.ts';
 import { type StepContext, StepFailure, type StepType } from './step-type.ts';
 

@@ -1,5 +1,5 @@
 /** `log`: writes a line to the step's log, and passes the message on. */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import type { StepType } from './step-type.ts';
 
 type LogParams = { message?: Json; level?: 'info' | 'warn' | 'error' };

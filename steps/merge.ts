@@ -4,7 +4,7 @@
  * It sees the inputs that were live when the join was decided, in the order of `needs`; it never waits itself:
  * that is what `join` is for.
  */
-import { isObject, type Json, type JsonObject } from '../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
 import { StepFailure, type StepType } from './step-type.ts';
 
 type Inputs = Readonly<Record<string, Json>>;

@@ -5,9 +5,9 @@
  */
 import { delay } from './delay.ts';
 import { fail } from './fail.ts';
+import { parseAllowList } from './http/address.ts';
+import { createHttpClient } from './http/client.ts';
 import { createHttp } from './http.ts';
-import { parseAllowList } from './http-address.ts';
-import { createHttpClient } from './http-client.ts';
 import { log } from './log.ts';
 import { merge } from './merge.ts';
 import { noop } from './noop.ts';

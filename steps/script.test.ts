@@ -1,7 +1,7 @@
 /** `script` with the real sandbox. */
 import { afterAll, describe, expect, test } from 'bun:test';
-import type { Json } from '../core/json.ts';
-import { createSandbox } from '../expression/sandbox.ts';
+import type { Json } from '../core/json/json.ts';
+import { createSandbox } from '../expression/sandbox/sandbox.ts';
 import { failureOf } from '../tests/support/http-peer.ts';
 import { stepContext } from '../tests/support/step-context.ts';
 import { createScript } from './script.ts';

@@ -4,7 +4,7 @@
  * `code` is never interpolated: data reaches it as `input` and not as program text, so a value can never become
  * code, and a template literal of the script stays its own.
  */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { bytesOf, durationOf, durationSchema, sizeSchema } from './measure.ts';
 import type { StepType } from './step-type.ts';
 

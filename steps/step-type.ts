@@ -5,7 +5,7 @@
  * null), a `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed.
  * It throws `StepFailure` to say how its failure is to be taken; any other error is retryable.
  */
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
 import type { StepTypeInfo } from '../core/step-type.ts';
 
 export interface StepLog {

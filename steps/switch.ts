@@ -4,8 +4,8 @@
  * Each `when` is evaluated at its moment and not with the other parameters, so a case after the one that was
  * chosen is never evaluated and cannot fail the step.
  */
-import type { Json, JsonObject } from '../core/json.ts';
-import { isObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
+import { isObject } from '../core/json/json.ts';
 import { Routed, type StepContext, type StepType } from './step-type.ts';
 
 type SwitchParams = {

@@ -4,7 +4,7 @@
  * `value` is not required by the schema: an expression that yields `undefined` drops the key, and the output is
  * then null rather than a failure.
  */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import type { StepType } from './step-type.ts';
 
 type TransformParams = { value?: Json };

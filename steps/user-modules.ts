@@ -6,7 +6,7 @@
  */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isObject } from '../core/json.ts';
+import { isObject } from '../core/json/json.ts';
 import type { StepType } from './step-type.ts';
 
 const TYPE_NAME = /^[a-zA-Z][a-zA-Z0-9._-]{0,63}$/;

@@ -1,7 +1,7 @@
 /**
  * What a handler is given. Everything that costs something is made when it is asked for.
  */
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Attempt } from './attempt.ts';

@@ -1,6 +1,6 @@
 /** What a process can run while none of its step hosts can be started. */
 import { expect, test } from 'bun:test';
-import type { Actor } from '../services/actor.ts';
+import type { Actor } from '../door/actor.ts';
 import { AttemptRunner, type AttemptRunnerOptions } from './attempt-runner.ts';
 
 const FAULT = { pointer: '', code: 'unknown_step_type', message: '' };

@@ -8,23 +8,24 @@
  */
 import type { Claim, Event } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ExecutionView } from '../core/view.ts';
-import type { Db } from '../db/client.ts';
+import type { Db } from '../db/connection/client.ts';
 import { readResumption } from '../db/step-payload.ts';
+import type { Actor } from '../door/actor.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
-import type { Actor } from '../services/actor.ts';
-import { InputsTooLarge } from '../services/payload-reader.ts';
-import { gatherScope, type ScopeParts, type ScopeSource } from '../services/scope.ts';
-import type { OutputStore } from '../services/storable-output.ts';
-import type { CompiledStep, TemplateVersion } from '../services/template-version.ts';
+import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
+import type { OutputStore } from '../payload/output-store.ts';
+import { InputsTooLarge } from '../payload/payload-reader.ts';
 import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { CompiledStep, TemplateVersion } from '../template/version.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
-import { ALONE_FROM, HostedOutput, LostAttempt } from './hosted-run.ts';
-import type { Admission } from './limited-step.ts';
+import type { StepHosts } from './hosts/hosts.ts';
+import { ALONE_FROM, HostedOutput, LostAttempt } from './hosts/run.ts';
+import type { Admission } from './limits/limited-step.ts';
 import {
   callOptions,
   checkParams,
@@ -37,7 +38,6 @@ import {
   storedError,
   toFailure,
 } from './outcome.ts';
-import type { StepHosts } from './step-hosts.ts';
 
 export interface AttemptRunnerOptions extends ScopeSource {
   readonly db: Db;

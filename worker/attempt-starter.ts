@@ -2,8 +2,8 @@
  * What runs the attempts that are given slots.
  */
 import type { Claim } from '../core/event.ts';
-import type { Actor } from '../services/actor.ts';
-import type { TemplateVersion } from '../services/template-version.ts';
+import type { Actor } from '../door/actor.ts';
+import type { TemplateVersion } from '../template/version.ts';
 import type { Attempt } from './attempt.ts';
 
 export interface AttemptStarter {

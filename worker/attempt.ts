@@ -6,8 +6,8 @@
 import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import { Countdown } from './countdown.ts';
-import type { Admission } from './limited-step.ts';
-import { heartbeatPauseMs } from './step-host-wire.ts';
+import { heartbeatPauseMs } from './hosts/wire.ts';
+import type { Admission } from './limits/limited-step.ts';
 
 /** Who runs the handler elsewhere. */
 export interface Remote {

@@ -3,10 +3,10 @@ import { expect, test } from 'bun:test';
 import { compileGraph } from '../core/graph.ts';
 import { transition } from '../core/transition.ts';
 import { emptyView } from '../core/view.ts';
-import type { Actor } from '../services/actor.ts';
-import { ActorTable } from '../services/actor-table.ts';
-import type { TemplateVersion } from '../services/template-version.ts';
-import { fanOut } from '../tests/support/graphs.ts';
+import type { Actor } from '../door/actor.ts';
+import { ActorTable } from '../door/actors.ts';
+import type { TemplateVersion } from '../template/version.ts';
+import { fanOut } from '../tests/support/core/graphs.ts';
 import type { Attempt } from './attempt.ts';
 import { Dispatcher } from './dispatcher.ts';
 

@@ -9,12 +9,12 @@ import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
 import { NOBODY } from '../db/pending-execution.ts';
-import { type Actor, isUnderWay } from '../services/actor.ts';
-import type { Claims } from '../services/claims.ts';
+import { type Actor, isUnderWay } from '../door/actor.ts';
+import type { Claims } from '../door/slots.ts';
 import type { Attempt } from './attempt.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
-import type { LimitGate, Slots } from './limit-gate.ts';
-import { type LimitedStep, placeOf } from './limited-step.ts';
+import type { LimitGate, Slots } from './limits/gate.ts';
+import { type LimitedStep, placeOf } from './limits/limited-step.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MOST_READY = 50_000;

@@ -3,7 +3,7 @@
  *
  * A step that is handed back is queued again with its ticket, and neither an attempt nor a retry is used.
  */
-import type { ExecutionDoor } from '../services/execution-door.ts';
+import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
 export interface DrainOptions {

@@ -2,15 +2,15 @@
  * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
  */
 import type { Event, StepError } from '../core/event.ts';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../core/json/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
-import { InputsTooLarge } from '../services/payload-reader.ts';
-import { NotStorable, type OutputStore } from '../services/storable-output.ts';
-import type { CompiledStep } from '../services/template-version.ts';
+import { NotStorable, type OutputStore } from '../payload/output-store.ts';
+import { InputsTooLarge } from '../payload/payload-reader.ts';
 import { type Parked, type StepContext, StepFailure } from '../steps/step-type.ts';
+import type { CompiledStep } from '../template/version.ts';
 import type { Attempt } from './attempt.ts';
-import type { Admission } from './limited-step.ts';
-import { messageOf } from './step-host-wire.ts';
+import { messageOf } from './hosts/wire.ts';
+import type { Admission } from './limits/limited-step.ts';
 
 export class ParkOutcome {
   readonly event: Event;

@@ -1,9 +1,9 @@
 /**
  * Scripts in the sandbox, with its errors in the words of steps.
  */
-import type { Json } from '../core/json.ts';
+import type { Json } from '../core/json/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
-import type { Sandbox } from '../expression/sandbox.ts';
+import type { Sandbox } from '../expression/sandbox/sandbox.ts';
 import { type ScriptOptions, StepFailure, type StepLog } from '../steps/step-type.ts';
 
 /** @throws StepFailure; an aborted script throws the signal's reason. */

@@ -1,6 +1,6 @@
 /** Starting, watching and stopping, as far as the API itself decides. */
 import { describe, expect, test } from 'bun:test';
-import { createTestApp, LOOPBACK, problemOf } from '../test-app.ts';
+import { createTestApp, LOOPBACK, problemOf } from '../../tests/support/api/test-app.ts';
 
 const START = '/api/v1/execution/start';
 

@@ -5,7 +5,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import { DURATION_ACCEPTED, parseDuration } from '../../core/duration.ts';
-import type { Json } from '../../core/json.ts';
+import type { Json } from '../../core/json/json.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import type {
   ExecutionStatusBody,

@@ -4,7 +4,7 @@
  * The one schema that is not made by the API, the definition format's, is set in from the core's own.
  */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { isObject, type Json, type JsonObject } from '../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../core/json/json.ts';
 import type { ApiEnv } from '../context.ts';
 
 const DEFINITION = 'Definition';

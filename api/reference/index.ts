@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import type { Router } from '../route.ts';
 import { openApiDocument } from './document.ts';
 import { referencePage } from './page.ts';
@@ -52,7 +52,7 @@ function addJson(router: Router, path: string, summary: string, mediaType: strin
 }
 
 function addPage(router: Router, document: () => JsonObject): void {
-  const stylesheet = readFileSync(new URL('reference.css', import.meta.url), 'utf8');
+  const stylesheet = readFileSync(new URL('./reference.css', import.meta.url), 'utf8');
   router.add({
     method: 'get',
     path: '/docs',

@@ -5,7 +5,7 @@
  * Not for trying calls out: each has a curl line to copy.
  */
 import { html } from 'hono/html';
-import { isObject } from '../../core/json.ts';
+import { isObject } from '../../core/json/json.ts';
 
 type Node = Record<string, unknown>;
 type Html = ReturnType<typeof html>;

@@ -1,6 +1,6 @@
 /** Publishing, checking and reading templates, as far as the API itself decides. */
 import { expect, test } from 'bun:test';
-import { createTestApp, problemOf } from '../test-app.ts';
+import { createTestApp, problemOf } from '../../tests/support/api/test-app.ts';
 
 const PATH = '/api/v1/templates';
 const DEFINITION = { name: 'a', steps: { one: { type: 'noop' } } };

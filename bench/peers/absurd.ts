@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { Absurd } from 'absurd-sdk';
 import pg from 'pg';
-import { inFlight, sample, serveSubject } from '../protocol.ts';
+import { inFlight, sample, serveSubject } from '../subject/protocol.ts';
 import { type Graph, graphOf, play } from './bodies.ts';
 import { DATABASE_URL, RUNTIME, versionsOf } from './installed.ts';
 import { until, Watch } from './watch.ts';
@@ -23,7 +23,7 @@ const STARTS_IN_FLIGHT = 20;
 serveSubject(async () => {
   const pool = new pg.Pool({ connectionString: DATABASE_URL, max: POOL });
   const { rows } = await pool.query(`select to_regnamespace('absurd') is not null as there`);
-  if (!rows[0].there) await pool.query(readFileSync(new URL('absurd.sql', import.meta.url), 'utf8'));
+  if (!rows[0].there) await pool.query(readFileSync(new URL('./absurd.sql', import.meta.url), 'utf8'));
   const absurd = new Absurd({ db: pool, queueName: QUEUE });
   if (!(await absurd.listQueues()).includes(QUEUE)) await absurd.createQueue(QUEUE);
   for (const name of ['single', 'chain', 'fan'] satisfies Graph[]) {

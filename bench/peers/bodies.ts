@@ -1,5 +1,5 @@
 /** What every peer runs: the same graphs as the engine, with handlers that do nothing. */
-import type { Workload } from '../protocol.ts';
+import type { Workload } from '../subject/protocol.ts';
 
 export const OK = { ok: true };
 export const FAN_WIDTH = 100;

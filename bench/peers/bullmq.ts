@@ -3,7 +3,7 @@
  * of a fan-out adds the join with its 100 children when it runs.
  */
 import { type FlowJob, FlowProducer, Queue, Worker } from 'bullmq';
-import { sample, serveSubject } from '../protocol.ts';
+import { sample, serveSubject } from '../subject/protocol.ts';
 import { CHAIN_LENGTH, FAN_WIDTH, type Graph, graphOf, OK } from './bodies.ts';
 import { RUNTIME, versionsOf } from './installed.ts';
 

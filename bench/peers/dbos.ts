@@ -1,6 +1,6 @@
 /** DBOS Transact: workflows as functions, started in process. */
 import { DBOS } from '@dbos-inc/dbos-sdk';
-import { inFlight, sample, serveSubject, type Workload } from '../protocol.ts';
+import { inFlight, sample, serveSubject, type Workload } from '../subject/protocol.ts';
 import { type Graph, graphOf, play } from './bodies.ts';
 import { DATABASE_URL, RUNTIME, versionsOf } from './installed.ts';
 import { Watch } from './watch.ts';

@@ -1,7 +1,7 @@
 /** Versions of what is installed in this folder, read from the lock file. */
 import { readFileSync } from 'node:fs';
 
-const lock = JSON.parse(readFileSync(new URL('package-lock.json', import.meta.url), 'utf8'));
+const lock = JSON.parse(readFileSync(new URL('./package-lock.json', import.meta.url), 'utf8'));
 
 export function versionsOf(...names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, lock.packages[`node_modules/${name}`].version]));

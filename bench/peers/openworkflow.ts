@@ -1,7 +1,7 @@
 /** OpenWorkflow on its PostgreSQL backend: a worker in this process, starts in process. */
 import { OpenWorkflow } from 'openworkflow';
 import { BackendPostgres } from 'openworkflow/postgres';
-import { inFlight, sample, serveSubject } from '../protocol.ts';
+import { inFlight, sample, serveSubject } from '../subject/protocol.ts';
 import { type Graph, graphOf, play } from './bodies.ts';
 import { DATABASE_URL, RUNTIME, versionsOf } from './installed.ts';
 import { until, Watch } from './watch.ts';

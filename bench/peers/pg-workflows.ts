@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import { WorkflowEngine, workflow } from 'pg-workflows';
-import { inFlight, sample, serveSubject } from '../protocol.ts';
+import { inFlight, sample, serveSubject } from '../subject/protocol.ts';
 import { FAN_WIDTH, graphOf, noop } from './bodies.ts';
 import { DATABASE_URL, RUNTIME, versionsOf } from './installed.ts';
 import { until, Watch } from './watch.ts';

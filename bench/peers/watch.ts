@@ -3,7 +3,7 @@
  * Its statements are marked, so that they are not counted as the peer's.
  */
 import pg from 'pg';
-import { OBSERVED } from '../protocol.ts';
+import { OBSERVED } from '../subject/protocol.ts';
 import { DATABASE_URL } from './installed.ts';
 
 const POLL_MS = 25;

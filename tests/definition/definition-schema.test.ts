@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { DEFINITION_FIELDS } from '../../core/definition.ts';
-import { STEP_FIELDS } from '../../core/definition-step.ts';
-import type { JsonObject } from '../../core/json.ts';
-import { definitionSchema } from '../../schema/definition-schema.ts';
-import { checkSchema, createValidator } from '../../schema/json-schema.ts';
+import type { JsonObject } from '../../core/json/json.ts';
+import { DEFINITION_FIELDS } from '../../definition/definition.ts';
+import { definitionSchema } from '../../definition/definition-schema.ts';
+import { checkSchema, createValidator } from '../../definition/json-schema.ts';
+import { STEP_FIELDS } from '../../definition/step.ts';
 import { errorsOf, read, stepTypes } from './reading.ts';
 
 const builtIn = new Map([...stepTypes].filter(([type]) => type !== 'fragile'));
@@ -13,7 +13,7 @@ const validate = createValidator(schema);
 
 test('the shipped schema is the one the step types make; scripts/write-definition-schema.ts writes it', () => {
   const shipped = JSON.parse(
-    readFileSync(new URL('../../schema/definition.schema.json', import.meta.url), 'utf8'),
+    readFileSync(new URL('../../definition/definition.schema.json', import.meta.url), 'utf8'),
   );
   expect(shipped).toEqual(JSON.parse(JSON.stringify(schema)));
 });

@@ -1,12 +1,13 @@
 /**
  * Reads definitions with the real step types, expression checker and schema checker.
  */
-import { type ReadDefinition, readDefinition } from '../../core/definition.ts';
-import type { LintContext } from '../../core/lint-context.ts';
+
 import type { StepTypeRegistry } from '../../core/step-type.ts';
 import type { Template } from '../../core/template.ts';
+import { type ReadDefinition, readDefinition } from '../../definition/definition.ts';
+import { createSchemaChecker } from '../../definition/json-schema.ts';
+import type { LintContext } from '../../definition/lint-context.ts';
 import { expressionChecker } from '../../expression/compiled-value.ts';
-import { createSchemaChecker } from '../../schema/json-schema.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';
 

@@ -2,7 +2,7 @@
  * Definitions that were published once, read by an engine that has other step types or settings, or is older.
  */
 import { describe, expect, test } from 'bun:test';
-import { readDefinition, readStored } from '../../core/definition.ts';
+import { readDefinition, readStored } from '../../definition/definition.ts';
 import { context } from './reading.ts';
 
 const definition = (steps: object, more: object = {}) => ({ name: 'order', steps, ...more });

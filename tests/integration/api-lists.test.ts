@@ -3,9 +3,9 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import type { ExecutionFilter } from '../../services/service-types.ts';
+import { refusal } from '../support/database/untouched.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { refusal } from '../support/untouched.ts';
 
 setDefaultTimeout(60_000);
 

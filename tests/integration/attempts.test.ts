@@ -2,7 +2,7 @@
  * Attempts: retries with backoff, timeouts with a real abort, and what is never tried again.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   engineDatabase,

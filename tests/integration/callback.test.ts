@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { text } from 'node:stream/consumers';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   type EngineProcess,

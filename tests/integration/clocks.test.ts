@@ -13,8 +13,8 @@ import {
   startEngineProcess,
   stepOf,
 } from '../support/engine.ts';
+import { clockAt, clockIn, FAKETIME, setClock } from '../support/faults/wrong-clock.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { clockAt, clockIn, FAKETIME, setClock } from '../support/wrong-clock.ts';
 
 setDefaultTimeout(90_000);
 

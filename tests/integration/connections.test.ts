@@ -2,7 +2,7 @@
  * Connections that break in the middle of commits: nothing is lost, nothing happens twice, no slot leaks.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 

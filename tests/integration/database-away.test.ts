@@ -2,12 +2,12 @@
  * While the database is away an engine says so, in few lines however much it is asked to do, and nothing is lost.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import { loadConfig } from '../../config.ts';
-import { type Engine, startEngine } from '../../engine.ts';
+import { loadConfig } from '../../config/config.ts';
+import { type Engine, startEngine } from '../../engine/engine.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { type EngineCalls, type EngineDatabase, engineCalls, engineDatabase } from '../support/engine.ts';
+import { proxyTo } from '../support/faults/proxy.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { proxyTo } from '../support/proxy.ts';
 
 setDefaultTimeout(120_000);
 

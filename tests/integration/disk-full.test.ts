@@ -7,10 +7,10 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { ChaosPostgres } from '../../chaos/postgres.ts';
+import { ChaosPostgres } from '../../chaos/stage/postgres.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import { mountSmallDisk, type SmallDisk } from '../support/faults/small-disk.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 import { RECORDS } from '../support/steps/recorder.ts';
 
 setDefaultTimeout(120_000);

@@ -8,19 +8,19 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { parse as parseYaml } from 'yaml';
-import { describeConfig } from '../../config.ts';
-import type { JsonObject } from '../../core/json.ts';
+import { describeConfig } from '../../config/config.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import { ERROR_STATUS } from '../../core/problem.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { startBoss } from '../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
-import { INVARIANTS } from '../../services/doctor.ts';
+import { INVARIANTS } from '../../services/doctor/doctor.ts';
+import { explain } from '../support/database/explain.ts';
+import { fill } from '../support/database/filled-database.ts';
+import { type PlannedQuery, plannedQueries } from '../support/database/query-plans.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { explain } from '../support/explain.ts';
-import { fill } from '../support/filled-database.ts';
 import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { type PlannedQuery, plannedQueries } from '../support/query-plans.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';
@@ -68,6 +68,13 @@ afterAll(async () => {
 
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
+}
+
+/** Source files of a room and its subfolders, without tests. */
+function productFiles(room: string): string[] {
+  return readdirSync(join(ROOT, room), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.includes('.test.'))
+    .map((name) => `${room}/${name}`);
 }
 
 function blocksOf(page: string): Block[] {
@@ -197,19 +204,17 @@ describe('lists', () => {
   });
 
   test('errors.md has every code a definition can be refused with', () => {
-    const sources = readdirSync(join(ROOT, 'core')).filter((name) => /^(definition|lint).*\.ts$/.test(name));
-    const found = sources.flatMap((name) => [...read(`core/${name}`).matchAll(/'([a-z]+(?:_[a-z]+)+)'/g)]);
+    const found = productFiles('definition').flatMap((file) => [
+      ...read(file).matchAll(/'([a-z]+(?:_[a-z]+)+)'/g),
+    ]);
     const codes = new Set(found.map(([, code]) => code!));
     const page = read('docs/errors.md');
     expect([...codes].filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
   });
 
   test('errors.md has every code a step can fail with', () => {
-    const folders = ['steps', 'expression', 'worker', 'services', 'core'];
-    const files = folders.flatMap((folder) =>
-      readdirSync(join(ROOT, folder))
-        .filter((name) => name.endsWith('.ts') && !name.includes('.test.'))
-        .map((name) => `${folder}/${name}`),
+    const files = ['steps', 'expression', 'worker', 'services', 'door', 'payload', 'core'].flatMap(
+      productFiles,
     );
     const failures =
       /(?:StepFailure|ExpressionError|NotStorable)\(\s*'([a-z_]+)'|code: '([a-z_]+)', message/g;

@@ -4,7 +4,16 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import type { DoctorReport } from '../../services/doctor-report.ts';
+import type { DoctorReport } from '../../services/doctor/report.ts';
+import {
+  type EngineDatabase,
+  engineCalls,
+  engineDatabase,
+  startEngineProcess,
+  startTestEngine,
+  stepOf,
+  type TestEngine,
+} from '../support/engine.ts';
 import {
   CHAIN,
   type Chain,
@@ -21,16 +30,7 @@ import {
   timerOf,
   WAITING,
   waitingUntil,
-} from '../support/damage.ts';
-import {
-  type EngineDatabase,
-  engineCalls,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+} from '../support/faults/damage.ts';
 import { assertInvariants, OF_THE_SERVER } from '../support/invariants.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';

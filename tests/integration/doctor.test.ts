@@ -4,9 +4,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { Db } from '../../db/client.ts';
-import { findOffenders, inSnapshot, SQL_INVARIANTS } from '../../db/doctor.ts';
-import { examineDatabase, INVARIANTS } from '../../services/doctor.ts';
+import type { Db } from '../../db/connection/client.ts';
+import { findOffenders, inSnapshot, SQL_INVARIANTS } from '../../db/doctor/examine.ts';
+import { examineDatabase, INVARIANTS } from '../../services/doctor/doctor.ts';
+import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
 import {
   CHAIN,
   type Chain,
@@ -21,8 +22,7 @@ import {
   ticketOf,
   timerOf,
   WAITING,
-} from '../support/damage.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
+} from '../support/faults/damage.ts';
 import { assertInvariants, OF_THE_SERVER, templateVersions } from '../support/invariants.ts';
 
 setDefaultTimeout(60_000);

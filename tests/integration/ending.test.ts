@@ -2,7 +2,7 @@
  * Stop and cancel: who may still finish, what is refused, and what never starts.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   engineDatabase,

@@ -3,9 +3,9 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import pg from 'pg';
-import { type TestDatabase, testDatabase } from '../support/database.ts';
-import { type Catalog, contractions, readCatalog } from '../support/schema-changes.ts';
-import { migrateUpTo, migrationNames } from '../support/schema-versions.ts';
+import { type TestDatabase, testDatabase } from '../support/database/database.ts';
+import { type Catalog, contractions, readCatalog } from '../support/database/schema-changes.ts';
+import { migrateUpTo, migrationNames } from '../support/database/schema-versions.ts';
 
 setDefaultTimeout(60_000);
 

@@ -5,7 +5,7 @@
  * execution was accepted and the beginning of its one step. A few times the slots is fair; thousands are not.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineCalls,
   type EngineDatabase,

@@ -2,10 +2,10 @@
  * Many engines start on an empty database at the same moment: one makes the schema, and all of them work.
  */
 import { expect, test } from 'bun:test';
-import { testDatabase } from '../support/database.ts';
+import { testDatabase } from '../support/database/database.ts';
+import { migrationNames } from '../support/database/schema-versions.ts';
 import { startTestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { migrationNames } from '../support/schema-versions.ts';
 
 const ENGINES = 8;
 

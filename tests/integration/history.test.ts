@@ -3,9 +3,9 @@
  * with none: whatever the planner believes of the tables.
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import type { Db, Pool } from '../../db/client.ts';
-import { createPool } from '../../db/client.ts';
-import { stepsHeldBy } from '../../db/doctor.ts';
+import type { Db, Pool } from '../../db/connection/client.ts';
+import { createPool } from '../../db/connection/client.ts';
+import { stepsHeldBy } from '../../db/doctor/examine.ts';
 import { stepsOfTheDead, unregisterEngine } from '../../db/engine.ts';
 import { countOpen } from '../../db/execution-queries.ts';
 import { type EngineDatabase, engineDatabase } from '../support/engine.ts';

@@ -6,8 +6,8 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { countStatements, type StatementCount } from '../support/faults/statement-count.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { countStatements, type StatementCount } from '../support/statement-count.ts';
 
 const MOST_PER_SECOND = 3;
 /** Until what follows the work is over. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import { isFinalExecution } from '../../core/status.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { ExecutionStatusBody } from '../../services/service-types.ts';

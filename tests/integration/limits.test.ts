@@ -2,7 +2,7 @@
  * Step limits over several engines: `concurrency` and `rateLimit` as rows in the database show them.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   type EngineProcess,

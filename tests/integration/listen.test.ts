@@ -10,8 +10,8 @@ import {
   TEST_BACKEND,
   type TestEngine,
 } from '../support/engine.ts';
+import { type PoolProxy, proxyByUse } from '../support/faults/pool-proxy.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { type PoolProxy, proxyByUse } from '../support/pool-proxy.ts';
 
 /** Shorter than the longest wait: one that is not answered by the end of its execution fails its test. */
 setDefaultTimeout(50_000);

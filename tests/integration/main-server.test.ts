@@ -3,7 +3,7 @@
  */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import pg from 'pg';
-import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database/database.ts';
 import { startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { RECORDS } from '../support/steps/recorder.ts';

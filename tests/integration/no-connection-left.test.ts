@@ -5,10 +5,10 @@
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { loadConfig } from '../../config.ts';
-import { type Engine, startEngine } from '../../engine.ts';
+import { loadConfig } from '../../config/config.ts';
+import { type Engine, startEngine } from '../../engine/engine.ts';
 import { createLog } from '../../telemetry/log.ts';
-import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database/database.ts';
 import { type EngineCalls, engineCalls } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 

@@ -4,12 +4,12 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import type { Event } from '../../core/event.ts';
-import type { JsonObject } from '../../core/json.ts';
-import type { Delivery } from '../../services/actor.ts';
-import type { TemplateVersion } from '../../services/template-version.ts';
-import { explore, Schedule } from '../support/interleaving.ts';
+import type { JsonObject } from '../../core/json/json.ts';
+import type { Delivery } from '../../door/actor.ts';
+import type { TemplateVersion } from '../../template/version.ts';
+import { explore, Schedule } from '../support/faults/interleaving.ts';
+import { Doors, OrderedEngine, type StepNow } from '../support/faults/two-doors.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { Doors, OrderedEngine, type StepNow } from '../support/two-doors.ts';
 
 setDefaultTimeout(120_000);
 

@@ -3,11 +3,11 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import pg from 'pg';
-import { checkServer } from '../../db/server-check.ts';
+import { checkServer } from '../../db/connection/server-check.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
+import { PGBOUNCER_VERSION, type PgBouncer, startPgBouncer } from '../support/faults/pgbouncer.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { takeOverFromKilled } from '../support/killed-engine.ts';
-import { PGBOUNCER_VERSION, type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts';
 import { startSideBySide } from '../support/volume.ts';
 
 setDefaultTimeout(120_000);

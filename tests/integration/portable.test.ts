@@ -1,17 +1,17 @@
 /**
  * Portable mode on plain PostgreSQL: no SKIP LOCKED, no advisory locks, no LISTEN and NOTIFY, no statement of several
- * mutations. Every statement of these engines is held against that (tests/support/portable-guard.ts).
+ * mutations. Every statement of these engines is held against that (tests/support/faults/portable-guard.ts).
  *
  * `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test` runs the other tests like this.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { createPool } from '../../db/client.ts';
-import { routeTo } from '../../db/features.ts';
+import { createPool } from '../../db/connection/client.ts';
+import { routeTo } from '../../db/connection/features.ts';
 import { Retention } from '../../maintenance/retention.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { assertPortable, guardStatements } from '../support/faults/portable-guard.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { takeOverFromKilled } from '../support/killed-engine.ts';
-import { assertPortable, guardStatements } from '../support/portable-guard.ts';
 import { startSideBySide } from '../support/volume.ts';
 
 setDefaultTimeout(120_000);

@@ -6,8 +6,8 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chance } from '../../chaos/chance.ts';
-import { PostgresProxy } from '../../chaos/proxy.ts';
-import type { JsonObject } from '../../core/json.ts';
+import { PostgresProxy } from '../../chaos/stage/proxy.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   engineDatabase,

@@ -6,9 +6,9 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import type { JsonObject } from '../../core/json.ts';
-import { createPool, type Pool } from '../../db/client.ts';
-import { routeTo } from '../../db/features.ts';
+import type { JsonObject } from '../../core/json/json.ts';
+import { createPool, type Pool } from '../../db/connection/client.ts';
+import { routeTo } from '../../db/connection/features.ts';
 import { Retention, type RetentionOptions } from '../../maintenance/retention.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';

@@ -7,7 +7,9 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { GUARD_FAILED } from '../../db/statement.ts';
 import { installBoss } from '../../queue/boss.ts';
-import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { type TestDatabase, testDatabase } from '../support/database/database.ts';
+import { PreviousEngine } from '../support/database/previous-engine.ts';
+import { migrateUpTo, migrationNames } from '../support/database/schema-versions.ts';
 import {
   type EngineDatabase,
   engineDatabase,
@@ -17,8 +19,6 @@ import {
   type TestEngine,
 } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { PreviousEngine } from '../support/previous-engine.ts';
-import { migrateUpTo, migrationNames } from '../support/schema-versions.ts';
 import { RECORDS } from '../support/steps/recorder.ts';
 
 setDefaultTimeout(120_000);

@@ -2,7 +2,7 @@
  * Every session that a running engine holds has the settings that bound it, whoever made it: the pools, the lanes of
  * commits, the listener, the lease, pg-boss.
  *
- * They are read back in the engine's own connections (tests/support/session-reader.ts).
+ * They are read back in the engine's own connections (tests/support/faults/session-reader.ts).
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import {
@@ -12,8 +12,8 @@ import {
   TEST_BACKEND,
   type TestEngine,
 } from '../support/engine.ts';
+import { readSessions, type SessionReader, type Settings } from '../support/faults/session-reader.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { readSessions, type SessionReader, type Settings } from '../support/session-reader.ts';
 
 setDefaultTimeout(60_000);
 

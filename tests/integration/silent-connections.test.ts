@@ -3,8 +3,8 @@
  */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type EngineDatabase, engineDatabase, startEngineProcess, stepOf } from '../support/engine.ts';
+import { proxyTo } from '../support/faults/proxy.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { proxyTo } from '../support/proxy.ts';
 
 let database: EngineDatabase;
 

@@ -3,7 +3,7 @@
  * answered. They say so in their health, and others take the work.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   type EngineProcess,
@@ -11,8 +11,8 @@ import {
   startEngineProcess,
   startTestEngine,
 } from '../support/engine.ts';
+import { type PoolProxy, proxyByUse } from '../support/faults/pool-proxy.ts';
 import { assertInvariants } from '../support/invariants.ts';
-import { type PoolProxy, proxyByUse } from '../support/pool-proxy.ts';
 
 setDefaultTimeout(90_000);
 

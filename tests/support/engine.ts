@@ -9,13 +9,13 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { createEngineClient, type EngineClient, isFinal } from '../../client/engine-client.ts';
-import { loadConfig } from '../../config.ts';
-import type { JsonObject } from '../../core/json.ts';
-import { type Engine, startEngine } from '../../engine.ts';
+import { loadConfig } from '../../config/config.ts';
+import type { JsonObject } from '../../core/json/json.ts';
+import { type Engine, startEngine } from '../../engine/engine.ts';
 import type { ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
 import { createLog } from '../../telemetry/log.ts';
-import { testDatabase } from './database.ts';
-import { assertPortable, guardStatements } from './portable-guard.ts';
+import { testDatabase } from './database/database.ts';
+import { assertPortable, guardStatements } from './faults/portable-guard.ts';
 import { closeRecorder, RECORDS } from './steps/recorder.ts';
 
 export type Env = Readonly<Record<string, string>>;
@@ -221,7 +221,7 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
     ...config,
   };
   const isPortable = 'DATABASE_BACKEND' in env && env.DATABASE_BACKEND !== 'postgres';
-  const preload = isPortable ? ['--preload', join(import.meta.dir, 'portable-preload.ts')] : [];
+  const preload = isPortable ? ['--preload', join(import.meta.dir, 'faults', 'portable-preload.ts')] : [];
   const child = Bun.spawn([TEST_RUNTIME, ...preload, entry], {
     env,
     stdout: 'pipe',

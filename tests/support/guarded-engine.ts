@@ -2,6 +2,7 @@
  * An engine that asks for keys, with rows of every kind at rest: what tests of refusals send their requests to.
  */
 import type { ProblemDocument } from '../../api/errors.ts';
+import { refusal } from './database/untouched.ts';
 import {
   type EngineCalls,
   type EngineDatabase,
@@ -11,7 +12,6 @@ import {
   type TestEngine,
 } from './engine.ts';
 import { assertInvariants } from './invariants.ts';
-import { refusal } from './untouched.ts';
 
 export const WORKSPACE_A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const WORKSPACE_B = 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb';

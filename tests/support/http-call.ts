@@ -1,11 +1,11 @@
 /** One call of the product's HTTP client, as a test of it wants it. */
-import { parseAllowList } from '../../steps/http-address.ts';
+import { parseAllowList } from '../../steps/http/address.ts';
 import {
   createHttpClient,
   type HttpCall,
   type HttpClientSettings,
   type HttpReply,
-} from '../../steps/http-client.ts';
+} from '../../steps/http/client.ts';
 
 /** The client may reach 127.0.0.1 and keeps 1,000,000 bytes, unless `settings` say otherwise. */
 export function httpCall(

@@ -8,11 +8,11 @@
  * whoever else uses the database at that moment: on the shared server of the tests they say nothing.
  */
 import pg from 'pg';
-import { examineDatabase } from '../../services/doctor.ts';
-import { lintContext } from '../../services/lint-context.ts';
-import { TemplateVersions } from '../../services/template-versions.ts';
+import { examineDatabase } from '../../services/doctor/doctor.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';
+import { lintContext } from '../../template/lint-context.ts';
+import { TemplateVersions } from '../../template/versions.ts';
 import { recordingSteps } from './steps/recording.ts';
 
 /** What may be broken on the server of the tests. */

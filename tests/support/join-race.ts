@@ -1,7 +1,7 @@
 /**
  * A join whose predecessors all complete at the same moment, on two engine processes that share a database.
  */
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import { type EngineDatabase, type EngineProcess, startEngineProcess, statuses } from './engine.ts';
 import { fanIn } from './wide-definition.ts';
 

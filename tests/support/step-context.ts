@@ -3,7 +3,7 @@
  *
  * `evaluate` and `runScript` belong to the expression room: a test that needs one passes it.
  */
-import type { Json, JsonObject } from '../../core/json.ts';
+import type { Json, JsonObject } from '../../core/json/json.ts';
 import type { StepContext } from '../../steps/step-type.ts';
 
 export interface LogLine {

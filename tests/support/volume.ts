@@ -1,7 +1,7 @@
 /**
  * Executions by the hundred, and their handler runs counted in the database.
  */
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 import type { EngineCalls, EngineDatabase } from './engine.ts';
 
 /** Publishes a definition and starts it `count` times with one call. Answers the ids. */

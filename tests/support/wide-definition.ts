@@ -1,7 +1,7 @@
 /**
  * Definitions for volume: many chains side by side, joined at the end.
  */
-import type { JsonObject } from '../../core/json.ts';
+import type { JsonObject } from '../../core/json/json.ts';
 
 /** `width` chains of `length` steps of a type, whose ends one `merge` joins when `joined`: width * length + 1 steps. */
 export function chainsSideBySide(width: number, length: number, type: string, joined = true): JsonObject {

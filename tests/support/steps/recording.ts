@@ -3,7 +3,7 @@
  *
  * They wait for rows in the database, never for time: what a test holds up goes on when the test says so.
  */
-import type { JsonObject } from '../../../core/json.ts';
+import type { JsonObject } from '../../../core/json/json.ts';
 import { Parked, type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
 import { misbehave } from './misbehaviour.ts';
 import { recorderOf } from './recorder.ts';

@@ -1,0 +1,283 @@
+/**
+ * How the text of one environment variable becomes a value: a zod schema per kind of value.
+ *
+ * A schema's message says only what is wrong ("is not a whole number"); config.ts puts the name before it and
+ * what is accepted behind it. Messages never repeat a value: some of these are secrets.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+import { parseDuration } from '../core/duration.ts';
+import { isUuid } from '../db/uuid.ts';
+
+export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
+export type KeyRole = (typeof KEY_ROLES)[number];
+
+/** An API key as the engine knows it: the key itself is not kept. */
+export interface ApiKey {
+  /** sha-256 of the key, lower-case hex. */
+  readonly hash: string;
+  /** May do everything in every workspace. */
+  readonly admin: boolean;
+  /** Null for an admin key. */
+  readonly workspaceId: string | null;
+  readonly role: KeyRole;
+}
+
+/** Private destinations that outgoing calls may reach. */
+export interface HttpAllow {
+  /** `10.0.0.0/8`, `fd00::/8`; a single address has its full prefix. */
+  readonly cidrs: readonly string[];
+  /** Lower case, without a trailing dot. */
+  readonly hosts: readonly string[];
+}
+
+type Schema<T> = z.ZodType<T, string>;
+type Report = (problem: string) => void;
+
+/** A schema from a function that reports what is wrong; what it returns then is not used. */
+function parsed<T>(parse: (text: string, report: Report) => T): Schema<T> {
+  return z.string().transform((text, context): T => {
+    const report = (message: string) => context.addIssue({ code: 'custom', message });
+    return parse(text, report);
+  });
+}
+
+export function text(pattern: RegExp, problem: string): Schema<string> {
+  return z.string().regex(pattern, problem);
+}
+
+export function oneOf<const T extends string>(values: readonly T[]): Schema<T> {
+  return z.enum(values, { error: `is none of ${values.join(', ')}` }) as unknown as Schema<T>;
+}
+
+export function integer(smallest: number, largest: number): Schema<number> {
+  return z
+    .string()
+    .regex(/^\d{1,16}$/, 'is not a whole number')
+    .transform(Number)
+    .pipe(z.number().min(smallest, `is less than ${smallest}`).max(largest, `is more than ${largest}`));
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1_000,
+  mb: 1_000_000,
+  gb: 1_000_000_000,
+  kib: 1_024,
+  mib: 1_048_576,
+  gib: 1_073_741_824,
+};
+
+export function bytes(smallest: number, largest: number): Schema<number> {
+  return parsed((value, report) => {
+    const match = /^(\d{1,15})\s*([kmg]?i?b)?$/i.exec(value);
+    const unit = BYTE_UNITS[match?.[2]?.toLowerCase() ?? ''];
+    const size = Number(match?.[1]) * (unit ?? Number.NaN);
+    if (Number.isNaN(size)) report('is not a size');
+    else if (size < smallest) report(`is less than ${smallest} bytes`);
+    else if (size > largest) report(`is more than ${largest} bytes`);
+    return size;
+  });
+}
+
+/** A plain number counts in MiB. */
+export function memory(smallest: number, largest: number): Schema<number> {
+  const size = bytes(smallest, largest);
+  return z
+    .string()
+    .transform((value) => (/^\d+$/.test(value) ? `${value}MiB` : value))
+    .pipe(size) as Schema<number>;
+}
+
+export function duration(smallestMs: number, largestMs: number): Schema<number> {
+  return parsed((value, report) => {
+    const ms = parseDuration(value);
+    if (ms === null) report('is not a duration');
+    else if (ms < smallestMs) report(`is shorter than ${smallestMs} ms`);
+    else if (ms > largestMs) report(`is longer than ${largestMs} ms`);
+    return ms ?? 0;
+  });
+}
+
+/** Null for `none`. */
+export function durationOrNone(smallestMs: number, largestMs: number): Schema<number | null> {
+  const given = duration(smallestMs, largestMs);
+  return z.union([z.literal('none').transform(() => null), given], {
+    error: 'is neither none nor such a duration',
+  });
+}
+
+function url(value: string): URL | null {
+  return URL.canParse(value) ? new URL(value) : null;
+}
+
+export function databaseUrl(): Schema<string> {
+  return parsed((value, report) => {
+    // Not a URL parser: `postgres://user@/name?host=/run/postgresql` is one that PostgreSQL's clients take.
+    if (!/^postgres(ql)?:\/\/\S+$/.test(value)) report('is not a PostgreSQL URL');
+    return value;
+  });
+}
+
+/** Without a slash at the end. */
+export function publicUrl(): Schema<string> {
+  return parsed((value, report) => {
+    const found = url(value);
+    if (found === null || !/^https?:$/.test(found.protocol)) report('is not an http or https URL');
+    else if (found.search !== '' || found.hash !== '') report('has a query or a fragment');
+    else if (found.username !== '' || found.password !== '') report('has a user or a password in it');
+    return (found?.href ?? value).replace(/\/+$/, '');
+  });
+}
+
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
+
+/** `localhost`, a host name, or an address (IPv6 with or without brackets). */
+export function host(): Schema<string> {
+  return parsed((value, report) => {
+    const bare = value.replace(/^\[(.*)\]$/, '$1');
+    if (!ipaddr.isValid(bare) && !isHostName(bare)) report('is neither a host name nor an address');
+    return bare;
+  });
+}
+
+function isHostName(value: string): boolean {
+  // A last label of digits only is an address with a slip, such as 10.0.0.300.
+  return HOST_NAME.test(value) && !/(^|\.)\d+$/.test(value);
+}
+
+/** Whether a server bound to it can be reached from this machine only. */
+export function isLoopback(value: string): boolean {
+  if (value.toLowerCase() === 'localhost') return true;
+  return ipaddr.isValid(value) && ipaddr.process(value).range() === 'loopback';
+}
+
+/** The entries of a comma list, trimmed, empty ones left out. */
+function entries(value: string): string[] {
+  return value
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+export function list(): Schema<readonly string[]> {
+  return parsed(entries);
+}
+
+export function httpAllow(): Schema<HttpAllow> {
+  return parsed((value, report) => {
+    const cidrs: string[] = [];
+    const hosts: string[] = [];
+    for (const [index, entry] of entries(value).entries()) {
+      const cidr = toCidr(entry);
+      const name = entry.toLowerCase().replace(/\.$/, '');
+      if (cidr !== null) cidrs.push(cidr);
+      else if (isHostName(name)) hosts.push(name);
+      else report(`has an entry (number ${index + 1}) that is neither a CIDR, an address nor a host name`);
+    }
+    return { cidrs, hosts };
+  });
+}
+
+function toCidr(entry: string): string | null {
+  const bare = entry.replace(/^\[(.*)\]$/, '$1');
+  if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return `${bare}/32`;
+  if (ipaddr.IPv6.isValid(bare)) return `${bare}/128`;
+  if (ipaddr.IPv4.isValidCIDRFourPartDecimal(bare) || ipaddr.IPv6.isValidCIDR(bare)) return bare;
+  return null;
+}
+
+const SHORTEST_KEY = 16;
+
+export function apiKeys(): Schema<readonly ApiKey[]> {
+  return parsed((value, report) => {
+    const keys = new Map<string, ApiKey>();
+    for (const [index, entry] of entries(value).entries()) {
+      const key = toApiKey(entry);
+      const which = `key number ${index + 1}`;
+      if (typeof key === 'string') report(`${which} ${key}`);
+      else if (keys.has(key.hash)) report(`${which} is the same as an earlier one`);
+      else keys.set(key.hash, key);
+    }
+    return [...keys.values()];
+  });
+}
+
+/** The key, or what is wrong with it. */
+function toApiKey(entry: string): ApiKey | string {
+  // Keys may end in '=' (base64); what they grant holds none.
+  const split = entry.lastIndexOf('=');
+  const key = entry.slice(0, Math.max(split, 0)).trim();
+  const grant = entry.slice(split + 1).trim();
+  if (split < 0 || grant === '') return 'does not say what it grants';
+  if (key.length < SHORTEST_KEY) return `is shorter than ${SHORTEST_KEY} characters`;
+  if (/[^\x21-\x7e]/.test(key)) return 'has characters that do not fit into a header';
+  const hash = createHash('sha256').update(key).digest('hex');
+  if (grant === 'admin') return { hash, admin: true, workspaceId: null, role: 'admin' };
+  const [workspace = '', role = 'admin', ...rest] = grant.split(':');
+  if (!isUuid(workspace)) return 'grants neither admin nor a workspace uuid';
+  const known = KEY_ROLES.find((name) => name === role);
+  if (known === undefined || rest.length > 0) return `has a role that is none of ${KEY_ROLES.join(', ')}`;
+  return { hash, admin: false, workspaceId: workspace.toLowerCase(), role: known };
+}
+
+const SHORTEST_SECRET = 8;
+const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Reads the file. Its values are never part of a message. */
+export function secretsFile(): Schema<Readonly<Record<string, string>>> {
+  return parsed((path, report) => {
+    const secrets: Record<string, string> = Object.create(null);
+    const content = readJson(path, report);
+    if (content === undefined) return secrets;
+    if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+      report('names a file that is not a JSON object');
+      return secrets;
+    }
+    for (const [name, value] of Object.entries(content)) {
+      if (!SECRET_NAME.test(name))
+        report(`has the name ${JSON.stringify(name)}, which no expression can use`);
+      else if (typeof value !== 'string') report(`has a value of ${name} that is not a string`);
+      else if ([...value].length < SHORTEST_SECRET) {
+        report(
+          `has a value of ${name} that is shorter than ${SHORTEST_SECRET} characters: masking it would maim data`,
+        );
+      } else secrets[name] = value;
+    }
+    return secrets;
+  });
+}
+
+function readJson(path: string, report: Report): unknown {
+  let content: string;
+  try {
+    content = readFileSync(path, 'utf8');
+  } catch (error) {
+    report(`names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    return undefined;
+  }
+  try {
+    return JSON.parse(content.replace(/^\uFEFF/, ''));
+  } catch {
+    // The parser's own message quotes what it met.
+    report('names a file that is not valid JSON');
+    return undefined;
+  }
+}
+
+/** Whether other users of the machine may read the file. */
+export function isReadableByOthers(path: string): boolean {
+  return process.platform !== 'win32' && (statSync(path).mode & 0o007) !== 0;
+}
+
+/** For names that are known and refused. */
+export function unsupported<T>(problem: string): Schema<T> {
+  return parsed((_, report) => {
+    report(problem);
+    return undefined as T;
+  });
+}

@@ -1,0 +1,184 @@
+/**
+ * Whether a value can be kept as `jsonb`, decided before the database sees it.
+ *
+ * PostgreSQL refuses NUL and lone surrogates, JSON has no NaN, and a value nested too deeply overflows its
+ * parser; one such value would fail the whole batch it is written with. This runs for every step output, so
+ * nothing is allocated but one frame and one list of keys for each array and object.
+ *
+ * Invariant 1: no recursion; the work is bounded by the size of the value, and by `maxBytes` when it is given
+ * (a value that shares its parts can be exponentially larger than it looks: give `maxBytes` for those).
+ * Invariant 2: `null` means that `JSON.stringify` succeeds, and PostgreSQL stores what it returns.
+ *
+ * As in `JSON.stringify`, a member that is undefined counts as absent and an undefined array item as null.
+ */
+import { pointerSegment } from '../problem.ts';
+
+export interface StorableLimits {
+  /** Levels of arrays and objects that are allowed; a scalar has none. */
+  maxDepth: number;
+  /** Most bytes of the value written as compact JSON in UTF-8; undefined: any. */
+  maxBytes?: number | undefined;
+}
+
+export type UnstorableKind = 'text' | 'number' | 'type' | 'depth' | 'cycle' | 'size';
+
+export interface Unstorable {
+  /** JSON pointer of the place; for a bad key, the pointer of the object that has it. */
+  pointer: string;
+  kind: UnstorableKind;
+  /** What is wrong, as the rest of a sentence whose subject is the value: `holds a NUL character (U+0000)`. */
+  reason: string;
+}
+
+/** Text that JSON writes as it is, a byte for each character: most text, and the quickest to check. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** Segments in the pointer of a value that is too deep. */
+const DEPTH_SHOWN = 16;
+
+interface Frame {
+  readonly node: object;
+  /** Null for an array. */
+  readonly keys: readonly string[] | null;
+  readonly length: number;
+  next: number;
+  /** Items or members met so far that are written, for the commas. */
+  written: number;
+}
+
+interface Walk {
+  readonly limits: StorableLimits;
+  readonly frames: Frame[];
+  /** Whether bytes are counted at all. */
+  readonly sized: boolean;
+  bytes: number;
+}
+
+type Fault = Pick<Unstorable, 'kind' | 'reason'>;
+
+/** The first thing that keeps a value from being stored, in document order, or null when it can be. */
+export function findUnstorable(value: unknown, limits: StorableLimits): Unstorable | null {
+  const walk: Walk = { limits, frames: [], sized: limits.maxBytes !== undefined, bytes: 0 };
+  const fault = visit(value, walk) ?? walkFrames(walk);
+  return fault === null ? null : { pointer: pointerOf(walk.frames), ...fault };
+}
+
+function walkFrames(walk: Walk): Fault | null {
+  const { frames } = walk;
+  while (frames.length > 0) {
+    const frame = frames[frames.length - 1]!;
+    if (frame.next >= frame.length) {
+      frames.pop();
+      continue;
+    }
+    const index = frame.next++;
+    const fault = frame.keys === null ? visitItem(frame, index, walk) : visitMember(frame, index, walk);
+    if (fault !== null) return fault;
+  }
+  return null;
+}
+
+function visitItem(frame: Frame, index: number, walk: Walk): Fault | null {
+  if (frame.written++ > 0) walk.bytes += 1;
+  return visit((frame.node as unknown[])[index] ?? null, walk);
+}
+
+function visitMember(frame: Frame, index: number, walk: Walk): Fault | null {
+  const key = frame.keys![index]!;
+  const value = (frame.node as Record<string, unknown>)[key];
+  if (value === undefined) return null;
+  const isPlain = PLAIN.test(key);
+  const fault = isPlain ? null : textFault(key);
+  if (fault !== null) {
+    frame.next = -1;
+    return { kind: fault.kind, reason: `has a key that ${fault.reason}` };
+  }
+  if (frame.written++ > 0) walk.bytes += 1;
+  if (walk.sized) walk.bytes += (isPlain ? key.length + 2 : jsonTextBytes(key)) + 1;
+  return visit(value, walk);
+}
+
+/** Checks a scalar, or opens an array or object. */
+function visit(value: unknown, walk: Walk): Fault | null {
+  switch (typeof value) {
+    case 'string':
+      if (PLAIN.test(value)) return charge(walk, value.length + 2);
+      return textFault(value) ?? charge(walk, walk.sized ? jsonTextBytes(value) : 0);
+    case 'number':
+      if (!Number.isFinite(value))
+        return { kind: 'number', reason: `is ${value}, which JSON cannot express` };
+      return charge(walk, walk.sized ? String(value).length : 0);
+    case 'boolean':
+      return charge(walk, value ? 4 : 5);
+    case 'object':
+      return value === null ? charge(walk, 4) : open(value, walk);
+    default:
+      return { kind: 'type', reason: `is of type ${typeof value}, which JSON cannot express` };
+  }
+}
+
+function open(node: object, walk: Walk): Fault | null {
+  const foreign = foreignType(node);
+  if (foreign !== null) return { kind: 'type', reason: `is of type ${foreign}, which JSON cannot express` };
+  const { frames, limits } = walk;
+  if (frames.length >= limits.maxDepth) return depthFault(walk);
+  const keys = Array.isArray(node) ? null : Object.keys(node);
+  const length = keys === null ? (node as unknown[]).length : keys.length;
+  const fault = charge(walk, 2);
+  if (fault === null) frames.push({ node, keys, length, next: 0, written: 0 });
+  return fault;
+}
+
+/** Leaves as many frames as the pointer should name: up to the reference back, or enough to find the place. */
+function depthFault({ frames, limits }: Walk): Fault {
+  const met = new Set<object>();
+  for (const [level, { node }] of frames.entries()) {
+    if (met.has(node)) {
+      frames.length = level;
+      return { kind: 'cycle', reason: 'refers to something that contains it' };
+    }
+    met.add(node);
+  }
+  frames.length = Math.min(frames.length, DEPTH_SHOWN);
+  return { kind: 'depth', reason: `is nested more than ${limits.maxDepth} levels deep` };
+}
+
+/** The name of a class whose instances are not what `JSON.stringify` would make of them, or null. */
+function foreignType(node: object): string | null {
+  if (Array.isArray(node)) return null;
+  const prototype = Object.getPrototypeOf(node);
+  if (prototype === Object.prototype || prototype === null) return null;
+  // A plain object of another realm has a prototype that itself has none.
+  if (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')) return null;
+  const name: unknown = prototype.constructor?.name;
+  return typeof name === 'string' && name !== '' ? name : 'class instance';
+}
+
+function textFault(text: string): Fault | null {
+  if (text.includes('\0')) return { kind: 'text', reason: 'holds a NUL character (U+0000)' };
+  if (!text.isWellFormed())
+    return { kind: 'text', reason: 'holds a lone surrogate, which is no Unicode text' };
+  return null;
+}
+
+function charge(walk: Walk, bytes: number): Fault | null {
+  walk.bytes += bytes;
+  const { maxBytes } = walk.limits;
+  if (maxBytes === undefined || walk.bytes <= maxBytes) return null;
+  return { kind: 'size', reason: `makes the whole larger than ${maxBytes} bytes` };
+}
+
+/** Bytes of a well-formed text as a JSON string, quotes included. */
+function jsonTextBytes(text: string): number {
+  return Buffer.byteLength(JSON.stringify(text), 'utf8');
+}
+
+function pointerOf(frames: readonly Frame[]): string {
+  let pointer = '';
+  for (const { keys, next } of frames) {
+    // -1 where a key itself is at fault: that names the object.
+    if (next < 0) break;
+    pointer += pointerSegment(keys === null ? next - 1 : keys[next - 1]!);
+  }
+  return pointer;
+}

@@ -1,0 +1,188 @@
+/**
+ * The doctor's questions to the database: all invariants that are SQL, asked of one snapshot.
+ *
+ * A connection of its own, so that nobody waits for a slot of a pool; read only, so that nobody waits for a lock; one
+ * snapshot, so that no check sees half of a commit; and a deadline, after which what was not answered is named.
+ */
+import pg from 'pg';
+import { plainArray } from '../array-literal.ts';
+import type { Db } from '../connection/client.ts';
+import type { DatabaseWay } from '../connection/features.ts';
+import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
+import { DATABASE_INVARIANTS } from './database.ts';
+import type { SqlInvariant } from './invariant.ts';
+import { JOB_INVARIANTS } from './jobs.ts';
+import { ROW_INVARIANTS } from './rows.ts';
+import { WORK_INVARIANTS } from './work.ts';
+
+export const SQL_INVARIANTS: readonly SqlInvariant[] = [
+  ...WORK_INVARIANTS,
+  ...JOB_INVARIANTS,
+  ...ROW_INVARIANTS,
+  ...DATABASE_INVARIANTS,
+];
+
+export interface Snapshot {
+  readonly db: Db;
+  /** Milliseconds until the deadline; never below 1. */
+  leftMs(): number;
+}
+
+/**
+ * Reads in one snapshot. Sessions for little go by index alone: the statistics of tables that have just grown
+ * would mislead the planner.
+ */
+export async function inSnapshot<T>(
+  url: string,
+  options: { deadlineMs: number; byIndex: boolean; session?: DatabaseWay['session'] | undefined },
+  work: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
+  const { deadlineMs, byIndex, session: kind } = options;
+  const session = { ...kind, applicationName: 'engine/doctor', statementTimeoutMs: deadlineMs, byIndex };
+  const client = new pg.Client(connectionConfig(url, session));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await prepareSession(client, session);
+    const endsAt = performance.now() + deadlineMs;
+    await client.query('begin isolation level repeatable read read only');
+    return await work({
+      db: client,
+      leftMs: () => Math.max(1, Math.round(endsAt - performance.now())),
+    });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+export interface Asked {
+  readonly pgbossSchema: string;
+  /** Null: each invariant's own. */
+  readonly graceSeconds: number | null;
+  /** Final executions are looked at from this id on: ids grow with time. */
+  readonly since: string;
+  /** Most rows that are answered; all are counted. */
+  readonly most: number;
+  /** Only what belongs to these executions. */
+  readonly executionIds?: readonly string[];
+}
+
+export interface Offender {
+  readonly id: string;
+  readonly executionId: string | null;
+  /** Of a job. */
+  readonly queue: string | null;
+  readonly detail: string;
+}
+
+export interface Offenders {
+  readonly count: number;
+  readonly rows: readonly Offender[];
+}
+
+/** The rows that break an invariant. */
+export async function findOffenders(db: Db, invariant: SqlInvariant, asked: Asked): Promise<Offenders> {
+  const { pgbossSchema, graceSeconds, since, most, executionIds } = asked;
+  const offenders = invariant.offenders.replaceAll('{{pgboss}}', pg.escapeIdentifier(pgbossSchema));
+  const only = executionIds === undefined ? '' : 'where o.execution_id = any($4::uuid[])';
+  const { rows } = await db.query(
+    `with asked as (select $1::uuid as since, make_interval(secs => $2::double precision) as grace)
+     select o.id::text, o.execution_id::text, to_jsonb(o) ->> 'queue' as queue, o.detail, count(*) over () as total
+       from (${offenders}) o ${only}
+      order by 2, 1
+      limit $3`,
+    [
+      since,
+      graceSeconds ?? invariant.graceSeconds,
+      most,
+      ...(executionIds === undefined ? [] : [plainArray(executionIds)]),
+    ],
+  );
+  return {
+    count: Number(rows[0]?.total ?? 0),
+    rows: rows.map((row) => ({
+      id: row.id,
+      executionId: row.execution_id,
+      queue: row.queue,
+      detail: row.detail,
+    })),
+  };
+}
+
+export interface Unanswered {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface Examined {
+  readonly offenders: ReadonlyMap<SqlInvariant, Offenders>;
+  readonly unanswered: readonly Unanswered[];
+}
+
+/** Asks every invariant; one that takes too long, or cannot be asked here, does not keep the others from an answer. */
+export async function examineTables(
+  { db, leftMs }: Snapshot,
+  invariants: readonly SqlInvariant[],
+  asked: Asked,
+): Promise<Examined> {
+  const offenders = new Map<SqlInvariant, Offenders>();
+  const unanswered: Unanswered[] = [];
+  for (const invariant of invariants) {
+    await db.query(`savepoint doctor; set local statement_timeout = ${leftMs()}`);
+    try {
+      const found = await findOffenders(db, invariant, asked);
+      if (found.count > 0) offenders.set(invariant, found);
+      await db.query('release savepoint doctor');
+    } catch (error) {
+      if (isConnectionError(error)) throw error;
+      unanswered.push({ name: invariant.name, reason: (error as Error).message });
+      await db.query('rollback to savepoint doctor');
+    }
+  }
+  return { offenders, unanswered };
+}
+
+/** At a thousand executions a second an hour has millions: what is asked for by default stays quick. */
+const MOST_RECENT = 20_000;
+
+/**
+ * Ids are UUIDv7: from which on executions were made in the last `seconds` by the database's clock, and no more than
+ * the newest 20,000. Null: from the first on.
+ */
+export async function firstIdOfTheLast(db: Db, seconds: number | null): Promise<string> {
+  if (seconds === null) return '00000000-0000-0000-0000-000000000000';
+  const { rows } = await db.query(
+    `select greatest(
+              (lpad(to_hex((extract(epoch from now() - make_interval(secs => $1::double precision)) * 1000)::bigint), 12, '0')
+               || '70008000000000000000')::uuid,
+              (select id from workflow_executions order by id desc offset $2 limit 1)) as since`,
+    [seconds, MOST_RECENT],
+  );
+  return rows[0].since;
+}
+
+export interface ClaimedStep {
+  readonly id: string;
+  readonly executionId: string;
+  readonly attempt: number;
+}
+
+/**
+ * Running steps that an engine holds, as far as nothing changed there for the grace.
+ * Uses workflow_executions_open and, for each of these, workflow_step_executions_scope_step.
+ */
+export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {
+  const { rows } = await db.query(
+    `select h.id, e.id as execution_id, h.attempt_count
+       from workflow_executions e
+       cross join lateral (
+         select s.id, s.attempt_count
+           from workflow_step_executions s
+          where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
+            and s.updated_at <= now() - make_interval(secs => $2::double precision)
+         offset 0) h
+      where e.status in ('running', 'paused')`,
+    [engineId, graceSeconds],
+  );
+  return rows.map((row) => ({ id: row.id, executionId: row.execution_id, attempt: row.attempt_count }));
+}

@@ -1,0 +1,64 @@
+/**
+ * What a repair reads of rows whose jobs are missing, under the lock of their executions.
+ */
+import type { StepStatus } from '../../core/status.ts';
+import { plainArray } from '../array-literal.ts';
+import type { Db } from '../connection/client.ts';
+
+export interface JoblessStep {
+  readonly id: string;
+  readonly executionId: string;
+  readonly stepTemplateId: string;
+  readonly status: StepStatus;
+  readonly attempt: number;
+  readonly sequence: number;
+  /** Milliseconds until it goes on; negative: it should have. Null: the row does not say. */
+  readonly resumesInMs: number | null;
+}
+
+export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<JoblessStep[]> {
+  const { rows } = await db.query(
+    `select id, workflow_execution_id, step_template_id, status, attempt_count, sequence,
+            extract(epoch from resume_at - now()) * 1000 as resumes_in_ms
+       from workflow_step_executions
+      where id = any($1::uuid[])`,
+    [plainArray(ids)],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    executionId: row.workflow_execution_id,
+    stepTemplateId: row.step_template_id,
+    status: row.status,
+    attempt: row.attempt_count,
+    sequence: row.sequence,
+    resumesInMs: row.resumes_in_ms === null ? null : Number(row.resumes_in_ms),
+  }));
+}
+
+export interface JoblessExecution {
+  readonly id: string;
+  /** Milliseconds until it is to begin; 0 when it was not put off. */
+  readonly beginsInMs: number;
+  /** Since it was begun; 0 when it was not. */
+  readonly runningMs: number;
+  /** Since somebody asked for its stop; 0 when nobody did. */
+  readonly stoppingMs: number;
+}
+
+export async function readJoblessExecutions(db: Db, ids: readonly string[]): Promise<JoblessExecution[]> {
+  const { rows } = await db.query(
+    `select id,
+            coalesce(extract(epoch from start_after - now()) * 1000, 0) as begins_in_ms,
+            coalesce(extract(epoch from now() - started_at) * 1000, 0) as running_ms,
+            coalesce(extract(epoch from now() - stop_requested_at) * 1000, 0) as stopping_ms
+       from workflow_executions
+      where id = any($1::uuid[])`,
+    [plainArray(ids)],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    beginsInMs: Number(row.begins_in_ms),
+    runningMs: Number(row.running_ms),
+    stoppingMs: Number(row.stopping_ms),
+  }));
+}

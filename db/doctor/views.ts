@@ -1,0 +1,78 @@
+/**
+ * Whole executions with their jobs and tracked inputs, as the doctor holds them against the rules of the core.
+ */
+import pg from 'pg';
+import type { StepJob, TrackedInput } from '../../core/invariants.ts';
+import type { QueueName } from '../../core/plan.ts';
+import type { ExecutionRow } from '../../core/view.ts';
+import { plainArray } from '../array-literal.ts';
+import type { Db } from '../connection/client.ts';
+import { QUEUES } from './invariant.ts';
+
+export interface StoredExecution extends ExecutionRow {
+  readonly templateId: string;
+}
+
+/** Executions by id, from `after` on. Uses the primary key. */
+export async function readExecutionsAfter(db: Db, after: string, limit: number): Promise<StoredExecution[]> {
+  const { rows } = await db.query(
+    `select id, workflow_template_id, status, sequence, error, stop_requested_at is not null as stopping, stop_reason
+       from workflow_executions
+      where id > $1 and removed_at is null
+      order by id
+      limit $2`,
+    [after, limit],
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    templateId: row.workflow_template_id,
+    status: row.status,
+    sequence: Number(row.sequence),
+    stopRequested: row.stopping ? { reason: row.stop_reason } : null,
+    failure: row.error,
+  }));
+}
+
+/** Jobs of steps of the executions, by execution. */
+export async function readStepJobs(
+  db: Db,
+  pgbossSchema: string,
+  executionIds: readonly string[],
+): Promise<Map<string, StepJob[]>> {
+  const { rows } = await db.query(
+    `select j.name, j.data ->> 'execution_id' as execution_id, j.data ->> 'step_id' as step_id
+       from ${pg.escapeIdentifier(pgbossSchema)}.job j
+      where j.name in ${QUEUES} and j.data ->> 'step_id' is not null and j.data ->> 'execution_id' = any($1::text[])`,
+    [plainArray(executionIds)],
+  );
+  return grouped(rows, (row) => ({ queue: row.name as QueueName, stepId: row.step_id as string }));
+}
+
+/** Tracked inputs of the executions, by execution. */
+export async function readInputs(
+  db: Db,
+  executionIds: readonly string[],
+): Promise<Map<string, TrackedInput[]>> {
+  const { rows } = await db.query(
+    `select s.workflow_execution_id as execution_id, i.step_execution_id, i.from_step_execution_id, i.live
+       from workflow_input_tracker i join workflow_step_executions s on s.id = i.step_execution_id
+      where s.workflow_execution_id = any($1::uuid[])`,
+    [plainArray(executionIds)],
+  );
+  return grouped(rows, (row) => ({
+    stepId: row.step_execution_id as string,
+    fromStepId: row.from_step_execution_id as string,
+    live: row.live as boolean,
+  }));
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: rows as the driver gives them
+function grouped<T>(rows: readonly any[], read: (row: any) => T): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const group = groups.get(row.execution_id);
+    if (group === undefined) groups.set(row.execution_id, [read(row)]);
+    else group.push(read(row));
+  }
+  return groups;
+}

@@ -1,0 +1,197 @@
+/**
+ * Whatever is not final has a reason to be so: a job, a timer, an owner that is alive, or an input to wait for.
+ */
+
+import { ownerIsAlive } from '../engine-alive.ts';
+import {
+  FINAL_STEP,
+  IS_OPEN,
+  isCalm,
+  NEEDED_KEY,
+  needsOf,
+  type SqlInvariant,
+  STEP_QUEUES,
+  STEPS,
+  STEPS_WITH_TEMPLATES,
+  timerIdOf,
+  USUAL_GRACE_SECONDS,
+} from './invariant.ts';
+
+const OWNER_GRACE_SECONDS = 30;
+
+const QUEUED_STEP: SqlInvariant = {
+  name: 'queued-step-without-job',
+  meaning: 'A queued step has a job that says so.',
+  advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
+  repair: 'writes the job again',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select s.id, e.id as execution_id, 'queued, and no queue has a job for it' as detail
+      from ${STEPS} where ${IS_OPEN} and s.status = 'queued' and ${isCalm('s.updated_at')}
+       and not exists (select 1 from {{pgboss}}.job j where j.name in ${STEP_QUEUES} and j.id = s.id)`,
+};
+
+const WAITING_STEP: SqlInvariant = {
+  name: 'waiting-step-without-timer',
+  meaning: 'A waiting or retrying step has a timer.',
+  advice:
+    'Repair it. What is left is parked and has a timeout, and no row says which of the two its timer was for: stop or cancel the execution.',
+  repair: 'writes the timer again, due when the row says; not of a waiting step that has a timeout',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select s.id, e.id as execution_id,
+           format('%s until %s, and no timer says so', s.status, coalesce(s.resume_at::text, 'nobody knows when')) as detail
+      from ${STEPS} where ${IS_OPEN} and s.status in ('waiting', 'retrying') and ${isCalm('s.updated_at')}
+       and not exists (select 1 from {{pgboss}}.job j
+                        where j.name = 'WorkflowExecutionQueue' and j.id = s.id and j.data ->> 'kind' = 'timer')`,
+};
+
+const POSTPONED_EXECUTION: SqlInvariant = {
+  name: 'postponed-execution-without-timer',
+  meaning: 'A pending execution that was put off has a timer; any other is in line by its row.',
+  advice: 'Repair it. A row that was written by hand is not a start: use the API or workflow_start.',
+  repair: 'writes the timer again, due when the execution is to begin',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select e.id, e.id as execution_id, 'put off, and no timer starts it' as detail
+      from workflow_executions e where ${IS_OPEN} and e.status = 'pending' and e.start_after is not null and ${isCalm('e.updated_at')}
+       and not exists (select 1 from {{pgboss}}.job j where j.name = 'WorkflowExecutionQueue' and j.id = e.id)`,
+};
+
+const DEADLINE: SqlInvariant = {
+  name: 'running-execution-without-deadline',
+  meaning: 'A running execution whose definition has a timeout has a timer for it.',
+  advice: 'Repair it: without the timer it would never time out.',
+  repair: 'writes the timer again, due when the timeout is over',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select e.id, e.id as execution_id,
+           format('has a timeout of %s, and no timer for it', t.definition ->> 'timeout') as detail
+      from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
+     where e.status in ('running', 'paused') and t.definition ->> 'timeout' is not null and ${isCalm('e.started_at')}
+       and not exists (select 1 from {{pgboss}}.job j
+                        where j.name = 'WorkflowExecutionQueue' and j.id = ${timerIdOf('e.id', 'd')})`,
+};
+
+const STOP_DEADLINE: SqlInvariant = {
+  name: 'stopping-execution-without-deadline',
+  meaning: 'An execution that is being stopped has a timer that ends its grace time.',
+  advice: 'Repair it: without the timer a handler that hears no signal would keep it for ever.',
+  repair: 'writes the timer again, due when the grace time is over',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select e.id, e.id as execution_id, format('being stopped since %s, and no timer ends it', e.stop_requested_at) as detail
+      from workflow_executions e where ${IS_OPEN} and e.stop_requested_at is not null and ${isCalm('e.stop_requested_at')}
+       and not exists (select 1 from {{pgboss}}.job j
+                        where j.name = 'WorkflowExecutionQueue' and j.id = ${timerIdOf('e.id', '5')})`,
+};
+
+const OWNER: SqlInvariant = {
+  name: 'running-step-without-owner',
+  meaning: 'A running step belongs to an engine that is alive.',
+  advice:
+    'Engines take over by themselves within seconds. If it stays, no engine reaches the database: look at their logs.',
+  repair: 'takes it over now, as the engines do',
+  graceSeconds: OWNER_GRACE_SECONDS,
+  offenders: `
+    select s.id, e.id as execution_id, format('running on engine %s, which is dead', s.claimed_by) as detail
+      from ${STEPS} where ${IS_OPEN} and s.status = 'running' and s.claimed_by is not null
+       and not ${ownerIsAlive('s.claimed_by')}
+       and not exists (select 1 from execution_engines g
+                        where g.id = s.claimed_by and not (${isCalm('g.heartbeat_at')}))`,
+};
+
+const OWNER_STATUS: SqlInvariant = {
+  name: 'owner-contradicts-status',
+  meaning: 'A step that is not final has an owner exactly while it runs.',
+  advice: 'Somebody wrote the row by hand. Cancel the execution.',
+  repair: null,
+  graceSeconds: 0,
+  offenders: `
+    select s.id, e.id as execution_id, format('%s, owner %s', s.status, coalesce(s.claimed_by::text, 'nobody')) as detail
+      from ${STEPS} where ${IS_OPEN} and s.status not in ${FINAL_STEP} and (s.status = 'running') <> (s.claimed_by is not null)`,
+};
+
+const JOIN: SqlInvariant = {
+  name: 'undecided-join',
+  meaning: 'A step waits for inputs only while its edges leave open what becomes of it.',
+  advice: 'Repair it.',
+  repair: 'lets the engine decide the join: the step is queued or skipped',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select s.id, e.id as execution_id,
+           format('waits, with %s live of %s resolved of %s edges', i.live, i.resolved, edge.total) as detail
+      from ${STEPS_WITH_TEMPLATES}
+     cross join lateral (select count(distinct ${NEEDED_KEY}) as total from ${needsOf('t')}) edge
+     cross join lateral (select count(*) as resolved, count(*) filter (where k.live) as live
+                           from workflow_input_tracker k where k.step_execution_id = s.id) i
+     where e.status in ('running', 'paused') and e.stop_requested_at is null
+       and s.status = 'waiting_inputs' and ${isCalm('s.updated_at')}
+       and case when coalesce(t.definition ->> 'join', 'all') = 'all' then i.resolved >= edge.total
+                else i.live >= s.required_inputs or edge.total - i.resolved + i.live < s.required_inputs end`,
+};
+
+const END: SqlInvariant = {
+  name: 'execution-not-ended',
+  meaning: 'An execution ends with its last step, and one that is being stopped with the last that runs.',
+  advice: 'Repair it. If it stays, a step failed and the execution does not say so: cancel it.',
+  repair: 'lets the engine decide how it ends; not when a failure of a step is missing in the execution',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select e.id, e.id as execution_id,
+           case when e.stop_requested_at is null then 'running, with every step final'
+                else 'being stopped, with no step running' end as detail
+      from workflow_executions e
+     where e.status in ('running', 'paused') and ${isCalm('e.updated_at')}
+       and case when e.stop_requested_at is not null then
+             (select count(*) from workflow_step_executions s where s.workflow_execution_id = e.id and s.status = 'running') = 0
+           else
+             (select count(*) from workflow_step_executions s
+               where s.workflow_execution_id = e.id and s.scope = '' and s.status in ${FINAL_STEP})
+             = (select count(*) from workflow_step_templates t where t.workflow_template_id = e.workflow_template_id) end`,
+};
+
+const STEP_ROW: SqlInvariant = {
+  name: 'reached-step-without-row',
+  meaning: 'A step has a row from when its first edge is resolved; a root from the start.',
+  advice: 'Somebody deleted the row. Cancel the execution and start it again.',
+  repair: null,
+  graceSeconds: 0,
+  offenders: `
+    select t.id, e.id as execution_id, format('step %s was reached and has no row', t.key) as detail
+      from workflow_executions e join workflow_step_templates t on t.workflow_template_id = e.workflow_template_id
+     where e.status in ('running', 'paused')
+       and not exists (select 1 from workflow_step_executions s
+                        where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id)
+       and (not exists (select 1 from ${needsOf('t')})
+            or exists (select 1 from ${needsOf('t')}
+                         join workflow_step_templates u on u.workflow_template_id = t.workflow_template_id and u.key = ${NEEDED_KEY}
+                         join workflow_step_executions p
+                           on p.workflow_execution_id = e.id and p.scope = '' and p.step_template_id = u.id
+                        where p.status in ('completed', 'failed', 'skipped')))`,
+};
+
+const CANCELLED_STEP: SqlInvariant = {
+  name: 'cancelled-step-in-running-execution',
+  meaning: 'Steps are cancelled only in an execution that ends or is being stopped.',
+  advice: 'Somebody wrote the row by hand. What waits for the step waits for ever: cancel the execution.',
+  repair: null,
+  graceSeconds: 0,
+  offenders: `
+    select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
+      from ${STEPS} where ${IS_OPEN} and s.status = 'cancelled' and e.stop_requested_at is null`,
+};
+
+export const WORK_INVARIANTS: readonly SqlInvariant[] = [
+  QUEUED_STEP,
+  WAITING_STEP,
+  POSTPONED_EXECUTION,
+  DEADLINE,
+  STOP_DEADLINE,
+  OWNER,
+  OWNER_STATUS,
+  JOIN,
+  END,
+  STEP_ROW,
+  CANCELLED_STEP,
+];

@@ -1,0 +1,88 @@
+/**
+ * Brings a database to what this version of the engine needs: migrations, then its SQL functions.
+ *
+ * The functions hold settings of this engine (pg-boss's schema, the largest input) and are therefore written
+ * at every start where they differ from what is there, under the lock of the migrations.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { type DatabaseRoute, routeTo } from '../connection/features.ts';
+import { lockRow } from '../connection/named-lock.ts';
+import { runAgain } from '../connection/run-again.ts';
+import { connectionConfig } from '../connection/session.ts';
+import { MIGRATIONS_LOCK, type MigrateResult, migrate } from './migrate.ts';
+
+const DATABASE = dirname(dirname(fileURLToPath(import.meta.url)));
+const MIGRATIONS = join(DATABASE, 'migrations');
+/** The same number as the migrations' lock: one engine at a time changes the schema. */
+const LOCK = '297528313602';
+/** The line of workflow_start that wakes engines: without NOTIFY they look by themselves. */
+const NOTIFY = /^ *perform pg_notify\(.*\);\n/m;
+
+export interface MigrateEngineOptions {
+  readonly pgbossSchema: string;
+  readonly maxInputBytes: number;
+  readonly dryRun?: boolean;
+}
+
+/** @param database a URL, or a way that is known in more detail */
+export async function migrateEngine(
+  database: string | DatabaseRoute,
+  options: MigrateEngineOptions,
+): Promise<MigrateResult> {
+  const { pgbossSchema, dryRun = false } = options;
+  const { long, features } = typeof database === 'string' ? routeTo(database) : database;
+  const { advisoryLocks } = features;
+  const { pooled } = long.session;
+  const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
+  // The function is the newer version's as well.
+  if (result.newer.length > 0) return result;
+  const sql = await workflowStartSql(options, features.listen);
+  const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    if (await isCurrent(client, sql)) return result;
+    if (dryRun)
+      return { ...result, pending: [...result.pending, { name: 'workflow_start.sql', sql, checksum: '' }] };
+    await runAgain(() => writeFunction(client, sql, advisoryLocks));
+    return result;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function workflowStartSql(
+  { pgbossSchema, maxInputBytes }: MigrateEngineOptions,
+  notifies: boolean,
+): Promise<string> {
+  const text = await readFile(join(DATABASE, 'functions', 'workflow_start.sql'), 'utf8');
+  return (notifies ? text : text.replace(NOTIFY, ''))
+    .replaceAll('{{pgboss_schema}}', pg.escapeIdentifier(pgbossSchema))
+    .replaceAll('{{max_input_bytes}}', String(maxInputBytes));
+}
+
+/** Whether the function's body is the one in the file. */
+async function isCurrent(client: pg.Client, sql: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+      where p.proname = 'workflow_start' and n.nspname = current_schema()`,
+  );
+  const [, body] = sql.split('$$');
+  return rows.length === 1 && rows[0].prosrc === body;
+}
+
+async function writeFunction(client: pg.Client, sql: string, advisoryLocks: boolean): Promise<void> {
+  await client.query('begin');
+  try {
+    if (advisoryLocks) await client.query(`select pg_advisory_xact_lock(${LOCK})`);
+    else await lockRow(client, MIGRATIONS_LOCK);
+    await client.query(sql);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  }
+}

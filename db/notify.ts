@@ -1,0 +1,8 @@
+/**
+ * The notification that a commit sends to the other engines; what is in it: door/news.ts.
+ */
+import type { Statement } from './statement.ts';
+
+export function notify(payload: string): Statement {
+  return { name: 'notify', text: `select pg_notify('execution_engine', $1)`, values: [payload] };
+}

@@ -1,0 +1,233 @@
+/**
+ * The definition format as a JSON Schema 2020-12, for editors: completion, hover texts and red lines while typing.
+ *
+ * The engine itself does not use it: definition/definition.ts checks more and says it better. What the engine accepts this
+ * schema accepts too; what it refuses may still be wrong (a cycle, an unknown step).
+ */
+
+import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
+import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
+import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
+import { EXPRESSION_SCHEMA, looseSchema } from './loose-schema.ts';
+import { EDGE_ON } from './needs.ts';
+import { DEFAULT_RETRY, MOST_RETRIES, MOST_SHARED } from './policies.ts';
+import { PRIORITY_RANGE, STEP_KEY } from './step.ts';
+
+export const DEFINITION_SCHEMA_ID = 'urn:execution-engine:definition:1';
+
+/** The schema of definitions that use these step types, with a branch for the parameters of each. */
+export function definitionSchema(stepTypes: StepTypeRegistry): JsonObject {
+  const types = [...stepTypes.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    $id: DEFINITION_SCHEMA_ID,
+    title: 'Workflow definition',
+    type: 'object',
+    required: ['name', 'steps'],
+    additionalProperties: false,
+    properties: header(),
+    $defs: {
+      ...PARTS,
+      step: step(types),
+      ...Object.fromEntries(types.map((type) => [`with-${type.type}`, params(type)])),
+    },
+  };
+}
+
+function header(): Record<(typeof DEFINITION_FIELDS)[number], JsonSchema> {
+  return {
+    $schema: { type: 'string', description: 'For editors; means nothing to the engine.' },
+    name: {
+      type: 'string',
+      pattern: TEMPLATE_NAME.source,
+      description: 'Publishing the same name again makes its next version.',
+    },
+    description: { type: 'string' },
+    input: {
+      type: ['object', 'boolean'],
+      description: 'JSON Schema 2020-12 of the inputs; anything when left out.',
+    },
+    timeout: { $ref: '#/$defs/duration', description: 'Of the whole execution, from its start.' },
+    onFailure: {
+      enum: ['stop', 'continue'],
+      default: 'stop',
+      description:
+        'What an unhandled failure does: stop everything, or let the other branches run to their end.',
+    },
+    output: {
+      description: 'The outputs of the execution; by default { <leaf key>: output }. May hold expressions.',
+    },
+    steps: {
+      type: 'object',
+      minProperties: 1,
+      propertyNames: { pattern: STEP_KEY.source, not: { const: '__proto__' } },
+      additionalProperties: { $ref: '#/$defs/step' },
+    },
+  };
+}
+
+function step(types: readonly StepTypeInfo[]): JsonObject {
+  return {
+    type: 'object',
+    required: ['type'],
+    additionalProperties: false,
+    properties: {
+      type: { oneOf: types.map(({ type, summary }) => ({ const: type, description: summary ?? '' })) },
+      needs: {
+        description: 'Steps that come first; without it the step is a root.',
+        anyOf: [{ $ref: '#/$defs/need' }, { type: 'array', items: { $ref: '#/$defs/need' } }],
+      },
+      join: { $ref: '#/$defs/join' },
+      when: {
+        description: 'A guard, evaluated when the step is ready; falsy skips the step.',
+        anyOf: [{ type: 'boolean' }, { type: 'string', pattern: '^\\s*\\$\\{\\{[\\s\\S]*\\}\\}\\s*$' }],
+      },
+      with: {
+        type: 'object',
+        description: "The type's parameters; any text in it may hold ${{ }} expressions.",
+      },
+      retry: { $ref: '#/$defs/retry' },
+      timeout: { $ref: '#/$defs/duration', description: 'Of each attempt, time parked included.' },
+      heartbeatTimeout: {
+        $ref: '#/$defs/duration',
+        description:
+          'The longest silence of a handler, from its beginning and between two heartbeats; for step types of your own.',
+      },
+      priority: {
+        type: 'integer',
+        minimum: PRIORITY_RANGE.min,
+        maximum: PRIORITY_RANGE.max,
+        default: 0,
+        description: 'Higher starts first, among ready steps of the same depth.',
+      },
+      concurrency: { $ref: '#/$defs/concurrency' },
+      rateLimit: { $ref: '#/$defs/rateLimit' },
+    },
+    allOf: types.map(branch),
+  };
+}
+
+/** The parameters of one type, and what it has no use for; `with` itself is required where a parameter is. */
+function branch({ type, schema, sendsNoHeartbeats }: StepTypeInfo): JsonObject {
+  const required = isObject(schema) && Array.isArray(schema.required) && schema.required.length > 0;
+  const fits = {
+    properties: {
+      with: { $ref: `#/$defs/with-${type}` },
+      ...(sendsNoHeartbeats === true ? { heartbeatTimeout: false } : {}),
+    },
+    ...(required ? { required: ['with'] } : {}),
+  };
+  // biome-ignore lint/suspicious/noThenProperty: the keyword of JSON Schema
+  return { if: { properties: { type: { const: type } }, required: ['type'] }, then: fits };
+}
+
+function params({ type, schema }: StepTypeInfo): JsonSchema {
+  const loose = looseSchema(schema, orExpression);
+  if (!isObject(loose)) return loose;
+  // References of the schema into itself go on meaning itself.
+  const refers = JSON.stringify(schema).includes('"$ref"') || Object.hasOwn(loose, '$id');
+  return refers ? { $id: `${DEFINITION_SCHEMA_ID}:${encodeURIComponent(type)}`, ...loose } : loose;
+}
+
+const ANNOTATIONS = ['title', 'description', 'default', 'examples', 'deprecated'];
+
+/** Annotations stay outside, where editors look for them; a schema that any text fits already allows an expression. */
+function orExpression(schema: JsonSchema): JsonSchema {
+  if (!isObject(schema)) return schema;
+  const entries = Object.entries(schema);
+  const rules = entries.filter(([keyword]) => !ANNOTATIONS.includes(keyword));
+  if (rules.every(([keyword, value]) => keyword === 'type' && value === 'string')) return schema;
+  const annotations = entries.filter(([keyword]) => ANNOTATIONS.includes(keyword));
+  return { ...Object.fromEntries(annotations), anyOf: [Object.fromEntries(rules), EXPRESSION_SCHEMA] };
+}
+
+const SHARED_LIMIT = { type: 'integer', minimum: 1, maximum: MOST_SHARED };
+const SHARED_KEY = {
+  type: 'string',
+  minLength: 1,
+  description: 'The name the steps share; may hold expressions.',
+};
+
+const PARTS: JsonObject = {
+  duration: {
+    anyOf: [
+      {
+        type: 'string',
+        pattern: '^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?\\s*$',
+        examples: ['250ms', '30s', '5m', '2h', '1d'],
+      },
+      { type: 'integer', minimum: 0, description: 'Milliseconds.' },
+    ],
+  },
+  stepKey: { type: 'string', pattern: STEP_KEY.source },
+  need: {
+    anyOf: [
+      { $ref: '#/$defs/stepKey' },
+      {
+        type: 'object',
+        required: ['step'],
+        additionalProperties: false,
+        properties: {
+          step: { $ref: '#/$defs/stepKey' },
+          on: {
+            enum: [...EDGE_ON],
+            default: 'success',
+            description: 'The end of that step which makes the edge live.',
+          },
+          route: {
+            description: 'Only with "on: success": the routes of that step which make the edge live.',
+            anyOf: [{ type: 'string' }, { type: 'array', minItems: 1, items: { type: 'string' } }],
+          },
+        },
+      },
+    ],
+  },
+  join: {
+    description: 'How many live edges start the step.',
+    default: 'all',
+    anyOf: [
+      { enum: ['all', 'any'] },
+      {
+        type: 'object',
+        required: ['atLeast'],
+        additionalProperties: false,
+        properties: { atLeast: { type: 'integer', minimum: 1 } },
+      },
+    ],
+  },
+  retry: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      limit: {
+        type: 'integer',
+        minimum: 0,
+        maximum: MOST_RETRIES,
+        default: DEFAULT_RETRY.limit,
+        description: 'Retries after the first attempt.',
+      },
+      delay: { $ref: '#/$defs/duration', default: '1s' },
+      backoff: { enum: ['fixed', 'exponential'], default: DEFAULT_RETRY.backoff },
+      maxDelay: { $ref: '#/$defs/duration', description: "Cap of the delay and of a server's Retry-After." },
+      jitter: {
+        type: 'boolean',
+        default: DEFAULT_RETRY.jitter,
+        description: 'Spreads the delay over its upper half.',
+      },
+    },
+  },
+  concurrency: {
+    type: 'object',
+    description: 'At most `limit` running steps share the key, over all engines.',
+    required: ['key', 'limit'],
+    additionalProperties: false,
+    properties: { key: SHARED_KEY, limit: SHARED_LIMIT },
+  },
+  rateLimit: {
+    type: 'object',
+    description: 'At most `limit` starts in a window of `per`, for each key.',
+    required: ['key', 'limit', 'per'],
+    additionalProperties: false,
+    properties: { key: SHARED_KEY, limit: SHARED_LIMIT, per: { $ref: '#/$defs/duration' } },
+  },
+};

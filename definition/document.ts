@@ -1,0 +1,144 @@
+/**
+ * The text of a definition, JSON or YAML, to the document it stands for.
+ *
+ * YAML is read as 1.2 with the core schema: one document, plain JSON values, no merge keys, no tags of its own.
+ * A key that is there twice is an error in both formats: one of two steps would silently be lost.
+ *
+ * Invariant 1: the depth is known before anything recurses, and aliases cannot make the document larger than
+ * `maxBytes`, so no text uses up the stack or the memory.
+ * Invariant 2: what is returned can be stored, and has no references to itself.
+ */
+import {
+  Composer,
+  type CST,
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  Parser,
+} from 'yaml';
+import { assertStorable, parseUniqueJson } from '../core/json/parse-json.ts';
+import { EngineError } from '../core/problem.ts';
+
+export type DocumentFormat = 'json' | 'yaml';
+
+export interface DocumentLimits {
+  /** Levels of arrays and objects. */
+  maxDepth: number;
+  /** Bytes of the text, and of the document written as JSON after its aliases are expanded. */
+  maxBytes: number;
+}
+
+/** A block of anchors for retries and the like is used by many steps; more than this is an attack. */
+const MOST_ALIASES = 1_000;
+
+/**
+ * Throws EngineError: `body_too_large`, `malformed_json` or `malformed_yaml` (the message has line and column), or
+ * `not_storable` (with the pointer).
+ */
+export function parseDocument(text: string, format: DocumentFormat, limits: DocumentLimits): unknown {
+  const bytes = Buffer.byteLength(text, 'utf8');
+  if (bytes > limits.maxBytes) {
+    const message = `The definition has ${bytes} bytes; at most ${limits.maxBytes} are allowed. Split it into several workflows.`;
+    throw new EngineError('body_too_large', message);
+  }
+  const clean = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  return format === 'json' ? parseUniqueJson(clean, limits) : parseYaml(clean, limits);
+}
+
+function parseYaml(text: string, limits: DocumentLimits): unknown {
+  const lines = new LineCounter();
+  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const deep = tooDeepAt(tokens, limits.maxDepth);
+  if (deep !== null) throw malformed(lines, deep, `it is nested more than ${limits.maxDepth} levels deep`);
+  const document = compose(tokens, text, lines);
+  refuseDuplicateKeys(document, lines);
+  const value = toValue(document);
+  assertStorable(value, limits);
+  return value;
+}
+
+function compose(tokens: readonly CST.Token[], text: string, lines: LineCounter): Document {
+  const composer = new Composer({
+    version: '1.2',
+    schema: 'core',
+    merge: false,
+    resolveKnownTags: false,
+    stringKeys: true,
+    // Checked here: the library compares every two keys.
+    uniqueKeys: false,
+    logLevel: 'silent',
+  });
+  const documents = [...composer.compose(tokens, true, text.length)];
+  const [document] = documents;
+  if (document === undefined) throw new EngineError('malformed_yaml', 'The text has no YAML document.');
+  const fault = documents.flatMap(({ errors, warnings }) => [...errors, ...warnings])[0];
+  if (fault !== undefined) throw malformed(lines, fault.pos[0], withoutDot(fault.message));
+  if (documents.length > 1) {
+    const start = documents[1]!.range?.[0] ?? 0;
+    throw malformed(lines, start, 'a second document begins; a definition is one document');
+  }
+  return document;
+}
+
+/** The library's sentences begin with a capital and may go on over several lines. */
+function withoutDot(message: string): string {
+  return message.split('\n', 1)[0]!.replace(/[.:]$/, '');
+}
+
+/** Offset of the first collection below `maxDepth` levels of them, or null. */
+function tooDeepAt(tokens: readonly CST.Token[], maxDepth: number): number | null {
+  const open: { token: CST.Token; depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
+  while (open.length > 0) {
+    const { token, depth } = open.pop()!;
+    const isCollection = 'items' in token;
+    if (isCollection && depth >= maxDepth) return token.offset;
+    for (const part of partsOf(token)) open.push({ token: part, depth: depth + (isCollection ? 1 : 0) });
+  }
+  return null;
+}
+
+function partsOf(token: CST.Token): CST.Token[] {
+  if (token.type === 'document') return token.value === undefined ? [] : [token.value];
+  if (!('items' in token)) return [];
+  const items: { key?: CST.Token | null; value?: CST.Token }[] = token.items;
+  return items.flatMap(({ key, value }) => [key, value]).filter((part) => part != null);
+}
+
+function refuseDuplicateKeys(document: Document, lines: LineCounter): void {
+  const open: unknown[] = [document.contents];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (isPair(node)) open.push(node.key, node.value);
+    if (isSeq(node)) for (const item of node.items) open.push(item);
+    if (!isMap(node)) continue;
+    const met = new Set<unknown>();
+    for (const pair of node.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : pair.key;
+      const at = isScalar(pair.key) || isAlias(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
+      if (met.has(key)) throw malformed(lines, at, `the key ${JSON.stringify(key)} is there twice`);
+      met.add(key);
+      open.push(pair);
+    }
+  }
+}
+
+function toValue(document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: MOST_ALIASES });
+  } catch (cause) {
+    const reason = cause instanceof Error ? withoutDot(cause.message) : String(cause);
+    throw new EngineError('malformed_yaml', `This YAML cannot be read: ${reason}.`, [], cause);
+  }
+}
+
+function malformed(lines: LineCounter, offset: number, message: string): EngineError {
+  const { line, col } = lines.linePos(offset);
+  return new EngineError(
+    'malformed_yaml',
+    `This is not valid YAML: at line ${line}, column ${col}, ${message}.`,
+  );
+}

@@ -1,0 +1,268 @@
+/**
+ * JSON Schema 2020-12: whether a schema is one, and whether a value fits it.
+ *
+ * Schemas and values come from outside. Patterns are matched in linear time; references are followed only within
+ * the schema and, since a few of them can multiply to more work than a machine can do, counted; unknown keywords
+ * and formats mean nothing; values are never changed, and defaults not filled in.
+ *
+ * Invariant 1: nothing here throws but `createValidator` for a schema that `checkSchema` refuses.
+ */
+import { _, type FuncKeywordDefinition, type KeywordCxt, type Options, type ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { canonicalJson } from '../core/json/canonical.ts';
+import type { Json, JsonSchema } from '../core/json/json.ts';
+import { isObject } from '../core/json/json.ts';
+import { type Problem, pointerSegment } from '../core/problem.ts';
+import { FORMATS } from './formats.ts';
+import { linearPattern, PatternError } from './linear-pattern.ts';
+import type { SchemaChecker, SchemaFault } from './schema-checker.ts';
+import { toProblems } from './schema-messages.ts';
+
+export type Validator = (value: unknown) => Problem[];
+
+/** Objects, arrays and scalars in a schema; compiling takes some 50 microseconds for each. */
+const MOST_SCHEMA_NODES = 20_000;
+/** Values above this are checked up to their first problem, so that problems cannot use up the memory. */
+const LARGE_VALUE_NODES = 10_000;
+/** References followed and patterns matched in one check. */
+const MOST_WORK = 500_000;
+const DIALECT = /^https?:\/\/json-schema\.org\/draft\/2020-12\/schema#?$/;
+
+class TooMuchWork extends Error {}
+
+/** Counts the work of the check that is running. */
+interface Meter {
+  left: number;
+}
+
+/** The port that the core's checks ask; validators are kept as long as their schema object is. */
+export function createSchemaChecker(): SchemaChecker {
+  const objects = new WeakMap<object, Validator>();
+  const booleans = new Map<boolean, Validator>();
+  const validatorOf = (schema: JsonSchema): Validator => {
+    const known = typeof schema === 'boolean' ? booleans.get(schema) : objects.get(schema);
+    if (known !== undefined) return known;
+    const validator = createValidator(schema);
+    if (typeof schema === 'boolean') booleans.set(schema, validator);
+    else objects.set(schema, validator);
+    return validator;
+  };
+  return { checkSchema, validate: (schema, value) => validatorOf(schema)(value) };
+}
+
+/**
+ * Compiles a schema; keep what it returns, compiling is slow. Throws an Error when the schema is not valid.
+ * The problems are at most 50, in the order of the schema's keywords, each with the pointer of its place.
+ */
+export function createValidator(schema: JsonSchema): Validator {
+  const meter: Meter = { left: 0 };
+  const all = compile(schema, true, meter);
+  let first: ValidateFunction | null = null;
+  return (value) => {
+    meter.left = MOST_WORK;
+    const large = isLargerThan(value, LARGE_VALUE_NODES);
+    if (large) first ??= compile(schema, false, meter);
+    return run(large ? first! : all, value);
+  };
+}
+
+function run(validate: ValidateFunction, value: unknown): Problem[] {
+  try {
+    return validate(value) ? [] : toProblems(validate.errors ?? []);
+  } catch (error) {
+    return [{ pointer: '', code: 'invalid_value', message: failureOf(error) }];
+  } finally {
+    validate.errors = null;
+  }
+}
+
+/** Schemas are anyone's: that one overtaxes the compiled code, or the compiler, must not look like our own failure. */
+function failureOf(error: unknown): string {
+  if (error instanceof TooMuchWork || error instanceof RangeError) {
+    return 'The value takes too much work to check: the references of the schema multiply; make it simpler.';
+  }
+  return `The schema cannot be held against this value (${String(error)}); make it simpler.`;
+}
+
+/** What is wrong with a schema; [] when values can be held against it. */
+export function checkSchema(schema: unknown): SchemaFault[] {
+  if (typeof schema === 'boolean') return [];
+  if (!isObject(schema)) return [{ pointer: '', message: 'A JSON Schema is an object, true or false.' }];
+  if (isLargerThan(schema, MOST_SCHEMA_NODES)) {
+    return [
+      { pointer: '', message: `The schema has more than ${MOST_SCHEMA_NODES} parts; make it smaller.` },
+    ];
+  }
+  const dialect = dialectFault(schema);
+  if (dialect !== null) return [dialect];
+  const faults = metaFaults(schema);
+  return faults.length > 0 ? faults : compileFaults(schema as JsonSchema);
+}
+
+function dialectFault(schema: Record<string, unknown>): SchemaFault | null {
+  if (schema.$async !== undefined)
+    return { pointer: '/$async', message: 'There is no "$async" in JSON Schema; remove it.' };
+  const { $schema } = schema;
+  if ($schema === undefined || (typeof $schema === 'string' && DIALECT.test($schema))) return null;
+  const message =
+    'Schemas are read as https://json-schema.org/draft/2020-12/schema; name that, or leave "$schema" out.';
+  return { pointer: '/$schema', message };
+}
+
+let metaValidator: ValidateFunction | null = null;
+
+/** The schema of schemas; it is the same for all, compiled on first use. */
+function metaFaults(schema: unknown): SchemaFault[] {
+  metaValidator ??= createAjv({ allErrors: true }).getSchema(
+    'https://json-schema.org/draft/2020-12/schema',
+  ) as ValidateFunction;
+  return run(metaValidator, schema);
+}
+
+function compileFaults(schema: JsonSchema): SchemaFault[] {
+  try {
+    const meter: Meter = { left: MOST_WORK };
+    const validate = compile(schema, true, meter);
+    validate(null);
+    return [];
+  } catch (error) {
+    return [compileFault(schema, error)];
+  }
+}
+
+function compileFault(schema: JsonSchema, error: unknown): SchemaFault {
+  if (error instanceof RangeError || error instanceof TooMuchWork) {
+    const message = 'The schema refers to itself without going into the value, or is nested too deeply.';
+    return { pointer: '', message };
+  }
+  if (error instanceof PatternError) return patternFault(schema, error);
+  const { missingRef } = error as { missingRef?: string };
+  const reason = error instanceof Error ? error.message : String(error);
+  if (missingRef === undefined) return { pointer: '', message: `The schema cannot be used: ${reason}.` };
+  const pointer = pointerTo(
+    schema as Json,
+    (key, value) => /^\$(dynamic)?[rR]ef$/.test(key) && endsAlike(value, missingRef),
+  );
+  const message = `The reference ${JSON.stringify(missingRef)} is not in this schema; others are not loaded. Put it under "$defs".`;
+  return { pointer: pointer ?? '', message };
+}
+
+function patternFault(schema: JsonSchema, { pattern, message }: PatternError): SchemaFault {
+  const holds = (key: string, value: Json) =>
+    key === 'pattern'
+      ? value === pattern
+      : key === 'patternProperties' && isObject(value) && Object.hasOwn(value, pattern);
+  const pointer = pointerTo(schema as Json, holds) ?? '';
+  const place = pointer.endsWith('/patternProperties') ? pointer + pointerSegment(pattern) : pointer;
+  return { pointer: place, message: `The pattern cannot be used: ${message}.` };
+}
+
+/** Ajv gives the reference after it is resolved against `$id`. */
+function endsAlike(reference: Json, resolved: string): boolean {
+  return typeof reference === 'string' && resolved.endsWith(reference.replace(/^.*\//, ''));
+}
+
+function pointerTo(root: Json, found: (key: string, value: Json) => boolean): string | null {
+  const open: { value: Json; pointer: string }[] = [{ value: root, pointer: '' }];
+  for (let at = 0; at < open.length; at++) {
+    const { value, pointer } = open[at]!;
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, item] of Object.entries(value) as [string, Json][]) {
+      const place = pointer + pointerSegment(key);
+      if (found(key, item)) return place;
+      open.push({ value: item, pointer: place });
+    }
+  }
+  return null;
+}
+
+function createAjv(options: Options): Ajv2020 {
+  const ajv = new Ajv2020({
+    strict: false,
+    logger: false,
+    verbose: true,
+    formats: FORMATS,
+    // Inherited names such as "constructor" are no properties of a value.
+    ownProperties: true,
+    // A large part that is referred to often would be copied into the code each time.
+    inlineRefs: false,
+    ...options,
+  });
+  for (const keyword of EQUALITY_KEYWORDS) {
+    ajv.removeKeyword(keyword.keyword);
+    ajv.addKeyword({ ...keyword, error: { message: '' } });
+  }
+  return ajv;
+}
+
+/**
+ * Equality by canonical text: Ajv's own compares every two items of a list, which takes forever for a million, and
+ * trips over members named `valueOf`.
+ */
+const EQUALITY_KEYWORDS: readonly (FuncKeywordDefinition & { keyword: string })[] = [
+  { keyword: 'uniqueItems', type: 'array', schemaType: 'boolean', validate: areUnique },
+  { keyword: 'enum', schemaType: 'array', compile: isOneOf },
+  { keyword: 'const', compile: (allowed: Json) => isOneOf([allowed]) },
+];
+
+function areUnique(required: boolean, items: Json[]): boolean {
+  return !required || new Set(items.map(canonicalJson)).size === items.length;
+}
+
+function isOneOf(allowed: Json[]): (value: Json) => boolean {
+  const texts = new Set(allowed.map(canonicalJson));
+  return (value) => texts.has(canonicalJson(value));
+}
+
+/** A compiler of its own for each schema: they may have the same `$id`, and are forgotten together. */
+function compile(schema: JsonSchema, allErrors: boolean, meter: Meter): ValidateFunction {
+  const spend = () => {
+    meter.left -= 1;
+    if (meter.left < 0) throw new TooMuchWork();
+  };
+  const regExp = Object.assign((pattern: string) => metered(pattern, spend), { code: 'linearPattern' });
+  const ajv = createAjv({ allErrors, meta: false, validateSchema: false, code: { regExp } });
+  // Only for schemas that ask for it: what tracks evaluated members trips over some of those that do not.
+  ajv.opts.unevaluated = mentionsUnevaluated(schema);
+  meterReferences(ajv, spend);
+  return ajv.compile(schema);
+}
+
+function mentionsUnevaluated(schema: JsonSchema): boolean {
+  return pointerTo(schema, (key) => key.startsWith('unevaluated')) !== null;
+}
+
+function metered(pattern: string, spend: () => void) {
+  const compiled = linearPattern(pattern);
+  const test = (text: string) => {
+    spend();
+    return compiled.test(text);
+  };
+  return { test, toString: () => pattern };
+}
+
+function meterReferences(ajv: Ajv2020, spend: () => void): void {
+  for (const keyword of ['$ref', '$dynamicRef']) {
+    const rule = ajv.RULES.all[keyword];
+    if (typeof rule !== 'object' || !('code' in rule.definition)) continue;
+    const { code } = rule.definition;
+    const counted = (context: KeywordCxt, ruleType?: string) => {
+      context.gen.code(_`${context.gen.scopeValue('func', { ref: spend })}()`);
+      code(context, ruleType);
+    };
+    rule.definition = { ...rule.definition, code: counted };
+  }
+}
+
+function isLargerThan(value: unknown, most: number): boolean {
+  const open: unknown[] = [value];
+  for (let count = 0; open.length > 0; count++) {
+    if (count > most) return true;
+    const next = open.pop();
+    if (typeof next !== 'object' || next === null) continue;
+    const items = Array.isArray(next) ? next : Object.values(next);
+    if (items.length > most) return true;
+    for (const item of items) open.push(item);
+  }
+  return false;
+}

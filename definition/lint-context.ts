@@ -1,0 +1,26 @@
+/**
+ * What the checks of a definition are given: the parts they ask, and what they look at.
+ */
+
+import type { Json } from '../core/json/json.ts';
+import type { ExpressionChecker, StepTypeRegistry } from '../core/step-type.ts';
+import type { SchemaChecker } from './schema-checker.ts';
+import type { StepDraft } from './step.ts';
+
+export interface LintContext {
+  readonly stepTypes: StepTypeRegistry;
+  readonly expressions: ExpressionChecker;
+  readonly schemas: SchemaChecker;
+  readonly limits: {
+    /** Steps of the whole definition. */
+    readonly maxSteps: number;
+    /** Levels of arrays and objects of the document. */
+    readonly maxDepth: number;
+  };
+}
+
+/** What is linted; the positions of the checks are indexes into `drafts`. */
+export interface Drafted {
+  readonly drafts: readonly StepDraft[];
+  readonly output: Json | undefined;
+}

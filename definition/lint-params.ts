@@ -1,0 +1,94 @@
+/**
+ * Whether `with` is what the step's type takes, as far as that can be told before expressions are evaluated.
+ *
+ * Where a string holds an expression, its value is not known: there, the loose variant of the schema allows it
+ * (loose-schema.ts).
+ */
+
+import type { Json, JsonObject, JsonSchema } from '../core/json/json.ts';
+import { pointerSegment } from '../core/problem.ts';
+import type { StepTypeInfo } from '../core/step-type.ts';
+import type { LintContext } from './lint-context.ts';
+import { holdsExpression, looseSchema } from './loose-schema.ts';
+import type { ProblemList } from './problem-list.ts';
+import type { StepDraft } from './step.ts';
+
+/** Kept as long as the type is, so that a validator that is kept by its schema is compiled once. */
+const looseSchemas = new WeakMap<StepTypeInfo, JsonSchema>();
+
+/** By position: whether the parameters are right, so that more can be concluded from them. */
+export function checkParams(
+  drafts: readonly StepDraft[],
+  context: LintContext,
+  errors: ProblemList,
+): boolean[] {
+  return drafts.map((draft) => {
+    if (draft.type === null) return false;
+    const params = draft.step.with ?? {};
+    const isStatic = !someString(params, holdsExpression);
+    const schema = isStatic ? draft.type.schema : looseOf(draft.type);
+    const faults = context.schemas.validate(schema, params);
+    for (const { pointer, message } of faults)
+      errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
+    const routesKnown = isStatic || !reportDynamicRoutes(draft, params, errors);
+    return faults.length === 0 && routesKnown;
+  });
+}
+
+function looseOf(type: StepTypeInfo): JsonSchema {
+  const known = looseSchemas.get(type);
+  if (known !== undefined) return known;
+  const schema = looseSchema(type.schema);
+  looseSchemas.set(type, schema);
+  return schema;
+}
+
+/**
+ * Routes must be known before a step runs. Every string with an expression is replaced by a mark that names it:
+ * a mark that comes back as a route is a route that is not known.
+ */
+function reportDynamicRoutes(draft: StepDraft, params: JsonObject, errors: ProblemList): boolean {
+  if (draft.type?.routes === undefined) return false;
+  let dynamic = false;
+  for (const route of routesOf(draft.type, marked(params))) {
+    if (!route.startsWith(MARK)) continue;
+    dynamic = true;
+    const pointer = route.slice(MARK.length);
+    const message = 'A route is a fixed name, because edges refer to it; write it without an expression.';
+    errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
+  }
+  return dynamic;
+}
+
+const MARK = '\uE000expression at ';
+
+function routesOf(type: StepTypeInfo, params: JsonObject): readonly string[] {
+  try {
+    return type.routes?.(params) ?? [];
+  } catch {
+    // A type of the operator's own that trips over its parameters: nothing is known, so nothing is reported.
+    return [];
+  }
+}
+
+function marked(params: JsonObject): JsonObject {
+  return mapStrings(params, (text, pointer) => (holdsExpression(text) ? MARK + pointer : text)) as JsonObject;
+}
+
+function mapStrings(value: Json, map: (text: string, pointer: string) => string, pointer = ''): Json {
+  if (typeof value === 'string') return map(value, pointer);
+  if (Array.isArray(value))
+    return value.map((item, index) => mapStrings(item, map, pointer + pointerSegment(index)));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(
+    entries.map(([key, item]) => [key, mapStrings(item, map, pointer + pointerSegment(key))]),
+  );
+}
+
+/** Whether any string in a value, keys aside, is what is looked for. */
+function someString(value: Json, found: (text: string) => boolean): boolean {
+  if (typeof value === 'string') return found(value);
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((item) => someString(item, found));
+}

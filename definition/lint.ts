@@ -1,0 +1,29 @@
+/**
+ * The checks across the steps of a definition: edges, cycles, reachability, joins, references, parameters.
+ *
+ * Each check is one file and one function that reports what it finds. A check must never report what can work:
+ * where a definition is broken in one place, the others are judged as if that place were right.
+ */
+
+import type { Drafted, LintContext } from './lint-context.ts';
+import { resolveEdges } from './lint-edges.ts';
+import { connect, reportCycles } from './lint-graph.ts';
+import { checkParams } from './lint-params.ts';
+import { checkReachability } from './lint-reach.ts';
+import { checkReferences } from './lint-references.ts';
+import type { ProblemList } from './problem-list.ts';
+
+export function lint(
+  drafted: Drafted,
+  context: LintContext,
+  errors: ProblemList,
+  warnings: ProblemList,
+): void {
+  const { drafts } = drafted;
+  const sound = checkParams(drafts, context, errors);
+  const edges = resolveEdges(drafts, sound, errors, warnings);
+  const graph = connect(edges);
+  reportCycles(drafts, graph, errors);
+  checkReachability(drafts, graph, errors, warnings);
+  checkReferences(drafted, graph, context, errors);
+}

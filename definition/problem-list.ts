@@ -1,0 +1,60 @@
+/**
+ * Where the checks of a definition put what they find.
+ *
+ * Every problem is kept up to a cap that no person reads past; suggestions of near names cost a look at all names,
+ * so their number is bounded as well.
+ */
+import { didYouMean } from '../core/nearest.ts';
+import type { Problem } from '../core/problem.ts';
+
+const MOST_PROBLEMS = 1_000;
+const MOST_SUGGESTIONS = 40;
+const LONGEST_SHOWN = 60;
+
+export class ProblemList {
+  readonly #problems: Problem[] = [];
+  readonly #most: number;
+  #left = 0;
+  #suggestions = 0;
+
+  constructor(most = MOST_PROBLEMS) {
+    this.#most = most;
+  }
+
+  add(pointer: string, code: string, message: string): void {
+    if (this.#problems.length < this.#most) this.#problems.push({ pointer, code, message });
+    else this.#left += 1;
+  }
+
+  /** ` Did you mean "x"?` for an unknown name, or '' when nothing is near or enough suggestions were made. */
+  suggest(name: string, candidates: Iterable<string>): string {
+    this.#suggestions += 1;
+    return this.#suggestions > MOST_SUGGESTIONS ? '' : didYouMean(name, candidates);
+  }
+
+  /** What was found, in the order of the checks; the last one counts those above the cap. */
+  list(): Problem[] {
+    if (this.#left === 0) return [...this.#problems];
+    const message = `${this.#left} more problems were found; mend the ones above first.`;
+    return [...this.#problems, { pointer: '', code: 'too_many_problems', message }];
+  }
+}
+
+/** A value in a few words, for "found ...": `"abc"`, `12`, `null`, `a list`, `an object`. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return quote(value);
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return String(value);
+}
+
+/** A text in double quotes, cut where it is long. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text);
+}
+
+/** Names for a sentence: `a, b and 3 more`. */
+export function listNames(names: readonly string[], most = 12): string {
+  const shown = names.slice(0, most).join(', ');
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+}

@@ -1,0 +1,187 @@
+/**
+ * One step of a definition, read field by field.
+ *
+ * A draft keeps what the checks across steps need: where it was written and which parts could be read.
+ */
+
+import { isObject, type JsonObject } from '../core/json/json.ts';
+import { pointerSegment } from '../core/problem.ts';
+import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
+import type { TemplateStep } from '../core/template.ts';
+import {
+  type FieldReader,
+  fieldOf,
+  missing,
+  place,
+  readDuration,
+  readInteger,
+  refuseUnknownFields,
+  wrongType,
+} from './fields.ts';
+import { mergeEdges, type Needs, readJoin, readNeeds } from './needs.ts';
+import { DEFAULT_RETRY, readConcurrency, readRateLimit, readRetry } from './policies.ts';
+import { describe, listNames, type ProblemList } from './problem-list.ts';
+
+export const STEP_FIELDS = [
+  'type',
+  'needs',
+  'join',
+  'when',
+  'with',
+  'retry',
+  'timeout',
+  'heartbeatTimeout',
+  'priority',
+  'concurrency',
+  'rateLimit',
+] as const;
+export const STEP_KEY = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/;
+export const PRIORITY_RANGE = { min: -1_000_000, max: 1_000_000 };
+
+export interface StepDraft {
+  readonly step: TemplateStep;
+  /** `/steps/<key>` */
+  readonly pointer: string;
+  readonly needs: Needs;
+  /** Null when the type is missing or unknown. */
+  readonly type: StepTypeInfo | null;
+}
+
+/** Reads a step; what cannot be read is reported and replaced by its default, so that others can still refer to it. */
+export function readStep(
+  key: string,
+  value: unknown,
+  scope: { pointer: string; problems: ProblemList; stepTypes: StepTypeRegistry },
+): StepDraft {
+  const { problems } = scope;
+  const pointer = scope.pointer + pointerSegment(key);
+  checkKey(key, pointer, problems);
+  const fields = isObject(value) ? value : {};
+  const reader: FieldReader = { fields, pointer, problems };
+  if (!isObject(value)) {
+    problems.add(
+      pointer,
+      'invalid_type',
+      `The step is ${describe(value)}; it must be an object with a "type".`,
+    );
+    return { step: emptyStep(key), pointer, needs: { entries: [], complete: false }, type: null };
+  }
+  refuseUnknownFields(reader, STEP_FIELDS);
+  const type = readType(reader, scope.stepTypes);
+  const needs = readNeeds(reader);
+  const edges = mergeEdges(needs.entries);
+  const timeoutMs = readDuration(reader, 'timeout', 'refused');
+  const step: TemplateStep = {
+    key,
+    type: typeof value.type === 'string' ? value.type : '',
+    edges,
+    needsCount: needs.entries.length,
+    join: readJoin(reader, needs.complete ? edges.length : null),
+    when: readWhen(reader),
+    with: readWith(reader),
+    retry: readRetry(reader),
+    timeoutMs,
+    heartbeatTimeoutMs: readHeartbeatTimeout(reader, type, timeoutMs),
+    priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
+    concurrency: readConcurrency(reader),
+    rateLimit: readRateLimit(reader),
+  };
+  return { step, pointer, needs, type };
+}
+
+function emptyStep(key: string): TemplateStep {
+  return {
+    key,
+    type: '',
+    edges: [],
+    needsCount: 0,
+    join: 'all',
+    when: undefined,
+    with: undefined,
+    retry: DEFAULT_RETRY,
+    timeoutMs: null,
+    heartbeatTimeoutMs: null,
+    priority: 0,
+    concurrency: null,
+    rateLimit: null,
+  };
+}
+
+function checkKey(key: string, pointer: string, problems: ProblemList): void {
+  if (key === '__proto__') {
+    problems.add(
+      pointer,
+      'invalid_key',
+      'A step cannot be named "__proto__", which JavaScript reserves; choose another key.',
+    );
+  } else if (!STEP_KEY.test(key)) {
+    const rule = 'a letter or _ first, then up to 63 letters, digits, _ or -';
+    problems.add(pointer, 'invalid_key', `${describe(key)} is no step key; use ${rule}.`);
+  }
+}
+
+function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInfo | null {
+  const value = fieldOf(reader.fields, 'type');
+  if (typeof value === 'string') {
+    const type = stepTypes.get(value);
+    if (type !== undefined) return type;
+    const names = [...stepTypes.keys()].sort();
+    const hint = reader.problems.suggest(value, names);
+    const message = `There is no step type ${describe(value)}.${hint} Registered are ${listNames(names, 40)}.`;
+    reader.problems.add(place(reader, 'type'), 'unknown_step_type', message);
+  } else if (value === undefined) {
+    missing(reader, 'type', `a step type, such as ${listNames([...stepTypes.keys()].sort(), 3)}`);
+  } else {
+    reader.problems.add(
+      place(reader, 'type'),
+      'invalid_type',
+      `"type" is ${describe(value)}; give the name of a step type.`,
+    );
+  }
+  return null;
+}
+
+function readHeartbeatTimeout(
+  reader: FieldReader,
+  type: StepTypeInfo | null,
+  timeoutMs: number | null,
+): number | null {
+  const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
+  if (ms === null) return null;
+  const pointer = place(reader, 'heartbeatTimeout');
+  if (type?.sendsNoHeartbeats === true) {
+    const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
+    reader.problems.add(pointer, 'no_heartbeats', message);
+  } else if (timeoutMs !== null && ms >= timeoutMs) {
+    const message = `"heartbeatTimeout" is ${ms} ms and never over before "timeout", which is ${timeoutMs} ms; give less, or leave one out.`;
+    reader.problems.add(pointer, 'invalid_value', message);
+  }
+  return ms;
+}
+
+function readWith(reader: FieldReader): JsonObject | undefined {
+  const value = fieldOf(reader.fields, 'with');
+  if (value === undefined || isObject(value)) return value as JsonObject | undefined;
+  wrongType(reader, 'with', value, 'an object of parameters');
+  return undefined;
+}
+
+function readWhen(reader: FieldReader): boolean | string | undefined {
+  const value = fieldOf(reader.fields, 'when');
+  if (value === undefined || typeof value === 'boolean') return value;
+  const expression = typeof value === 'string' ? value.trim() : '';
+  if (isOneExpression(expression)) return expression;
+  const wanted = 'true, false or exactly one expression between ${{ and }}';
+  const mend =
+    typeof value === 'string' && !value.includes('${{')
+      ? `, such as \${{ ${value.trim() || 'input.ok'} }}`
+      : '';
+  const message = `"when" is ${describe(value)}; it must be ${wanted}${mend}.`;
+  reader.problems.add(place(reader, 'when'), 'when_not_expression', message);
+  return undefined;
+}
+
+/** Whether a text is one `${{ }}` and nothing else. */
+function isOneExpression(text: string): boolean {
+  return text.startsWith('${{') && text.endsWith('}}') && text.length >= 5 && text.indexOf('${{', 3) === -1;
+}

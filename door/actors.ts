@@ -1,0 +1,119 @@
+/**
+ * The executions this process has in memory, and which of them have something to be committed.
+ */
+
+import { KeptPayloads } from '../payload/kept-payloads.ts';
+import { type Actor, isUnderWay, type Mail, newActor } from './actor.ts';
+import { MOST_OUTPUT, newUnit, type Unit } from './unit.ts';
+
+/** Beyond this many executions those that nothing happens to are forgotten. */
+const MOST_ACTORS = 20_000;
+/** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
+const MOST_EVENTS = 1_000;
+/** Characters of inputs and outputs kept in memory for the steps that follow. */
+const MOST_KEPT = 64 * 1024 * 1024;
+/** To look through all executions for room takes a while, and may be in vain. */
+const ROOM_PAUSE_MS = 100;
+
+export class ActorTable {
+  readonly #actors = new Map<string, Actor>();
+  readonly #dirty = new Set<Actor>();
+  readonly #kept = { length: 0, most: MOST_KEPT, makeRoom: () => this.#makeRoom() };
+  /** Of performance.now(). */
+  #madeRoomAt = Number.NEGATIVE_INFINITY;
+
+  get size(): number {
+    return this.#actors.size;
+  }
+
+  /** Characters of what is kept of all of them. */
+  get keptLength(): number {
+    return this.#kept.length;
+  }
+
+  /** Whether nothing waits for a commit and none is on its way. */
+  get isQuiet(): boolean {
+    return this.#dirty.size === 0 && ![...this.#actors.values()].some(({ busy }) => busy);
+  }
+
+  find(executionId: string): Actor | undefined {
+    return this.#actors.get(executionId);
+  }
+
+  /** The actor of an execution, made when there is none. */
+  get(executionId: string): Actor {
+    let actor = this.#actors.get(executionId);
+    if (actor === undefined) {
+      actor = newActor(executionId, new KeptPayloads(this.#kept));
+      this.#actors.set(executionId, actor);
+    }
+    return actor;
+  }
+
+  /** The execution is to take part in the next commit that can take it. */
+  mark(actor: Actor): void {
+    this.#dirty.add(actor);
+  }
+
+  /** Gives the execution free for its next commit, which it has when something came in meanwhile. */
+  free(actor: Actor): void {
+    actor.busy = false;
+    if (actor.mailbox.length > 0) this.#dirty.add(actor);
+  }
+
+  /** Executions that wait for hours must not keep those that run from what they read. */
+  #makeRoom(): void {
+    const now = performance.now();
+    if (now - this.#madeRoomAt < ROOM_PAUSE_MS) return;
+    this.#madeRoomAt = now;
+    for (const actor of this.#actors.values()) {
+      if (this.#kept.length <= MOST_KEPT / 2) return;
+      if (!isUnderWay(actor)) actor.kept.letGo();
+    }
+  }
+
+  /** Forgets an execution that is over, unless somebody has written to it since. */
+  drop(actor: Actor): void {
+    if (actor.mailbox.length === 0) this.#forget(actor);
+  }
+
+  #forget(actor: Actor): void {
+    actor.kept.end();
+    // One that was forgotten before may have a successor by now.
+    if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
+  }
+
+  /** Units of the marked executions that no commit holds; they are busy from here on. */
+  collect(): Unit[] {
+    const units: Unit[] = [];
+    let events = 0;
+    let output = 0;
+    for (const actor of this.#dirty) {
+      if (events >= MOST_EVENTS || output >= MOST_OUTPUT) break;
+      if (actor.busy) continue;
+      this.#dirty.delete(actor);
+      actor.busy = true;
+      let count = 0;
+      for (; count < actor.mailbox.length && output < MOST_OUTPUT; count += 1)
+        output += outputLength(actor.mailbox[count]!);
+      events += count;
+      // What is too much for one commit is for the next: the actor is marked again when it is free.
+      units.push(newUnit(actor, actor.mailbox.splice(0, count)));
+    }
+    return units;
+  }
+
+  /** Keeps the table bounded: what is forgotten is loaded again when it is needed. */
+  trim(): void {
+    if (this.#actors.size <= MOST_ACTORS) return;
+    for (const actor of this.#actors.values()) {
+      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0 || actor.weight > 0) continue;
+      this.#forget(actor);
+      if (this.#actors.size <= MOST_ACTORS / 2) return;
+    }
+  }
+}
+
+function outputLength({ event }: Mail): number {
+  return event.type === 'complete' ? event.output.json.length : 0;
+}

@@ -1,0 +1,299 @@
+/**
+ * The slow, sure way of a commit: lock the executions, load their views, decide, write, all in one transaction.
+ *
+ * For executions whose view is not in memory, for commits that lost a race, and for jobs that come from the
+ * queue: those are fetched and consumed in the same transaction.
+ *
+ * Invariant 1: a commit can be run again. After an unknown outcome the loaded view tells what had committed.
+ * Invariant 2: an execution that somebody else has locked, who may be frozen, is waited for only when the others
+ * have been committed.
+ * Invariant 3: what the database refuses takes down nobody but its own execution, and a value that it refuses nobody but
+ * its own step: the batch is halved until the culprit stands alone.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Event } from '../core/event.ts';
+import { EngineError } from '../core/problem.ts';
+import { isFinalExecution } from '../core/status.ts';
+import { type ExecutionView, loadView } from '../core/view.ts';
+import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
+import { isAnswer } from '../db/connection/lane.ts';
+import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
+import { GUARD_FAILED } from '../db/statement.ts';
+import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
+import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
+import type { TemplateVersion } from '../template/version.ts';
+import type { TemplateVersions } from '../template/versions.ts';
+import type { Actor } from './actor.ts';
+import type { ExecutionDoor } from './execution-door.ts';
+import { isRefusable, refuse, refused } from './refused-outcome.ts';
+import { newUnit, type Unit } from './unit.ts';
+
+/** Units that a load can do nothing about; settled when its transaction is through. */
+export interface Apart {
+  /** Somebody else has the execution locked; null: those are waited for. */
+  readonly locked: Unit[] | null;
+  /** This engine does not understand the execution, and why. */
+  readonly unread: { readonly unit: Unit; readonly error: Error }[];
+  /** There is no such execution, or nothing but its end: it is not understood, and nothing will come of it. */
+  readonly missing: Unit[];
+}
+
+/** Classes of errors that one value brings about: data exception, limit exceeded. */
+const BAD_DATA = /^(22|54)/;
+const LONGEST_PAUSE_MS = 2_000;
+/** Half a minute, and more where each failure takes its time. */
+const MOST_FAILED_STARTS = 20;
+
+export class LockedCommit {
+  readonly #pool: Pool;
+  readonly #door: ExecutionDoor;
+  readonly #versions: TemplateVersions;
+  readonly #skipLocked: boolean;
+  #answers = 0;
+  #waiting = 0;
+
+  /** @param skipLocked whether the database can pass over what somebody has locked */
+  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions, skipLocked: boolean) {
+    this.#pool = pool;
+    this.#door = door;
+    this.#versions = versions;
+    this.#skipLocked = skipLocked;
+  }
+
+  /** Attempts that were answered, if only to say that somebody else was faster. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** Whether a commit is under way, or waits for its next attempt. */
+  get isWaiting(): boolean {
+    return this.#waiting > 0;
+  }
+
+  /**
+   * Commits the units however long it takes: what handlers did must not be lost. `settle` hears what became of those
+   * that start executions: their starters can ask again, and are not kept waiting for ever.
+   */
+  async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await this.#commit(units, settle);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async #commit(all: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
+    let units = all;
+    let passOver = this.#skipLocked && units.length > 1;
+    for (let failures = 0; units.length > 0; failures++) {
+      const apart = newApart(passOver);
+      try {
+        await this.run((tx) => this.#decideLocked(tx, units, apart));
+        this.#answers += 1;
+        this.#settleApart(apart);
+        units = apart.locked ?? [];
+        passOver = false;
+      } catch (error) {
+        if (isAnswer(error)) this.#answers += 1;
+        if (!isUnavailable(error) && codeOf(error) !== GUARD_FAILED) {
+          this.#giveUp(units, error, settle);
+          return;
+        }
+        this.#door.options.observer.commitFailed(error, true);
+        if (mayBeOfOne(error) && this.#part(units, settle)) return;
+        if (failures === MOST_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
+        await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
+      }
+    }
+    settle?.();
+  }
+
+  /** Answers the units that start nothing. */
+  #giveUpStarts(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): Unit[] {
+    const [starting, others] = byStart(units);
+    if (starting.length > 0) settle?.(error);
+    for (const unit of starting) refuse(this.#door, unit, error);
+    return others;
+  }
+
+  /** One transaction whose decided units are committed when it is. What it decided is void when it throws. */
+  async run(work: (tx: Tx) => Promise<readonly Unit[]>): Promise<void> {
+    const begunAt = performance.now();
+    let decided: readonly Unit[] = [];
+    try {
+      await withTransaction(this.#pool, async (tx) => {
+        decided = await work(tx);
+        for (const statement of await this.#door.statements(decided)) await tx.query(statement);
+      });
+    } catch (error) {
+      for (const unit of decided) this.#door.abandon(unit, true);
+      throw error;
+    }
+    this.#door.committed(decided, begunAt);
+  }
+
+  async #decideLocked(tx: Tx, units: readonly Unit[], apart: Apart): Promise<readonly Unit[]> {
+    const started = await existingExecutions(
+      tx,
+      units.filter(({ start }) => start !== null).map(({ actor }) => actor.id),
+    );
+    const present = await this.load(
+      tx,
+      units.filter(({ start, actor }) => start === null || started.has(actor.id)),
+      apart,
+    );
+    const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));
+    return this.#door.decide([...fresh, ...present], true);
+  }
+
+  /** Locks and loads the units' executions. */
+  async load(tx: Tx, units: readonly Unit[], apart: Apart): Promise<Unit[]> {
+    if (units.length === 0) return [];
+    const { locked } = apart;
+    const ids = units.map(({ actor }) => actor.id);
+    const rows = await lockExecutions(tx, ids, locked !== null);
+    const executions = new Map(rows.map((execution) => [execution.id, execution]));
+    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));
+    const lockedIds = await existingExecutions(tx, left);
+    const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
+    const present: Unit[] = [];
+    for (const unit of units) {
+      const { id } = unit.actor;
+      const execution = executions.get(id);
+      if (lockedIds.has(id)) locked!.push(unit);
+      else if (execution === undefined) apart.missing.push(unit);
+      else {
+        const error = await this.#loadActor(tx, unit.actor, execution, steps.get(id) ?? []);
+        if (error !== null && isFinalExecution(execution.status)) apart.missing.push(unit);
+        else if (error !== null) apart.unread.push({ unit, error });
+        else {
+          const mails = [...this.#orphans(unit), ...unit.mails];
+          present.push({ ...unit, start: null, plan: null, outputs: null, mails });
+        }
+      }
+    }
+    return present;
+  }
+
+  #settleApart({ unread, missing }: Apart): void {
+    for (const unit of missing) this.#door.settleAll(unit, 'missing');
+    for (const { unit, error } of unread) refuse(this.#door, unit, error);
+  }
+
+  /** Answers why the execution is not understood here; null: it is. */
+  async #loadActor(
+    tx: Tx,
+    actor: Actor,
+    execution: LoadedExecution,
+    steps: readonly LoadedStep[],
+  ): Promise<Error | null> {
+    try {
+      const version = await this.#versions.get(tx, execution.templateId);
+      actor.view = viewOf(version, execution, steps);
+      actor.version = version;
+    } catch (error) {
+      if (error instanceof EngineError) return error;
+      throw error;
+    }
+    actor.workspaceId = execution.workspaceId;
+    actor.priority = execution.priority;
+    actor.callbackUrl = execution.callbackUrl;
+    const queued = actor.view.steps
+      .filter((state) => state?.status === 'queued')
+      .map((state) => state!.position);
+    this.#door.options.claims.offer(actor, queued);
+    return null;
+  }
+
+  /** Claims of this process that nobody in it knows of: made by a commit whose answer was lost. */
+  #orphans({ actor, mails }: Unit): { event: Event; settle: null }[] {
+    const { claims } = this.#door.options;
+    const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
+    const orphans: { event: Event; settle: null }[] = [];
+    for (const state of actor.view!.steps) {
+      if (
+        state?.status !== 'running' ||
+        state.owner !== claims.owner ||
+        claims.holds(state.id, state.attempt)
+      )
+        continue;
+      const claim = { attempt: state.attempt, owner: claims.owner };
+      const answered = waiting.some((event) => 'claim' in event && event.position === state.position);
+      if (!answered)
+        orphans.push({ event: { type: 'release', position: state.position, claim }, settle: null });
+    }
+    return orphans;
+  }
+
+  /** Commits the parts of a batch by themselves; false: there is nothing to part. Starts go together, to be answered so. */
+  #part(units: readonly Unit[], settle?: (error?: unknown) => void): boolean {
+    const [starting, others] = byStart(units);
+    if (starting.length > 0 && others.length > 0) {
+      this.commit(starting, settle);
+      this.commit(others);
+      return true;
+    }
+    if (others.length < 2) return false;
+    settle?.();
+    const middle = others.length >> 1;
+    this.commit(others.slice(0, middle));
+    this.commit(others.slice(middle));
+    return true;
+  }
+
+  /** Parts a batch that holds what the database refuses; a culprit that stands alone fails its step. */
+  #giveUp(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): void {
+    if (this.#part(units, settle)) return;
+    const [starting, [unit]] = byStart(units);
+    settle?.(starting.length > 0 ? error : undefined);
+    const badData = BAD_DATA.test(codeOf(error));
+    if (unit !== undefined && badData && unit.mails.some(isRefusable)) this.#blame(unit, error);
+    else for (const each of units) refuse(this.#door, each, error);
+  }
+
+  /** Fails the step whose outcome the database refuses. Of several the later half waits, until one stands alone. */
+  #blame(unit: Unit, error: unknown): void {
+    const { mails, actor } = unit;
+    const suspects = mails.filter(isRefusable);
+    if (suspects.length === 1) {
+      const [culprit] = suspects;
+      const blamed = mails.map((mail) =>
+        mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
+      );
+      this.commit([newUnit(actor, blamed)]);
+      return;
+    }
+    const middle = mails.indexOf(suspects[suspects.length >> 1]!);
+    actor.mailbox.unshift(...mails.slice(middle));
+    this.commit([newUnit(actor, mails.slice(0, middle))]);
+  }
+}
+
+/** Of one attempt; `passOver`: see `locked`. */
+export function newApart(passOver: boolean): Apart {
+  return { locked: passOver ? [] : null, unread: [], missing: [] };
+}
+
+/** @throws EngineError when the rows are not those of the definition */
+function viewOf(
+  version: TemplateVersion,
+  execution: LoadedExecution,
+  steps: readonly LoadedStep[],
+): ExecutionView {
+  const { id, status, sequence, stopRequested, failure } = execution;
+  const rows = steps.map((step) => {
+    const position = version.positions.get(step.stepTemplateId);
+    if (position !== undefined) return { ...step, position };
+    throw new EngineError('wrong_state', `Step ${step.id} of execution ${id} belongs to another template.`);
+  });
+  return loadView({ id, status, sequence, stopRequested, failure }, version.graph, rows);
+}
+
+function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {
+  return [units.filter(({ start }) => start !== null), units.filter(({ start }) => start === null)];
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? '');
+}

@@ -1,0 +1,31 @@
+/**
+ * Executions are loaded under their locks and decided again by the core: what was missed is caught up with, and
+ * what this engine holds without knowing is given back.
+ */
+import type { Delivery } from './actor.ts';
+import type { ExecutionDoor } from './execution-door.ts';
+import type { LockedCommit } from './locked-commit.ts';
+import { newUnit } from './unit.ts';
+
+/** Answers the executions of which anything came. */
+export async function reconsider(
+  door: ExecutionDoor,
+  locked: LockedCommit,
+  executionIds: ReadonlySet<string>,
+): Promise<Set<string>> {
+  const applied = new Set<string>();
+  await Promise.all(
+    [...executionIds].map(async (id) => {
+      const actor = door.actors.get(id);
+      // Something happens to it already.
+      if (actor.busy) return;
+      actor.busy = true;
+      // An end whose outputs take time is committed after this commit.
+      const delivery = await new Promise<Delivery>((settle) => {
+        locked.commit([newUnit(actor, [{ event: { type: 'reconsider' }, settle }])]);
+      });
+      if (delivery === 'applied') applied.add(id);
+    }),
+  );
+  return applied;
+}

@@ -1,0 +1,58 @@
+/**
+ * Timers of this process: a step parked for a moment wakes to the millisecond, not at the next look at the queue.
+ *
+ * Every timer is durable as a deferred job as well; one that is lost here is only late.
+ */
+import type { Event } from '../core/event.ts';
+import type { Unit } from './unit.ts';
+
+/** Timers further away are left to the queue. */
+const LONGEST_MS = 60_000;
+
+export class Timers {
+  readonly #post: (executionId: string, event: Event) => void;
+  readonly #stopGraceMs: number;
+  readonly #armed = new Set<ReturnType<typeof setTimeout>>();
+  #open = true;
+
+  constructor(post: (executionId: string, event: Event) => void, stopGraceMs: number) {
+    this.#post = post;
+    this.#stopGraceMs = stopGraceMs;
+  }
+
+  /** Arms what a committed plan waits for. */
+  arm({ actor, plan }: Unit): void {
+    if (plan!.end !== null) return;
+    for (const [position, { timer, state }] of plan!.steps) {
+      if (timer === null) continue;
+      const { attempt, sequence } = state;
+      const { purpose } = timer;
+      this.#after(timer.afterMs, actor.id, () => ({
+        type: 'wake',
+        position,
+        attempt,
+        sequence,
+        purpose,
+        random: Math.random(),
+      }));
+    }
+    const { timeoutMs } = actor.version!.template;
+    if (plan!.begun && timeoutMs !== null) this.#after(timeoutMs, actor.id, () => ({ type: 'time_out' }));
+    if (plan!.stopping) this.#after(this.#stopGraceMs, actor.id, () => ({ type: 'stop_overdue' }));
+  }
+
+  close(): void {
+    this.#open = false;
+    for (const timer of this.#armed) clearTimeout(timer);
+    this.#armed.clear();
+  }
+
+  #after(ms: number, executionId: string, event: () => Event): void {
+    if (!this.#open || ms > LONGEST_MS) return;
+    const timer = setTimeout(() => {
+      this.#armed.delete(timer);
+      this.#post(executionId, event());
+    }, ms);
+    this.#armed.add(timer);
+  }
+}

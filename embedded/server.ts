@@ -1,0 +1,175 @@
+/**
+ * Joining and leaving the server of one data directory: start it or adopt it, and stop it when nobody else is
+ * there.
+ *
+ * Invariants
+ * 1. Every engine that uses the server holds a shared advisory lock on a connection of its own ("presence").
+ *    Who stops the server holds that lock alone, so an engine that is about to adopt it waits, loses its
+ *    connection, and starts the server again.
+ * 2. A server is adopted only after it has let us in with the password of this data directory and has said
+ *    that it serves this data directory.
+ */
+import { realpath } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isWrongPassword, Presence } from '../db/presence.ts';
+import {
+  clusterExists,
+  initialise,
+  inspect,
+  isAlive,
+  launch,
+  readPassword,
+  removeForeignPidFile,
+  servesCluster,
+} from './cluster.ts';
+import type { Place } from './place.ts';
+import { runAs } from './user.ts';
+
+export interface Server {
+  readonly url: string;
+  readonly port: number;
+  /** Whether it was running already, or another engine started it. */
+  readonly adopted: boolean;
+  readonly presence: Presence;
+}
+
+export interface JoinOptions {
+  port: number;
+  settings: Readonly<Record<string, string>>;
+  log: (message: string) => void;
+}
+
+const POLL_MS = 15;
+/** A server that recovers from a crash may take minutes: say so this often (a multiple of POLL_MS). */
+const PATIENCE_MS = 700 * POLL_MS;
+/** Another server on the data directory, orphans of a killed one, a port that was taken meanwhile: go on. */
+const PASSING_FAILURE = /already exists|still in use|could not create any TCP/;
+const MOST_PASSING_FAILURES = 100;
+const MOST_OTHER_FAILURES = 3;
+const SHUTDOWN_MS = 60_000;
+
+/** Starts or adopts the server and holds the presence lock. Throws with PostgreSQL's own words. */
+export async function joinServer(place: Place, options: JoinOptions): Promise<Server> {
+  const starter = new Starter(place, options);
+  for (let waited = 0; ; waited += POLL_MS) {
+    if (!(await clusterExists(place))) {
+      options.log(`Making a PostgreSQL data directory in ${place.cluster}`);
+      await initialise(place, { sync: options.settings.fsync !== 'off' });
+    }
+    const state = await inspect(place);
+    if (state.is === 'ready') {
+      const server = await adopt(place, state.port, state.pid !== starter.pid);
+      if (server !== null) return server;
+    } else if (state.is === 'foreign') {
+      options.log(`${place.cluster}/postmaster.pid is stale: process ${state.pid} is not its PostgreSQL`);
+      await removeForeignPidFile(place, state.file);
+    } else if (state.is === 'stopped') {
+      await starter.startUnlessStarting();
+    }
+    if (waited % PATIENCE_MS === PATIENCE_MS - POLL_MS) {
+      options.log(`Waiting for PostgreSQL in ${place.cluster} (see ${place.log})`);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** Starts servers until one stays, and knows when to give up. */
+class Starter {
+  readonly #place: Place;
+  readonly #options: JoinOptions;
+  #failures = 0;
+  /** What the server that was started last has logged, once it has ended; '' while it lives. */
+  #ended: string | null = null;
+  pid: number | undefined;
+
+  constructor(place: Place, options: JoinOptions) {
+    this.#place = place;
+    this.#options = options;
+  }
+
+  /** Called while no server is to be seen. Throws when there is no point in starting another one. */
+  async startUnlessStarting(): Promise<void> {
+    if (this.#ended === '') return;
+    if (this.#ended !== null) this.#judge(this.#ended);
+    const port = await freePort(this.#failures === 0 ? this.#options.port : 0);
+    const { pid, ended } = await launch(this.#place, port, this.#options.settings);
+    this.pid = pid;
+    this.#ended = '';
+    void ended.then((log) => {
+      this.#ended = log || 'it ended without a word';
+    });
+  }
+
+  #judge(log: string): void {
+    this.#failures += 1;
+    const most = PASSING_FAILURE.test(log) ? MOST_PASSING_FAILURES : MOST_OTHER_FAILURES;
+    if (this.#failures < most) return;
+    throw new Error(`PostgreSQL does not start in ${this.#place.cluster} (see ${this.#place.log}): ${log}`);
+  }
+}
+
+/** Null when the server goes away while we join it. Throws when it is not ours. */
+async function adopt(place: Place, port: number, adopted: boolean): Promise<Server | null> {
+  const url = `postgres://postgres:${encodeURIComponent(await readPassword(place))}@127.0.0.1:${port}/postgres`;
+  const presence = new Presence(url);
+  try {
+    const served = await presence.join();
+    if ((await realpath(served)) === (await realpath(place.cluster))) {
+      return { url, port, adopted, presence };
+    }
+  } catch (error) {
+    if (isWrongPassword(error)) {
+      presence.hangUp();
+      throw new Error(
+        `The PostgreSQL on port ${port} does not take the password of ${place.cluster}: stop it first`,
+      );
+    }
+  }
+  presence.hangUp();
+  return null;
+}
+
+/** The wanted port when it is free, else any free one. */
+function freePort(wanted: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const server = createServer();
+  server.once('error', (error) => (wanted === 0 ? reject(error) : resolve(freePort(0))));
+  server.listen(wanted, '127.0.0.1', () => {
+    const { port } = server.address() as { port: number };
+    server.close(() => resolve(port));
+  });
+  return promise;
+}
+
+/** Gives the presence up and stops the server unless another engine or client is connected to it. */
+export async function leaveServer(
+  place: Place,
+  server: Server,
+  log: (message: string) => void,
+): Promise<void> {
+  try {
+    if (await server.presence.becomeAlone()) await stopServer(place, log);
+    else log('The embedded PostgreSQL is left running: others are connected to it');
+  } catch (error) {
+    log(`The embedded PostgreSQL could not be stopped: ${(error as Error).message}`);
+  } finally {
+    server.presence.hangUp();
+  }
+}
+
+/**
+ * PostgreSQL's fast shutdown: open transactions are rolled back, everything is written. Not through `pg_ctl
+ * stop`, which goes on waiting when the next engine has started a server meanwhile.
+ */
+async function stopServer(place: Place, log: (message: string) => void): Promise<void> {
+  const state = await inspect(place);
+  if (state.is !== 'ready') return;
+  const { pid } = state;
+  const ran = await runAs(place.user, place.binaries.pgCtl, ['kill', 'INT', String(pid)]);
+  if (ran.code !== 0) throw new Error(ran.stderr.trim());
+  for (let waited = 0; isAlive(pid) && (await servesCluster(place, pid)); waited += POLL_MS) {
+    if (waited > SHUTDOWN_MS) return log(`The embedded PostgreSQL (process ${pid}) takes its time to stop`);
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * What keeps an engine within its bounds: the database it may use, the starts it takes, the executions it keeps, the
+ * lines it logs.
+ */
+import type { Config } from '../config/config.ts';
+import { createPool } from '../db/connection/client.ts';
+import { type DatabaseRoute, routeTo } from '../db/connection/features.ts';
+import { checkServer } from '../db/connection/server-check.ts';
+import { isUnavailable } from '../db/connection/session.ts';
+import { whenUsable } from '../db/connection/when-usable.ts';
+import { countPending } from '../db/execution-queries.ts';
+import { Retention } from '../maintenance/retention.ts';
+import { StartGate } from '../services/start-gate.ts';
+import { createErrorReporter, errorKey, type Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Database } from './database.ts';
+
+/** A database that is away is one line in this time for each kind of error. */
+const LINE_EVERY_MS = 10_000;
+/** Some kilobytes each, and a few seconds of work for the database. */
+const MOST_WAITING_STARTS = 20_000;
+
+export interface CheckedDatabase {
+  /** What health has to say of it. */
+  readonly warnings: readonly string[];
+  readonly route: DatabaseRoute;
+}
+
+/** Looks at the database, and at what is in between, before anything is written. @throws Error: unusable */
+export async function checkDatabase(
+  url: string,
+  { databaseBackend: backend, directUrl }: Config,
+  log: Log,
+): Promise<CheckedDatabase> {
+  const look = () => checkServer(url, { backend, directUrl });
+  const { warnings, isPooled, directUrl: usableUrl } = await whenUsable(look, waitingFor(log));
+  for (const warning of warnings) log.warn(warning);
+  return { warnings, route: routeTo(url, { backend, isPooled, directUrl: usableUrl }) };
+}
+
+/** What is logged when the database is not there at the start. */
+export function waitingFor(log: Log): (error: unknown) => void {
+  return (error) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn({ reason }, 'The database cannot be used yet: waiting for it, for a minute at most');
+  };
+}
+
+export interface DatabaseErrors {
+  onError(error: unknown): void;
+  /** A log that writes errors of the database as sparingly. */
+  readonly sparing: Pick<Log, 'error'>;
+}
+
+/** The one place where a database that cannot be used gets into the log. */
+export function databaseErrors(log: Log): DatabaseErrors {
+  const report = createErrorReporter(log, { everyMs: LINE_EVERY_MS });
+  const onError = (error: unknown) => report(errorKey(error), error, 'The database could not be used');
+  const error = (fields: { err?: unknown }, message: string) => {
+    const cause = fields.err;
+    if (isUnavailable(cause))
+      report(`call:${errorKey(cause)}`, cause, 'A call could not be answered', fields);
+    else log.error(fields, message);
+  };
+  return { onError, sparing: { error: error as Log['error'] } };
+}
+
+export function createStartGate({ limits }: Config, { apiPool }: Database, metrics: Metrics): StartGate {
+  return new StartGate({
+    maxBacklog: limits.maxBacklog,
+    maxWaiting: MOST_WAITING_STARTS,
+    count: (most) => countPending(apiPool, most),
+    onRefused: (reason) => metrics.requestsRefused.inc({ reason }),
+  });
+}
+
+export interface RetentionParts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly engineId: string;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  onError(error: unknown): void;
+}
+
+/** Begins to remove what is older than the configuration says; the function that is answered ends that. */
+export function startRetention(parts: RetentionParts): () => Promise<void> {
+  const { config, database, engineId, metrics, log, onError } = parts;
+  const { retentionMs } = config;
+  if (retentionMs === null) return async () => {};
+  const { route, jobTable } = database;
+  const { work } = route;
+  const applicationName = `engine/${engineId}/retention`;
+  const pool = createPool(work.url, { ...work.session, max: 1, applicationName, byIndex: true, onError });
+  const onRemoved = (count: number) => metrics.executionsRemoved.inc(count);
+  const onUndeletable = (execution: string, err: unknown) =>
+    log.warn({ execution, err }, 'An execution cannot be removed; everything else that is due is');
+  const retention = new Retention({
+    route,
+    engineId,
+    pool,
+    jobTable,
+    retentionMs,
+    onRemoved,
+    onUndeletable,
+    onError,
+  });
+  retention.start();
+  return async () => {
+    await retention.close();
+    await pool.end();
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * The engine's connections: pools for the API and for the work, the lanes of commits, and the queue.
+ */
+import type { Config } from '../config/config.ts';
+import { createPool, type Db, type Pool, patientReads } from '../db/connection/client.ts';
+import type { DatabaseRoute } from '../db/connection/features.ts';
+import { Lane } from '../db/connection/lane.ts';
+import { whenUsable } from '../db/connection/when-usable.ts';
+import { migrateEngine } from '../db/migrate/migrate-engine.ts';
+import { startBoss } from '../queue/boss.ts';
+import { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
+
+export interface Database {
+  /** Migrations of a newer version of the engine, which this one goes on beside. */
+  readonly newer: readonly string[];
+  readonly route: DatabaseRoute;
+  readonly apiPool: Pool;
+  readonly workPool: Pool;
+  /** One session that stays: who judges whether others are alive must have been there for a while. */
+  readonly pulsePool: Pool;
+  /** What a step reads before it runs is the engine's own affair: a broken connection must not fail the step. */
+  readonly reads: Db;
+  readonly lanes: readonly Lane[];
+  readonly queue: ExecutionEngineQueue;
+  /** The qualified name of pg-boss's job table. */
+  readonly jobTable: string;
+  /** Waits for commits that were sent, then closes the lanes and the queue. */
+  closeWriters(): Promise<void>;
+  closePools(): Promise<void>;
+}
+
+/** Two overlap: while the database works on one commit the engine prepares the next. */
+const LANES = 2;
+const POOL_SIZE = 10;
+/** A commit that has to wait for an execution's lock is decided again, under locks that are taken in order. */
+const LANE_LOCK_MS = 200;
+/** A commit that takes longer goes the patient way; a lane that fell silent is given up soon after. */
+const LANE_STATEMENT_MS = 5_000;
+
+/** Migrates, starts the queue and opens what the engine needs. Throws when the database cannot be used. */
+export async function openDatabase(
+  route: DatabaseRoute,
+  engineId: string,
+  { pgbossSchema, limits }: Config,
+  onWait: (error: unknown) => void,
+  onError: (error: unknown) => void,
+): Promise<Database> {
+  const { work, long, backend, features } = route;
+  const maxInputBytes = limits.maxBodyBytes;
+  const { newer } = await whenUsable(() => migrateEngine(route, { pgbossSchema, maxInputBytes }), onWait);
+  const name = (use: string) => `engine/${engineId}/${use}`;
+  const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
+  const boss = await whenUsable(() => startBoss(queueSession), onWait);
+  const { url, session } = work;
+  const shared = { ...session, max: POOL_SIZE, onError };
+  const apiPool = createPool(url, { ...shared, applicationName: name('api') });
+  const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
+  const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
+  const lanes = Array.from(
+    { length: LANES },
+    () =>
+      new Lane(url, {
+        ...session,
+        applicationName: name('commit'),
+        byIndex: true,
+        lockTimeoutMs: LANE_LOCK_MS,
+        statementTimeoutMs: LANE_STATEMENT_MS,
+      }),
+  );
+  const jobTable = `${pgbossSchema}.job`;
+  return {
+    route,
+    newer,
+    apiPool,
+    workPool,
+    pulsePool,
+    reads: patientReads(workPool),
+    lanes,
+    queue: new ExecutionEngineQueue(boss, features.skipLocked ? null : jobTable),
+    jobTable,
+    closeWriters: async () => {
+      await Promise.all(lanes.map((lane) => lane.close()));
+      await boss.stop({ graceful: false, close: true });
+    },
+    closePools: async () => {
+      await Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]);
+    },
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * The composition root: the only file that knows every part and joins them to an engine.
+ *
+ * Start order: database, migrations, queue, step types, door, worker, API. Stop is a drain: no new claims,
+ * running steps get the grace time, what is left is handed back, then everything closes in reverse.
+ */
+import { randomUUID } from 'node:crypto';
+import { createApp } from '../api/app.ts';
+import { createAuth } from '../api/auth.ts';
+import { serve } from '../api/server.ts';
+import type { Config } from '../config/config.ts';
+import type { Pool } from '../db/connection/client.ts';
+import { definitionSchema } from '../definition/definition-schema.ts';
+import { collectGauges } from '../maintenance/gauges.ts';
+import { createHealth } from '../maintenance/health.ts';
+import type { PulseLoop } from '../maintenance/pulse-loop.ts';
+import { StallWatch } from '../maintenance/stall-watch.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { Doctor } from '../services/doctor/doctor.ts';
+import { ExecutionStarter } from '../services/execution-starter.ts';
+import { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { TemplateService } from '../services/template-service.ts';
+import { WorkflowExecutionService } from '../services/workflowExecutionService.ts';
+import { watchEventLoop } from '../telemetry/event-loop.ts';
+import type { Log } from '../telemetry/log.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
+import { type Database, openDatabase } from './database.ts';
+import { joinPeers } from './peers.ts';
+import { createStepParts, type StepParts } from './steps.ts';
+import { Worker } from './worker.ts';
+
+export interface Engine {
+  readonly id: string;
+  /** Of the HTTP API; a worker serves health and metrics there. */
+  readonly url: string;
+  readonly executions: WorkflowExecutionService;
+  readonly templates: TemplateService;
+  readonly pool: Pool;
+  /** Drains and closes everything. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+const { version } = packageJson;
+const MOST_STARTS = 1_000;
+
+export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
+  const id = randomUUID();
+  const { onError, sparing } = databaseErrors(log);
+  const steps = await createStepParts(config, log);
+  const { warnings, route } = await checkDatabase(databaseUrl, config, log);
+  const database = await openDatabase(route, id, config, waitingFor(log), onError);
+  if (database.newer.length > 0)
+    log.warn({ migrations: database.newer }, 'The database was migrated by a newer version of the engine');
+  const metrics = createMetrics({
+    version,
+    onCollectError: (error) => log.warn({ err: error }, 'A gauge is missing'),
+  });
+  const stopWatching = watchEventLoop(metrics);
+  const waiters = new ExecutionWaiters();
+  let pulse: PulseLoop | null = null;
+  // Who may be listening. Until the first round nobody knows: better to notify in vain.
+  const hasPeers = () => route.features.listen && (pulse?.hasPeers ?? true);
+  const worker = new Worker({
+    engineId: id,
+    config,
+    database,
+    steps,
+    metrics,
+    log,
+    waiters,
+    hasPeers,
+    onError,
+  });
+  const peers = await joinPeers({
+    engineId: id,
+    config,
+    database,
+    steps,
+    worker,
+    waiters,
+    log,
+    onError,
+  });
+  pulse = peers.pulse;
+  const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings };
+  const { server, executions, templates, startDraining } = await serveApi(parts);
+  pulse.start();
+  worker.start();
+  const endRetention = startRetention({ config, database, engineId: id, metrics, log, onError });
+
+  const stop = async () => {
+    // While running steps finish, health says that the engine drains and every call is still answered.
+    startDraining();
+    await worker.drain(config.drainGraceMs);
+    await server.stop(config.drainGraceMs);
+    await worker.close(config.drainGraceMs);
+    await endRetention();
+    await peers.close();
+    await database.closeWriters();
+    await peers.leave();
+    stopWatching();
+    steps.sandbox.close();
+    await database.closePools();
+  };
+  let stopping: Promise<void> | null = null;
+  return {
+    id,
+    url: server.url,
+    executions,
+    templates,
+    pool: database.apiPool,
+    stop: () => {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+interface ApiParts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly steps: StepParts;
+  readonly worker: Worker;
+  readonly metrics: Metrics;
+  readonly log: Pick<Log, 'error'>;
+  readonly waiters: ExecutionWaiters;
+  readonly pulse: PulseLoop;
+  /** For health. */
+  readonly warnings: readonly string[];
+}
+
+async function serveApi(parts: ApiParts) {
+  const { config, database, steps, worker, metrics, log, waiters, pulse, warnings } = parts;
+  const { apiPool: pool, workPool, jobTable } = database;
+  const { versions, lint, stepTypes, sandbox } = steps;
+  const { door, dispatcher, capacity } = worker;
+  const { limits } = config;
+  const stalls = new StallWatch(worker.loops());
+  pulse.useStallWatch(stalls);
+  const starter = new ExecutionStarter(pool, door, versions, createStartGate(config, database, metrics));
+  const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits });
+  const templates = new TemplateService(pool, lint, database.route.features);
+  const doctor = new Doctor({
+    ...database.route.long,
+    pgbossSchema: config.pgbossSchema,
+    pool: workPool,
+    queue: database.queue,
+    versions,
+    door,
+    locked: worker.locked,
+    stopGraceMs: limits.stopGraceMs,
+    takeOver: () => pulse.takeOver(),
+  });
+  let draining = false;
+  collectGauges(metrics, {
+    db: pool,
+    jobTable,
+    pools: { api: pool, work: workPool },
+    running: () => dispatcher.runningCount,
+    capacity,
+    sandboxKills: () => sandbox.counters.kills,
+  });
+  const app = createApp({
+    surface: config.role === 'worker' ? 'operations' : 'all',
+    templates,
+    executions,
+    doctor,
+    health: createHealth({
+      pool,
+      warnings,
+      silentMs: () => pulse.silentMs,
+      stall: () => stalls.stall,
+      isDraining: () => draining,
+    }),
+    metrics: () => metrics.render(),
+    auth: createAuth({ keys: config.apiKeys }),
+    limits: {
+      bodyBytes: limits.maxBodyBytes,
+      jsonDepth: limits.maxJsonDepth,
+      definitionBytes: limits.maxDefinitionBytes,
+      startMany: MOST_STARTS,
+      intakeBytes: limits.maxIntakeBytes,
+    },
+    definitionSchema: () => definitionSchema(stepTypes),
+    log,
+    version,
+    onIntakeRefused: () => metrics.requestsRefused.inc({ reason: 'bytes' }),
+    onRequest: ({ route, method, status, seconds }) =>
+      metrics.httpRequestDuration.observe({ route, method, status: String(status) }, seconds),
+  });
+  const server = await serve(app, { host: config.host, port: config.port });
+  return {
+    server,
+    executions,
+    templates,
+    startDraining: () => {
+      draining = true;
+    },
+  };
+}

@@ -1,0 +1,168 @@
+/**
+ * What this engine and the others on its database know of each other: heartbeat, lease, notifications, and the
+ * takeover of what the dead held.
+ */
+import { hostname } from 'node:os';
+import type { Config } from '../config/config.ts';
+import { holdLease, leaseIsFree } from '../db/connection/lease.ts';
+import { listen } from '../db/connection/listen.ts';
+import type { StandingConnection } from '../db/connection/standing-connection.ts';
+import { whenUsable } from '../db/connection/when-usable.ts';
+import {
+  type EngineRow,
+  msUntilLate,
+  type OwnedStep,
+  registerEngine,
+  unregisterEngine,
+} from '../db/engine.ts';
+import { signsOfLife } from '../db/engine-alive.ts';
+import { readNews } from '../door/news.ts';
+import { reconsider } from '../door/reconsider.ts';
+import { PeerWatch } from '../maintenance/peer-watch.ts';
+import { PulseLoop } from '../maintenance/pulse-loop.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { findUnknownSteps } from '../services/doctor/held-steps.ts';
+import type { ExecutionWaiters } from '../services/execution-waiters.ts';
+import type { Log } from '../telemetry/log.ts';
+import { waitingFor } from './bounds.ts';
+import type { Database } from './database.ts';
+import type { StepParts } from './steps.ts';
+import type { Worker } from './worker.ts';
+
+export interface PeersParts {
+  readonly engineId: string;
+  readonly config: Config;
+  readonly database: Database;
+  readonly steps: StepParts;
+  readonly worker: Worker;
+  readonly waiters: ExecutionWaiters;
+  readonly log: Log;
+  onError(error: unknown): void;
+}
+
+export interface Peers {
+  readonly pulse: PulseLoop;
+  /** Stops judging others and listening to them; this engine still counts as alive. */
+  close(): Promise<void>;
+  /** Says goodbye: nothing of this engine is running or will be written any more. */
+  leave(): Promise<void>;
+}
+
+const CHANNEL = 'execution_engine';
+
+export async function joinPeers(parts: PeersParts): Promise<Peers> {
+  const { engineId, config, database, worker, log, onError } = parts;
+  const { workPool, pulsePool, route } = database;
+  const engine: EngineRow = {
+    id: engineId,
+    role: config.role,
+    host: hostname(),
+    pid: process.pid,
+    version: packageJson.version,
+    capacity: worker.capacity,
+  };
+  await whenUsable(() => registerEngine(workPool, engine), waitingFor(log));
+  // A lease is a lock that a session holds: without either, the heartbeat alone says who is alive.
+  const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
+  const lease = leaseUrl === null ? null : holdLease(leaseUrl, engineId, onError);
+  const watch =
+    leaseUrl === null
+      ? null
+      : new PeerWatch({
+          engineId,
+          leaseIsFree: (id, signal) =>
+            leaseIsFree(leaseUrl, id, { applicationName: `engine/${engineId}/watch` }, signal),
+          msUntilLate: (id) => msUntilLate(pulsePool, id),
+          takeOver: () => pulse.takeOver(),
+          onError,
+        });
+  const pulse = createPulse(parts, engine, lease, watch);
+  const listener = listenToPeers(parts, pulse);
+  await listener?.ready;
+  return {
+    pulse,
+    close: async () => {
+      await pulse.close();
+      watch?.close();
+      await listener?.close();
+    },
+    leave: async () => {
+      await unregisterEngine(workPool, engineId).catch(onError);
+      await lease?.close();
+    },
+  };
+}
+
+function createPulse(
+  parts: PeersParts,
+  engine: EngineRow,
+  lease: StandingConnection | null,
+  watch: PeerWatch | null,
+): PulseLoop {
+  const { database, worker, waiters, log, onError } = parts;
+  return new PulseLoop({
+    db: database.pulsePool,
+    engine,
+    signs: signsOfLife(database.route.features.advisoryLocks, !database.route.work.session.pooled),
+    jobTable: database.jobTable,
+    runningCount: () => worker.dispatcher.runningCount,
+    hasLease: () => lease?.isOpen ?? false,
+    watched: () => [...worker.runningExecutions, ...waiters.ids],
+    onJobs: () => void worker.jobsAreDue(),
+    onEnded: (ids) => {
+      for (const executionId of ids) {
+        waiters.wake(executionId);
+        worker.stopHandlers(executionId);
+      }
+    },
+    onPeers: (ids) => watch?.watch(ids),
+    onSilence: (ms) =>
+      log.warn(
+        { silentMs: Math.round(ms) },
+        'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
+      ),
+    onOrphans: (found) => {
+      for (const [owner, { length }] of Map.groupBy(found, (step) => step.owner))
+        log.warn({ engine: owner, steps: length }, 'An engine is gone; its steps are taken over');
+    },
+    unread: () => parts.steps.versions.unread,
+    rescue: (step) => rescue(parts, step),
+    releaseUnknown: async () => {
+      const unknown = await findUnknownSteps(database.workPool, worker.door, null);
+      const ids = new Set(unknown.map(({ executionId }) => executionId!));
+      await reconsider(worker.door, worker.locked, ids);
+      if (ids.size > 0) log.warn({ steps: unknown.length }, 'Steps that nobody here ran were given back');
+    },
+    onError,
+  });
+}
+
+async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
+  const { executionId, templateId, stepTemplateId, attempt, owner } = step;
+  const template = await steps.versions.find(database.workPool, templateId);
+  const position = template?.positions.get(stepTemplateId);
+  if (position === undefined) return;
+  // A step of your own ran in a process beside the engine: that the engine died says nothing against it.
+  // So did one of a type that this engine does not have.
+  const { type: name } = template!.steps[position]!.step;
+  const isBeside = steps.userTypes.has(name) || !steps.stepTypes.has(name);
+  const type = isBeside ? 'displace' : 'rescue';
+  await worker.door.deliver(executionId, { type, position, claim: { attempt, owner } });
+}
+
+/** Notifications are hints: what one says is found within a second without it. */
+function listenToPeers({ engineId, database, worker, onError }: PeersParts, pulse: PulseLoop) {
+  const { features, sessionUrl } = database.route;
+  if (!features.listen || sessionUrl === null) return null;
+  const onNotify = (_channel: string, payload: string) => {
+    const { from, ready, freed, ended } = readNews(payload);
+    if (from === engineId) return;
+    if (ready) worker.consumer.wake();
+    if (freed) worker.gate.endedElsewhere();
+    if (ended === null || ended.length > 0) pulse.lookForEnded(ended);
+  };
+  return listen(sessionUrl, [CHANNEL], onNotify, () => worker.consumer.wake(), {
+    applicationName: `engine/${engineId}/listen`,
+    onError,
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * What steps run with: the step types, the sandbox and its expressions, the boundary of what may be stored.
+ */
+import type { Config } from '../config/config.ts';
+import { checkSchema } from '../definition/json-schema.ts';
+import type { LintContext } from '../definition/lint-context.ts';
+import { createEvaluator, type Evaluator } from '../expression/evaluator.ts';
+import { createSandbox, type Sandbox } from '../expression/sandbox/sandbox.ts';
+import { OutputStore } from '../payload/output-store.ts';
+import { parseAllowList } from '../steps/http/address.ts';
+import { createHttpClient, type HttpClient } from '../steps/http/client.ts';
+import { createStepTypes } from '../steps/registry.ts';
+import type { StepType } from '../steps/step-type.ts';
+import { loadUserStepTypes } from '../steps/user-modules.ts';
+import type { Log } from '../telemetry/log.ts';
+import { lintContext } from '../template/lint-context.ts';
+import type { TemplateVersion } from '../template/version.ts';
+import { TemplateVersions } from '../template/versions.ts';
+import type { HostSetup } from '../worker/hosts/wire.ts';
+
+export interface StepParts {
+  readonly sandbox: Sandbox;
+  readonly evaluator: Evaluator;
+  readonly store: OutputStore;
+  readonly stepTypes: ReadonlyMap<string, StepType>;
+  /** Names of the operator's own types; here they are only described, their handlers run in step hosts. */
+  readonly userTypes: ReadonlySet<string>;
+  readonly hostSetup: HostSetup;
+  readonly httpClient: HttpClient;
+  readonly lint: LintContext;
+  readonly versions: TemplateVersions;
+}
+
+/** A script may ask for more than the default, up to this much. */
+const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
+const MOST_TOLD = 5;
+
+/** Throws an Error with a line per problem when a user's step type cannot be used. */
+export async function createStepParts(config: Config, log: Log): Promise<StepParts> {
+  const { limits } = config;
+  const sandbox = createSandbox({
+    maxMemoryBytes: Math.max(limits.scriptMemoryBytes, SCRIPT_MEMORY_CEILING),
+    outputBytes: limits.maxOutputBytes,
+  });
+  const http = {
+    allow: [...config.httpAllow.cidrs, ...config.httpAllow.hosts],
+    maxResponseBytes: limits.httpMaxResponseBytes,
+    timeoutMs: limits.httpTimeoutMs,
+  };
+  const userTypes = await loadUserStepTypes([...config.steps], process.cwd());
+  refuseBrokenSchemas(userTypes);
+  const script = { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes };
+  const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
+  const stepTypes = createStepTypes({ http, script, extra: userTypes });
+  const lint = lintContext(stepTypes, { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth });
+  return {
+    sandbox,
+    evaluator: createEvaluator(sandbox),
+    store: new OutputStore(output, Object.values(config.secrets)),
+    stepTypes,
+    userTypes: new Set(userTypes.map(({ type }) => type)),
+    hostSetup: { modules: config.steps, http, script, output, secrets: config.secrets },
+    httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
+    lint,
+    versions: new TemplateVersions(
+      { lint, stepTypes },
+      {
+        compiled: (version) => tellFaults(version, log),
+        unread: (template, err) =>
+          log.error(
+            { template, err },
+            'A definition is not understood here; its executions wait for an engine that does',
+          ),
+      },
+    ),
+  };
+}
+
+/** Templates of other engines may have steps that are not for this one. */
+function tellFaults({ name, version, steps, hasFaults }: TemplateVersion, log: Log): void {
+  if (!hasFaults) return;
+  const left = steps.filter(({ fault }) => fault !== null);
+  const told = left.slice(0, MOST_TOLD).map(({ step, fault }) => `${step.key}: ${fault!.message}`);
+  log.warn(
+    { template: name, version, count: left.length, steps: told },
+    'Steps of a template cannot be run here; they wait for an engine that can',
+  );
+}
+
+function refuseBrokenSchemas(types: readonly StepType[]): void {
+  const faults = types.flatMap(({ type, schema }) =>
+    checkSchema(schema).map(({ pointer, message }) => `Step type "${type}": schema${pointer}: ${message}`),
+  );
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}

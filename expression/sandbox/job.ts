@@ -1,0 +1,123 @@
+/**
+ * The book-keeping of a lane: jobs on their way, the workers that have them, and when one is over its time.
+ *
+ * Not here: what is done about it (sandbox-lane.ts).
+ */
+
+import { encodeFrame } from '../../process/frame.ts';
+import { cpuMs } from '../../process/process-usage.ts';
+import { ExpressionError } from '../expression-error.ts';
+import type { SandboxProcess } from './process.ts';
+import { type Answer, type EvaluateRequest, type LogLevel, readResults, type ScriptRequest } from './wire.ts';
+
+export interface Job {
+  readonly request: EvaluateRequest | ScriptRequest;
+  /** JSON text of the scope or the input; asked for when a process takes the job, since many may wait for one. */
+  readonly body: () => string;
+  readonly onLog: ((line: string, level: LogLevel) => void) | null;
+  resolve(results: unknown[]): void;
+  reject(error: ExpressionError): void;
+}
+
+export interface Entry extends Job {
+  settled: boolean;
+  /** Deaths of processes that nobody ordered while this was the head. */
+  crashes: number;
+}
+
+export interface Worker {
+  readonly process: SandboxProcess;
+  readonly running: Map<number, Entry>;
+  ready: boolean;
+  /** Gets no more work: killed, gone or tired. */
+  retired: boolean;
+  /** The head holds the others up. */
+  stalled: boolean;
+  headSince: number;
+  headCpuMs: number | null;
+  /** Of the head's time, for how long this process did not run itself: frozen, or busy. */
+  unwatchedMs: number;
+}
+
+/** A head that takes so long holds up the requests behind it. */
+export const STALL_MS = 25;
+/** What a process may need beyond the time it keeps itself, before it is killed. */
+const GRACE_MS = 60;
+/** A process that got no turn from the system may take so many times its time. */
+const STARVED_FACTOR = 4;
+
+export function newWorker(process: SandboxProcess): Worker {
+  const headSince = performance.now();
+  return {
+    process,
+    running: new Map(),
+    ready: false,
+    retired: false,
+    stalled: false,
+    headSince,
+    headCpuMs: null,
+    unwatchedMs: 0,
+  };
+}
+
+/** The worker with the least to do among those that may have more; null: none. */
+export function freest(workers: Iterable<Worker>, maxInFlight: number): Worker | null {
+  let best: Worker | null = null;
+  for (const worker of workers) {
+    if (!worker.ready || worker.retired || worker.stalled || worker.running.size >= maxInFlight) continue;
+    if (best === null || worker.running.size < best.running.size) best = worker;
+  }
+  return best;
+}
+
+export function headOf(worker: Worker): Entry | undefined {
+  return worker.running.values().next().value;
+}
+
+export function beginHead(worker: Worker): void {
+  worker.headSince = performance.now();
+  worker.headCpuMs = null;
+  worker.unwatchedMs = 0;
+  worker.stalled = false;
+}
+
+export function settle(entry: Entry, how: () => void): void {
+  if (entry.settled) return;
+  entry.settled = true;
+  how();
+}
+
+/** What is sent of a job; null: it cannot be written, and is rejected. */
+export function frameOf(entry: Entry, id: number): Buffer | null {
+  try {
+    return encodeFrame({ ...entry.request, id }, entry.body());
+  } catch (error) {
+    const code = entry.request.kind === 'script' ? 'script_failed' : 'expression_failed';
+    const message = `what it reads cannot be written as JSON: ${(error as Error).message}`;
+    settle(entry, () => entry.reject(new ExpressionError(code, message)));
+    return null;
+  }
+}
+
+export function answer(entry: Entry, header: Answer & { kind: 'done' | 'failed' }, body: string): void {
+  if (header.kind === 'done') {
+    entry.resolve(readResults(body, header.special));
+    return;
+  }
+  const { code, message, ...more } = header.failure;
+  entry.reject(new ExpressionError(code, message, more));
+}
+
+/** @param age of the head, in milliseconds */
+export function isOverdue(worker: Worker, { request }: Entry, age: number): boolean {
+  if (worker.headCpuMs === null && age >= STALL_MS) worker.headCpuMs = cpuMs(worker.process.pid);
+  const mostMs = request.timeoutMs + GRACE_MS;
+  if (age < mostMs) return false;
+  // An answer that came meanwhile, or a request that had not gone out, is nothing to be blamed for.
+  const watchedMs = age - worker.unwatchedMs;
+  if (watchedMs > STARVED_FACTOR * mostMs) return true;
+  const now = cpuMs(worker.process.pid);
+  // Unknown: the clock alone decides.
+  if (now === null || worker.headCpuMs === null) return watchedMs >= mostMs;
+  return now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
+}

@@ -1,0 +1,71 @@
+/**
+ * One sandbox process, seen from the engine: what it is started with, and how little that is.
+ *
+ * Not here: what it is given to do and for how long (sandbox-lane.ts).
+ *
+ * Invariant: the process sees no variable of the engine's environment, and an empty working directory.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Frame } from '../../process/frame.ts';
+import { FramedProcess } from '../../process/framed-process.ts';
+import type { Answer } from './wire.ts';
+
+export interface ProcessOptions {
+  /** An empty directory; made again when something has removed it. */
+  directory: string;
+  /** Most memory of QuickJS; the whole process gets BASE_BYTES more where prlimit exists. */
+  maxMemoryBytes: number;
+  /** Start it under prlimit where that exists. */
+  limited: boolean;
+  onAnswer(frame: Frame<Answer>): void;
+  /** Once, when the process is gone and everything it wrote was read. */
+  onClose(): void;
+}
+
+const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+const PRLIMIT = '/usr/bin/prlimit';
+const BASE_BYTES = 768 * 1024 * 1024;
+/** A process whose engine is gone and that cannot be interrupted ends at the latest after so much CPU time. */
+const CPU_SECONDS = 1800;
+// JavaScriptCore reserves 1 GB for compiled code, which counts as data, and interprets everything when it cannot.
+const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1024 * 1024) };
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
+export class SandboxProcess {
+  private readonly process: FramedProcess<Answer>;
+
+  constructor({ directory, maxMemoryBytes, limited, onAnswer, onClose }: ProcessOptions) {
+    mkdirSync(directory, { recursive: true });
+    const [command, args] = commandLine(maxMemoryBytes, limited);
+    this.process = new FramedProcess<Answer>({
+      command,
+      args,
+      cwd: directory,
+      env: ENVIRONMENT,
+      channel: 'stdio',
+      maxFrameBytes: MAX_ANSWER_BYTES,
+      onFrame: onAnswer,
+      onClose,
+    });
+  }
+
+  get pid(): number | null {
+    return this.process.pid;
+  }
+
+  write(frames: readonly Buffer[]): void {
+    this.process.write(frames);
+  }
+
+  kill(): void {
+    this.process.kill();
+  }
+}
+
+function commandLine(maxMemoryBytes: number, limited: boolean): [command: string, args: string[]] {
+  const worker = [WORKER, String(maxMemoryBytes)];
+  if (!limited || process.platform !== 'linux' || !existsSync(PRLIMIT)) return [process.execPath, worker];
+  const limits = [`--data=${maxMemoryBytes + BASE_BYTES}`, `--cpu=${CPU_SECONDS}`, '--core=0'];
+  return [PRLIMIT, [...limits, process.execPath, ...worker]];
+}

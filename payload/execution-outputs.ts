@@ -1,0 +1,59 @@
+/**
+ * Outputs of executions that complete: payloads from memory or the database, and the template's `output` evaluated.
+ */
+import type { Json } from '../core/json/json.ts';
+import type { Plan } from '../core/plan.ts';
+import type { Evaluator } from '../expression/evaluator.ts';
+import type { Outputs } from './execution-output.ts';
+import { type ScopeSource, stepsScope } from './expression-scope.ts';
+import type { JsonPayload } from './json-payload.ts';
+import type { OutputStore } from './output-store.ts';
+import type { Payloads } from './payload-reader.ts';
+import type { ReadableExecution } from './readable-execution.ts';
+
+export class ExecutionOutputs implements Outputs {
+  readonly #source: ScopeSource;
+  readonly #evaluator: Evaluator;
+  readonly #store: OutputStore;
+
+  constructor(source: ScopeSource, evaluator: Evaluator, store: OutputStore) {
+    this.#source = source;
+    this.#evaluator = evaluator;
+    this.#store = store;
+  }
+
+  load(
+    execution: ReadableExecution,
+    plan: Plan,
+    positions: readonly number[],
+  ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>> {
+    const reading = this.#source.payloads.read(execution, plan.view, { input: false, positions }, plan);
+    return reading instanceof Promise ? reading.then(({ outputs }) => outputs) : reading.outputs;
+  }
+
+  evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string> {
+    const output = execution.version!.output!;
+    const { graph } = plan.view;
+    const named = output.stepReferences.map(({ key }) => graph.positions.get(key)!);
+    const positions = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
+    const needs = { input: output.roots.has('input'), positions };
+    const run = (found: Payloads) => {
+      const { name, version } = execution.version!;
+      const value = this.#evaluator.evaluate(output, {
+        input: found.input?.value ?? null,
+        steps: stepsScope(found, plan.view, positions),
+        inputs: {},
+        execution: { id: execution.id, template: name, version },
+        secrets: this.#source.secrets,
+        vars: {},
+      });
+      return value instanceof Promise ? value.then((done) => this.#text(done)) : this.#text(value);
+    };
+    const reading = this.#source.payloads.read(execution, plan.view, needs, plan);
+    return reading instanceof Promise ? reading.then(run) : run(reading);
+  }
+
+  #text(value: unknown): string {
+    return this.#store.payload(value as Json).json;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What an expression sees: the execution's input, the outputs of the steps it names, and what arrived.
+ */
+
+import type { StepError } from '../core/event.ts';
+import type { ReceivedInput } from '../core/graph.ts';
+import type { Json, JsonObject } from '../core/json/json.ts';
+import type { ExecutionView } from '../core/view.ts';
+import type { PayloadReader, Payloads } from './payload-reader.ts';
+import type { ReadableExecution } from './readable-execution.ts';
+
+/** A plain object with the roots of the expression language. */
+export interface ScopeParts {
+  input: Json;
+  steps: Record<string, JsonObject>;
+  inputs: Record<string, Json>;
+  execution: { id: string; template: string; version: number };
+  secrets: Readonly<Record<string, string>>;
+  vars: Readonly<Record<string, Json>>;
+}
+
+/** What a step's expressions read. */
+export interface ScopeNeeds {
+  /** Positions of the steps they name; null: any of them. */
+  readonly reads: readonly number[] | null;
+  readonly usesInput: boolean;
+  /** Whether they, or the handler, read what arrived. */
+  readonly usesInputs: boolean;
+}
+
+export interface ScopeSource {
+  readonly payloads: PayloadReader;
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** The scope of a step whose join received `received`; at once when every payload is in memory. */
+export function gatherScope(
+  { payloads, secrets }: ScopeSource,
+  execution: ReadableExecution,
+  view: ExecutionView,
+  received: readonly ReceivedInput[],
+  needs: ScopeNeeds,
+): ScopeParts | Promise<ScopeParts> {
+  const live = needs.usesInputs ? received.filter((input) => input.live) : [];
+  const arrived = live.map(({ key }) => view.graph.positions.get(key)!);
+  const reads = needs.reads ?? [...view.graph.steps.keys()];
+  const positions = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
+  const make = (found: Payloads): ScopeParts => {
+    const { name, version } = execution.version!;
+    return {
+      input: found.input?.value ?? null,
+      steps: stepsScope(found, view, reads),
+      inputs: inputsScope(found, view, live),
+      execution: { id: execution.id, template: name, version },
+      secrets,
+      vars: {},
+    };
+  };
+  const reading = payloads.read(execution, view, { input: needs.usesInput, positions });
+  return reading instanceof Promise ? reading.then(make) : make(reading);
+}
+
+/** `steps.<key>` of the positions that are read. */
+export function stepsScope(
+  { outputs, errors }: Payloads,
+  view: ExecutionView,
+  positions: readonly number[],
+): Record<string, JsonObject> {
+  const steps: Record<string, JsonObject> = {};
+  for (const position of positions) {
+    const state = view.steps[position];
+    const status = state?.status ?? 'waiting_inputs';
+    const completed = status === 'completed';
+    const error = status === 'failed' ? errors.get(position) : undefined;
+    steps[view.graph.steps[position]!.key] = {
+      output: completed ? (outputs.get(position)?.value ?? null) : null,
+      status,
+      error: error === undefined ? null : errorValue(error),
+      route: state?.routes?.[0] ?? null,
+    };
+  }
+  return steps;
+}
+
+/** `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */
+function inputsScope(
+  { outputs, errors }: Payloads,
+  view: ExecutionView,
+  live: readonly ReceivedInput[],
+): Record<string, Json> {
+  const inputs: Record<string, Json> = {};
+  for (const { key } of live) {
+    const position = view.graph.positions.get(key)!;
+    const error = errors.get(position);
+    inputs[key] = error === undefined ? (outputs.get(position)?.value ?? null) : errorValue(error);
+  }
+  return inputs;
+}
+
+function errorValue({ code, message, details }: StepError): JsonObject {
+  return { code, message, details };
+}

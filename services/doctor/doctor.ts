@@ -1,0 +1,206 @@
+/**
+ * The doctor: whether the design's invariants hold of the database, and what can be put right.
+ *
+ * A repair goes the ways the engine goes: jobs are written under the locks of their executions, the steps of the dead
+ * are taken over, and what is stuck is decided again by the core. What would be a guess is only reported.
+ *
+ * Invariant: one examination or repair at a time in a process; the next one waits for it.
+ */
+import { EngineError } from '../../core/problem.ts';
+import { isContended } from '../../db/connection/lane.ts';
+import {
+  examineTables,
+  firstIdOfTheLast,
+  inSnapshot,
+  type Offenders,
+  SQL_INVARIANTS,
+  type Unanswered,
+} from '../../db/doctor/examine.ts';
+import type { Invariant } from '../../db/doctor/invariant.ts';
+import type { ExecutionDoor } from '../../door/execution-door.ts';
+import type { LockedCommit } from '../../door/locked-commit.ts';
+import { reconsider } from '../../door/reconsider.ts';
+import { findUnknownSteps, HELD_INVARIANT } from './held-steps.ts';
+import { type JobRepairOptions, MISSING_JOBS, repairJobs, STRAY_JOBS } from './repair-jobs.ts';
+import type { DoctorPort, DoctorReport, DoctorRequest } from './report.ts';
+import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './views.ts';
+
+/** All there are, in the order in which they are reported. */
+export const INVARIANTS: readonly Invariant[] = [...SQL_INVARIANTS, HELD_INVARIANT, VIEW_INVARIANT];
+
+export interface DoctorOptions extends ViewSources, JobRepairOptions {
+  readonly door: ExecutionDoor;
+  readonly locked: LockedCommit;
+  /** Takes over what dead engines hold (maintenance/pulse-loop.ts). */
+  takeOver(): Promise<void>;
+}
+
+/** Final executions of this long ago and younger are looked at, unless everything is asked for. */
+const USUAL_SECONDS = 3_600;
+const USUAL_DEADLINE_MS = 10_000;
+const LONG_DEADLINE_MS = 120_000;
+const MOST_EXAMPLES = 10;
+const MOST_REPAIRED_PER_ROUND = 1_000;
+const MOST_ROUNDS = 20;
+const EXECUTIONS_PER_TRANSACTION = 50;
+
+/** Decided again by the core, which also gives back what this engine holds without knowing. */
+const RECONSIDERED: readonly string[] = ['undecided-join', 'execution-not-ended', HELD_INVARIANT.name];
+const TAKEN_OVER = 'running-step-without-owner';
+
+export interface Examination {
+  readonly offenders: ReadonlyMap<Invariant, Offenders>;
+  readonly unanswered: readonly Unanswered[];
+  readonly checked: readonly Invariant[];
+}
+
+/** What every engine on the database would answer: the invariants that need no process. */
+export async function examineDatabase(
+  sources: ViewSources,
+  { everything, graceSeconds, accept }: DoctorRequest,
+  most = MOST_EXAMPLES,
+): Promise<Examination> {
+  const wanted = SQL_INVARIANTS.filter(({ name }) => !accept.includes(name));
+  const deadlineMs = everything ? LONG_DEADLINE_MS : USUAL_DEADLINE_MS;
+  const { url, session } = sources;
+  const tables = await inSnapshot(url, { deadlineMs, byIndex: !everything, session }, async (snapshot) => {
+    const since = await firstIdOfTheLast(snapshot.db, everything ? null : USUAL_SECONDS);
+    return examineTables(snapshot, wanted, { pgbossSchema: sources.pgbossSchema, graceSeconds, since, most });
+  });
+  const offenders = new Map<Invariant, Offenders>(tables.offenders);
+  const withViews = everything && !accept.includes(VIEW_INVARIANT.name);
+  if (withViews) offenders.set(VIEW_INVARIANT, await findInExecutions(sources, most));
+  return {
+    offenders: new Map([...offenders].filter(([, { count }]) => count > 0)),
+    unanswered: tables.unanswered,
+    checked: withViews ? [...wanted, VIEW_INVARIANT] : wanted,
+  };
+}
+
+export class Doctor implements DoctorPort {
+  readonly #options: DoctorOptions;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: DoctorOptions) {
+    this.#options = options;
+  }
+
+  async examine(request: DoctorRequest): Promise<DoctorReport> {
+    requireKnown(request.accept);
+    return this.#inTurn(async () => reportOf(await this.#examine(request), new Map()));
+  }
+
+  async repair(request: DoctorRequest): Promise<DoctorReport> {
+    requireKnown(request.accept);
+    return this.#inTurn(async () => {
+      const repaired = new Map<string, number>();
+      // A repair mends rows; only the examination after it need look at everything.
+      const quick = { ...request, everything: false };
+      for (let round = 0; round < MOST_ROUNDS; round++) {
+        const found = await this.#examine(quick, MOST_REPAIRED_PER_ROUND);
+        if (!(await this.#mend(found, repaired))) break;
+      }
+      return reportOf(await this.#examine(request), repaired);
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #examine(request: DoctorRequest, most = MOST_EXAMPLES): Promise<Examination> {
+    const { pool, door } = this.#options;
+    const found = await examineDatabase(this.#options, request, most);
+    if (request.accept.includes(HELD_INVARIANT.name)) return found;
+    const unknown = await findUnknownSteps(pool, door, request.graceSeconds);
+    const offenders = new Map(found.offenders);
+    if (unknown.length > 0)
+      offenders.set(HELD_INVARIANT, { count: unknown.length, rows: unknown.slice(0, most) });
+    return { ...found, offenders, checked: [...found.checked, HELD_INVARIANT] };
+  }
+
+  /** One round; answers whether anything was put right, so that another one may find more. */
+  async #mend({ offenders }: Examination, repaired: Map<string, number>): Promise<boolean> {
+    let total = 0;
+    const count = (name: string, more: number) => {
+      total += more;
+      if (more > 0) repaired.set(name, (repaired.get(name) ?? 0) + more);
+    };
+    const named = new Map([...offenders].map(([invariant, { rows }]) => [invariant.name, rows]));
+    const orphaned = named.get(TAKEN_OVER) ?? [];
+    if (orphaned.length > 0) {
+      await this.#options.takeOver();
+      count(TAKEN_OVER, orphaned.length - (await this.#left(TAKEN_OVER, orphaned.length)));
+    }
+    for (const name of RECONSIDERED) {
+      const rows = named.get(name) ?? [];
+      const { door, locked } = this.#options;
+      const ids = new Set(rows.map(({ executionId }) => executionId!));
+      const applied = await reconsider(door, locked, ids);
+      count(name, rows.filter(({ executionId }) => applied.has(executionId!)).length);
+    }
+    for (const [name, more] of await this.#repairJobs(offenders)) count(name, more);
+    return total > 0;
+  }
+
+  /** How many rows still break an invariant that the takeover was to put right. */
+  async #left(name: string, most: number): Promise<number> {
+    const accept = INVARIANTS.filter((invariant) => invariant.name !== name).map(
+      (invariant) => invariant.name,
+    );
+    const request = { everything: false, graceSeconds: null, accept };
+    const { offenders } = await examineDatabase(this.#options, request, most);
+    return [...offenders.values()].reduce((sum, { rows }) => sum + rows.length, 0);
+  }
+
+  async #repairJobs(offenders: ReadonlyMap<Invariant, Offenders>): Promise<Map<string, number>> {
+    const isMine = ({ name }: Invariant) => STRAY_JOBS.includes(name) || name in MISSING_JOBS;
+    const rows = [...offenders].filter(([invariant]) => isMine(invariant)).flatMap(([, found]) => found.rows);
+    const ids = [...new Set(rows.map(({ executionId }) => executionId).filter((id) => id !== null))].sort();
+    const invariants = SQL_INVARIANTS.filter(isMine);
+    const repaired = new Map<string, number>();
+    for (let from = 0; from < ids.length; from += EXECUTIONS_PER_TRANSACTION) {
+      const some = ids.slice(from, from + EXECUTIONS_PER_TRANSACTION);
+      const mended = await repairJobs(this.#options, invariants, some).catch(unlessContended);
+      for (const [name, more] of mended) repaired.set(name, (repaired.get(name) ?? 0) + more);
+    }
+    return repaired;
+  }
+}
+
+/** What the engine is working on it may put right itself; if not, it is found again. */
+function unlessContended(error: unknown): Map<string, number> {
+  if (isContended(error)) return new Map();
+  throw error;
+}
+
+function reportOf(
+  { offenders, unanswered, checked }: Examination,
+  repaired: ReadonlyMap<string, number>,
+): DoctorReport {
+  return {
+    ok: offenders.size === 0 && unanswered.length === 0,
+    findings: [...offenders].map(([{ name, meaning, advice }, { count, rows }]) => ({
+      invariant: name,
+      meaning,
+      advice,
+      count,
+      examples: rows.map(({ id, executionId, detail }) => ({ id, execution_id: executionId, detail })),
+    })),
+    repaired: [...repaired].map(([invariant, count]) => ({ invariant, count })),
+    checked: checked.map(({ name }) => name),
+    unanswered: unanswered.map(({ name, reason }) => ({ invariant: name, reason })),
+  };
+}
+
+function requireKnown(accept: readonly string[]): void {
+  const names = new Set(INVARIANTS.map(({ name }) => name));
+  const unknown = accept.find((name) => !names.has(name));
+  if (unknown === undefined) return;
+  const message = `There is no invariant "${unknown}"; there are ${[...names].join(', ')}.`;
+  throw new EngineError('validation_failed', message, [
+    { pointer: '/accept', code: 'invalid_value', message },
+  ]);
+}

@@ -1,0 +1,51 @@
+/**
+ * Running steps that this engine holds by their rows and knows nothing of: made by a commit whose answer was lost.
+ *
+ * Each engine can answer for itself alone.
+ */
+import type { Pool } from '../../db/connection/client.ts';
+import { type ClaimedStep, type Offender, stepsHeldBy } from '../../db/doctor/examine.ts';
+import type { Invariant } from '../../db/doctor/invariant.ts';
+import type { ExecutionDoor } from '../../door/execution-door.ts';
+
+export const HELD_INVARIANT: Invariant = {
+  name: 'running-step-unknown-to-its-owner',
+  meaning: 'A running step is one that its engine knows of. The engine that is asked answers for its own.',
+  advice: 'Repair it. If it comes back, please report it with the engine’s log.',
+  repair: 'gives the step back: it is queued again, with no attempt counted',
+  graceSeconds: 30,
+};
+
+/**
+ * The rows are read again after the handlers were looked at: a step that ended in between has left its row by then,
+ * or has its commit on the way.
+ */
+export async function findUnknownSteps(
+  pool: Pool,
+  door: ExecutionDoor,
+  graceSeconds: number | null,
+): Promise<Offender[]> {
+  const { owner } = door.options.claims;
+  const grace = graceSeconds ?? HELD_INVARIANT.graceSeconds;
+  const suspects = (await stepsHeldBy(pool, owner, grace)).filter((step) => isUnknown(door, step));
+  if (suspects.length === 0) return [];
+  const still = new Set((await stepsHeldBy(pool, owner, grace)).map(keyOf));
+  return suspects
+    .filter((step) => still.has(keyOf(step)) && isUnknown(door, step))
+    .map(({ id, executionId, attempt }) => ({
+      id,
+      executionId,
+      queue: null,
+      detail: `running its attempt ${attempt} on engine ${owner}, which knows nothing of it`,
+    }));
+}
+
+function isUnknown(door: ExecutionDoor, { id, executionId, attempt }: ClaimedStep): boolean {
+  const actor = door.actors.find(executionId);
+  const isMoving = actor !== undefined && (actor.busy || actor.mailbox.length > 0);
+  return !isMoving && !door.options.claims.holds(id, attempt);
+}
+
+function keyOf({ id, attempt }: ClaimedStep): string {
+  return `${id} ${attempt}`;
+}

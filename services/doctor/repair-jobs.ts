@@ -1,0 +1,176 @@
+/**
+ * The repair of jobs: those that no row awaits are deleted, those that a row lacks are written again.
+ *
+ * Under the lock of their executions, in one transaction: no engine commits a transition of them meanwhile, and what
+ * is wrong is looked up again there. A job that an engine is fetching at that moment is left to it.
+ */
+
+import { readyQueue } from '../../core/plan.ts';
+import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
+import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
+import type { SqlInvariant } from '../../db/doctor/invariant.ts';
+import { type JoblessStep, readJoblessExecutions, readJoblessSteps } from '../../db/doctor/repair.ts';
+import { type LoadedExecution, lockExecutions } from '../../db/workflow-execution.ts';
+import { deadlineJobId, stepJob, stopJobId, TIMER_PRIORITY } from '../../door/unit.ts';
+import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
+import type { TemplateVersion } from '../../template/version.ts';
+import type { TemplateVersions } from '../../template/versions.ts';
+
+export interface JobRepairOptions {
+  readonly pool: Pool;
+  readonly queue: ExecutionEngineQueue;
+  readonly versions: TemplateVersions;
+  readonly pgbossSchema: string;
+  readonly stopGraceMs: number;
+}
+
+/** Jobs that are to go. */
+export const STRAY_JOBS: readonly string[] = [
+  'job-of-final-step',
+  'job-not-awaited',
+  'job-of-final-execution',
+  'job-with-another-id',
+  'job-out-of-reach',
+];
+
+type JobWriter = (repair: Repair, offenders: readonly Offender[]) => Promise<Job[]>;
+
+/** Rows that lack a job, and what writes it. */
+export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
+  'queued-step-without-job': stepJobs,
+  'waiting-step-without-timer': stepJobs,
+  'postponed-execution-without-timer': startJobs,
+  'running-execution-without-deadline': deadlineJobs,
+  'stopping-execution-without-deadline': stopJobs,
+};
+
+interface Repair {
+  readonly tx: Tx;
+  readonly options: JobRepairOptions;
+  readonly executions: ReadonlyMap<string, LoadedExecution>;
+}
+
+/** Repairs the jobs of some executions, some dozens at most. Answers how many by invariant. */
+export async function repairJobs(
+  options: JobRepairOptions,
+  invariants: readonly SqlInvariant[],
+  executionIds: readonly string[],
+): Promise<Map<string, number>> {
+  const { pool, queue } = options;
+  const repaired = new Map<string, number>();
+  await withTransaction(pool, async (tx) => {
+    const locked = await lockExecutions(tx, executionIds);
+    const executions = new Map(locked.map((execution) => [execution.id, execution]));
+    const find = (invariant: SqlInvariant) => findHere(tx, options, invariant, executionIds);
+    for (const invariant of invariants.filter(({ name }) => STRAY_JOBS.includes(name))) {
+      const strays = await find(invariant);
+      if (strays.length === 0) continue;
+      for (const statement of await queue.deleteStatements(strays.map(keyOf))) await tx.query(statement);
+      repaired.set(invariant.name, strays.length - (await find(invariant)).length);
+    }
+    for (const invariant of invariants) {
+      const write = MISSING_JOBS[invariant.name];
+      const lacking = write === undefined ? [] : await find(invariant);
+      if (lacking.length === 0) continue;
+      const jobs = await write!({ tx, options, executions }, lacking);
+      for (const statement of await queue.insertStatements(jobs)) await tx.query(statement);
+      repaired.set(invariant.name, jobs.length);
+    }
+  });
+  return repaired;
+}
+
+const MOST_PER_TRANSACTION = 20_000;
+
+/** Under the lock nothing is in between: no grace. */
+async function findHere(
+  tx: Tx,
+  { pgbossSchema }: JobRepairOptions,
+  invariant: SqlInvariant,
+  executionIds: readonly string[],
+): Promise<readonly Offender[]> {
+  const since = '00000000-0000-0000-0000-000000000000';
+  const asked = { pgbossSchema, graceSeconds: 0, since, most: MOST_PER_TRANSACTION, executionIds };
+  return (await findOffenders(tx, invariant, asked)).rows;
+}
+
+function keyOf({ id, queue }: Offender): Pick<Job, 'queue' | 'id'> {
+  return { id, queue: queue as Job['queue'] };
+}
+
+async function stepJobs({ tx, options, executions }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  const steps = await readJoblessSteps(
+    tx,
+    offenders.map(({ id }) => id),
+  );
+  const jobs: Job[] = [];
+  for (const step of steps) {
+    const execution = executions.get(step.executionId);
+    const version = execution && (await options.versions.find(tx, execution.templateId));
+    const position = version?.positions.get(step.stepTemplateId);
+    if (version && position !== undefined) jobs.push(...jobOfStep(version, position, step));
+  }
+  return jobs;
+}
+
+/** None for a parked step with a timeout: no row says whether its timer was to resume it or to time it out. */
+function jobOfStep(version: TemplateVersion, position: number, step: JoblessStep): Job[] {
+  const owner = { actor: { id: step.executionId, version } };
+  const state = { id: step.id, position, attempt: step.attempt, sequence: step.sequence };
+  if (step.status === 'queued') {
+    return [stepJob(owner, readyQueue(version, position), { state, timer: null })];
+  }
+  const isAmbiguous = step.status === 'waiting' && version.template.steps[position]!.timeoutMs !== null;
+  if (isAmbiguous || step.resumesInMs === null) return [];
+  const timer = { purpose: 'resume' as const, afterMs: Math.max(0, step.resumesInMs) };
+  return [stepJob(owner, 'WorkflowExecutionQueue', { state, timer })];
+}
+
+async function startJobs({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  const rows = await readJoblessExecutions(
+    tx,
+    offenders.map(({ id }) => id),
+  );
+  return rows.map(({ id, beginsInMs }) => ({
+    queue: 'WorkflowExecutionQueue',
+    id,
+    data: { kind: 'start', execution_id: id },
+    priority: TIMER_PRIORITY,
+    startAfter: Math.max(0, beginsInMs),
+  }));
+}
+
+async function deadlineJobs(
+  { tx, options, executions }: Repair,
+  offenders: readonly Offender[],
+): Promise<Job[]> {
+  const ids = offenders.map(({ id }) => id);
+  const jobs: Job[] = [];
+  for (const { id, runningMs } of await readJoblessExecutions(tx, ids)) {
+    const version = await options.versions.find(tx, executions.get(id)!.templateId);
+    const timeoutMs = version?.template.timeoutMs ?? null;
+    if (timeoutMs === null) continue;
+    jobs.push({
+      queue: 'WorkflowExecutionQueue',
+      id: deadlineJobId(id),
+      data: { kind: 'deadline', execution_id: id },
+      priority: TIMER_PRIORITY,
+      startAfter: Math.max(0, timeoutMs - runningMs),
+    });
+  }
+  return jobs;
+}
+
+async function stopJobs({ tx, options }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  const rows = await readJoblessExecutions(
+    tx,
+    offenders.map(({ id }) => id),
+  );
+  return rows.map(({ id, stoppingMs }) => ({
+    queue: 'WorkflowExecutionQueue',
+    id: stopJobId(id),
+    data: { kind: 'stop_overdue', execution_id: id },
+    priority: TIMER_PRIORITY,
+    startAfter: Math.max(0, options.stopGraceMs - stoppingMs),
+  }));
+}

@@ -1,0 +1,236 @@
+/**
+ * The HTTP client for addresses that a workflow's author chose: `http`, and every later step that calls out.
+ *
+ * It gives what a peer answered, whatever the status: what a status means is the caller's business.
+ *
+ * 1. Every hop of a redirect passes the same checks as the first URL.
+ * 2. Across origins only headers that cannot hold a credential go along.
+ * 3. The time limit is for the whole call: name resolution, redirects and the body.
+ * 4. It throws StepFailure, or the reason of the caller's signal.
+ */
+import type { IncomingMessage } from 'node:http';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { StepFailure } from '../step-type.ts';
+import { type AllowList, permittedAddresses, type Resolver } from './address.ts';
+import { type HttpHeaders, readBody, sendRequest } from './exchange.ts';
+
+export interface HttpClientSettings {
+  allow: AllowList;
+  /** Of a response body, before and after decompression. */
+  maxResponseBytes: number;
+  /** Of a whole call that names no time limit of its own. */
+  timeoutMs: number;
+  resolve?: Resolver;
+}
+
+export interface HttpCall {
+  method: string;
+  url: string;
+  /** Names in any case. */
+  headers: HttpHeaders;
+  body: string | Uint8Array | null;
+  timeoutMs?: number;
+  /** How many redirects are followed; with 0 a redirect is an answer like any other. */
+  maxRedirects: number;
+  signal: AbortSignal;
+}
+
+export interface HttpReply {
+  status: number;
+  /** Names in lower case; `set-cookie` is an array. */
+  headers: HttpHeaders;
+  body: Buffer;
+}
+
+export type HttpClient = (call: HttpCall) => Promise<HttpReply>;
+
+interface Hop {
+  method: string;
+  url: URL;
+  headers: HttpHeaders;
+  body: string | Uint8Array | null;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** The connection's own headers: set by a caller they would contradict what is really sent. */
+const OWN_HEADERS: ReadonlySet<string> = new Set(
+  'host connection content-length transfer-encoding upgrade keep-alive proxy-connection te trailer expect'.split(
+    ' ',
+  ),
+);
+/** What goes along to another origin. */
+const HARMLESS_HEADERS: ReadonlySet<string> = new Set(
+  'accept accept-encoding accept-language cache-control content-type content-language content-encoding idempotency-key user-agent'.split(
+    ' ',
+  ),
+);
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export function createHttpClient(settings: HttpClientSettings): HttpClient {
+  return async (call) => {
+    const first = firstHop(call);
+    const timeoutMs = call.timeoutMs ?? settings.timeoutMs;
+    const deadline = startDeadline(call.signal, timeoutMs);
+    try {
+      return await followRedirects(first, call.maxRedirects, settings, deadline.signal);
+    } catch (error) {
+      if (deadline.signal.aborted) throw deadline.signal.reason;
+      throw error;
+    } finally {
+      deadline.end();
+    }
+  };
+}
+
+/** A signal that follows the caller's and fires by itself when the time is over. */
+function startDeadline(outer: AbortSignal, timeoutMs: number): { signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const follow = () => controller.abort(outer.reason);
+  if (outer.aborted) follow();
+  outer.addEventListener('abort', follow, { once: true });
+  const expire = () =>
+    controller.abort(
+      new StepFailure('timeout', `no complete answer within ${timeoutMs} ms`, { retryable: true }),
+    );
+  const timer = setTimeout(expire, Math.min(timeoutMs, LONGEST_TIMER_MS));
+  return {
+    signal: controller.signal,
+    end() {
+      clearTimeout(timer);
+      outer.removeEventListener('abort', follow);
+    },
+  };
+}
+
+async function followRedirects(
+  first: Hop,
+  maxRedirects: number,
+  settings: HttpClientSettings,
+  signal: AbortSignal,
+): Promise<HttpReply> {
+  let hop = first;
+  for (let redirects = 0; ; redirects += 1) {
+    const message = await send(hop, settings, signal);
+    const next = maxRedirects > 0 ? nextHop(hop, message) : null;
+    if (next === null) return await receive(hop, message, settings.maxResponseBytes);
+    message.destroy();
+    if (redirects === maxRedirects) {
+      throw new StepFailure(
+        'http_too_many_redirects',
+        `${shown(first)}: redirected more than ${maxRedirects} times`,
+      );
+    }
+    hop = next;
+  }
+}
+
+async function send(hop: Hop, settings: HttpClientSettings, signal: AbortSignal): Promise<IncomingMessage> {
+  const port = Number(hop.url.port) || (hop.url.protocol === 'https:' ? 443 : 80);
+  try {
+    const resolving = permittedAddresses(hop.url.hostname, port, settings.allow, settings.resolve);
+    const addresses = await unlessAborted(resolving, signal);
+    return await sendRequest({ ...hop, addresses, signal });
+  } catch (error) {
+    throw networkFailure(hop, error);
+  }
+}
+
+async function receive(hop: Hop, message: IncomingMessage, maxBytes: number): Promise<HttpReply> {
+  try {
+    const body = await readBody(message, hop.method, maxBytes);
+    return { status: message.statusCode ?? 0, headers: receivedHeaders(message), body };
+  } catch (error) {
+    throw networkFailure(hop, error);
+  }
+}
+
+/** Name resolution cannot be aborted; its caller can stop waiting for it. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+function networkFailure(hop: Hop, error: unknown): StepFailure {
+  if (error instanceof StepFailure) return error;
+  const { code, message } = error as { code?: string; message?: string };
+  return new StepFailure('http_network_error', `${shown(hop)}: ${message ?? 'the connection failed'}`, {
+    retryable: true,
+    details: { reason: code ?? null },
+    cause: error,
+  });
+}
+
+function receivedHeaders(message: IncomingMessage): HttpHeaders {
+  return Object.fromEntries(
+    Object.entries(message.headers).filter((entry) => entry[1] !== undefined),
+  ) as HttpHeaders;
+}
+
+/** Without query and credentials, which may be secret. */
+function shown(hop: { method: string; url: URL }): string {
+  return `${hop.method} ${hop.url.origin}${hop.url.pathname}`;
+}
+
+function firstHop(call: HttpCall): Hop {
+  return {
+    method: call.method,
+    url: parseUrl(call.url),
+    headers: checkedHeaders(call.headers),
+    body: call.body,
+  };
+}
+
+function invalid(message: string): StepFailure {
+  return new StepFailure('http_invalid_request', message);
+}
+
+function parseUrl(text: string, base?: URL): URL {
+  const what = base === undefined ? 'url' : `the redirect from ${base.origin}`;
+  const url = URL.parse(text, base?.href);
+  if (url === null) throw invalid(`${what} is not a valid absolute URL`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw invalid(`${what} has the scheme "${url.protocol}": http: and https: are allowed`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw invalid(`${what} holds a user name or password: send them in the Authorization header`);
+  }
+  return url;
+}
+
+function checkedHeaders(headers: HttpHeaders): HttpHeaders {
+  const checked = new Map<string, string | string[]>();
+  for (const [name, value] of Object.entries(headers)) {
+    const lower = name.toLowerCase();
+    if (OWN_HEADERS.has(lower)) throw invalid(`header "${lower}" is set by the engine and cannot be given`);
+    try {
+      validateHeaderName(name);
+      for (const one of [value].flat()) validateHeaderValue(name, one);
+    } catch {
+      throw invalid(
+        `header ${JSON.stringify(name)} has a name or value that HTTP does not allow (line breaks, control or non-Latin characters)`,
+      );
+    }
+    checked.set(lower, value);
+  }
+  return Object.fromEntries(checked);
+}
+
+/** Where a response redirects to; null when it does not. */
+function nextHop(hop: Hop, message: IncomingMessage): Hop | null {
+  const status = message.statusCode ?? 0;
+  const location = message.headers.location;
+  if (!REDIRECTS.has(status) || location === undefined) return null;
+  const url = parseUrl(location, hop.url);
+  const toGet = status === 303 ? hop.method !== 'HEAD' : status < 303 && hop.method === 'POST';
+  const names = Object.keys(hop.headers).filter(
+    (name) =>
+      (url.origin === hop.url.origin || HARMLESS_HEADERS.has(name)) &&
+      !(toGet && name.startsWith('content-')),
+  );
+  const headers = Object.fromEntries(names.map((name) => [name, hop.headers[name]!]));
+  return { url, headers, method: toGet ? 'GET' : hop.method, body: toGet ? null : hop.body };
+}

@@ -1,0 +1,134 @@
+/**
+ * One request and its response over node:http or node:https, to addresses that were checked before.
+ *
+ * Not here: redirects, the time limit and the address rule (http-client.ts).
+ *
+ * 1. Never `fetch`: on Bun it ignores a pinned lookup, and it honours proxies found in the environment.
+ * 2. A connection is used once: no two calls share one, so no check of an address outlives its call, and no
+ *    request is lost on a connection that the peer is just closing.
+ * 3. No more than the cap is kept of a body, before and after decompression.
+ */
+import type { LookupAddress } from 'node:dns';
+import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import https from 'node:https';
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import { StepFailure } from '../step-type.ts';
+
+export type HttpHeaders = Record<string, string | string[]>;
+
+export interface HttpExchange {
+  method: string;
+  url: URL;
+  /** Names in lower case. */
+  headers: HttpHeaders;
+  body: string | Uint8Array | null;
+  addresses: readonly LookupAddress[];
+  /** Destroys the connection, so that the peer sees it close. */
+  signal: AbortSignal;
+}
+
+const httpAgent = new http.Agent({ keepAlive: false });
+const httpsAgent = new https.Agent({ keepAlive: false });
+
+/** Answers every lookup with the addresses that were checked. */
+function pinned(addresses: readonly LookupAddress[]): NonNullable<RequestOptions['lookup']> {
+  return (_hostname, options, done) => {
+    const first = addresses[0];
+    if (first === undefined) done(new Error('no address to connect to'), '', 0);
+    else if (options.all) done(null, [...addresses]);
+    else done(null, first.address, first.family);
+  };
+}
+
+/** Sends the request; resolves with the response once its head is here. */
+export function sendRequest(exchange: HttpExchange): Promise<IncomingMessage> {
+  const { method, url, headers, body, addresses, signal } = exchange;
+  const secure = url.protocol === 'https:';
+  const length =
+    body === null ? bodilessLength(method) : { 'content-length': String(Buffer.byteLength(body)) };
+  return new Promise((resolve, reject) => {
+    const request = (secure ? https : http).request({
+      agent: secure ? httpsAgent : httpAgent,
+      protocol: url.protocol,
+      hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers: { ...headers, ...length },
+      lookup: pinned(addresses),
+      signal,
+    });
+    request.once('response', resolve);
+    // Stays for the life of the request: an error after the response reaches the reader of the body.
+    request.on('error', reject);
+    request.end(body ?? undefined);
+  });
+}
+
+/** A peer may wait for a body after POST, PUT and PATCH unless it is told that there is none. */
+function bodilessLength(method: string): HttpHeaders {
+  return ['POST', 'PUT', 'PATCH'].includes(method) ? { 'content-length': '0' } : {};
+}
+
+/** The whole body, decompressed; throws StepFailure `http_response_too_large` above `maxBytes`. */
+export async function readBody(message: IncomingMessage, method: string, maxBytes: number): Promise<Buffer> {
+  // The answer to HEAD, and a 304, name the length of a body that they do not have.
+  const hasBody = method !== 'HEAD' && message.statusCode !== 304;
+  if (hasBody && Number(message.headers['content-length'] ?? 0) > maxBytes) {
+    message.destroy();
+    throw tooLarge(maxBytes);
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  return decompress(Buffer.concat(chunks), message.headers['content-encoding'], maxBytes);
+}
+
+type Decoder = (body: Buffer, options: zlib.ZlibOptions & zlib.BrotliOptions) => Promise<Buffer>;
+
+function decoderOf(encoding: string, body: Buffer): Decoder | null {
+  switch (encoding) {
+    case 'gzip':
+    case 'x-gzip':
+      return promisify(zlib.gunzip);
+    case 'br':
+      return promisify(zlib.brotliDecompress);
+    case 'deflate':
+      // Some servers send raw deflate; with its header the low four bits of the first byte are 8.
+      return ((body[0] ?? 0) & 0x0f) === 8 ? promisify(zlib.inflate) : promisify(zlib.inflateRaw);
+    default:
+      return null;
+  }
+}
+
+async function decompress(body: Buffer, encoding: string | undefined, maxBytes: number): Promise<Buffer> {
+  const name = encoding?.trim().toLowerCase() ?? '';
+  if (body.length === 0 || name === '' || name === 'identity') return body;
+  const decode = decoderOf(name, body);
+  if (decode === null) {
+    throw new StepFailure(
+      'http_invalid_response',
+      `the response has the content-encoding "${encoding}": gzip, deflate and br are understood`,
+    );
+  }
+  try {
+    return await decode(body, { maxOutputLength: maxBytes });
+  } catch (cause) {
+    if ((cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
+    throw new StepFailure('http_invalid_response', `the response is not valid ${name}`, {
+      retryable: true,
+      cause,
+    });
+  }
+}
+
+function tooLarge(maxBytes: number): StepFailure {
+  return new StepFailure('http_response_too_large', `the response is larger than ${maxBytes} bytes`, {
+    details: { maxBytes },
+  });
+}

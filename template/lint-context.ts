@@ -1,0 +1,15 @@
+/**
+ * What definitions are checked against in this engine: its step types, expressions and schema rules.
+ */
+
+import { createSchemaChecker } from '../definition/json-schema.ts';
+import type { LintContext } from '../definition/lint-context.ts';
+import { expressionChecker } from '../expression/compiled-value.ts';
+import type { StepType } from '../steps/step-type.ts';
+
+export function lintContext(
+  stepTypes: ReadonlyMap<string, StepType>,
+  limits: LintContext['limits'],
+): LintContext {
+  return { stepTypes, expressions: expressionChecker, schemas: createSchemaChecker(), limits };
+}

@@ -1,0 +1,97 @@
+/**
+ * Template versions by id, compiled on first use and kept while they are used: a version never changes.
+ *
+ * What is not understood here is "unread" for a while: asked for again, the answer is the error that there was.
+ */
+import { EngineError } from '../core/problem.ts';
+import type { Db } from '../db/connection/client.ts';
+import { readTemplateById } from '../db/workflow-template.ts';
+import { type CompileContext, compileVersion, type TemplateVersion } from './version.ts';
+
+const MOST_VERSIONS = 500;
+/** For how long what is unread is left to other engines. */
+export const UNREAD_MS = 30_000;
+
+export interface VersionsObserver {
+  compiled(version: TemplateVersion): void;
+  /** Said again when it was tried again in vain. */
+  unread(templateId: string, error: EngineError): void;
+}
+
+export class TemplateVersions {
+  readonly #context: CompileContext;
+  readonly #observer: VersionsObserver | null;
+  readonly #versions = new Map<string, TemplateVersion>();
+  /** The error, and until when (of performance.now()) it is the answer. */
+  readonly #unread = new Map<string, { readonly error: EngineError; readonly until: number }>();
+  /** Of all versions there were, those with steps that are left to other engines: that never changes. */
+  readonly #faulty = new Set<string>();
+
+  constructor(context: CompileContext, observer: VersionsObserver | null = null) {
+    this.#context = context;
+    this.#observer = observer;
+  }
+
+  /** Templates, by id, that were found unread a short while ago. */
+  get unread(): string[] {
+    const now = performance.now();
+    for (const [id, { until }] of this.#unread) if (until < now) this.#unread.delete(id);
+    return [...this.#unread.keys()];
+  }
+
+  /** Templates, by id, whose executions this engine does not begin: it could not run them by itself. */
+  get notBegun(): string[] {
+    return [...this.unread, ...this.#faulty];
+  }
+
+  /** @throws EngineError('template_not_found'), EngineError('invalid_definition') */
+  async get(db: Db, id: string): Promise<TemplateVersion> {
+    const known = this.#versions.get(id);
+    if (known !== undefined) {
+      // Moves it to the young end.
+      this.#versions.delete(id);
+      this.#versions.set(id, known);
+      return known;
+    }
+    const unread = this.#unread.get(id);
+    if (unread !== undefined && unread.until > performance.now()) throw unread.error;
+    try {
+      return this.#keep(await this.#read(db, id));
+    } catch (error) {
+      if (error instanceof EngineError) this.#leave(id, error);
+      throw error;
+    }
+  }
+
+  /** Null: unread. */
+  async find(db: Db, id: string): Promise<TemplateVersion | null> {
+    try {
+      return await this.get(db, id);
+    } catch (error) {
+      if (error instanceof EngineError) return null;
+      throw error;
+    }
+  }
+
+  async #read(db: Db, id: string): Promise<TemplateVersion> {
+    const stored = await readTemplateById(db, id);
+    if (stored === null)
+      throw new EngineError('template_not_found', `Template ${id} is none that was published.`);
+    return this.#versions.get(id) ?? compileVersion(stored, this.#context);
+  }
+
+  #keep(version: TemplateVersion): TemplateVersion {
+    const { id } = version;
+    if (this.#versions.get(id) === version) return version;
+    this.#versions.set(id, version);
+    if (version.hasFaults) this.#faulty.add(id);
+    this.#observer?.compiled(version);
+    if (this.#versions.size > MOST_VERSIONS) this.#versions.delete(this.#versions.keys().next().value!);
+    return version;
+  }
+
+  #leave(id: string, error: EngineError): void {
+    this.#unread.set(id, { error, until: performance.now() + UNREAD_MS });
+    this.#observer?.unread(id, error);
+  }
+}

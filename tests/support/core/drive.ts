@@ -1,0 +1,278 @@
+/**
+ * Drives one execution through the core in a random order and holds every commit against the oracle.
+ *
+ * Several events go into one `transition`; stale and repeated events are thrown in; ready steps are claimed
+ * within the plan or later; calm drives end as `playOut` says whatever the order, wild ones are also timed
+ * out, paused, stopped and cancelled.
+ */
+import assert from 'node:assert/strict';
+import type { Event } from '../../../core/event.ts';
+import { compileGraph, type Graph } from '../../../core/graph.ts';
+import { isFinalExecution, isFinalStep } from '../../../core/status.ts';
+import type { Template } from '../../../core/template.ts';
+import { claimWithin, transition } from '../../../core/transition.ts';
+import { type ExecutionView, emptyView, type StepState } from '../../../core/view.ts';
+import { CommitChecks } from './commit-checks.ts';
+import type { ExecutionFact, Fact, StepFact } from './facts.ts';
+import { MemoryStore } from './memory-store.ts';
+import { Oracle } from './oracle.ts';
+import { type Performance, performances, type StepScript } from './scripts.ts';
+import { seededRandom } from './seeded-random.ts';
+
+export interface DriveOptions {
+  seed: number;
+  /** Steps that run at once. */
+  capacity: number;
+  /** Timeouts, pauses, stops and cancels as well. */
+  wild: boolean;
+}
+
+/** An event, and the fact that it tells the oracle; null: its claim is stale, so it must be late. */
+interface Told {
+  event: Event;
+  fact: Fact | null;
+}
+
+const OWNERS = ['engine-1', 'engine-2'] as const;
+const MOST_ROUNDS = 5000;
+
+export class Drive {
+  readonly graph: Graph;
+  readonly view: ExecutionView;
+  readonly oracle: Oracle;
+  readonly store: MemoryStore;
+  readonly checks: CommitChecks;
+  private readonly random: () => number;
+  private readonly options: DriveOptions;
+  private readonly acting: Map<string, Performance>;
+  private readonly past: Event[] = [];
+  /** Mishaps still to come: without an end to them an execution need not end. */
+  private mishaps = 12;
+  private ids = 0;
+
+  constructor(template: Template, scripts: readonly StepScript[], options: DriveOptions) {
+    this.graph = compileGraph(template);
+    this.view = emptyView('execution', this.graph);
+    this.oracle = new Oracle(template);
+    this.store = new MemoryStore('execution');
+    this.checks = new CommitChecks(template, this.view, this.store);
+    this.random = seededRandom(options.seed);
+    this.options = options;
+    this.acting = performances(template, scripts);
+  }
+
+  /** To the end of the execution, and a few late events beyond it. */
+  run(): void {
+    if (this.options.wild && this.chance(0.02)) this.commit([this.told({ fact: 'reject' })]);
+    if (this.options.wild && this.chance(0.02)) this.commit([this.told({ fact: 'stop' })]);
+    this.commit([this.told({ fact: 'begin' })]);
+    for (let round = 0; !isFinalExecution(this.view.status); round++) {
+      assert(round < MOST_ROUNDS, 'the execution does not end');
+      this.round();
+    }
+    this.commit([this.told({ fact: 'begin' }), this.told({ fact: 'cancel' }), ...this.stale(3)]);
+    this.checks.checkEnd();
+  }
+
+  private round(): void {
+    if (this.options.wild) this.disturb();
+    const open = this.shuffled(this.view.steps.filter((state) => state !== undefined));
+    const most = 1 + this.below(4);
+    const batch: Told[] = [];
+    for (const state of open) {
+      if (batch.length >= most) break;
+      const fact = this.nextFact(state, batch);
+      if (fact === null) continue;
+      batch.push(this.told(fact));
+      if (fact.fact === 'claimed' && this.chance(0.3))
+        batch.push(this.afterClaim(state, batch.at(-1)!.event));
+    }
+    if (this.options.wild && this.chance(0.03)) batch.push(this.told(this.endingFact()));
+    if (this.chance(0.2)) batch.push(...this.stale(2));
+    if (batch.length > 0 && this.chance(0.1)) batch.push(batch[this.below(batch.length)]!);
+    this.commit(batch);
+  }
+
+  /** Pauses and resumes, which are the door's business and not a transition's. */
+  private disturb(): void {
+    const { status } = this.view;
+    if (status === 'running' && !this.chance(0.03)) return;
+    if (status === 'paused' && !this.chance(0.3)) return;
+    const paused = status === 'running';
+    this.view.status = paused ? 'paused' : 'running';
+    this.store.setStatus(this.view.status);
+    this.oracle.tell({ fact: paused ? 'pause' : 'resume' });
+  }
+
+  private endingFact(): ExecutionFact {
+    const facts = ['stop', 'stop', 'stop', 'stop overdue', 'cancel', 'time out', 'reject', 'begin'] as const;
+    return { fact: facts[this.below(facts.length)]! };
+  }
+
+  private nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
+    const { key } = this.graph.steps[state.position]!;
+    if (state.status === 'queued') {
+      const claims = batch.filter(({ event }) => event.type === 'claim').length;
+      return this.running() + claims < this.options.capacity ? { fact: 'claimed', key } : null;
+    }
+    if (state.status === 'retrying') return { fact: 'retry due', key };
+    if (state.status === 'waiting') {
+      return { fact: this.options.wild && this.mishap(0.3) ? 'timed out' : 'resumed', key };
+    }
+    if (state.status !== 'running') return null;
+    if (state.parked && this.options.wild && this.mishap(0.05)) {
+      return { fact: 'failed', key, retryable: false, begun: false };
+    }
+    if (this.mishap(0.1)) return { fact: this.chance(0.5) ? 'released' : 'lost', key };
+    return this.acting.get(key)!.next(key);
+  }
+
+  /** What a step claimed in this very batch tells, under the claim it is going to have. */
+  private afterClaim({ position, parked, attempt }: StepState, claim: Event): Told {
+    assert(claim.type === 'claim');
+    const { key } = this.graph.steps[position]!;
+    const fact = this.mishap(0.3) ? ({ fact: 'released', key } as const) : this.acting.get(key)!.next(key);
+    const event = this.stepEvent(fact);
+    assert('claim' in event);
+    const held = { attempt: parked ? attempt : attempt + 1, owner: claim.owner };
+    return { event: { ...event, claim: held }, fact };
+  }
+
+  /** One transition with what is claimed within it, held against the oracle and written. */
+  private commit(batch: readonly Told[]): void {
+    this.checks.before();
+    const events = batch.map(({ event }) => event);
+    const plan = transition(this.view, events, () => `step-${this.ids++}`);
+    const news = batch.map(({ fact }) => fact !== null && this.tell(fact));
+    const late = events.filter((_, at) => !news[at]);
+    assert.deepEqual(plan.late, late, 'the late events');
+    this.past.push(...events);
+    this.checks.checkPlan(
+      plan,
+      events.filter((_, at) => news[at]),
+    );
+    for (const position of [...plan.ready]) {
+      if (this.running() >= this.options.capacity || this.chance(0.4)) break;
+      const claimed = claimWithin(plan, position, this.owner());
+      assert.equal(claimed, this.tell({ fact: 'claimed', key: this.graph.steps[position]!.key }));
+    }
+    this.store.apply(plan);
+    this.checks.after(plan, this.oracle.verdict);
+  }
+
+  private tell(fact: Fact): boolean {
+    const isNews = this.oracle.tell(fact);
+    if (isNews && 'key' in fact) this.acting.get(fact.key)!.advance(fact);
+    return isNews;
+  }
+
+  private told(fact: Fact): Told {
+    return { event: 'key' in fact ? this.stepEvent(fact) : this.executionEvent(fact), fact };
+  }
+
+  private executionEvent({ fact }: ExecutionFact): Event {
+    switch (fact) {
+      case 'begin':
+      case 'cancel':
+      case 'stop':
+        return fact === 'begin' ? { type: fact } : { type: fact, reason: null };
+      case 'stop overdue':
+        return { type: 'stop_overdue' };
+      case 'time out':
+        return { type: 'time_out' };
+      case 'reject':
+        return { type: 'reject', code: 'invalid_inputs', message: 'The inputs do not match.' };
+      case 'pause':
+      case 'resume':
+        throw new Error(`${fact} is no event`);
+    }
+  }
+
+  private stepEvent(fact: StepFact): Event {
+    const position = this.graph.positions.get(fact.key)!;
+    const { attempt, owner, sequence } = this.view.steps[position]!;
+    const at = { position, claim: { attempt, owner: owner ?? '' } };
+    const random = this.random();
+    switch (fact.fact) {
+      case 'claimed':
+        return { type: 'claim', position, owner: this.owner() };
+      case 'completed':
+        return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
+      case 'failed': {
+        const error = { code: 'boom', message: `${fact.key} failed`, details: null };
+        const { retryable, begun } = fact;
+        return { type: 'fail', ...at, error, retryable, begun, retryAfterMs: null, random };
+      }
+      case 'guarded':
+        return { type: 'skip', ...at };
+      case 'parked':
+        return { type: 'park', ...at, forMs: 1000, state: null, purpose: 'resume' };
+      case 'resumed':
+      case 'retry due':
+        return { type: 'wake', position, attempt, sequence, purpose: 'resume', random };
+      case 'timed out':
+        return { type: 'wake', position, attempt, sequence, purpose: 'timeout', random };
+      case 'released':
+        return { type: 'release', ...at };
+      case 'lost':
+        return { type: 'rescue', ...at };
+    }
+  }
+
+  /** Events of claims and timers that no longer hold: repeated from the past, or made up. */
+  private stale(count: number): Told[] {
+    const stale: Told[] = [];
+    for (let at = 0; at < count && this.past.length > 0; at++) {
+      const old = this.past[this.below(this.past.length)]!;
+      const event = 'claim' in old && this.chance(0.3) ? madeUp(old) : old;
+      if (this.isStale(event)) stale.push({ event, fact: null });
+    }
+    return stale;
+  }
+
+  /** Only what cannot hold whatever the rest of its batch does: anything else is the oracle's to judge. */
+  private isStale(event: Event): boolean {
+    if (isFinalExecution(this.view.status)) return true;
+    if (event.type === 'claim') return isFinalStep(this.view.steps[event.position]!.status);
+    if (!('position' in event)) return event.type === 'begin' || event.type === 'reject';
+    const { status, attempt, owner, sequence } = this.view.steps[event.position]!;
+    if ('claim' in event) {
+      return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
+    }
+    if (event.attempt < attempt || event.sequence !== sequence) return true;
+    return event.purpose === 'timeout' && status === 'retrying';
+  }
+
+  private owner(): string {
+    return OWNERS[this.below(OWNERS.length)]!;
+  }
+
+  private running(): number {
+    return this.view.steps.filter((state) => state?.status === 'running').length;
+  }
+
+  private mishap(probability: number): boolean {
+    if (this.mishaps === 0 || !this.chance(probability)) return false;
+    this.mishaps -= 1;
+    return true;
+  }
+
+  private chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  private below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  private shuffled<T>(list: readonly T[]): T[] {
+    return list
+      .map((item) => ({ item, place: this.random() }))
+      .sort((a, b) => a.place - b.place)
+      .map(({ item }) => item);
+  }
+}
+
+function madeUp<T extends Extract<Event, { claim: unknown }>>(event: T): T {
+  return { ...event, claim: { ...event.claim, owner: 'engine-nobody' } };
+}

@@ -1,0 +1,196 @@
+/**
+ * Templates for tests: a builder that reads like a definition, the named graphs, and random ones.
+ *
+ * Every template made here is one that publishing would accept: acyclic, routes only on edges from steps
+ * that name routes, joins within the number of edges.
+ */
+import fc from 'fast-check';
+import type {
+  EdgeCondition,
+  EdgeOn,
+  Join,
+  RetryPolicy,
+  Template,
+  TemplateStep,
+} from '../../../core/template.ts';
+import { ROUTES } from './route-names.ts';
+
+/** One entry of `needs`, as a definition writes it. */
+export type Need = string | { step: string; on?: EdgeOn; route?: string | readonly string[] };
+
+export interface StepOptions {
+  needs?: readonly Need[];
+  join?: Join | 'any';
+  type?: string;
+  priority?: number;
+  retry?: Partial<RetryPolicy>;
+}
+
+export const NO_RETRY: RetryPolicy = {
+  limit: 0,
+  delayMs: 1000,
+  backoff: 'fixed',
+  maxDelayMs: null,
+  jitter: false,
+};
+
+/** A template from `{ key: options }`; entries of `needs` that name the same step become one edge. */
+export function buildTemplate(
+  steps: Record<string, StepOptions>,
+  onFailure: Template['onFailure'] = 'stop',
+): Template {
+  return {
+    name: 'test',
+    description: null,
+    input: null,
+    timeoutMs: null,
+    onFailure,
+    output: undefined,
+    steps: Object.entries(steps).map(([key, options]) => buildStep(key, options)),
+  };
+}
+
+function buildStep(key: string, { needs = [], join = 'all', ...options }: StepOptions): TemplateStep {
+  const edges = new Map<string, EdgeCondition[]>();
+  for (const need of needs) {
+    const { step, on = 'success', route = null } = typeof need === 'string' ? { step: need } : need;
+    const routes = typeof route === 'string' ? [route] : route;
+    edges.set(step, [...(edges.get(step) ?? []), { on, routes }]);
+  }
+  return {
+    key,
+    type: options.type ?? 'noop',
+    edges: [...edges].map(([from, conditions]) => ({ from, conditions })),
+    needsCount: needs.length,
+    join: join === 'any' ? 1 : join,
+    when: undefined,
+    with: undefined,
+    retry: { ...NO_RETRY, ...options.retry },
+    timeoutMs: null,
+    heartbeatTimeoutMs: null,
+    priority: options.priority ?? 0,
+    concurrency: null,
+    rateLimit: null,
+  };
+}
+
+/** step1 -> step2 -> ... */
+export function chain(length: number): Template {
+  const steps: Record<string, StepOptions> = {};
+  for (let at = 1; at <= length; at++) steps[`step${at}`] = at === 1 ? {} : { needs: [`step${at - 1}`] };
+  return buildTemplate(steps);
+}
+
+/** split -> left, right -> meet */
+export function diamond(onFailure: Template['onFailure'] = 'stop'): Template {
+  return buildTemplate(
+    {
+      split: {},
+      left: { needs: ['split'] },
+      right: { needs: ['split'] },
+      meet: { needs: ['left', 'right'] },
+    },
+    onFailure,
+  );
+}
+
+/** first -> branch1 ... branchN -> last */
+export function fanOut(width: number): Template {
+  const branches = Array.from({ length: width }, (_, at) => `branch${at + 1}`);
+  return buildTemplate({
+    first: {},
+    ...Object.fromEntries(branches.map((key) => [key, { needs: ['first'] }])),
+    last: { needs: branches },
+  });
+}
+
+/** a, b, c -> meet, which runs when `enough` of the three are live. */
+export function threeInto(enough: Join | 'any', onFailure: Template['onFailure'] = 'continue'): Template {
+  return buildTemplate(
+    { a: {}, b: {}, c: {}, meet: { needs: ['a', 'b', 'c'], join: enough }, after: { needs: ['meet'] } },
+    onFailure,
+  );
+}
+
+/** The order fulfilment of the contract. */
+export function orderFulfilment(): Template {
+  return buildTemplate({
+    reserve: {
+      type: 'http',
+      retry: { limit: 5, delayMs: 1000, backoff: 'exponential', maxDelayMs: 60_000, jitter: true },
+    },
+    decide: { type: 'switch', needs: ['reserve'] },
+    express: { type: 'http', needs: [{ step: 'decide', route: 'express' }] },
+    standard: { type: 'http', needs: [{ step: 'decide', route: 'standard' }] },
+    ship: { type: 'merge', needs: ['express', 'standard'] },
+    alert: { type: 'http', needs: [{ step: 'reserve', on: 'failure' }] },
+  });
+}
+
+interface DrawnStep {
+  place: number;
+  isSwitch: boolean;
+  needs: { back: number; on: EdgeOn | 'route'; routes: string[] }[];
+  join: number;
+  priority: number;
+  retry: Partial<RetryPolicy>;
+}
+
+const drawnNeed = fc.record({
+  back: fc.nat(9),
+  on: fc.oneof(
+    { weight: 4, arbitrary: fc.constant('success' as const) },
+    { weight: 4, arbitrary: fc.constant('route' as const) },
+    { weight: 2, arbitrary: fc.constant('failure' as const) },
+    { weight: 2, arbitrary: fc.constant('always' as const) },
+  ),
+  routes: fc.subarray([...ROUTES], { minLength: 1 }),
+});
+
+const drawnStep: fc.Arbitrary<DrawnStep> = fc.record({
+  place: fc.nat(99),
+  isSwitch: fc.boolean(),
+  needs: fc.array(drawnNeed, { maxLength: 4, size: 'max' }),
+  join: fc.nat(6),
+  priority: fc.integer({ min: -1, max: 2 }),
+  retry: fc.record({ limit: fc.nat(2) }),
+});
+
+/** Random templates of 1 to `maxSteps` steps whose definition order is not their topological order. */
+export function templates(maxSteps: number): fc.Arbitrary<Template> {
+  return fc
+    .record({
+      drawn: fc.array(drawnStep, { minLength: 1, maxLength: maxSteps, size: 'max' }),
+      onFailure: fc.constantFrom('continue' as const, 'stop' as const),
+    })
+    .map(({ drawn, onFailure }) => toTemplate(drawn, onFailure));
+}
+
+function toTemplate(drawn: readonly DrawnStep[], onFailure: Template['onFailure']): Template {
+  const named = drawn.map((step, at) => ({ ...step, key: `s${at}`, at }));
+  const inDefinitionOrder = [...named].sort((a, b) => a.place - b.place || a.at - b.at);
+  const steps: Record<string, StepOptions> = {};
+  for (const step of inDefinitionOrder) {
+    const needs = step.at === 0 ? [] : step.needs.map((need) => toNeed(named, step.at, need));
+    const edges = new Set(needs.map((need) => (typeof need === 'string' ? need : need.step))).size;
+    steps[step.key] = {
+      needs,
+      type: step.isSwitch ? 'switch' : 'noop',
+      join: edges === 0 || step.join === 0 || step.join > 3 ? 'all' : Math.min(step.join, edges),
+      priority: step.priority,
+      retry: step.retry,
+    };
+  }
+  return buildTemplate(steps, onFailure);
+}
+
+function toNeed(
+  named: readonly DrawnStep[],
+  at: number,
+  { back, on, routes }: DrawnStep['needs'][number],
+): Need {
+  const from = Math.max(0, at - 1 - back);
+  const step = `s${from}`;
+  if (on !== 'route') return { step, on };
+  return named[from]!.isSwitch ? { step, route: routes } : step;
+}

@@ -1,0 +1,99 @@
+/**
+ * A database in memory that applies plans of one execution the way the store must: guarded rows, a tracker
+ * with its unique constraint, jobs written and consumed with the rows.
+ *
+ * It refuses (throws) wherever a guarded statement would touch no row or a constraint would fail, so a
+ * plan that two writers could not agree on fails the test that made it.
+ */
+import assert from 'node:assert/strict';
+import type { Graph } from '../../../core/graph.ts';
+import type { StepJob, TrackedInput } from '../../../core/invariants.ts';
+import { type Plan, plannedJobs, type StepChange } from '../../../core/plan.ts';
+import { type ExecutionStatus, isFinalExecution, isFinalStep } from '../../../core/status.ts';
+import { type ExecutionRow, type ExecutionView, loadView, type StepRow } from '../../../core/view.ts';
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+export class MemoryStore {
+  readonly execution: Writable<ExecutionRow>;
+  readonly steps = new Map<string, StepRow>();
+  private readonly tracker = new Map<string, TrackedInput>();
+  private readonly tickets = new Map<string, StepJob>();
+
+  constructor(id: string) {
+    this.execution = { id, status: 'pending', sequence: 0, stopRequested: null, failure: null };
+  }
+
+  get jobs(): StepJob[] {
+    return [...this.tickets.values()];
+  }
+
+  get inputs(): TrackedInput[] {
+    return [...this.tracker.values()];
+  }
+
+  /** The view a process that knows nothing would load. */
+  load(graph: Graph): ExecutionView {
+    return loadView(this.execution, graph, [...this.steps.values()]);
+  }
+
+  /** Pause and resume change the execution's row and nothing else. */
+  setStatus(status: ExecutionStatus): void {
+    assert(!isFinalExecution(this.execution.status), 'a final execution is paused or resumed');
+    this.execution.status = status;
+  }
+
+  apply(plan: Plan): void {
+    if (!plan.changed) {
+      assert.equal(plan.steps.size + plan.inputs.length, 0, 'an unchanged plan has something to write');
+      return;
+    }
+    const { view, fromStatus, fromSequence } = plan;
+    assert.equal(this.execution.status, fromStatus);
+    assert.equal(this.execution.sequence, fromSequence);
+    assert(!isFinalExecution(fromStatus), `a plan leaves the final status ${fromStatus}`);
+    const { status, sequence, stopRequested, failure } = view;
+    Object.assign(this.execution, { status, sequence, stopRequested, failure });
+    for (const change of plan.steps.values()) this.writeStep(change);
+    for (const { target, producer, live } of plan.inputs) this.track(target.id, producer.id, live);
+    this.moveJobs(plan);
+  }
+
+  private writeStep({ state, from }: StepChange): void {
+    const { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes } = state;
+    assert.equal(sequence, this.execution.sequence, `step ${id} was changed by another transition`);
+    const row = this.steps.get(id);
+    if (from === null) {
+      assert.equal(row, undefined, `step row ${id} is inserted twice`);
+      const taken = [...this.steps.values()].some((other) => other.position === position);
+      assert(!taken, `position ${position} has two rows`);
+    } else {
+      assert(row !== undefined, `step row ${id} is updated before it is inserted`);
+      assert.deepEqual({ status: row.status, attempt: row.attempt, owner: row.owner }, from);
+      assert(!isFinalStep(from.status), `step row ${id} leaves ${from.status}`);
+    }
+    this.steps.set(id, { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes });
+  }
+
+  private track(stepId: string, fromStepId: string, live: boolean): void {
+    const pair = `${fromStepId} ${stepId}`;
+    assert(!this.tracker.has(pair), `input ${pair} is recorded twice`);
+    assert(this.steps.has(stepId) && this.steps.has(fromStepId), `input ${pair} points at a missing row`);
+    this.tracker.set(pair, { stepId, fromStepId, live });
+  }
+
+  private moveJobs(plan: Plan): void {
+    const { add, remove } = plannedJobs(plan);
+    for (const { queue, change } of remove) {
+      const removed = this.tickets.delete(`${queue} ${change.state.id}`);
+      assert(removed, `job ${queue} ${change.state.id} is not there to be removed`);
+    }
+    for (const { queue, change } of add) {
+      const name = `${queue} ${change.state.id}`;
+      assert(!this.tickets.has(name), `job ${name} is added twice`);
+      const isTimer = queue === 'WorkflowExecutionQueue';
+      assert.equal(change.timer !== null, isTimer, `job ${name} has the timer ${change.timer?.afterMs}`);
+      this.tickets.set(name, { queue, stepId: change.state.id });
+    }
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * Databases for tests: real ones, one per call, on one embedded server that all test processes share.
+ *
+ * The server is adopted when it runs and started when it does not; it is left running, so the next test run
+ * starts at once. It forgets how to be durable (fsync off): nothing here may say anything about durability.
+ * Databases carry the process id of the test run that made them, and those of runs that are gone are dropped.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { migrate, readMigrations } from '../../../db/migrate/migrate.ts';
+import { inspect, isAlive } from '../../../embedded/cluster.ts';
+import { choosePlace } from '../../../embedded/place.ts';
+import { joinServer } from '../../../embedded/server.ts';
+import { embeddedSettings } from '../../../embedded/settings.ts';
+
+export interface TestDatabase {
+  url: string;
+  /** Drops the database, connections and all. */
+  drop(): Promise<void>;
+}
+
+const PGBOSS_SCHEMA = 'pgboss';
+const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'db', 'migrations');
+const TEST_SETTINGS = {
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  max_connections: '500',
+  shared_buffers: '128MB',
+};
+/** Arbitrary: one process at a time makes the template database. */
+const TEMPLATE_LOCK = 7_205_319;
+
+const KEPT_TEMPLATES = 4;
+
+let server: Promise<string> | undefined;
+let template: Promise<string> | undefined;
+
+/** A new, empty database; with `migrated`, one that has this version's schema (cloned from a template). */
+export async function testDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+  const admin = await sharedServer();
+  const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
+  const from = options.migrated ? await migratedTemplate(admin) : 'template0';
+  await asAdmin(admin, (client) => client.query(`create database ${name} template ${from}`));
+  return {
+    url: withDatabase(admin, name),
+    drop: () =>
+      asAdmin(admin, (client) => client.query(`drop database if exists ${name} with (force)`)).then(() => {}),
+  };
+}
+
+function sharedServer(): Promise<string> {
+  server ??= startServer();
+  return server;
+}
+
+function migratedTemplate(admin: string): Promise<string> {
+  template ??= makeTemplate(admin);
+  return template;
+}
+
+/** The URL of the shared server's maintenance database. */
+async function startServer(): Promise<string> {
+  const dataDir = await sharedFolder();
+  const place = await choosePlace(dataDir, () => {});
+  // The lower layer on purpose: no supervision, and no presence that would be given up with this process.
+  const options = { port: 0, settings: embeddedSettings(TEST_SETTINGS), log: () => {} };
+  const joined = await joinServer(place, options).catch(async (error: unknown) => {
+    // Without fsync a power cut may leave data on which no server starts.
+    if ((await inspect(place)).is !== 'stopped') throw error;
+    await rm(place.cluster, { recursive: true, force: true });
+    return joinServer(place, options);
+  });
+  const admin = new pg.Client({ connectionString: joined.url });
+  await admin.connect();
+  try {
+    await dropLeftovers(admin);
+  } finally {
+    await admin.end();
+    await joined.presence.leave();
+  }
+  return joined.url;
+}
+
+/** One folder per user, which nobody else may have put there. */
+async function sharedFolder(): Promise<string> {
+  const uid = process.getuid?.() ?? 0;
+  const folder = join(tmpdir(), `execution-engine-tests-${uid}`);
+  await mkdir(folder, { recursive: true });
+  if (process.platform === 'win32') return folder;
+  if ((await stat(folder)).uid !== uid)
+    throw new Error(`${folder} belongs to somebody else: remove it or set TMPDIR`);
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** Databases whose test run is gone. */
+async function dropLeftovers(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ datname: string }>(
+    "select datname from pg_database where datname like 'test\\_%'",
+  );
+  for (const { datname } of rows) {
+    const pid = Number(datname.split('_')[1]);
+    if (!isAlive(pid)) await admin.query(`drop database if exists ${datname} with (force)`).catch(() => {});
+  }
+}
+
+/** A database with all migrations applied, made once per content of the migrations folder. */
+async function makeTemplate(admin: string): Promise<string> {
+  const migrations = await readMigrations(MIGRATIONS, PGBOSS_SCHEMA);
+  const content = migrations.map(({ name, checksum }) => `${name}:${checksum}`).join('\n');
+  const name = `migrated_${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
+  await asAdmin(admin, async (client) => {
+    await client.query('select pg_advisory_lock($1)', [TEMPLATE_LOCK]);
+    const { rows } = await client.query('select 1 from pg_database where datname = $1 and datistemplate', [
+      name,
+    ]);
+    if (rows.length > 0) return;
+    // Not marked as a template: whoever was making it was killed.
+    await client.query(`drop database if exists ${name} with (force)`);
+    await client.query(`create database ${name} template template0`);
+    await migrate(withDatabase(admin, name), { dir: MIGRATIONS, pgbossSchema: PGBOSS_SCHEMA });
+    await client.query(`alter database ${name} with is_template true allow_connections false`);
+    await dropOldTemplates(client);
+  });
+  return name;
+}
+
+/** Every change of the migrations makes a template; other checkouts may still use the youngest ones. */
+async function dropOldTemplates(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ datname: string }>(
+    `select datname from pg_database where datname like 'migrated\\_%' order by oid desc offset ${KEPT_TEMPLATES}`,
+  );
+  for (const { datname } of rows) {
+    await client.query(`alter database ${datname} with is_template false`);
+    await client.query(`drop database ${datname}`).catch(() => {});
+  }
+}
+
+/** Runs `work` on a connection of its own: session locks end with it. */
+async function asAdmin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}

@@ -1,0 +1,237 @@
+/**
+ * Several engines' doors in one process, on one database, whose statements a schedule puts in order. Around them is
+ * what a door needs and no more: whoever runs steps takes every ready one and does nothing with it.
+ */
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import type { PgBoss } from 'pg-boss';
+import type { Claim, Event } from '../../../core/event.ts';
+import type { JsonObject } from '../../../core/json/json.ts';
+import { createPool, type Pool, type Tx } from '../../../db/connection/client.ts';
+import { Lane } from '../../../db/connection/lane.ts';
+import type { Statement } from '../../../db/statement.ts';
+import { newId } from '../../../db/uuid.ts';
+import { insertTemplate } from '../../../db/workflow-template.ts';
+import type { Actor, Delivery } from '../../../door/actor.ts';
+import { ExecutionDoor } from '../../../door/execution-door.ts';
+import { LockedCommit } from '../../../door/locked-commit.ts';
+import type { Claims } from '../../../door/slots.ts';
+import { JsonPayload } from '../../../payload/json-payload.ts';
+import { startBoss } from '../../../queue/boss.ts';
+import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
+import type { TemplateVersion } from '../../../template/version.ts';
+import type { TemplateVersions } from '../../../template/versions.ts';
+import { testDatabase } from '../database/database.ts';
+import { templateVersions } from '../invariants.ts';
+import type { Schedule } from './interleaving.ts';
+
+export interface Begun {
+  readonly execution: string;
+  readonly position: number;
+  readonly stepId: string;
+  readonly claim: Claim;
+}
+
+/** Takes every ready step at once and writes down which claims came through. */
+class Taker implements Claims {
+  readonly owner = randomUUID();
+  readonly begun: Begun[] = [];
+  /** Whether it takes what is ready. */
+  takes = true;
+  readonly #ready: { actor: Actor; position: number }[] = [];
+
+  hasRoom(): boolean {
+    return true;
+  }
+  admit(): void {}
+  dismiss(): void {}
+  offer(actor: Actor, positions: readonly number[]): void {
+    if (this.takes) for (const position of positions) this.#ready.push({ actor, position });
+  }
+  take() {
+    return this.#ready.shift() ?? null;
+  }
+  refund(): void {}
+  begin(actor: Actor, position: number, stepId: string, claim: Claim): void {
+    this.begun.push({ execution: actor.id, position, stepId, claim });
+  }
+  holds(stepId: string, attempt: number): boolean {
+    return this.begun.some((begun) => begun.stepId === stepId && begun.claim.attempt === attempt);
+  }
+  abort(): void {}
+}
+
+/** A lane that waits for its turn. */
+class OrderedLane extends Lane {
+  readonly #order: () => Schedule;
+  readonly #name: string;
+
+  constructor(url: string, name: string, order: () => Schedule) {
+    super(url, { applicationName: name });
+    this.#order = order;
+    this.#name = name;
+  }
+
+  override transaction(statements: readonly Statement[]): Promise<void> {
+    return this.#order().send(this.#name, () => super.transaction(statements));
+  }
+}
+
+/**
+ * A pool whose statements wait for their turn: all of them, or only those after which another one may be served: what
+ * takes the locks and what gives them up.
+ */
+function orderedPool(pool: Pool, name: string, order: () => Schedule, isFine: boolean): Pool {
+  const connect = async (): Promise<Tx> => {
+    const tx = await pool.connect();
+    const query = (...all: unknown[]) => {
+      const run = () => (tx.query as (...all: unknown[]) => Promise<unknown>).apply(tx, all);
+      return isFine || isTurn(all[0]) ? order().send(name, run) : run();
+    };
+    return new Proxy(tx, {
+      get: (target, key) => {
+        if (key === 'query') return query;
+        const value = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+  return { connect } as unknown as Pool;
+}
+
+function nameOf(statement: unknown): string {
+  return String((statement as { name?: string }).name);
+}
+
+function isTurn(statement: unknown): boolean {
+  return statement === 'commit' || /^lock_(free_)?executions$/.test(nameOf(statement));
+}
+
+export class OrderedEngine {
+  readonly name: string;
+  readonly claims = new Taker();
+  readonly door: ExecutionDoor;
+  readonly #lane: OrderedLane;
+  readonly #pool: Pool;
+
+  constructor(name: string, { url, queue, versions }: Doors, order: () => Schedule, isFine: boolean) {
+    this.name = name;
+    this.#lane = new OrderedLane(url, name, order);
+    this.#pool = createPool(url, { applicationName: name, max: 2 });
+    this.door = new ExecutionDoor({
+      lanes: [this.#lane],
+      queue,
+      claims: this.claims,
+      outputs: {
+        load: (_actor, _plan, positions) => new Map(positions.map((at) => [at, new JsonPayload('1')])),
+        evaluate: () => '1',
+      },
+      observer: { committed: () => {}, conflict: () => {}, commitFailed: () => {} },
+      stopGraceMs: 60_000,
+      hasPeers: () => false,
+    });
+    this.door.useLocked(
+      new LockedCommit(orderedPool(this.#pool, name, order, isFine), this.door, versions, true),
+    );
+  }
+
+  deliver(execution: string, event: Event): Promise<Delivery> {
+    return this.door.deliver(execution, event);
+  }
+
+  async close(): Promise<void> {
+    await this.door.settled();
+    await this.#lane.close();
+    await this.#pool.end();
+  }
+}
+
+export interface StepNow {
+  readonly key: string;
+  readonly id: string;
+  readonly position: number;
+  readonly status: string;
+  readonly attempt: number;
+  readonly owner: string | null;
+  readonly sequence: number;
+}
+
+/** The database and what is shared on it. */
+export class Doors {
+  readonly url: string;
+  readonly looker: pg.Client;
+  readonly queue: ExecutionEngineQueue;
+  readonly versions: TemplateVersions;
+  readonly #boss: PgBoss;
+  readonly #drop: () => Promise<void>;
+
+  private constructor(url: string, looker: pg.Client, boss: PgBoss, drop: () => Promise<void>) {
+    this.url = url;
+    this.looker = looker;
+    this.#boss = boss;
+    this.queue = new ExecutionEngineQueue(boss);
+    this.versions = templateVersions(url);
+    this.#drop = drop;
+  }
+
+  static async open(): Promise<Doors> {
+    const { url, drop } = await testDatabase({ migrated: true });
+    const boss = await startBoss({ url, schema: 'pgboss', onError: () => {} });
+    const looker = new pg.Client({ connectionString: url });
+    await looker.connect();
+    return new Doors(url, looker, boss, drop);
+  }
+
+  async close(): Promise<void> {
+    await this.looker.end();
+    await this.#boss.stop({ graceful: false, close: true });
+    await this.#drop();
+  }
+
+  async publish(steps: JsonObject): Promise<TemplateVersion> {
+    const id = randomUUID();
+    await insertTemplate(this.looker as unknown as Tx, {
+      id,
+      name: `t-${id}`,
+      version: 1,
+      workspaceId: null,
+      description: null,
+      definition: JSON.stringify({ name: `t-${id}`, steps }),
+      definitionHash: id,
+      steps: Object.entries(steps).map(([key, step]) => ({
+        id: newId(),
+        key,
+        type: String((step as JsonObject).type),
+        definition: JSON.stringify(step),
+      })),
+    });
+    return this.versions.get(this.looker, id);
+  }
+
+  /** Starts an execution through an engine's door, which takes its ready steps. */
+  async start({ door }: OrderedEngine, version: TemplateVersion): Promise<string> {
+    const id = newId();
+    const nothing = { userId: null, workspaceId: null, idempotencyKey: null, requestedVersion: null };
+    const row = { id, templateId: version.id, inputs: '{}', priority: 0, tags: [], callbackUrl: null };
+    await door.start([{ row: { ...row, ...nothing, startAfter: null }, version }], false);
+    return id;
+  }
+
+  async status(execution: string): Promise<string> {
+    const { rows } = await this.looker.query('select status from workflow_executions where id = $1', [
+      execution,
+    ]);
+    return rows[0].status;
+  }
+
+  async steps(execution: string): Promise<Record<string, StepNow>> {
+    const { rows } = await this.looker.query(
+      `select t.key, t.position, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
+              s.sequence::integer as sequence
+         from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
+        where s.workflow_execution_id = $1 order by t.position`,
+      [execution],
+    );
+    return Object.fromEntries(rows.map((row) => [row.key, row]));
+  }
+}

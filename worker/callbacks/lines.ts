@@ -1,0 +1,70 @@
+/**
+ * Which callbacks are called now: so many at a time, and no more than a share of them at one receiver, so that one that
+ * is slow holds up only its own.
+ *
+ * Some wait here for a place at their receiver, for a while: one that is quick is called again at once.
+ */
+
+import { Spread } from '../consumer/spread.ts';
+import { Places } from './places.ts';
+
+const MOST_CALLS = 96;
+const MOST_PER_RECEIVER = 12;
+const MOST_WAITING = 32;
+const SOONEST_MS = 1_000;
+const LATEST_MS = 300_000;
+
+class Receiver {
+  readonly places = new Places(MOST_PER_RECEIVER, MOST_WAITING);
+  readonly spread = new Spread(SOONEST_MS, LATEST_MS);
+  inHand = 0;
+}
+
+export class CallbackLines {
+  readonly #calls = new Places(MOST_CALLS, Number.POSITIVE_INFINITY);
+  readonly #spread = new Spread(SOONEST_MS, LATEST_MS);
+  readonly #receivers = new Map<string, Receiver>();
+  readonly #waitMs: number;
+
+  /** @param waitMs how long a callback may wait for its place, in milliseconds */
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+  }
+
+  /** Of one for which there is no place: milliseconds after which there may be. */
+  pauseMs(): number {
+    return this.#spread.next(this.#calls.paceMs);
+  }
+
+  /** Calls when there is a place at the receiver. A number: there was none, and may be after so many milliseconds. */
+  async call<T>(url: string, call: () => Promise<T>): Promise<{ result: T } | number> {
+    const host = URL.parse(url)?.host ?? url;
+    const receiver = this.#receivers.get(host) ?? new Receiver();
+    this.#receivers.set(host, receiver);
+    receiver.inHand += 1;
+    try {
+      return await this.#callAt(receiver, call);
+    } finally {
+      receiver.inHand -= 1;
+      if (receiver.inHand === 0) this.#receivers.delete(host);
+    }
+  }
+
+  async #callAt<T>({ places, spread }: Receiver, call: () => Promise<T>): Promise<{ result: T } | number> {
+    const leaveReceiver = await places.enter(this.#waitMs);
+    if (leaveReceiver === null) return spread.next(places.paceMs);
+    const leave = await this.#calls.enter(this.#waitMs);
+    try {
+      return leave === null ? this.pauseMs() : { result: await call() };
+    } finally {
+      leave?.();
+      leaveReceiver();
+    }
+  }
+
+  /** Those that wait for a place do so no longer. */
+  close(): void {
+    this.#calls.close();
+    for (const { places } of this.#receivers.values()) places.close();
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Tells the `callback_url` of an execution that it is final: at least once, for about a day.
+ *
+ * The job is written by the commit that ends the execution. Whoever takes it puts it off for as long as a call may
+ * take, calls, and then deletes it or puts it off for longer: a process that dies in between loses nothing.
+ *
+ * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
+ */
+import { type Pool, withTransaction } from '../../db/connection/client.ts';
+import { runAgain } from '../../db/connection/run-again.ts';
+import { type ExecutionCallback, readCallback, readCallbackUrl } from '../../db/execution-callback.ts';
+import type { ExecutionEngineQueue, FetchedJob, Job, JobData } from '../../queue/execution-engine-queue.ts';
+import type { HttpClient } from '../../steps/http/client.ts';
+import { StepFailure } from '../../steps/step-type.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { CallbackLines } from './lines.ts';
+
+export interface CallbackSenderOptions {
+  readonly pool: Pool;
+  readonly queue: ExecutionEngineQueue;
+  readonly client: HttpClient;
+  readonly log: Log;
+  onError(error: unknown): void;
+}
+
+const TIMEOUT_MS = 15_000;
+/** Under way and waiting for a place. */
+const MOST_IN_HAND = 256;
+/** How long a callback waits for each of its places. */
+const WAIT_MS = 4_000;
+/** Longer than a call with what comes before and after it. */
+const LEASE_MS = 30_000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 3_600_000;
+/** With pauses of 1 s, 2 s, 4 s and so on up to an hour: a little over a day. */
+const MOST_ATTEMPTS = 36;
+/** Trying again would come to the same. */
+const HOPELESS = 'http_invalid_request';
+/** Another engine may be allowed to call it. */
+const BLOCKED = 'http_blocked_address';
+/** How long a call may still take when the engine stops. */
+const CLOSE_MS = 2_000;
+
+type CallbackData = Extract<JobData, { kind: 'callback' }>;
+
+export class CallbackSender {
+  readonly #options: CallbackSenderOptions;
+  readonly #lines = new CallbackLines(WAIT_MS);
+  readonly #calls = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+  #isOpen = true;
+
+  constructor(options: CallbackSenderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Splits off the jobs that can be called for now. All of them are to go back in the transaction that fetched
+   * them, as `back` says; the calls may begin when it is committed.
+   */
+  lease(jobs: readonly FetchedJob[]): { back: Job[]; leased: FetchedJob[] } {
+    const room = this.#isOpen ? Math.max(0, MOST_IN_HAND - this.#calls.size) : 0;
+    const leased = jobs.slice(0, room);
+    const back = jobs.map((job, at) =>
+      at < room
+        ? again(job, LEASE_MS, attemptOf(job) + 1)
+        : again(job, this.#lines.pauseMs(), attemptOf(job)),
+    );
+    return { back, leased };
+  }
+
+  /** Begins the calls of leased jobs. */
+  send(leased: readonly FetchedJob[]): void {
+    for (const job of leased) {
+      const call = this.#deliver(job)
+        // The lease brings it back.
+        .catch(this.#options.onError)
+        .finally(() => this.#calls.delete(call));
+      this.#calls.add(call);
+    }
+  }
+
+  /** Lets calls under way finish for a moment; the others go back into the queue. */
+  async close(): Promise<void> {
+    this.#isOpen = false;
+    this.#lines.close();
+    const timer = setTimeout(() => this.#closing.abort(), CLOSE_MS);
+    await Promise.all(this.#calls);
+    clearTimeout(timer);
+    this.#closing.abort();
+  }
+
+  async #deliver(job: FetchedJob): Promise<void> {
+    const attempt = attemptOf(job);
+    const { execution_id: id } = job.data as CallbackData;
+    const url = await readCallbackUrl(this.#options.pool, id);
+    const called = url === null ? { result: null } : await this.#lines.call(url, () => this.#call(id));
+    // What waited in vain was no attempt.
+    if (typeof called === 'number')
+      return this.#replace(job, again(job, this.#isOpen ? called : null, attempt));
+    const { result: reason } = called;
+    if (reason === null) return this.#replace(job, null);
+    // A call that was cut off by a stop was no attempt.
+    if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
+    const code = reason instanceof StepFailure ? reason.code : null;
+    const isOver = attempt >= MOST_ATTEMPTS || code === HOPELESS;
+    const about = { execution: id, attempt, reason: reason.message };
+    if (code === BLOCKED && attempt === 1)
+      this.#options.log.warn(
+        about,
+        'A callback must not be called from here; it is tried again, by any engine',
+      );
+    if (!isOver) return this.#replace(job, again(job, pauseMs(attempt), attempt + 1));
+    this.#options.log.warn(about, 'A callback was given up');
+    return this.#replace(job, null);
+  }
+
+  /** Null when the receiver has it, or there is nothing to tell; otherwise why not. */
+  async #call(executionId: string): Promise<Error | null> {
+    const callback = await readCallback(this.#options.pool, executionId);
+    if (callback === null) return null;
+    try {
+      const { status } = await this.#options.client({
+        method: 'POST',
+        url: callback.url,
+        headers: {
+          'content-type': 'application/json',
+          'idempotency-key': callback.id,
+          accept: '*/*',
+          'user-agent': 'execution-engine',
+        },
+        body: bodyOf(callback),
+        timeoutMs: TIMEOUT_MS,
+        maxRedirects: 0,
+        signal: this.#closing.signal,
+      });
+      return status >= 200 && status <= 299 ? null : new Error(`the answer was ${status}`);
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  async #replace(job: FetchedJob, by: Job | null): Promise<void> {
+    const { pool, queue } = this.#options;
+    await runAgain(() => withTransaction(pool, (tx) => queue.replace(tx, job, by)));
+  }
+}
+
+function bodyOf({
+  id,
+  status,
+  template,
+  version,
+  outputs,
+  error,
+  tags,
+  completedAt,
+}: ExecutionCallback): string {
+  const head = JSON.stringify({ execution_id: id, status, template, version }).slice(0, -1);
+  const tail = JSON.stringify({ tags, completed_at: completedAt.toISOString() }).slice(1);
+  return `${head},"outputs":${outputs},"error":${error},${tail}`;
+}
+
+function attemptOf({ data }: FetchedJob): number {
+  return (data as CallbackData).attempt;
+}
+
+function again({ queue, id, data, priority }: FetchedJob, startAfter: number | null, attempt: number): Job {
+  return { queue, id, data: { ...(data as CallbackData), attempt }, priority, startAfter };
+}
+
+/** Spread by a quarter to either side. */
+function pauseMs(attempt: number): number {
+  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+  return pause * (0.75 + Math.random() / 2);
+}

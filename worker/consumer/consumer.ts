@@ -1,0 +1,298 @@
+/**
+ * Takes jobs from the queues: executions to begin, ready steps that no slot was free for, timers that are due.
+ *
+ * Jobs are fetched, held against the rows, and consumed in one transaction with what they bring about. A job
+ * whose step is final or claimed is dropped; one whose step is still queued when the slots are gone is put back.
+ *
+ * Invariant: what has become stale is dropped also while its execution has a commit on its way. That commit may
+ * be to insert a job of the same id, and would wait for this one for ever.
+ */
+
+import type { Tx } from '../../db/connection/client.ts';
+import { runAgain } from '../../db/connection/run-again.ts';
+import { mayBeOfOne } from '../../db/connection/session.ts';
+import { lineUp } from '../../db/pending-execution.ts';
+import { lockExecutions, lockSoon } from '../../db/workflow-execution.ts';
+import { readStepPhases } from '../../db/workflow-step-execution.ts';
+import type { ExecutionDoor } from '../../door/execution-door.ts';
+import { type Apart, type LockedCommit, newApart } from '../../door/locked-commit.ts';
+import type { Unit } from '../../door/unit.ts';
+import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
+import { type TemplateVersions, UNREAD_MS } from '../../template/versions.ts';
+import type { CallbackSender } from '../callbacks/sender.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import { type Culprit, JobSource } from './job-source.ts';
+import { LookTimer } from './look-timer.ts';
+import { LOCKED_JOB_MS, LOOK_AGAIN_MS, later, type PutBack } from './put-back.ts';
+import {
+  dueStarts,
+  groupWork,
+  isAwaited,
+  isCallback,
+  isOfExecution,
+  markPicked,
+  markUnits,
+  namedExecutions,
+  readInputs,
+  stepStatus,
+  strangeJobs,
+  type Taken,
+  unreadJobs,
+  type Work,
+  withMails,
+} from './round.ts';
+
+export interface ConsumerOptions {
+  readonly door: ExecutionDoor;
+  readonly locked: LockedCommit;
+  readonly queue: ExecutionEngineQueue;
+  readonly dispatcher: Dispatcher;
+  readonly putBack: PutBack;
+  readonly callbacks: CallbackSender;
+  readonly versions: TemplateVersions;
+  /** A job, or an execution that lines up, that cannot be worked on; it is looked at again after half a minute. */
+  onSetAside(what: Readonly<Record<string, unknown>>, error: unknown): void;
+  onError(error: unknown): void;
+}
+
+/** When it is looked again after a look that failed: nobody else may say that there is work. */
+const AFTER_FAILURE_MS = 500;
+const MOST_CULPRITS = 5;
+
+export class Consumer {
+  readonly #options: ConsumerOptions;
+  readonly #source: JobSource;
+  #running: Promise<void> | null = null;
+  #again = false;
+  #open = true;
+  readonly #looking = new LookTimer(() => this.wake());
+  #looks = 0;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#source = new JobSource(options);
+  }
+
+  /** Looks for jobs, and for executions that may begin, until there are none or no slot is free. */
+  wake(): void {
+    this.#source.mayHaveJobs = true;
+    this.wakeForPending();
+  }
+
+  /** Looks for executions that may begin; for jobs only as far as there may be any. */
+  wakeForPending(): void {
+    if (!this.#open) return;
+    this.#again = true;
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+    this.#looking.close();
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    try {
+      while (this.#again && this.#open) {
+        this.#again = false;
+        while (this.#open && (await this.#look()) > 0);
+      }
+    } catch (error) {
+      this.#options.onError(error);
+      this.#lookAgain(AFTER_FAILURE_MS);
+    }
+  }
+
+  /** Answers how much it took. One that failed for something it took is followed by smaller ones. */
+  async #look(): Promise<number> {
+    const source = this.#source;
+    try {
+      const count = await runAgain(() => this.runOnce());
+      source.widen();
+      return count;
+    } catch (error) {
+      const culprit = mayBeOfOne(error) ? source.narrow() : undefined;
+      if (culprit === undefined) throw error;
+      if (culprit !== null) await this.#setAside(culprit, error);
+      // So many, one after the other, are no culprits.
+      if (source.culprits > MOST_CULPRITS) throw error;
+      return 1;
+    }
+  }
+
+  /** What nothing can be done about keeps nobody from the rest. */
+  async #setAside({ job, executionId }: Culprit, error: unknown): Promise<void> {
+    const { locked, queue, onSetAside } = this.#options;
+    onSetAside(
+      job === null ? { execution: executionId } : { queue: job.queue, job: job.id, ...job.data },
+      error,
+    );
+    if (job === null) return;
+    await locked.run(async (tx) => {
+      await queue.replace(tx, job, later(job, UNREAD_MS));
+      return [];
+    });
+  }
+
+  /** Looks that came to their end, whatever they found. */
+  get looks(): number {
+    return this.#looks;
+  }
+
+  /** One transaction; answers how much it took. */
+  async runOnce(): Promise<number> {
+    const { locked, queue, callbacks } = this.#options;
+    // Filled as they are marked busy: whatever fails, they must not stay so.
+    const units: Unit[] = [];
+    this.#source.begin();
+    const apart = newApart(false);
+    let taken: Taken | null = null;
+    try {
+      await locked.run(async (tx) => {
+        taken = await (queue.locksFetched ? this.#take(tx, units) : this.#takeUnlocked(tx, units));
+        if (taken.count === 0 && units.length === 0) return [];
+        return this.#process(tx, units, taken.work, apart);
+      });
+    } catch (error) {
+      for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
+      this.#source.mayHaveJobs = true;
+      throw error;
+    }
+    this.#settle(apart);
+    this.#looks += 1;
+    const { count, leased } = taken!;
+    callbacks.send(leased);
+    return count;
+  }
+
+  async #take(tx: Tx, units: Unit[]): Promise<Taken> {
+    const fetched = await this.#source.fetch(tx);
+    const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
+    const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
+    units.push(...markUnits(work, this.#options.door.actors, this.#options.putBack));
+    if (work.busy.length > 0) this.#lookAgain(LOOK_AGAIN_MS);
+    await this.#lockFree(tx, units, work);
+    const picked = await this.#source.pick(tx, fetched.length);
+    const count = fetched.length + picked.length;
+    units.push(...markPicked(picked, work, this.#options.door.actors));
+    if (count > 0) await this.#leaveAlone(tx, work.busy, back);
+    return { work, leased, count };
+  }
+
+  /**
+   * Locks the executions of the jobs, and lines up those that were put off and are due. What somebody else has locked,
+   * who may be frozen, is put back and holds up nothing.
+   */
+  async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
+    const due = dueStarts(fetched);
+    const ids = [...units.map(({ actor }) => actor.id), ...due];
+    if (ids.length === 0) return;
+    const locked = await lockSoon(tx, ids);
+    if (locked.size > 0) this.#lookAgain(LOCKED_JOB_MS);
+    for (const unit of units.filter(({ actor }) => locked.has(actor.id))) {
+      const { actor } = unit;
+      units.splice(units.indexOf(unit), 1);
+      this.#options.door.actors.free(actor);
+      for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, because: 'locked' });
+      byExecution.delete(actor.id);
+    }
+    await lineUp(
+      tx,
+      due.filter((id) => !locked.has(id)),
+    );
+    const late = fetched.filter((job) => job.data.kind === 'start' && locked.has(job.id));
+    back.push(...late.map((job) => later(job, LOCKED_JOB_MS)));
+  }
+
+  /**
+   * Portable: nothing is locked but executions, all of them in order. Jobs are only looked at until then, and count
+   * when they are still there. Those of executions with a commit on its way stay where they are.
+   */
+  async #takeUnlocked(tx: Tx, units: Unit[]): Promise<Taken> {
+    const { queue, callbacks, door } = this.#options;
+    const seen = await this.#source.fetch(tx);
+    const picked = await this.#source.pick(tx, seen.length);
+    const free = seen.filter((job) => !isOfExecution(job) || !door.actors.get(job.data.execution_id).busy);
+    if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
+    const byExecution = groupWork(free);
+    const work: Work = { fetched: free, byExecution, back: [], busy: [] };
+    units.push(...markUnits(work, door.actors, null), ...markPicked(picked, work, door.actors));
+    const ids = [...units.map(({ actor }) => actor.id), ...namedExecutions(free)];
+    if (ids.length > 0) await lockExecutions(tx, ids);
+    const fetched = await queue.stillThere(tx, free);
+    for (const [id, tasks] of byExecution) {
+      const left = tasks.filter(({ job }) => job === null || fetched.includes(job));
+      byExecution.set(id, left);
+    }
+    await lineUp(tx, dueStarts(fetched));
+    const { leased, back } = callbacks.lease(fetched.filter(isCallback));
+    return { work: { ...work, fetched, back }, leased, count: fetched.length + units.length };
+  }
+
+  #lookAgain(afterMs: number): void {
+    if (!this.#open) return;
+    this.#source.mayHaveJobs = true;
+    this.#looking.in(afterMs);
+  }
+
+  /** Puts back what is still awaited, by the rows as they are committed. */
+  async #leaveAlone(tx: Tx, busy: Work['busy'], back: Job[]): Promise<void> {
+    const stepIds = busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : []));
+    const phases = await readStepPhases(tx, stepIds);
+    for (const each of busy) {
+      const { job } = each;
+      const phase = 'step_id' in job.data ? phases.get(job.data.step_id) : undefined;
+      if (phase === undefined || isAwaited(job, phase)) back.push(this.#options.putBack.left(each));
+    }
+  }
+
+  async #process(tx: Tx, units: readonly Unit[], work: Work, apart: Apart): Promise<Unit[]> {
+    const { byExecution, back } = work;
+    const { door, locked } = this.#options;
+    const present = await locked.load(tx, units, apart);
+    await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);
+    const inputs = await readInputs(tx, present);
+    if (inputs.areLeft) this.#options.dispatcher.backlog = true;
+    const ready = withMails(present, byExecution, inputs);
+    const decided = door.decide(ready, true);
+    try {
+      await this.#dispose(tx, ready, new Set(decided), work);
+    } catch (error) {
+      // The plans are void, and so are the claims in them.
+      for (const unit of decided) door.abandon(unit, true);
+      throw error;
+    }
+    return decided;
+  }
+
+  /** Of executions that there are not, or that nobody here understands: nothing was done for them. */
+  #settle({ missing, unread }: Apart): void {
+    const { door } = this.#options;
+    for (const unit of missing) door.settleAll(unit, 'missing');
+    for (const { unit } of unread) {
+      this.#source.putOff(unit.actor.id);
+      door.settleAll(unit, 'late');
+    }
+  }
+
+  /** Consumes the jobs, and puts those back whose step is still to be run, or whose execution is not decided yet. */
+  async #dispose(tx: Tx, units: readonly Unit[], decided: ReadonlySet<Unit>, work: Work): Promise<void> {
+    const { queue, putBack } = this.#options;
+    const { fetched, byExecution, back } = work;
+    await queue.consume(tx, fetched);
+    for (const unit of units) {
+      for (const { job } of byExecution.get(unit.actor.id)!) {
+        if (job === null) continue;
+        const status = decided.has(unit) ? stepStatus(unit, job) : 'undecided';
+        if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
+        if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
+        if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
+      }
+    }
+    back.push(...strangeJobs(fetched));
+    for (const statement of await queue.insertStatements(back)) await tx.query(statement);
+  }
+}

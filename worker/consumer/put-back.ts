@@ -1,0 +1,113 @@
+/**
+ * When a job that was fetched, and that nothing came of here, is looked at again: by whom it is fetched then.
+ */
+import { findPosition } from '../../core/view.ts';
+import type { Actor } from '../../door/actor.ts';
+import type { FetchedJob, Job } from '../../queue/execution-engine-queue.ts';
+import { UNREAD_MS } from '../../template/versions.ts';
+import type { AttemptStarter } from '../attempt-starter.ts';
+import type { Dispatcher } from '../dispatcher.ts';
+import type { LimitGate } from '../limits/gate.ts';
+import { Spread } from './spread.ts';
+
+/** Somebody else has the execution locked for longer than a commit takes. */
+export const LOCKED_JOB_MS = 200;
+/** Its outputs are being made. */
+const UNDECIDED_MS = 1_000;
+/** A commit of this process that is on its way takes no longer. */
+export const LOOK_AGAIN_MS = 50;
+/** The step takes its turn in this process. */
+const OFFERED_TICKET_MS = 1_000;
+/** What is for other engines comes back after this, and of this engine's so many in a second. */
+const FOR_OTHERS_MS = 400;
+const FOR_OTHERS_PER_SECOND = 300;
+const LONGEST_FOR_OTHERS_MS = 120_000;
+const RECENT_MS = 5_000;
+
+/** A job that nothing is done about for now. */
+export interface LeftJob {
+  readonly actor: Actor;
+  readonly job: FetchedJob;
+  /**
+   * `busy`: a commit of this process is on its way, or the step is for others. `locked`: somebody else has the execution
+   * locked. `unread`: nobody here understands it.
+   */
+  readonly because: 'busy' | 'locked' | 'unread';
+}
+
+export class PutBack {
+  readonly #dispatcher: Pick<Dispatcher, 'isOffered'>;
+  readonly #starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>;
+  readonly #gate: Pick<LimitGate, 'ticketDelayMs'>;
+  readonly #spread = new Spread(FOR_OTHERS_MS, LONGEST_FOR_OTHERS_MS);
+  /** Of performance.now(). */
+  #passedOnAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    dispatcher: Pick<Dispatcher, 'isOffered'>,
+    starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>,
+    gate: Pick<LimitGate, 'ticketDelayMs'>,
+  ) {
+    this.#dispatcher = dispatcher;
+    this.#starter = starter;
+    this.#gate = gate;
+  }
+
+  /** The job as it goes back, by the reason for which it was left. */
+  left({ actor, job, because }: LeftJob): Job {
+    if (because === 'locked') return later(job, LOCKED_JOB_MS);
+    if (because === 'unread') return this.#forOthers(job);
+    const back = this.awaited(actor, job);
+    return back.startAfter === null ? later(job, LOOK_AGAIN_MS) : back;
+  }
+
+  /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
+  awaited(actor: Actor, job: FetchedJob): Job {
+    const { version, view } = actor;
+    if (job.data.kind !== 'step' || view === null) return later(job, LOOK_AGAIN_MS);
+    if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
+    if (this.isForOthers(actor, job)) return this.#forOthers(job);
+    if (!version!.hasLimits) return again(job);
+    const position = findPosition(view, job.data.step_id);
+    if (position === null || version!.steps[position]!.limits === null) return again(job);
+    return later(job, this.#gate.ticketDelayMs());
+  }
+
+  /**
+   * An execution whose outputs take time is written by a later commit, which takes its jobs away: until then they are
+   * what is left of it when the engine dies. One that could not be decided, a fault of the engine, keeps them.
+   */
+  undecided({ view }: Actor, job: FetchedJob): Job {
+    return later(job, view === null ? UNREAD_MS : UNDECIDED_MS);
+  }
+
+  /** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
+  isForOthers(actor: Actor, { data }: FetchedJob): boolean {
+    const { view, version } = actor;
+    if (data.kind !== 'step' || view === null || this.#starter.canRunAll(version!)) return false;
+    const position = findPosition(view, data.step_id);
+    return position !== null && !this.#starter.canRun(actor, position);
+  }
+
+  /** Whether a job was put back for others a short while ago. */
+  get hasPassedOn(): boolean {
+    return performance.now() - this.#passedOnAt < RECENT_MS;
+  }
+
+  /**
+   * Soon, so that others are not kept waiting by an engine that looked first; later where there are many, so that
+   * looking at them in vain is no more than a part of this engine's work.
+   */
+  #forOthers(job: FetchedJob): Job {
+    this.#passedOnAt = performance.now();
+    return later(job, this.#spread.next(1_000 / FOR_OTHERS_PER_SECOND));
+  }
+}
+
+function again({ queue, id, data, priority }: FetchedJob): Job {
+  return { queue, id, data, priority, startAfter: null };
+}
+
+export function later(job: FetchedJob, afterMs: number): Job {
+  return { ...again(job), startAfter: afterMs };
+}

@@ -1,0 +1,221 @@
+/**
+ * What jobs and picked executions ask for, and what the rows say of it: the consumer's reading of its mail.
+ */
+import type { StepStatus } from '../../core/status.ts';
+import { findPosition } from '../../core/view.ts';
+import type { Tx } from '../../db/connection/client.ts';
+import { readManyInputs } from '../../db/workflow-execution.ts';
+import type { StepPhase } from '../../db/workflow-step-execution.ts';
+import type { Actor, Mail } from '../../door/actor.ts';
+import type { ActorTable } from '../../door/actors.ts';
+import type { Apart } from '../../door/locked-commit.ts';
+import { newUnit, type Unit } from '../../door/unit.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import { INPUT } from '../../payload/kept-payloads.ts';
+import type { FetchedJob, Job } from '../../queue/execution-engine-queue.ts';
+import { UNREAD_MS } from '../../template/versions.ts';
+import { type LeftJob, later, type PutBack } from './put-back.ts';
+
+/** What one job, or one picked execution, asks for. */
+export type Task =
+  | { readonly kind: 'start'; readonly job: null }
+  | { readonly kind: 'job'; readonly job: FetchedJob };
+
+type JobOfExecution = FetchedJob & { readonly data: Extract<FetchedJob['data'], { execution_id: string }> };
+
+export interface Work {
+  readonly fetched: readonly FetchedJob[];
+  readonly byExecution: Map<string, readonly Task[]>;
+  /** Jobs that go back into their queue in the same transaction. */
+  readonly back: Job[];
+  readonly busy: LeftJob[];
+}
+
+/** What one round of the consumer has. */
+export interface Taken {
+  readonly work: Work;
+  /** Callbacks that are made when the round is committed. */
+  readonly leased: FetchedJob[];
+  readonly count: number;
+}
+
+export function isCallback({ data }: FetchedJob): boolean {
+  return data.kind === 'callback';
+}
+
+/** Whether a job is an event for its execution. */
+export function isOfExecution(job: FetchedJob): job is JobOfExecution {
+  const { kind } = job.data;
+  return kind !== 'start' && kind !== 'callback' && kind !== 'unknown';
+}
+
+/** Jobs of a shape that is not known here, as they go back. */
+export function strangeJobs(fetched: readonly FetchedJob[]): Job[] {
+  const strange = fetched.filter(({ data }) => data.kind === 'unknown');
+  return strange.map((job) => later(job, UNREAD_MS));
+}
+
+/** Executions that a job is about without being an event for them. */
+export function namedExecutions(fetched: readonly FetchedJob[]): string[] {
+  return fetched.flatMap((job) =>
+    isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
+  );
+}
+
+/** Executions that were put off and may line up now. */
+export function dueStarts(fetched: readonly FetchedJob[]): string[] {
+  return fetched.filter(({ data }) => data.kind === 'start').map(({ id }) => id);
+}
+
+export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly Task[]> {
+  const work = new Map<string, readonly Task[]>();
+  for (const job of fetched) {
+    if (!isOfExecution(job)) continue;
+    const { execution_id } = job.data;
+    work.set(execution_id, [...(work.get(execution_id) ?? []), { kind: 'job', job }]);
+  }
+  return work;
+}
+
+function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
+  if (job === null) {
+    const input = inputs.byId.get(actor.id);
+    // Whoever begins an execution can run it; what is begun, everybody goes on with.
+    if (input === undefined || actor.version!.hasFaults) return [];
+    return [{ event: begin(actor, input), settle: null }];
+  }
+  const { data } = job;
+  switch (data.kind) {
+    case 'deadline':
+      return [{ event: { type: 'time_out' }, settle: null }];
+    case 'stop_overdue':
+      return [{ event: { type: 'stop_overdue' }, settle: null }];
+    case 'timer': {
+      const position = findPosition(actor.view!, data.step_id);
+      if (position === null) return [];
+      const { attempt, purpose } = data;
+      const sequence = setBy(data) ?? actor.view!.steps[position]!.sequence;
+      const random = Math.random();
+      return [{ event: { type: 'wake', position, attempt, sequence, purpose, random }, settle: null }];
+    }
+    case 'start':
+    case 'callback':
+    case 'step':
+    case 'unknown':
+      return [];
+  }
+}
+
+/** The units, with what their tasks ask for. */
+export function withMails(units: readonly Unit[], byExecution: Work['byExecution'], inputs: Inputs): Unit[] {
+  return units.map((unit) => {
+    const tasks = byExecution.get(unit.actor.id)!;
+    return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task, inputs))] };
+  });
+}
+
+function begin(actor: Actor, input: JsonPayload): Mail['event'] {
+  const problems = actor.version!.validateInputs?.(input.value) ?? [];
+  if (problems.length === 0) return { type: 'begin' };
+  const [first] = problems;
+  return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
+}
+
+/** Of the step a ticket is for; undefined for any other job. */
+export function stepStatus({ actor }: Unit, { data }: FetchedJob): StepStatus | undefined {
+  if (data.kind !== 'step') return undefined;
+  const position = findPosition(actor.view!, data.step_id);
+  return position === null ? undefined : actor.view!.steps[position]!.status;
+}
+
+/** Whether the step, as it is committed, still waits for the job. */
+export function isAwaited({ data }: FetchedJob, { status, attempt, sequence }: StepPhase): boolean {
+  if (data.kind === 'step') return status === 'queued' || status === 'waiting_inputs';
+  if (data.kind !== 'timer') return true;
+  const waits = status === 'waiting' || status === 'retrying';
+  return waits && data.attempt === attempt && (setBy(data) ?? sequence) === sequence;
+}
+
+/** The transition that set a timer. Engines of an earlier version did not say: their timers go by the attempt alone. */
+function setBy({ sequence }: { readonly sequence?: number }): number | undefined {
+  return sequence;
+}
+
+interface Inputs {
+  /** Of executions that begin. */
+  readonly byId: ReadonlyMap<string, JsonPayload>;
+  /** Whether executions stay in line because theirs were too much. */
+  readonly areLeft: boolean;
+}
+
+/** Bytes of the inputs with which executions begin in one round. */
+const MOST_INPUT = 16 * 1024 * 1024;
+
+/**
+ * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
+ * whose inputs are too much for one round stay in line.
+ */
+export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs> {
+  const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
+  if (pending.length === 0) return { byId: new Map(), areLeft: false };
+  const ids = pending.map(({ actor }) => actor.id);
+  const byId = new Map<string, JsonPayload>();
+  const texts = await readManyInputs(tx, ids, MOST_INPUT);
+  for (const { actor } of pending) {
+    const text = texts.get(actor.id);
+    if (text === undefined) continue;
+    const input = new JsonPayload(text);
+    byId.set(actor.id, input);
+    actor.kept.set(INPUT, input);
+  }
+  return { byId, areLeft: byId.size < pending.length };
+}
+
+/**
+ * Marks the executions of the jobs busy. Those with a commit of this process on its way are left alone, and so are
+ * tickets of steps that are known to be for others, when somebody tells: nothing needs to be locked or loaded for them.
+ */
+export function markUnits(
+  { byExecution, busy }: Work,
+  actors: ActorTable,
+  putBack: Pick<PutBack, 'isForOthers'> | null,
+): Unit[] {
+  const units: Unit[] = [];
+  for (const [id, tasks] of byExecution) {
+    const actor = actors.get(id);
+    const isLeft = ({ job }: Task) =>
+      job !== null && (actor.busy || putBack?.isForOthers(actor, job) === true);
+    for (const { job } of tasks.filter(isLeft)) busy.push({ actor, job: job!, because: 'busy' });
+    const left = tasks.filter((task) => !isLeft(task));
+    if (left.length < tasks.length) byExecution.set(id, left);
+    if (left.length === 0) byExecution.delete(id);
+    else units.push(mark(actor));
+  }
+  return units;
+}
+
+/** Marks executions that were picked, and adds their task. */
+export function markPicked(picked: readonly string[], { byExecution }: Work, actors: ActorTable): Unit[] {
+  const units: Unit[] = [];
+  for (const id of picked) {
+    const actor = actors.get(id);
+    const isNew = !byExecution.has(id);
+    byExecution.set(id, [{ kind: 'start', job: null }, ...(byExecution.get(id) ?? [])]);
+    if (isNew && !actor.busy) units.push(mark(actor));
+  }
+  return units;
+}
+
+function mark(actor: Actor): Unit {
+  actor.busy = true;
+  return newUnit(actor, []);
+}
+
+/** The jobs of executions that nobody here understands. */
+export function unreadJobs({ unread }: Apart, byExecution: Work['byExecution']): LeftJob[] {
+  return unread.flatMap(({ unit: { actor } }) =>
+    byExecution
+      .get(actor.id)!
+      .flatMap(({ job }) => (job === null ? [] : { actor, job, because: 'unread' as const })),
+  );
+}

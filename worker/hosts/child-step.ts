@@ -1,0 +1,225 @@
+/**
+ * One attempt inside a step host: the context its handler gets, and what is said of its end.
+ *
+ * What a handler asks of the engine (an expression, a script) travels there and back.
+ *
+ * Invariant: an end is said exactly once, and nothing is said after it.
+ */
+import type { Json, JsonObject } from '../../core/json/json.ts';
+import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
+import {
+  Parked,
+  Routed,
+  type ScriptOptions,
+  type StepContext,
+  StepFailure,
+  type StepLog,
+  type StepType,
+} from '../../steps/step-type.ts';
+import { say, sayNow } from './child-output.ts';
+import {
+  encodeValues,
+  heartbeatPauseMs,
+  MOST_CALL_BYTES,
+  messageOf,
+  type RunRequest,
+  stepFailure,
+  type WireFailure,
+  wireFailure,
+} from './wire.ts';
+
+const LONGEST_LINE = 100_000;
+
+interface Call {
+  resolve(value: Json): void;
+  reject(error: unknown): void;
+}
+
+/** Calls of all attempts of this process that wait for the engine's reply. */
+const calls = new Map<number, Call>();
+let lastCall = 0;
+
+export function replied(call: number, value: Json, failure: WireFailure | null): void {
+  const waiting = calls.get(call);
+  calls.delete(call);
+  if (failure === null) waiting?.resolve(value);
+  else waiting?.reject(stepFailure(failure));
+}
+
+export class HostedStep implements StepContext {
+  readonly params: JsonObject;
+  readonly hasParams: boolean;
+  readonly inputs: Readonly<Record<string, Json>>;
+  readonly execution: StepContext['execution'];
+  readonly step: StepContext['step'];
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly resumed: StepContext['resumed'];
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly #id: number;
+  readonly #controller = new AbortController();
+  /** Null: nobody waits for heartbeats. */
+  readonly #beatPauseMs: number | null;
+  /** Of performance.now(). */
+  #beatAt = Number.NEGATIVE_INFINITY;
+  #reason: StepFailure | null = null;
+  #ended = false;
+
+  constructor(
+    request: RunRequest,
+    [params, inputs]: readonly [JsonObject, Record<string, Json>],
+    secrets: Readonly<Record<string, string>>,
+  ) {
+    this.#id = request.id;
+    this.params = params;
+    this.hasParams = request.hasParams;
+    this.inputs = inputs;
+    this.execution = request.execution;
+    this.step = request.step;
+    this.attempt = request.attempt;
+    this.idempotencyKey = request.idempotencyKey;
+    this.resumed = request.resumed;
+    this.secrets = secrets;
+    const { heartbeatTimeoutMs } = request;
+    this.#beatPauseMs = heartbeatTimeoutMs === null ? null : heartbeatPauseMs(heartbeatTimeoutMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  // Getters, so that handlers may take these out of the context.
+  get log(): StepLog {
+    const write = (level: 'info' | 'warn' | 'error') => (message: string, fields?: JsonObject) => {
+      if (this.#ended) return;
+      const line = String(message).slice(0, LONGEST_LINE);
+      say({ kind: 'log', id: this.#id, level, message: line, fields: loggable(fields) });
+    };
+    return { info: write('info'), warn: write('warn'), error: write('error') };
+  }
+
+  get heartbeat(): StepContext['heartbeat'] {
+    return () => {
+      if (this.#reason !== null) throw this.#reason;
+      this.#beat();
+    };
+  }
+
+  get evaluate(): StepContext['evaluate'] {
+    return (value) => this.#call(value, (call) => ({ kind: 'evaluate', id: this.#id, call }));
+  }
+
+  get runScript(): StepContext['runScript'] {
+    return (code, input, options) => this.#runScript(code, input, options);
+  }
+
+  /** At once: a handler that computes and says so may not yield for long. */
+  #beat(): void {
+    if (this.#ended || this.#beatPauseMs === null) return;
+    const now = performance.now();
+    if (now - this.#beatAt < this.#beatPauseMs) return;
+    this.#beatAt = now;
+    sayNow({ kind: 'beat', id: this.#id });
+  }
+
+  abort(reason: StepFailure): void {
+    if (this.#reason !== null) return;
+    this.#reason = reason;
+    this.#controller.abort(reason);
+  }
+
+  /** Runs the handler to its end and says what came of it. */
+  async run(type: StepType, store: OutputStore): Promise<void> {
+    try {
+      this.#succeed(await type.run(this), store);
+    } catch (error) {
+      this.#failSafely(error, store);
+    }
+    this.#ended = true;
+  }
+
+  #succeed(result: unknown, store: OutputStore): void {
+    const id = this.#id;
+    if (result instanceof Parked) {
+      const { forMs, until } = result;
+      say({ kind: 'parked', id, forMs, until }, store.payload(result.state).json);
+      return;
+    }
+    const routes = result instanceof Routed ? namesOf(result.routes) : null;
+    const output = result instanceof Routed ? result.output : result;
+    say({ kind: 'done', id, routes }, store.payload(output).json);
+  }
+
+  /** Even an error can be made so that looking at it throws. */
+  #failSafely(error: unknown, store: OutputStore): void {
+    try {
+      this.#fail(error, store);
+    } catch (second) {
+      say({ kind: 'threw', id: this.#id, message: messageOf(second) });
+    }
+  }
+
+  #fail(error: unknown, store: OutputStore): void {
+    const id = this.#id;
+    if (this.#reason !== null && (error === this.#reason || !(error instanceof StepFailure))) {
+      say({ kind: 'aborted', id });
+    } else if (error instanceof StepFailure) {
+      say({ kind: 'failed', id, failure: wireFailure(error, storable(error.details, store)) });
+    } else if (error instanceof NotStorable) {
+      say({ kind: 'failed', id, failure: wireFailure(new StepFailure(error.code, error.message), null) });
+    } else {
+      say({ kind: 'threw', id, message: messageOf(error) });
+    }
+  }
+
+  async #runScript(code: string, input: Json, options: ScriptOptions): Promise<Json> {
+    const { timeoutMs, memoryBytes, signal } = options;
+    signal.throwIfAborted();
+    let call = 0;
+    const abort = () => say({ kind: 'abort-call', id: this.#id, call });
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await this.#call(input, (number) => {
+        call = number;
+        return { kind: 'script', id: this.#id, call, code, timeoutMs, memoryBytes };
+      });
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async #call(value: Json, message: (call: number) => Parameters<typeof say>[0]): Promise<Json> {
+    if (this.#ended) throw new Error('The attempt has ended.');
+    const call = ++lastCall;
+    const { text } = encodeValues([value]);
+    if (text.length > MOST_CALL_BYTES) throw new NotStorable('What is handed to the engine is too large.');
+    const { promise, resolve, reject } = Promise.withResolvers<Json>();
+    calls.set(call, { resolve, reject });
+    say(message(call), text);
+    return promise;
+  }
+}
+
+function namesOf(routes: unknown): string[] {
+  if (Array.isArray(routes) && routes.every((route) => typeof route === 'string')) return routes;
+  throw new TypeError('The routes of a result must be a list of texts.');
+}
+
+function storable(value: unknown, store: OutputStore): Json {
+  try {
+    return store.payload(value).value;
+  } catch {
+    return null;
+  }
+}
+
+function loggable(fields: JsonObject | undefined): JsonObject | null {
+  try {
+    const text = JSON.stringify(fields ?? null);
+    return text.length > LONGEST_LINE ? { fields: text.slice(0, LONGEST_LINE) } : (fields ?? null);
+  } catch (error) {
+    return { unreadable: messageOf(error) };
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Entry point of a step host: a process that runs handlers for the engine, many at a time, and says what came of
+ * each. It has the engine's environment and privileges: it protects the engine from accidents, not from malice.
+ *
+ * Invariant 1: what a handler returns is made text here: a value that cannot be stored never reaches the engine.
+ * Invariant 2: a handler is called only after the engine was told that it begins.
+ * Invariant 3: when the engine is gone, so is this process.
+ */
+import { createReadStream, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import type { Json, JsonObject } from '../../core/json/json.ts';
+import { readResults } from '../../expression/sandbox/wire.ts';
+import { OutputStore } from '../../payload/output-store.ts';
+import { type Frame, FrameReader } from '../../process/frame.ts';
+import { createStepTypes } from '../../steps/registry.ts';
+import { loadUserStepTypes } from '../../steps/user-modules.ts';
+import { CHANNEL, flush, say, sayNow } from './child-output.ts';
+import { HostedStep, replied } from './child-step.ts';
+import { type HostSetup, messageOf, type RunRequest, stepFailure, type ToHost } from './wire.ts';
+
+const MAX_FRAME_BYTES = 2 ** 31;
+/** The kernel, when memory is short, ends this process before the engine and the database. */
+const OOM_SCORE = '500';
+
+interface Host {
+  readonly types: ReturnType<typeof createStepTypes>;
+  readonly store: OutputStore;
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+const reader = new FrameReader<ToHost>(MAX_FRAME_BYTES);
+const running = new Map<number, HostedStep>();
+let host: Host | null = null;
+
+// Node.js ends only when its threads have, and a read that blocks does not end: as a stream stdin does not block.
+if (process.versions.bun === undefined) process.stdin.pause();
+new Worker(new URL('./lifeline.ts', import.meta.url)).unref();
+sacrificeFirst();
+// A drain is the engine's business: signals that reach the whole service must not end handlers before it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+// One handler's mistake behind its own back must not cost the others their process.
+process.on('unhandledRejection', (reason) =>
+  complain('A promise was rejected that no handler waits for', reason),
+);
+process.on('uncaughtException', (error) => complain('An error was thrown outside of a handler', error));
+process.on('exit', flush);
+// Bun reads a socket like a file; Node.js needs to know that it is one.
+const input =
+  process.versions.bun === undefined
+    ? new Socket({ fd: CHANNEL, readable: true, writable: false })
+    : createReadStream('', { fd: CHANNEL });
+input.on('data', (chunk) => receive(reader.push(chunk as Buffer)));
+input.on('end', () => process.exit(0));
+input.on('error', () => process.exit(0));
+
+function receive(frames: readonly Frame<ToHost>[]): void {
+  const over = new Set(frames.flatMap(({ header }) => (header.kind === 'abort' ? [header.id] : [])));
+  const begun = frames.flatMap(({ header }) =>
+    header.kind === 'run' && !over.has(header.id) ? [header.id] : [],
+  );
+  if (begun.length > 0) sayNow({ kind: 'begun', ids: begun });
+  for (const { header, body } of frames) {
+    // What is over before it begins does not begin.
+    if (header.kind === 'run' && over.has(header.id)) say({ kind: 'aborted', id: header.id });
+    else accept(header, body);
+  }
+}
+
+function accept(message: ToHost, body: string): void {
+  switch (message.kind) {
+    case 'setup':
+      setUp(message);
+      return;
+    case 'run':
+      run(message, body);
+      return;
+    case 'abort':
+      running.get(message.id)?.abort(stepFailure(message.reason));
+      return;
+    case 'reply':
+      replied(message.call, body === '' ? null : valuesOf(body, message.special)[0]!, message.failure);
+      return;
+    case 'ping':
+      sayNow({ kind: 'pong' });
+      return;
+    case 'close':
+      process.exit(0);
+  }
+}
+
+async function setUp({ modules, http, script, output, secrets }: HostSetup): Promise<void> {
+  try {
+    const extra = await loadUserStepTypes(modules, process.cwd());
+    host = {
+      types: createStepTypes({ http, script, extra }),
+      store: new OutputStore(output, Object.values(secrets)),
+      secrets,
+    };
+    say({ kind: 'ready' });
+  } catch (error) {
+    say({ kind: 'broken', message: messageOf(error) });
+  }
+}
+
+function run(request: RunRequest, body: string): void {
+  const { types, store, secrets } = host!;
+  const { id, type } = request;
+  const found = types.get(type);
+  if (found === undefined) {
+    say({ kind: 'threw', id, message: `the step's process has no step type "${type}"` });
+    return;
+  }
+  const [params, inputs] = valuesOf(body, request.special);
+  const step = new HostedStep(request, [params as JsonObject, inputs as Record<string, Json>], secrets);
+  running.set(id, step);
+  step.run(found, store).finally(() => running.delete(id));
+}
+
+function valuesOf(body: string, special: boolean): Json[] {
+  return readResults(body, special) as Json[];
+}
+
+function complain(what: string, thrown: unknown): void {
+  process.stderr.write(`${what}: ${thrown instanceof Error ? thrown.stack : messageOf(thrown)}\n`);
+}
+
+function sacrificeFirst(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', OOM_SCORE);
+  } catch {
+    // Not Linux, or not allowed.
+  }
+}

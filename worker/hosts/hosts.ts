@@ -1,0 +1,300 @@
+/**
+ * The step hosts of an engine: processes in which handlers run that the engine does not trust with its own.
+ *
+ * Shared hosts run many handlers each, and are started as they are needed. A step whose process has died twice runs
+ * alone in a host of its own: when that dies too, the step is the one to blame.
+ *
+ * Not here: what a host has to say and when it must end (step-host.ts, step-host-watch.ts).
+ *
+ * Invariant 1: every run is settled once: with its handler's end, or lost with its host. One that the engine has
+ * given up is settled only by its handler's end.
+ * Invariant 2: a run is lost only after its handler was about to be called; until then it goes to another host.
+ * Invariant 3: while no host can be started nothing waits here: runs are given back, for engines that can.
+ */
+import type { Exit } from '../../process/framed-process.ts';
+import type { StepFailure } from '../../steps/step-type.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { StepHost } from './host.ts';
+import { endOf, poisoned, unavailable } from './host-end.ts';
+import { logEnd, logInOrder, logOutOfOrder, logOutput } from './host-log.ts';
+import { type HostedCall, HostedRun } from './run.ts';
+import { HostWatch, type WatchTimes } from './watch.ts';
+import type { HostSetup } from './wire.ts';
+
+export interface StepHostsOptions {
+  readonly setup: HostSetup;
+  /** Shared hosts; two more while some do not answer. */
+  readonly size: number;
+  readonly memoryLimit: number | null;
+  readonly log: Log;
+  readonly times?: Partial<WatchTimes>;
+}
+
+const SPARE = 2;
+/** Steps that run alone at a time; more wait. */
+const MOST_ALONE = 16;
+const MOST_FAILED_STARTS = 3;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 10_000;
+const MOST_UNBEGUN_DEATHS = 3;
+const CLOSES_WITHIN_MS = 1_000;
+
+export class StepHosts {
+  readonly #options: StepHostsOptions;
+  readonly #shared = new Set<StepHost>();
+  readonly #alone = new Map<StepHost, HostedRun>();
+  readonly #watch: HostWatch;
+  #waiting: HostedRun[] = [];
+  #waitingAlone: HostedRun[] = [];
+  #lastId = 0;
+  #failedStarts = 0;
+  #toldOutOfOrder = false;
+  /** Of performance.now(). */
+  #nextStartAt = 0;
+  #closed: (() => void) | null = null;
+
+  constructor(options: StepHostsOptions) {
+    this.#options = options;
+    this.#watch = new HostWatch({
+      hosts: () => [...this.#shared, ...this.#alone.keys()],
+      memoryLimit: options.memoryLimit,
+      times: options.times ?? {},
+      // A host that does not answer may leave work waiting that another one could do.
+      onTick: () => {
+        this.#assign();
+        if (this.#toldOutOfOrder && this.areUsable) logInOrder(this.#options.log);
+        this.#toldOutOfOrder &&= !this.areUsable;
+        return this.#waiting.length + this.#waitingAlone.length > 0 || !this.areUsable;
+      },
+    });
+  }
+
+  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with what the handler threw. */
+  run(call: HostedCall): Promise<unknown> {
+    const run = new HostedRun(++this.#lastId, call);
+    // The wait for a process is not the step's time.
+    call.attempt.pauseTimeouts();
+    call.attempt.remote = {
+      aborted: (reason) => this.#abort(run, reason),
+      finished: () => this.#abandon(run),
+      ping: () => this.#hostOf(run)?.ping(),
+      isHeldUp: () => this.#hostOf(run)?.isHeldUpBeside(run) === true,
+    };
+    if (this.areUsable) this.#lineOf(run).push(run);
+    else run.lose('release');
+    this.#assign();
+    return run.result;
+  }
+
+  /** False while no host can be started, and there is none. */
+  get areUsable(): boolean {
+    return this.#failedStarts < MOST_FAILED_STARTS || this.#freest() !== null;
+  }
+
+  /** Starts the first shared host, so that the first step need not wait for it. */
+  warm(): void {
+    if (this.#shared.size === 0) this.#startShared();
+  }
+
+  /** Ids of the processes that are up or starting, for diagnosis. */
+  processIds(): number[] {
+    return [...this.#shared, ...this.#alone.keys()].flatMap(({ pid }) => (pid === null ? [] : [pid]));
+  }
+
+  /** Ends all hosts; what still runs in them is nobody's business any more. */
+  async close(): Promise<void> {
+    const hosts = [...this.#shared, ...this.#alone.keys()];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = resolve;
+    this.#waiting = [];
+    this.#waitingAlone = [];
+    this.#watch.stop();
+    if (hosts.length === 0) return;
+    for (const host of hosts) host.dismiss();
+    const timer = setTimeout(() => {
+      for (const host of hosts) host.kill('retired');
+    }, CLOSES_WITHIN_MS);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #lineOf({ isAlone }: HostedRun): HostedRun[] {
+    return isAlone ? this.#waitingAlone : this.#waiting;
+  }
+
+  #assign(): void {
+    if (this.#closed !== null) return;
+    while (this.#waiting.length > 0) {
+      const host = this.#freest();
+      if (host === null) break;
+      host.run(this.#waiting.shift()!);
+    }
+    this.#growIfNeeded();
+    while (this.#waitingAlone.length > 0 && this.#alone.size < MOST_ALONE && this.#mayStart())
+      this.#startAlone(this.#waitingAlone.shift()!);
+    this.#watch.keepLooking();
+  }
+
+  /** The host with the least to do among those that answer; null: none. */
+  #freest(): StepHost | null {
+    let best: StepHost | null = null;
+    for (const host of this.#shared) {
+      if (!this.#isUsable(host) || !host.ready) continue;
+      if (best === null || rank(host) < rank(best)) best = host;
+    }
+    return best;
+  }
+
+  #isUsable(host: StepHost): boolean {
+    return !host.retired && !this.#watch.isStalled(host);
+  }
+
+  #growIfNeeded(): void {
+    const usable = [...this.#shared].filter((host) => this.#isUsable(host));
+    if (usable.some(({ ready }) => !ready)) return;
+    const isBusy = usable.every(({ runs }) => runs.size > 0);
+    const isWanted = this.#waiting.length > 0 || !this.areUsable || (this.#shared.size > 0 && isBusy);
+    const { size } = this.#options;
+    if (isWanted && this.#mayStart() && usable.length < size && this.#shared.size < size + SPARE)
+      this.#startShared();
+  }
+
+  /** After a start that failed it takes a while until the next. */
+  #mayStart(): boolean {
+    return performance.now() >= this.#nextStartAt;
+  }
+
+  #startShared(): void {
+    const host = this.#start(false);
+    if (host !== null) this.#shared.add(host);
+  }
+
+  #startAlone(run: HostedRun): void {
+    const host = this.#start(true);
+    if (host !== null) this.#alone.set(host, run);
+    else if (this.areUsable) this.#waitingAlone.unshift(run);
+    else run.lose('release');
+  }
+
+  #start(alone: boolean): StepHost | null {
+    try {
+      const host = new StepHost({
+        setup: this.#options.setup,
+        alone,
+        memoryLimit: this.#options.memoryLimit,
+        onReady: (ready) => this.#onReady(ready),
+        onSettled: (settled) => this.#onSettled(settled),
+        onOutput: (from, text, stream) => logOutput(this.#options.log, from, text, stream),
+        onClose: (gone, exit) => this.#onClose(gone, exit),
+      });
+      this.#watch.keepLooking();
+      return host;
+    } catch (error) {
+      this.#onFailedStart(error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  }
+
+  #onReady(host: StepHost): void {
+    this.#failedStarts = 0;
+    const run = this.#alone.get(host);
+    if (run !== undefined) host.run(run);
+    this.#assign();
+  }
+
+  #onSettled(host: StepHost): void {
+    if (this.#alone.has(host)) {
+      this.#alone.delete(host);
+      host.kill('retired');
+      this.#assign();
+    } else if (host.retired && host.live.length === 0) host.kill('retired');
+  }
+
+  #abort(run: HostedRun, reason: StepFailure): void {
+    const host = this.#hostOf(run);
+    if (host !== null) {
+      host.abort(run, reason);
+      return;
+    }
+    // It waits for a process.
+    this.#forget(run);
+    run.fail(reason);
+  }
+
+  /** The attempt is over; its handler may not be. */
+  #abandon(run: HostedRun): void {
+    if (run.settled || run.abandonedAt !== null) return;
+    run.abandonedAt = performance.now();
+    run.endScripts();
+    const host = this.#hostOf(run);
+    if (host === null) this.#forget(run);
+    else host.ping();
+  }
+
+  #hostOf(run: HostedRun): StepHost | null {
+    for (const host of this.#shared) if (host.runs.get(run.id) === run) return host;
+    for (const host of this.#alone.keys()) if (host.runs.get(run.id) === run) return host;
+    return null;
+  }
+
+  #forget(run: HostedRun): void {
+    this.#waiting = this.#waiting.filter((other) => other !== run);
+    this.#waitingAlone = this.#waitingAlone.filter((other) => other !== run);
+    for (const [host, other] of this.#alone) if (other === run) host.kill('retired');
+  }
+
+  #onClose(host: StepHost, exit: Exit): void {
+    const own = this.#alone.get(host);
+    this.#shared.delete(host);
+    this.#alone.delete(host);
+    if (this.#closed !== null) {
+      if (this.#shared.size + this.#alone.size === 0) this.#closed();
+      return;
+    }
+    const lost = host.live;
+    if (!host.ready && own !== undefined && !lost.includes(own) && own.abandonedAt === null) lost.push(own);
+    // That none can be started is said once.
+    const isNews = host.ready || !this.#toldOutOfOrder;
+    if (isNews && (host.doom !== 'retired' || lost.length > 0)) logEnd(this.#options.log, host, exit, lost);
+    for (const run of lost) {
+      if (run.begun) this.#lose(run, host, exit, own !== undefined);
+      else this.#moveOn(run, host, exit);
+    }
+    if (!host.ready && host.doom !== 'retired') this.#onFailedStart(host.broken ?? endOf(host, exit));
+    this.#assign();
+  }
+
+  #lose(run: HostedRun, host: StepHost, exit: Exit, alone: boolean): void {
+    if (!alone || host.doom === 'displaced') run.lose(host.doom === 'displaced' ? 'displace' : 'rescue');
+    else run.fail(poisoned(run, host, exit));
+  }
+
+  /** The handler was not called: the run goes to another host. */
+  #moveOn(run: HostedRun, host: StepHost, exit: Exit): void {
+    // One that could not even be started was not ended by what it was given.
+    if (host.ready) run.unbegunDeaths += 1;
+    if (run.unbegunDeaths < MOST_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
+    else run.fail(unavailable(endOf(host, exit)));
+  }
+
+  #onFailedStart(why: string): void {
+    this.#failedStarts += 1;
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failedStarts, LONGEST_PAUSE_MS);
+    this.#nextStartAt = performance.now() + pause;
+    if (this.#failedStarts < MOST_FAILED_STARTS) return;
+    const alone = this.#waitingAlone.splice(0);
+    if (this.areUsable) {
+      // There is one, and no second beside it: what its modules need is taken.
+      for (const run of alone) run.fail(unavailable(why));
+      return;
+    }
+    if (!this.#toldOutOfOrder) logOutOfOrder(this.#options.log, why);
+    this.#toldOutOfOrder = true;
+    for (const run of [...this.#waiting.splice(0), ...alone]) run.lose('release');
+  }
+}
+
+/** Hosts that owe a sign of life come last. */
+function rank(host: StepHost): number {
+  return host.runs.size + Math.min(host.silentMs, 1_000) * 1_000;
+}

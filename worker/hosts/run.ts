@@ -1,0 +1,150 @@
+/**
+ * An attempt whose handler runs in a step host, as the engine knows it, and what can come of it.
+ */
+import type { Json } from '../../core/json/json.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import { encodeFrame } from '../../process/frame.ts';
+import { Parked, type ScriptOptions, type StepContext, StepFailure } from '../../steps/step-type.ts';
+import type { Attempt } from '../attempt.ts';
+import { encodePlain, encodeValues, type FromHost, type RunRequest, stepFailure } from './wire.ts';
+
+/** A result that the host has made text of. */
+export class HostedOutput {
+  readonly payload: JsonPayload;
+  readonly routes: readonly string[] | null;
+
+  constructor(payload: JsonPayload, routes: readonly string[] | null) {
+    this.payload = payload;
+    this.routes = routes;
+  }
+}
+
+/** The process is gone, or the claim, and with it the attempt. */
+export class LostAttempt {
+  /** It crashed, or was ended for what another step did, or others have the step. */
+  readonly event: 'rescue' | 'displace' | 'release';
+
+  constructor(event: LostAttempt['event']) {
+    this.event = event;
+  }
+}
+
+export interface HostedCall {
+  readonly type: string;
+  readonly attempt: Attempt;
+  readonly context: StepContext;
+  /** Whether an expression may have put something into the parameters that JSON cannot write. */
+  readonly dynamic: boolean;
+  /** How often the process of this step has died; from ALONE_FROM on it runs alone. */
+  readonly crashes: number;
+  readonly heartbeatTimeoutMs: number | null;
+}
+
+/** Crashes after which a step runs in a process of its own. */
+export const ALONE_FROM = 2;
+
+export class HostedRun {
+  readonly id: number;
+  readonly call: HostedCall;
+  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with what the handler threw. */
+  readonly result: Promise<unknown>;
+  /** Whether the host was about to call the handler. */
+  begun = false;
+  /** Of performance.now(): the attempt was over before the handler was; null: it is not. */
+  abandonedAt: number | null = null;
+  /** It let its host answer after it was told to end. */
+  hasYielded = false;
+  /** Whether the result is known. */
+  settled = false;
+  /** Processes that died before the handler began. */
+  unbegunDeaths = 0;
+  /** Scripts that run for it, by call. */
+  readonly scripts = new Map<number, AbortController>();
+  readonly #resolve: (result: unknown) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(id: number, call: HostedCall) {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.id = id;
+    this.call = call;
+    this.result = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get isAlone(): boolean {
+    return this.call.crashes >= ALONE_FROM;
+  }
+
+  frame(): Buffer {
+    const { type, context, dynamic, heartbeatTimeoutMs } = this.call;
+    const { hasParams, execution, step, attempt, idempotencyKey, resumed, params, inputs } = context;
+    const { text, special } = dynamic ? encodeValues([params, inputs]) : encodePlain([params, inputs]);
+    const about = {
+      id: this.id,
+      type,
+      hasParams,
+      execution,
+      step,
+      attempt,
+      idempotencyKey,
+      resumed,
+      heartbeatTimeoutMs,
+      special,
+    };
+    return encodeFrame({ kind: 'run', ...about } satisfies RunRequest, text);
+  }
+
+  begin(): void {
+    this.begun = true;
+    this.call.attempt.resumeTimeouts();
+  }
+
+  fail(error: unknown): void {
+    this.settled = true;
+    this.#reject(error);
+  }
+
+  lose(event: LostAttempt['event']): void {
+    this.settled = true;
+    this.#resolve(new LostAttempt(event));
+  }
+
+  /** What the host said of the handler's end. */
+  settle(message: FromHost, body: string): void {
+    this.settled = true;
+    switch (message.kind) {
+      case 'done':
+        this.#resolve(new HostedOutput(new JsonPayload(body), message.routes));
+        return;
+      case 'parked': {
+        const timer = message.until === null ? { forMs: message.forMs! } : { until: message.until };
+        this.#resolve(new Parked(timer, JSON.parse(body) as Json));
+        return;
+      }
+      case 'failed':
+        this.#reject(stepFailure(message.failure));
+        return;
+      case 'aborted':
+        this.#reject(this.call.attempt.abortReason);
+        return;
+      case 'threw':
+        this.#reject(new Error(message.message));
+    }
+  }
+
+  /** A script of the handler's, ended with it. */
+  runScript(call: number, code: string, input: Json, limits: Omit<ScriptOptions, 'signal'>): Promise<Json> {
+    const controller = new AbortController();
+    this.scripts.set(call, controller);
+    const { signal } = controller;
+    return this.call.context.runScript(code, input, { ...limits, signal });
+  }
+
+  /** Scripts go on for nobody. */
+  endScripts(): void {
+    for (const controller of this.scripts.values())
+      controller.abort(new StepFailure('aborted', 'It has ended.'));
+    this.scripts.clear();
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Puts the questions of steps with limits to the database: one at a time, and what comes up meanwhile together.
+ *
+ * Invariant: every step that asks is answered once, also when the database could not be asked.
+ */
+import type { Answer, Asking, StepLimits } from './grants.ts';
+import type { LimitedStep } from './limited-step.ts';
+
+export interface LimitAskerOptions {
+  /** Answers in the order of the steps. */
+  answered(steps: readonly LimitedStep[], answers: readonly Answer[]): void;
+  onError(error: unknown): void;
+}
+
+export class LimitAsker {
+  readonly #limits: StepLimits;
+  readonly #options: LimitAskerOptions;
+  #waiting: LimitedStep[] = [];
+  #isAsking = false;
+
+  constructor(limits: StepLimits, options: LimitAskerOptions) {
+    this.#limits = limits;
+    this.#options = options;
+  }
+
+  ask(step: LimitedStep): void {
+    this.#waiting.push(step);
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    queueMicrotask(() => this.#askAll());
+  }
+
+  async #askAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const steps = this.#waiting.sort(inOrder);
+      this.#waiting = [];
+      const answers = await this.#limits.ask(steps.map(toRequest)).catch((error) => {
+        this.#options.onError(error);
+        return steps.map((): Answer => ({ verdict: 'held', retryAfterMs: null }));
+      });
+      this.#options.answered(steps, answers);
+    }
+    this.#isAsking = false;
+  }
+}
+
+function toRequest({ id, actor, concurrency, rate }: LimitedStep): Asking {
+  return { stepId: id, workspaceId: actor.workspaceId, concurrency, rate };
+}
+
+/** As the ready queue orders them: priority, start time, rank. */
+function inOrder(a: LimitedStep, b: LimitedStep): number {
+  if (a.actor.priority !== b.actor.priority) return b.actor.priority - a.actor.priority;
+  if (a.actor.id !== b.actor.id) return a.actor.id < b.actor.id ? -1 : 1;
+  return a.view.graph.rank[a.position]! - b.view.graph.rank[b.position]!;
+}

@@ -1,0 +1,74 @@
+/**
+ * What a step with limits needs to know before it may ask for a start: whether its guard lets it run, and the keys
+ * it shares. The guard comes first: a step that is skipped waits for nobody and counts for nothing.
+ */
+import { keyText, limitId, type SharedLimit } from '../../core/step-limit.ts';
+import type { Db } from '../../db/connection/client.ts';
+import { readResumption } from '../../db/step-payload.ts';
+import type { CompiledValue } from '../../expression/compiled-value.ts';
+import type { Evaluator } from '../../expression/evaluator.ts';
+import { ExpressionError } from '../../expression/expression-error.ts';
+import { gatherScope, type ScopeParts, type ScopeSource } from '../../payload/expression-scope.ts';
+import { InputsTooLarge } from '../../payload/payload-reader.ts';
+import type { CompiledStep } from '../../template/version.ts';
+import type { LimitedStep } from './limited-step.ts';
+
+interface Key {
+  readonly key: CompiledValue;
+  readonly limit: number;
+  readonly perMs?: number;
+}
+
+export class LimitEvaluation {
+  readonly #db: Db;
+  readonly #evaluator: Evaluator;
+  readonly #source: ScopeSource;
+
+  constructor(db: Db, evaluator: Evaluator, source: ScopeSource) {
+    this.#db = db;
+    this.#evaluator = evaluator;
+    this.#source = source;
+  }
+
+  /**
+   * Fills in the step's admission and limits. A guard or key that fails is an admission that fails the step without
+   * an attempt. Throws what is nobody's fault but the moment's: no database, no sandbox.
+   */
+  async evaluate(step: LimitedStep): Promise<void> {
+    const { actor, view, position } = step;
+    const compiled = actor.version!.steps[position]!;
+    const limits = compiled.limits!;
+    const { retries, parked } = view.steps[position]!;
+    const received =
+      actor.received.get(position) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
+    try {
+      const scope = await gatherScope(this.#source, actor, view, received, limits);
+      step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
+      if (step.admission === 'skip') return;
+      step.concurrency = await this.#shared(step, limits.concurrency, scope);
+      // A step that comes back from being parked goes on with its attempt: that is no start.
+      step.rate = parked ? null : await this.#shared(step, limits.rate, scope);
+    } catch (error) {
+      if (isOfTheMoment(error)) throw error;
+      step.concurrency = null;
+      step.admission = { error };
+    }
+  }
+
+  async #passes({ when }: CompiledStep, scope: ScopeParts, isFirst: boolean): Promise<boolean> {
+    return when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope);
+  }
+
+  async #shared({ actor }: LimitedStep, shared: Key | null, scope: ScopeParts): Promise<SharedLimit | null> {
+    if (shared === null) return null;
+    const key = keyText(await this.#evaluator.evaluate(shared.key, scope));
+    const { limit, perMs = null } = shared;
+    return { id: limitId(actor.workspaceId, key, perMs), key, limit, perMs };
+  }
+}
+
+function isOfTheMoment(error: unknown): boolean {
+  if (error instanceof InputsTooLarge) return false;
+  if (!(error instanceof ExpressionError)) return true;
+  return error.code === 'sandbox_unavailable' || error.code === 'aborted';
+}

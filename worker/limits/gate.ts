@@ -1,0 +1,298 @@
+/**
+ * Where ready steps with limits go: their guard and keys are evaluated, they take their turn for a slot, and with
+ * the slot in hand they ask the database for a start. Who is held back gives the slot to the next at once.
+ *
+ * Held steps stay `queued` with their ticket. They ask again when a step with the same key ends here, when another
+ * engine says that one ended there, when their rate's window is over, and at the latest after a second.
+ *
+ * Not here: who may start (core/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
+ *
+ * Invariant 1: a step is handed on to be claimed only after it was granted; the claim's own commit checks it.
+ * Invariant 2: a slot that was taken to ask goes on with its step or is released.
+ */
+import type { Actor } from '../../door/actor.ts';
+import type { Unit } from '../../door/unit.ts';
+import { LimitAsker } from './asker.ts';
+import type { LimitEvaluation } from './evaluation.ts';
+import type { Answer, StepLimits } from './grants.ts';
+import { type LimitGroup, LimitGroups } from './group.ts';
+import { LimitedSteps } from './held-steps.ts';
+import { type Admission, LimitedStep } from './limited-step.ts';
+
+/** The dispatcher, as the gate sees it. */
+export interface Slots {
+  /** The step takes its turn; when it is up, `popped` is asked. */
+  enqueue(step: LimitedStep): void;
+  /** The step is granted and keeps the slot it asked with. */
+  grant(step: LimitedStep): void;
+  /** A slot that a step asked with is free again. */
+  release(): void;
+}
+
+export interface LimitGateOptions {
+  readonly limits: StepLimits;
+  readonly evaluation: LimitEvaluation;
+  readonly slots: Slots;
+  /** Ready steps or slots have changed. */
+  wake(): void;
+  onError(error: unknown): void;
+}
+
+const INTERVAL_MS = 1_000;
+const FORGET_EVERY_MS = 600_000;
+/** A grant is asked for again after this: the database keeps it a little longer. */
+const LONGEST_GRANT_MS = 2_000;
+/** Windows that end later are noticed by the look once a second. */
+const LONGEST_WAIT_MS = 60_000;
+/** Between two looks because other engines say that steps ended. */
+const NEWS_GAP_MS = 50;
+/** Steps kept in memory; those beyond it have their tickets and come back through the queue. */
+const MOST_STEPS = 50_000;
+/** A held step's ticket comes back after a second, and later when there are many. */
+const TICKET_MS = 1_000;
+const TICKET_MS_PER_HELD = 3;
+const LONGEST_TICKET_MS = 30_000;
+
+export class LimitGate {
+  readonly #options: LimitGateOptions;
+  readonly #asker: LimitAsker;
+  readonly #steps = new LimitedSteps();
+  readonly #groups = new LimitGroups();
+  /** Limits of the steps that run here. */
+  readonly #running = new Map<string, readonly string[]>();
+  #timers = new Set<ReturnType<typeof setTimeout>>();
+  #hasNews = false;
+  #lastForgotten = Number.NEGATIVE_INFINITY;
+  #open = true;
+
+  constructor(options: LimitGateOptions) {
+    this.#options = options;
+    this.#asker = new LimitAsker(options.limits, {
+      answered: (steps, answers) => this.#answeredAll(steps, answers),
+      onError: options.onError,
+    });
+  }
+
+  /** Looks once a second until closed. */
+  start(): void {
+    const round = () => {
+      this.tick();
+      this.#after(INTERVAL_MS, round);
+    };
+    round();
+  }
+
+  close(): void {
+    this.#open = false;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  /** When the ticket of a step with limits is to come back: it starts from here or not at all before that. */
+  ticketDelayMs(): number {
+    const ms = Math.min(LONGEST_TICKET_MS, TICKET_MS + this.#steps.size * TICKET_MS_PER_HELD);
+    return Math.round(ms * (0.75 + Math.random() / 2));
+  }
+
+  /** A ready step with limits: of a commit on its way, of an execution just loaded, or passed over before. */
+  offer(actor: Actor, position: number): void {
+    const { id } = actor.view!.steps[position]!;
+    const known = this.#steps.get(id);
+    if (known !== undefined) this.#offeredAgain(known, actor);
+    else if (this.#steps.size < MOST_STEPS) this.#steps.add(new LimitedStep(actor, position));
+  }
+
+  /** The step's turn has come, with a slot: `start` it, let it `ask` with the slot, or `drop` it. */
+  popped(step: LimitedStep, canRun: boolean): 'start' | 'ask' | 'drop' {
+    step.lined = false;
+    if (step.removed || !canRun || !step.isQueued) {
+      this.#remove(step);
+      return 'drop';
+    }
+    if (step.stage === 'granted' && performance.now() < step.expiresAt) return 'start';
+    this.#ask(step);
+    return 'ask';
+  }
+
+  /** The step's claim is committed: what its guard said here. Null: it did not come through this gate. */
+  begun(stepId: string): Admission | null {
+    const step = this.#steps.get(stepId);
+    if (step === undefined) return null;
+    // Ends that other engines committed are not heard of here.
+    if (this.#running.size >= MOST_STEPS) this.#running.clear();
+    this.#running.set(stepId, limitIds(step));
+    this.#remove(step);
+    return step.admission;
+  }
+
+  /** Commits went through: what they made ready is looked at, what they ended has freed its slot. */
+  committed(units: readonly Unit[]): void {
+    for (const { actor, plan } of units) {
+      if (!actor.version?.hasLimits) continue;
+      const fresh = this.#steps.takeFresh(actor.id);
+      // What the commit brought is put into the actor right after this.
+      if (fresh.length > 0) queueMicrotask(() => this.#evaluateAll(fresh));
+      for (const [position, { from, state }] of plan!.steps) {
+        const hasEnded = from?.status === 'running' && state.status !== 'running';
+        if (hasEnded && actor.version.steps[position]!.limits !== null) this.#ended(state.id);
+      }
+      if (plan!.end !== null) for (const step of this.#steps.of(actor.id)) this.#remove(step);
+    }
+  }
+
+  /** Another engine says that steps with limits ended there. */
+  endedElsewhere(): void {
+    if (this.#groups.size === 0 || this.#hasNews) return;
+    this.#hasNews = true;
+    this.#after(NEWS_GAP_MS, () => {
+      this.#hasNews = false;
+      this.#probeAll();
+    });
+  }
+
+  /** One look at everything that is held back. */
+  tick(): void {
+    for (const step of this.#steps.all()) if (step.isForgotten) this.#remove(step);
+    this.#probeAll();
+    if (performance.now() - this.#lastForgotten < FORGET_EVERY_MS) return;
+    this.#lastForgotten = performance.now();
+    this.#options.limits.forget().catch(this.#options.onError);
+  }
+
+  /** Its execution was loaded anew, or it was passed over while a commit was on its way. */
+  #offeredAgain(step: LimitedStep, actor: Actor): void {
+    const isSame = step.view === actor.view;
+    step.actor = actor;
+    step.view = actor.view!;
+    if (step.stage !== 'granted' || step.lined) return;
+    // A claim that failed may have failed for the grant: it is asked for again.
+    if (!isSame) step.stage = 'ready';
+    this.#enqueue(step);
+  }
+
+  async #evaluateAll(steps: readonly LimitedStep[]): Promise<void> {
+    await Promise.all(steps.map((step) => this.#evaluate(step)));
+    this.#options.wake();
+  }
+
+  async #evaluate(step: LimitedStep): Promise<void> {
+    try {
+      if (step.isQueued && !step.removed) {
+        step.stage = 'evaluating';
+        await this.#options.evaluation.evaluate(step);
+        if (!step.removed) this.#lineUp(step);
+        return;
+      }
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    // Its ticket brings it back, if it is queued at all.
+    this.#remove(step);
+  }
+
+  #lineUp(step: LimitedStep): void {
+    const ids = limitIds(step);
+    if (ids.length === 0) this.#enqueue(step);
+    else this.#pump(this.#groups.join(step, ids));
+  }
+
+  #pump(group: LimitGroup): void {
+    for (let step = group.next(); step !== null; step = group.next()) {
+      if (step.isQueued) this.#enqueue(step);
+      else this.#remove(step);
+    }
+  }
+
+  #enqueue(step: LimitedStep): void {
+    if (step.stage !== 'granted') step.stage = 'ready';
+    step.lined = true;
+    this.#options.slots.enqueue(step);
+  }
+
+  #ask(step: LimitedStep): void {
+    step.stage = 'asking';
+    step.askedAt = this.#groups.of(step)?.changes ?? 0;
+    this.#asker.ask(step);
+  }
+
+  #answeredAll(steps: readonly LimitedStep[], answers: readonly Answer[]): void {
+    for (const [at, step] of steps.entries()) this.#answered(step, answers[at]!);
+    const groups = new Set(steps.map((step) => this.#groups.of(step)));
+    for (const group of groups) if (group !== null) this.#pump(group);
+    this.#options.wake();
+  }
+
+  #answered(step: LimitedStep, answer: Answer): void {
+    const { slots } = this.#options;
+    const group = this.#groups.of(step);
+    if (step.removed || answer.verdict === 'gone') {
+      slots.release();
+      this.#remove(step);
+    } else if (answer.verdict === 'granted') {
+      group?.unblock();
+      step.stage = 'granted';
+      step.expiresAt = performance.now() + Math.min(answer.leftMs ?? LONGEST_GRANT_MS, LONGEST_GRANT_MS);
+      step.lined = true;
+      slots.grant(step);
+    } else {
+      slots.release();
+      this.#heldBack(step, group, answer.retryAfterMs);
+    }
+  }
+
+  #heldBack(step: LimitedStep, group: LimitGroup | null, retryAfterMs: number | null): void {
+    // Without limits only an error holds it back: its ticket brings it again.
+    if (group === null) return void this.#remove(step);
+    group.outstanding -= 1;
+    group.block(step.askedAt);
+    group.hold(step);
+    if (retryAfterMs === null || retryAfterMs > LONGEST_WAIT_MS || group.isAwaited) return;
+    group.isAwaited = true;
+    this.#after(Math.ceil(retryAfterMs) + 1, () => {
+      group.isAwaited = false;
+      this.#probe(group, group.limit);
+    });
+  }
+
+  #ended(stepId: string): void {
+    const ids = this.#running.get(stepId);
+    this.#running.delete(stepId);
+    const groups = ids === undefined ? this.#groups.all() : this.#groups.sharing(ids);
+    for (const group of groups) this.#probe(group, 1);
+  }
+
+  #probeAll(): void {
+    for (const group of this.#groups.all()) this.#probe(group, 1);
+  }
+
+  #probe(group: LimitGroup, count: number): void {
+    group.probe(count);
+    if (group.heldCount === 0) return;
+    this.#pump(group);
+    this.#options.wake();
+  }
+
+  #remove(step: LimitedStep): void {
+    if (step.removed) return;
+    step.removed = true;
+    this.#steps.delete(step);
+    const group = this.#groups.of(step);
+    if (group === null) return;
+    if (step.stage === 'held') group.forgetHeld();
+    else group.outstanding -= 1;
+    if (group.isEmpty) this.#groups.delete(group);
+    else this.#pump(group);
+  }
+
+  #after(ms: number, run: () => void): void {
+    if (!this.#open) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, ms);
+    this.#timers.add(timer);
+  }
+}
+
+function limitIds({ concurrency, rate }: LimitedStep): string[] {
+  return [concurrency, rate].filter((limit) => limit !== null).map(({ id }) => id);
+}

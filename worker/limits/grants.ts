@@ -1,0 +1,141 @@
+/**
+ * Asks for starts of steps with limits: one short transaction, serialised per key over all engines.
+ *
+ * A grant promises nothing for long: it is taken by the commit that claims the step, or counts no more.
+ */
+import { decideRequests, type LimitedRequest, type SharedLimit } from '../../core/step-limit.ts';
+import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
+import { runAgain } from '../../db/connection/run-again.ts';
+import {
+  countStarts,
+  dropStaleGrants,
+  forgetLimits,
+  type GrantInsert,
+  insertGrants,
+  type LimitRow,
+  lockLimits,
+  type MeasuredUse,
+  readAskingSteps,
+  readLimitUses,
+} from '../../db/step-limit.ts';
+
+/** A step of one workspace that asks. */
+export interface Asking extends LimitedRequest {
+  readonly workspaceId: string | null;
+}
+
+export type Answer =
+  /** It may be claimed; `leftMs` is how long, null: as long as a grant lasts. */
+  | { readonly verdict: 'granted'; readonly leftMs: number | null }
+  | { readonly verdict: 'held'; readonly retryAfterMs: number | null }
+  /** It is not queued any more, or another engine is about to claim it. */
+  | { readonly verdict: 'gone' };
+
+type NamedLimit = LimitRow & { readonly perMs: number | null };
+
+const GONE: Answer = { verdict: 'gone' };
+const SHOWN_KEY_LENGTH = 200;
+
+export class StepLimits {
+  readonly #pool: Pool;
+  readonly #owner: string;
+  readonly #mask: (text: string) => string;
+
+  /** @param owner the engine's id; @param mask hides secrets in what is stored of a key. */
+  constructor(pool: Pool, owner: string, mask: (text: string) => string) {
+    this.#pool = pool;
+    this.#owner = owner;
+    this.#mask = mask;
+  }
+
+  /** Answers in the order of the requests; earlier ones come first where there is not enough for all. */
+  ask(requests: readonly Asking[]): Promise<Answer[]> {
+    return runAgain(() => withTransaction(this.#pool, (tx) => this.#askWithin(tx, requests)));
+  }
+
+  /** Deletes what nobody will ask for again. */
+  forget(): Promise<void> {
+    return forgetLimits(this.#pool);
+  }
+
+  async #askWithin(tx: Tx, requests: readonly Asking[]): Promise<Answer[]> {
+    const limits = this.#limitsOf(requests);
+    const uses = await this.#lockAndMeasure(tx, [...limits.values()]);
+    const steps = await readAskingSteps(
+      tx,
+      requests.map(({ stepId }) => stepId),
+    );
+    const answers = new Map<Asking, Answer>();
+    for (const request of requests) {
+      const { queued, grant } = steps.get(request.stepId)!;
+      if (!queued || (grant !== null && grant.owner !== this.#owner)) answers.set(request, GONE);
+      else if (grant !== null && grant.limitId === (request.concurrency?.id ?? null))
+        answers.set(request, { verdict: 'granted', leftMs: grant.leftMs });
+    }
+    const open = requests.filter((request) => !answers.has(request));
+    const decisions = decideRequests(open, uses);
+    for (const [at, decision] of decisions.entries())
+      answers.set(open[at]!, answerTo(open[at]!, decision, uses));
+    await this.#write(
+      tx,
+      open.filter((_, at) => decisions[at]!.granted),
+      uses,
+    );
+    return requests.map((request) => answers.get(request)!);
+  }
+
+  async #lockAndMeasure(tx: Tx, limits: readonly NamedLimit[]): Promise<Map<string, MeasuredUse>> {
+    if (limits.length === 0) return new Map();
+    await lockLimits(tx, limits);
+    await dropStaleGrants(
+      tx,
+      limits.map(({ id }) => id),
+    );
+    return readLimitUses(tx, limits);
+  }
+
+  #limitsOf(requests: readonly Asking[]): Map<string, NamedLimit> {
+    const limits = new Map<string, NamedLimit>();
+    for (const { workspaceId, concurrency, rate } of requests) {
+      for (const limit of [concurrency, rate]) {
+        if (limit === null || limits.has(limit.id)) continue;
+        const { id, perMs } = limit;
+        const kind = perMs === null ? 'concurrency' : 'rate';
+        limits.set(id, { id, kind, workspaceId, key: this.#shown(limit), perMs });
+      }
+    }
+    return limits;
+  }
+
+  #shown({ key }: SharedLimit): string {
+    return this.#mask(key).replaceAll('\u0000', '').slice(0, SHOWN_KEY_LENGTH).toWellFormed();
+  }
+
+  async #write(tx: Tx, granted: readonly Asking[], uses: ReadonlyMap<string, MeasuredUse>): Promise<void> {
+    if (granted.length === 0) return;
+    const grants: GrantInsert[] = granted.map(({ stepId, concurrency, rate }) => ({
+      stepId,
+      limitId: concurrency?.id ?? null,
+      endsMs: rate === null ? null : uses.get(rate.id)!.endsMs,
+    }));
+    await insertGrants(tx, this.#owner, grants);
+    const byRate = Map.groupBy(
+      granted.filter(({ rate }) => rate !== null),
+      ({ rate }) => rate!.id,
+    );
+    if (byRate.size === 0) return;
+    await countStarts(
+      tx,
+      [...byRate].map(([id, { length }]) => ({ id, endsMs: uses.get(id)!.endsMs!, count: length })),
+    );
+  }
+}
+
+function answerTo(
+  { rate }: Asking,
+  decision: ReturnType<typeof decideRequests>[number],
+  uses: ReadonlyMap<string, MeasuredUse>,
+): Answer {
+  if (!decision.granted) return { verdict: 'held', retryAfterMs: decision.retryAfterMs };
+  return { verdict: 'granted', leftMs: rate === null ? null : uses.get(rate.id)!.leftMs };
+}

@@ -1,0 +1,100 @@
+/** The line of steps that share their limits: who may ask, and when. */
+import { beforeEach, expect, test } from 'bun:test';
+import { compileGraph } from '../../core/graph.ts';
+import { transition } from '../../core/transition.ts';
+import { emptyView } from '../../core/view.ts';
+import type { Actor } from '../../door/actor.ts';
+import { ActorTable } from '../../door/actors.ts';
+import { fanOut } from '../../tests/support/core/graphs.ts';
+import { type LimitGroup, LimitGroups } from './group.ts';
+import { LimitedStep } from './limited-step.ts';
+
+const GRAPH = compileGraph(fanOut(30));
+
+let groups: LimitGroups;
+let made = 0;
+
+beforeEach(() => {
+  groups = new LimitGroups();
+});
+
+function actorOf(id: string, priority = 0): Actor {
+  const view = emptyView(id, GRAPH);
+  transition(view, [{ type: 'begin' }], () => `step-${made++}`);
+  return Object.assign(new ActorTable().get(id), { view, priority });
+}
+
+/** A root of an execution of its own, held with a limit. */
+function held(id: string, limit: number, priority = 0): LimitedStep {
+  const step = new LimitedStep(actorOf(id, priority), GRAPH.roots[0]!);
+  step.concurrency = { id: 'k', key: 'k', limit, perMs: null };
+  groups.join(step, ['k']);
+  return step;
+}
+
+const group = (): LimitGroup => [...groups.all()][0]!;
+
+function drain(): string[] {
+  const ids: string[] = [];
+  for (let step = group().next(); step !== null; step = group().next()) ids.push(step.actor.id);
+  return ids;
+}
+
+test('members ask by priority, then start time, and no more of them than the limit', () => {
+  for (const id of ['c', 'a', 'b']) held(id, 2);
+  held('z', 2, 5);
+  expect(drain()).toEqual(['z', 'a']);
+  group().outstanding -= 1;
+  expect(drain()).toEqual(['b']);
+  expect(group().heldCount).toBe(1);
+});
+
+test('after a no nobody asks until something has changed, and then as many as changed', () => {
+  const steps = ['a', 'b', 'c', 'd'].map((id) => held(id, 4));
+  const first = group().next()!;
+  first.askedAt = group().changes;
+  group().outstanding -= 1;
+  group().block(first.askedAt);
+  group().hold(first);
+  expect(drain()).toEqual([]);
+  group().probe(2);
+  expect(drain()).toEqual(['a', 'b']);
+  expect(steps.filter(({ stage }) => stage === 'held')).toHaveLength(2);
+});
+
+test('what changed between the question and the answer is not forgotten', () => {
+  held('a', 1);
+  const asked = group().next()!;
+  asked.askedAt = group().changes;
+  group().probe(1);
+  group().outstanding -= 1;
+  group().block(asked.askedAt);
+  group().hold(asked);
+  expect(drain()).toEqual(['a']);
+});
+
+test('members that are gone are passed over, and their entries do not pile up', () => {
+  const steps = Array.from({ length: 500 }, (_, at) => held(`e${at}`, 1_000));
+  for (const step of steps.slice(0, 499)) {
+    step.removed = true;
+    group().forgetHeld();
+  }
+  expect(group().heldCount).toBe(1);
+  expect(drain()).toEqual(['e499']);
+});
+
+test('a group is found by each of its limits until it is deleted', () => {
+  const step = new LimitedStep(actorOf('a'), GRAPH.roots[0]!);
+  groups.join(step, ['k', 'r']);
+  expect(
+    [groups.sharing(['k']), groups.sharing(['r']), groups.sharing(['k', 'r'])].map(({ size }) => size),
+  ).toEqual([1, 1, 1]);
+  groups.delete(group());
+  expect([groups.size, groups.sharing(['k', 'r']).size, groups.of(step)]).toEqual([0, 0, null]);
+});
+
+test('a member that left the line is not held any more, so one that is gone frees its place among those that ask', () => {
+  held('a', 1);
+  expect(group().next()!.stage).toBe('ready');
+  expect([group().heldCount, group().outstanding]).toEqual([0, 1]);
+});

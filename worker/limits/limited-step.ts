@@ -1,0 +1,75 @@
+/**
+ * A ready step with limits on its way to a start, as this process knows it.
+ *
+ * Losing one loses nothing: the step is queued and has its ticket.
+ */
+
+import type { SharedLimit } from '../../core/step-limit.ts';
+import type { ExecutionView } from '../../core/view.ts';
+import { NOBODY } from '../../db/pending-execution.ts';
+import type { Actor } from '../../door/actor.ts';
+
+/** What was found before the step may start: it runs, its guard skips it, or an expression of it fails. */
+export type Admission = 'pass' | 'skip' | { readonly error: unknown };
+
+/**
+ * `fresh`: the commit that made it ready is on its way; `evaluating` its keys; `held` back in its group;
+ * `ready`: it takes its turn for a slot; `asking` with a slot; `granted`: to be claimed.
+ */
+type Stage = 'fresh' | 'evaluating' | 'held' | 'ready' | 'asking' | 'granted';
+
+export class LimitedStep {
+  readonly id: string;
+  readonly position: number;
+  actor: Actor;
+  /** The view in which it was offered last. */
+  view: ExecutionView;
+  stage: Stage = 'fresh';
+  /** Whether it is in the dispatcher's hands. */
+  lined = false;
+  removed = false;
+  admission: Admission | null = null;
+  concurrency: SharedLimit | null = null;
+  rate: SharedLimit | null = null;
+  /** Of the steps that share its limits; null: it asks on its own. */
+  groupId: string | null = null;
+  /** What its group knew when it asked. */
+  askedAt = 0;
+  /** Of performance.now(): a grant that was not claimed by then is asked for again. */
+  expiresAt = Number.POSITIVE_INFINITY;
+
+  constructor(actor: Actor, position: number) {
+    this.actor = actor;
+    this.view = actor.view!;
+    this.position = position;
+    this.id = this.view.steps[position]!.id;
+  }
+
+  /** Whether the step may still start, as far as this process knows. */
+  get isQueued(): boolean {
+    const { view, actor } = this;
+    if (actor.view !== view || view.status !== 'running' || view.stopRequested !== null) return false;
+    const state = view.steps[this.position];
+    return state?.id === this.id && state.status === 'queued';
+  }
+
+  /** Whether nothing will be heard of it any more: its commit or its claim did not come about. */
+  get isForgotten(): boolean {
+    if (this.isQueued || this.lined) return false;
+    const isBeingClaimed =
+      this.actor.view === this.view && this.view.steps[this.position]?.status === 'running';
+    return this.stage === 'fresh' || (this.stage === 'granted' && !isBeingClaimed);
+  }
+}
+
+/** Its place in a ready queue. */
+export function placeOf<T>(step: LimitedStep, item: T) {
+  const { actor, view, position } = step;
+  return {
+    workspace: actor.workspaceId ?? NOBODY,
+    priority: actor.priority,
+    executionId: actor.id,
+    rank: view.graph.rank[position]!,
+    item,
+  };
+}
