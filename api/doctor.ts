@@ -7,7 +7,7 @@ import type { BodyLimits } from './body.ts';
 import type { Router } from './route.ts';
 
 const TAG = 'Administration';
-const MOST_GRACE_SECONDS = 86_400;
+const MAX_GRACE_SECONDS = 86_400;
 const GRACE = 'Seconds for which something must have been so. Default: a time that suits each invariant.';
 const EVERYTHING = 'Also final executions that are older than an hour, and every execution as a whole.';
 const ACCEPT = 'Names of invariants that may be broken here';
@@ -22,11 +22,11 @@ const QueryShape = z.strictObject({
     .openapi({ type: 'boolean', description: EVERYTHING }),
   grace_seconds: z
     .string()
-    .regex(/^\d{1,5}$/, { error: `expected a whole number from 0 to ${MOST_GRACE_SECONDS}` })
+    .regex(/^\d{1,5}$/, { error: `expected a whole number from 0 to ${MAX_GRACE_SECONDS}` })
     .transform(Number)
-    .pipe(z.int().max(MOST_GRACE_SECONDS))
+    .pipe(z.int().max(MAX_GRACE_SECONDS))
     .optional()
-    .openapi({ type: 'integer', minimum: 0, maximum: MOST_GRACE_SECONDS, description: GRACE }),
+    .openapi({ type: 'integer', minimum: 0, maximum: MAX_GRACE_SECONDS, description: GRACE }),
   accept: z
     .string()
     .max(4_000)
@@ -38,7 +38,7 @@ const QueryShape = z.strictObject({
 const RepairShape = z
   .strictObject({
     everything: z.boolean().optional().openapi({ description: EVERYTHING }),
-    grace_seconds: z.int().min(0).max(MOST_GRACE_SECONDS).optional().openapi({ description: GRACE }),
+    grace_seconds: z.int().min(0).max(MAX_GRACE_SECONDS).optional().openapi({ description: GRACE }),
     accept: z
       .array(NameShape)
       .max(100)

@@ -96,7 +96,7 @@ const FIRST_SIZES: Readonly<Record<Workload, number>> = {
   lifecycle: 2_000,
   sleep: 100,
 };
-const MOST_EXECUTIONS = 100_000;
+const MAX_EXECUTIONS = 100_000;
 const WARM_SECONDS = 0.5;
 
 /** How many executions fill a cell, learned from the cells before. */
@@ -128,6 +128,6 @@ export class Sizes {
 
   #sized(key: string, seconds: number): number {
     const wanted = (this.#perSecond.get(key) ?? 1) * seconds;
-    return Math.min(MOST_EXECUTIONS, Math.max(2, Math.round(wanted)));
+    return Math.min(MAX_EXECUTIONS, Math.max(2, Math.round(wanted)));
   }
 }

@@ -103,7 +103,7 @@ export const WORKLOADS: Readonly<Record<Exclude<WorkloadName, 'lifecycle'>, Work
 
 const CALLER = { workspaceId: null, admin: true };
 /** Of one start-many call. */
-export const MOST_ITEMS = 1_000;
+export const MAX_ITEMS = 1_000;
 
 /** Publishes the workload's template; answers its name. */
 export async function publish(engine: Engine, workload: Workload): Promise<string> {
@@ -116,8 +116,8 @@ export async function timeRun(engine: Engine, workload: Workload, executions: nu
   const template = await publish(engine, workload);
   const item = { template, ...(workload.inputs === undefined ? {} : { inputs: workload.inputs as never }) };
   const begun = performance.now();
-  for (let left = executions; left > 0; left -= MOST_ITEMS) {
-    const items = Array.from({ length: Math.min(left, MOST_ITEMS) }, () => item);
+  for (let left = executions; left > 0; left -= MAX_ITEMS) {
+    const items = Array.from({ length: Math.min(left, MAX_ITEMS) }, () => item);
     await engine.executions.startMany(CALLER, items);
   }
   const observed = await untilIdle(engine.pool);
@@ -130,7 +130,7 @@ export async function throughput(engine: Engine, workload: Workload, executions:
   return (executions * workload.stepCount) / seconds;
 }
 
-/** The open executions are an index of their own, so asking is cheap. Answers how often it asked. */
+/** The open executions are an index of their own, so asking is cheap. Returns how often it asked. */
 export async function untilIdle(pool: Pool): Promise<number> {
   for (let asked = 1; ; asked++) {
     const { rows } = await pool.query(

@@ -25,20 +25,20 @@ const TRIES = 6;
 
 /** @param accepts whether a document can be published: graphs whose joins can never fire are drawn again */
 export function drawDefinitions(
-  { seed, templates: count, mostSteps }: Options,
+  { seed, templates: count, maxSteps }: Options,
   accepts: (document: JsonObject) => boolean,
 ): DrawnDefinition[] {
   return Array.from({ length: count }, (_, at) => {
     const draw = chance(seed, 'definition', at);
     for (;;) {
-      const definition = drawDefinition(draw, at, mostSteps);
+      const definition = drawDefinition(draw, at, maxSteps);
       if (definition.template.steps.length >= FEWEST_STEPS && accepts(definition.document)) return definition;
     }
   });
 }
 
-function drawDefinition(draw: Chance, at: number, mostSteps: number): DrawnDefinition {
-  const template = drawGraph(draw, mostSteps);
+function drawDefinition(draw: Chance, at: number, maxSteps: number): DrawnDefinition {
+  const template = drawGraph(draw, maxSteps);
   const name = `chaos-${at}`;
   const traits = new Map(template.steps.map((step) => [step.key, drawTraits(draw, step)]));
   const steps = Object.fromEntries(
@@ -47,9 +47,9 @@ function drawDefinition(draw: Chance, at: number, mostSteps: number): DrawnDefin
   return { name, template, traits, document: { name, onFailure: template.onFailure, steps } };
 }
 
-/** Many small ones and a few of up to `mostSteps`. */
-function drawGraph(draw: Chance, mostSteps: number): Template {
-  const span = Math.max(0, mostSteps - FEWEST_STEPS);
+/** Many small ones and a few of up to `maxSteps`. */
+function drawGraph(draw: Chance, maxSteps: number): Template {
+  const span = Math.max(0, maxSteps - FEWEST_STEPS);
   const wanted = FEWEST_STEPS + Math.floor(draw.next() ** 2.5 * span);
   const drawn = fc.sample(templates(wanted), { seed: draw.below(2 ** 31), numRuns: TRIES });
   return drawn.reduce((best, other) => (other.steps.length > best.steps.length ? other : best));

@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pool } from '../db/connection/client.ts';
 
-const MOST_DUMPS = 20;
+const MAX_DUMPS = 20;
 
 const OF_EXECUTION: Readonly<Record<string, string>> = {
   execution: 'select * from workflow_executions where id = $1',
@@ -35,7 +35,7 @@ export async function dump(
   { admin, witness }: { admin: Pool; witness: Pool },
 ): Promise<void> {
   await writeJson(folder, 'moment.json', await readAll(admin, OF_THE_MOMENT, []));
-  for (const id of ids.slice(0, MOST_DUMPS)) {
+  for (const id of ids.slice(0, MAX_DUMPS)) {
     const rows = await readAll(admin, OF_EXECUTION, [id]);
     const { rows: effects } = await witness.query(
       'select * from chaos_effects where execution_id = $1 order by position',

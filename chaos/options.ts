@@ -19,7 +19,7 @@ export interface Options {
   /** Empty: a run in peace. */
   readonly faults: readonly Fault[];
   readonly templates: number;
-  readonly mostSteps: number;
+  readonly maxSteps: number;
   /** Executions that are not final at a time. */
   readonly inFlight: number;
   /** Steps that an engine runs at a time. */
@@ -129,7 +129,7 @@ export function commandOf(options: Options): string {
   const words = [
     `--executions ${options.executions} --engines ${options.engines} --seed ${options.seed}`,
     `--faults ${options.faults.length === 0 ? 'none' : options.faults.join(',')}`,
-    `--templates ${options.templates} --most-steps ${options.mostSteps}`,
+    `--templates ${options.templates} --most-steps ${options.maxSteps}`,
     `--in-flight ${options.inFlight} --concurrency ${options.concurrency}`,
     `--kill-every ${span(options.killEvery)} --pause-every ${span(options.pauseEvery)}`,
     `--pause-for ${span(options.pauseFor)} --db-every ${span(options.dbEvery)}`,

@@ -35,9 +35,9 @@ export interface Start {
   readonly start_after?: string;
 }
 
-const MOST_AT_ONCE = 40;
+const MAX_AT_ONCE = 40;
 /** Definitions in use at a time: an engine that was killed reads them all again. */
-const MOST_IN_USE = 20;
+const MAX_IN_USE = 20;
 const NOTHING_RUNS = {
   http: { allow: [], maxResponseBytes: 1, timeoutMs: 1 },
   script: { timeoutMs: 1, memoryBytes: 1 },
@@ -75,7 +75,7 @@ export class Plan {
   /** How many executions the call that starts this one takes along. */
   groupSize(place: number): number {
     const draw = chance(this.options.seed, 'group', place);
-    return draw.happens(0.6) ? 1 : 2 + draw.below(MOST_AT_ONCE - 1);
+    return draw.happens(0.6) ? 1 : 2 + draw.below(MAX_AT_ONCE - 1);
   }
 
   key(place: number): string {
@@ -92,9 +92,9 @@ export class Plan {
 
   /** They change while the run goes on, until each had its turn. */
   #inUse(place: number): readonly DrawnDefinition[] {
-    const others = Math.max(0, this.definitions.length - MOST_IN_USE);
+    const others = Math.max(0, this.definitions.length - MAX_IN_USE);
     const from = Math.round((place / this.options.executions) * others);
-    return this.definitions.slice(from, from + MOST_IN_USE);
+    return this.definitions.slice(from, from + MAX_IN_USE);
   }
 
   #draw(place: number): Chance {

@@ -12,7 +12,7 @@ export interface Example {
   readonly detail: string;
 }
 
-const MOST_EXAMPLES = 5;
+const MAX_EXAMPLES = 5;
 
 export class Violations {
   readonly #found = new Map<string, { count: number; examples: Example[] }>();
@@ -20,7 +20,7 @@ export class Violations {
   add(check: string, executionId: string | null, detail: string): void {
     const known = this.#found.get(check) ?? { count: 0, examples: [] };
     known.count += 1;
-    if (known.examples.length < MOST_EXAMPLES) known.examples.push({ executionId, detail });
+    if (known.examples.length < MAX_EXAMPLES) known.examples.push({ executionId, detail });
     this.#found.set(check, known);
   }
 

@@ -10,7 +10,7 @@ import type { RetryPolicy } from './template.ts';
 /** Delays beyond a year would overflow timers and help nobody. */
 const LONGEST_DELAY_MS = 365 * 24 * 3600 * 1000;
 /** What fails again at once this often spins unless it is slowed down, whatever its policy says. */
-const MOST_AT_ONCE = 3;
+const MAX_AT_ONCE = 3;
 const LEAST_DELAY_MS = 10;
 
 /**
@@ -29,6 +29,6 @@ export function retryDelayMs(
   const growth = policy.backoff === 'exponential' ? 2 ** Math.min(retries, 60) : 1;
   const full = Math.min(policy.delayMs * growth, cap);
   const delay = policy.jitter ? full / 2 + (full / 2) * random : full;
-  const least = retries < MOST_AT_ONCE ? 0 : LEAST_DELAY_MS;
+  const least = retries < MAX_AT_ONCE ? 0 : LEAST_DELAY_MS;
   return Math.round(Math.max(least, delay, Math.min(failure.retryAfterMs ?? 0, cap)));
 }

@@ -112,7 +112,7 @@ export function decideWaiting(view: ExecutionView, plan: Plan, newId: () => stri
   }
 }
 
-/** Decides a waiting join; answers whether the step was skipped. */
+/** Decides a waiting join; returns whether the step was skipped. */
 function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
   const { position } = target;
   const edges = view.graph.incoming[position]!.length;

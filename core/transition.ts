@@ -1,7 +1,7 @@
 /**
  * The decision: what an execution becomes when events reach it. Here and nowhere else.
  *
- * `transition(view, events)` changes the view and answers the plan of what to write. It reads no clock,
+ * `transition(view, events)` changes the view and returns the plan of what to write. It reads no clock,
  * draws no random number and does no I/O; ids of new rows come from the `newId` it is given.
  *
  * Invariant 1: every edge is resolved at most once, and a join fires or is skipped at most once.
@@ -47,7 +47,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
 
 /**
  * Claims a step that is queued within a plan that is not yet written, so that a step made ready and its
- * claim are one commit. Answers false when the step is not to be had.
+ * claim are one commit. Returns false when the step is not to be had.
  */
 export function claimWithin(plan: Plan, position: number, owner: string): boolean {
   const wasChanged = plan.changed;
@@ -63,7 +63,7 @@ function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): num
   return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
 }
 
-/** Answers whether the event changed anything; false: it is late. */
+/** Returns whether the event changed anything; false: it is late. */
 function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => string): boolean {
   switch (event.type) {
     case 'begin':

@@ -66,17 +66,17 @@ export async function beginSweep(db: Db, retentionMs: number, jobTable: string):
   return { endedBefore, idsBelow, kept: callbacks.rows.map(({ id }) => id) };
 }
 
-const MOST_SEEN = 5_000;
-const MOST_MARKED = 200;
+const MAX_SEEN = 5_000;
+const MAX_MARKED = 200;
 const FINAL = `('completed', 'failed', 'cancelled', 'timed_out')`;
 const IS_DUE = `(id <> all($4::uuid[]) and (removed_at is not null or (status in ${FINAL} and completed_at < $3)))`;
 
 const LOOK = `
   with seen as materialized (
     select id, ${IS_DUE} as due from workflow_executions
-     where id > $1 and id < $2 order by id limit ${MOST_SEEN})
-  select (array_agg(id order by id) filter (where due))[1:${MOST_MARKED}] as due,
-         (array_agg(id order by id desc))[1] as last, count(*) = ${MOST_SEEN} as more
+     where id > $1 and id < $2 order by id limit ${MAX_SEEN})
+  select (array_agg(id order by id) filter (where due))[1:${MAX_MARKED}] as due,
+         (array_agg(id order by id desc))[1] as last, count(*) = ${MAX_SEEN} as more
     from seen`;
 
 const MARK = (locking: string) => `
@@ -111,29 +111,29 @@ export async function markDue(
   const { due, last, more } = rows[0];
   if (due === null) return { ids: [], next: more ? last : null };
   const marked = await tx.query(skipLocked ? MARK_FREE : MARK_ALL, [plainArray(due)]);
-  const isFull = due.length === MOST_MARKED;
+  const isFull = due.length === MAX_MARKED;
   return { ids: marked.rows.map(({ id }) => id), next: isFull ? due.at(-1) : more ? last : null };
 }
 
-const MOST_EDGES = 5_000;
-const MOST_STEPS = 2_000;
+const MAX_EDGES = 5_000;
+const MAX_STEPS = 2_000;
 
 const DELETE_EDGES = `
   delete from workflow_input_tracker where id = any(array(
     select i.id from workflow_step_executions s join workflow_input_tracker i on i.step_execution_id = s.id
-     where s.workflow_execution_id = any($1::uuid[]) limit ${MOST_EDGES}))`;
+     where s.workflow_execution_id = any($1::uuid[]) limit ${MAX_EDGES}))`;
 
 const DELETE_STEPS = `
   with gone as (
     delete from workflow_step_executions where id = any(array(
-      select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) limit ${MOST_STEPS}))
+      select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) limit ${MAX_STEPS}))
     returning id), grants as (
     delete from workflow_step_grants where step_execution_id in (select id from gone))
   select count(*) as count from gone`;
 
 /** Portable: the same in three statements. */
 const SOME_STEPS = `
-  select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) order by id limit ${MOST_STEPS}`;
+  select id from workflow_step_executions where workflow_execution_id = any($1::uuid[]) order by id limit ${MAX_STEPS}`;
 const DELETE_GRANTS_OF = 'delete from workflow_step_grants where step_execution_id = any($1::uuid[])';
 const DELETE_THESE_STEPS = 'delete from workflow_step_executions where id = any($1::uuid[])';
 
@@ -155,7 +155,7 @@ const DELETE_EXECUTIONS = `
 /** Deletes some of the edges of marked executions; true: there may be more. */
 export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boolean> {
   const { rowCount } = await tx.query(DELETE_EDGES, [plainArray(ids)]);
-  return rowCount === MOST_EDGES;
+  return rowCount === MAX_EDGES;
 }
 
 /**
@@ -163,7 +163,7 @@ export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boole
  * @returns how many executions are gone; null: there are more steps
  */
 export async function deleteSteps(tx: Tx, ids: readonly string[], features = ALL): Promise<number | null> {
-  if ((await deleteSomeSteps(tx, ids, features)) === MOST_STEPS) return null;
+  if ((await deleteSomeSteps(tx, ids, features)) === MAX_STEPS) return null;
   const { rowCount } = await tx.query(DELETE_EXECUTIONS, [plainArray(ids)]);
   return rowCount ?? 0;
 }

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 
-const MOST_IN_ONE_MS = 0xfff;
+const MAX_IN_ONE_MS = 0xfff;
 
 let lastMs = 0;
 let counter = 0;
@@ -15,7 +15,7 @@ let prefix = '';
 
 export function newId(): string {
   const now = Date.now();
-  if (now > lastMs || counter === MOST_IN_ONE_MS) {
+  if (now > lastMs || counter === MAX_IN_ONE_MS) {
     // A clock that goes back, or more ids than the counter holds: time goes on from where it was.
     lastMs = Math.max(now, lastMs + 1);
     counter = 0;

@@ -249,17 +249,17 @@ const INPUTS = `
 
 /**
  * Inputs of executions as JSON text, by id.
- * @param mostBytes those beyond it are left out, in the order of `ids`, but for the first; null: none is
+ * @param maxBytes those beyond it are left out, in the order of `ids`, but for the first; null: none is
  */
 export async function readManyInputs(
   db: Db,
   ids: readonly string[],
-  mostBytes: number | null,
+  maxBytes: number | null,
 ): Promise<Map<string, string>> {
   const { rows } = await db.query({
     name: 'read_inputs',
     text: INPUTS,
-    values: [plainArray(ids), mostBytes],
+    values: [plainArray(ids), maxBytes],
   });
   return new Map(rows.map((row) => [row.id, row.inputs]));
 }

@@ -10,7 +10,7 @@ import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
 import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
 import { EXPRESSION_SCHEMA, looseSchema } from './loose-schema.ts';
 import { EDGE_ON } from './needs.ts';
-import { DEFAULT_RETRY, MOST_RETRIES, MOST_SHARED } from './policies.ts';
+import { DEFAULT_RETRY, MAX_RETRIES, MAX_SHARED } from './policies.ts';
 import { PRIORITY_RANGE, STEP_KEY } from './step.ts';
 
 export const DEFINITION_SCHEMA_ID = 'urn:execution-engine:definition:1';
@@ -141,7 +141,7 @@ function orExpression(schema: JsonSchema): JsonSchema {
   return { ...Object.fromEntries(annotations), anyOf: [Object.fromEntries(rules), EXPRESSION_SCHEMA] };
 }
 
-const SHARED_LIMIT = { type: 'integer', minimum: 1, maximum: MOST_SHARED };
+const SHARED_LIMIT = { type: 'integer', minimum: 1, maximum: MAX_SHARED };
 const SHARED_KEY = {
   type: 'string',
   minLength: 1,
@@ -202,7 +202,7 @@ const PARTS: JsonObject = {
       limit: {
         type: 'integer',
         minimum: 0,
-        maximum: MOST_RETRIES,
+        maximum: MAX_RETRIES,
         default: DEFAULT_RETRY.limit,
         description: 'Retries after the first attempt.',
       },

@@ -33,7 +33,7 @@ export interface DocumentLimits {
 }
 
 /** A block of anchors for retries and the like is used by many steps; more than this is an attack. */
-const MOST_ALIASES = 1_000;
+const MAX_ALIASES = 1_000;
 
 /**
  * Throws EngineError: `body_too_large`, `malformed_json` or `malformed_yaml` (the message has line and column), or
@@ -128,7 +128,7 @@ function refuseDuplicateKeys(document: Document, lines: LineCounter): void {
 
 function toValue(document: Document): unknown {
   try {
-    return document.toJS({ maxAliasCount: MOST_ALIASES });
+    return document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (cause) {
     const reason = cause instanceof Error ? withoutDot(cause.message) : String(cause);
     throw new EngineError('malformed_yaml', `This YAML cannot be read: ${reason}.`, [], cause);

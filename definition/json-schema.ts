@@ -21,11 +21,11 @@ import { toProblems } from './schema-messages.ts';
 export type Validator = (value: unknown) => Problem[];
 
 /** Objects, arrays and scalars in a schema; compiling takes some 50 microseconds for each. */
-const MOST_SCHEMA_NODES = 20_000;
+const MAX_SCHEMA_NODES = 20_000;
 /** Values above this are checked up to their first problem, so that problems cannot use up the memory. */
 const LARGE_VALUE_NODES = 10_000;
 /** References followed and patterns matched in one check. */
-const MOST_WORK = 500_000;
+const MAX_WORK = 500_000;
 const DIALECT = /^https?:\/\/json-schema\.org\/draft\/2020-12\/schema#?$/;
 
 class TooMuchWork extends Error {}
@@ -59,7 +59,7 @@ export function createValidator(schema: JsonSchema): Validator {
   const all = compile(schema, true, meter);
   let first: ValidateFunction | null = null;
   return (value) => {
-    meter.left = MOST_WORK;
+    meter.left = MAX_WORK;
     const large = isLargerThan(value, LARGE_VALUE_NODES);
     if (large) first ??= compile(schema, false, meter);
     return run(large ? first! : all, value);
@@ -88,10 +88,8 @@ function failureOf(error: unknown): string {
 export function checkSchema(schema: unknown): SchemaFault[] {
   if (typeof schema === 'boolean') return [];
   if (!isObject(schema)) return [{ pointer: '', message: 'A JSON Schema is an object, true or false.' }];
-  if (isLargerThan(schema, MOST_SCHEMA_NODES)) {
-    return [
-      { pointer: '', message: `The schema has more than ${MOST_SCHEMA_NODES} parts; make it smaller.` },
-    ];
+  if (isLargerThan(schema, MAX_SCHEMA_NODES)) {
+    return [{ pointer: '', message: `The schema has more than ${MAX_SCHEMA_NODES} parts; make it smaller.` }];
   }
   const dialect = dialectFault(schema);
   if (dialect !== null) return [dialect];
@@ -121,7 +119,7 @@ function metaFaults(schema: unknown): SchemaFault[] {
 
 function compileFaults(schema: JsonSchema): SchemaFault[] {
   try {
-    const meter: Meter = { left: MOST_WORK };
+    const meter: Meter = { left: MAX_WORK };
     const validate = compile(schema, true, meter);
     validate(null);
     return [];

@@ -29,9 +29,9 @@ const FREE: Demands = new Map();
 const FAILED = 'failed';
 const COMPLETED = 'completed';
 /** Demands kept for a step, the latest: a chain of choices would otherwise be quadratic. */
-const MOST_DEMANDS = 48;
+const MAX_DEMANDS = 48;
 /** Routes of a switch up to which its outcomes are told apart. */
-const MOST_ROUTES = 64;
+const MAX_ROUTES = 64;
 
 /** Errors: steps that never start. Warnings: those that never start because a `when` is literally false. */
 export function checkReachability(
@@ -164,7 +164,7 @@ function completionsOf(position: number, { drafts, graph, completions }: Judgeme
   const known = completions.get(position);
   if (known !== undefined) return known;
   const routes = graph.routes[position];
-  const single = takesOneRoute(drafts[position]!) && routes != null && routes.length <= MOST_ROUTES;
+  const single = takesOneRoute(drafts[position]!) && routes != null && routes.length <= MAX_ROUTES;
   const outcomes = new Set(single ? [COMPLETED, ...routes.map(onRoute)] : [COMPLETED]);
   completions.set(position, outcomes);
   return outcomes;
@@ -216,6 +216,6 @@ function agreedBy(mentions: readonly Outcomes[], wanted: number): Outcomes {
 }
 
 function latest(demands: Map<number, Outcomes>): Demands {
-  const excess = demands.size - MOST_DEMANDS;
+  const excess = demands.size - MAX_DEMANDS;
   return excess <= 0 ? demands : new Map([...demands].slice(excess));
 }

@@ -198,7 +198,7 @@ function reachedFrom(targets: readonly number[], graph: DraftGraph): Int32Array 
 }
 
 /** Closing braces that are tried as the end of an expression; a guard that needs more is not split. */
-const MOST_CLOSINGS = 50;
+const MAX_CLOSINGS = 50;
 
 /**
  * Whether a text that begins with `${{` and ends with `}}` goes on after its expression. Braces may be part of an
@@ -207,7 +207,7 @@ const MOST_CLOSINGS = 50;
 function isFollowedByText(text: string, { context }: Check): boolean {
   const last = text.length - 2;
   let close = text.indexOf('}}');
-  for (let tried = 0; close !== -1 && close < last && tried < MOST_CLOSINGS; tried++) {
+  for (let tried = 0; close !== -1 && close < last && tried < MAX_CLOSINGS; tried++) {
     const { problems } = context.expressions.check(text.slice(0, close + 2));
     if (!problems.some(({ code }) => code === 'expression_syntax')) return true;
     close = text.indexOf('}}', close + 1);

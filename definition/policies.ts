@@ -23,8 +23,8 @@ export const CONCURRENCY_FIELDS = ['key', 'limit'] as const;
 export const RATE_LIMIT_FIELDS = ['key', 'limit', 'per'] as const;
 
 /** Retries and shared limits above this are a mistake, and it fits every integer column. */
-export const MOST_RETRIES = 100_000;
-export const MOST_SHARED = 1_000_000;
+export const MAX_RETRIES = 100_000;
+export const MAX_SHARED = 1_000_000;
 
 /** A delay that is not given is one second, doubled for each retry and spread by jitter; no cap unless one is given. */
 export const DEFAULT_RETRY: RetryPolicy = {
@@ -39,7 +39,7 @@ export function readRetry(step: FieldReader): RetryPolicy {
   const reader = section(step, 'retry', RETRY_FIELDS, 'an object such as { limit: 3, delay: 1s }');
   if (reader === null) return DEFAULT_RETRY;
   return {
-    limit: readInteger(reader, 'limit', { min: 0, max: MOST_RETRIES }, DEFAULT_RETRY.limit),
+    limit: readInteger(reader, 'limit', { min: 0, max: MAX_RETRIES }, DEFAULT_RETRY.limit),
     delayMs: readDuration(reader, 'delay', 'allowed') ?? DEFAULT_RETRY.delayMs,
     backoff: readChoice(reader, 'backoff', ['fixed', 'exponential'], DEFAULT_RETRY.backoff),
     maxDelayMs: readDuration(reader, 'maxDelay', 'refused'),
@@ -71,7 +71,7 @@ function readShared(reader: FieldReader): { key: string; limit: number } | null 
   if (key === '')
     reader.problems.add(place(reader, 'key'), 'invalid_value', '"key" is empty; give a name to share.');
   if (fieldOf(reader.fields, 'key') === undefined) missing(reader, 'key', 'the name that the steps share');
-  const limit = readInteger(reader, 'limit', { min: 1, max: MOST_SHARED }, null);
+  const limit = readInteger(reader, 'limit', { min: 1, max: MAX_SHARED }, null);
   if (fieldOf(reader.fields, 'limit') === undefined) missing(reader, 'limit', 'a whole number from 1');
   return key === null || limit === null ? null : { key, limit };
 }

@@ -7,8 +7,8 @@
 import { didYouMean } from '../core/nearest.ts';
 import type { Problem } from '../core/problem.ts';
 
-const MOST_PROBLEMS = 1_000;
-const MOST_SUGGESTIONS = 40;
+const MAX_PROBLEMS = 1_000;
+const MAX_SUGGESTIONS = 40;
 const LONGEST_SHOWN = 60;
 
 export class ProblemList {
@@ -17,7 +17,7 @@ export class ProblemList {
   #left = 0;
   #suggestions = 0;
 
-  constructor(most = MOST_PROBLEMS) {
+  constructor(most = MAX_PROBLEMS) {
     this.#most = most;
   }
 
@@ -29,7 +29,7 @@ export class ProblemList {
   /** ` Did you mean "x"?` for an unknown name, or '' when nothing is near or enough suggestions were made. */
   suggest(name: string, candidates: Iterable<string>): string {
     this.#suggestions += 1;
-    return this.#suggestions > MOST_SUGGESTIONS ? '' : didYouMean(name, candidates);
+    return this.#suggestions > MAX_SUGGESTIONS ? '' : didYouMean(name, candidates);
   }
 
   /** What was found, in the order of the checks; the last one counts those above the cap. */

@@ -9,16 +9,16 @@ import { didYouMean } from '../core/nearest.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
 
 /** Problems that are reported for one value. */
-const MOST_PROBLEMS = 50;
+const MAX_PROBLEMS = 50;
 /** Errors of Ajv that are looked at; the branches of a choice have several. */
-const MOST_ERRORS = 500;
+const MAX_ERRORS = 500;
 const LONGEST_SHOWN = 60;
 
 export function toProblems(errors: readonly ErrorObject[]): Problem[] {
-  const problems = collapse(errors.slice(0, MOST_ERRORS)).map(toProblem);
-  if (problems.length <= MOST_PROBLEMS) return problems;
+  const problems = collapse(errors.slice(0, MAX_ERRORS)).map(toProblem);
+  if (problems.length <= MAX_PROBLEMS) return problems;
   const message = 'More problems were found; mend the ones above first.';
-  return [...problems.slice(0, MOST_PROBLEMS), { pointer: '', code: 'too_many_problems', message }];
+  return [...problems.slice(0, MAX_PROBLEMS), { pointer: '', code: 'too_many_problems', message }];
 }
 
 /** An error of an `anyOf` or `oneOf` with those of its branches. */

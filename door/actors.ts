@@ -4,21 +4,21 @@
 
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { type Actor, isUnderWay, type Mail, newActor } from './actor.ts';
-import { MOST_OUTPUT, newUnit, type Unit } from './unit.ts';
+import { MAX_OUTPUT, newUnit, type Unit } from './unit.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
-const MOST_ACTORS = 20_000;
+const MAX_ACTORS = 20_000;
 /** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
-const MOST_EVENTS = 1_000;
+const MAX_EVENTS = 1_000;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
-const MOST_KEPT = 64 * 1024 * 1024;
+const MAX_KEPT = 64 * 1024 * 1024;
 /** To look through all executions for room takes a while, and may be in vain. */
 const ROOM_PAUSE_MS = 100;
 
 export class ActorTable {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
-  readonly #kept = { length: 0, most: MOST_KEPT, makeRoom: () => this.#makeRoom() };
+  readonly #kept = { length: 0, most: MAX_KEPT, makeRoom: () => this.#makeRoom() };
   /** Of performance.now(). */
   #madeRoomAt = Number.NEGATIVE_INFINITY;
 
@@ -67,7 +67,7 @@ export class ActorTable {
     if (now - this.#madeRoomAt < ROOM_PAUSE_MS) return;
     this.#madeRoomAt = now;
     for (const actor of this.#actors.values()) {
-      if (this.#kept.length <= MOST_KEPT / 2) return;
+      if (this.#kept.length <= MAX_KEPT / 2) return;
       if (!isUnderWay(actor)) actor.kept.letGo();
     }
   }
@@ -89,12 +89,12 @@ export class ActorTable {
     let events = 0;
     let output = 0;
     for (const actor of this.#dirty) {
-      if (events >= MOST_EVENTS || output >= MOST_OUTPUT) break;
+      if (events >= MAX_EVENTS || output >= MAX_OUTPUT) break;
       if (actor.busy) continue;
       this.#dirty.delete(actor);
       actor.busy = true;
       let count = 0;
-      for (; count < actor.mailbox.length && output < MOST_OUTPUT; count += 1)
+      for (; count < actor.mailbox.length && output < MAX_OUTPUT; count += 1)
         output += outputLength(actor.mailbox[count]!);
       events += count;
       // What is too much for one commit is for the next: the actor is marked again when it is free.
@@ -105,11 +105,11 @@ export class ActorTable {
 
   /** Keeps the table bounded: what is forgotten is loaded again when it is needed. */
   trim(): void {
-    if (this.#actors.size <= MOST_ACTORS) return;
+    if (this.#actors.size <= MAX_ACTORS) return;
     for (const actor of this.#actors.values()) {
       if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0 || actor.weight > 0) continue;
       this.#forget(actor);
-      if (this.#actors.size <= MOST_ACTORS / 2) return;
+      if (this.#actors.size <= MAX_ACTORS / 2) return;
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Units whose outputs took time, until a commit takes them: only so many characters of them at once.
  */
-import { MOST_OUTPUT, type Unit } from './unit.ts';
+import { MAX_OUTPUT, type Unit } from './unit.ts';
 
 export class DecidedUnits {
   #units: Unit[] = [];
@@ -14,7 +14,7 @@ export class DecidedUnits {
   take(): Unit[] {
     let length = 0;
     const beyond = this.#units.findIndex(({ outputs }) => {
-      const isFull = length >= MOST_OUTPUT;
+      const isFull = length >= MAX_OUTPUT;
       length += outputs?.length ?? 0;
       return isFull;
     });

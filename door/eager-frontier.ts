@@ -23,7 +23,7 @@ export interface DeciderOptions {
 }
 
 /** Ready steps of other executions that one commit looks past before it leaves them to the next. */
-const MOST_PASSED_OVER = 1_000;
+const MAX_PASSED_OVER = 1_000;
 
 export class Decider {
   readonly #options: DeciderOptions;
@@ -34,7 +34,7 @@ export class Decider {
 
   /**
    * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that
-   * had no event, unless `onlyThese`. Answers the units to be written; those whose outputs take time come
+   * had no event, unless `onlyThese`. Returns the units to be written; those whose outputs take time come
    * with a later commit.
    */
   decide(units: readonly Unit[], onlyThese = false): Unit[] {
@@ -52,7 +52,7 @@ export class Decider {
     return ready;
   }
 
-  /** Answers whether the unit can be written now. */
+  /** Returns whether the unit can be written now. */
   #decideOne(unit: Unit): boolean {
     const { claims, outputs, onReady, onError } = this.#options;
     const { start } = unit;
@@ -82,7 +82,7 @@ export class Decider {
       if (unit === undefined) others.push({ actor, position });
       if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner))
         claims.refund(next.actor, position);
-      if (unit === undefined && others.length > MOST_PASSED_OVER) break;
+      if (unit === undefined && others.length > MAX_PASSED_OVER) break;
     }
     for (const { actor, position } of others) this.#offerLater(actor, position);
   }

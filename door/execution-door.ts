@@ -174,7 +174,7 @@ export class ExecutionDoor {
     }, finish);
   }
 
-  /** Answers whether there was anything to commit. */
+  /** Returns whether there was anything to commit. */
   #commitBatch(lane: Lane): boolean {
     const groups = this.#starts.filter(({ alone }) => !alone);
     this.#starts = this.#starts.filter(({ alone }) => alone);

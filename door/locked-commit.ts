@@ -42,7 +42,7 @@ export interface Apart {
 const BAD_DATA = /^(22|54)/;
 const LONGEST_PAUSE_MS = 2_000;
 /** Half a minute, and more where each failure takes its time. */
-const MOST_FAILED_STARTS = 20;
+const MAX_FAILED_STARTS = 20;
 
 export class LockedCommit {
   readonly #pool: Pool;
@@ -102,14 +102,14 @@ export class LockedCommit {
         }
         this.#door.options.observer.commitFailed(error, true);
         if (mayBeOfOne(error) && this.#part(units, settle)) return;
-        if (failures === MOST_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
+        if (failures === MAX_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
       }
     }
     settle?.();
   }
 
-  /** Answers the units that start nothing. */
+  /** Returns the units that start nothing. */
   #giveUpStarts(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): Unit[] {
     const [starting, others] = byStart(units);
     if (starting.length > 0) settle?.(error);
@@ -181,7 +181,7 @@ export class LockedCommit {
     for (const { unit, error } of unread) refuse(this.#door, unit, error);
   }
 
-  /** Answers why the execution is not understood here; null: it is. */
+  /** Returns why the execution is not understood here; null: it is. */
   async #loadActor(
     tx: Tx,
     actor: Actor,

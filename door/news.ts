@@ -18,7 +18,7 @@ export interface News {
 }
 
 /** PostgreSQL takes payloads below 8,000 bytes. */
-const MOST_NAMED = 100;
+const MAX_NAMED = 100;
 
 /** What other engines may be waiting for; null: nothing. */
 export function newsOf(units: readonly Unit[], hasJobs: boolean, from: string): string | null {
@@ -28,7 +28,7 @@ export function newsOf(units: readonly Unit[], hasJobs: boolean, from: string): 
   const words = [
     (hasJobs || units.some(linesUp)) && 'ready',
     units.some(freesLimit) && 'freed',
-    ended.length > MOST_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
+    ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);
   return words.length === 0 ? null : [`from=${from}`, ...words].join(' ');
 }

@@ -7,7 +7,7 @@ import type { ExecutionDoor } from './execution-door.ts';
 import type { LockedCommit } from './locked-commit.ts';
 import { newUnit } from './unit.ts';
 
-/** Answers the executions of which anything came. */
+/** Returns the executions of which anything came. */
 export async function reconsider(
   door: ExecutionDoor,
   locked: LockedCommit,

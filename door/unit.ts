@@ -34,7 +34,7 @@ export interface Unit {
  * Characters of outputs that one commit takes of steps, and as many of executions; it takes several times as much to
  * send them.
  */
-export const MOST_OUTPUT = 16 * 1024 * 1024;
+export const MAX_OUTPUT = 16 * 1024 * 1024;
 
 export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecution | null = null): Unit {
   return { actor, mails, start, plan: null, outputs: null, finished: null };
@@ -44,7 +44,7 @@ export function newUnit(actor: Actor, mails: readonly Mail[], start: NewExecutio
 export const TIMER_PRIORITY = 1_000_000_000;
 
 /**
- * Decides a unit. Answers a promise when the execution ends with outputs that take time (a sandboxed
+ * Decides a unit. Returns a promise when the execution ends with outputs that take time (a sandboxed
  * expression, payloads to be read); the unit may be written when it has resolved.
  */
 export function decideUnit(unit: Unit, begins: boolean, outputs: Outputs): Promise<void> | null {

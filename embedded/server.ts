@@ -45,8 +45,8 @@ const POLL_MS = 15;
 const PATIENCE_MS = 700 * POLL_MS;
 /** Another server on the data directory, orphans of a killed one, a port that was taken meanwhile: go on. */
 const PASSING_FAILURE = /already exists|still in use|could not create any TCP/;
-const MOST_PASSING_FAILURES = 100;
-const MOST_OTHER_FAILURES = 3;
+const MAX_PASSING_FAILURES = 100;
+const MAX_OTHER_FAILURES = 3;
 const SHUTDOWN_MS = 60_000;
 
 /** Starts or adopts the server and holds the presence lock. Throws with PostgreSQL's own words. */
@@ -103,7 +103,7 @@ class Starter {
 
   #judge(log: string): void {
     this.#failures += 1;
-    const most = PASSING_FAILURE.test(log) ? MOST_PASSING_FAILURES : MOST_OTHER_FAILURES;
+    const most = PASSING_FAILURE.test(log) ? MAX_PASSING_FAILURES : MAX_OTHER_FAILURES;
     if (this.#failures < most) return;
     throw new Error(`PostgreSQL does not start in ${this.#place.cluster} (see ${this.#place.log}): ${log}`);
   }

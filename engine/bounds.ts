@@ -18,7 +18,7 @@ import type { Database } from './database.ts';
 /** A database that is away is one line in this time for each kind of error. */
 const LINE_EVERY_MS = 10_000;
 /** Some kilobytes each, and a few seconds of work for the database. */
-const MOST_WAITING_STARTS = 20_000;
+const MAX_WAITING_STARTS = 20_000;
 
 export interface CheckedDatabase {
   /** What health has to say of it. */
@@ -68,7 +68,7 @@ export function databaseErrors(log: Log): DatabaseErrors {
 export function createStartGate({ limits }: Config, { apiPool }: Database, metrics: Metrics): StartGate {
   return new StartGate({
     maxBacklog: limits.maxBacklog,
-    maxWaiting: MOST_WAITING_STARTS,
+    maxWaiting: MAX_WAITING_STARTS,
     count: (most) => countPending(apiPool, most),
     onRefused: (reason) => metrics.requestsRefused.inc({ reason }),
   });

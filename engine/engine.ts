@@ -42,7 +42,7 @@ export interface Engine {
 }
 
 const { version } = packageJson;
-const MOST_STARTS = 1_000;
+const MAX_STARTS = 1_000;
 
 export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
   const id = randomUUID();
@@ -179,7 +179,7 @@ async function serveApi(parts: ApiParts) {
       bodyBytes: limits.maxBodyBytes,
       jsonDepth: limits.maxJsonDepth,
       definitionBytes: limits.maxDefinitionBytes,
-      startMany: MOST_STARTS,
+      startMany: MAX_STARTS,
       intakeBytes: limits.maxIntakeBytes,
     },
     definitionSchema: () => definitionSchema(stepTypes),

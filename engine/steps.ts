@@ -33,7 +33,7 @@ export interface StepParts {
 
 /** A script may ask for more than the default, up to this much. */
 const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
-const MOST_TOLD = 5;
+const MAX_TOLD = 5;
 
 /** Throws an Error with a line per problem when a user's step type cannot be used. */
 export async function createStepParts(config: Config, log: Log): Promise<StepParts> {
@@ -80,7 +80,7 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
 function tellFaults({ name, version, steps, hasFaults }: TemplateVersion, log: Log): void {
   if (!hasFaults) return;
   const left = steps.filter(({ fault }) => fault !== null);
-  const told = left.slice(0, MOST_TOLD).map(({ step, fault }) => `${step.key}: ${fault!.message}`);
+  const told = left.slice(0, MAX_TOLD).map(({ step, fault }) => `${step.key}: ${fault!.message}`);
   log.warn(
     { template: name, version, count: left.length, steps: told },
     'Steps of a template cannot be run here; they wait for an engine that can',

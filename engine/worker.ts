@@ -43,7 +43,7 @@ export interface WorkerParts {
   onError(error: unknown): void;
 }
 
-const MOST_HOSTS = 4;
+const MAX_HOSTS = 4;
 const JITTER_MS = 1_000;
 
 /** The parts refer to each other: what one calls of another is looked up when it is called. */
@@ -72,7 +72,7 @@ export class Worker {
     this.#observer = new ExecutionObserver(parts.metrics, log);
     this.hosts = new StepHosts({
       setup: steps.hostSetup,
-      size: Math.min(MOST_HOSTS, availableParallelism()),
+      size: Math.min(MAX_HOSTS, availableParallelism()),
       memoryLimit: config.limits.stepMemoryBytes,
       log,
     });

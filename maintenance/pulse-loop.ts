@@ -50,7 +50,7 @@ export interface PulseLoopOptions {
 }
 
 const INTERVAL_MS = 1_000;
-const MOST_RESCUED = 1_000;
+const MAX_RESCUED = 1_000;
 const TICKS_BETWEEN_RESCUES = 10;
 /** A statement that a dead engine had sent may still commit for a while after its end. */
 const TICKS_OF_ALARM = 5;
@@ -198,7 +198,7 @@ export class PulseLoop {
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
   async #rescue(): Promise<void> {
     const { db, engine, onOrphans, onError, unread, rescue, releaseUnknown, signs } = this.#options;
-    const asked = { self: engine.id, limit: MOST_RESCUED, exceptTemplates: unread() };
+    const asked = { self: engine.id, limit: MAX_RESCUED, exceptTemplates: unread() };
     const steps = this.#mayJudge ? await stepsOfTheDead(db, asked, signs) : [];
     if (steps.length > 0) onOrphans(steps);
     // One that cannot be taken over keeps nobody from the others.
@@ -206,7 +206,7 @@ export class PulseLoop {
     const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
     for (const reason of reasons) onError(reason);
     const failed = reasons.some(isUnavailable);
-    if (steps.length === MOST_RESCUED || failed) this.#untilRescue = 0;
+    if (steps.length === MAX_RESCUED || failed) this.#untilRescue = 0;
     else await forgetEngines(db);
     await releaseUnknown();
   }

@@ -47,7 +47,7 @@ const LAST = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 /** No UUIDv7 is this large before the year 2109; an execution that somebody else made may have any id. */
 const BEYOND_TIME = '04000000-0000-0000-0000-000000000000';
 
-const MOST_UNDELETABLE = 1_000;
+const MAX_UNDELETABLE = 1_000;
 
 /** SQLSTATEs by which other people's constraints and triggers refuse: class 23, and what `raise` gives. */
 function isRefused(error: unknown): boolean {
@@ -123,7 +123,7 @@ export class Retention {
     try {
       return await this.#removeTogether(ids);
     } catch (error) {
-      if (!isRefused(error) || this.#undeletable.size >= MOST_UNDELETABLE) throw error;
+      if (!isRefused(error) || this.#undeletable.size >= MAX_UNDELETABLE) throw error;
       if (ids.length > 1) {
         const middle = ids.length >> 1;
         return (await this.#remove(ids.slice(0, middle))) + (await this.#remove(ids.slice(middle)));

@@ -27,36 +27,36 @@ export function encodeFrame(header: object, body = ''): Buffer {
 
 /** Collects chunks and gives back whole frames. Throws when a frame would be larger than `maxBytes`. */
 export class FrameReader<H> {
-  private chunks: Buffer[] = [];
-  private bytes = 0;
-  private readonly maxBytes: number;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  readonly #maxBytes: number;
 
   constructor(maxBytes: number) {
-    this.maxBytes = maxBytes;
+    this.#maxBytes = maxBytes;
   }
 
   push(chunk: Buffer): Frame<H>[] {
-    this.chunks.push(chunk);
-    this.bytes += chunk.length;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
     const frames: Frame<H>[] = [];
-    for (let frame = this.next(); frame !== null; frame = this.next()) frames.push(frame);
+    for (let frame = this.#next(); frame !== null; frame = this.#next()) frames.push(frame);
     return frames;
   }
 
-  private next(): Frame<H> | null {
-    if (this.bytes < PREFIX_BYTES) return null;
-    if (this.chunks[0]!.length < PREFIX_BYTES) this.join();
-    const first = this.chunks[0]!;
+  #next(): Frame<H> | null {
+    if (this.#bytes < PREFIX_BYTES) return null;
+    if (this.#chunks[0]!.length < PREFIX_BYTES) this.#join();
+    const first = this.#chunks[0]!;
     const headBytes = first.readUInt32BE(0);
     const total = PREFIX_BYTES + headBytes + first.readUInt32BE(4);
-    if (total > this.maxBytes)
-      throw new RangeError(`a frame of ${total} bytes is larger than ${this.maxBytes}`);
-    if (this.bytes < total) return null;
-    if (first.length < total) this.join();
-    const whole = this.chunks[0]!;
-    this.bytes -= total;
-    if (whole.length === total) this.chunks.shift();
-    else this.chunks[0] = whole.subarray(total);
+    if (total > this.#maxBytes)
+      throw new RangeError(`a frame of ${total} bytes is larger than ${this.#maxBytes}`);
+    if (this.#bytes < total) return null;
+    if (first.length < total) this.#join();
+    const whole = this.#chunks[0]!;
+    this.#bytes -= total;
+    if (whole.length === total) this.#chunks.shift();
+    else this.#chunks[0] = whole.subarray(total);
     const body = PREFIX_BYTES + headBytes;
     return {
       header: JSON.parse(whole.toString('utf8', PREFIX_BYTES, body)) as H,
@@ -64,7 +64,7 @@ export class FrameReader<H> {
     };
   }
 
-  private join(): void {
-    this.chunks = [Buffer.concat(this.chunks)];
+  #join(): void {
+    this.#chunks = [Buffer.concat(this.#chunks)];
   }
 }

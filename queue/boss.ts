@@ -34,7 +34,7 @@ export interface BossOptions {
 const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
 const POOL_SIZE = 3;
 /** One for each statement that makes something, and more. */
-const MOST_FAILURES = 20;
+const MAX_FAILURES = 20;
 
 /** @throws Error naming the schema and the way out when an older pg-boss with other queues is found there. */
 export async function startBoss(options: BossOptions): Promise<PgBoss> {
@@ -45,7 +45,7 @@ export async function startBoss(options: BossOptions): Promise<PgBoss> {
     } catch (error) {
       // Without advisory locks pg-boss does not make its tables in turn: of two, one fails and finds them made.
       const { backend = 'postgres' } = options;
-      if (backend === 'postgres' || failures === MOST_FAILURES || !isMadeElsewhere(error)) throw error;
+      if (backend === 'postgres' || failures === MAX_FAILURES || !isMadeElsewhere(error)) throw error;
     }
   }
 }

@@ -21,7 +21,7 @@ import type { Caller, StartItem, StartResult } from './service-types.ts';
 import type { StartGate } from './start-gate.ts';
 
 /** How often, and for how long, a start looks again when its idempotency key is taken while it inserts. */
-const MOST_RACES = 50;
+const MAX_RACES = 50;
 const LONGEST_RACES_MS = 5_000;
 const PAUSE_MS = 5;
 
@@ -131,7 +131,7 @@ export class ExecutionStarter {
         return requests.map((request) => this.#result(request, held, fresh));
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error;
-        if (races >= MOST_RACES || performance.now() > until) {
+        if (races >= MAX_RACES || performance.now() > until) {
           throw new EngineError(
             'unavailable',
             'Other transactions are in the way of a start with these idempotency keys; try again.',

@@ -29,7 +29,7 @@ export interface StartGateOptions {
 const CALM_MS = 1_000;
 const FULL_MS = 100;
 /** A question that took long is not asked again soon. */
-const MOST_SHARE = 1 / 20;
+const MAX_SHARE = 1 / 20;
 
 export class StartGate {
   readonly #options: StartGateOptions;
@@ -99,7 +99,7 @@ export class StartGate {
   /** Waits for the answer only where it decides: at the first start, and when there is no room. */
   async #askWhenDue(): Promise<void> {
     const isFull = this.#backlog >= this.#options.maxBacklog;
-    const pauseMs = Math.max(isFull ? FULL_MS : CALM_MS, this.#countMs / MOST_SHARE);
+    const pauseMs = Math.max(isFull ? FULL_MS : CALM_MS, this.#countMs / MAX_SHARE);
     if (this.#counting === null && this.#now() - this.#countedAt >= pauseMs) {
       this.#counting = this.#ask().finally(() => {
         this.#counting = null;

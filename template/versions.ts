@@ -8,7 +8,7 @@ import type { Db } from '../db/connection/client.ts';
 import { readTemplateById } from '../db/workflow-template.ts';
 import { type CompileContext, compileVersion, type TemplateVersion } from './version.ts';
 
-const MOST_VERSIONS = 500;
+const MAX_VERSIONS = 500;
 /** For how long what is unread is left to other engines. */
 export const UNREAD_MS = 30_000;
 
@@ -86,7 +86,7 @@ export class TemplateVersions {
     this.#versions.set(id, version);
     if (version.hasFaults) this.#faulty.add(id);
     this.#observer?.compiled(version);
-    if (this.#versions.size > MOST_VERSIONS) this.#versions.delete(this.#versions.keys().next().value!);
+    if (this.#versions.size > MAX_VERSIONS) this.#versions.delete(this.#versions.keys().next().value!);
     return version;
   }
 

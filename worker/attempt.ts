@@ -158,7 +158,7 @@ export class Attempt {
     this.finish();
   }
 
-  /** Answers whether this was the first call: only then does an outcome count. */
+  /** Returns whether this was the first call: only then does an outcome count. */
   finish(): boolean {
     if (this.#done) return false;
     this.#done = true;

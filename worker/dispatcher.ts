@@ -17,7 +17,7 @@ import type { LimitGate, Slots } from './limits/gate.ts';
 import { type LimitedStep, placeOf } from './limits/limited-step.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
-const MOST_READY = 50_000;
+const MAX_READY = 50_000;
 /** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
 const ADMITTED_PER_SLOT = 2;
 
@@ -43,7 +43,7 @@ export class Dispatcher implements Claims, Slots {
   readonly #granted: LimitedStep[] = [];
   /** Sandboxed steps that have had their turn while others had their share of the slots. */
   readonly #aside = new ReadyQueue<ReadyStep>();
-  readonly #mostSandboxed: number;
+  readonly #maxSandboxed: number;
   #sandboxedCount = 0;
   #gate: LimitGate | null = null;
   /** Executions under way here, and the sum of their weights. */
@@ -62,7 +62,7 @@ export class Dispatcher implements Claims, Slots {
     this.owner = owner;
     this.capacity = capacity;
     this.#starter = starter;
-    this.#mostSandboxed = Math.max(1, capacity >> 1);
+    this.#maxSandboxed = Math.max(1, capacity >> 1);
   }
 
   /** The gate needs the slots and the slots need it: the composition root joins the two. */
@@ -160,7 +160,7 @@ export class Dispatcher implements Claims, Slots {
         continue;
       }
       const { id } = steps[position]!;
-      if (this.#offered.has(id) || this.#ready.size >= MOST_READY) continue;
+      if (this.#offered.has(id) || this.#ready.size >= MAX_READY) continue;
       this.#offered.add(id);
       this.#ready.push({
         workspace: actor.workspaceId ?? NOBODY,
@@ -190,7 +190,7 @@ export class Dispatcher implements Claims, Slots {
           continue;
         }
         if (isSandboxed(actor, position)) {
-          if (this.#sandboxedCount >= this.#mostSandboxed) {
+          if (this.#sandboxedCount >= this.#maxSandboxed) {
             this.#taken -= 1;
             this.#aside.push(entry);
             continue;

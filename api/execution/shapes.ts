@@ -18,7 +18,7 @@ import type {
 export const MAX_WAIT_MS = 60_000;
 const MAX_DELAY_MS = 3650 * 86_400_000;
 /** Timers go before executions of any priority: see the queue. */
-const MOST_PRIORITY = 1_000_000;
+const MAX_PRIORITY = 1_000_000;
 const INT32 = 2_147_483_647;
 
 export const JsonShape = z
@@ -89,8 +89,8 @@ export const StartShape = z
     start_after: StartAfterShape.optional(),
     priority: z
       .int()
-      .min(-MOST_PRIORITY)
-      .max(MOST_PRIORITY)
+      .min(-MAX_PRIORITY)
+      .max(MAX_PRIORITY)
       .optional()
       .openapi({ description: 'Higher first, from -1000000 to 1000000; default 0.' }),
     tags: z.array(z.string().min(1).max(128)).max(64).optional(),

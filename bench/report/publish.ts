@@ -13,7 +13,7 @@ const END = '<!-- /bench:peers -->';
 const QUIET_MEDIAN = 0.1;
 const QUIET_WORST = 0.5;
 
-/** Answers, in a sentence, what it did. @param noise cores that other programs used */
+/** Returns, in a sentence, what it did. @param noise cores that other programs used */
 export function publishSection(text: string, noise: Spread): string {
   if (noise.median > QUIET_MEDIAN || noise.high > QUIET_WORST) {
     return `Other programs used ${show(noise.median)} cores (worst cell: ${show(noise.high)}): nothing was published.`;

@@ -2,7 +2,7 @@
  * The benchmark's own HTTP client: starts and watches executions the way a main server would.
  */
 
-import { MOST_ITEMS, type Workload } from '../workloads.ts';
+import { MAX_ITEMS, type Workload } from '../workloads.ts';
 import { inFlight } from './protocol.ts';
 
 /** Start-many calls that are under way at a time. */
@@ -25,7 +25,7 @@ export async function startManyOver(
   executions: number,
 ): Promise<void> {
   const item = { template, ...(workload.inputs === undefined ? {} : { inputs: workload.inputs }) };
-  const most = Math.min(MOST_ITEMS, Math.ceil(executions / urls.length));
+  const most = Math.min(MAX_ITEMS, Math.ceil(executions / urls.length));
   const calls = Math.ceil(executions / most);
   const bodyOf = (count: number) => JSON.stringify({ items: Array.from({ length: count }, () => item) });
   const full = bodyOf(most);

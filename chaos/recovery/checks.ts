@@ -23,7 +23,7 @@ const STEPS = `
     from workflow_executions e join workflow_step_executions s on s.workflow_execution_id = e.id`;
 /** How long after its return an engine may find its attempts taken: others had begun to by then. */
 const AFTERMATH_MS = 10_000;
-const MOST_EXAMPLES = 5;
+const MAX_EXAMPLES = 5;
 
 export async function checkRecovery(
   { admin, adminUrl, witness, fleet }: RecoveryStage,
@@ -45,7 +45,7 @@ export async function checkRecovery(
     for (const line of error.message.split('\n').slice(1)) complain('the doctor', line);
   });
   for (const [what, details] of complaints)
-    findings.problems.push(`${details.length} x ${what}: ${details.slice(0, MOST_EXAMPLES).join('; ')}`);
+    findings.problems.push(`${details.length} x ${what}: ${details.slice(0, MAX_EXAMPLES).join('; ')}`);
 }
 
 function checkStep(

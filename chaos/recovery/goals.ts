@@ -7,7 +7,7 @@ import type { Findings } from './play.ts';
 
 interface Goal {
   readonly figure: 'p50' | 'p99' | 'max';
-  readonly mostMs: number;
+  readonly maxMs: number;
 }
 
 export interface CaseReport {
@@ -36,10 +36,10 @@ const FIGURES: Readonly<Record<Case, string>> = {
 };
 
 const TWO_QUANTILES: readonly Goal[] = [
-  { figure: 'p50', mostMs: 1_000 },
-  { figure: 'p99', mostMs: 2_000 },
+  { figure: 'p50', maxMs: 1_000 },
+  { figure: 'p99', maxMs: 2_000 },
 ];
-const most = (mostMs: number): readonly Goal[] => [{ figure: 'max', mostMs }];
+const most = (maxMs: number): readonly Goal[] => [{ figure: 'max', maxMs }];
 const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   kill: TWO_QUANTILES,
   alone: most(6_000),
@@ -67,7 +67,7 @@ export function makeCaseReport(
   const faults = durationsOf(findings.faults);
   const goals = goalsOf(name, options).map((goal) => ({
     ...goal,
-    met: faults !== null && faults[goal.figure] <= goal.mostMs,
+    met: faults !== null && faults[goal.figure] <= goal.maxMs,
   }));
   const { facts, problems } = findings;
   const steps = durationsOf(findings.steps);
@@ -84,7 +84,7 @@ export function recoveryText(options: RecoveryOptions, reports: readonly CaseRep
   const head = ['case', 'n', 'p50', 'p90', 'p99', 'max', 'goal (ms)', ''];
   const rows = reports.flatMap((report) => {
     const { name, faults, steps, goals } = report;
-    const goal = goals.map(({ figure, mostMs }) => `${figure} ${mostMs}`).join(', ') || 'no extra attempt';
+    const goal = goals.map(({ figure, maxMs }) => `${figure} ${maxMs}`).join(', ') || 'no extra attempt';
     const row = [name, ...cellsOf(faults), goal, isGood(report) ? 'ok' : 'MISSED'];
     return steps === null ? [row] : [row, ['  each step', ...cellsOf(steps), '', '']];
   });
@@ -113,7 +113,7 @@ function detailsOf({ name, figure, histogram, goals, facts, problems, seconds, f
     Object.entries({ ...facts, seconds })
       .map(([fact, value]) => `${fact}: ${value}`)
       .join(', '),
-    ...missed.map(({ figure, mostMs }) => `MISSED ${figure} at most ${mostMs} ms`),
+    ...missed.map(({ figure, maxMs }) => `MISSED ${figure} at most ${maxMs} ms`),
     ...problems.map((problem) => `WRONG ${problem}`),
     ...(folder === null ? [] : [`kept in ${folder}`]),
   ].join('\n');

@@ -19,7 +19,7 @@ export interface SoakLoadParts {
 const TICK_MS = 20;
 const CALL_TIMEOUT_MS = 10_000;
 /** Starts that wait for their answer; what is due beyond them is counted as missed. */
-const MOST_CALLS = 200;
+const MAX_CALLS = 200;
 const FULL_OPEN = 800;
 const FULL_CALLS = 16;
 const FULL_WARM_MS = 5_000;
@@ -82,7 +82,7 @@ export class SoakLoad {
     for (let due = 0, done = 0; !signal.aborted; await sleep(TICK_MS)) {
       due = Math.floor(((performance.now() - begunAt) / 1_000) * rate);
       for (; done < due; done += 1) {
-        if (this.#calls >= MOST_CALLS) this.missed += 1;
+        if (this.#calls >= MAX_CALLS) this.missed += 1;
         else void this.#startOne();
       }
     }

@@ -18,7 +18,7 @@ import { type SoakStage, setSoakStage } from './stage.ts';
 
 const options = parseSoakOptions(process.argv.slice(2));
 const SHARE_OF_FULL = 0.5;
-const MOST_EXAMPLES = 5;
+const MAX_EXAMPLES = 5;
 
 const setting = setSoakStage(options);
 endOnSignals(async () => (await setting).close(!options.keep));
@@ -86,7 +86,7 @@ async function sampleUnderLoad(load: SoakLoad, sampler: Sampler, rate: number): 
 
 async function addProblems(problems: string[], { fleet, admin }: SoakStage, load: SoakLoad): Promise<void> {
   if (load.missed > 0) problems.push(`${load.missed} starts were due while too many waited for their answer`);
-  for (const [what, count] of [...load.refusals].slice(0, MOST_EXAMPLES))
+  for (const [what, count] of [...load.refusals].slice(0, MAX_EXAMPLES))
     problems.push(`${count} starts were answered: ${what}`);
   for (const { engine, lastLines } of fleet.gaveUp)
     problems.push(`engine ${engine} ended by itself: ${lastLines.slice(-3).join(' | ')}`);

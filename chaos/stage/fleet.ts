@@ -10,7 +10,7 @@ const SCRAPE_TIMEOUT_MS = 2_000;
 const LONGEST_START_MS = 60_000;
 const LOOK_MS = 50;
 /** Starts of a place that end by themselves before anybody believes that the next would not. */
-const MOST_IN_VAIN = 3;
+const MAX_IN_VAIN = 3;
 
 export interface GaveUp {
   readonly engine: string;
@@ -58,7 +58,7 @@ export class Fleet {
   async allReady(): Promise<void> {
     const until = performance.now() + LONGEST_START_MS;
     const inVain = () => this.gaveUp.filter(({ wasReady }) => !wasReady).length;
-    const most = inVain() + MOST_IN_VAIN * this.#places.length;
+    const most = inVain() + MAX_IN_VAIN * this.#places.length;
     while (this.ready.length < this.#places.length) {
       if (performance.now() > until || inVain() >= most)
         throw new Error(`The engines do not come up:\n${this.#lastWords()}`);

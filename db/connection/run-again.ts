@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const SERIALIZATION_FAILURE = '40001';
 /** Some seconds in all: whoever fails for longer than that has a reason of his own. */
-const MOST_FAILURES = 30;
+const MAX_FAILURES = 30;
 const LONGEST_PAUSE_MS = 250;
 
 /** Whether nothing of a transaction was done and the same may go through now. */
@@ -20,7 +20,7 @@ export async function runAgain<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isSerializationFailure(error) || failures === MOST_FAILURES) throw error;
+      if (!isSerializationFailure(error) || failures === MAX_FAILURES) throw error;
       await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures) * Math.random());
     }
   }

@@ -143,7 +143,7 @@ export async function examineTables(
 }
 
 /** At a thousand executions a second an hour has millions: what is asked for by default stays quick. */
-const MOST_RECENT = 20_000;
+const MAX_RECENT = 20_000;
 
 /**
  * Ids are UUIDv7: from which on executions were made in the last `seconds` by the database's clock, and no more than
@@ -156,7 +156,7 @@ export async function firstIdOfTheLast(db: Db, seconds: number | null): Promise<
               (lpad(to_hex((extract(epoch from now() - make_interval(secs => $1::double precision)) * 1000)::bigint), 12, '0')
                || '70008000000000000000')::uuid,
               (select id from workflow_executions order by id desc offset $2 limit 1)) as since`,
-    [seconds, MOST_RECENT],
+    [seconds, MAX_RECENT],
   );
   return rows[0].since;
 }

@@ -64,7 +64,7 @@ const LOCK = '297515501314';
 export const MIGRATIONS_LOCK = 'migrations';
 const SESSION: SessionOptions = { applicationName: 'engine/migrate', statementTimeoutMs: 0 };
 /** A migration that waits for a busy table steps back and tries again, so that it holds nobody up for long. */
-const MOST_LOCK_TIMEOUTS = 20;
+const MAX_LOCK_TIMEOUTS = 20;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Reads the migrations of a folder, in order. Throws MigrationError for a name or number that is wrong. */
@@ -154,7 +154,7 @@ async function applyOnce(
       });
     } catch (error) {
       if (error instanceof MigrationError) throw error;
-      if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE && timeouts < MOST_LOCK_TIMEOUTS) continue;
+      if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE && timeouts < MAX_LOCK_TIMEOUTS) continue;
       throw new MigrationError(
         `Migration ${migration.name} failed: ${describe(error, migration.sql)}`,
         error,

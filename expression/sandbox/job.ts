@@ -111,13 +111,13 @@ export function answer(entry: Entry, header: Answer & { kind: 'done' | 'failed' 
 /** @param age of the head, in milliseconds */
 export function isOverdue(worker: Worker, { request }: Entry, age: number): boolean {
   if (worker.headCpuMs === null && age >= STALL_MS) worker.headCpuMs = cpuMs(worker.process.pid);
-  const mostMs = request.timeoutMs + GRACE_MS;
-  if (age < mostMs) return false;
+  const maxMs = request.timeoutMs + GRACE_MS;
+  if (age < maxMs) return false;
   // An answer that came meanwhile, or a request that had not gone out, is nothing to be blamed for.
   const watchedMs = age - worker.unwatchedMs;
-  if (watchedMs > STARVED_FACTOR * mostMs) return true;
+  if (watchedMs > STARVED_FACTOR * maxMs) return true;
   const now = cpuMs(worker.process.pid);
   // Unknown: the clock alone decides.
-  if (now === null || worker.headCpuMs === null) return watchedMs >= mostMs;
+  if (now === null || worker.headCpuMs === null) return watchedMs >= maxMs;
   return now - worker.headCpuMs >= request.timeoutMs - STALL_MS;
 }

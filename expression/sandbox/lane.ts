@@ -50,82 +50,82 @@ const MAX_FAILED_STARTS = 3;
 const SHARE_FROM = 4;
 
 export class SandboxLane {
-  private readonly options: LaneOptions;
-  private readonly queue: Entry[] = [];
-  private readonly workers = new Set<Worker>();
-  private ticker: ReturnType<typeof setInterval> | null = null;
-  private lastTick = 0;
-  private paused = false;
-  private failedStarts = 0;
-  private limited = true;
+  readonly #options: LaneOptions;
+  readonly #queue: Entry[] = [];
+  readonly #workers = new Set<Worker>();
+  #ticker: ReturnType<typeof setInterval> | null = null;
+  #lastTick = 0;
+  #paused = false;
+  #failedStarts = 0;
+  #limited = true;
   /** A request that moves gets another number, so an answer always tells which sending it is for. */
-  private lastSent = 0;
-  private flushing = false;
-  private closed = false;
+  #lastSent = 0;
+  #flushing = false;
+  #closed = false;
 
   constructor(options: LaneOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Queues a job; those of one tick travel together. */
   submit(job: Job): void {
-    this.queue.push({ ...job, settled: false, crashes: 0 });
-    if (this.closed) this.close();
-    else this.flushSoon();
+    this.#queue.push({ ...job, settled: false, crashes: 0 });
+    if (this.#closed) this.close();
+    else this.#flushSoon();
   }
 
   /** Gives a job up; a process that runs it is killed. */
   abort(id: number): void {
     const error = new ExpressionError('aborted', 'it was aborted');
-    const waiting = this.queue.find((entry) => entry.request.id === id);
+    const waiting = this.#queue.find((entry) => entry.request.id === id);
     if (waiting !== undefined) settle(waiting, () => waiting.reject(error));
-    for (const worker of this.workers) {
+    for (const worker of this.#workers) {
       const entry = [...worker.running.values()].find(({ request }) => request.id === id);
       if (entry === undefined) continue;
       settle(entry, () => entry.reject(error));
-      if (headOf(worker) === entry && worker.ready) this.kill(worker);
+      if (headOf(worker) === entry && worker.ready) this.#kill(worker);
     }
-    this.flushSoon();
+    this.#flushSoon();
   }
 
   /** Starts the first process. */
   warm(): void {
-    if (this.workers.size === 0) this.start();
+    if (this.#workers.size === 0) this.#start();
   }
 
   processIds(): number[] {
-    return [...this.workers].flatMap(({ process: { pid } }) => (pid === null ? [] : [pid]));
+    return [...this.#workers].flatMap(({ process: { pid } }) => (pid === null ? [] : [pid]));
   }
 
   close(): void {
-    this.closed = true;
+    this.#closed = true;
     const error = new ExpressionError('aborted', 'the sandbox was closed');
-    const running = [...this.workers].flatMap((worker) => [...worker.running.values()]);
-    for (const entry of [...this.queue, ...running]) settle(entry, () => entry.reject(error));
-    this.queue.length = 0;
-    for (const worker of this.workers) worker.process.kill();
-    this.workers.clear();
-    this.stopTicking();
+    const running = [...this.#workers].flatMap((worker) => [...worker.running.values()]);
+    for (const entry of [...this.#queue, ...running]) settle(entry, () => entry.reject(error));
+    this.#queue.length = 0;
+    for (const worker of this.#workers) worker.process.kill();
+    this.#workers.clear();
+    this.#stopTicking();
   }
 
-  private flushSoon(): void {
-    if (this.flushing) return;
-    this.flushing = true;
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
     queueMicrotask(() => {
-      this.flushing = false;
-      this.dispatch();
+      this.#flushing = false;
+      this.#dispatch();
     });
   }
 
-  private dispatch(): void {
+  #dispatch(): void {
     const outgoing = new Map<Worker, Buffer[]>();
-    while (this.queue.length > 0) {
-      const entry = this.queue[0]!;
-      const worker = entry.settled ? null : freest(this.workers, this.options.maxInFlight);
+    while (this.#queue.length > 0) {
+      const entry = this.#queue[0]!;
+      const worker = entry.settled ? null : freest(this.#workers, this.#options.maxInFlight);
       if (!entry.settled && worker === null) break;
-      this.queue.shift();
+      this.#queue.shift();
       if (worker === null) continue;
-      const id = ++this.lastSent;
+      const id = ++this.#lastSent;
       const frame = frameOf(entry, id);
       if (frame === null) continue;
       if (worker.running.size === 0) beginHead(worker);
@@ -135,46 +135,46 @@ export class SandboxLane {
       frames.push(frame);
     }
     for (const [worker, frames] of outgoing) worker.process.write(frames);
-    this.growIfBusy();
-    this.keepTicking();
+    this.#growIfBusy();
+    this.#keepTicking();
   }
 
-  private growIfBusy(): void {
-    const live = [...this.workers].filter((worker) => !worker.retired);
+  #growIfBusy(): void {
+    const live = [...this.#workers].filter((worker) => !worker.retired);
     if (live.some((worker) => !worker.ready)) return;
     const stalled = live.every((worker) => worker.stalled);
     const busy = stalled || live.every((worker) => worker.running.size >= SHARE_FROM);
-    const limit = this.options.size + (this.options.spare && stalled ? 1 : 0);
-    const wanted = this.queue.length > 0 || (busy && live.length > 0);
-    if (wanted && live.length < limit) this.start();
+    const limit = this.#options.size + (this.#options.spare && stalled ? 1 : 0);
+    const wanted = this.#queue.length > 0 || (busy && live.length > 0);
+    if (wanted && live.length < limit) this.#start();
   }
 
-  private start(): void {
+  #start(): void {
     try {
-      this.workers.add(this.startWorker());
+      this.#workers.add(this.#startWorker());
     } catch {
-      this.onFailedStart();
-      this.flushSoon();
+      this.#onFailedStart();
+      this.#flushSoon();
     }
-    this.keepTicking();
+    this.#keepTicking();
   }
 
-  private startWorker(): Worker {
-    const { directory, maxMemoryBytes } = this.options;
+  #startWorker(): Worker {
+    const { directory, maxMemoryBytes } = this.#options;
     const process = new SandboxProcess({
       directory,
       maxMemoryBytes,
-      limited: this.limited,
-      onAnswer: (frame) => this.onAnswer(worker, frame),
-      onClose: () => this.onClose(worker),
+      limited: this.#limited,
+      onAnswer: (frame) => this.#onAnswer(worker, frame),
+      onClose: () => this.#onClose(worker),
     });
     const worker = newWorker(process);
     return worker;
   }
 
-  private onAnswer(worker: Worker, { header, body }: Frame<Answer>): void {
+  #onAnswer(worker: Worker, { header, body }: Frame<Answer>): void {
     if (header.kind === 'ready') {
-      this.onReady(worker);
+      this.#onReady(worker);
       return;
     }
     const entry = worker.running.get(header.id);
@@ -190,78 +190,78 @@ export class SandboxLane {
       settle(entry, () => answer(entry, header, body));
       if (header.tired) worker.retired = true;
     }
-    this.retireIfDone(worker);
-    this.flushSoon();
+    this.#retireIfDone(worker);
+    this.#flushSoon();
   }
 
-  private onReady(worker: Worker): void {
+  #onReady(worker: Worker): void {
     worker.ready = true;
-    this.failedStarts = 0;
-    this.flushSoon();
+    this.#failedStarts = 0;
+    this.#flushSoon();
   }
 
   /** Ends a process that is tired, or that was the spare, when nothing is left for it. */
-  private retireIfDone(worker: Worker): void {
+  #retireIfDone(worker: Worker): void {
     if (worker.running.size > 0) return;
-    const live = [...this.workers].filter(({ retired }) => !retired).length;
-    if (!worker.retired && live <= this.options.size) return;
+    const live = [...this.#workers].filter(({ retired }) => !retired).length;
+    if (!worker.retired && live <= this.#options.size) return;
     worker.retired = true;
-    this.workers.delete(worker);
+    this.#workers.delete(worker);
     worker.process.kill();
   }
 
-  private onClose(worker: Worker): void {
-    if (!this.workers.delete(worker)) return;
-    if (!worker.ready) this.onFailedStart();
+  #onClose(worker: Worker): void {
+    if (!this.#workers.delete(worker)) return;
+    if (!worker.ready) this.#onFailedStart();
     const head = headOf(worker);
     if (head !== undefined && !worker.retired && !head.settled && ++head.crashes >= MAX_CRASHES) {
       const code = head.request.kind === 'script' ? 'script_failed' : 'expression_failed';
       const message = 'the sandbox process ended while it ran, twice; it probably used too much memory';
       settle(head, () => head.reject(new ExpressionError(code, message)));
     }
-    this.requeue([...worker.running.values()]);
+    this.#requeue([...worker.running.values()]);
   }
 
-  private onFailedStart(): void {
+  #onFailedStart(): void {
     // A limit that this machine's runtime cannot start under must not cost it its sandbox.
-    this.limited = false;
-    if (++this.failedStarts < MAX_FAILED_STARTS) return;
-    this.failedStarts = 0;
+    this.#limited = false;
+    if (++this.#failedStarts < MAX_FAILED_STARTS) return;
+    this.#failedStarts = 0;
     const error = new ExpressionError('sandbox_unavailable', 'no sandbox process can be started here');
-    for (const entry of this.queue.splice(0)) settle(entry, () => entry.reject(error));
+    for (const entry of this.#queue.splice(0)) settle(entry, () => entry.reject(error));
   }
 
-  private requeue(entries: readonly Entry[]): void {
-    this.queue.unshift(...entries.filter(({ settled }) => !settled));
-    this.flushSoon();
+  #requeue(entries: readonly Entry[]): void {
+    this.#queue.unshift(...entries.filter(({ settled }) => !settled));
+    this.#flushSoon();
   }
 
-  private keepTicking(): void {
-    const idle = this.queue.length === 0 && [...this.workers].every(({ running }) => running.size === 0);
-    if (idle) this.stopTicking();
-    if (idle || this.ticker !== null) return;
-    this.lastTick = performance.now();
-    this.ticker = setInterval(() => this.tick(), TICK_MS);
+  #keepTicking(): void {
+    const idle = this.#queue.length === 0 && [...this.#workers].every(({ running }) => running.size === 0);
+    if (idle) this.#stopTicking();
+    if (idle || this.#ticker !== null) return;
+    this.#lastTick = performance.now();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  private stopTicking(): void {
-    if (this.ticker !== null) clearInterval(this.ticker);
-    this.ticker = null;
+  #stopTicking(): void {
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#ticker = null;
   }
 
-  private tick(): void {
+  #tick(): void {
     const now = performance.now();
-    const late = now - this.lastTick > 3 * TICK_MS;
-    if (late) for (const worker of this.workers) worker.unwatchedMs += now - this.lastTick;
-    this.lastTick = now;
+    const late = now - this.#lastTick > 3 * TICK_MS;
+    if (late) for (const worker of this.#workers) worker.unwatchedMs += now - this.#lastTick;
+    this.#lastTick = now;
     // After a pause of this process answers may lie unread; they come before the next tick.
-    this.paused = late && !this.paused;
-    if (this.paused) return;
-    for (const worker of this.workers) this.watch(worker, now);
-    this.dispatch();
+    this.#paused = late && !this.#paused;
+    if (this.#paused) return;
+    for (const worker of this.#workers) this.#watch(worker, now);
+    this.#dispatch();
   }
 
-  private watch(worker: Worker, now: number): void {
+  #watch(worker: Worker, now: number): void {
     const age = now - worker.headSince;
     if (!worker.ready) {
       if (age > START_MS) worker.process.kill();
@@ -269,32 +269,32 @@ export class SandboxLane {
     }
     const head = headOf(worker);
     if (head === undefined) return;
-    if (isOverdue(worker, head, age)) this.onOverdue(worker, head);
-    else if (age >= STALL_MS && !worker.stalled) this.relieve(worker, head);
+    if (isOverdue(worker, head, age)) this.#onOverdue(worker, head);
+    else if (age >= STALL_MS && !worker.stalled) this.#relieve(worker, head);
   }
 
   /** Moves what waits behind a slow head to other processes. */
-  private relieve(worker: Worker, head: Entry): void {
+  #relieve(worker: Worker, head: Entry): void {
     worker.stalled = true;
     const behind = [...worker.running].filter(([, entry]) => entry !== head);
     if (behind.length === 0) return;
     worker.process.write([encodeFrame({ kind: 'drop', ids: behind.map(([id]) => id) })]);
-    this.requeue(behind.map(([, entry]) => entry));
+    this.#requeue(behind.map(([, entry]) => entry));
   }
 
-  private onOverdue(worker: Worker, head: Entry): void {
+  #onOverdue(worker: Worker, head: Entry): void {
     const { kind, timeoutMs } = head.request;
     const code = kind === 'script' ? 'script_timeout' : 'expression_timeout';
     settle(head, () => head.reject(new ExpressionError(code, `it took longer than ${timeoutMs} ms`)));
-    this.kill(worker);
+    this.#kill(worker);
   }
 
   /** Ends a process for what its head does; the others of it go elsewhere. */
-  private kill(worker: Worker): void {
-    this.options.onKill();
+  #kill(worker: Worker): void {
+    this.#options.onKill();
     worker.retired = true;
-    this.workers.delete(worker);
+    this.#workers.delete(worker);
     worker.process.kill();
-    this.requeue([...worker.running.values()]);
+    this.#requeue([...worker.running.values()]);
   }
 }

@@ -33,12 +33,12 @@ const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export class SandboxProcess {
-  private readonly process: FramedProcess<Answer>;
+  readonly #process: FramedProcess<Answer>;
 
   constructor({ directory, maxMemoryBytes, limited, onAnswer, onClose }: ProcessOptions) {
     mkdirSync(directory, { recursive: true });
     const [command, args] = commandLine(maxMemoryBytes, limited);
-    this.process = new FramedProcess<Answer>({
+    this.#process = new FramedProcess<Answer>({
       command,
       args,
       cwd: directory,
@@ -51,15 +51,15 @@ export class SandboxProcess {
   }
 
   get pid(): number | null {
-    return this.process.pid;
+    return this.#process.pid;
   }
 
   write(frames: readonly Buffer[]): void {
-    this.process.write(frames);
+    this.#process.write(frames);
   }
 
   kill(): void {
-    this.process.kill();
+    this.#process.kill();
   }
 }
 

@@ -49,35 +49,35 @@ class RunFailure extends Error {
 
 /** Time is up when both the clock and the processor say so: a process that got no turn has used no time. */
 class Deadline {
-  private readonly startedAt = performance.now();
-  private readonly cpuAtStart = process.cpuUsage();
-  private readonly timeoutMs: number;
+  readonly #startedAt = performance.now();
+  readonly #cpuAtStart = process.cpuUsage();
+  readonly #timeoutMs: number;
   passed = false;
 
   constructor(timeoutMs: number) {
-    this.timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutMs;
   }
 
   readonly check = (): boolean => {
     // Nobody is left to answer, or to end this process.
     if (process.ppid !== PARENT) process.exit(0);
     if (this.passed) return true;
-    if (performance.now() - this.startedAt < this.timeoutMs) return false;
-    const { user, system } = process.cpuUsage(this.cpuAtStart);
-    this.passed = (user + system) / 1000 >= this.timeoutMs;
+    if (performance.now() - this.#startedAt < this.#timeoutMs) return false;
+    const { user, system } = process.cpuUsage(this.#cpuAtStart);
+    this.passed = (user + system) / 1000 >= this.#timeoutMs;
     return this.passed;
   };
 }
 
 export class SandboxVm {
   broken = false;
-  private runs = 0;
-  private readonly module: QuickJSWASMModule;
-  private readonly heap: WebAssembly.Memory;
+  #runs = 0;
+  readonly #module: QuickJSWASMModule;
+  readonly #heap: WebAssembly.Memory;
 
   private constructor(module: QuickJSWASMModule, heap: WebAssembly.Memory) {
-    this.module = module;
-    this.heap = heap;
+    this.#module = module;
+    this.#heap = heap;
   }
 
   /** `maxBytes` is the most memory all of QuickJS may ever have. */
@@ -92,7 +92,7 @@ export class SandboxVm {
 
   /** Whether the process should be replaced once its work is done. */
   get tired(): boolean {
-    return this.broken || this.runs >= TIRED_RUNS || this.heap.buffer.byteLength > TIRED_HEAP_BYTES;
+    return this.broken || this.#runs >= TIRED_RUNS || this.#heap.buffer.byteLength > TIRED_HEAP_BYTES;
   }
 
   evaluate(request: EvaluateRequest, scopeText: string): Outcome {
@@ -101,7 +101,7 @@ export class SandboxVm {
     let special = false;
     let left = request.outputBytes;
     for (const [sourceIndex, source] of request.sources.entries()) {
-      const outcome = this.run(request, deadline, (context, prelude) =>
+      const outcome = this.#run(request, deadline, (context, prelude) =>
         callText(context, prelude, 'evaluate', [JSON.stringify(source), scopeText]),
       );
       if ('failure' in outcome) return { failure: { ...outcome.failure, line: null, sourceIndex } };
@@ -115,7 +115,7 @@ export class SandboxVm {
 
   runScript(request: ScriptRequest, inputText: string, onLog: OnLog): Outcome {
     const deadline = new Deadline(request.timeoutMs);
-    const outcome = this.run(request, deadline, (context, prelude) => {
+    const outcome = this.#run(request, deadline, (context, prelude) => {
       const log = context.newFunction('log', (level, line) => {
         onLog(context.getString(level) as LogLevel, JSON.parse(context.getString(line)) as string);
       });
@@ -129,29 +129,29 @@ export class SandboxVm {
     };
   }
 
-  private run(
+  #run(
     request: EvaluateRequest | ScriptRequest,
     deadline: Deadline,
     work: (context: QuickJSContext, prelude: QuickJSHandle) => string,
   ): Outcome {
-    this.runs++;
+    this.#runs++;
     let runtime: QuickJSRuntime | null = null;
     let context: QuickJSContext | null = null;
     try {
-      runtime = this.module.newRuntime();
+      runtime = this.#module.newRuntime();
       runtime.setMemoryLimit(request.memoryBytes);
       runtime.setMaxStackSize(STACK_BYTES);
       runtime.setInterruptHandler(deadline.check);
       context = runtime.newContext();
       return readOutcome(withPrelude(context, work), request);
     } catch (error) {
-      return { failure: this.explain(error, request, deadline) };
+      return { failure: this.#explain(error, request, deadline) };
     } finally {
-      this.dispose(context, runtime);
+      this.#dispose(context, runtime);
     }
   }
 
-  private dispose(context: QuickJSContext | null, runtime: QuickJSRuntime | null): void {
+  #dispose(context: QuickJSContext | null, runtime: QuickJSRuntime | null): void {
     try {
       if (!this.broken) {
         context?.dispose();
@@ -162,7 +162,7 @@ export class SandboxVm {
     }
   }
 
-  private explain(error: unknown, request: EvaluateRequest | ScriptRequest, deadline: Deadline): Failure {
+  #explain(error: unknown, request: EvaluateRequest | ScriptRequest, deadline: Deadline): Failure {
     const kind = request.kind === 'script' ? 'script' : 'expression';
     if (deadline.passed) {
       return new RunFailure(`${kind}_timeout`, `it took longer than ${request.timeoutMs} ms`).failure;

@@ -39,9 +39,9 @@ export interface DoctorOptions extends ViewSources, JobRepairOptions {
 const USUAL_SECONDS = 3_600;
 const USUAL_DEADLINE_MS = 10_000;
 const LONG_DEADLINE_MS = 120_000;
-const MOST_EXAMPLES = 10;
-const MOST_REPAIRED_PER_ROUND = 1_000;
-const MOST_ROUNDS = 20;
+const MAX_EXAMPLES = 10;
+const MAX_REPAIRED_PER_ROUND = 1_000;
+const MAX_ROUNDS = 20;
 const EXECUTIONS_PER_TRANSACTION = 50;
 
 /** Decided again by the core, which also gives back what this engine holds without knowing. */
@@ -58,7 +58,7 @@ export interface Examination {
 export async function examineDatabase(
   sources: ViewSources,
   { everything, graceSeconds, accept }: DoctorRequest,
-  most = MOST_EXAMPLES,
+  most = MAX_EXAMPLES,
 ): Promise<Examination> {
   const wanted = SQL_INVARIANTS.filter(({ name }) => !accept.includes(name));
   const deadlineMs = everything ? LONG_DEADLINE_MS : USUAL_DEADLINE_MS;
@@ -96,8 +96,8 @@ export class Doctor implements DoctorPort {
       const repaired = new Map<string, number>();
       // A repair mends rows; only the examination after it need look at everything.
       const quick = { ...request, everything: false };
-      for (let round = 0; round < MOST_ROUNDS; round++) {
-        const found = await this.#examine(quick, MOST_REPAIRED_PER_ROUND);
+      for (let round = 0; round < MAX_ROUNDS; round++) {
+        const found = await this.#examine(quick, MAX_REPAIRED_PER_ROUND);
         if (!(await this.#mend(found, repaired))) break;
       }
       return reportOf(await this.#examine(request), repaired);
@@ -110,7 +110,7 @@ export class Doctor implements DoctorPort {
     return turn;
   }
 
-  async #examine(request: DoctorRequest, most = MOST_EXAMPLES): Promise<Examination> {
+  async #examine(request: DoctorRequest, most = MAX_EXAMPLES): Promise<Examination> {
     const { pool, door } = this.#options;
     const found = await examineDatabase(this.#options, request, most);
     if (request.accept.includes(HELD_INVARIANT.name)) return found;
@@ -121,7 +121,7 @@ export class Doctor implements DoctorPort {
     return { ...found, offenders, checked: [...found.checked, HELD_INVARIANT] };
   }
 
-  /** One round; answers whether anything was put right, so that another one may find more. */
+  /** One round; returns whether anything was put right, so that another one may find more. */
   async #mend({ offenders }: Examination, repaired: Map<string, number>): Promise<boolean> {
     let total = 0;
     const count = (name: string, more: number) => {

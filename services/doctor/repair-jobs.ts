@@ -50,7 +50,7 @@ interface Repair {
   readonly executions: ReadonlyMap<string, LoadedExecution>;
 }
 
-/** Repairs the jobs of some executions, some dozens at most. Answers how many by invariant. */
+/** Repairs the jobs of some executions, some dozens at most. Returns how many by invariant. */
 export async function repairJobs(
   options: JobRepairOptions,
   invariants: readonly SqlInvariant[],
@@ -80,7 +80,7 @@ export async function repairJobs(
   return repaired;
 }
 
-const MOST_PER_TRANSACTION = 20_000;
+const MAX_PER_TRANSACTION = 20_000;
 
 /** Under the lock nothing is in between: no grace. */
 async function findHere(
@@ -90,7 +90,7 @@ async function findHere(
   executionIds: readonly string[],
 ): Promise<readonly Offender[]> {
   const since = '00000000-0000-0000-0000-000000000000';
-  const asked = { pgbossSchema, graceSeconds: 0, since, most: MOST_PER_TRANSACTION, executionIds };
+  const asked = { pgbossSchema, graceSeconds: 0, since, most: MAX_PER_TRANSACTION, executionIds };
   return (await findOffenders(tx, invariant, asked)).rows;
 }
 

@@ -11,7 +11,7 @@ import { assertInvariants } from '../support/invariants.ts';
 
 setDefaultTimeout(120_000);
 
-const MOST_LINES = 100;
+const MAX_LINES = 100;
 const CALLS = 1_000;
 
 let database: EngineDatabase;
@@ -86,7 +86,7 @@ test('a database that refuses connections is a few lines, clean answers, and 503
     0,
   );
   expect(written.filter((line) => line.startsWith('A call could not be answered')).length).toBeGreaterThan(0);
-  expect(written.length).toBeLessThanOrEqual(MOST_LINES);
+  expect(written.length).toBeLessThanOrEqual(MAX_LINES);
 
   proxy.heal();
   while ((await calls.request('GET', '/health/ready')).status !== 200);
@@ -97,7 +97,7 @@ test('a database that refuses connections is a few lines, clean answers, and 503
     'select bool_and(completed_at is not null) from workflow_executions where workflow_template_id is not null',
   );
   await assertInvariants(database.url);
-  expect(lines.filter(({ level }) => level === 'error').length).toBeLessThanOrEqual(MOST_LINES);
+  expect(lines.filter(({ level }) => level === 'error').length).toBeLessThanOrEqual(MAX_LINES);
 });
 
 test('an engine whose database is not there yet waits for it', async () => {

@@ -9,7 +9,7 @@ import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine }
 import { countStatements, type StatementCount } from '../support/faults/statement-count.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
-const MOST_PER_SECOND = 3;
+const MAX_PER_SECOND = 3;
 /** Until what follows the work is over. */
 const BEATS_BEFORE = 3;
 /** Long enough for the look that is taken at every tenth beat only. */
@@ -72,7 +72,7 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
   const verbs = difference(counted.byVerb(), before);
   const statements = Object.values(verbs).reduce((sum, count) => sum + count, 0);
   expect(statements, 'every heartbeat is counted').toBeGreaterThanOrEqual(BEATS);
-  expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MOST_PER_SECOND);
+  expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MAX_PER_SECOND);
 }, 180_000);
 
 test('what ends on one engine costs its peers nothing, unless somebody waits for it there', async () => {
@@ -95,7 +95,7 @@ test('what ends on one engine costs its peers nothing, unless somebody waits for
   const executions = 200;
   for (let at = 0; at < executions; at += 1) await busy.end(await busy.start(template));
   const statements = Object.values(difference(counted.byVerb(), before)).reduce((sum, n) => sum + n, 0);
-  expect(statements).toBeLessThan(executions / 2 + MOST_PER_SECOND * ((await lastBeat()) - from));
+  expect(statements).toBeLessThan(executions / 2 + MAX_PER_SECOND * ((await lastBeat()) - from));
   const waited = await busy.start(template);
   expect((await peer.end(waited)).status).toBe('completed');
   await peer.stop();

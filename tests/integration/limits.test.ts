@@ -44,7 +44,7 @@ function limited(key: string, limit: number, parameters: JsonObject, more: JsonO
 }
 
 /** The most runs with the note at any one moment; one that never ended runs for ever. */
-async function mostAtOnce(note: string): Promise<number> {
+async function maxAtOnce(note: string): Promise<number> {
   const { rows } = await database.pool.query(
     `select coalesce(max(overlap.count), 0)::integer as most
        from test_intervals a
@@ -58,7 +58,7 @@ async function mostAtOnce(note: string): Promise<number> {
 }
 
 /** Of the steps' starts, the most in any window of the database's epoch. */
-async function mostPerWindow(ids: readonly string[], perMs: number): Promise<number> {
+async function maxPerWindow(ids: readonly string[], perMs: number): Promise<number> {
   const { rows } = await database.pool.query(
     `select max(count)::integer as most from (
        select count(*) from workflow_step_executions where workflow_execution_id = any($1::uuid[]) and started_at is not null
@@ -80,7 +80,7 @@ describe('concurrency', () => {
     const ids = await Promise.all([one, two, one, two].map((engine) => engine.start(template)));
     const ends = await Promise.all(ids.map((id) => one.end(id)));
     expect(ends.map(({ status }) => status)).toEqual(Array(4).fill('completed'));
-    expect(await mostAtOnce('crm')).toBe(3);
+    expect(await maxAtOnce('crm')).toBe(3);
     const { rows } = await database.pool.query(
       `select count(*)::integer as runs, count(distinct step_id)::integer as steps, count(distinct engine)::integer as engines
          from test_intervals where note = 'crm'`,
@@ -111,7 +111,7 @@ describe('concurrency', () => {
     expect(held.progress).toMatchObject({ running: 1, queued: 60, completed: 2 });
     await database.openGate('narrow');
     expect((await one.end(id)).status).toBe('completed');
-    expect(await mostAtOnce('narrow')).toBe(1);
+    expect(await maxAtOnce('narrow')).toBe(1);
   }, 60_000);
 
   test('a step that is held back keeps its ticket, however often an engine looks at it in vain', async () => {
@@ -151,7 +151,7 @@ describe('concurrency', () => {
     );
     await database.openGate('keys');
     for (const id of ids) expect((await two.end(id)).status).toBe('completed');
-    expect(await mostAtOnce('keys')).toBe(2);
+    expect(await maxAtOnce('keys')).toBe(2);
   }, 60_000);
 
   test('the same key in two workspaces is two keys', async () => {
@@ -189,7 +189,7 @@ describe('concurrency', () => {
         `select count(*) = 2 from workflow_executions where id = any($1::uuid[]) and status = 'completed'`,
         [ids],
       );
-      expect(await mostAtOnce('spaces')).toBe(2);
+      expect(await maxAtOnce('spaces')).toBe(2);
     } finally {
       await engine.stop();
     }
@@ -213,7 +213,7 @@ describe('concurrency', () => {
     );
     expect(end.status).toBe('completed');
     expect(end.steps.map(({ attempt_count }) => attempt_count)).toEqual([3, 3, 3]);
-    expect(await mostAtOnce('retried')).toBe(1);
+    expect(await maxAtOnce('retried')).toBe(1);
   }, 60_000);
 
   test('a cancel frees the slots of what ran and the places of what was held', async () => {
@@ -223,7 +223,7 @@ describe('concurrency', () => {
     await two.request('POST', `/admin/executions/${id}/cancel`, {});
     const end = await two.run(sideBySide(5, limited('cut', 2, { note: 'after-cut' })));
     expect(end.status).toBe('completed');
-    expect(await mostAtOnce('after-cut')).toBeLessThanOrEqual(2);
+    expect(await maxAtOnce('after-cut')).toBeLessThanOrEqual(2);
     await database.openGate('cut');
   }, 60_000);
 
@@ -248,7 +248,7 @@ describe('before it asks', () => {
     const bad = stepOf(end, 'bad');
     expect(bad).toMatchObject({ status: 'failed', attempt_count: 0, error: { code: 'expression_failed' } });
     expect(bad.error!.message).toContain('input.missing.name');
-    expect(await mostAtOnce('bad')).toBe(0);
+    expect(await maxAtOnce('bad')).toBe(0);
   }, 60_000);
 
   test('a step that its guard skips waits for no limit and counts for none', async () => {
@@ -276,7 +276,7 @@ describe('before it asks', () => {
       ),
     );
     expect(end.status).toBe('completed');
-    expect(await mostAtOnce('sandboxed')).toBe(1);
+    expect(await maxAtOnce('sandboxed')).toBe(1);
     const { rows } = await database.pool.query(`select 1 from workflow_step_limits where key = 'A-B'`);
     expect(rows).toHaveLength(1);
   }, 60_000);
@@ -289,7 +289,7 @@ describe('rateLimit', () => {
     );
     const ids = await Promise.all([one.start(template), two.start(template)]);
     for (const id of ids) expect((await one.end(id)).status).toBe('completed');
-    expect(await mostPerWindow(ids, 250)).toBeLessThanOrEqual(4);
+    expect(await maxPerWindow(ids, 250)).toBeLessThanOrEqual(4);
   }, 60_000);
 
   test('with both limits both hold', async () => {
@@ -299,8 +299,8 @@ describe('rateLimit', () => {
     };
     const id = await two.start(await two.publish(sideBySide(12, step)));
     expect((await two.end(id)).status).toBe('completed');
-    expect(await mostPerWindow([id], 200)).toBeLessThanOrEqual(3);
-    expect(await mostAtOnce('both')).toBeLessThanOrEqual(2);
+    expect(await maxPerWindow([id], 200)).toBeLessThanOrEqual(3);
+    expect(await maxAtOnce('both')).toBeLessThanOrEqual(2);
   }, 60_000);
 
   test('a step that a long window holds back ends with its execution', async () => {
@@ -331,5 +331,5 @@ test('an engine that is killed gives its slots back', async () => {
   expect(rows.length).toBeGreaterThan(0);
   await database.openGate('killed');
   expect((await two.end(id)).status).toBe('completed');
-  expect(await mostAtOnce('killed')).toBeLessThanOrEqual(2);
+  expect(await maxAtOnce('killed')).toBeLessThanOrEqual(2);
 }, 60_000);

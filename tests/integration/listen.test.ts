@@ -116,7 +116,7 @@ withListeners(
   },
 );
 
-/** Asked of the service itself: the wait has begun when the call returns. Answers the status. */
+/** Asked of the service itself: the wait has begun when the call returns. Returns the status. */
 function waitAt({ engine }: TestEngine, id: string): Promise<string> {
   const anybody = { workspaceId: null, admin: false };
   const options = { includeOutputs: false, waitMs: 60_000 };

@@ -78,7 +78,7 @@ export async function engineDatabase(): Promise<EngineDatabase> {
 export interface EngineCalls {
   readonly url: string;
   readonly client: EngineClient;
-  /** Publishes a definition; its name is made up unless given. Answers the name. */
+  /** Publishes a definition; its name is made up unless given. Returns the name. */
   publish(definition: JsonObject): Promise<string>;
   start(template: string, item?: Partial<StartItem>): Promise<string>;
   /** The final status, with outputs. */

@@ -33,7 +33,7 @@ export interface InvariantOptions {
 }
 
 const STALE_JOBS = /^(a job is left|job-of-final-step|job-not-awaited): /;
-const MOST_ASKED = 200;
+const MAX_ASKED = 200;
 const PAUSE_MS = 100;
 
 /**
@@ -42,7 +42,7 @@ const PAUSE_MS = 100;
  */
 export async function assertInvariants(url: string, options: InvariantOptions = {}): Promise<void> {
   let findings = await findBroken(url, options);
-  for (let asked = 1; asked < MOST_ASKED && isStaleJobs(findings); asked += 1) {
+  for (let asked = 1; asked < MAX_ASKED && isStaleJobs(findings); asked += 1) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     findings = await findBroken(url, options);
   }

@@ -4,7 +4,7 @@
 import type { JsonObject } from '../../core/json/json.ts';
 import type { EngineCalls, EngineDatabase } from './engine.ts';
 
-/** Publishes a definition and starts it `count` times with one call. Answers the ids. */
+/** Publishes a definition and starts it `count` times with one call. Returns the ids. */
 export async function startSideBySide(
   engine: EngineCalls,
   definition: JsonObject,

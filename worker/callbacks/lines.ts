@@ -8,20 +8,20 @@
 import { Spread } from '../consumer/spread.ts';
 import { Places } from './places.ts';
 
-const MOST_CALLS = 96;
-const MOST_PER_RECEIVER = 12;
-const MOST_WAITING = 32;
+const MAX_CALLS = 96;
+const MAX_PER_RECEIVER = 12;
+const MAX_WAITING = 32;
 const SOONEST_MS = 1_000;
 const LATEST_MS = 300_000;
 
 class Receiver {
-  readonly places = new Places(MOST_PER_RECEIVER, MOST_WAITING);
+  readonly places = new Places(MAX_PER_RECEIVER, MAX_WAITING);
   readonly spread = new Spread(SOONEST_MS, LATEST_MS);
   inHand = 0;
 }
 
 export class CallbackLines {
-  readonly #calls = new Places(MOST_CALLS, Number.POSITIVE_INFINITY);
+  readonly #calls = new Places(MAX_CALLS, Number.POSITIVE_INFINITY);
   readonly #spread = new Spread(SOONEST_MS, LATEST_MS);
   readonly #receivers = new Map<string, Receiver>();
   readonly #waitMs: number;

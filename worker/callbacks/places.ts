@@ -6,11 +6,11 @@ export class Places {
   readonly #taken = new Set<{ readonly since: number }>();
   readonly #waiting = new Set<(place: (() => void) | null) => void>();
   readonly #most: number;
-  readonly #mostWaiting: number;
+  readonly #maxWaiting: number;
 
-  constructor(most: number, mostWaiting: number) {
+  constructor(most: number, maxWaiting: number) {
     this.#most = most;
-    this.#mostWaiting = mostWaiting;
+    this.#maxWaiting = maxWaiting;
   }
 
   /** How long one that comes now has to wait when all take as long as the one that is longest in, in milliseconds. */
@@ -22,7 +22,7 @@ export class Places {
   /** What it gives leaves the place. Null: there was none within the time, or too many wait. */
   async enter(withinMs: number): Promise<(() => void) | null> {
     if (this.#taken.size < this.#most) return this.#take();
-    if (this.#waiting.size >= this.#mostWaiting) return null;
+    if (this.#waiting.size >= this.#maxWaiting) return null;
     const { promise, resolve } = Promise.withResolvers<(() => void) | null>();
     this.#waiting.add(resolve);
     const timer = setTimeout(() => this.#giveUp(resolve), withinMs);

@@ -25,7 +25,7 @@ export interface CallbackSenderOptions {
 
 const TIMEOUT_MS = 15_000;
 /** Under way and waiting for a place. */
-const MOST_IN_HAND = 256;
+const MAX_IN_HAND = 256;
 /** How long a callback waits for each of its places. */
 const WAIT_MS = 4_000;
 /** Longer than a call with what comes before and after it. */
@@ -33,7 +33,7 @@ const LEASE_MS = 30_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 /** With pauses of 1 s, 2 s, 4 s and so on up to an hour: a little over a day. */
-const MOST_ATTEMPTS = 36;
+const MAX_ATTEMPTS = 36;
 /** Trying again would come to the same. */
 const HOPELESS = 'http_invalid_request';
 /** Another engine may be allowed to call it. */
@@ -59,7 +59,7 @@ export class CallbackSender {
    * them, as `back` says; the calls may begin when it is committed.
    */
   lease(jobs: readonly FetchedJob[]): { back: Job[]; leased: FetchedJob[] } {
-    const room = this.#isOpen ? Math.max(0, MOST_IN_HAND - this.#calls.size) : 0;
+    const room = this.#isOpen ? Math.max(0, MAX_IN_HAND - this.#calls.size) : 0;
     const leased = jobs.slice(0, room);
     const back = jobs.map((job, at) =>
       at < room
@@ -103,7 +103,7 @@ export class CallbackSender {
     // A call that was cut off by a stop was no attempt.
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
     const code = reason instanceof StepFailure ? reason.code : null;
-    const isOver = attempt >= MOST_ATTEMPTS || code === HOPELESS;
+    const isOver = attempt >= MAX_ATTEMPTS || code === HOPELESS;
     const about = { execution: id, attempt, reason: reason.message };
     if (code === BLOCKED && attempt === 1)
       this.#options.log.warn(

@@ -57,7 +57,7 @@ export interface ConsumerOptions {
 
 /** When it is looked again after a look that failed: nobody else may say that there is work. */
 const AFTER_FAILURE_MS = 500;
-const MOST_CULPRITS = 5;
+const MAX_CULPRITS = 5;
 
 export class Consumer {
   readonly #options: ConsumerOptions;
@@ -106,7 +106,7 @@ export class Consumer {
     }
   }
 
-  /** Answers how much it took. One that failed for something it took is followed by smaller ones. */
+  /** Returns how much it took. One that failed for something it took is followed by smaller ones. */
   async #look(): Promise<number> {
     const source = this.#source;
     try {
@@ -118,7 +118,7 @@ export class Consumer {
       if (culprit === undefined) throw error;
       if (culprit !== null) await this.#setAside(culprit, error);
       // So many, one after the other, are no culprits.
-      if (source.culprits > MOST_CULPRITS) throw error;
+      if (source.culprits > MAX_CULPRITS) throw error;
       return 1;
     }
   }

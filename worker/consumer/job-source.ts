@@ -11,7 +11,7 @@ import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-eng
 import { type TemplateVersions, UNREAD_MS } from '../../template/versions.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 
-const MOST_JOBS = 500;
+const MAX_JOBS = 500;
 
 export interface JobSourceOptions {
   readonly queue: ExecutionEngineQueue;
@@ -32,7 +32,7 @@ export class JobSource {
   /** The workspace that was served last: the turn goes on after it. */
   #servedLast: string | null = null;
   /** Jobs, and executions, of one look. */
-  #most = MOST_JOBS;
+  #most = MAX_JOBS;
   /** What the last look took. */
   #jobs: readonly FetchedJob[] = [];
   #picked: readonly string[] = [];
@@ -74,7 +74,7 @@ export class JobSource {
   /** Executions that may begin: ready steps go before them. */
   async pick(tx: Tx, fetchedCount: number): Promise<string[]> {
     const dispatcher = this.#dispatcher;
-    const most = this.#isNarrow ? this.#most - fetchedCount : MOST_JOBS;
+    const most = this.#isNarrow ? this.#most - fetchedCount : MAX_JOBS;
     const room = Math.min(dispatcher.room - fetchedCount, most);
     if (room <= 0) return this.#isNarrow ? [] : this.#pickUnserved(tx);
     const picked = await this.#pick(tx, room, []);
@@ -88,7 +88,7 @@ export class JobSource {
   /** However long the line is, the next slots are for all workspaces in turn: each gets a place in it. */
   async #pickUnserved(tx: Tx): Promise<string[]> {
     const dispatcher = this.#dispatcher;
-    const room = Math.min(dispatcher.unservedRoom, MOST_JOBS);
+    const room = Math.min(dispatcher.unservedRoom, MAX_JOBS);
     if (room === 0) return [];
     const picked = await this.#pick(tx, room, dispatcher.servedWorkspaces);
     return picked.map(({ id }) => id);
@@ -110,17 +110,17 @@ export class JobSource {
   }
 
   get #isNarrow(): boolean {
-    return this.#most < MOST_JOBS;
+    return this.#most < MAX_JOBS;
   }
 
   /** A look went through: the next one may take more. */
   widen(): void {
     if (this.#jobs.length + this.#picked.length > 0) this.#culprits = 0;
-    this.#most = Math.min(MOST_JOBS, this.#most * 2);
+    this.#most = Math.min(MAX_JOBS, this.#most * 2);
   }
 
   /**
-   * A look failed, perhaps for something in it: the next one takes half as much. Answers what stood alone, and is not
+   * A look failed, perhaps for something in it: the next one takes half as much. Returns what stood alone, and is not
    * picked again for a while; undefined: nothing was taken, so that it was no fault of that.
    */
   narrow(): Culprit | null | undefined {

@@ -149,7 +149,7 @@ interface Inputs {
 }
 
 /** Bytes of the inputs with which executions begin in one round. */
-const MOST_INPUT = 16 * 1024 * 1024;
+const MAX_INPUT = 16 * 1024 * 1024;
 
 /**
  * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
@@ -160,7 +160,7 @@ export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs
   if (pending.length === 0) return { byId: new Map(), areLeft: false };
   const ids = pending.map(({ actor }) => actor.id);
   const byId = new Map<string, JsonPayload>();
-  const texts = await readManyInputs(tx, ids, MOST_INPUT);
+  const texts = await readManyInputs(tx, ids, MAX_INPUT);
   for (const { actor } of pending) {
     const text = texts.get(actor.id);
     if (text === undefined) continue;

@@ -20,7 +20,7 @@ import { say, sayNow } from './child-output.ts';
 import {
   encodeValues,
   heartbeatPauseMs,
-  MOST_CALL_BYTES,
+  MAX_CALL_BYTES,
   messageOf,
   type RunRequest,
   stepFailure,
@@ -194,7 +194,7 @@ export class HostedStep implements StepContext {
     if (this.#ended) throw new Error('The attempt has ended.');
     const call = ++lastCall;
     const { text } = encodeValues([value]);
-    if (text.length > MOST_CALL_BYTES) throw new NotStorable('What is handed to the engine is too large.');
+    if (text.length > MAX_CALL_BYTES) throw new NotStorable('What is handed to the engine is too large.');
     const { promise, resolve, reject } = Promise.withResolvers<Json>();
     calls.set(call, { resolve, reject });
     say(message(call), text);

@@ -7,11 +7,11 @@ import type { StepHost } from './host.ts';
 import { endOf } from './host-end.ts';
 import type { HostedRun } from './run.ts';
 
-const MOST_NAMED = 10;
+const MAX_NAMED = 10;
 
 /** @param lost what was in it */
 export function logEnd(log: Log, host: StepHost, exit: Exit, lost: readonly HostedRun[]): void {
-  const named = lost.slice(0, MOST_NAMED).map(({ call: { context, type } }) => ({
+  const named = lost.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
     execution_id: context.execution.id,
     step: context.step.key,
     type,

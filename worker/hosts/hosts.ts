@@ -32,11 +32,11 @@ export interface StepHostsOptions {
 
 const SPARE = 2;
 /** Steps that run alone at a time; more wait. */
-const MOST_ALONE = 16;
-const MOST_FAILED_STARTS = 3;
+const MAX_ALONE = 16;
+const MAX_FAILED_STARTS = 3;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 10_000;
-const MOST_UNBEGUN_DEATHS = 3;
+const MAX_UNBEGUN_DEATHS = 3;
 const CLOSES_WITHIN_MS = 1_000;
 
 export class StepHosts {
@@ -88,7 +88,7 @@ export class StepHosts {
 
   /** False while no host can be started, and there is none. */
   get areUsable(): boolean {
-    return this.#failedStarts < MOST_FAILED_STARTS || this.#freest() !== null;
+    return this.#failedStarts < MAX_FAILED_STARTS || this.#freest() !== null;
   }
 
   /** Starts the first shared host, so that the first step need not wait for it. */
@@ -130,7 +130,7 @@ export class StepHosts {
       host.run(this.#waiting.shift()!);
     }
     this.#growIfNeeded();
-    while (this.#waitingAlone.length > 0 && this.#alone.size < MOST_ALONE && this.#mayStart())
+    while (this.#waitingAlone.length > 0 && this.#alone.size < MAX_ALONE && this.#mayStart())
       this.#startAlone(this.#waitingAlone.shift()!);
     this.#watch.keepLooking();
   }
@@ -273,7 +273,7 @@ export class StepHosts {
   #moveOn(run: HostedRun, host: StepHost, exit: Exit): void {
     // One that could not even be started was not ended by what it was given.
     if (host.ready) run.unbegunDeaths += 1;
-    if (run.unbegunDeaths < MOST_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
+    if (run.unbegunDeaths < MAX_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
     else run.fail(unavailable(endOf(host, exit)));
   }
 
@@ -281,7 +281,7 @@ export class StepHosts {
     this.#failedStarts += 1;
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failedStarts, LONGEST_PAUSE_MS);
     this.#nextStartAt = performance.now() + pause;
-    if (this.#failedStarts < MOST_FAILED_STARTS) return;
+    if (this.#failedStarts < MAX_FAILED_STARTS) return;
     const alone = this.#waitingAlone.splice(0);
     if (this.areUsable) {
       // There is one, and no second beside it: what its modules need is taken.

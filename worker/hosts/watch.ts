@@ -37,7 +37,7 @@ export interface HostWatchOptions {
   hosts(): readonly StepHost[];
   readonly memoryLimit: number | null;
   readonly times: Partial<WatchTimes>;
-  /** Answers whether something waits for a host. */
+  /** Returns whether something waits for a host. */
   onTick(): boolean;
 }
 

@@ -103,8 +103,8 @@ export type FromHost =
   | { readonly kind: 'abort-call'; readonly id: number; readonly call: number };
 
 /** A host may send this much besides an output. */
-export const MOST_CALL_BYTES = 64 * 1024 * 1024;
-const MOST_MESSAGE_LENGTH = 20_000;
+export const MAX_CALL_BYTES = 64 * 1024 * 1024;
+const MAX_MESSAGE_LENGTH = 20_000;
 
 /** Of two heartbeats that come closer to each other than this the host says one. */
 export function heartbeatPauseMs(heartbeatTimeoutMs: number): number {
@@ -150,7 +150,7 @@ export function stepFailure({ code, message, retryable, retryAfterMs, details }:
 export function messageOf(thrown: unknown): string {
   try {
     const text = thrown instanceof Error ? String(thrown.message || thrown.name) : String(thrown);
-    return text.slice(0, MOST_MESSAGE_LENGTH);
+    return text.slice(0, MAX_MESSAGE_LENGTH);
   } catch {
     return `a value of type ${typeof thrown} that cannot be written as text`;
   }

@@ -47,7 +47,7 @@ const LONGEST_WAIT_MS = 60_000;
 /** Between two looks because other engines say that steps ended. */
 const NEWS_GAP_MS = 50;
 /** Steps kept in memory; those beyond it have their tickets and come back through the queue. */
-const MOST_STEPS = 50_000;
+const MAX_STEPS = 50_000;
 /** A held step's ticket comes back after a second, and later when there are many. */
 const TICKET_MS = 1_000;
 const TICKET_MS_PER_HELD = 3;
@@ -98,7 +98,7 @@ export class LimitGate {
     const { id } = actor.view!.steps[position]!;
     const known = this.#steps.get(id);
     if (known !== undefined) this.#offeredAgain(known, actor);
-    else if (this.#steps.size < MOST_STEPS) this.#steps.add(new LimitedStep(actor, position));
+    else if (this.#steps.size < MAX_STEPS) this.#steps.add(new LimitedStep(actor, position));
   }
 
   /** The step's turn has come, with a slot: `start` it, let it `ask` with the slot, or `drop` it. */
@@ -118,7 +118,7 @@ export class LimitGate {
     const step = this.#steps.get(stepId);
     if (step === undefined) return null;
     // Ends that other engines committed are not heard of here.
-    if (this.#running.size >= MOST_STEPS) this.#running.clear();
+    if (this.#running.size >= MAX_STEPS) this.#running.clear();
     this.#running.set(stepId, limitIds(step));
     this.#remove(step);
     return step.admission;

@@ -48,7 +48,7 @@ export class StepLimits {
     this.#mask = mask;
   }
 
-  /** Answers in the order of the requests; earlier ones come first where there is not enough for all. */
+  /** Returns answers in the order of the requests; earlier ones come first where there is not enough for all. */
   ask(requests: readonly Asking[]): Promise<Answer[]> {
     return runAgain(() => withTransaction(this.#pool, (tx) => this.#askWithin(tx, requests)));
   }

@@ -9,9 +9,9 @@ import { ReadyQueue } from '../../core/ready-queue.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 
 /** Members that ask at a time: more would hold slots of this process for an answer that is mostly no. */
-const MOST_OUTSTANDING = 64;
+const MAX_OUTSTANDING = 64;
 /** Entries of members that are gone, before the line is made anew. */
-const MOST_GONE = 64;
+const MAX_GONE = 64;
 
 export class LimitGroup {
   readonly id: string;
@@ -46,7 +46,7 @@ export class LimitGroup {
     step.stage = 'held';
     this.#line.push(placeOf(step, step));
     this.#held += 1;
-    if (this.#line.size > 2 * this.#held + MOST_GONE) this.#makeAnew();
+    if (this.#line.size > 2 * this.#held + MAX_GONE) this.#makeAnew();
   }
 
   /** A member that was held is gone; its entry is passed over later. */
@@ -128,7 +128,7 @@ export class LimitGroups {
     const id = limitIds.join(' ');
     const group = this.#groups.get(id) ?? this.#make(id, limitIds);
     const { concurrency, rate } = step;
-    group.limit = Math.min(concurrency?.limit ?? MOST_OUTSTANDING, rate?.limit ?? MOST_OUTSTANDING);
+    group.limit = Math.min(concurrency?.limit ?? MAX_OUTSTANDING, rate?.limit ?? MAX_OUTSTANDING);
     step.groupId = id;
     group.hold(step);
     return group;

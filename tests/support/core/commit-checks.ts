@@ -22,36 +22,36 @@ import { naiveOrder } from './naive-order.ts';
 const EDGE_WORDS = ['open', 'live', 'dead'] as const;
 
 export class CommitChecks {
-  private readonly order: readonly string[];
-  private readonly view: ExecutionView;
-  private readonly store: MemoryStore;
-  private readonly decided = new Set<number>();
-  private last: ReturnType<typeof snapshot>;
+  readonly #order: readonly string[];
+  readonly #view: ExecutionView;
+  readonly #store: MemoryStore;
+  readonly #decided = new Set<number>();
+  #last: ReturnType<typeof snapshot>;
 
   constructor(template: Template, view: ExecutionView, store: MemoryStore) {
-    this.order = naiveOrder(template);
-    this.view = view;
-    this.store = store;
-    this.last = snapshot(view);
+    this.#order = naiveOrder(template);
+    this.#view = view;
+    this.#store = store;
+    this.#last = snapshot(view);
   }
 
   before(): void {
-    this.last = snapshot(this.view);
+    this.#last = snapshot(this.#view);
   }
 
   /** The plan as `transition` answered it, before anything is claimed within it, and the events that were not late. */
   checkPlan(plan: Plan, accepted: readonly Event[]): void {
-    const { view } = this;
+    const view = this.#view;
     const changes = [...plan.steps.values()];
     const readied = changes.filter(({ state }) => state.status === 'queued');
-    const keys = readied.map(({ state }) => this.key(state.position));
-    const inOrder = keys.sort((a, b) => this.order.indexOf(a) - this.order.indexOf(b));
+    const keys = readied.map(({ state }) => this.#key(state.position));
+    const inOrder = keys.sort((a, b) => this.#order.indexOf(a) - this.#order.indexOf(b));
     assert.deepEqual(
-      plan.ready.map((position) => this.key(position)),
+      plan.ready.map((position) => this.#key(position)),
       inOrder,
       'ready, breadth-first',
     );
-    for (const change of changes) this.checkDecision(change);
+    for (const change of changes) this.#checkDecision(change);
     assert.equal(
       plan.begun,
       accepted.some(({ type }) => type === 'begin'),
@@ -64,29 +64,29 @@ export class CommitChecks {
     );
     assert.equal(plan.end !== null, isFinalExecution(view.status) && plan.changed, 'an end is in the plan');
     if (plan.end !== null) assert.equal(plan.end.status, view.status);
-    this.checkAborted(plan, accepted);
+    this.#checkAborted(plan, accepted);
   }
 
   /** What ran on when the execution was stopped or ended is aborted, and nothing else. */
-  private checkAborted(plan: Plan, accepted: readonly Event[]): void {
+  #checkAborted(plan: Plan, accepted: readonly Event[]): void {
     const aborted = new Set(plan.aborted.map(({ position }) => position));
     const spoken = new Set(accepted.map((event) => ('position' in event ? event.position : null)));
-    for (const position of this.view.graph.steps.keys()) {
+    for (const position of this.#view.graph.steps.keys()) {
       if (spoken.has(position)) continue;
-      const isOver = plan.stopping || this.view.steps[position]?.status === 'cancelled';
-      const expected = this.last.steps[position] === 'running' && isOver;
-      assert.equal(aborted.has(position), expected, `${this.key(position)} is aborted`);
+      const isOver = plan.stopping || this.#view.steps[position]?.status === 'cancelled';
+      const expected = this.#last.steps[position] === 'running' && isOver;
+      assert.equal(aborted.has(position), expected, `${this.#key(position)} is aborted`);
     }
   }
 
   /** A join is decided once, and `received` is what was resolved at that moment. */
-  private checkDecision({ state, received }: StepChange): void {
+  #checkDecision({ state, received }: StepChange): void {
     if (received === null) return;
     const { position } = state;
-    const key = this.key(position);
-    assert(!this.decided.has(position), `the join of ${key} is decided twice`);
-    this.decided.add(position);
-    const { join, edges } = this.view.graph.steps[position]!;
+    const key = this.#key(position);
+    assert(!this.#decided.has(position), `the join of ${key} is decided twice`);
+    this.#decided.add(position);
+    const { join, edges } = this.#view.graph.steps[position]!;
     const live = received.filter((input) => input.live).length;
     const keys = edges.map(({ from }) => from).filter((from) => received.some((input) => input.key === from));
     assert.deepEqual(
@@ -106,22 +106,23 @@ export class CommitChecks {
 
   /** After the plan was written: nothing may be amiss, and the oracle must agree. */
   after(plan: Plan, verdict: Verdict): void {
-    const { view, store } = this;
+    const view = this.#view;
+    const store = this.#store;
     assert.deepEqual(
       [
         ...findInView(view),
         ...findInJobs(view, store.jobs),
         ...findInInputs(view, store.inputs),
-        ...findInSuccession(this.last, view, plan.changed),
+        ...findInSuccession(this.#last, view, plan.changed),
       ],
       [],
     );
     assert.deepEqual(comparable(store.load(view.graph)), comparable(view), 'the view rebuilt from rows');
-    this.compare(plan, verdict);
+    this.#compare(plan, verdict);
   }
 
-  private compare(plan: Plan, verdict: Verdict): void {
-    const { view } = this;
+  #compare(plan: Plan, verdict: Verdict): void {
+    const view = this.#view;
     assert.equal(view.status, verdict.execution, 'the execution');
     const states = Object.fromEntries(
       view.graph.steps.map(({ key }, at) => [key, view.steps[at]?.status ?? 'absent']),
@@ -136,7 +137,7 @@ export class CommitChecks {
     assert.deepEqual(edges, verdict.edges, 'the edges');
     for (const state of view.steps) {
       if (state === undefined) continue;
-      const key = this.key(state.position);
+      const key = this.#key(state.position);
       assert.equal(state.attempt, verdict.attempts[key], `attempts of ${key}`);
     }
     assert.equal(view.stopRequested !== null, verdict.stopRequested, 'stop requested');
@@ -147,16 +148,17 @@ export class CommitChecks {
 
   /** Executions that came to their end by themselves: every join was decided and every edge recorded. */
   checkEnd(): void {
-    const { view, store } = this;
+    const view = this.#view;
+    const store = this.#store;
     assert.equal(store.jobs.length, 0, 'no job is left');
     if (view.steps.some((state) => state?.status === 'cancelled')) return;
     if (view.status !== 'completed' && view.status !== 'failed') return;
-    assert.equal(this.decided.size, view.graph.size, 'every join is decided');
+    assert.equal(this.#decided.size, view.graph.size, 'every join is decided');
     assert.equal(store.inputs.length, view.graph.edges.length, 'every edge is recorded');
   }
 
-  private key(position: number): string {
-    return this.view.graph.steps[position]!.key;
+  #key(position: number): string {
+    return this.#view.graph.steps[position]!.key;
   }
 }
 

@@ -34,7 +34,7 @@ interface Told {
 }
 
 const OWNERS = ['engine-1', 'engine-2'] as const;
-const MOST_ROUNDS = 5000;
+const MAX_ROUNDS = 5000;
 
 export class Drive {
   readonly graph: Graph;
@@ -42,13 +42,13 @@ export class Drive {
   readonly oracle: Oracle;
   readonly store: MemoryStore;
   readonly checks: CommitChecks;
-  private readonly random: () => number;
-  private readonly options: DriveOptions;
-  private readonly acting: Map<string, Performance>;
-  private readonly past: Event[] = [];
+  readonly #random: () => number;
+  readonly #options: DriveOptions;
+  readonly #acting: Map<string, Performance>;
+  readonly #past: Event[] = [];
   /** Mishaps still to come: without an end to them an execution need not end. */
-  private mishaps = 12;
-  private ids = 0;
+  #mishaps = 12;
+  #ids = 0;
 
   constructor(template: Template, scripts: readonly StepScript[], options: DriveOptions) {
     this.graph = compileGraph(template);
@@ -56,121 +56,121 @@ export class Drive {
     this.oracle = new Oracle(template);
     this.store = new MemoryStore('execution');
     this.checks = new CommitChecks(template, this.view, this.store);
-    this.random = seededRandom(options.seed);
-    this.options = options;
-    this.acting = performances(template, scripts);
+    this.#random = seededRandom(options.seed);
+    this.#options = options;
+    this.#acting = performances(template, scripts);
   }
 
   /** To the end of the execution, and a few late events beyond it. */
   run(): void {
-    if (this.options.wild && this.chance(0.02)) this.commit([this.told({ fact: 'reject' })]);
-    if (this.options.wild && this.chance(0.02)) this.commit([this.told({ fact: 'stop' })]);
-    this.commit([this.told({ fact: 'begin' })]);
+    if (this.#options.wild && this.#chance(0.02)) this.#commit([this.#told({ fact: 'reject' })]);
+    if (this.#options.wild && this.#chance(0.02)) this.#commit([this.#told({ fact: 'stop' })]);
+    this.#commit([this.#told({ fact: 'begin' })]);
     for (let round = 0; !isFinalExecution(this.view.status); round++) {
-      assert(round < MOST_ROUNDS, 'the execution does not end');
-      this.round();
+      assert(round < MAX_ROUNDS, 'the execution does not end');
+      this.#round();
     }
-    this.commit([this.told({ fact: 'begin' }), this.told({ fact: 'cancel' }), ...this.stale(3)]);
+    this.#commit([this.#told({ fact: 'begin' }), this.#told({ fact: 'cancel' }), ...this.#stale(3)]);
     this.checks.checkEnd();
   }
 
-  private round(): void {
-    if (this.options.wild) this.disturb();
-    const open = this.shuffled(this.view.steps.filter((state) => state !== undefined));
-    const most = 1 + this.below(4);
+  #round(): void {
+    if (this.#options.wild) this.#disturb();
+    const open = this.#shuffled(this.view.steps.filter((state) => state !== undefined));
+    const most = 1 + this.#below(4);
     const batch: Told[] = [];
     for (const state of open) {
       if (batch.length >= most) break;
-      const fact = this.nextFact(state, batch);
+      const fact = this.#nextFact(state, batch);
       if (fact === null) continue;
-      batch.push(this.told(fact));
-      if (fact.fact === 'claimed' && this.chance(0.3))
-        batch.push(this.afterClaim(state, batch.at(-1)!.event));
+      batch.push(this.#told(fact));
+      if (fact.fact === 'claimed' && this.#chance(0.3))
+        batch.push(this.#afterClaim(state, batch.at(-1)!.event));
     }
-    if (this.options.wild && this.chance(0.03)) batch.push(this.told(this.endingFact()));
-    if (this.chance(0.2)) batch.push(...this.stale(2));
-    if (batch.length > 0 && this.chance(0.1)) batch.push(batch[this.below(batch.length)]!);
-    this.commit(batch);
+    if (this.#options.wild && this.#chance(0.03)) batch.push(this.#told(this.#endingFact()));
+    if (this.#chance(0.2)) batch.push(...this.#stale(2));
+    if (batch.length > 0 && this.#chance(0.1)) batch.push(batch[this.#below(batch.length)]!);
+    this.#commit(batch);
   }
 
   /** Pauses and resumes, which are the door's business and not a transition's. */
-  private disturb(): void {
+  #disturb(): void {
     const { status } = this.view;
-    if (status === 'running' && !this.chance(0.03)) return;
-    if (status === 'paused' && !this.chance(0.3)) return;
+    if (status === 'running' && !this.#chance(0.03)) return;
+    if (status === 'paused' && !this.#chance(0.3)) return;
     const paused = status === 'running';
     this.view.status = paused ? 'paused' : 'running';
     this.store.setStatus(this.view.status);
     this.oracle.tell({ fact: paused ? 'pause' : 'resume' });
   }
 
-  private endingFact(): ExecutionFact {
+  #endingFact(): ExecutionFact {
     const facts = ['stop', 'stop', 'stop', 'stop overdue', 'cancel', 'time out', 'reject', 'begin'] as const;
-    return { fact: facts[this.below(facts.length)]! };
+    return { fact: facts[this.#below(facts.length)]! };
   }
 
-  private nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
+  #nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
     const { key } = this.graph.steps[state.position]!;
     if (state.status === 'queued') {
       const claims = batch.filter(({ event }) => event.type === 'claim').length;
-      return this.running() + claims < this.options.capacity ? { fact: 'claimed', key } : null;
+      return this.#running() + claims < this.#options.capacity ? { fact: 'claimed', key } : null;
     }
     if (state.status === 'retrying') return { fact: 'retry due', key };
     if (state.status === 'waiting') {
-      return { fact: this.options.wild && this.mishap(0.3) ? 'timed out' : 'resumed', key };
+      return { fact: this.#options.wild && this.#mishap(0.3) ? 'timed out' : 'resumed', key };
     }
     if (state.status !== 'running') return null;
-    if (state.parked && this.options.wild && this.mishap(0.05)) {
+    if (state.parked && this.#options.wild && this.#mishap(0.05)) {
       return { fact: 'failed', key, retryable: false, begun: false };
     }
-    if (this.mishap(0.1)) return { fact: this.chance(0.5) ? 'released' : 'lost', key };
-    return this.acting.get(key)!.next(key);
+    if (this.#mishap(0.1)) return { fact: this.#chance(0.5) ? 'released' : 'lost', key };
+    return this.#acting.get(key)!.next(key);
   }
 
   /** What a step claimed in this very batch tells, under the claim it is going to have. */
-  private afterClaim({ position, parked, attempt }: StepState, claim: Event): Told {
+  #afterClaim({ position, parked, attempt }: StepState, claim: Event): Told {
     assert(claim.type === 'claim');
     const { key } = this.graph.steps[position]!;
-    const fact = this.mishap(0.3) ? ({ fact: 'released', key } as const) : this.acting.get(key)!.next(key);
-    const event = this.stepEvent(fact);
+    const fact = this.#mishap(0.3) ? ({ fact: 'released', key } as const) : this.#acting.get(key)!.next(key);
+    const event = this.#stepEvent(fact);
     assert('claim' in event);
     const held = { attempt: parked ? attempt : attempt + 1, owner: claim.owner };
     return { event: { ...event, claim: held }, fact };
   }
 
   /** One transition with what is claimed within it, held against the oracle and written. */
-  private commit(batch: readonly Told[]): void {
+  #commit(batch: readonly Told[]): void {
     this.checks.before();
     const events = batch.map(({ event }) => event);
-    const plan = transition(this.view, events, () => `step-${this.ids++}`);
-    const news = batch.map(({ fact }) => fact !== null && this.tell(fact));
+    const plan = transition(this.view, events, () => `step-${this.#ids++}`);
+    const news = batch.map(({ fact }) => fact !== null && this.#tell(fact));
     const late = events.filter((_, at) => !news[at]);
     assert.deepEqual(plan.late, late, 'the late events');
-    this.past.push(...events);
+    this.#past.push(...events);
     this.checks.checkPlan(
       plan,
       events.filter((_, at) => news[at]),
     );
     for (const position of [...plan.ready]) {
-      if (this.running() >= this.options.capacity || this.chance(0.4)) break;
-      const claimed = claimWithin(plan, position, this.owner());
-      assert.equal(claimed, this.tell({ fact: 'claimed', key: this.graph.steps[position]!.key }));
+      if (this.#running() >= this.#options.capacity || this.#chance(0.4)) break;
+      const claimed = claimWithin(plan, position, this.#owner());
+      assert.equal(claimed, this.#tell({ fact: 'claimed', key: this.graph.steps[position]!.key }));
     }
     this.store.apply(plan);
     this.checks.after(plan, this.oracle.verdict);
   }
 
-  private tell(fact: Fact): boolean {
+  #tell(fact: Fact): boolean {
     const isNews = this.oracle.tell(fact);
-    if (isNews && 'key' in fact) this.acting.get(fact.key)!.advance(fact);
+    if (isNews && 'key' in fact) this.#acting.get(fact.key)!.advance(fact);
     return isNews;
   }
 
-  private told(fact: Fact): Told {
-    return { event: 'key' in fact ? this.stepEvent(fact) : this.executionEvent(fact), fact };
+  #told(fact: Fact): Told {
+    return { event: 'key' in fact ? this.#stepEvent(fact) : this.#executionEvent(fact), fact };
   }
 
-  private executionEvent({ fact }: ExecutionFact): Event {
+  #executionEvent({ fact }: ExecutionFact): Event {
     switch (fact) {
       case 'begin':
       case 'cancel':
@@ -188,14 +188,14 @@ export class Drive {
     }
   }
 
-  private stepEvent(fact: StepFact): Event {
+  #stepEvent(fact: StepFact): Event {
     const position = this.graph.positions.get(fact.key)!;
     const { attempt, owner, sequence } = this.view.steps[position]!;
     const at = { position, claim: { attempt, owner: owner ?? '' } };
-    const random = this.random();
+    const random = this.#random();
     switch (fact.fact) {
       case 'claimed':
-        return { type: 'claim', position, owner: this.owner() };
+        return { type: 'claim', position, owner: this.#owner() };
       case 'completed':
         return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
       case 'failed': {
@@ -220,18 +220,18 @@ export class Drive {
   }
 
   /** Events of claims and timers that no longer hold: repeated from the past, or made up. */
-  private stale(count: number): Told[] {
+  #stale(count: number): Told[] {
     const stale: Told[] = [];
-    for (let at = 0; at < count && this.past.length > 0; at++) {
-      const old = this.past[this.below(this.past.length)]!;
-      const event = 'claim' in old && this.chance(0.3) ? madeUp(old) : old;
-      if (this.isStale(event)) stale.push({ event, fact: null });
+    for (let at = 0; at < count && this.#past.length > 0; at++) {
+      const old = this.#past[this.#below(this.#past.length)]!;
+      const event = 'claim' in old && this.#chance(0.3) ? madeUp(old) : old;
+      if (this.#isStale(event)) stale.push({ event, fact: null });
     }
     return stale;
   }
 
   /** Only what cannot hold whatever the rest of its batch does: anything else is the oracle's to judge. */
-  private isStale(event: Event): boolean {
+  #isStale(event: Event): boolean {
     if (isFinalExecution(this.view.status)) return true;
     if (event.type === 'claim') return isFinalStep(this.view.steps[event.position]!.status);
     if (!('position' in event)) return event.type === 'begin' || event.type === 'reject';
@@ -243,31 +243,31 @@ export class Drive {
     return event.purpose === 'timeout' && status === 'retrying';
   }
 
-  private owner(): string {
-    return OWNERS[this.below(OWNERS.length)]!;
+  #owner(): string {
+    return OWNERS[this.#below(OWNERS.length)]!;
   }
 
-  private running(): number {
+  #running(): number {
     return this.view.steps.filter((state) => state?.status === 'running').length;
   }
 
-  private mishap(probability: number): boolean {
-    if (this.mishaps === 0 || !this.chance(probability)) return false;
-    this.mishaps -= 1;
+  #mishap(probability: number): boolean {
+    if (this.#mishaps === 0 || !this.#chance(probability)) return false;
+    this.#mishaps -= 1;
     return true;
   }
 
-  private chance(probability: number): boolean {
-    return this.random() < probability;
+  #chance(probability: number): boolean {
+    return this.#random() < probability;
   }
 
-  private below(limit: number): number {
-    return Math.floor(this.random() * limit);
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
   }
 
-  private shuffled<T>(list: readonly T[]): T[] {
+  #shuffled<T>(list: readonly T[]): T[] {
     return list
-      .map((item) => ({ item, place: this.random() }))
+      .map((item) => ({ item, place: this.#random() }))
       .sort((a, b) => a.place - b.place)
       .map(({ item }) => item);
   }

@@ -17,19 +17,19 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export class MemoryStore {
   readonly execution: Writable<ExecutionRow>;
   readonly steps = new Map<string, StepRow>();
-  private readonly tracker = new Map<string, TrackedInput>();
-  private readonly tickets = new Map<string, StepJob>();
+  readonly #tracker = new Map<string, TrackedInput>();
+  readonly #tickets = new Map<string, StepJob>();
 
   constructor(id: string) {
     this.execution = { id, status: 'pending', sequence: 0, stopRequested: null, failure: null };
   }
 
   get jobs(): StepJob[] {
-    return [...this.tickets.values()];
+    return [...this.#tickets.values()];
   }
 
   get inputs(): TrackedInput[] {
-    return [...this.tracker.values()];
+    return [...this.#tracker.values()];
   }
 
   /** The view a process that knows nothing would load. */
@@ -54,12 +54,12 @@ export class MemoryStore {
     assert(!isFinalExecution(fromStatus), `a plan leaves the final status ${fromStatus}`);
     const { status, sequence, stopRequested, failure } = view;
     Object.assign(this.execution, { status, sequence, stopRequested, failure });
-    for (const change of plan.steps.values()) this.writeStep(change);
-    for (const { target, producer, live } of plan.inputs) this.track(target.id, producer.id, live);
-    this.moveJobs(plan);
+    for (const change of plan.steps.values()) this.#writeStep(change);
+    for (const { target, producer, live } of plan.inputs) this.#track(target.id, producer.id, live);
+    this.#moveJobs(plan);
   }
 
-  private writeStep({ state, from }: StepChange): void {
+  #writeStep({ state, from }: StepChange): void {
     const { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes } = state;
     assert.equal(sequence, this.execution.sequence, `step ${id} was changed by another transition`);
     const row = this.steps.get(id);
@@ -75,25 +75,25 @@ export class MemoryStore {
     this.steps.set(id, { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes });
   }
 
-  private track(stepId: string, fromStepId: string, live: boolean): void {
+  #track(stepId: string, fromStepId: string, live: boolean): void {
     const pair = `${fromStepId} ${stepId}`;
-    assert(!this.tracker.has(pair), `input ${pair} is recorded twice`);
+    assert(!this.#tracker.has(pair), `input ${pair} is recorded twice`);
     assert(this.steps.has(stepId) && this.steps.has(fromStepId), `input ${pair} points at a missing row`);
-    this.tracker.set(pair, { stepId, fromStepId, live });
+    this.#tracker.set(pair, { stepId, fromStepId, live });
   }
 
-  private moveJobs(plan: Plan): void {
+  #moveJobs(plan: Plan): void {
     const { add, remove } = plannedJobs(plan);
     for (const { queue, change } of remove) {
-      const removed = this.tickets.delete(`${queue} ${change.state.id}`);
+      const removed = this.#tickets.delete(`${queue} ${change.state.id}`);
       assert(removed, `job ${queue} ${change.state.id} is not there to be removed`);
     }
     for (const { queue, change } of add) {
       const name = `${queue} ${change.state.id}`;
-      assert(!this.tickets.has(name), `job ${name} is added twice`);
+      assert(!this.#tickets.has(name), `job ${name} is added twice`);
       const isTimer = queue === 'WorkflowExecutionQueue';
       assert.equal(change.timer !== null, isTimer, `job ${name} has the timer ${change.timer?.afterMs}`);
-      this.tickets.set(name, { queue, stepId: change.state.id });
+      this.#tickets.set(name, { queue, stepId: change.state.id });
     }
   }
 }

@@ -95,62 +95,62 @@ export class Oracle {
     edges: {},
     attempts: {},
   };
-  private readonly template: Template;
-  private readonly accounts: Record<string, Account> = {};
+  readonly #template: Template;
+  readonly #accounts: Record<string, Account> = {};
 
   constructor(template: Template) {
-    this.template = template;
+    this.#template = template;
     for (const { key, edges } of template.steps) {
-      this.accounts[key] = { ...FRESH };
+      this.#accounts[key] = { ...FRESH };
       this.verdict.steps[key] = 'absent';
       this.verdict.edges[key] = edges.map(() => 'open');
       this.verdict.attempts[key] = 0;
     }
   }
 
-  /** Answers whether the fact was news. */
+  /** Returns whether the fact was news. */
   tell(fact: Fact): boolean {
     if (!OPEN_EXECUTION.has(this.verdict.execution)) return false;
-    return 'key' in fact ? this.tellStep(fact) : this.tellExecution(fact.fact);
+    return 'key' in fact ? this.#tellStep(fact) : this.#tellExecution(fact.fact);
   }
 
-  private tellExecution(fact: ExecutionFact['fact']): boolean {
+  #tellExecution(fact: ExecutionFact['fact']): boolean {
     const { verdict } = this;
     const from = verdict.execution;
-    if (fact === 'cancel') this.end('cancelled');
-    else if (fact === 'time out') this.end('timed_out');
-    else if (fact === 'reject' && from === 'pending') this.end('failed');
-    else if (fact === 'begin' && from === 'pending') this.move('running');
-    else if (fact === 'pause' && from === 'running') this.move('paused');
-    else if (fact === 'resume' && from === 'paused') this.move('running');
-    else if (fact === 'stop' && !verdict.stopRequested) this.stop();
-    else if (fact === 'stop overdue' && verdict.stopRequested) this.end('cancelled');
+    if (fact === 'cancel') this.#end('cancelled');
+    else if (fact === 'time out') this.#end('timed_out');
+    else if (fact === 'reject' && from === 'pending') this.#end('failed');
+    else if (fact === 'begin' && from === 'pending') this.#move('running');
+    else if (fact === 'pause' && from === 'running') this.#move('paused');
+    else if (fact === 'resume' && from === 'paused') this.#move('running');
+    else if (fact === 'stop' && !verdict.stopRequested) this.#stop();
+    else if (fact === 'stop overdue' && verdict.stopRequested) this.#end('cancelled');
     else return false;
     return true;
   }
 
-  private stop(): void {
+  #stop(): void {
     this.verdict.stopRequested = true;
-    this.workOut();
+    this.#workOut();
   }
 
-  private move(execution: 'running' | 'paused'): void {
+  #move(execution: 'running' | 'paused'): void {
     this.verdict.execution = execution;
-    this.workOut();
+    this.#workOut();
   }
 
-  private tellStep(fact: StepFact): boolean {
+  #tellStep(fact: StepFact): boolean {
     const { verdict } = this;
     if (verdict.steps[fact.key] !== EXPECTED[fact.fact]) return false;
     if (fact.fact === 'claimed' && verdict.execution !== 'running') return false;
-    const account = this.accounts[fact.key]!;
-    this.book(account, fact);
+    const account = this.#accounts[fact.key]!;
+    this.#book(account, fact);
     verdict.attempts[fact.key] = account.attempts;
-    this.workOut();
+    this.#workOut();
     return true;
   }
 
-  private book(account: Account, fact: StepFact): void {
+  #book(account: Account, fact: StepFact): void {
     switch (fact.fact) {
       case 'claimed':
         if (!account.goesOn) account.attempts += 1;
@@ -166,10 +166,10 @@ export class Oracle {
         return;
       case 'failed':
         if (!fact.begun && !account.goesOn) account.attempts -= 1;
-        this.fail(account, fact.key, fact.retryable);
+        this.#fail(account, fact.key, fact.retryable);
         return;
       case 'timed out':
-        this.fail(account, fact.key, true);
+        this.#fail(account, fact.key, true);
         return;
       case 'parked':
         account.place = 'waiting';
@@ -191,8 +191,8 @@ export class Oracle {
   }
 
   /** Retries are counted apart from attempts; a stop grants none. */
-  private fail(account: Account, key: string, retryable: boolean): void {
-    const { retry } = this.template.steps.find((step) => step.key === key)!;
+  #fail(account: Account, key: string, retryable: boolean): void {
+    const { retry } = this.#template.steps.find((step) => step.key === key)!;
     account.goesOn = false;
     if (retryable && account.retries < retry.limit && !this.verdict.stopRequested) {
       account.retries += 1;
@@ -200,61 +200,63 @@ export class Oracle {
       return;
     }
     account.end = 'failed';
-    if (!this.verdict.stopRequested && !isHandled(this.template, key)) this.verdict.error ??= key;
+    if (!this.verdict.stopRequested && !isHandled(this.#template, key)) this.verdict.error ??= key;
   }
 
-  private workOut(): void {
-    const { verdict, template } = this;
-    if (verdict.stopRequested) this.workOutStopping();
+  #workOut(): void {
+    const { verdict } = this;
+    const template = this.#template;
+    if (verdict.stopRequested) this.#workOutStopping();
     else if (verdict.error !== null && template.onFailure === 'stop') {
       verdict.steps[verdict.error] = 'failed';
-      this.end('failed');
+      this.#end('failed');
     } else {
       for (const { key } of template.steps) verdict.steps[key] = 'absent';
-      while (this.pass());
+      while (this.#pass());
       const over = template.steps.every(({ key }) => FINAL_STEP.has(verdict.steps[key]!));
-      if (over) this.end(verdict.error === null ? 'completed' : 'failed');
+      if (over) this.#end(verdict.error === null ? 'completed' : 'failed');
     }
   }
 
-  /** One look at every step; answers whether anything was found that the last look had not. */
-  private pass(): boolean {
+  /** One look at every step; returns whether anything was found that the last look had not. */
+  #pass(): boolean {
     const { verdict } = this;
     let found = false;
-    for (const step of this.template.steps) {
-      this.lookAtEdges(step);
-      const status = statusAfter(step, verdict.edges[step.key]!, this.accounts[step.key]!);
+    for (const step of this.#template.steps) {
+      this.#lookAtEdges(step);
+      const status = statusAfter(step, verdict.edges[step.key]!, this.#accounts[step.key]!);
       if (status !== verdict.steps[step.key]) found = true;
       verdict.steps[step.key] = status;
     }
     return found;
   }
 
-  private lookAtEdges({ key, edges }: TemplateStep): void {
-    const { verdict, accounts } = this;
+  #lookAtEdges({ key, edges }: TemplateStep): void {
+    const { verdict } = this;
+    const accounts = this.#accounts;
     verdict.edges[key] = edges.map(({ from, conditions }) =>
       edgeAfter(verdict.steps[from]!, conditions, accounts[from]!.routes),
     );
   }
 
   /** What runs may still tell its result; nothing else moves, and the last to go closes the execution. */
-  private workOutStopping(): void {
+  #workOutStopping(): void {
     const { steps } = this.verdict;
-    for (const { key } of this.template.steps) {
+    for (const { key } of this.#template.steps) {
       if (FINAL_STEP.has(steps[key]!)) continue;
-      const { end, place } = this.accounts[key]!;
+      const { end, place } = this.#accounts[key]!;
       steps[key] = end ?? (steps[key] === 'running' && place === 'running' ? 'running' : 'cancelled');
     }
-    for (const step of this.template.steps) this.lookAtEdges(step);
-    if (!Object.values(steps).includes('running')) this.end('cancelled');
+    for (const step of this.#template.steps) this.#lookAtEdges(step);
+    if (!Object.values(steps).includes('running')) this.#end('cancelled');
   }
 
-  private end(execution: Verdict['execution']): void {
+  #end(execution: Verdict['execution']): void {
     const { steps } = this.verdict;
     this.verdict.execution = execution;
-    for (const { key } of this.template.steps) {
+    for (const { key } of this.#template.steps) {
       if (!FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
     }
-    for (const step of this.template.steps) this.lookAtEdges(step);
+    for (const step of this.#template.steps) this.#lookAtEdges(step);
   }
 }

@@ -13,7 +13,7 @@ import { type ExecutionView, emptyView, type StepState } from '../../../core/vie
 
 export class Play {
   readonly view: ExecutionView;
-  private ids = 0;
+  #ids = 0;
 
   constructor(template: Template) {
     this.view = emptyView('execution', compileGraph(template));
@@ -27,7 +27,7 @@ export class Play {
   }
 
   send(...events: Event[]): Plan {
-    return transition(this.view, events, () => `id-${this.ids++}`);
+    return transition(this.view, events, () => `id-${this.#ids++}`);
   }
 
   at(key: string): number {

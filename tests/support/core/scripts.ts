@@ -38,33 +38,33 @@ export function scripts(count: number): fc.Arbitrary<StepScript[]> {
 
 /** How far a step's handler has come with its script. */
 export class Performance {
-  private readonly script: StepScript;
-  private readonly isSwitch: boolean;
-  private failures: number;
-  private parks: number;
+  readonly #script: StepScript;
+  readonly #isSwitch: boolean;
+  #failures: number;
+  #parks: number;
 
   constructor(script: StepScript, isSwitch: boolean) {
-    this.script = script;
-    this.isSwitch = isSwitch;
-    this.failures = script.failures;
-    this.parks = script.parks;
+    this.#script = script;
+    this.#isSwitch = isSwitch;
+    this.#failures = script.failures;
+    this.#parks = script.parks;
   }
 
   /** What the running attempt tells; a step that was guarded or broken tells so in its first. */
   next(key: string): StepFact {
-    const { result, routes } = this.script;
+    const { result, routes } = this.#script;
     if (result === 'guarded') return { fact: 'guarded', key };
     if (result === 'broken') return { fact: 'failed', key, retryable: false, begun: false };
-    if (this.parks > 0) return { fact: 'parked', key };
-    if (this.failures > 0) return { fact: 'failed', key, retryable: true, begun: true };
+    if (this.#parks > 0) return { fact: 'parked', key };
+    if (this.#failures > 0) return { fact: 'failed', key, retryable: true, begun: true };
     if (result === 'failed') return { fact: 'failed', key, retryable: false, begun: true };
-    return { fact: 'completed', key, routes: this.isSwitch ? routes : null };
+    return { fact: 'completed', key, routes: this.#isSwitch ? routes : null };
   }
 
   /** The fact was taken: the script goes on behind it. */
   advance(fact: StepFact): void {
-    if (fact.fact === 'parked') this.parks -= 1;
-    if (fact.fact === 'failed') this.failures -= 1;
+    if (fact.fact === 'parked') this.#parks -= 1;
+    if (fact.fact === 'failed') this.#failures -= 1;
   }
 }
 

@@ -13,7 +13,7 @@ export interface Filled {
   readonly stepTemplateId: string;
 }
 
-/** 20,000 executions of five steps, most of them over, with their edges. Answers ids of some that run. */
+/** 20,000 executions of five steps, most of them over, with their edges. Returns ids of some that run. */
 export async function fill(pool: Pool): Promise<Filled> {
   const { rows: templates } = await pool.query(
     `select t.id, min(s.id::text) as step from workflow_templates t
