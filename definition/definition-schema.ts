@@ -8,9 +8,9 @@
 import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
 import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
-import { EXPRESSION_SCHEMA, looseSchema } from './loose-schema.ts';
 import { EDGE_ON } from './needs.ts';
 import { DEFAULT_RETRY, MAX_RETRIES, MAX_SHARED } from './policies.ts';
+import { EXPRESSION_SCHEMA, looseSchema } from './schema/loose-schema.ts';
 import { PRIORITY_RANGE, STEP_KEY } from './step.ts';
 
 export const DEFINITION_SCHEMA_ID = 'urn:execution-engine:definition:1';

@@ -22,8 +22,8 @@ import {
   refuseUnknownFields,
   wrongType,
 } from './fields.ts';
-import { lint } from './lint.ts';
-import type { LintContext } from './lint-context.ts';
+import type { LintContext } from './lint/context.ts';
+import { lint } from './lint/lint.ts';
 import { describe, ProblemList } from './problem-list.ts';
 import { readStep, type StepDraft } from './step.ts';
 

@@ -2,8 +2,8 @@
  * What steps run with: the step types, the sandbox and its expressions, the boundary of what may be stored.
  */
 import type { Config } from '../config/config.ts';
-import { checkSchema } from '../definition/json-schema.ts';
-import type { LintContext } from '../definition/lint-context.ts';
+import type { LintContext } from '../definition/lint/context.ts';
+import { checkSchema } from '../definition/schema/json-schema.ts';
 import { createEvaluator, type Evaluator } from '../expression/evaluator.ts';
 import { createSandbox, type Sandbox } from '../expression/sandbox/sandbox.ts';
 import { OutputStore } from '../payload/output-store.ts';

@@ -19,7 +19,7 @@ import {
   type StoredTemplate,
 } from '../db/workflow-template.ts';
 import { readDefinition } from '../definition/definition.ts';
-import type { LintContext } from '../definition/lint-context.ts';
+import type { LintContext } from '../definition/lint/context.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { isoTime } from './execution-status.ts';
 import type {

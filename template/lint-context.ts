@@ -2,8 +2,8 @@
  * What definitions are checked against in this engine: its step types, expressions and schema rules.
  */
 
-import { createSchemaChecker } from '../definition/json-schema.ts';
-import type { LintContext } from '../definition/lint-context.ts';
+import type { LintContext } from '../definition/lint/context.ts';
+import { createSchemaChecker } from '../definition/schema/json-schema.ts';
 import { expressionChecker } from '../expression/compiled-value.ts';
 import type { StepType } from '../steps/step-type.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../core/json/json.ts';
 import { DEFINITION_FIELDS } from '../../definition/definition.ts';
 import { definitionSchema } from '../../definition/definition-schema.ts';
-import { checkSchema, createValidator } from '../../definition/json-schema.ts';
+import { checkSchema, createValidator } from '../../definition/schema/json-schema.ts';
 import { STEP_FIELDS } from '../../definition/step.ts';
 import { errorsOf, read, stepTypes } from './reading.ts';
 

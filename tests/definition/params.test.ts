@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { Json, JsonSchema } from '../../core/json/json.ts';
-import { checkSchema, createValidator } from '../../definition/json-schema.ts';
-import { looseSchema } from '../../definition/loose-schema.ts';
+import { checkSchema, createValidator } from '../../definition/schema/json-schema.ts';
+import { looseSchema } from '../../definition/schema/loose-schema.ts';
 import { errorsOf, readSteps } from './reading.ts';
 
 const url = 'https://a.example/';

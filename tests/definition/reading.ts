@@ -5,8 +5,8 @@
 import type { StepTypeRegistry } from '../../core/step-type.ts';
 import type { Template } from '../../core/template.ts';
 import { type ReadDefinition, readDefinition } from '../../definition/definition.ts';
-import { createSchemaChecker } from '../../definition/json-schema.ts';
-import type { LintContext } from '../../definition/lint-context.ts';
+import type { LintContext } from '../../definition/lint/context.ts';
+import { createSchemaChecker } from '../../definition/schema/json-schema.ts';
 import { expressionChecker } from '../../expression/compiled-value.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';

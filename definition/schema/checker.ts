@@ -1,7 +1,7 @@
 /**
- * What the core needs of JSON Schema 2020-12; definition/json-schema.ts provides it.
+ * What the core needs of JSON Schema 2020-12; definition/schema/json-schema.ts provides it.
  */
-import type { JsonSchema } from '../core/json/json.ts';
+import type { JsonSchema } from '../../core/json/json.ts';
 
 export interface SchemaFault {
   /** JSON pointer below what was checked; a missing or unknown property is named by it too. */

@@ -6,9 +6,9 @@
  * every group is one step.
  */
 
-import type { DraftEdges } from './lint-edges.ts';
-import type { ProblemList } from './problem-list.ts';
-import type { StepDraft } from './step.ts';
+import type { ProblemList } from '../problem-list.ts';
+import type { StepDraft } from '../step.ts';
+import type { DraftEdges } from './edges.ts';
 
 export interface DraftGraph extends DraftEdges {
   /** Producers first; a group of more than one step is a knot of cycles. */

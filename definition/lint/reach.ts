@@ -11,11 +11,11 @@
  * choices) is taken as possible.
  */
 
-import type { EdgeCondition } from '../core/template.ts';
-import type { DraftEdge } from './lint-edges.ts';
-import type { DraftGraph } from './lint-graph.ts';
-import type { ProblemList } from './problem-list.ts';
-import type { StepDraft } from './step.ts';
+import type { EdgeCondition } from '../../core/template.ts';
+import type { ProblemList } from '../problem-list.ts';
+import type { StepDraft } from '../step.ts';
+import type { DraftEdge } from './edges.ts';
+import type { DraftGraph } from './graph.ts';
 
 type Outcomes = ReadonlySet<string>;
 /** By position of an earlier step: the outcomes of it that allow this step to run. Others are free. */

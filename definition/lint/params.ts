@@ -5,13 +5,13 @@
  * (loose-schema.ts).
  */
 
-import type { Json, JsonObject, JsonSchema } from '../core/json/json.ts';
-import { pointerSegment } from '../core/problem.ts';
-import type { StepTypeInfo } from '../core/step-type.ts';
-import type { LintContext } from './lint-context.ts';
-import { holdsExpression, looseSchema } from './loose-schema.ts';
-import type { ProblemList } from './problem-list.ts';
-import type { StepDraft } from './step.ts';
+import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
+import { pointerSegment } from '../../core/problem.ts';
+import type { StepTypeInfo } from '../../core/step-type.ts';
+import type { ProblemList } from '../problem-list.ts';
+import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
+import type { StepDraft } from '../step.ts';
+import type { LintContext } from './context.ts';
 
 /** Kept as long as the type is, so that a validator that is kept by its schema is compiled once. */
 const looseSchemas = new WeakMap<StepTypeInfo, JsonSchema>();

@@ -5,13 +5,13 @@
  * where a definition is broken in one place, the others are judged as if that place were right.
  */
 
-import type { Drafted, LintContext } from './lint-context.ts';
-import { resolveEdges } from './lint-edges.ts';
-import { connect, reportCycles } from './lint-graph.ts';
-import { checkParams } from './lint-params.ts';
-import { checkReachability } from './lint-reach.ts';
-import { checkReferences } from './lint-references.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
+import type { Drafted, LintContext } from './context.ts';
+import { resolveEdges } from './edges.ts';
+import { connect, reportCycles } from './graph.ts';
+import { checkParams } from './params.ts';
+import { checkReachability } from './reach.ts';
+import { checkReferences } from './references.ts';
 
 export function lint(
   drafted: Drafted,

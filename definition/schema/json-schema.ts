@@ -9,14 +9,14 @@
  */
 import { _, type FuncKeywordDefinition, type KeywordCxt, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { canonicalJson } from '../core/json/canonical.ts';
-import type { Json, JsonSchema } from '../core/json/json.ts';
-import { isObject } from '../core/json/json.ts';
-import { type Problem, pointerSegment } from '../core/problem.ts';
+import { canonicalJson } from '../../core/json/canonical.ts';
+import type { Json, JsonSchema } from '../../core/json/json.ts';
+import { isObject } from '../../core/json/json.ts';
+import { type Problem, pointerSegment } from '../../core/problem.ts';
+import type { SchemaChecker, SchemaFault } from './checker.ts';
 import { FORMATS } from './formats.ts';
 import { linearPattern, PatternError } from './linear-pattern.ts';
-import type { SchemaChecker, SchemaFault } from './schema-checker.ts';
-import { toProblems } from './schema-messages.ts';
+import { toProblems } from './messages.ts';
 
 export type Validator = (value: unknown) => Problem[];
 

@@ -8,7 +8,7 @@
  * Invariant 1: a value that fits the schema once its expressions are evaluated fits the loose schema before, unless
  * an expression removed a key by being undefined.
  */
-import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
+import { isObject, type JsonObject, type JsonSchema } from '../../core/json/json.ts';
 
 /** Whether a string holds `${{`; what it evaluates to is then not known. */
 export function holdsExpression(text: string): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import type { JsonSchema } from '../core/json/json.ts';
+import type { JsonSchema } from '../../core/json/json.ts';
 import { checkSchema, createSchemaChecker, createValidator } from './json-schema.ts';
 
 function problems(schema: JsonSchema, value: unknown): string[] {

@@ -4,10 +4,10 @@
  * An entry that names nothing is reported once and then counts as an edge from somewhere that may be live.
  */
 
-import type { EdgeCondition } from '../core/template.ts';
-import type { Need } from './needs.ts';
-import { listNames, type ProblemList, quote } from './problem-list.ts';
-import type { StepDraft } from './step.ts';
+import type { EdgeCondition } from '../../core/template.ts';
+import type { Need } from '../needs.ts';
+import { listNames, type ProblemList, quote } from '../problem-list.ts';
+import type { StepDraft } from '../step.ts';
 
 /** An edge between two steps that exist, with the conditions that can hold. */
 export interface DraftEdge {

@@ -2,10 +2,10 @@
  * What the checks of a definition are given: the parts they ask, and what they look at.
  */
 
-import type { Json } from '../core/json/json.ts';
-import type { ExpressionChecker, StepTypeRegistry } from '../core/step-type.ts';
-import type { SchemaChecker } from './schema-checker.ts';
-import type { StepDraft } from './step.ts';
+import type { Json } from '../../core/json/json.ts';
+import type { ExpressionChecker, StepTypeRegistry } from '../../core/step-type.ts';
+import type { SchemaChecker } from '../schema/checker.ts';
+import type { StepDraft } from '../step.ts';
 
 export interface LintContext {
   readonly stepTypes: StepTypeRegistry;

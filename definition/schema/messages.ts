@@ -5,8 +5,8 @@
  * alternatives are listed.
  */
 import type { ErrorObject } from 'ajv';
-import { didYouMean } from '../core/nearest.ts';
-import { type Problem, pointerSegment } from '../core/problem.ts';
+import { didYouMean } from '../../core/nearest.ts';
+import { type Problem, pointerSegment } from '../../core/problem.ts';
 
 /** Problems that are reported for one value. */
 const MAX_PROBLEMS = 50;

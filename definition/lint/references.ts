@@ -5,14 +5,14 @@
  * predecessor. The `output` of the definition is evaluated at the end and may read every step.
  */
 
-import type { Json } from '../core/json/json.ts';
-import { pointerSegment } from '../core/problem.ts';
-import type { ExpressionUse } from '../core/step-type.ts';
-import type { Drafted, LintContext } from './lint-context.ts';
-import type { DraftGraph } from './lint-graph.ts';
-import { holdsExpression } from './loose-schema.ts';
-import { listNames, type ProblemList, quote } from './problem-list.ts';
-import type { StepDraft } from './step.ts';
+import type { Json } from '../../core/json/json.ts';
+import { pointerSegment } from '../../core/problem.ts';
+import type { ExpressionUse } from '../../core/step-type.ts';
+import { listNames, type ProblemList, quote } from '../problem-list.ts';
+import { holdsExpression } from '../schema/loose-schema.ts';
+import type { StepDraft } from '../step.ts';
+import type { Drafted, LintContext } from './context.ts';
+import type { DraftGraph } from './graph.ts';
 
 /** A read of a step that exists, by another that it is not a direct predecessor of. */
 interface DistantRead {
