@@ -2,7 +2,8 @@
  * `bun run bench:peers`: this engine, raw pg-boss and the peers in one run, on one durable PostgreSQL, each in
  * a process of its own with a database of its own, in alternating order.
  *
- * BENCH_ROUNDS (5), BENCH_CELL_SECONDS (2.5), BENCH_ONLY (comma list of names). With BENCH_PUBLISH=1 the tables in
+ * BENCH_ROUNDS (5), BENCH_CELL_SECONDS (2.5), BENCH_ONLY (comma list of names), BENCH_ABSURD_SQL (path of Absurd's
+ * schema, which its npm package does not bring; without it Absurd is left out). With BENCH_PUBLISH=1 the tables in
  * docs/performance.md are replaced by this run's, if the machine was quiet. The whole run takes about eleven minutes.
  */
 import { describeMachine, resultName } from './machine.ts';

@@ -1,6 +1,6 @@
 /**
- * Absurd: a queue and checkpoints in SQL functions. Its SDK does not ship them: absurd.sql in this folder has them
- * (where from: NOTICE).
+ * Absurd: a queue and checkpoints in SQL functions. Its npm package does not bring them: BENCH_ABSURD_SQL is the path
+ * of a file that has them.
  *
  * Its documentation names concurrency as what a worker's throughput hangs on (1 by default; tasks claimed per poll
  * follow it). A worker polls when it found nothing, every 250 ms by default: here so often that idle latency is not
@@ -23,7 +23,7 @@ const STARTS_IN_FLIGHT = 20;
 serveSubject(async () => {
   const pool = new pg.Pool({ connectionString: DATABASE_URL, max: POOL });
   const { rows } = await pool.query(`select to_regnamespace('absurd') is not null as there`);
-  if (!rows[0].there) await pool.query(readFileSync(new URL('./absurd.sql', import.meta.url), 'utf8'));
+  if (!rows[0].there) await pool.query(readFileSync(process.env.BENCH_ABSURD_SQL!, 'utf8'));
   const absurd = new Absurd({ db: pool, queueName: QUEUE });
   if (!(await absurd.listQueues()).includes(QUEUE)) await absurd.createQueue(QUEUE);
   for (const name of ['single', 'chain', 'fan'] satisfies Graph[]) {

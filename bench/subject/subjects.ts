@@ -20,6 +20,8 @@ export interface Candidate {
   readonly store: 'postgres' | 'redis';
   /** The executions that statements and WAL are counted on: some seconds' worth. */
   readonly counted: readonly [Workload, number];
+  /** The variable that names a file which its npm package does not bring. */
+  readonly fileVariable?: string;
 }
 
 const GRAPHS = ['single', 'chain', 'fan'] as const;
@@ -59,7 +61,7 @@ export const CANDIDATES: readonly Candidate[] = [
   peer('dbos-queue', 'dbos.ts', { args: ['queue'], latencies: [] }),
   peer('openworkflow', 'openworkflow.ts'),
   peer('pg-workflows', 'pg-workflows.ts'),
-  peer('absurd', 'absurd.ts'),
+  peer('absurd', 'absurd.ts', { fileVariable: 'BENCH_ABSURD_SQL' }),
   peer('bullmq', 'bullmq.ts', { store: 'redis' }),
 ];
 
@@ -76,21 +78,22 @@ export function choose(only: readonly string[], hasRedis: boolean): Choice {
     throw new Error(`BENCH_ONLY names ${unknown.join(', ')}; known are ${known}`);
   }
   const leftOut: Choice['leftOut'] = [];
-  const chosen = CANDIDATES.filter(({ name, store }) => {
-    const why = whyNot(name, store, only, hasRedis);
-    if (why !== null) leftOut.push({ name, why });
+  const chosen = CANDIDATES.filter((candidate) => {
+    const why = whyNot(candidate, only, hasRedis);
+    if (why !== null) leftOut.push({ name: candidate.name, why });
     return why === null;
   });
   return { chosen, leftOut };
 }
 
 function whyNot(
-  name: string,
-  store: Candidate['store'],
+  { name, store, fileVariable }: Candidate,
   only: readonly string[],
   hasRedis: boolean,
 ): string | null {
   if (only.length > 0 && !only.includes(name)) return 'not in BENCH_ONLY';
+  const file = fileVariable === undefined ? null : (process.env[fileVariable] ?? '');
+  if (file !== null && !existsSync(file)) return `${fileVariable} names no file that is there`;
   return store === 'redis' && !hasRedis ? 'no redis-server on the path' : null;
 }
 
