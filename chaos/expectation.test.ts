@@ -7,7 +7,7 @@ import { contradictions, type FoundExecution, type FoundStep } from './expectati
 import { parseOptions } from './options.ts';
 import { Plan, type PlannedExecution } from './plan.ts';
 
-const plan = new Plan(parseOptions('--seed 7 --templates 40 --most-steps 20 --executions 400'.split(' ')));
+const plan = new Plan(parseOptions('--seed 7 --templates 40 --max-steps 20 --executions 400'.split(' ')));
 const places = Array.from({ length: 400 }, (_, place) => plan.execution(place));
 
 /** As it ends when nothing disturbs it. */

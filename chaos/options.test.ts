@@ -15,6 +15,7 @@ test('the command of a run means the same run', () => {
 test('a run that says nothing has all faults and a seed that is told', () => {
   const options = parseOptions([]);
   expect(options.faults).toEqual(FAULTS);
+  expect(Object.entries(options).filter(([, value]) => value === undefined)).toEqual([]);
   expect(parseOptions(argumentsOf(commandOf(options)))).toEqual(options);
 });
 

@@ -102,7 +102,7 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--seed <n>', 'everything that is random follows from it', whole, RANDOM_SEED)
     .option('--faults <list>', `all, none, or a comma list of ${FAULTS.join(', ')}`, faults, FAULTS)
     .option('--templates <n>', 'definitions to draw', atLeastOne, 100)
-    .option('--most-steps <n>', 'steps of the largest definition', atLeastOne, 60)
+    .option('--max-steps <n>', 'steps of the largest definition', atLeastOne, 60)
     .option('--in-flight <n>', 'executions that are not final at a time', atLeastOne, 300)
     .option('--concurrency <n>', 'steps an engine runs at a time', atLeastOne, 50)
     .option('--kill-every <s-s>', 'seconds between two kills of an engine', range, [0.5, 2])
@@ -129,7 +129,7 @@ export function commandOf(options: Options): string {
   const words = [
     `--executions ${options.executions} --engines ${options.engines} --seed ${options.seed}`,
     `--faults ${options.faults.length === 0 ? 'none' : options.faults.join(',')}`,
-    `--templates ${options.templates} --most-steps ${options.maxSteps}`,
+    `--templates ${options.templates} --max-steps ${options.maxSteps}`,
     `--in-flight ${options.inFlight} --concurrency ${options.concurrency}`,
     `--kill-every ${span(options.killEvery)} --pause-every ${span(options.pauseEvery)}`,
     `--pause-for ${span(options.pauseFor)} --db-every ${span(options.dbEvery)}`,
