@@ -7,6 +7,8 @@
  * scope to the sandbox changes nothing. Names that plain data inherits end a read at the object before them.
  * Invariant 2: names are resolved per function, not per block; a name bound anywhere in a function counts as
  * bound in all of it. What that misses fails in the sandbox as any undeclared name does.
+ *
+ * A parsed expression is only so deep (depth.ts), so walking it may recurse.
  */
 import type {
   AnyNode,
@@ -52,20 +54,19 @@ export interface Analysis {
 }
 
 const MAX_READ_DEPTH = 8;
-const MAX_AST_DEPTH = 400;
+/** Issues of one expression; a person mends the first ones first. */
+const MAX_ISSUES = 20;
 
 interface Walk {
   readonly source: string;
   readonly reads: Read[];
   readonly issues: Issue[];
   readonly locals: ReadonlySet<string>[];
-  depth: number;
-  tooDeep: boolean;
 }
 
 /** Collects the reads and issues of one expression. Pure; never throws. */
 export function analyse(ast: Expression, source: string): Analysis {
-  const walk: Walk = { source, reads: [], issues: [], locals: [], depth: 0, tooDeep: false };
+  const walk: Walk = { source, reads: [], issues: [], locals: [] };
   visit(ast, walk);
   return { reads: walk.reads, issues: walk.issues };
 }
@@ -81,17 +82,6 @@ const FORBIDDEN: Readonly<Record<string, string>> = {
 };
 
 function visit(node: AnyNode, walk: Walk): void {
-  if (walk.depth === MAX_AST_DEPTH) {
-    if (!walk.tooDeep) refuse(node, 'the expression is nested too deeply; split it over several steps', walk);
-    walk.tooDeep = true;
-    return;
-  }
-  walk.depth++;
-  visitKind(node, walk);
-  walk.depth--;
-}
-
-function visitKind(node: AnyNode, walk: Walk): void {
   const forbidden = FORBIDDEN[node.type];
   if (forbidden !== undefined) {
     refuse(node, forbidden, walk);
@@ -144,8 +134,8 @@ function visitChildren(node: AnyNode, walk: Walk): void {
   for (const child of childrenOf(node)) visit(child, walk);
 }
 
-function refuse(node: AnyNode, message: string, walk: Walk): void {
-  walk.issues.push({ code: 'expression_syntax', message, offset: node.start });
+function refuse(node: AnyNode, message: string, { issues }: Walk): void {
+  if (issues.length < MAX_ISSUES) issues.push({ code: 'expression_syntax', message, offset: node.start });
 }
 
 function isLocal(name: string, walk: Walk): boolean {
@@ -156,11 +146,12 @@ function visitName(node: Identifier, walk: Walk): void {
   const { name } = node;
   if (isLocal(name, walk)) return;
   if (isRoot(name)) walk.reads.push([name]);
-  else if (!SANDBOX_GLOBALS.has(name)) walk.issues.push(unknownName(node, walk));
+  else if (!SANDBOX_GLOBALS.has(name) && walk.issues.length < MAX_ISSUES)
+    walk.issues.push(unknownName(node, walk));
 }
 
 function unknownName({ name, start }: Identifier, { source }: Walk): Issue {
-  const hyphen = /[\w$]-$/.test(source.slice(0, start))
+  const hyphen = /[\w$]-$/.test(source.slice(Math.max(0, start - 2), start))
     ? ' A key with a hyphen is written in brackets: steps["my-step"].'
     : '';
   const near = didYouMean(name, [...ROOTS, ...SANDBOX_GLOBALS]);
@@ -174,10 +165,11 @@ function visitMember(node: MemberExpression, walk: Walk): void {
   for (;;) {
     if (base.type === 'ChainExpression' || base.type === 'ParenthesizedExpression') base = base.expression;
     else if (base.type === 'MemberExpression') {
-      members.unshift(base);
+      members.push(base);
       base = base.object;
     } else break;
   }
+  members.reverse();
   for (const member of members) if (member.computed) visit(member.property, walk);
   if (base.type === 'Identifier' && isRoot(base.name) && !isLocal(base.name, walk)) {
     walk.reads.push([base.name, ...readKeys(base.name, members)]);

@@ -5,8 +5,10 @@
  * expressions inside it may hold `}}`. Not here: what an expression may refer to (analysis.ts).
  *
  * Invariant 1: the work is linear in the length of the string; the first error of a string ends its check.
+ * Invariant 2: what is parsed is only so deep, so that walking it cannot use up the stack.
  */
 import { type Expression, parseExpressionAt } from 'acorn';
+import { isTooDeep } from './depth.ts';
 
 export interface ParsedExpression {
   /** The text between the braces, as written. */
@@ -26,6 +28,7 @@ export interface ParsedText {
   error: { message: string; offset: number } | null;
 }
 
+const TOO_DEEP = 'the expression is nested too deeply; split it over several steps';
 const OPEN = '${{';
 const CLOSE = '}}';
 const OUTSIDE = /(?:\s|\/\*[\s\S]*?\*\/|\/\/[^\n\r\u2028\u2029]*)*/y;
@@ -70,6 +73,7 @@ function parseOne(rest: string): Found {
   } catch (error) {
     return explain(error, rest);
   }
+  if (isTooDeep(ast)) return { message: TOO_DEEP, offset: start };
   const end = skipOutside(rest, ast.end);
   if (rest.startsWith(CLOSE, end)) return { source: rest.slice(0, end), ast };
   return { message: unclosed(rest, end), offset: end };
@@ -91,7 +95,7 @@ const STATEMENTS =
 
 function explain(error: unknown, rest: string): { message: string; offset: number } {
   if (!(error instanceof SyntaxError) || error.message.includes('stack space')) {
-    return { message: 'the expression is nested too deeply; split it over several steps', offset: 0 };
+    return { message: TOO_DEEP, offset: 0 };
   }
   const position = (error as { pos?: number }).pos ?? 0;
   if (position >= rest.length || !rest.includes(CLOSE)) {

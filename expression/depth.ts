@@ -1,0 +1,23 @@
+/**
+ * How deep a parsed expression is, measured without recursion: whoever walks it afterwards may recurse.
+ *
+ * Every node below another is a level, whatever it is: a call, an operand, a branch, an item, a template, a function. A
+ * link of a member chain (`a.b.c`) is a quarter of one: chains are long where data is deep, and nothing branches there.
+ */
+import type { AnyNode } from 'acorn';
+import { childrenOf } from './binding.ts';
+
+const MAX_DEPTH = 400;
+const LINK = 0.25;
+
+/** Whether a node has more levels than can be walked. */
+export function isTooDeep(root: AnyNode): boolean {
+  const open: { readonly node: AnyNode; readonly depth: number }[] = [{ node: root, depth: 1 }];
+  while (open.length > 0) {
+    const { node, depth } = open.pop()!;
+    if (depth > MAX_DEPTH) return true;
+    const below = depth + (node.type === 'MemberExpression' ? LINK : 1);
+    for (const child of childrenOf(node)) open.push({ node: child, depth: below });
+  }
+  return false;
+}
