@@ -121,7 +121,6 @@ describe('a body that cannot be read', () => {
     const { send } = createTestApp();
     await problemOf(await send('POST', START, '{"template":"a","inputs":"\\u0000"}'), 422, 'not_storable');
     await problemOf(await send('POST', START, '{"template":"a","inputs":"\\ud800"}'), 422, 'not_storable');
-    await problemOf(await send('POST', START, `{"template":"a","inputs":1e400}`), 422, 'not_storable');
     await problemOf(await send('GET', '/admin/executions?q=%00'), 422, 'not_storable');
     const deep = `{"template":"a","inputs":${'['.repeat(5_000)}${']'.repeat(5_000)}}`;
     expect((await send('POST', START, deep)).status).toBe(422);

@@ -193,8 +193,7 @@ function documentSuccess(responses: Record<number, ResponseSpec>): RouteConfig['
 function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): RouteConfig['responses'] {
   const codes: ErrorCode[] = [...(spec.errors ?? []), 'internal'];
   if (spec.access !== 'public') codes.push('unauthorized', 'forbidden');
-  if (spec.body)
-    codes.push('malformed_json', 'body_too_large', 'unsupported_media_type', 'too_many_requests');
+  if (spec.body) codes.push(...BODY_ERRORS);
   if (spec.body || spec.query || spec.params) codes.push('validation_failed', 'not_storable');
   if (spec.body?.kind === 'definition') codes.push('malformed_yaml');
   const responses: RouteConfig['responses'] = {};
@@ -208,6 +207,14 @@ function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): R
   }
   return responses;
 }
+
+const BODY_ERRORS: readonly ErrorCode[] = [
+  'malformed_json',
+  'number_not_exact',
+  'body_too_large',
+  'unsupported_media_type',
+  'too_many_requests',
+];
 
 const RETRY_AFTER = z.object({
   'Retry-After': z.string().openapi({ description: 'Seconds to wait before the call is tried again.' }),

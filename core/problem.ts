@@ -40,6 +40,7 @@ export const ERROR_STATUS = {
   idempotency_mismatch: 422,
   outputs_too_large: 422,
   not_storable: 422,
+  number_not_exact: 422,
   too_many_requests: 429,
   internal: 500,
   unavailable: 503,

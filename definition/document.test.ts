@@ -20,6 +20,16 @@ function refusal(text: string, format: DocumentFormat = 'yaml', limits = LIMITS)
   throw new Error('nothing was thrown');
 }
 
+/** Pointers of what a text is refused for. */
+function problemsOf(read: () => unknown): string[] {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    return (error as EngineError).problems.map(({ pointer }) => pointer);
+  }
+}
+
 describe('a YAML definition', () => {
   test('gives the same document as its JSON', () => {
     const keys = fc.stringMatching(/^[a-z_][a-z0-9_]{0,8}$/);
@@ -51,6 +61,40 @@ describe('a YAML definition', () => {
     const value = yaml(`x: &r { limit: 3 }\n${steps}`) as Record<string, unknown>;
     expect(value.s299).toEqual({ retry: { limit: 3 } });
     expect(yaml('a: &a { x: 1 }\nb: { <<: *a }')).toEqual({ a: { x: 1 }, b: { '<<': { x: 1 } } });
+  });
+
+  test('refuses every number that is not exact, with its place', () => {
+    const text = `
+a: [1, 9007199254740993]
+b/c: { d: 0x20000000000001, e: 0o400000000000000001 }
+big: &big 1e400
+again: *big
+text: "9007199254740993"
+same: [9007199254740992, 1e23, 1.10, 010, -0]
+tagged: !!int "12345678901234567890"
+block:
+  - - +9007199254740993
+`;
+    const read = () => yaml(text);
+    expect(read).toThrow(expect.objectContaining({ code: 'number_not_exact' }));
+    expect(problemsOf(read)).toEqual(['/a/1', '/b~1c/d', '/b~1c/e', '/big', '/tagged', '/block/0/0']);
+    expect(problemsOf(() => parseDocument('{"steps":{"a":9007199254740993}}', 'json', LIMITS))).toEqual([
+      '/steps/a',
+    ]);
+  });
+
+  test('refuses a number exactly when JSON does', () => {
+    const literal = fc.stringMatching(/^-?[1-9][0-9]{0,20}(\.[0-9]{1,4})?(e[+-]?[0-9]{1,2})?$/);
+    const property = fc.property(literal, (number) => {
+      const refused = (format: DocumentFormat) =>
+        problemsOf(() => parseDocument(`{"a":[${number}]}`, format, LIMITS));
+      expect(refused('yaml')).toEqual(refused('json'));
+    });
+    fc.assert(property, { numRuns: 500 });
+  });
+
+  test('reads a list of two hundred thousand', () => {
+    expect(yaml(`[${'1,'.repeat(200_000)}]`)).toHaveLength(200_000);
   });
 
   test('keeps the order of its steps, and odd keys as data', () => {

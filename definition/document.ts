@@ -12,16 +12,16 @@ import {
   Composer,
   type CST,
   type Document,
-  isAlias,
   isMap,
-  isPair,
   isScalar,
   isSeq,
   LineCounter,
   Parser,
+  type Scalar,
 } from 'yaml';
-import { assertStorable, parseUniqueJson } from '../core/json/parse-json.ts';
-import { EngineError } from '../core/problem.ts';
+import { isExactNumber } from '../core/json/exact-number.ts';
+import { assertExactNumbers, assertStorable, InexactNumbers, parseJson } from '../core/json/parse-json.ts';
+import { EngineError, pointerSegment } from '../core/problem.ts';
 
 export type DocumentFormat = 'json' | 'yaml';
 
@@ -36,8 +36,8 @@ export interface DocumentLimits {
 const MAX_ALIASES = 1_000;
 
 /**
- * Throws EngineError: `body_too_large`, `malformed_json` or `malformed_yaml` (the message has line and column), or
- * `not_storable` (with the pointer).
+ * Throws EngineError: `body_too_large`, `malformed_json` or `malformed_yaml` (the message has line and column),
+ * `number_not_exact` or `not_storable` (with the pointer).
  */
 export function parseDocument(text: string, format: DocumentFormat, limits: DocumentLimits): unknown {
   const bytes = Buffer.byteLength(text, 'utf8');
@@ -46,7 +46,7 @@ export function parseDocument(text: string, format: DocumentFormat, limits: Docu
     throw new EngineError('body_too_large', message);
   }
   const clean = text.startsWith('\uFEFF') ? text.slice(1) : text;
-  return format === 'json' ? parseUniqueJson(clean, limits) : parseYaml(clean, limits);
+  return format === 'json' ? parseJson(clean, limits) : parseYaml(clean, limits);
 }
 
 function parseYaml(text: string, limits: DocumentLimits): unknown {
@@ -55,7 +55,9 @@ function parseYaml(text: string, limits: DocumentLimits): unknown {
   const deep = tooDeepAt(tokens, limits.maxDepth);
   if (deep !== null) throw malformed(lines, deep, `it is nested more than ${limits.maxDepth} levels deep`);
   const document = compose(tokens, text, lines);
-  refuseDuplicateKeys(document, lines);
+  const numbers = new InexactNumbers();
+  checkNodes(document, lines, numbers);
+  assertExactNumbers(numbers);
   const value = toValue(document);
   assertStorable(value, limits);
   return value;
@@ -108,22 +110,50 @@ function partsOf(token: CST.Token): CST.Token[] {
   return items.flatMap(({ key, value }) => [key, value]).filter((part) => part != null);
 }
 
-function refuseDuplicateKeys(document: Document, lines: LineCounter): void {
-  const open: unknown[] = [document.contents];
-  while (open.length > 0) {
-    const node = open.pop();
-    if (isPair(node)) open.push(node.key, node.value);
-    if (isSeq(node)) for (const item of node.items) open.push(item);
-    if (!isMap(node)) continue;
-    const met = new Set<unknown>();
-    for (const pair of node.items) {
-      const key = isScalar(pair.key) ? String(pair.key.value) : pair.key;
-      const at = isScalar(pair.key) || isAlias(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
-      if (met.has(key)) throw malformed(lines, at, `the key ${JSON.stringify(key)} is there twice`);
-      met.add(key);
-      open.push(pair);
+/** A node and its place in the document. */
+interface Placed {
+  readonly node: unknown;
+  readonly segment: string | number;
+  readonly parent: Placed | null;
+}
+
+/** Throws for a key that is there twice, and collects the numbers that are not exact. */
+function checkNodes(document: Document, lines: LineCounter, numbers: InexactNumbers): void {
+  const open: Placed[] = [{ node: document.contents, segment: '', parent: null }];
+  for (let placed = open.pop(); placed !== undefined; placed = open.pop()) {
+    const { node } = placed;
+    if (isScalar(node)) checkNumber(node, placed, numbers);
+    // The last part first: the stack gives them back in the order of the document.
+    for (const [segment, part] of partsInside(node, lines).reverse()) {
+      open.push({ node: part, segment, parent: placed });
     }
   }
+}
+
+function partsInside(node: unknown, lines: LineCounter): [string | number, unknown][] {
+  if (isSeq(node)) return node.items.map((item, index) => [index, item]);
+  if (!isMap(node)) return [];
+  const met = new Set<string>();
+  return node.items.map(({ key, value }) => {
+    const { value: text, range } = key as Scalar;
+    const name = String(text);
+    if (met.has(name))
+      throw malformed(lines, range?.[0] ?? 0, `the key ${JSON.stringify(name)} is there twice`);
+    met.add(name);
+    return [name, value];
+  });
+}
+
+/** An alias counts where its anchor is. */
+function checkNumber({ value, source }: Scalar, placed: Placed, numbers: InexactNumbers): void {
+  if (typeof value !== 'number' || source === undefined || /^[-+]?\.(?:inf|nan)$/i.test(source)) return;
+  if (!isExactNumber(source)) numbers.add(source, () => pointerTo(placed));
+}
+
+function pointerTo(placed: Placed): string {
+  const segments: string[] = [];
+  for (let at = placed; at.parent !== null; at = at.parent) segments.push(pointerSegment(at.segment));
+  return segments.reverse().join('');
 }
 
 function toValue(document: Document): unknown {

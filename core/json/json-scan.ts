@@ -1,9 +1,11 @@
 /**
  * Finds where a JSON text (RFC 8259) goes wrong, without building a value and without recursion.
  *
- * For messages with a line and a column, for duplicate keys and for depth: `JSON.parse` tells none of these on
- * every runtime. Not the parser: a text that scans is then given to `JSON.parse`.
+ * For messages with a line, a column or a pointer: `JSON.parse` tells none of these on every runtime. Not the
+ * parser, and not for texts that are right: json-survey.ts tells these apart, faster.
  */
+import { pointerSegment } from '../problem.ts';
+
 export interface JsonFault {
   kind: 'syntax' | 'depth' | 'duplicate_key';
   /** UTF-16 offset into the text. */
@@ -12,12 +14,23 @@ export interface JsonFault {
   message: string;
 }
 
+/** Told of every number; `pointer` makes the JSON pointer of its place. */
+export type OnNumber = (literal: string, pointer: () => string) => void;
+
 interface Scan {
   readonly text: string;
   readonly maxDepth: number;
+  readonly onNumber: OnNumber | undefined;
   at: number;
-  /** One entry for each open bracket: the keys met so far, or null for an array. */
-  readonly open: (Set<string> | null)[];
+  /** One entry for each open bracket. */
+  readonly open: Bracket[];
+}
+
+interface Bracket {
+  /** The keys met so far; null for an array. */
+  readonly keys: Set<string> | null;
+  /** Of the value that is read now. */
+  segment: string | number;
 }
 
 /** What the scanner looks for next. */
@@ -27,32 +40,9 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
 const HEX4 = /^[0-9a-fA-F]{4}$/;
 
-/** Whether a text opens more brackets inside each other than `maxDepth`; strings are left out, syntax is not checked. */
-export function isDeeperThan(text: string, maxDepth: number): boolean {
-  if (text.length <= maxDepth) return false;
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) at = endOfString(text, at);
-    else if (code === 0x5b || code === 0x7b) depth += 1;
-    else if (code === 0x5d || code === 0x7d) depth -= 1;
-    if (depth > maxDepth) return true;
-  }
-  return false;
-}
-
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x5c) at += 1;
-    else if (code === 0x22) return at;
-  }
-  return text.length;
-}
-
 /** The first fault of a text, or null when it is JSON of at most `maxDepth` levels without duplicate keys. */
-export function scanJson(text: string, maxDepth: number): JsonFault | null {
-  const scan: Scan = { text, maxDepth, at: 0, open: [] };
+export function scanJson(text: string, maxDepth: number, onNumber?: OnNumber): JsonFault | null {
+  const scan: Scan = { text, maxDepth, onNumber, at: 0, open: [] };
   let next: Next | JsonFault = 'value';
   for (;;) {
     skipSpace(scan);
@@ -71,7 +61,11 @@ function advance(scan: Scan, next: Next): Next | JsonFault {
 }
 
 function isArray(scan: Scan): boolean {
-  return scan.open[scan.open.length - 1] === null;
+  return innermost(scan)?.keys === null;
+}
+
+function innermost(scan: Scan): Bracket | undefined {
+  return scan.open[scan.open.length - 1];
 }
 
 function close(scan: Scan): Next {
@@ -83,6 +77,8 @@ function close(scan: Scan): Next {
 function separator(scan: Scan): Next | JsonFault {
   if (scan.text[scan.at] !== ',') return fault(scan, `a comma or "${isArray(scan) ? ']' : '}'}" is missing`);
   scan.at += 1;
+  const bracket = innermost(scan)!;
+  if (typeof bracket.segment === 'number') bracket.segment += 1;
   return isArray(scan) ? 'value' : 'key';
 }
 
@@ -92,15 +88,16 @@ function key(scan: Scan): Next | JsonFault {
   const broken = string(scan);
   if (broken !== null) return broken;
   const name = JSON.parse(scan.text.slice(start, scan.at)) as string;
-  const keys = scan.open[scan.open.length - 1]!;
-  if (keys.has(name)) {
+  const bracket = innermost(scan)!;
+  if (bracket.keys!.has(name)) {
     return {
       kind: 'duplicate_key',
       offset: start,
       message: `the key ${JSON.stringify(name)} is there twice`,
     };
   }
-  keys.add(name);
+  bracket.keys!.add(name);
+  bracket.segment = name;
   skipSpace(scan);
   if (scan.text[scan.at] !== ':') return fault(scan, 'a colon is missing after a key');
   scan.at += 1;
@@ -116,6 +113,7 @@ function value(scan: Scan): Next | JsonFault {
     const match = pattern.exec(scan.text);
     if (match === null) continue;
     scan.at += match[0].length;
+    if (pattern === NUMBER) scan.onNumber?.(match[0], () => pointerOf(scan));
     return 'separator';
   }
   return fault(scan, 'a value is missing');
@@ -125,7 +123,7 @@ function openBracket(scan: Scan, character: '{' | '['): Next | JsonFault {
   if (scan.open.length >= scan.maxDepth) {
     return { kind: 'depth', offset: scan.at, message: `it is nested more than ${scan.maxDepth} levels deep` };
   }
-  scan.open.push(character === '{' ? new Set() : null);
+  scan.open.push(character === '{' ? { keys: new Set(), segment: '' } : { keys: null, segment: 0 });
   scan.at += 1;
   return character === '{' ? 'key_or_end' : 'value_or_end';
 }
@@ -161,6 +159,10 @@ function skipSpace(scan: Scan): void {
     const code = scan.text.charCodeAt(scan.at);
     if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
   }
+}
+
+function pointerOf({ open }: Scan): string {
+  return open.map(({ segment }) => pointerSegment(segment)).join('');
 }
 
 function fault(scan: Scan, message: string): JsonFault {

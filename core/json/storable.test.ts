@@ -76,6 +76,20 @@ describe('findUnstorable', () => {
     expect(findUnstorable({ toJSON: () => 1 }, DEEP)).toMatchObject({ pointer: '/toJSON', kind: 'type' });
   });
 
+  test('refuses raw JSON, whose digits no double may hold', () => {
+    const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+    expect(findUnstorable({ id: rawJSON('9007199254740993') }, DEEP)).toMatchObject({
+      pointer: '/id',
+      kind: 'type',
+    });
+  });
+
+  test('counts the members of all objects', () => {
+    const tally = { members: 0 };
+    expect(findUnstorable([{ a: 1, b: { c: [] } }, {}, 'a:b'], DEEP, tally)).toBeNull();
+    expect(tally).toEqual({ members: 3 });
+  });
+
   test('takes an undefined member as absent and an undefined item as null, as JSON.stringify does', () => {
     const value = { a: undefined, b: [undefined, 1] };
     const text = JSON.stringify(value);

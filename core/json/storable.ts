@@ -30,8 +30,17 @@ export interface Unstorable {
   reason: string;
 }
 
+/** Counts while a value is looked through. */
+export interface Tally {
+  /** Members of all objects. */
+  members: number;
+}
+
 /** Text that JSON writes as it is, a byte for each character: most text, and the quickest to check. */
 const PLAIN = /^[ !#-[\]-~]*$/;
+
+/** Of runtimes that have it. */
+const { isRawJSON: isRawJson } = JSON as { isRawJSON?: (value: unknown) => boolean };
 
 /** Segments in the pointer of a value that is too deep. */
 const DEPTH_SHOWN = 16;
@@ -51,14 +60,18 @@ interface Walk {
   readonly frames: Frame[];
   /** Whether bytes are counted at all. */
   readonly sized: boolean;
+  readonly tally: Tally | undefined;
   bytes: number;
 }
 
 type Fault = Pick<Unstorable, 'kind' | 'reason'>;
 
-/** The first thing that keeps a value from being stored, in document order, or null when it can be. */
-export function findUnstorable(value: unknown, limits: StorableLimits): Unstorable | null {
-  const walk: Walk = { limits, frames: [], sized: limits.maxBytes !== undefined, bytes: 0 };
+/**
+ * Returns the first thing that keeps a value from being stored, in document order, or null when it can be.
+ * `tally` is complete in that case.
+ */
+export function findUnstorable(value: unknown, limits: StorableLimits, tally?: Tally): Unstorable | null {
+  const walk: Walk = { limits, frames: [], sized: limits.maxBytes !== undefined, tally, bytes: 0 };
   const fault = visit(value, walk) ?? walkFrames(walk);
   return fault === null ? null : { pointer: pointerOf(walk.frames), ...fault };
 }
@@ -124,6 +137,7 @@ function open(node: object, walk: Walk): Fault | null {
   if (frames.length >= limits.maxDepth) return depthFault(walk);
   const keys = Array.isArray(node) ? null : Object.keys(node);
   const length = keys === null ? (node as unknown[]).length : keys.length;
+  if (keys !== null && walk.tally !== undefined) walk.tally.members += length;
   const fault = charge(walk, 2);
   if (fault === null) frames.push({ node, keys, length, next: 0, written: 0 });
   return fault;
@@ -147,7 +161,9 @@ function depthFault({ frames, limits }: Walk): Fault {
 function foreignType(node: object): string | null {
   if (Array.isArray(node)) return null;
   const prototype = Object.getPrototypeOf(node);
-  if (prototype === Object.prototype || prototype === null) return null;
+  if (prototype === Object.prototype) return null;
+  // Writes digits that no double holds.
+  if (prototype === null) return isRawJson?.(node) === true ? 'raw JSON' : null;
   // A plain object of another realm has a prototype that itself has none.
   if (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')) return null;
   const name: unknown = prototype.constructor?.name;

@@ -89,6 +89,29 @@ test('inputs are compared by value: the order of keys and the spelling of number
   await assertInvariants(database.url);
 });
 
+test('two ids that one double stands for are never one execution: the one it cannot hold is refused', async () => {
+  const send = async (id: string) => {
+    const response = await fetch(`${engine.url}/api/v1/execution/start`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'large' },
+      body: `{"template":"${template}","inputs":{"id":${id}}}`,
+    });
+    const { code = null, execution_id } = (await response.json()) as Record<string, string>;
+    return { status: response.status, code, execution_id };
+  };
+  const refused = { status: 422, code: 'number_not_exact' };
+  expect(await send('9007199254740993')).toMatchObject(refused);
+  const { execution_id, ...first } = await send('9007199254740992');
+  expect(first).toEqual({ status: 202, code: null });
+  expect(await send('9007199254740993')).toMatchObject(refused);
+  expect(await send('9.007199254740992e15')).toMatchObject({ status: 200, execution_id });
+  for (const other of ['9007199254740994', '"9007199254740993"']) {
+    expect(await send(other)).toMatchObject({ status: 409, code: 'idempotency_conflict' });
+  }
+  expect((await engine.end(execution_id!)).inputs).toEqual({ id: 9007199254740992 });
+  await assertInvariants(database.url);
+});
+
 test('a failed execution is given back for its key as well', async () => {
   const failing = await engine.publish({ steps: { f: { type: 'fail', with: { code: 'c', message: 'm' } } } });
   const first = await engine.client.start({ template: failing, idempotency_key: 'failing' });
