@@ -43,7 +43,8 @@ interface Rows {
   granted: string[];
 }
 
-export function planStatements(plans: readonly PlanToWrite[]): Statement[] {
+/** @param at the moment of the plans; null: when the transaction began (db/clock.ts) */
+export function planStatements(plans: readonly PlanToWrite[], at: string | null): Statement[] {
   const rows: Rows = {
     advance: [],
     change: [],
@@ -55,12 +56,12 @@ export function planStatements(plans: readonly PlanToWrite[]): Statement[] {
   };
   for (const written of plans) collect(written, rows);
   const statements: Statement[] = [];
-  if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance));
-  if (rows.change.length > 0) statements.push(changeExecutions(rows.change));
-  if (rows.insert.length > 0) statements.push(insertSteps(rows.insert));
-  if (rows.complete.length > 0) statements.push(completeSteps(rows.complete));
-  if (rows.update.length > 0) statements.push(updateSteps(rows.update));
-  if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs));
+  if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
+  if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
+  if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
+  if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
+  if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
+  if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
   return statements;
 }

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionRow } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
+import { momentOf } from './clock.ts';
 import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 
@@ -35,19 +36,19 @@ const INSERT = guarded(
       idempotency_key, requested_version, callback_url, start_after, started_at)
    select id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags::text[],
           idempotency_key, requested_version, callback_url,
-          coalesce(start_after, now() + start_after_ms * interval '1 millisecond'),
-          case when status = 'running' then now() end
+          coalesce(start_after, ${momentOf(15)} + start_after_ms * interval '1 millisecond'),
+          case when status = 'running' then ${momentOf(15)} end
      from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::jsonb[], $6::uuid[], $7::uuid[], $8::integer[],
                  $9::text[], $10::text[], $11::integer[], $12::text[], $13::timestamptz[],
                  $14::double precision[])
        as t(id, template_id, status, sequence, inputs, user_id, workspace_id, priority, tags,
             idempotency_key, requested_version, callback_url, start_after, start_after_ms)
    on conflict do nothing`,
-  15,
+  16,
 );
 
-/** Fails the transaction when an idempotency key is taken. */
-export function insertExecutions(rows: readonly ExecutionInsert[]): Statement {
+/** Fails the transaction when an idempotency key is taken. @param at see db/clock.ts */
+export function insertExecutions(rows: readonly ExecutionInsert[], at: string | null = null): Statement {
   return {
     name: 'insert_executions',
     text: INSERT,
@@ -66,6 +67,7 @@ export function insertExecutions(rows: readonly ExecutionInsert[]): Statement {
       textArray(rows.map((row) => row.callbackUrl)),
       textArray(rows.map(({ startAfter }) => (typeof startAfter === 'string' ? startAfter : null))),
       plainArray(rows.map(({ startAfter }) => (typeof startAfter === 'number' ? startAfter : null))),
+      at,
       rows.length,
     ],
   };
@@ -73,10 +75,10 @@ export function insertExecutions(rows: readonly ExecutionInsert[]): Statement {
 
 const ADVANCE = guarded(
   `update workflow_executions e
-      set sequence = e.sequence + 1, updated_at = now()
+      set sequence = e.sequence + 1, updated_at = ${momentOf(3)}
      from (select id, from_sequence from unnest($1::uuid[], $2::bigint[]) as t(id, from_sequence) order by id) u
     where e.id = u.id and e.sequence = u.from_sequence and e.status || '' = 'running'`,
-  3,
+  4,
 );
 
 /**
@@ -84,14 +86,19 @@ const ADVANCE = guarded(
  *
  * The status is compared as an expression so that no index on it can be used: a plan made while the table was
  * small walked all running executions for each row, 55 ms where the primary key takes 3.
+ * @param at see db/clock.ts
  */
-export function advanceExecutions(rows: readonly { id: string; fromSequence: number }[]): Statement {
+export function advanceExecutions(
+  rows: readonly { id: string; fromSequence: number }[],
+  at: string | null = null,
+): Statement {
   return {
     name: 'advance_executions',
     text: ADVANCE,
     values: [
       plainArray(rows.map((row) => row.id)),
       plainArray(rows.map((row) => row.fromSequence)),
+      at,
       rows.length,
     ],
   };
@@ -116,28 +123,28 @@ const CHANGE = guarded(
   `update workflow_executions e
       set sequence = e.sequence + 1,
           status = u.status,
-          started_at = case when u.begun then greatest(now(), e.created_at) else e.started_at end,
-          stop_requested_at = case when u.stopping then now() else e.stop_requested_at end,
+          started_at = case when u.begun then greatest(${momentOf(11)}, e.created_at) else e.started_at end,
+          stop_requested_at = case when u.stopping then ${momentOf(11)} else e.stop_requested_at end,
           stop_reason = coalesce(u.stop_reason, e.stop_reason),
-          completed_at = case when u.ended then greatest(now(), e.created_at, e.started_at) end,
+          completed_at = case when u.ended then greatest(${momentOf(11)}, e.created_at, e.started_at) end,
           outputs = u.outputs,
           error = u.error,
-          updated_at = now()
+          updated_at = ${momentOf(11)}
      from (select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::boolean[],
                                 $7::text[], $8::boolean[], $9::jsonb[], $10::jsonb[])
              as t(id, from_sequence, from_status, status, begun, stopping, stop_reason, ended, outputs, error)
             order by id) u
     where e.id = u.id and e.sequence = u.from_sequence and e.status = u.from_status`,
-  11,
+  12,
 );
 
 /**
  * Moves executions between statuses. Locks the rows in id order.
  *
- * `now()` is when the transaction began, which may be before the row it changes was committed: times of a row
- * never run backwards all the same.
+ * The moment may be before the row was committed that it changes: times of a row never run backwards all the same.
+ * @param at see db/clock.ts
  */
-export function changeExecutions(rows: readonly ExecutionChange[]): Statement {
+export function changeExecutions(rows: readonly ExecutionChange[], at: string | null = null): Statement {
   return {
     name: 'change_executions',
     text: CHANGE,
@@ -152,6 +159,7 @@ export function changeExecutions(rows: readonly ExecutionChange[]): Statement {
       plainArray(rows.map((row) => row.ended)),
       textArray(rows.map((row) => row.outputs)),
       textArray(rows.map((row) => row.error)),
+      at,
       rows.length,
     ],
   };

@@ -4,6 +4,7 @@
  */
 import type { StepStatus } from '../core/status.ts';
 import { plainArray, textArray } from './array-literal.ts';
+import { momentOf } from './clock.ts';
 import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 
@@ -23,16 +24,17 @@ export interface StepInsert {
 const INSERT = `
   insert into workflow_step_executions
     (id, workflow_execution_id, step_template_id, status, required_inputs, received_inputs, attempt_count,
-     claimed_by, sequence, started_at, completed_at)
+     claimed_by, sequence, created_at, updated_at, started_at, completed_at)
   select id, execution_id, step_template_id, status, required, coalesce(received::jsonb[], '{}'), attempt,
-         owner, sequence,
-         case when status = 'running' then now() end,
-         case when status in ('skipped', 'cancelled') then now() end
+         owner, sequence, ${momentOf(10)}, ${momentOf(10)},
+         case when status = 'running' then ${momentOf(10)} end,
+         case when status in ('skipped', 'cancelled') then ${momentOf(10)} end
     from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::uuid[],
                 $9::bigint[])
       as t(id, execution_id, step_template_id, status, required, received, attempt, owner, sequence)`;
 
-export function insertSteps(rows: readonly StepInsert[]): Statement {
+/** @param at see db/clock.ts */
+export function insertSteps(rows: readonly StepInsert[], at: string | null = null): Statement {
   return {
     name: 'insert_steps',
     text: INSERT,
@@ -46,6 +48,7 @@ export function insertSteps(rows: readonly StepInsert[]): Statement {
       plainArray(rows.map((row) => row.attempt)),
       plainArray(rows.map((row) => row.owner)),
       plainArray(rows.map((row) => row.sequence)),
+      at,
     ],
   };
 }
@@ -65,14 +68,15 @@ const COMPLETE = guarded(
   `update workflow_step_executions s
       set status = 'completed', outputs = u.output, routes = u.routes::text[], sequence = u.sequence,
           error = null, error_code = null, error_details = null, resume_at = null,
-          completed_at = greatest(now(), s.started_at), updated_at = now()
+          completed_at = greatest(${momentOf(7)}, s.started_at), updated_at = ${momentOf(7)}
      from unnest($1::uuid[], $2::integer[], $3::uuid[], $4::jsonb[], $5::text[], $6::bigint[])
             as u(id, attempt, owner, output, routes, sequence)
     where s.id = u.id and s.status = 'running' and s.attempt_count = u.attempt and s.claimed_by = u.owner`,
-  7,
+  8,
 );
 
-export function completeSteps(rows: readonly StepCompletion[]): Statement {
+/** @param at see db/clock.ts */
+export function completeSteps(rows: readonly StepCompletion[], at: string | null = null): Statement {
   return {
     name: 'complete_steps',
     text: COMPLETE,
@@ -83,6 +87,7 @@ export function completeSteps(rows: readonly StepCompletion[]): Statement {
       textArray(rows.map((row) => row.output)),
       textArray(rows.map((row) => row.routes)),
       plainArray(rows.map((row) => row.sequence)),
+      at,
       rows.length,
     ],
   };
@@ -113,7 +118,7 @@ export interface StepUpdate {
 const UPDATE = guarded(
   `update workflow_step_executions s
       set status = u.status, attempt_count = u.attempt, retry_count = u.retries, crash_count = u.crashes,
-          claimed_by = u.owner, sequence = u.sequence, updated_at = now(),
+          claimed_by = u.owner, sequence = u.sequence, updated_at = ${momentOf(18)},
           received_inputs = coalesce(u.received::jsonb[], s.received_inputs),
           error = case when u.error_code is not null then u.error when u.status in ('queued', 'running') then s.error end,
           error_code = case when u.error_code is not null then u.error_code
@@ -121,12 +126,12 @@ const UPDATE = guarded(
           error_details = case when u.error_code is not null then u.error_details
                                when u.status in ('queued', 'running') then s.error_details end,
           started_at = case when u.attempt = 0 then null
-                            when u.status = 'running' then coalesce(s.started_at, greatest(now(), s.created_at)) else s.started_at end,
-          parked_at = case when u.status = 'waiting' then now() when u.parked then s.parked_at end,
+                            when u.status = 'running' then coalesce(s.started_at, greatest(${momentOf(18)}, s.created_at)) else s.started_at end,
+          parked_at = case when u.status = 'waiting' then ${momentOf(18)} when u.parked then s.parked_at end,
           parked_state = case when u.status = 'waiting' then u.parked_state when u.parked then s.parked_state end,
-          resume_at = now() + u.timer_ms * interval '1 millisecond',
+          resume_at = ${momentOf(18)} + u.timer_ms * interval '1 millisecond',
           completed_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled')
-                              then greatest(now(), s.created_at, s.started_at) end
+                              then greatest(${momentOf(18)}, s.created_at, s.started_at) end
      from unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::uuid[],
                  $9::boolean[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
                  $15::double precision[], $16::jsonb[], $17::integer[])
@@ -134,11 +139,11 @@ const UPDATE = guarded(
                  parked, sequence, received, error_code, error, error_details, timer_ms, parked_state, crashes)
     where s.id = u.id and s.status = u.from_status and s.attempt_count = u.from_attempt
       and s.claimed_by is not distinct from u.from_owner`,
-  18,
+  19,
 );
 
-/** Every change of a step but its completion. */
-export function updateSteps(rows: readonly StepUpdate[]): Statement {
+/** Every change of a step but its completion. @param at see db/clock.ts */
+export function updateSteps(rows: readonly StepUpdate[], at: string | null = null): Statement {
   return {
     name: 'update_steps',
     text: UPDATE,
@@ -160,6 +165,7 @@ export function updateSteps(rows: readonly StepUpdate[]): Statement {
       plainArray(rows.map((row) => row.timerMs)),
       textArray(rows.map((row) => row.parkedState)),
       plainArray(rows.map((row) => row.crashes)),
+      at,
       rows.length,
     ],
   };

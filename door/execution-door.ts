@@ -15,6 +15,7 @@
 import type { Event } from '../core/event.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import { planStatements } from '../db/apply-plan.ts';
+import type { Moment } from '../db/clock.ts';
 import { isContended, type Lane } from '../db/connection/lane.ts';
 import { notify } from '../db/notify.ts';
 import type { Statement } from '../db/statement.ts';
@@ -237,15 +238,16 @@ export class ExecutionDoor {
     }
   }
 
-  /** Everything the units' commit consists of. */
-  async statements(units: readonly Unit[]): Promise<Statement[]> {
+  /** Everything the units' commit consists of. @param moment of its times, where it waited for a lock */
+  async statements(units: readonly Unit[], moment: Moment | null = null): Promise<Statement[]> {
     const { queue, claims, stopGraceMs, hasPeers } = this.#options;
     const rows = inserts(units);
+    const at = moment?.at ?? null;
     const { add, remove } = jobs(units, stopGraceMs);
-    const statements = rows.length > 0 ? [insertExecutions(rows)] : [];
-    statements.push(...planStatements(writes(units)));
+    const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
+    statements.push(...planStatements(writes(units), at));
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
-    if (add.length > 0) statements.push(...(await queue.insertStatements(add)));
+    if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
     // At most one notification per commit, and only when somebody may be listening.
     const payload = hasPeers() ? newsOf(units, add.length > 0, claims.owner) : null;
     if (payload !== null) statements.push(notify(payload));

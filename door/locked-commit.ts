@@ -15,6 +15,7 @@ import type { Event } from '../core/event.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
 import { type ExecutionView, loadView } from '../core/view.ts';
+import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
 import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
@@ -124,7 +125,10 @@ export class LockedCommit {
     try {
       await withTransaction(this.#pool, async (tx) => {
         decided = await work(tx);
-        for (const statement of await this.#door.statements(decided)) await tx.query(statement);
+        if (decided.length === 0) return;
+        // What the locks were waited for may have ended after this transaction began.
+        const moment = await readClock(tx);
+        for (const statement of await this.#door.statements(decided, moment)) await tx.query(statement);
       });
     } catch (error) {
       for (const unit of decided) this.#door.abandon(unit, true);

@@ -66,14 +66,23 @@ export class ExecutionEngineQueue {
     return this.#unlocked === null;
   }
 
-  /** The statements that insert jobs; each fails its transaction when a job is refused. */
-  async insertStatements(jobs: readonly Job[]): Promise<Statement[]> {
-    return Promise.all(groupByQueue(jobs).map(([queue, list]) => this.#insertStatement(queue, list)));
+  /**
+   * The statements that insert jobs; each fails its transaction when a job is refused.
+   * @param sinceBeginMs how long after the beginning of the transaction the time begins by which they are put off
+   */
+  async insertStatements(jobs: readonly Job[], sinceBeginMs = 0): Promise<Statement[]> {
+    return Promise.all(
+      groupByQueue(jobs).map(([queue, list]) => this.#insertStatement(queue, list, sinceBeginMs)),
+    );
   }
 
-  async #insertStatement(queue: QueueName, jobs: readonly Job[]): Promise<Statement> {
+  async #insertStatement(queue: QueueName, jobs: readonly Job[], sinceBeginMs: number): Promise<Statement> {
     const taken = takeDown();
-    await this.#boss.insert(queue, jobs.map(toInsert), { db: taken.db, returnId: true });
+    await this.#boss.insert(
+      queue,
+      jobs.map((job) => toInsert(job, sinceBeginMs)),
+      { db: taken.db, returnId: true },
+    );
     const { text, values } = taken.statement();
     return {
       text: `with inserted as (${text}) select 1 / (count(*) = $2::bigint)::integer from inserted`,
@@ -216,12 +225,13 @@ function readData(stored: unknown): JobData {
   return isKnown ? (stored as JobData) : { kind: 'unknown', stored };
 }
 
-function toInsert(job: Job): JobInsert<JobData> {
+function toInsert(job: Job, sinceBeginMs: number): JobInsert<JobData> {
   const { startAfter } = job;
   const data = job.data.kind === 'unknown' ? (job.data.stored as JobData) : job.data;
   const insert: JobInsert<JobData> = { id: job.id, data, priority: job.priority };
   if (startAfter === null) return insert;
-  return { ...insert, startAfter: typeof startAfter === 'number' ? startAfter / 1000 : startAfter };
+  const startsAt = typeof startAfter === 'number' ? (startAfter + sinceBeginMs) / 1000 : startAfter;
+  return { ...insert, startAfter: startsAt };
 }
 
 function groupByQueue<T extends { queue: QueueName }>(jobs: readonly T[]): [QueueName, T[]][] {

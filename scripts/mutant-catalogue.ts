@@ -77,8 +77,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a commit does not look whether another engine was faster',
     file: 'db/workflow-execution.ts',
-    find: "where e.id = u.id and e.sequence = u.from_sequence and e.status || '' = 'running'`,\n  3,",
-    replace: "where e.id = u.id and e.status || '' = 'running'`,\n  3,",
+    find: "where e.id = u.id and e.sequence = u.from_sequence and e.status || '' = 'running'`,\n  4,",
+    replace: "where e.id = u.id and e.status || '' = 'running'`,\n  4,",
     tests: ['tests/integration/join-race.test.ts', 'tests/integration/takeover.test.ts'],
   },
   {
@@ -118,9 +118,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the jobs of a commit are forgotten',
     file: 'door/execution-door.ts',
-    find: 'if (add.length > 0) statements.push(...(await queue.insertStatements(add)));',
-    replace: 'if (add.length > 1e9) statements.push(...(await queue.insertStatements(add)));',
+    find: 'if (add.length > 0) statements.push(',
+    replace: 'if (add.length > 1e9) statements.push(',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/starts.test.ts'],
+  },
+  {
+    name: 'a commit that waited for a lock writes when it began to wait',
+    file: 'door/locked-commit.ts',
+    find: 'this.#door.statements(decided, moment)',
+    replace: 'this.#door.statements(decided, null)',
+    tests: ['tests/integration/orders.test.ts'],
   },
   {
     name: 'the job of a claimed step is left behind',

@@ -36,6 +36,8 @@ interface Race {
   readonly events: (steps: Steps) => Partial<Record<Name, Event>>;
   /** What must hold when all of them were answered. */
   readonly holds: (said: Readonly<Record<Name, Delivery>>, steps: Steps, status: string) => void;
+  /** Looks at the rows before what is left is completed. */
+  readonly after?: (engines: Engines, execution: string) => Promise<void>;
   /** How the execution ends when everything that runs completes. */
   readonly end: (said: Readonly<Record<Name, Delivery>>) => string;
 }
@@ -81,8 +83,10 @@ async function raceOnce(
   const attempts = begun.map(({ stepId, claim }) => `${stepId} ${claim.attempt}`);
   expect(attempts.length).toBe(new Set(attempts).size);
   race.holds(said, await doors.steps(execution), await doors.status(execution));
+  await race.after?.(engines, execution);
   await finish(engines, execution);
   expect(await doors.status(execution)).toBe(race.end(said));
+  expect(await doors.timesBeforeTheirInputs(execution)).toEqual([]);
 }
 
 /** Completes what runs and wakes what waits, until nothing does. */
@@ -132,6 +136,8 @@ const noop = (needs: readonly string[] = [], more: JsonObject = {}): JsonObject 
   ...(needs.length === 0 ? {} : { needs: [...needs] }),
   ...more,
 });
+
+const RETRIED = { a: noop([], { retry: { limit: 1, delay: '1h', jitter: false } }) };
 
 const applied = (said: Partial<Record<Name, Delivery>>) =>
   Object.entries(said)
@@ -194,6 +200,56 @@ test('two completions before a join: it fires once, on one of the two engines', 
     },
   );
   expect(seen.size).toBe(2);
+});
+
+test('a completion that waits for another one: what it starts begins after what it waited for', async () => {
+  await inEveryOrder(
+    { first: noop(), a: noop(), b: noop(), join: noop(['first', 'a', 'b']) },
+    {
+      isWide: true,
+      before: async (engines, execution) => {
+        const { first } = await doors.steps(execution);
+        await engines.one.deliver(execution, complete(first!));
+        await handOver(engines, execution);
+      },
+      // The third engine does not know the execution: it begins its transaction, and then waits for the lock.
+      events: ({ a, b }) => ({ one: complete(a!), three: complete(b!) }),
+      holds: (said, { join }) => {
+        expect(applied(said)).toEqual(['one', 'three']);
+        expect(join!.status).toBe('running');
+      },
+      end: () => 'completed',
+    },
+  );
+});
+
+test('a timer that a commit sets after it waited for a lock counts from then, in its row and in its job', async () => {
+  const firsts = new Set<string>();
+  await inEveryOrder(
+    { first: noop(), ...RETRIED },
+    {
+      isWide: true,
+      events: ({ first, a }) => ({ one: complete(first!), three: fail(a!) }),
+      holds: (said, { first, a }) => {
+        expect(applied(said)).toEqual(['one', 'three']);
+        firsts.add(first!.sequence < a!.sequence ? 'first' : 'a');
+      },
+      after: async ({ three }, execution) => {
+        const { rows } = await doors.looker.query(
+          `select a.resume_at >= f.completed_at + interval '1 hour' or a.sequence < f.sequence as row_waits,
+                  j.start_after >= a.resume_at - interval '1 millisecond' as job_waits
+             from workflow_step_executions f, workflow_step_executions a join pgboss.job j on j.id = a.id
+            where f.workflow_execution_id = $1 and f.status = 'completed'
+              and a.workflow_execution_id = $1 and a.status = 'retrying'`,
+          [execution],
+        );
+        expect(rows).toEqual([{ row_waits: true, job_waits: true }]);
+        await three.deliver(execution, CANCEL);
+      },
+      end: () => 'cancelled',
+    },
+  );
+  expect(firsts).toEqual(new Set(['first', 'a']));
 });
 
 /** Step b goes from the first engine to the second. */
@@ -289,8 +345,6 @@ test('the end of an execution and the rescue of its last step: what is final sta
     },
   );
 });
-
-const RETRIED = { a: noop([], { retry: { limit: 1, delay: '1h', jitter: false } }) };
 
 test("a failure that is to be retried and the execution's timeout: whichever is first, nothing is left waiting", async () => {
   const seen = new Set<string>();

@@ -224,6 +224,21 @@ export class Doors {
     return rows[0].status;
   }
 
+  /** Edges whose target, which needs all of them, has times before the end of their producer. */
+  async timesBeforeTheirInputs(execution: string): Promise<string[]> {
+    const { rows } = await this.looker.query(
+      `select format('%s began at %s and ended at %s, its edge was resolved at %s, and what it waited for ended at %s',
+                     s.id, s.started_at, s.completed_at, i.received_at, p.completed_at) as detail
+         from workflow_step_executions s
+         join workflow_input_tracker i on i.step_execution_id = s.id
+         join workflow_step_executions p on p.id = i.from_step_execution_id
+        where s.workflow_execution_id = $1
+          and least(s.started_at, s.completed_at, i.received_at) < p.completed_at`,
+      [execution],
+    );
+    return rows.map(({ detail }) => detail);
+  }
+
   async steps(execution: string): Promise<Record<string, StepNow>> {
     const { rows } = await this.looker.query(
       `select t.key, t.position, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
