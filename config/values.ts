@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { parseDuration } from '../core/duration.ts';
+import { parseDurationText } from '../core/duration.ts';
 import { isUuid } from '../db/uuid.ts';
 
 export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
@@ -94,7 +94,7 @@ export function memory(smallest: number, largest: number): Schema<number> {
 
 export function duration(smallestMs: number, largestMs: number): Schema<number> {
   return parsed((value, report) => {
-    const ms = parseDuration(value);
+    const ms = parseDurationText(value);
     if (ms === null) report('is not a duration');
     else if (ms < smallestMs) report(`is shorter than ${smallestMs} ms`);
     else if (ms > largestMs) report(`is longer than ${largestMs} ms`);

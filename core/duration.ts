@@ -1,28 +1,30 @@
 /**
- * Durations as people write them: `250ms`, `30s`, `5m`, `2h`, `1d`, or milliseconds as a number.
+ * Durations as the caller writes them: `250ms`, `30s`, `5m`, `2h`, `1d`, or milliseconds as a number. The one reader of
+ * them, for definitions, requests, settings and parameters alike.
  *
- * Not here: how a duration is shown to people, and instants.
+ * Not here: how a duration is shown to people, and instants (instant.ts).
  */
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const PATTERN = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/;
 
-/** What parseDuration takes, for messages. */
+/** The forms in text, for JSON Schema. */
+export const DURATION_PATTERN = '^[0-9]+(ms|s|m|h|d)$';
+const FORM = /^(\d+)(ms|s|m|h|d)$/;
+
+/** The forms that parseDuration takes, for messages. */
 export const DURATION_ACCEPTED = 'a duration such as 250ms, 30s, 5m, 2h or 1d, or a number of milliseconds';
 
-/**
- * Milliseconds, whole and from 0 to Number.MAX_SAFE_INTEGER; null when the value is no duration.
- * A string without a unit is milliseconds. Fractions (`1.5s`) are allowed where whole milliseconds come out.
- */
+/** Milliseconds, whole and from 0 to Number.MAX_SAFE_INTEGER; null when the value is no duration. */
 export function parseDuration(value: string | number): number | null {
   const ms = typeof value === 'number' ? value : fromText(value);
-  return ms !== null && Number.isSafeInteger(ms) && ms >= 0 ? ms : null;
+  return Number.isSafeInteger(ms) && ms >= 0 ? ms : null;
 }
 
-function fromText(text: string): number | null {
-  const match = PATTERN.exec(text.trim());
-  if (match === null) return null;
-  const amount = Number(match[1]) * UNIT_MS[match[2] ?? 'ms']!;
-  // 0.1s is 100.00000000000001 in floating point for some factors; a real fraction of a millisecond stays one.
-  const rounded = Math.round(amount);
-  return Math.abs(amount - rounded) < 1e-6 ? rounded : amount;
+/** The same where every value arrives as text (settings, queries): digits alone are a number of milliseconds. */
+export function parseDurationText(text: string): number | null {
+  return parseDuration(/^\d+$/.test(text) ? Number(text) : text);
+}
+
+function fromText(text: string): number {
+  const [, amount, unit] = FORM.exec(text) ?? [];
+  return unit === undefined ? Number.NaN : Number(amount) * UNIT_MS[unit]!;
 }

@@ -27,8 +27,23 @@ export interface StepTypeInfo {
   readsInputs?(params: JsonObject | undefined): boolean;
   /** A definition cannot expect heartbeats of the handler. */
   readonly sendsNoHeartbeats?: boolean;
+  /**
+   * What is wrong with parameters beyond their schema: mistakes that the step could only fail for. Asked when a
+   * definition is published; a value that an expression decides is undefined then.
+   */
+  review?(params: KnownParams): readonly ParamFault[];
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
+}
+
+/** Parameters as they are written, as far as they are known before their expressions are evaluated. */
+export type KnownParams = Readonly<Record<string, unknown>>;
+
+export interface ParamFault {
+  /** JSON pointer below `with`. */
+  readonly pointer: string;
+  /** What is wrong, and how to mend it. */
+  readonly message: string;
 }
 
 /** The registered step types, by name. */

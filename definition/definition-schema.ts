@@ -5,6 +5,7 @@
  * schema accepts too; what it refuses may still be wrong (a cycle, an unknown step).
  */
 
+import { DURATION_PATTERN } from '../core/duration.ts';
 import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
 import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
@@ -153,7 +154,7 @@ const PARTS: JsonObject = {
     anyOf: [
       {
         type: 'string',
-        pattern: '^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?\\s*$',
+        pattern: DURATION_PATTERN,
         examples: ['250ms', '30s', '5m', '2h', '1d'],
       },
       { type: 'integer', minimum: 0, description: 'Milliseconds.' },

@@ -23,7 +23,7 @@ import {
   wrongType,
 } from './fields.ts';
 import type { LintContext } from './lint/context.ts';
-import { lint } from './lint/lint.ts';
+import { lint, lintNew } from './lint/lint.ts';
 import { describe, ProblemList } from './problem-list.ts';
 import { readStep, type StepDraft } from './step.ts';
 
@@ -50,7 +50,7 @@ export const TEMPLATE_NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 export function readDefinition(document: unknown, context: LintContext): ReadDefinition {
   const errors = new ProblemList();
   const warnings = new ProblemList();
-  const template = read(document, context, errors, warnings);
+  const template = read(document, context, errors, warnings, lintNew);
   const found = errors.list();
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
 }
@@ -80,7 +80,7 @@ const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIV
  */
 export function readStored(document: unknown, context: LintContext): ReadStored {
   const problems = new ProblemList(Number.POSITIVE_INFINITY);
-  const template = read(document, { ...context, limits: NO_LIMITS }, problems, new ProblemList());
+  const template = read(document, { ...context, limits: NO_LIMITS }, problems, new ProblemList(), lint);
   const errors: Problem[] = [];
   const faults = new Map<string, Problem>();
   for (const problem of problems.list()) {
@@ -97,6 +97,7 @@ function read(
   context: LintContext,
   errors: ProblemList,
   warnings: ProblemList,
+  checkAcross: typeof lintNew,
 ): Template | null {
   if (!isObject(document)) {
     const message = `The definition is ${describe(document)}; it must be an object with "name" and "steps".`;
@@ -116,7 +117,7 @@ function read(
   };
   const drafts = readSteps(reader, context);
   if (drafts === null) return null;
-  lint({ drafts, output: header.output }, context, errors, warnings);
+  checkAcross({ drafts, output: header.output }, context, errors, warnings);
   return { ...header, steps: drafts.map(({ step }) => step) };
 }
 

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDuration } from '../core/duration.ts';
+import { parseInstant } from '../core/instant.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import type { Json } from '../core/json/json.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
@@ -235,12 +236,12 @@ function checkItemInputs(check: () => void, pointer: string): void {
 }
 
 /** Milliseconds from now, an instant, or null. */
-function startTime(startAfter: string | undefined, pointer: string): number | string | null {
+function startTime(startAfter: string | number | undefined, pointer: string): number | string | null {
   if (startAfter === undefined) return null;
   const duration = parseDuration(startAfter);
   if (duration !== null) return duration;
-  const instant = Date.parse(startAfter);
-  if (Number.isNaN(instant)) {
+  const instant = typeof startAfter === 'string' ? parseInstant(startAfter) : null;
+  if (instant === null) {
     const message = `"${startAfter}" is neither an instant in ISO 8601 nor a duration such as 5m.`;
     throw new EngineError('validation_failed', message, [
       { pointer: `${pointer}/start_after`, code: 'invalid_value', message },

@@ -20,7 +20,7 @@ export interface StartItem {
   inputs?: Json | undefined;
   idempotency_key?: string | undefined;
   /** ISO 8601 instant, or a duration from now (`5m`). */
-  start_after?: string | undefined;
+  start_after?: string | number | undefined;
   priority?: number | undefined;
   tags?: string[] | undefined;
   callback_url?: string | undefined;

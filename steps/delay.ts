@@ -5,22 +5,26 @@
  * than a day ago. Anything nearer is parked and judged by the database, so that an engine whose clock is wrong
  * neither skips nor prolongs a wait.
  */
-import { durationOf, durationSchema } from './measure.ts';
+import {
+  checkedInstant,
+  INSTANT_ACCEPTED,
+  INSTANT_OR_DATE_PATTERN,
+  parseInstantOrDate,
+} from '../core/instant.ts';
+import { durationOf, durationSchema, faultsOf, knownDuration } from './measure.ts';
 import { Parked, StepFailure, type StepType } from './step-type.ts';
 
 type DelayParams = { for?: number | string; until?: number | string };
 
 const DAY_MS = 86_400_000;
-const INSTANT = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/;
 
 /** Milliseconds since 1970; a date without a time is midnight UTC. */
 function instantOf(until: number | string): number {
-  const ms =
-    typeof until === 'number' ? until : INSTANT.test(until.trim()) ? Date.parse(until.trim()) : Number.NaN;
-  if (Number.isFinite(ms) && Math.abs(ms) < Date.UTC(9999, 0)) return ms;
+  const ms = typeof until === 'number' ? checkedInstant(until) : parseInstantOrDate(until);
+  if (ms !== null) return ms;
   throw new StepFailure(
     'invalid_params',
-    `until is ${JSON.stringify(until)}: it takes an instant with its zone, such as 2030-01-31T09:00:00Z, or milliseconds since 1970`,
+    `until is ${JSON.stringify(until)}: it takes ${INSTANT_ACCEPTED}, a date, or milliseconds since 1970`,
   );
 }
 
@@ -36,13 +40,18 @@ export const delay: StepType<DelayParams> = {
       until: {
         description:
           'When to go on: ISO 8601 with a zone, a date (midnight UTC), or milliseconds since 1970.',
-        anyOf: [{ type: 'integer' }, { type: 'string', pattern: INSTANT.source }],
+        anyOf: [{ type: 'integer' }, { type: 'string', pattern: INSTANT_OR_DATE_PATTERN }],
       },
     },
     // One of the two, and not both.
     minProperties: 1,
     maxProperties: 1,
   },
+  review: (params) =>
+    faultsOf({
+      for: () => knownDuration(params.for, 'for', 0),
+      until: () => params.until !== undefined && instantOf(params.until as string | number),
+    }),
   run({ params, resumed }) {
     if (resumed !== null) return { waitedMs: resumed.parkedMs };
     if (params.for !== undefined) {

@@ -3,7 +3,8 @@
  *
  * An expression can yield anything, so a value that passed the publish check is read again when the step runs.
  */
-import { DURATION_ACCEPTED, parseDuration } from '../core/duration.ts';
+import { DURATION_ACCEPTED, DURATION_PATTERN, parseDuration } from '../core/duration.ts';
+import type { ParamFault } from '../core/step-type.ts';
 import { StepFailure } from './step-type.ts';
 
 /** A hundred years: longer than any wait, and within what every clock can add. */
@@ -17,7 +18,7 @@ export function durationSchema(description: string, least: number) {
     description,
     anyOf: [
       { type: 'integer', minimum: least, maximum: LONGEST_MS },
-      { type: 'string', pattern: '^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?\\s*$' },
+      { type: 'string', pattern: DURATION_PATTERN },
     ],
   };
 }
@@ -41,6 +42,23 @@ export function durationOf(value: string | number, name: string, least: number):
     'invalid_params',
     `${name} is ${JSON.stringify(value)}: it takes ${DURATION_ACCEPTED}, from ${least} ms to 100 years`,
   );
+}
+
+/** What is wrong with parameters, when reading them throws. */
+export function faultsOf(reads: Readonly<Record<string, () => unknown>>): ParamFault[] {
+  return Object.entries(reads).flatMap(([name, read]) => {
+    try {
+      read();
+      return [];
+    } catch (error) {
+      return [{ pointer: `/${name}`, message: (error as Error).message }];
+    }
+  });
+}
+
+/** Milliseconds as durationOf reads them; undefined stays as it is. */
+export function knownDuration(value: unknown, name: string, least: number): unknown {
+  return value === undefined ? undefined : durationOf(value as string | number, name, least);
 }
 
 /** Bytes; throws StepFailure `invalid_params` that names the parameter. */

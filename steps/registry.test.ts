@@ -74,7 +74,7 @@ describe('the schema of', () => {
     ['switch', { cases: [{ route: 'a', when: true }] }],
     ['script', { code: 'return 1', input: {}, memory: '32mb', timeout: '1s' }],
     ['script', { code: 'return 1', memory: 1_000_000, timeout: 500 }],
-    ['delay', { for: '1.5h' }],
+    ['delay', { for: '90m' }],
     ['delay', { until: '2030-01-31T09:00:00Z' }],
     ['delay', { until: 1_900_000_000_000 }],
     ['log', { message: { a: 1 }, level: 'warn' }],

@@ -5,7 +5,7 @@
  * code, and a template literal of the script stays its own.
  */
 import type { Json } from '../core/json/json.ts';
-import { bytesOf, durationOf, durationSchema, sizeSchema } from './measure.ts';
+import { bytesOf, durationOf, durationSchema, faultsOf, knownDuration, sizeSchema } from './measure.ts';
 import type { StepType } from './step-type.ts';
 
 type ScriptParams = { code: string; input?: Json; memory?: number | string; timeout?: number | string };
@@ -37,6 +37,11 @@ export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
         timeout: durationSchema('Longest run, as milliseconds or a duration such as 2s.', 1),
       },
     },
+    review: ({ timeout, memory }) =>
+      faultsOf({
+        timeout: () => knownDuration(timeout, 'timeout', 1),
+        memory: () => memory !== undefined && bytesOf(memory as string | number, 'memory'),
+      }),
     deferred: ['/code'],
     // An expression may yield undefined, which is as good as no `input`.
     readsInputs: (params) => params?.input === undefined || typeof params.input === 'string',

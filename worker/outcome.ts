@@ -2,6 +2,7 @@
  * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
  */
 import type { Event, StepError } from '../core/event.ts';
+import { INSTANT_ACCEPTED, parseInstant } from '../core/instant.ts';
 import type { JsonObject } from '../core/json/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable, type OutputStore } from '../payload/output-store.ts';
@@ -89,6 +90,7 @@ function storedText(store: OutputStore, given: unknown): string {
   );
 }
 
+const NO_INSTANT = `The handler asked to wait until what is not ${INSTANT_ACCEPTED}.`;
 const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
 
 /** The park event itself: what is left of the step's timeout bounds the time it is parked. */
@@ -98,6 +100,8 @@ export function parkOutcome(
   { forMs: span, until, state }: Parked,
   msUntil: (instant: string) => Promise<number>,
 ): ParkOutcome | Promise<ParkOutcome> {
+  if (until !== null && parseInstant(String(until)) === null)
+    throw new StepFailure('invalid_pause', NO_INSTANT);
   const waiting = until === null ? span! : attempt.untimed(msUntil(until));
   return next(waiting, (given) => {
     const pauseMs = pauseOf(given);

@@ -77,10 +77,20 @@ describe('start', () => {
 
   test('start_after is an instant or a duration', async () => {
     const { send } = await published();
-    for (const start_after of ['5m', '1500', '2027-01-31T08:00:00Z', '2027-01-31T08:00:00+02:00']) {
+    for (const start_after of ['5m', 1500, '2027-01-31T08:00:00Z', '2027-01-31T08:00:00+02:00']) {
       expect((await send('POST', START, { template: 'a', start_after })).status).toBe(202);
     }
-    for (const start_after of ['tomorrow', '2027-01-31', '2027-01-31T08:00:00', '99999d', '-5m', '']) {
+    for (const start_after of [
+      'tomorrow',
+      '1500',
+      '5 m',
+      1.5,
+      '2027-01-31',
+      '2027-01-31T08:00:00',
+      '99999d',
+      '-5m',
+      '',
+    ]) {
       await problemOf(await send('POST', START, { template: 'a', start_after }), 422, 'validation_failed');
     }
   });

@@ -4,7 +4,8 @@
  * Invariant 1: every object of a request is strict; a field nobody knows is refused, not dropped.
  */
 import { z } from '@hono/zod-openapi';
-import { DURATION_ACCEPTED, parseDuration } from '../../core/duration.ts';
+import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/duration.ts';
+import { INSTANT_ACCEPTED, parseInstant } from '../../core/instant.ts';
 import type { Json } from '../../core/json/json.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import type {
@@ -32,13 +33,14 @@ export const InstantShape = z.iso
   })
   .openapi({ example: '2027-01-31T08:00:00Z' });
 
-/** The years that both the database and ISO 8601 with four digits know. */
-const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z');
-const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z');
-
 /** An instant in a request, answered in UTC: the database refuses some zones and years that ISO 8601 allows. */
-export const AskedInstantShape = InstantShape.max(64)
-  .refine(isStorableInstant, { error: 'expected an instant in the years 1 to 9999 UTC' })
+export const AskedInstantShape = z
+  .string()
+  .max(64)
+  .refine((text) => parseInstant(text) !== null, {
+    error: `expected ${INSTANT_ACCEPTED}`,
+    params: { code: 'wrong_format' },
+  })
   .transform((text) => new Date(text).toISOString())
   .openapi({ type: 'string', format: 'date-time' });
 
@@ -71,10 +73,9 @@ export const IdempotencyHeaderShape = z.string().regex(/^[\x21-\x7e]{1,255}$/, {
 });
 
 const StartAfterShape = z
-  .string()
-  .max(64)
-  .refine((text) => AskedInstantShape.safeParse(text).success || isDelay(text), {
-    error: `start_after is an ISO 8601 instant with a time zone, or ${DURATION_ACCEPTED}, up to 3650d.`,
+  .union([z.string(), z.number()], { error: 'expected text or a number' })
+  .refine(isStartTime, {
+    error: `start_after is ${INSTANT_ACCEPTED}, or ${DURATION_ACCEPTED}, up to 3650d.`,
     params: { code: 'wrong_format' },
   })
   .openapi({ example: '5m' });
@@ -133,11 +134,11 @@ export const StatusQueryShape = z.strictObject({
   include: z.literal('outputs').optional().openapi({ description: 'Adds `outputs` to each step.' }),
   wait: z
     .string()
-    .refine((text) => parseDuration(text) !== null, {
+    .refine((text) => parseDurationText(text) !== null, {
       error: `wait is ${DURATION_ACCEPTED}.`,
       params: { code: 'wrong_format' },
     })
-    .transform((text) => Math.min(parseDuration(text) ?? 0, MAX_WAIT_MS))
+    .transform((text) => Math.min(parseDurationText(text) ?? 0, MAX_WAIT_MS))
     .optional()
     .openapi({
       type: 'string',
@@ -214,12 +215,8 @@ function holdsNoCredentials(url: string): boolean {
   return parsed === null || (parsed.username === '' && parsed.password === '');
 }
 
-function isStorableInstant(text: string): boolean {
-  const ms = Date.parse(text);
-  return ms >= FIRST_INSTANT && ms <= LAST_INSTANT;
-}
-
-function isDelay(text: string): boolean {
-  const ms = parseDuration(text);
-  return ms !== null && ms <= MAX_DELAY_MS;
+function isStartTime(value: string | number): boolean {
+  const ms = parseDuration(value);
+  if (ms !== null) return ms <= MAX_DELAY_MS;
+  return typeof value === 'string' && parseInstant(value) !== null;
 }

@@ -8,17 +8,24 @@
 import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { resolveEdges } from './edges.ts';
-import { connect, reportCycles } from './graph.ts';
-import { checkParams } from './params.ts';
+import { connect, type DraftGraph, reportCycles } from './graph.ts';
+import { checkParams, reviewParams } from './params.ts';
 import { checkReachability } from './reach.ts';
 import { checkReferences } from './references.ts';
 
+interface Linted {
+  readonly graph: DraftGraph;
+  /** By position: whether the parameters of the step are right. */
+  readonly sound: readonly boolean[];
+}
+
+/** What holds for every definition, also for one that was published long ago. */
 export function lint(
   drafted: Drafted,
   context: LintContext,
   errors: ProblemList,
   warnings: ProblemList,
-): void {
+): Linted {
   const { drafts } = drafted;
   const sound = checkParams(drafts, context, errors);
   const edges = resolveEdges(drafts, sound, errors, warnings);
@@ -26,4 +33,19 @@ export function lint(
   reportCycles(drafts, graph, errors);
   checkReachability(drafts, graph, errors, warnings);
   checkReferences(drafted, graph, context, errors);
+  return { graph, sound };
+}
+
+/**
+ * The same, and the mistakes of one that is published now. A definition that was stored with such a mistake is run as
+ * it is: its step fails, and others see it fail.
+ */
+export function lintNew(
+  drafted: Drafted,
+  context: LintContext,
+  errors: ProblemList,
+  warnings: ProblemList,
+): void {
+  const { sound } = lint(drafted, context, errors, warnings);
+  reviewParams(drafted.drafts, sound, errors);
 }

@@ -7,7 +7,7 @@
 
 import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
-import type { StepTypeInfo } from '../../core/step-type.ts';
+import type { KnownParams, StepTypeInfo } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step.ts';
@@ -33,6 +33,47 @@ export function checkParams(
     const routesKnown = isStatic || !reportDynamicRoutes(draft, params, errors);
     return faults.length === 0 && routesKnown;
   });
+}
+
+/** Reports what the step types find in parameters that fit their schema. */
+export function reviewParams(
+  drafts: readonly StepDraft[],
+  sound: readonly boolean[],
+  errors: ProblemList,
+): void {
+  for (const [position, { type, step, pointer }] of drafts.entries()) {
+    if (!sound[position] || type?.review === undefined || step.with === undefined) continue;
+    for (const fault of reviewOf(type, step.with))
+      errors.add(`${pointer}/with${fault.pointer}`, 'invalid_params', fault.message);
+  }
+}
+
+function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullable<StepTypeInfo['review']>> {
+  try {
+    return type.review?.(known(params, deferredNames(type)) as KnownParams) ?? [];
+  } catch {
+    // A type of the operator's own that trips over its parameters: nothing is known, so nothing is reported.
+    return [];
+  }
+}
+
+/** Parameters that are never evaluated as a whole: what is written there is what the handler gets. */
+function deferredNames({ deferred = [] }: StepTypeInfo): ReadonlySet<string> {
+  return new Set(deferred.map((pointer) => pointer.split('/')[1]!));
+}
+
+function known(params: JsonObject, asWritten: ReadonlySet<string>): unknown {
+  const entries = Object.entries(params);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, asWritten.has(name) ? value : knownPart(value)]),
+  );
+}
+
+function knownPart(value: Json): unknown {
+  if (typeof value === 'string') return holdsExpression(value) ? undefined : value;
+  if (Array.isArray(value)) return value.map(knownPart);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, knownPart(item)]));
 }
 
 function looseOf(type: StepTypeInfo): JsonSchema {

@@ -354,7 +354,24 @@ describe('a step', () => {
     ] as const) {
       expect(templateOf({ a: { ...noop, timeout } }).steps[0]?.timeoutMs).toBe(ms);
     }
-    for (const timeout of ['', 'soon', '5x', '-1s', -1, 0, '0s', 1.5, null, true, '99999999d', 1e300]) {
+    for (const timeout of [
+      '',
+      'soon',
+      '1',
+      '1 s',
+      ' 1s',
+      '1.5s',
+      '5x',
+      '-1s',
+      -1,
+      0,
+      '0s',
+      1.5,
+      null,
+      true,
+      '99999999d',
+      1e300,
+    ]) {
       expect(step({ timeout })).toEqual(['invalid_duration /steps/a/timeout']);
     }
   });

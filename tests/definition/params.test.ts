@@ -47,6 +47,18 @@ describe('the parameters of a step', () => {
     expect(params('merge', { mode: e })).toEqual([]);
   });
 
+  test('are refused where they fit the schema and can only fail', () => {
+    for (const until of ['2027-02-30T00:00:00Z', '2020-02-30', '2027-01-31T24:00:00Z', 'soon', 1e300])
+      expect(params('delay', { until })).toEqual(['invalid_params /steps/a/with/until']);
+    expect(params('delay', { for: '99999999d' })).toEqual(['invalid_params /steps/a/with/for']);
+    expect(params('script', { code: 'return 1', timeout: '0s', memory: '0mb' })).toEqual([
+      'invalid_params /steps/a/with/timeout',
+      'invalid_params /steps/a/with/memory',
+    ]);
+    for (const until of ['2024-02-29', '2027-02-28T00:00:00+01:00', 0, '${{ input.x }}', 'x${{ input.x }}'])
+      expect(params('delay', { until })).toEqual([]);
+  });
+
   test('are still checked around their expressions', () => {
     const e = '${{ input.x }}';
     expect(params('http', { method: e })).toEqual(['invalid_params /steps/a/with/url']);

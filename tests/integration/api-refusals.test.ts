@@ -157,6 +157,9 @@ describe('a validation that fails is 422', () => {
     [{ template: 't', callback_url: 'ftp://a/b' }, ['/callback_url']],
     [{ template: 't', callback_url: 'https://user:password@a/b' }, ['/callback_url']],
     [{ template: 't', user_id: 'me', workspace_id: 7 }, ['/user_id', '/workspace_id']],
+    ...[-1, 1.5, 3651 * 86_400_000, '1', '1 s', '1.5s', ' 1s', null, true].map(
+      (start_after): [object, string[]] => [{ template: 't', start_after }, ['/start_after']],
+    ),
     ...['soon', '', '-1s', '3651d', '2027-01-01', '2027-01-01T00:00:00', '2027-02-30T00:00:00Z'].map(
       (start_after): [object, string[]] => [{ template: 't', start_after }, ['/start_after']],
     ),
@@ -209,7 +212,7 @@ describe('a validation that fails is 422', () => {
     ['GET', '/api/v1/execution/status?execution_id=7'],
     ['GET', `/api/v1/execution/status?execution_id=${UNKNOWN}&execution_id=${UNKNOWN}`],
     ['GET', `/api/v1/execution/status?execution_id=${UNKNOWN}&include=everything`],
-    ...['soon', '-1s', '', '1.5.2s', 'Infinity'].map((wait) => [
+    ...['soon', '-1s', '', '1.5s', '1%20s', '1e3', 'Infinity'].map((wait) => [
       'GET',
       `/api/v1/execution/status?execution_id=${UNKNOWN}&wait=${wait}`,
     ]),

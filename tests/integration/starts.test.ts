@@ -199,7 +199,7 @@ test('a start waits for one of the same key whose transaction takes longer than 
 });
 
 test('start_after puts the start off, for a time and until an instant', async () => {
-  const soon = await engine.start(template, { inputs: { n: 1 }, start_after: '50ms' });
+  const soon = await engine.start(template, { inputs: { n: 1 }, start_after: 50 });
   const instant = await engine.start(template, { inputs: { n: 2 }, start_after: '2020-01-01T00:00:00Z' });
   const never = await engine.start(template, { inputs: { n: 3 }, start_after: '2999-01-01T00:00:00Z' });
   expect((await engine.end(soon)).status).toBe('completed');

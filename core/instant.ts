@@ -1,0 +1,48 @@
+/**
+ * Instants as the caller writes them: ISO 8601 with a zone. The one reader of them, for requests and parameters alike.
+ *
+ * A day that no calendar has, an hour 24 and a year that no database has are no instants: `Date.parse` takes some of
+ * them for the next day that there is.
+ */
+/** The forms in text, for JSON Schema: it tells no day that there is from one that there is not. */
+export const INSTANT_OR_DATE_PATTERN =
+  '^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2}))?$';
+const FORM = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?:Z|[+-](\d\d):(\d\d))$/;
+const DATE = /^\d{4}-\d\d-\d\d$/;
+
+/** The years that both the database and ISO 8601 with four digits have. */
+const FIRST_MS = -62_135_596_800_000;
+const LAST_MS = 253_402_300_799_999;
+
+/** The forms that parseInstant takes, for messages. */
+export const INSTANT_ACCEPTED =
+  'an ISO 8601 instant with a time zone, such as 2027-01-31T08:00:00Z, in the years 1 to 9999 UTC';
+
+/** Milliseconds since 1970; null when the text is no instant. */
+export function parseInstant(text: string): number | null {
+  const match = FORM.exec(text);
+  if (match === null) return null;
+  const [year, month, day, hour, minute, second, zoneHour, zoneMinute] = match
+    .slice(1)
+    .map((part) => Number(part ?? 0));
+  const isTime = hour! < 24 && minute! < 60 && second! < 60 && zoneHour! < 24 && zoneMinute! < 60;
+  return isTime && isDay(year!, month!, day!) ? checkedInstant(Date.parse(text)) : null;
+}
+
+/** The same for a date as well: it means midnight UTC. */
+export function parseInstantOrDate(text: string): number | null {
+  return parseInstant(DATE.test(text) ? `${text}T00:00:00Z` : text);
+}
+
+/** Milliseconds since 1970 as they are given; null when they are in no year from 1 to 9999. */
+export function checkedInstant(ms: number): number | null {
+  return Number.isFinite(ms) && ms >= FIRST_MS && ms <= LAST_MS ? ms : null;
+}
+
+function isDay(year: number, month: number, day: number): boolean {
+  const isLeap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+  const days = month === 2 && isLeap ? 29 : (DAYS[month - 1] ?? 0);
+  return day >= 1 && day <= days;
+}
+
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
