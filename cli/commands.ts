@@ -12,6 +12,7 @@ import { parseInputs } from './input.ts';
 import { createProgress } from './progress.ts';
 import { follow, requireCompleted } from './run.ts';
 import { clean, paintStatus, table } from './terminal.ts';
+import { createTextSource, type TextSource } from './text-source.ts';
 
 export interface CommonOptions {
   url: string;
@@ -38,7 +39,7 @@ export interface ListOptions extends CommonOptions {
 
 /** Publishes a definition and says which version it is. */
 export async function publish(path: string, options: CommonOptions): Promise<void> {
-  const file = await readDefinition(path);
+  const file = await readDefinition(path, createTextSource());
   const published = await publishFile(createEngineClient(options), file);
   if (options.output === 'json') return printJson(published);
   printLine(publishedLine(published));
@@ -46,7 +47,7 @@ export async function publish(path: string, options: CommonOptions): Promise<voi
 
 /** Checks a definition; its problems are the result. */
 export async function validate(path: string, options: CommonOptions): Promise<void> {
-  const file = await readDefinition(path);
+  const file = await readDefinition(path, createTextSource());
   const result = await withFile(file, createEngineClient(options).validate(file.text, file.mediaType));
   if (options.output === 'json') printJson(result);
   else writeProblems(file, [...result.errors, ...result.warnings]);
@@ -57,7 +58,7 @@ export async function validate(path: string, options: CommonOptions): Promise<vo
 /** Starts an execution of a published template. */
 export async function start(template: string, options: StartOptions): Promise<void> {
   const client = createEngineClient(options);
-  const started = await client.start(await startItem(template, options));
+  const started = await client.start(await startItem(template, options, createTextSource()));
   if (options.wait) return followToEnd(client, started.execution_id, options);
   if (options.output === 'json') return printJson(started);
   printLine(
@@ -67,8 +68,9 @@ export async function start(template: string, options: StartOptions): Promise<vo
 
 /** Publishes a definition, runs it, shows its progress and prints its outputs. */
 export async function run(path: string, options: StartOptions): Promise<void> {
-  const file = await readDefinition(path);
-  const inputs = await startItem('', options);
+  const source = createTextSource();
+  const file = await readDefinition(path, source);
+  const inputs = await startItem('', options, source);
   const client = createEngineClient(options);
   const published = await publishFile(client, file);
   writeLine(publishedLine(published));
@@ -120,11 +122,11 @@ export async function list(options: ListOptions): Promise<void> {
   if (page.next_cursor !== null) writeLine(`more with --cursor ${page.next_cursor}`);
 }
 
-async function startItem(template: string, options: StartOptions) {
+async function startItem(template: string, options: StartOptions, source: TextSource) {
   return {
     template,
     version: options.templateVersion,
-    inputs: await parseInputs(options.input),
+    inputs: await parseInputs(options.input, source),
     idempotency_key: options.idempotencyKey,
     priority: options.priority,
     tags: options.tag.length > 0 ? options.tag : undefined,

@@ -3,8 +3,6 @@
  *
  * Not here: what is right and wrong in it; the engine says that.
  */
-import { readFile } from 'node:fs/promises';
-import { text as readStream } from 'node:stream/consumers';
 import {
   type Document,
   isCollection,
@@ -16,7 +14,7 @@ import {
   parseDocument,
 } from 'yaml';
 import type { DefinitionMediaType } from '../client/engine-client.ts';
-import { UsageError } from './failure.ts';
+import type { TextSource } from './text-source.ts';
 
 export interface DefinitionFile {
   /** As people call it in messages. */
@@ -25,26 +23,15 @@ export interface DefinitionFile {
   mediaType: DefinitionMediaType;
 }
 
-/** Reads a definition; `-` is stdin. Throws UsageError when it cannot be read. */
-export async function readDefinition(path: string): Promise<DefinitionFile> {
-  if (path === '-') {
-    const text = await readStream(process.stdin);
-    return { name: '<stdin>', text, mediaType: mediaTypeOf(text.trimStart().startsWith('{')) };
-  }
+/** Reads a definition; `-` is standard input. Throws UsageError when it cannot be read. */
+export async function readDefinition(path: string, source: TextSource): Promise<DefinitionFile> {
+  const text = await source.read(path);
+  const isJson = path === '-' ? text.trimStart().startsWith('{') : path.toLowerCase().endsWith('.json');
   return {
-    name: path,
-    text: await readText(path),
-    mediaType: mediaTypeOf(path.toLowerCase().endsWith('.json')),
+    name: path === '-' ? '<stdin>' : path,
+    text,
+    mediaType: isJson ? 'application/json' : 'application/yaml',
   };
-}
-
-/** The text of a file. Throws UsageError. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? error}`);
-  }
 }
 
 /**
@@ -58,10 +45,6 @@ export function createLineFinder(text: string): (pointer: string) => number | nu
     const offset = offsetOf(document, pointer.split('/').slice(1).map(unescapeSegment));
     return offset === null ? null : lines.linePos(offset).line;
   };
-}
-
-function mediaTypeOf(json: boolean): DefinitionMediaType {
-  return json ? 'application/json' : 'application/yaml';
 }
 
 function unescapeSegment(segment: string): string {

@@ -1,17 +1,36 @@
 /**
  * The inputs of an execution from the command line.
  *
- * One `--input` is `key=value`, `key=@file`, a JSON object or array, or `@file`; several are merged in order. A value
- * that is JSON is taken as JSON (`count=3` is a number), everything else is text.
+ * One `--input` is `key=value`, `key=@file`, a JSON object or array, or `@file`; several are merged in order. Text is
+ * never changed on its way: a value becomes something else than text only where that is written as the value is.
+ *
+ * | value | is |
+ * |---|---|
+ * | `true`, `false`, `null` | that constant |
+ * | a number that is printed with the same characters | that number; `1.10`, `7e5` and `007` are text |
+ * | an object, an array or a quoted text that is JSON | that value |
+ * | `@file`, `@-` | the text of a file or of standard input; read when the name ends in .json, .yaml or .yml |
+ * | everything else | text |
  */
-import { parse as parseYaml } from 'yaml';
 import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
-import { readText } from './definition-file.ts';
+import { parseJson } from '../core/json/parse-json.ts';
+import { EngineError } from '../core/problem.ts';
+import { parseDocument } from '../definition/document.ts';
 import { UsageError } from './failure.ts';
+import type { TextSource } from './text-source.ts';
+
+/** An engine may take less; it says so itself. */
+const LIMITS = { maxDepth: 5_000, maxBytes: Number.POSITIVE_INFINITY };
+const CONSTANTS: ReadonlyMap<string, Json> = new Map<string, Json>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+]);
 
 /** The inputs, undefined when there are none. Throws UsageError. */
-export async function parseInputs(options: readonly string[]): Promise<Json | undefined> {
-  const parts = await Promise.all(options.map(parseInput));
+export async function parseInputs(options: readonly string[], source: TextSource): Promise<Json | undefined> {
+  const parts: Json[] = [];
+  for (const option of options) parts.push(await parseInput(option, source));
   if (parts.length < 2) return parts[0];
   return Object.fromEntries(parts.flatMap(membersOf));
 }
@@ -22,37 +41,61 @@ function membersOf(part: Json): [string, Json][] {
   return Object.entries(part as JsonObject);
 }
 
-async function parseInput(option: string): Promise<Json> {
-  if (option.startsWith('@')) return readValue(option.slice(1));
-  if (/^\s*[[{]/.test(option)) return parseStrict(option);
+async function parseInput(option: string, source: TextSource): Promise<Json> {
+  if (option.startsWith('@')) return readWhole(option.slice(1), source);
+  if (/^\s*[[{]/.test(option)) return understood('--input', () => parseJson(option, LIMITS));
   const [, key, value] = /^([^=]+)=(.*)$/s.exec(option) ?? [];
   if (key === undefined || value === undefined) {
     throw new UsageError(`--input ${JSON.stringify(option)} is neither key=value, nor JSON, nor @file`);
   }
-  return { [key]: value.startsWith('@') ? await readValue(value.slice(1)) : parseLoose(value) };
+  return { [key]: value.startsWith('@') ? await readMember(value.slice(1), source) : parseValue(key, value) };
 }
 
-async function readValue(path: string): Promise<Json> {
-  const text = await readText(path);
-  try {
-    return parseYaml(text) as Json;
-  } catch (error) {
-    throw new UsageError(`${path} is neither JSON nor YAML: ${(error as Error).message.split('\n')[0]}`);
-  }
+/** All of the inputs: JSON unless the name says YAML. A text alone is no inputs that anybody means. */
+async function readWhole(path: string, source: TextSource): Promise<Json> {
+  const text = await source.read(path);
+  return readAs(formatOf(path) ?? 'json', path, text);
 }
 
-function parseStrict(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch (error) {
-    throw new UsageError(`--input looks like JSON and is not: ${(error as Error).message}`);
-  }
+async function readMember(path: string, source: TextSource): Promise<Json> {
+  const text = await source.read(path);
+  const format = formatOf(path);
+  return format === null ? text : readAs(format, path, text);
 }
 
-function parseLoose(text: string): Json {
+function formatOf(path: string): 'json' | 'yaml' | null {
+  if (/\.json$/i.test(path)) return 'json';
+  return /\.ya?ml$/i.test(path) ? 'yaml' : null;
+}
+
+function readAs(format: 'json' | 'yaml', path: string, text: string): Json {
+  const name = path === '-' ? 'standard input' : path;
+  return understood(name, () => parseDocument(text, format, LIMITS));
+}
+
+function parseValue(key: string, text: string): Json {
+  const constant = CONSTANTS.get(text);
+  if (constant !== undefined) return constant;
+  if (JSON.stringify(Number(text)) === text) return Number(text);
+  if (!/^["[{]/.test(text) || !isJson(text)) return text;
+  return understood(`--input ${key}`, () => parseJson(text, LIMITS));
+}
+
+function isJson(text: string): boolean {
   try {
-    return JSON.parse(text) as Json;
+    JSON.parse(text);
+    return true;
   } catch {
-    return text;
+    return false;
+  }
+}
+
+/** Throws UsageError, with the name of what was read, for what cannot be read or kept. */
+function understood(name: string, parse: () => unknown): Json {
+  try {
+    return parse() as Json;
+  } catch (error) {
+    if (error instanceof EngineError) throw new UsageError(`${name}: ${error.message}`);
+    throw error;
   }
 }

@@ -100,7 +100,12 @@ function addConnection(target: Command, environment: boolean): Command {
 
 function addStartOptions(target: Command): Command {
   return target
-    .option('-i, --input <input>', 'key=value, JSON, or @file; may be repeated', append, [])
+    .option(
+      '-i, --input <input>',
+      'key=value, key=@file, JSON, or @file (- is standard input); may be repeated',
+      append,
+      [],
+    )
     .option('--idempotency-key <key>', 'the same key returns the same execution')
     .option('--priority <number>', 'higher first', integer)
     .option('--tag <tag>', 'may be repeated', append, []);
