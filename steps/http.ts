@@ -3,12 +3,14 @@
  *
  * Not here: connections, redirects and the address rule (http-client.ts); what bytes become (http-body.ts).
  *
- * 1. A status outside `expect` is a failure, and so never mistaken for a result.
+ * 1. A status outside `expect` is a failure, and so never mistaken for a result. It decides before the body does.
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
-import { decodeBody, encodeBody, queryPairs } from './http/body.ts';
+import { type BigNumbers, decodeBody, encodeBody, queryPairs } from './http/body.ts';
+import { charsetOf, decodeText } from './http/charset.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
+import type { HttpHeaders } from './http/exchange.ts';
 import { durationOf, durationSchema } from './measure.ts';
 import { type StepContext, StepFailure, type StepType } from './step-type.ts';
 
@@ -22,6 +24,7 @@ type HttpParams = {
   timeout?: number | string;
   expect?: number | string | (number | string)[];
   followRedirects?: boolean | number;
+  bigNumbers?: BigNumbers;
 };
 
 const MAX_REDIRECTS = 5;
@@ -78,6 +81,12 @@ const schema = {
       description: 'Whether redirects are followed, or how many at most; default true, which is 5.',
       anyOf: [{ type: 'boolean' }, { type: 'integer', minimum: 0, maximum: 20 }],
     },
+    bigNumbers: {
+      description:
+        'What becomes of numbers in JSON that a double cannot hold: the step fails, or they become text.',
+      enum: ['fail', 'text'],
+      default: 'fail',
+    },
   },
 };
 
@@ -90,8 +99,11 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
     async run(context) {
       const call = toCall(context);
       const reply = await client(call);
-      if (!isExpected(reply.status, context.params.expect ?? '200-299')) throw statusFailure(call, reply);
-      return { status: reply.status, headers: reply.headers, ...decodeBody(reply) };
+      const { expect = '200-299', bigNumbers = 'fail' } = context.params;
+      if (!isExpected(reply.status, expect)) throw statusFailure(call, reply);
+      const { status, headers, body, fault } = reply;
+      if (fault !== null) throw fault;
+      return { status, headers, ...decodeBody(body, contentTypeOf(headers), bigNumbers) };
     },
   };
 }
@@ -150,10 +162,15 @@ function statusFailure(call: HttpCall, reply: HttpReply): StepFailure {
   });
 }
 
-function shortened(reply: HttpReply): JsonObject {
-  if (reply.body.length <= FAILURE_BODY_BYTES) return { ...decodeBody(reply) };
-  const start = reply.body.subarray(0, FAILURE_BODY_BYTES).toString('utf8');
+function shortened({ headers, body, fault }: HttpReply): JsonObject {
+  if (fault !== null) return { body: null, body_error: fault.message };
+  if (body.length <= FAILURE_BODY_BYTES) return { ...decodeBody(body, contentTypeOf(headers), 'text') };
+  const start = decodeText(body.subarray(0, FAILURE_BODY_BYTES), charsetOf(contentTypeOf(headers)));
   return { body: start.replace(/\uFFFD$/, ''), truncated: true };
+}
+
+function contentTypeOf(headers: HttpHeaders): string | undefined {
+  return [headers['content-type']].flat()[0];
 }
 
 /** Milliseconds. A date is measured against the peer's own clock where it tells it. */

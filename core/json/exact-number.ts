@@ -29,10 +29,14 @@ export function isExactJsonNumber(literal: string): boolean {
   return (literal.length <= CERTAINLY_EXACT_LENGTH && !/e/i.test(literal)) || isExactNumber(literal);
 }
 
+/** A number as a message shows it. */
+export function shownNumber(literal: string): string {
+  return literal.length > SHOWN_LENGTH ? `${literal.slice(0, SHOWN_LENGTH)}…` : literal;
+}
+
 /** A sentence about a number that is not exact. */
 export function inexactNumberMessage(literal: string): string {
-  const shown = literal.length > SHOWN_LENGTH ? `${literal.slice(0, SHOWN_LENGTH)}…` : literal;
-  return `The number ${shown} would not keep its value: numbers are doubles, exact up to 2^53. Write it as text, in quotes.`;
+  return `The number ${shownNumber(literal)} would not keep its value: numbers are doubles, exact up to 2^53. Write it as text, in quotes.`;
 }
 
 /** The same text for the same value, in whatever way a finite decimal number is written. */

@@ -31,7 +31,7 @@ export function parseJson(text: string, limits: StorableLimits): unknown {
   } catch (cause) {
     throw malformed(text, scanJson(text, limits.maxDepth), cause);
   }
-  if (survey.inexact.length > 0) assertExactNumbers(inexactNumbers(text, limits.maxDepth));
+  if (survey.inexact.length > 0) assertExactNumbers(findInexactNumbers(text, limits.maxDepth));
   const tally: Tally = { members: 0 };
   assertStorable(value, limits, tally);
   if (tally.members < survey.members) throw malformed(text, scanJson(text, limits.maxDepth));
@@ -67,8 +67,8 @@ export function assertExactNumbers({ problems }: InexactNumbers): void {
   throw new EngineError('number_not_exact', where + first.message, problems);
 }
 
-/** Of a text that is JSON. */
-function inexactNumbers(text: string, maxDepth: number): InexactNumbers {
+/** Those of a text that is JSON; after a name that is there twice none is found any more. */
+export function findInexactNumbers(text: string, maxDepth: number): InexactNumbers {
   const found = new InexactNumbers();
   scanJson(text, maxDepth, (literal, pointer) => {
     if (!isExactJsonNumber(literal)) found.add(literal, pointer);

@@ -4,8 +4,12 @@
  * JSON becomes a value and text a string. Bytes that are neither become a base64 string, and the output says so
  * with `encoding`.
  */
+import { shownNumber } from '../../core/json/exact-number.ts';
 import { isObject, type Json } from '../../core/json/json.ts';
-import type { HttpReply } from './client.ts';
+import { type JsonSurvey, quoteInexactNumbers, surveyJson } from '../../core/json/json-survey.ts';
+import { findInexactNumbers } from '../../core/json/parse-json.ts';
+import { StepFailure } from '../step-type.ts';
+import { charsetOf, decodeText, encodeText, isCharset, strictText } from './charset.ts';
 
 const JSON_TYPE = /^(?:application\/json|[a-z0-9.+-]+\/[a-z0-9.+-]+\+json)$/;
 const TEXT_TYPE =
@@ -14,19 +18,55 @@ const BINARY_TYPE = /^(?:image|audio|video|font|application)\//;
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 export interface SentBody {
-  body: string | null;
+  body: Buffer | null;
   /** For a request that names none itself. */
   contentType: string | null;
 }
 
-/** `contentType` is what the author set, if anything. Null and nothing are no body. */
+/**
+ * `contentType` is what the author set, if anything. Null and nothing are no body.
+ * Throws StepFailure `http_invalid_request` for what the charset of the content type does not have.
+ */
 export function encodeBody(value: Json | undefined, contentType: string | undefined): SentBody {
   if (value === undefined || value === null) return { body: null, contentType: null };
-  if (typeof value === 'string') return { body: value, contentType: 'text/plain; charset=utf-8' };
-  if (isObject(value) && mediaType(contentType) === FORM_TYPE) {
-    return { body: queryPairs(value as Record<string, Json>).toString(), contentType: FORM_TYPE };
+  const charset = charsetOf(contentType) ?? 'utf-8';
+  if (typeof value === 'string') {
+    return { body: inCharset(value, charset), contentType: 'text/plain; charset=utf-8' };
   }
-  return { body: JSON.stringify(value), contentType: 'application/json' };
+  if (isObject(value) && mediaType(contentType) === FORM_TYPE) {
+    const pairs = queryPairs(value as Record<string, Json>);
+    for (const pair of pairs) for (const text of pair) requireSameAsUtf8(text, charset);
+    return { body: inCharset(pairs.toString(), charset), contentType: FORM_TYPE };
+  }
+  const json = JSON.stringify(value);
+  return {
+    body: encodeText(json, charset) ?? inCharset(escaped(json), charset),
+    contentType: 'application/json',
+  };
+}
+
+/** The same JSON in ASCII. */
+function escaped(json: string): string {
+  return json.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function inCharset(text: string, charset: string): Buffer {
+  const bytes = encodeText(text, charset);
+  if (bytes !== null) return bytes;
+  const why = isCharset(charset) ? `does not have every character of the body` : `is not known`;
+  throw new StepFailure(
+    'http_invalid_request',
+    `the charset "${charset}" of the Content-Type ${why}: give it charset=utf-8, or none`,
+  );
+}
+
+/** The characters of a form are percent-encoded as UTF-8. */
+function requireSameAsUtf8(text: string, charset: string): void {
+  if (encodeText(text, charset)?.equals(Buffer.from(text)) === true) return;
+  throw new StepFailure(
+    'http_invalid_request',
+    `a form is sent in UTF-8, which is not the charset "${charset}" of its Content-Type: leave the charset out`,
+  );
 }
 
 /** Name and value pairs; an array repeats its name, null is left out, objects are JSON. */
@@ -45,41 +85,46 @@ export interface ReceivedBody {
   encoding?: 'base64';
 }
 
-export function decodeBody(reply: HttpReply): ReceivedBody {
-  const header = [reply.headers['content-type']].flat()[0];
-  const type = mediaType(header);
-  if (JSON_TYPE.test(type)) return { body: parsedJson(reply.body.toString('utf8')) };
-  if (TEXT_TYPE.test(type)) return { body: decodedText(reply.body, header) };
-  const text = BINARY_TYPE.test(type) && reply.body.length > 0 ? null : strictText(reply.body);
-  return text === null ? { body: reply.body.toString('base64'), encoding: 'base64' } : { body: text };
+/** What to do with numbers of JSON that would not keep their value. */
+export type BigNumbers = 'fail' | 'text';
+
+/** Throws StepFailure `number_not_exact` with `fail`. */
+export function decodeBody(
+  bytes: Buffer,
+  contentType: string | undefined,
+  bigNumbers: BigNumbers,
+): ReceivedBody {
+  const type = mediaType(contentType);
+  const charset = charsetOf(contentType);
+  if (JSON_TYPE.test(type)) return { body: parsedJson(decodeText(bytes, charset), bigNumbers) };
+  if (TEXT_TYPE.test(type)) return { body: decodeText(bytes, charset) };
+  const text = BINARY_TYPE.test(type) && bytes.length > 0 ? null : strictText(bytes);
+  return text === null ? { body: bytes.toString('base64'), encoding: 'base64' } : { body: text };
 }
 
 function mediaType(header: string | undefined): string {
   return (header ?? '').split(';', 1)[0]!.trim().toLowerCase();
 }
 
-function parsedJson(text: string): Json {
+function parsedJson(text: string, bigNumbers: BigNumbers): Json {
+  let value: Json;
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, '')) as Json;
+    value = JSON.parse(text) as Json;
   } catch {
     return text;
   }
+  const survey = surveyJson(text, Number.POSITIVE_INFINITY);
+  if (survey.inexact.length === 0) return value;
+  if (bigNumbers === 'fail') throw numberFailure(text, survey);
+  return JSON.parse(quoteInexactNumbers(text, survey)) as Json;
 }
 
-/** Bytes that the charset does not allow become U+FFFD; an unknown charset is read as UTF-8. */
-function decodedText(bytes: Buffer, header: string | undefined): string {
-  const charset = /;\s*charset="?([^\s";]+)/i.exec(header ?? '')?.[1];
-  try {
-    return new TextDecoder((charset ?? 'utf-8') as 'utf-8').decode(bytes);
-  } catch {
-    return new TextDecoder().decode(bytes);
-  }
-}
-
-function strictText(bytes: Buffer): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    return null;
-  }
+function numberFailure(text: string, { inexact: [start, end] }: JsonSurvey): StepFailure {
+  const [problem] = findInexactNumbers(text, Number.POSITIVE_INFINITY).problems;
+  const where = problem === undefined ? '' : ` at ${problem.pointer || 'its top'}`;
+  return new StepFailure(
+    'number_not_exact',
+    `the answer has the number ${shownNumber(text.slice(start, end))}${where}, which would not keep its value: with bigNumbers: text it becomes text`,
+    { details: { pointer: problem?.pointer ?? null } },
+  );
 }

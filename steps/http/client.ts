@@ -1,7 +1,8 @@
 /**
  * The HTTP client for addresses that a workflow's author chose: `http`, and every later step that calls out.
  *
- * It gives what a peer answered, whatever the status: what a status means is the caller's business.
+ * It gives what a peer answered, whatever the status: what a status means is the caller's business. A body that
+ * cannot be had hides no status: the reply says why it is not there.
  *
  * 1. Every hop of a redirect passes the same checks as the first URL.
  * 2. Across origins only headers that cannot hold a credential go along.
@@ -35,12 +36,14 @@ export interface HttpCall {
   signal: AbortSignal;
 }
 
-export interface HttpReply {
+interface ReplyHead {
   status: number;
   /** Names in lower case; `set-cookie` is an array. */
   headers: HttpHeaders;
-  body: Buffer;
 }
+
+/** The answer of a peer; `fault` says why its body could not be had. */
+export type HttpReply = ReplyHead & ({ body: Buffer; fault: null } | { body: null; fault: StepFailure });
 
 export type HttpClient = (call: HttpCall) => Promise<HttpReply>;
 
@@ -72,7 +75,9 @@ export function createHttpClient(settings: HttpClientSettings): HttpClient {
     const timeoutMs = call.timeoutMs ?? settings.timeoutMs;
     const deadline = startDeadline(call.signal, timeoutMs);
     try {
-      return await followRedirects(first, call.maxRedirects, settings, deadline.signal);
+      const reply = await followRedirects(first, call.maxRedirects, settings, deadline.signal);
+      call.signal.throwIfAborted();
+      return reply;
     } catch (error) {
       if (deadline.signal.aborted) throw deadline.signal.reason;
       throw error;
@@ -112,7 +117,7 @@ async function followRedirects(
   for (let redirects = 0; ; redirects += 1) {
     const message = await send(hop, settings, signal);
     const next = maxRedirects > 0 ? nextHop(hop, message) : null;
-    if (next === null) return await receive(hop, message, settings.maxResponseBytes);
+    if (next === null) return await receive(hop, message, settings.maxResponseBytes, signal);
     message.destroy();
     if (redirects === maxRedirects) {
       throw new StepFailure(
@@ -135,12 +140,18 @@ async function send(hop: Hop, settings: HttpClientSettings, signal: AbortSignal)
   }
 }
 
-async function receive(hop: Hop, message: IncomingMessage, maxBytes: number): Promise<HttpReply> {
+async function receive(
+  hop: Hop,
+  message: IncomingMessage,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<HttpReply> {
+  const head = { status: message.statusCode ?? 0, headers: receivedHeaders(message) };
   try {
-    const body = await readBody(message, hop.method, maxBytes);
-    return { status: message.statusCode ?? 0, headers: receivedHeaders(message), body };
+    return { ...head, body: await readBody(message, hop.method, maxBytes), fault: null };
   } catch (error) {
-    throw networkFailure(hop, error);
+    const fault = networkFailure(hop, signal.aborted ? signal.reason : error);
+    return { ...head, body: null, fault };
   }
 }
 

@@ -6,14 +6,12 @@
  * 1. Never `fetch`: on Bun it ignores a pinned lookup, and it honours proxies found in the environment.
  * 2. A connection is used once: no two calls share one, so no check of an address outlives its call, and no
  *    request is lost on a connection that the peer is just closing.
- * 3. No more than the cap is kept of a body, before and after decompression.
+ * 3. No more than the cap is kept of a body, before and after it is decoded.
  */
 import type { LookupAddress } from 'node:dns';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
-import { StepFailure } from '../step-type.ts';
+import { decodeContent, tooLarge } from './content-coding.ts';
 
 export type HttpHeaders = Record<string, string | string[]>;
 
@@ -71,7 +69,7 @@ function bodilessLength(method: string): HttpHeaders {
   return ['POST', 'PUT', 'PATCH'].includes(method) ? { 'content-length': '0' } : {};
 }
 
-/** The whole body, decompressed; throws StepFailure `http_response_too_large` above `maxBytes`. */
+/** The whole body, decoded; throws StepFailure `http_response_too_large` above `maxBytes`, `http_invalid_response`. */
 export async function readBody(message: IncomingMessage, method: string, maxBytes: number): Promise<Buffer> {
   // The answer to HEAD, and a 304, name the length of a body that they do not have.
   const hasBody = method !== 'HEAD' && message.statusCode !== 304;
@@ -86,49 +84,5 @@ export async function readBody(message: IncomingMessage, method: string, maxByte
     if (size > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk);
   }
-  return decompress(Buffer.concat(chunks), message.headers['content-encoding'], maxBytes);
-}
-
-type Decoder = (body: Buffer, options: zlib.ZlibOptions & zlib.BrotliOptions) => Promise<Buffer>;
-
-function decoderOf(encoding: string, body: Buffer): Decoder | null {
-  switch (encoding) {
-    case 'gzip':
-    case 'x-gzip':
-      return promisify(zlib.gunzip);
-    case 'br':
-      return promisify(zlib.brotliDecompress);
-    case 'deflate':
-      // Some servers send raw deflate; with its header the low four bits of the first byte are 8.
-      return ((body[0] ?? 0) & 0x0f) === 8 ? promisify(zlib.inflate) : promisify(zlib.inflateRaw);
-    default:
-      return null;
-  }
-}
-
-async function decompress(body: Buffer, encoding: string | undefined, maxBytes: number): Promise<Buffer> {
-  const name = encoding?.trim().toLowerCase() ?? '';
-  if (body.length === 0 || name === '' || name === 'identity') return body;
-  const decode = decoderOf(name, body);
-  if (decode === null) {
-    throw new StepFailure(
-      'http_invalid_response',
-      `the response has the content-encoding "${encoding}": gzip, deflate and br are understood`,
-    );
-  }
-  try {
-    return await decode(body, { maxOutputLength: maxBytes });
-  } catch (cause) {
-    if ((cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
-    throw new StepFailure('http_invalid_response', `the response is not valid ${name}`, {
-      retryable: true,
-      cause,
-    });
-  }
-}
-
-function tooLarge(maxBytes: number): StepFailure {
-  return new StepFailure('http_response_too_large', `the response is larger than ${maxBytes} bytes`, {
-    details: { maxBytes },
-  });
+  return decodeContent(Buffer.concat(chunks), message.headers['content-encoding'], maxBytes);
 }

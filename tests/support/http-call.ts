@@ -7,12 +7,15 @@ import {
   type HttpReply,
 } from '../../steps/http/client.ts';
 
-/** The client may reach 127.0.0.1 and keeps 1,000,000 bytes, unless `settings` say otherwise. */
-export function httpCall(
+/**
+ * The answer with its body; throws why that could not be had.
+ * The client may reach 127.0.0.1 and keeps 1,000,000 bytes, unless `settings` say otherwise.
+ */
+export async function httpCall(
   url: string,
   parts: Partial<HttpCall> = {},
   settings: Partial<HttpClientSettings> = {},
-): Promise<HttpReply> {
+): Promise<HttpReply & { fault: null }> {
   const client = createHttpClient({
     allow: parseAllowList(['127.0.0.1']),
     maxResponseBytes: 1_000_000,
@@ -20,5 +23,15 @@ export function httpCall(
     ...settings,
   });
   const { signal } = new AbortController();
-  return client({ method: 'GET', url, headers: {}, body: null, maxRedirects: 5, signal, ...parts });
+  const reply = await client({
+    method: 'GET',
+    url,
+    headers: {},
+    body: null,
+    maxRedirects: 5,
+    signal,
+    ...parts,
+  });
+  if (reply.fault !== null) throw reply.fault;
+  return reply;
 }

@@ -1,0 +1,88 @@
+/**
+ * The content codings of a response (RFC 9110, 8.4): what `Content-Encoding` names, undone.
+ *
+ * Several are undone from the last to the first. Names that change no byte are passed over, as browsers do: servers put
+ * charsets and storage formats there. A name that is unknown is passed over when the body is text all the same.
+ *
+ * Invariant 1: no more than the cap comes out of any of them.
+ */
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import { StepFailure } from '../step-type.ts';
+import { isCharset, strictText } from './charset.ts';
+
+type Decoder = (
+  body: Buffer,
+  options: zlib.ZlibOptions & zlib.BrotliOptions & zlib.ZstdOptions,
+) => Promise<Buffer>;
+
+/** A response that needs more is an attack. */
+const MAX_CODINGS = 5;
+/** Besides the names of charsets. Amazon S3 keeps `aws-chunked` as the name of how an object once arrived. */
+const UNCHANGING: ReadonlySet<string> = new Set([
+  'identity',
+  'none',
+  'aws-chunked',
+  'binary',
+  '7bit',
+  '8bit',
+]);
+
+const gunzip = promisify(zlib.gunzip);
+const inflate = promisify(zlib.inflate);
+const inflateRaw = promisify(zlib.inflateRaw);
+const DECODERS: Readonly<Record<string, Decoder>> = {
+  gzip: gunzip,
+  'x-gzip': gunzip,
+  br: promisify(zlib.brotliDecompress),
+  zstd: promisify(zlib.zstdDecompress),
+  // Some servers send raw deflate; with its header the low four bits of the first byte are 8.
+  deflate: (body, options) => (((body[0] ?? 0) & 0x0f) === 8 ? inflate : inflateRaw)(body, options),
+};
+
+/** Throws StepFailure `http_invalid_response`, or `http_response_too_large` above `maxBytes`. */
+export async function decodeContent(
+  body: Buffer,
+  header: string | undefined,
+  maxBytes: number,
+): Promise<Buffer> {
+  const names = (header ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && !UNCHANGING.has(name) && !isCharset(name));
+  if (names.length > MAX_CODINGS) throw invalid(`the response has ${names.length} content codings`, false);
+  let decoded = body;
+  let unknown: string | null = null;
+  for (const name of names.reverse()) {
+    const decode = DECODERS[name];
+    if (decode === undefined) unknown = name;
+    else if (decoded.length > 0) decoded = await undo(name, decode, decoded, maxBytes);
+  }
+  if (unknown !== null && strictText(decoded) === null) {
+    throw invalid(
+      `the response is no text and has the content coding "${unknown}": gzip, deflate, br and zstd are understood`,
+      false,
+    );
+  }
+  return decoded;
+}
+
+async function undo(name: string, decode: Decoder, body: Buffer, maxBytes: number): Promise<Buffer> {
+  try {
+    return await decode(body, { maxOutputLength: maxBytes });
+  } catch (cause) {
+    if ((cause as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
+    throw invalid(`the response is not valid ${name}`, true, cause);
+  }
+}
+
+function invalid(message: string, retryable: boolean, cause?: unknown): StepFailure {
+  return new StepFailure('http_invalid_response', message, { retryable, cause });
+}
+
+export function tooLarge(maxBytes: number): StepFailure {
+  return new StepFailure('http_response_too_large', `the response is larger than ${maxBytes} bytes`, {
+    details: { maxBytes },
+  });
+}
