@@ -79,7 +79,7 @@ export class Worker {
     const runner = this.#runner();
     this.dispatcher = new Dispatcher(engineId, this.capacity, runner);
     this.gate = new LimitGate({
-      limits: new StepLimits(workPool, engineId, (text) => steps.store.text(text)),
+      limits: new StepLimits(workPool, engineId, (key, max) => steps.store.text(key, max)),
       evaluation: new LimitEvaluation(reads, steps.evaluator, this.#source),
       slots: this.dispatcher,
       wake: () => this.door.wake(),

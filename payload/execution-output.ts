@@ -17,6 +17,8 @@ export interface Outputs {
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>>;
   /** The template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
   evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string>;
+  /** The message of an error as it may be stored. */
+  message(error: unknown): string;
 }
 
 /** JSON text; null when the execution failed with `output_failed`, which the plan then says. */
@@ -30,9 +32,9 @@ export function finishOutputs(
       execution.version!.output === null
         ? leafOutputs(execution, plan, outputs)
         : outputs.evaluate(execution, plan);
-    return json instanceof Promise ? json.catch((error) => failOutput(plan, error)) : json;
+    return json instanceof Promise ? json.catch((error) => failOutput(plan, outputs.message(error))) : json;
   } catch (error) {
-    return failOutput(plan, error);
+    return failOutput(plan, outputs.message(error));
   }
 }
 
@@ -48,8 +50,7 @@ function leafOutputs(execution: ReadableExecution, plan: Plan, outputs: Outputs)
 }
 
 /** The steps are done, but what they add up to cannot be said: the execution fails. */
-function failOutput(plan: Plan, cause: unknown): null {
-  const message = cause instanceof Error ? cause.message : String(cause);
+function failOutput(plan: Plan, message: string): null {
   const error: ExecutionFailure = {
     code: 'output_failed',
     message: `The output could not be made: ${message}`,

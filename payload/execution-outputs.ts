@@ -11,6 +11,8 @@ import type { OutputStore } from './output-store.ts';
 import type { Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
+const MAX_MESSAGE_LENGTH = 10_000;
+
 export class ExecutionOutputs implements Outputs {
   readonly #source: ScopeSource;
   readonly #evaluator: Evaluator;
@@ -51,6 +53,10 @@ export class ExecutionOutputs implements Outputs {
     };
     const reading = this.#source.payloads.read(execution, plan.view, needs, plan);
     return reading instanceof Promise ? reading.then(run) : run(reading);
+  }
+
+  message(error: unknown): string {
+    return this.#store.text(error instanceof Error ? error.message : String(error), MAX_MESSAGE_LENGTH);
   }
 
   #text(value: unknown): string {

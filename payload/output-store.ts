@@ -1,8 +1,11 @@
 /**
- * The boundary where a value becomes something to store: text, checked and masked.
+ * The boundary where what a step or an expression gives becomes something to store: checked, and masked by the one
+ * masker (core/masking/).
  */
 import type { Json } from '../core/json/json.ts';
 import { findUnstorable, type UnstorableKind } from '../core/json/storable.ts';
+import { createMasker, type Masker } from '../core/masking/masker.ts';
+import { cutText } from '../core/text/cut.ts';
 import { JsonPayload } from './json-payload.ts';
 
 export interface OutputLimits {
@@ -23,12 +26,12 @@ export class NotStorable extends Error {
 
 export class OutputStore {
   readonly #limits: OutputLimits;
-  readonly #mask: (text: string) => string;
+  readonly #masker: Masker;
 
   /** @param secrets values that must not be stored; they are replaced by `***`. */
   constructor(limits: OutputLimits, secrets: readonly string[]) {
     this.#limits = limits;
-    this.#mask = masker(secrets);
+    this.#masker = createMasker(secrets);
   }
 
   /** @throws NotStorable */
@@ -45,21 +48,25 @@ export class OutputStore {
         `The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}${named}.`,
       );
     }
+    return this.#masked(output as Json);
+  }
+
+  /** Text of at most `max` characters, for an error message, a name or a key: masked, then cut. */
+  text(text: string, max: number): string {
+    return cutText(this.#masker.text(text.replaceAll('\u0000', '').toWellFormed()), max);
+  }
+
+  /** Names of routes: they are stored beside the output. */
+  routes(names: readonly string[]): readonly string[] {
+    return names.map((name) => this.#masker.text(name));
+  }
+
+  #masked(output: Json): JsonPayload {
     const json = JSON.stringify(output);
-    const masked = this.#mask(json);
-    return masked === json ? new JsonPayload(json, output as Json) : new JsonPayload(masked);
+    if (!this.#masker.suspects(json)) return new JsonPayload(json, output);
+    const masked = this.#masker.value(output);
+    return masked === output
+      ? new JsonPayload(json, output)
+      : new JsonPayload(JSON.stringify(masked), masked);
   }
-
-  /** Text for an error message or a log line. */
-  text(text: string): string {
-    return this.#mask(text);
-  }
-}
-
-/** Replaces every secret in a text, also where JSON escapes it. */
-function masker(secrets: readonly string[]): (text: string) => string {
-  const forms = new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]));
-  if (forms.size === 0) return (text) => text;
-  const longestFirst = [...forms].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
 }

@@ -36,6 +36,7 @@ import {
   passesGate,
   pauseOf,
   storedError,
+  storedPark,
   toFailure,
 } from './outcome.ts';
 
@@ -257,11 +258,11 @@ export class AttemptRunner {
 
   #outcome(position: number, claim: Claim, result: unknown): Event {
     if (result === SKIPPED) return { type: 'skip', position, claim };
-    if (result instanceof ParkOutcome) return result.event;
+    if (result instanceof ParkOutcome) return storedPark(this.#options.store, result);
     if (result instanceof LostAttempt) return { type: result.event, position, claim };
     if (result instanceof HostedOutput)
       return { type: 'complete', position, claim, output: result.payload, routes: result.routes };
-    const routes = result instanceof Routed ? result.routes : null;
+    const routes = result instanceof Routed ? this.#options.store.routes(result.routes) : null;
     const output = this.#options.store.payload(result instanceof Routed ? result.output : result);
     return { type: 'complete', position, claim, output, routes };
   }

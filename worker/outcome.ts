@@ -13,10 +13,12 @@ import type { Attempt } from './attempt.ts';
 import { messageOf } from './hosts/wire.ts';
 import type { Admission } from './limits/limited-step.ts';
 
-export class ParkOutcome {
-  readonly event: Event;
+type ParkEvent = Extract<Event, { type: 'park' }>;
 
-  constructor(event: Event) {
+export class ParkOutcome {
+  readonly event: ParkEvent;
+
+  constructor(event: ParkEvent) {
     this.event = event;
   }
 }
@@ -76,19 +78,10 @@ export function callOptions(attempt: Attempt) {
   };
 }
 
-const LONGEST_MESSAGE = 10_000;
-const LONGEST_CODE = 200;
+const MAX_MESSAGE_LENGTH = 10_000;
+const MAX_CODE_LENGTH = 200;
 /** About 9,500 years: a time of PostgreSQL after which there are still some. */
 const LONGEST_PAUSE_MS = 3e14;
-
-/** Handlers are the operator's own, and may give anything for a text. */
-function storedText(store: OutputStore, given: unknown): string {
-  return store.text(
-    String(given ?? '')
-      .replaceAll('\u0000', '')
-      .toWellFormed(),
-  );
-}
 
 const NO_INSTANT = `The handler asked to wait until what is not ${INSTANT_ACCEPTED}.`;
 const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
@@ -119,10 +112,15 @@ export function pauseOf(given: unknown): number | null {
   return typeof given === 'number' && given <= LONGEST_PAUSE_MS ? Math.max(0, given) : null;
 }
 
-/** What is stored of a failure: masked, and replaced where it cannot be stored. */
+/** What is stored of a step that parks: its state is masked like an output. @throws NotStorable */
+export function storedPark(store: OutputStore, { event }: ParkOutcome): Event {
+  return event.state === null ? event : { ...event, state: store.payload(event.state).value };
+}
+
+/** What is stored of a failure: masked, and replaced where it cannot be stored. Handlers may give anything for a text. */
 export function storedError(store: OutputStore, { code: given, message, details }: StepFailure): StepError {
-  const text = storedText(store, message).slice(0, LONGEST_MESSAGE);
-  const code = storedText(store, given).slice(0, LONGEST_CODE) || 'handler_failed';
+  const text = store.text(String(message ?? ''), MAX_MESSAGE_LENGTH);
+  const code = store.text(String(given ?? ''), MAX_CODE_LENGTH) || 'handler_failed';
   try {
     return { code, message: text, details: store.payload(details).value };
   } catch {

@@ -145,7 +145,7 @@ export class HostedStep implements StepContext {
       say({ kind: 'parked', id, forMs, until }, store.payload(result.state).json);
       return;
     }
-    const routes = result instanceof Routed ? namesOf(result.routes) : null;
+    const routes = result instanceof Routed ? store.routes(namesOf(result.routes)) : null;
     const output = result instanceof Routed ? result.output : result;
     say({ kind: 'done', id, routes }, store.payload(output).json);
   }

@@ -3,7 +3,7 @@
  *
  * A grant promises nothing for long: it is taken by the commit that claims the step, or counts no more.
  */
-import { decideRequests, type LimitedRequest, type SharedLimit } from '../../core/step-limit.ts';
+import { decideRequests, type LimitedRequest } from '../../core/step-limit.ts';
 import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
 import { runAgain } from '../../db/connection/run-again.ts';
 import {
@@ -34,18 +34,20 @@ export type Answer =
 type NamedLimit = LimitRow & { readonly perMs: number | null };
 
 const GONE: Answer = { verdict: 'gone' };
-const SHOWN_KEY_LENGTH = 200;
+const MAX_SHOWN_KEY_LENGTH = 200;
+
+type ShownText = (text: string, max: number) => string;
 
 export class StepLimits {
   readonly #pool: Pool;
   readonly #owner: string;
-  readonly #mask: (text: string) => string;
+  readonly #shown: ShownText;
 
-  /** @param owner the engine's id; @param mask hides secrets in what is stored of a key. */
-  constructor(pool: Pool, owner: string, mask: (text: string) => string) {
+  /** @param owner the engine's id; @param shown what may be stored of a key: masked, and so many characters at most. */
+  constructor(pool: Pool, owner: string, shown: ShownText) {
     this.#pool = pool;
     this.#owner = owner;
-    this.#mask = mask;
+    this.#shown = shown;
   }
 
   /** Returns answers in the order of the requests; earlier ones come first where there is not enough for all. */
@@ -101,14 +103,10 @@ export class StepLimits {
         if (limit === null || limits.has(limit.id)) continue;
         const { id, perMs } = limit;
         const kind = perMs === null ? 'concurrency' : 'rate';
-        limits.set(id, { id, kind, workspaceId, key: this.#shown(limit), perMs });
+        limits.set(id, { id, kind, workspaceId, key: this.#shown(limit.key, MAX_SHOWN_KEY_LENGTH), perMs });
       }
     }
     return limits;
-  }
-
-  #shown({ key }: SharedLimit): string {
-    return this.#mask(key).replaceAll('\u0000', '').slice(0, SHOWN_KEY_LENGTH).toWellFormed();
   }
 
   async #write(tx: Tx, granted: readonly Asking[], uses: ReadonlyMap<string, MeasuredUse>): Promise<void> {

@@ -125,6 +125,7 @@ export class OrderedEngine {
       outputs: {
         load: (_actor, _plan, positions) => new Map(positions.map((at) => [at, new JsonPayload('1')])),
         evaluate: () => '1',
+        message: String,
       },
       observer: { committed: () => {}, conflict: () => {}, commitFailed: () => {} },
       stopGraceMs: 60_000,

@@ -1,0 +1,210 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import type { Json } from '../json/json.ts';
+import { CUT_MARK, cutText } from '../text/cut.ts';
+import { createMasker } from './masker.ts';
+
+/** Ways to write a text as a part of another one. */
+const ESCAPES: Readonly<Record<string, (text: string) => string>> = {
+  json: (text) => JSON.stringify(text).slice(1, -1),
+  'json with slashes escaped': (text) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/'),
+  'json in ASCII': (text) =>
+    JSON.stringify(text)
+      .slice(1, -1)
+      .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  url: encodeURIComponent,
+  'url in lower case': (text) => encodeURIComponent(text).replace(/%../g, (byte) => byte.toLowerCase()),
+  'a whole url': encodeURI,
+  form: (text) => new URLSearchParams([['k', text]]).toString().slice(2),
+  html: (text) =>
+    text
+      .replaceAll('&', '&amp;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('>', '&gt;')
+      .replaceAll('"', '&quot;')
+      .replaceAll("'", '&#39;'),
+  'html by number': (text) => text.replace(/[^A-Za-z0-9 ]/gu, (c) => `&#x${c.codePointAt(0)!.toString(16)};`),
+};
+const BYTES: Readonly<Record<string, (text: string) => string>> = {
+  base64: (text) => Buffer.from(text).toString('base64'),
+  base64url: (text) => Buffer.from(text).toString('base64url'),
+  hex: (text) => Buffer.from(text).toString('hex'),
+  'hex in upper case': (text) => Buffer.from(text).toString('hex').toUpperCase(),
+};
+
+const secret = fc.oneof(
+  fc.string({ unit: 'grapheme-ascii', minLength: 8, maxLength: 60 }),
+  fc.string({ unit: fc.constantFrom(...'abXY09+/=%&"\\\n<>\'.-_~ é€😀'), minLength: 8, maxLength: 40 }),
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 8, maxLength: 64 }),
+  fc.string({ unit: fc.constantFrom(...'!@#$%^&*()[]{}'), minLength: 8, maxLength: 12 }),
+);
+const escaping = fc.constantFrom(...Object.keys(ESCAPES));
+const bytes = fc.constantFrom(...Object.keys(BYTES));
+/** Around a secret: letters that no secret has. */
+const words = fc.string({ unit: fc.constantFrom(...'GHJKLM '), maxLength: 12 });
+
+describe('a secret', () => {
+  test('is masked in every nesting of escapes, and nothing else is', () => {
+    fc.assert(
+      fc.property(
+        secret,
+        fc.array(escaping, { maxLength: 4 }),
+        words,
+        words,
+        (value, names, before, after) => {
+          const written = names.reduce((text, name) => ESCAPES[name]!(text), value);
+          const masked = createMasker([value]).text(`${before}${written}${after}`);
+          // A space beside the secret may be taken for one of its own, or for a plus.
+          expect(masked.replaceAll(' ', '')).toBe(`${before}***${after}`.replaceAll(' ', ''));
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('is masked as bytes wherever it begins, escaped before and after', () => {
+    const escapes = fc.array(fc.constantFrom('json', 'url', 'form'), { maxLength: 1 });
+    fc.assert(
+      fc.property(
+        secret,
+        escapes,
+        bytes,
+        fc.nat(5),
+        fc.nat(5),
+        escaping,
+        (value, inner, coder, left, right, outer) => {
+          const within = inner.reduce((text, name) => ESCAPES[name]!(text), value);
+          const coded = BYTES[coder]!(`${'G'.repeat(left)}${within}${'H'.repeat(right)}`).replace(/=+$/, '');
+          const masked = createMasker([value]).text(`<${ESCAPES[outer]!(coded)}>`);
+          // No more than what was around it; a character that shares its bits with the secret is gone.
+          const rest = coder.startsWith('hex')
+            ? /^<(47)*\*\*\*(48)*>$/
+            : /^<[A-Za-z0-9]{0,7}\*\*\*[A-Za-z0-9]{0,7}>$/;
+          expect(masked).toMatch(rest);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('leaves nothing where a text was cut through it, however it is written', () => {
+    const part = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(secret, fc.array(escaping, { maxLength: 3 }), part, (value, names, share) => {
+        const write = (text: string) => names.reduce((written, name) => ESCAPES[name]!(written), text);
+        const written = write(value);
+        const shown = Math.floor(share * written.length);
+        const masked = createMasker([value]).text(`GGGG${written.slice(0, shown)}${CUT_MARK}`);
+        // Of a first character that is not whole there is no more than a piece of its escape.
+        const [first] = value;
+        if (shown >= write(first!).length) expect(masked).toBe(`GGGG***${CUT_MARK}`);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('that holds or begins with another one is masked whole, and two beside each other are one mask', () => {
+    const mask = createMasker(['abcdefgh', 'abcdefgh-and-more', 'more-12345']);
+    expect(mask.text('x abcdefgh-and-more y')).toBe('x *** y');
+    expect(mask.text('abcdefgh-and-more-12345')).toBe('***');
+    expect(createMasker(['aaaaaaaa']).text(`b${'a'.repeat(20)}b`)).toBe('b***b');
+  });
+
+  test('in several lines is masked line by line as well', () => {
+    const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n';
+    const mask = createMasker([key]);
+    for (const line of key.trim().split('\n')) expect(mask.text(`> ${line}\r`)).toBe('> ***\r');
+    expect(mask.text(JSON.stringify({ key }))).toBe('{"key":"***"}');
+  });
+
+  test('that is empty masks nothing, and without secrets nothing is looked at', () => {
+    const value = { a: [1, 'x'] };
+    for (const mask of [createMasker([]), createMasker([''])]) {
+      expect(mask.suspects('anything')).toBe(false);
+      expect(mask.value(value)).toBe(value);
+    }
+  });
+
+  test('is hidden with the backslash in front of it only where that is a part of it', () => {
+    const mask = createMasker(['ncanary-tail']);
+    expect(mask.text('\ncanary-tail')).toBe('\ncanary-tail');
+    expect(mask.text('a ncanary-tail')).toBe('a ***');
+  });
+});
+
+describe('a value', () => {
+  test('is masked string by string: numbers and structure stay what they are', () => {
+    const mask = createMasker(['8412345678', 'ncanary-tail', 'true-or-false']);
+    const value = { at: 841234567, line: '\ncanary-tail', ok: true, none: null, list: [1.5, 'x'] };
+    expect(mask.value(value)).toBe(value);
+    expect(mask.value({ pin: 8412345678, more: [18412345678.5], text: 'ncanary-tail' })).toEqual({
+      pin: '***',
+      more: ['***'],
+      text: '***',
+    });
+  });
+
+  test('keeps every member when secrets are keys', () => {
+    const mask = createMasker(['first-secret', 'second-secret', 'third-secret']);
+    const value = { 'first-secret': 1, '***2': 2, 'second-secret': 3, plain: 4, 'third-secret': 5 };
+    expect(Object.entries(mask.value(value) as object)).toEqual([
+      ['***', 1],
+      ['***2', 2],
+      ['***3', 3],
+      ['plain', 4],
+      ['***4', 5],
+    ]);
+    const hostile = JSON.parse('{"__proto__":"first-secret"}') as Json;
+    expect(JSON.stringify(mask.value(hostile))).toBe('{"__proto__":"***"}');
+  });
+
+  test('of many keys that are secrets is masked in one go', () => {
+    const mask = createMasker(['a-secret-key']);
+    const keys = Array.from(
+      { length: 20_000 },
+      (_, at) => `${' '.repeat(at % 7)}a-secret-key${'a-secret-key'.repeat(at % 30)}${at % 3}`,
+    );
+    const value = Object.fromEntries(keys.map((key, at) => [key, at]));
+    expect(Object.keys(mask.value(value) as object)).toHaveLength(Object.keys(value).length);
+  });
+
+  test('is suspected by its JSON text whenever there is something to mask in it', () => {
+    fc.assert(
+      fc.property(secret, fc.array(escaping, { maxLength: 3 }), fc.boolean(), (value, names, isKey) => {
+        const written = names.reduce((text, name) => ESCAPES[name]!(text), value);
+        const json = isKey ? { [written]: 1 } : { a: [written] };
+        const mask = createMasker([value, 'another-secret']);
+        expect(mask.suspects(JSON.stringify(json))).toBe(true);
+        expect(JSON.stringify(mask.value(json))).toBe(isKey ? '{"***":1}' : '{"a":["***"]}');
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('that a text was cut in is suspected too', () => {
+    const mask = createMasker(['a-secret-of-mine']);
+    const details = { body: cutText('xxxxxxxxxxa-secret-of-mine', 24) };
+    expect(mask.suspects(JSON.stringify(details))).toBe(true);
+    expect(mask.value(details)).toEqual({ body: `xxxxxxxxxx***${CUT_MARK}` });
+  });
+});
+
+test('hostile texts are read in time that grows with their length alone', () => {
+  const secrets = Array.from({ length: 50 }, (_, at) => `${at}-aaaaaaaaaaaaaaaaaaaa-${'b'.repeat(20)}`);
+  const mask = createMasker([...secrets, '!!!!!!!!']);
+  const size = 200_000;
+  for (const text of [
+    'a',
+    '!',
+    '\\',
+    '%',
+    '%41',
+    '&#97;',
+    '\\\\u0061',
+    CUT_MARK,
+    `a${CUT_MARK}`,
+    `${'a'.repeat(40)}${CUT_MARK}`,
+    `${secrets[7]}!`,
+  ])
+    expect(mask.text(text.repeat(Math.ceil(size / text.length))).length).toBeLessThanOrEqual(size + 200);
+});

@@ -1,0 +1,160 @@
+/**
+ * The one masker: what leaves a step, an expression or the log leaves without secrets, in whatever spelling.
+ *
+ * Found are a secret as it is, escaped for JSON, JavaScript, URLs, forms and HTML in any mixture and nesting, its bytes
+ * as base64, base64url and hexadecimal, each line of a secret that has several, and the beginning of one that was cut
+ * in two (core/text/cut.ts). Not found is what was changed otherwise: compressed, encrypted, reversed, taken apart.
+ *
+ * A value is masked, never its finished JSON text: keys and strings one by one. A number that shows a secret becomes
+ * the text `***`. Keys that would be the same then are `***`, `***2`, `***3` and so on, in their order.
+ *
+ * Invariant 1: without secrets nothing is looked at.
+ * Invariant 2: what holds no secret is given back as it is, the same object.
+ */
+import type { Json } from '../json/json.ts';
+import { CUT_MARK } from '../text/cut.ts';
+import { AnchorFinder, anchorOf } from './anchors.ts';
+import { CutTails } from './cut-tails.ts';
+import { type Layer, layersOf, placeIn } from './decode.ts';
+import { comparable, type Spelling, spellingsOf } from './spellings.ts';
+
+export const MASK = '***';
+
+export interface Masker {
+  /** Whether a text may hold a secret; false is sure. The text may be the JSON text of a value. */
+  suspects(text: string): boolean;
+  /** Text with `***` for every secret in it. */
+  text(text: string): string;
+  /** A JSON value with its keys and strings masked; the same value when there is nothing to mask. */
+  value(value: Json): Json;
+}
+
+type Range = [from: number, to: number];
+
+const NOTHING: Masker = { suspects: () => false, text: (text) => text, value: (value) => value };
+
+/** Empty texts are no secrets. */
+export function createMasker(secrets: readonly string[]): Masker {
+  const spellings = [...new Set(secrets)].flatMap(spellingsOf);
+  return spellings.length === 0 ? NOTHING : new SecretMasker(spellings);
+}
+
+class SecretMasker implements Masker {
+  /** Looked for when their anchor is there. */
+  readonly #anchored: readonly Spelling[];
+  /** Have no anchor: looked for in every text. */
+  readonly #bare: readonly Spelling[];
+  readonly #anchors: AnchorFinder | null;
+  readonly #tails: CutTails;
+
+  constructor(spellings: readonly Spelling[]) {
+    this.#anchored = spellings.filter(({ text }) => anchorOf(text) !== null);
+    this.#bare = spellings.filter(({ text }) => anchorOf(text) === null);
+    const anchors = this.#anchored.map(({ text }) => anchorOf(text)!);
+    this.#anchors = anchors.length === 0 ? null : new AnchorFinder(anchors);
+    this.#tails = new CutTails(spellings);
+  }
+
+  suspects(text: string): boolean {
+    return this.#bare.length > 0 || this.#anchors?.isAnyIn(text) === true || text.includes(CUT_MARK);
+  }
+
+  text(text: string): string {
+    const anchored =
+      this.#anchors === null ? [] : [...this.#anchors.allIn(text)].map((at) => this.#anchored[at]!);
+    const spellings = [...anchored, ...this.#bare];
+    const found = spellings.length === 0 ? [] : rangesOf(text, spellings);
+    if (text.includes(CUT_MARK)) found.push(...this.#tails.find(text));
+    return found.length === 0 ? text : replaced(text, found);
+  }
+
+  value(value: Json): Json {
+    switch (typeof value) {
+      case 'string':
+        return this.text(value);
+      case 'number':
+        return this.text(String(value)) === String(value) ? value : MASK;
+      case 'object':
+        if (value === null) return value;
+        return Array.isArray(value) ? this.#list(value) : this.#object(value as { [key: string]: Json });
+      default:
+        return value;
+    }
+  }
+
+  #list(list: readonly Json[]): Json {
+    const masked = list.map((item) => this.value(item));
+    return masked.every((item, at) => Object.is(item, list[at])) ? (list as Json) : masked;
+  }
+
+  #object(object: { [key: string]: Json }): Json {
+    const members = Object.entries(object);
+    const masked = members.map(([key, value]) => [this.text(key), this.value(value)] as const);
+    if (masked.every(([key, value], at) => key === members[at]![0] && Object.is(value, members[at]![1])))
+      return object;
+    const names = new FreeNames(members.flatMap(([key], at) => (masked[at]![0] === key ? [key] : [])));
+    return Object.fromEntries(
+      masked.map(([key, value], at) => [key === members[at]![0] ? key : names.free(key), value]),
+    );
+  }
+}
+
+/** Names that masked keys take: those that nobody has. */
+class FreeNames {
+  readonly #taken: Set<string>;
+  readonly #last = new Map<string, number>();
+
+  constructor(taken: readonly string[]) {
+    this.#taken = new Set(taken);
+  }
+
+  free(key: string): string {
+    let count = (this.#last.get(key) ?? 0) + 1;
+    while (this.#taken.has(numbered(key, count))) count += 1;
+    this.#last.set(key, count);
+    this.#taken.add(numbered(key, count));
+    return numbered(key, count);
+  }
+}
+
+function numbered(key: string, count: number): string {
+  return count === 1 ? key : key + count;
+}
+
+/** Where any of the spellings stands in a text, in whatever layer of escapes. */
+function rangesOf(text: string, spellings: readonly Spelling[]): Range[] {
+  const layers = layersOf(text);
+  const last = layers[layers.length - 1]!;
+  const compared: Layer = { text: comparable(last.text), starts: last.starts };
+  return spellings.flatMap((spelling) => [
+    ...layers.flatMap((layer) => rangesIn(layer, spelling.text, spelling)),
+    ...(compared.text === last.text && spelling.decoded === spelling.text
+      ? []
+      : rangesIn(compared, spelling.decoded, spelling)),
+  ]);
+}
+
+function rangesIn(layer: Layer, wanted: string, { before, after }: Spelling): Range[] {
+  const ranges: Range[] = [];
+  const { text } = layer;
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const from = placeIn(layer, Math.max(0, at - before));
+    const to = placeIn(layer, Math.min(text.length, at + wanted.length + after));
+    const last = ranges[ranges.length - 1];
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else ranges.push([from, to]);
+  }
+  return ranges;
+}
+
+function replaced(text: string, ranges: Range[]): string {
+  ranges.sort(([a], [b]) => a - b);
+  const parts: string[] = [];
+  let end = -1;
+  for (const [from, to] of ranges) {
+    // What touches another one is hidden with it.
+    if (from > end) parts.push(text.slice(Math.max(0, end), from), MASK);
+    end = Math.max(end, to);
+  }
+  return parts.join('') + text.slice(end);
+}
