@@ -31,7 +31,7 @@ export function check<S extends z.ZodType>(
 ): z.output<S> {
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) => toProblems(issue, schema)).slice(0, MAX_PROBLEMS);
+  const problems = firstProblems(result.error.issues, schema);
   throw new EngineError('validation_failed', summaryOf(problems, part), problems);
 }
 
@@ -65,11 +65,21 @@ function summaryOf(problems: readonly Problem[], part: string): string {
   return problems.length < 2 ? first : `The ${part} has ${problems.length} problems; the first: ${first}`;
 }
 
-function toProblems(issue: z.core.$ZodIssue, schema: z.ZodType): Problem[] {
+/** As many as are answered; one issue may have many. */
+function firstProblems(issues: readonly z.core.$ZodIssue[], schema: z.ZodType): Problem[] {
+  const problems: Problem[] = [];
+  for (const issue of issues) {
+    if (problems.length >= MAX_PROBLEMS) break;
+    problems.push(...toProblems(issue, schema, MAX_PROBLEMS - problems.length));
+  }
+  return problems;
+}
+
+function toProblems(issue: z.core.$ZodIssue, schema: z.ZodType, most: number): Problem[] {
   const pointer = issue.path.map((segment) => pointerSegment(String(segment))).join('');
   if (issue.code === 'unrecognized_keys') {
     const known = fieldsAt(schema, issue.path);
-    return issue.keys.map((key) => unknownField(pointer, key, known));
+    return issue.keys.slice(0, most).map((key) => unknownField(pointer, key, known));
   }
   const name = nameOf(issue.path);
   if (issue.code === 'invalid_type' && issue.input === undefined) {

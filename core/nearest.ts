@@ -32,22 +32,28 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
   return found === null ? '' : ` Did you mean "${found}"?`;
 }
 
-/** Optimal string alignment distance; anything above `limit` is returned as `limit + 1`. */
+/**
+ * Optimal string alignment distance; anything above `limit` is returned as `limit + 1`. Only cells near the diagonal
+ * are computed: others are above the limit.
+ */
 function editDistance(a: string, b: string, limit: number): number {
+  const far = limit + 1;
   let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, column) => column);
+  let last = Array.from({ length: b.length + 1 }, (_, column) => Math.min(column, far));
   for (let row = 1; row <= a.length; row++) {
-    const current = [row];
-    let smallest = row;
-    for (let column = 1; column <= b.length; column++) {
+    const current = new Array<number>(b.length + 1).fill(far);
+    if (row <= limit) current[0] = row;
+    let smallest = current[0]!;
+    const end = Math.min(b.length, row + limit);
+    for (let column = Math.max(1, row - limit); column <= end; column++) {
       const replaced = last[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
       let cost = Math.min(replaced, last[column]! + 1, current[column - 1]! + 1);
       const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
       if (swapped) cost = Math.min(cost, beforeLast[column - 2]! + 1);
-      current.push(cost);
+      current[column] = Math.min(cost, far);
       smallest = Math.min(smallest, cost);
     }
-    if (smallest > limit) return limit + 1;
+    if (smallest > limit) return far;
     beforeLast = last;
     last = current;
   }

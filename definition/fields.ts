@@ -6,7 +6,7 @@
 
 import { DURATION_ACCEPTED, parseDuration } from '../core/duration.ts';
 import { pointerSegment } from '../core/problem.ts';
-import { describe, listNames, type ProblemList } from './problem-list.ts';
+import { describe, listNames, type ProblemList, quote } from './problem-list.ts';
 
 export type Fields = Record<string, unknown>;
 
@@ -31,9 +31,10 @@ export function refuseUnknownFields(
 ): void {
   for (const name of Object.keys(fields)) {
     if (allowed.includes(name)) continue;
-    const hint = problems.suggest(name, allowed);
-    const message = `There is no field "${name}" here.${hint} Allowed are ${listNames(allowed, 20)}.`;
-    problems.add(pointer + pointerSegment(name), 'unknown_field', message);
+    problems.add(pointer + pointerSegment(name), 'unknown_field', () => {
+      const hint = problems.suggest(name, allowed);
+      return `There is no field ${quote(name)} here.${hint} Allowed are ${listNames(allowed, 20)}.`;
+    });
   }
 }
 

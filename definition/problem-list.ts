@@ -1,14 +1,16 @@
 /**
  * Where the checks of a definition put what they find.
  *
- * Every problem is kept up to a cap that no person reads past; suggestions of near names cost a look at all names,
- * so their number is bounded as well.
+ * Every problem is kept up to a cap that no person reads past, and those above it are only counted: their sentences are
+ * not made. Suggestions of near names cost a look at all names, so the names that are looked at are bounded as well.
  */
 import { didYouMean } from '../core/nearest.ts';
 import type { Problem } from '../core/problem.ts';
 
 const MAX_PROBLEMS = 1_000;
 const MAX_SUGGESTIONS = 40;
+/** Names that all suggestions look at. */
+const MAX_CANDIDATES = 20_000;
 const LONGEST_SHOWN = 60;
 
 export class ProblemList {
@@ -16,20 +18,31 @@ export class ProblemList {
   readonly #most: number;
   #left = 0;
   #suggestions = 0;
+  #candidates = 0;
 
   constructor(most = MAX_PROBLEMS) {
     this.#most = most;
   }
 
-  add(pointer: string, code: string, message: string): void {
-    if (this.#problems.length < this.#most) this.#problems.push({ pointer, code, message });
-    else this.#left += 1;
+  /** @param message a sentence, or what makes it when it is needed */
+  add(pointer: string, code: string, message: string | (() => string)): void {
+    if (this.#problems.length >= this.#most) this.#left += 1;
+    else this.#problems.push({ pointer, code, message: typeof message === 'string' ? message : message() });
   }
 
   /** ` Did you mean "x"?` for an unknown name, or '' when nothing is near or enough suggestions were made. */
   suggest(name: string, candidates: Iterable<string>): string {
     this.#suggestions += 1;
-    return this.#suggestions > MAX_SUGGESTIONS ? '' : didYouMean(name, candidates);
+    if (this.#suggestions > MAX_SUGGESTIONS || this.#candidates >= MAX_CANDIDATES) return '';
+    return didYouMean(name, this.#counted(candidates));
+  }
+
+  *#counted(candidates: Iterable<string>): Generator<string> {
+    for (const candidate of candidates) {
+      this.#candidates += 1;
+      if (this.#candidates > MAX_CANDIDATES) return;
+      yield candidate;
+    }
   }
 
   /** What was found, in the order of the checks; the last one counts those above the cap. */

@@ -13,6 +13,10 @@ export interface SchemaFault {
 export interface SchemaChecker {
   /** What is wrong with a schema itself; `schema` is any JSON value. */
   checkSchema(schema: unknown): readonly SchemaFault[];
+  /** The same of a schema that passed once, perhaps when more was allowed. */
+  checkStored(schema: unknown): readonly SchemaFault[];
   /** What is wrong with a value; `schema` has passed `checkSchema`. May cache by the identity of the schema. */
   validate(schema: JsonSchema, value: unknown): readonly SchemaFault[];
+  /** The same within some milliseconds; null: it would take longer. */
+  validateBriefly(schema: JsonSchema, value: unknown): readonly SchemaFault[] | null;
 }

@@ -300,3 +300,45 @@ describe('createSchemaChecker', () => {
     expect(checker.validate(true, 1)).toEqual([]);
   });
 });
+
+describe('patterns of a schema', () => {
+  const large = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ pattern: `${'[a-z0-9]{1,100}'.repeat(10)}${at}` }));
+
+  test('are bounded together, at the first that is too much', () => {
+    expect(faults({ anyOf: large(10) })).toEqual([]);
+    expect(faults({ anyOf: large(60) })).toEqual([
+      expect.stringMatching(/^\/anyOf\/\d\d\/pattern: The pattern cannot be used: .* lower the counts/),
+    ]);
+    expect(
+      faults({ patternProperties: { [`(${'(x|y){1,900}'.repeat(20)})`]: { type: 'string' } } })[0],
+    ).toStartWith('/patternProperties/');
+  });
+
+  test('count once when they are equal', () => {
+    const same = large(1)[0]!;
+    expect(faults({ anyOf: Array.from({ length: 100 }, () => same) })).toEqual([]);
+  });
+
+  test('go on being matched when they were published before there was a bound', () => {
+    const schema = { anyOf: large(60) };
+    const checker = createSchemaChecker();
+    expect(checker.checkStored(schema)).toEqual([]);
+    expect(checker.validate(schema, `${'a'.repeat(10)}59`)).toEqual([]);
+    expect(checker.validate(schema, '-')).toHaveLength(1);
+  });
+
+  test('that would take long to match are left to a thorough check', () => {
+    const schema = { pattern: '^(a{0,40}b{0,40}){20}$' };
+    const checker = createSchemaChecker();
+    expect(checker.validateBriefly(schema, 'ab')).toEqual([]);
+    expect(checker.validateBriefly(schema, 'ab'.repeat(400))).toBeNull();
+    expect(checker.validate(schema, 'ab'.repeat(400))).toHaveLength(1);
+    expect(checker.validateBriefly({ items: { format: 'regex' } }, Array(100).fill('a{1000}'))).toBeNull();
+  });
+
+  test('a large schema is compiled without its patterns', () => {
+    const schema = { properties: Object.fromEntries(large(300).map((part, at) => [`p${at}`, part])) };
+    expect(createSchemaChecker().validate(schema, { p7: 'aaaaaaaaaa7' })).toEqual([]);
+  });
+});

@@ -15,26 +15,26 @@ import { isObject } from '../../core/json/json.ts';
 import { type Problem, pointerSegment } from '../../core/problem.ts';
 import type { SchemaChecker, SchemaFault } from './checker.ts';
 import { FORMATS } from './formats.ts';
-import { linearPattern, PatternError } from './linear-pattern.ts';
+import { checkPattern, PatternError } from './linear-pattern.ts';
 import { toProblems } from './messages.ts';
+import { BRIEF, type Effort, Meter, meteredFormat, meteredPattern, THOROUGH, TooMuchWork } from './meter.ts';
 import { isMultipleOf } from './multiple-of.ts';
+import { patternSize } from './pattern-size.ts';
+import { isLargerThan } from './weight.ts';
 
-export type Validator = (value: unknown) => Problem[];
+/**
+ * What is wrong with a value. Given an effort, throws TooMuchWork when that is used up; otherwise a value that takes
+ * too much work is a problem.
+ */
+export type Validator = (value: unknown, effort?: Effort) => Problem[];
 
 /** Objects, arrays and scalars in a schema; compiling takes some 50 microseconds for each. */
 const MAX_SCHEMA_NODES = 20_000;
 /** Values above this are checked up to their first problem, so that problems cannot use up the memory. */
 const LARGE_VALUE_NODES = 10_000;
-/** References followed and patterns matched in one check. */
-const MAX_WORK = 500_000;
+/** Instructions of all patterns of a schema; each takes a microsecond to compile and some hundred bytes. */
+const MAX_PATTERNS_SIZE = 50_000;
 const DIALECT = /^https?:\/\/json-schema\.org\/draft\/2020-12\/schema#?$/;
-
-class TooMuchWork extends Error {}
-
-/** Counts the work of the check that is running. */
-interface Meter {
-  left: number;
-}
 
 /** The port that the core's checks ask; validators are kept as long as their schema object is. */
 export function createSchemaChecker(): SchemaChecker {
@@ -48,7 +48,19 @@ export function createSchemaChecker(): SchemaChecker {
     else objects.set(schema, validator);
     return validator;
   };
-  return { checkSchema, validate: (schema, value) => validatorOf(schema)(value) };
+  return {
+    checkSchema,
+    checkStored: (schema) => schemaFaults(schema, 'known'),
+    validate: (schema, value) => validatorOf(schema)(value),
+    validateBriefly: (schema, value) => {
+      try {
+        return validatorOf(schema)(value, BRIEF);
+      } catch (error) {
+        if (error instanceof TooMuchWork) return null;
+        throw error;
+      }
+    },
+  };
 }
 
 /**
@@ -56,37 +68,46 @@ export function createSchemaChecker(): SchemaChecker {
  * The problems are at most 50, in the order of the schema's keywords, each with the pointer of its place.
  */
 export function createValidator(schema: JsonSchema): Validator {
-  const meter: Meter = { left: 0 };
-  const all = compile(schema, true, meter);
+  const meter = new Meter();
+  const all = compile(schema, true, meter, matchedLater);
   let first: ValidateFunction | null = null;
-  return (value) => {
-    meter.left = MAX_WORK;
+  return (value, effort) => {
     const large = isLargerThan(value, LARGE_VALUE_NODES);
-    if (large) first ??= compile(schema, false, meter);
-    return run(large ? first! : all, value);
+    if (large) first ??= compile(schema, false, meter, matchedLater);
+    meter.begin(effort ?? THOROUGH);
+    return run(large ? first! : all, value, effort !== undefined);
   };
 }
 
-function run(validate: ValidateFunction, value: unknown): Problem[] {
+function run(validate: ValidateFunction, value: unknown, isBounded = false): Problem[] {
   try {
     return validate(value) ? [] : toProblems(validate.errors ?? []);
   } catch (error) {
+    if (isBounded && error instanceof TooMuchWork) throw error;
     return [{ pointer: '', code: 'invalid_value', message: failureOf(error) }];
   } finally {
     validate.errors = null;
   }
 }
 
+const TOO_MUCH_WORK =
+  'The value takes too much work to check: the references of the schema multiply; make it simpler.';
+
 /** Schemas are anyone's: that one overtaxes the compiled code, or the compiler, must not look like our own failure. */
 function failureOf(error: unknown): string {
   if (error instanceof TooMuchWork || error instanceof RangeError) {
-    return 'The value takes too much work to check: the references of the schema multiply; make it simpler.';
+    return TOO_MUCH_WORK;
   }
   return `The schema cannot be held against this value (${String(error)}); make it simpler.`;
 }
 
 /** What is wrong with a schema; [] when values can be held against it. */
 export function checkSchema(schema: unknown): SchemaFault[] {
+  return schemaFaults(schema, 'new');
+}
+
+/** @param patterns of a schema that is known were found right when it was new, whatever the bound was then */
+function schemaFaults(schema: unknown, patterns: 'new' | 'known'): SchemaFault[] {
   if (typeof schema === 'boolean') return [];
   if (!isObject(schema)) return [{ pointer: '', message: 'A JSON Schema is an object, true or false.' }];
   if (isLargerThan(schema, MAX_SCHEMA_NODES)) {
@@ -95,8 +116,26 @@ export function checkSchema(schema: unknown): SchemaFault[] {
   const dialect = dialectFault(schema);
   if (dialect !== null) return [dialect];
   const faults = metaFaults(schema);
-  return faults.length > 0 ? faults : compileFaults(schema as JsonSchema);
+  const onPattern = patterns === 'new' ? countedPatterns() : matchedLater;
+  return faults.length > 0 ? faults : compileFaults(schema as JsonSchema, onPattern);
 }
+
+/** Looks at each pattern of a schema, and refuses those that make all of them too large. */
+function countedPatterns(): OnPattern {
+  const met = new Set<string>();
+  let size = 0;
+  return (pattern) => {
+    if (met.has(pattern)) return;
+    met.add(pattern);
+    size += patternSize(pattern);
+    if (size > MAX_PATTERNS_SIZE) throw new PatternError(pattern, TOO_LARGE);
+    checkPattern(pattern);
+  };
+}
+
+const TOO_LARGE =
+  `with it the patterns of the schema have more than ${MAX_PATTERNS_SIZE} parts, each repeat counted as often as it may ` +
+  'repeat; lower the counts, or use maxLength';
 
 function dialectFault(schema: Record<string, unknown>): SchemaFault | null {
   if (schema.$async !== undefined)
@@ -118,10 +157,11 @@ function metaFaults(schema: unknown): SchemaFault[] {
   return run(metaValidator, schema);
 }
 
-function compileFaults(schema: JsonSchema): SchemaFault[] {
+function compileFaults(schema: JsonSchema, onPattern: OnPattern): SchemaFault[] {
   try {
-    const meter: Meter = { left: MAX_WORK };
-    const validate = compile(schema, true, meter);
+    const meter = new Meter();
+    const validate = compile(schema, true, meter, onPattern);
+    meter.begin(THOROUGH);
     validate(null);
     return [];
   } catch (error) {
@@ -214,14 +254,27 @@ function isOneOf(allowed: Json[]): (value: Json) => boolean {
   return (value) => texts.has(canonicalJson(value));
 }
 
+/** Told of each pattern when a schema is compiled. Throws PatternError. */
+type OnPattern = (pattern: string) => void;
+
+/** Patterns are compiled when a value is held against them. */
+const matchedLater: OnPattern = () => undefined;
+
 /** A compiler of its own for each schema: they may have the same `$id`, and are forgotten together. */
-function compile(schema: JsonSchema, allErrors: boolean, meter: Meter): ValidateFunction {
-  const spend = () => {
-    meter.left -= 1;
-    if (meter.left < 0) throw new TooMuchWork();
+function compile(
+  schema: JsonSchema,
+  allErrors: boolean,
+  meter: Meter,
+  onPattern: OnPattern,
+): ValidateFunction {
+  const spend = () => meter.spend(0);
+  const metered = (pattern: string) => {
+    onPattern(pattern);
+    return meteredPattern(pattern, meter);
   };
-  const regExp = Object.assign((pattern: string) => metered(pattern, spend), { code: 'linearPattern' });
-  const ajv = createAjv({ allErrors, meta: false, validateSchema: false, code: { regExp } });
+  const regExp = Object.assign(metered, { code: 'linearPattern' });
+  const formats = { ...FORMATS, regex: meteredFormat(meter) };
+  const ajv = createAjv({ allErrors, meta: false, validateSchema: false, code: { regExp }, formats });
   // Only for schemas that ask for it: what tracks evaluated members trips over some of those that do not.
   ajv.opts.unevaluated = mentionsUnevaluated(schema);
   meterReferences(ajv, spend);
@@ -230,15 +283,6 @@ function compile(schema: JsonSchema, allErrors: boolean, meter: Meter): Validate
 
 function mentionsUnevaluated(schema: JsonSchema): boolean {
   return pointerTo(schema, (key) => key.startsWith('unevaluated')) !== null;
-}
-
-function metered(pattern: string, spend: () => void) {
-  const compiled = linearPattern(pattern);
-  const test = (text: string) => {
-    spend();
-    return compiled.test(text);
-  };
-  return { test, toString: () => pattern };
 }
 
 function meterReferences(ajv: Ajv2020, spend: () => void): void {
@@ -252,17 +296,4 @@ function meterReferences(ajv: Ajv2020, spend: () => void): void {
     };
     rule.definition = { ...rule.definition, code: counted };
   }
-}
-
-function isLargerThan(value: unknown, most: number): boolean {
-  const open: unknown[] = [value];
-  for (let count = 0; open.length > 0; count++) {
-    if (count > most) return true;
-    const next = open.pop();
-    if (typeof next !== 'object' || next === null) continue;
-    const items = Array.isArray(next) ? next : Object.values(next);
-    if (items.length > most) return true;
-    for (const item of items) open.push(item);
-  }
-  return false;
 }

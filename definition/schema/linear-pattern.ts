@@ -3,16 +3,23 @@
  *
  * Schemas come from the authors of workflows and texts from anyone, so the host's regular expressions, which can
  * take exponential time, are never used for them. The price: no look-around and no back-references.
+ *
+ * Compiled patterns are kept up to a size, whatever schema they are of, and compiled again when they were forgotten.
  */
 import { RE2JS } from 're2js';
+import { patternSize } from './pattern-size.ts';
 
 export interface LinearPattern {
+  /** Instructions of the compiled pattern, at most: matching costs so many steps for each character. */
+  readonly size: number;
   test(text: string): boolean;
   /** The pattern; equal patterns are the same one to whoever asks. */
   toString(): string;
 }
 
 const LONGEST_PATTERN = 4_000;
+/** Of all patterns that are kept: some tens of megabytes. */
+const MAX_KEPT_SIZE = 100_000;
 
 /** What is wrong with a pattern. */
 export class PatternError extends Error {
@@ -25,16 +32,44 @@ export class PatternError extends Error {
   }
 }
 
-/** Compiles a JavaScript pattern. Throws PatternError. */
+/** A JavaScript pattern, compiled when it is first matched. `test` throws PatternError when it is none. */
 export function linearPattern(pattern: string): LinearPattern {
-  const compiled = compile(pattern);
-  if (typeof compiled === 'string') throw new PatternError(pattern, compiled);
-  return { test: (text) => compiled.test(text), toString: () => pattern };
+  return {
+    size: patternSize(pattern),
+    test: (text) => keptPattern(pattern).test(text),
+    toString: () => pattern,
+  };
+}
+
+/** Throws PatternError when a text is no pattern that can be matched here. */
+export function checkPattern(pattern: string): void {
+  const reason = compile(pattern);
+  if (typeof reason === 'string') throw new PatternError(pattern, reason);
 }
 
 /** Whether a text is a pattern that can be matched here. */
 export function isPattern(text: string): boolean {
   return typeof compile(text) !== 'string';
+}
+
+/** Least recently used first. */
+const kept = new Map<string, { readonly compiled: RE2JS; readonly size: number }>();
+let keptSize = 0;
+
+function keptPattern(pattern: string): RE2JS {
+  const known = kept.get(pattern);
+  const compiled = known?.compiled ?? compile(pattern);
+  if (typeof compiled === 'string') throw new PatternError(pattern, compiled);
+  const size = compiled.programSize();
+  kept.delete(pattern);
+  kept.set(pattern, { compiled, size });
+  if (known === undefined) keptSize += size;
+  for (const [oldest, { size }] of kept) {
+    if (keptSize <= MAX_KEPT_SIZE || oldest === pattern) break;
+    keptSize -= size;
+    kept.delete(oldest);
+  }
+  return compiled;
 }
 
 function compile(pattern: string): RE2JS | string {
