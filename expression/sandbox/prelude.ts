@@ -7,7 +7,17 @@
  * A result is `=` and JSON (`[value]`, or `[]` for undefined), with a `*` before it when a value is specially
  * written (sandbox-wire.ts), or `!` and the JSON of an error, or '' while a script is waiting.
  */
-export const PRELUDE = `(function () {
+import { REFUSE_LOCALES } from './locales.ts';
+
+/** The prelude for code: it refuses locales only where the code can name them, since that costs as much as a small expression. */
+export function preludeFor(code: string): string {
+  return MAY_NAME_LOCALES.test(code) ? WITH_LOCALES : PLAIN;
+}
+
+/** A name may be written with escapes. */
+const MAY_NAME_LOCALES = /ocale|\\[ux]/;
+
+const prelude = (more: string): string => `(function () {
   'use strict';
   const { stringify, parse } = JSON;
   const text = String;
@@ -18,6 +28,7 @@ export const PRELUDE = `(function () {
   const { slice } = String.prototype;
   const { exec } = RegExp.prototype;
   const { then } = Promise.prototype;
+${more}
   let special = false;
 
   const replacer = (key, value) => {
@@ -104,3 +115,6 @@ export const PRELUDE = `(function () {
   };
   return { evaluate, start, outcome: () => outcome };
 })()`;
+
+const PLAIN = prelude('');
+const WITH_LOCALES = prelude(REFUSE_LOCALES);

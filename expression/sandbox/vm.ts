@@ -19,7 +19,7 @@ import {
   type QuickJSSyncVariant,
   type QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
-import { PRELUDE } from './prelude.ts';
+import { preludeFor } from './prelude.ts';
 import type { EvaluateRequest, Failure, LogLevel, ScriptRequest } from './wire.ts';
 
 export type Outcome = { body: string; special: boolean } | { failure: Failure };
@@ -101,7 +101,7 @@ export class SandboxVm {
     let special = false;
     let left = request.outputBytes;
     for (const [sourceIndex, source] of request.sources.entries()) {
-      const outcome = this.#run(request, deadline, (context, prelude) =>
+      const outcome = this.#run(request, source, deadline, (context, prelude) =>
         callText(context, prelude, 'evaluate', [JSON.stringify(source), scopeText]),
       );
       if ('failure' in outcome) return { failure: { ...outcome.failure, line: null, sourceIndex } };
@@ -115,7 +115,7 @@ export class SandboxVm {
 
   runScript(request: ScriptRequest, inputText: string, onLog: OnLog): Outcome {
     const deadline = new Deadline(request.timeoutMs);
-    const outcome = this.#run(request, deadline, (context, prelude) => {
+    const outcome = this.#run(request, request.code, deadline, (context, prelude) => {
       const log = context.newFunction('log', (level, line) => {
         onLog(context.getString(level) as LogLevel, JSON.parse(context.getString(line)) as string);
       });
@@ -131,6 +131,7 @@ export class SandboxVm {
 
   #run(
     request: EvaluateRequest | ScriptRequest,
+    code: string,
     deadline: Deadline,
     work: (context: QuickJSContext, prelude: QuickJSHandle) => string,
   ): Outcome {
@@ -143,7 +144,7 @@ export class SandboxVm {
       runtime.setMaxStackSize(STACK_BYTES);
       runtime.setInterruptHandler(deadline.check);
       context = runtime.newContext();
-      return readOutcome(withPrelude(context, work), request);
+      return readOutcome(withPrelude(context, preludeFor(code), work), request);
     } catch (error) {
       return { failure: this.#explain(error, request, deadline) };
     } finally {
@@ -178,9 +179,10 @@ export class SandboxVm {
 /** Loads the sandbox's own code and gives its object to `work`; every handle is gone afterwards. */
 function withPrelude(
   context: QuickJSContext,
+  code: string,
   work: (context: QuickJSContext, prelude: QuickJSHandle) => string,
 ): string {
-  const prelude = unwrap(context, context.evalCode(PRELUDE, 'prelude'));
+  const prelude = unwrap(context, context.evalCode(code, 'prelude'));
   try {
     return work(context, prelude);
   } finally {
