@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { parseDurationText } from '../core/duration.ts';
+import { parseDurationText } from '../core/time/duration.ts';
 import { isUuid } from '../db/uuid.ts';
 
 export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;

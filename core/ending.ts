@@ -1,7 +1,7 @@
 /**
  * How an execution ends: by its own steps, or because somebody or something ends it.
  *
- * Only transition.ts calls this.
+ * Only transition.ts calls this, but for `failOutput`: outputs are made when the plan is there.
  */
 import type { ExecutionEnd, Plan } from './plan.ts';
 import { createState, settle, touch } from './settlement.ts';
@@ -41,6 +41,13 @@ export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: (
   return true;
 }
 
+/** The steps are done, but the output of the execution could not be made: the execution fails. */
+export function failOutput(plan: Plan, reason: string): void {
+  const error = { code: 'output_failed', message: `The output could not be made: ${reason}`, step: null };
+  plan.view.status = 'failed';
+  plan.end = { status: 'failed', error };
+}
+
 export function cancelUnsettled(
   view: ExecutionView,
   plan: Plan,
@@ -48,8 +55,8 @@ export function cancelUnsettled(
   newId: () => string,
 ): void {
   if (view.settledCount === view.graph.size) return;
-  for (let position = 0; position < view.graph.size; position++) {
-    const state = view.steps[position] ?? createState(view, plan, position, newId);
+  for (let slot = 0; slot < view.graph.size; slot++) {
+    const state = view.steps[slot] ?? createState(view, plan, slot, newId);
     if (isFinalStep(state.status) || !which(state)) continue;
     touch(plan, state);
     if (state.status === 'running') plan.aborted.push(state);

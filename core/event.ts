@@ -32,17 +32,17 @@ export interface Payload {
 export type Event =
   /** pending -> running: the roots become ready. */
   | { readonly type: 'begin' }
-  | { readonly type: 'claim'; readonly position: number; readonly owner: string }
+  | { readonly type: 'claim'; readonly slot: number; readonly owner: string }
   | {
       readonly type: 'complete';
-      readonly position: number;
+      readonly slot: number;
       readonly claim: Claim;
       readonly output: Payload;
       readonly routes: readonly string[] | null;
     }
   | {
       readonly type: 'fail';
-      readonly position: number;
+      readonly slot: number;
       readonly claim: Claim;
       readonly error: StepError;
       readonly retryable: boolean;
@@ -53,10 +53,10 @@ export type Event =
       readonly random: number;
     }
   /** The guard was falsy. */
-  | { readonly type: 'skip'; readonly position: number; readonly claim: Claim }
+  | { readonly type: 'skip'; readonly slot: number; readonly claim: Claim }
   | {
       readonly type: 'park';
-      readonly position: number;
+      readonly slot: number;
       readonly claim: Claim;
       readonly forMs: number;
       readonly state: Json;
@@ -66,7 +66,7 @@ export type Event =
   /** A timer of a waiting or retrying step is due. */
   | {
       readonly type: 'wake';
-      readonly position: number;
+      readonly slot: number;
       readonly attempt: number;
       /** Of the transition that set the timer. */
       readonly sequence: number;
@@ -74,11 +74,11 @@ export type Event =
       readonly random: number;
     }
   /** A drain gives the step back: no attempt and no retry used. */
-  | { readonly type: 'release'; readonly position: number; readonly claim: Claim }
+  | { readonly type: 'release'; readonly slot: number; readonly claim: Claim }
   /** The process that ran it is dead: the attempt is lost and a crash is counted, no retry used. */
-  | { readonly type: 'rescue'; readonly position: number; readonly claim: Claim }
+  | { readonly type: 'rescue'; readonly slot: number; readonly claim: Claim }
   /** Its process was ended for what another step did, or with its engine: the attempt is lost, no retry used. */
-  | { readonly type: 'displace'; readonly position: number; readonly claim: Claim }
+  | { readonly type: 'displace'; readonly slot: number; readonly claim: Claim }
   /** Somebody found the execution stuck: decides again what its rows say, and ends it when it is over. */
   | { readonly type: 'reconsider' }
   | { readonly type: 'stop'; readonly reason: string | null }

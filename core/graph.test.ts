@@ -7,13 +7,13 @@ import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute } from './g
 import type { Template } from './template.ts';
 
 function keysInRankOrder(graph: Graph): string[] {
-  const places = graph.steps.map(({ key }, position) => ({ key, rank: graph.rank[position]! }));
+  const places = graph.steps.map(({ key }, slot) => ({ key, rank: graph.rank[slot]! }));
   return places.sort((a, b) => a.rank - b.rank).map(({ key }) => key);
 }
 
 function requiredByKey(template: Template): Record<string, number> {
   const graph = compileGraph(template);
-  return Object.fromEntries(graph.steps.map(({ key }, position) => [key, graph.required[position]!]));
+  return Object.fromEntries(graph.steps.map(({ key }, slot) => [key, graph.required[slot]!]));
 }
 
 function onlyEdge(template: Template): GraphEdge {
@@ -88,7 +88,7 @@ test('a failure is handled by a failure or always edge and by no other', () => {
 
 test('the order fulfilment has one root and three ways out of it', () => {
   const graph = compileGraph(orderFulfilment());
-  const keys = (positions: readonly number[]) => positions.map((position) => graph.steps[position]!.key);
+  const keys = (slots: readonly number[]) => slots.map((slot) => graph.steps[slot]!.key);
   expect(keys(graph.roots)).toEqual(['reserve']);
   expect(keys(graph.leaves)).toEqual(['ship', 'alert']);
   expect(keysInRankOrder(graph)).toEqual(['reserve', 'decide', 'alert', 'express', 'standard', 'ship']);

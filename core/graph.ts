@@ -1,5 +1,8 @@
 /**
- * A template compiled to arrays: edges, depth, breadth-first rank and joins, by step position.
+ * The steps of one scope compiled to arrays: edges, depth, breadth-first rank and joins, by slot.
+ *
+ * A slot is the place of a step in the view of its scope; a position is its place in the template's list of all steps.
+ * At the top level they are equal.
  *
  * Compiled once per template version and shared by every execution of it; nothing in it changes.
  * The definition has been checked (acyclic, every `needs` known): compile trusts it.
@@ -27,12 +30,17 @@ export interface Graph {
   readonly size: number;
   readonly steps: readonly TemplateStep[];
   readonly onFailure: Template['onFailure'];
-  readonly positions: ReadonlyMap<string, number>;
+  /** Of the whole execution; null: none. */
+  readonly timeoutMs: number | null;
+  /** Slots by step key. */
+  readonly slots: ReadonlyMap<string, number>;
+  /** The position of slot 0: a template lists the steps of a scope one after the other. */
+  readonly firstPosition: number;
   readonly edges: readonly GraphEdge[];
-  /** Incoming edges by position, in `needs` order. */
+  /** Incoming edges by slot, in `needs` order. */
   readonly incoming: readonly (readonly GraphEdge[])[];
   readonly outgoing: readonly (readonly GraphEdge[])[];
-  /** Longest path from a root, by position. */
+  /** Longest path from a root, by slot. */
   readonly depth: Int32Array;
   /** Place in the breadth-first order: depth, then priority (higher first), then definition order. */
   readonly rank: Int32Array;
@@ -46,10 +54,11 @@ export interface Graph {
   readonly leaves: readonly number[];
 }
 
-export function compileGraph(template: Template): Graph {
+/** @param firstPosition the place of the first of the steps in the template's list; 0: the top level */
+export function compileGraph(template: Template, firstPosition = 0): Graph {
   const { steps } = template;
-  const positions = new Map(steps.map((step, position) => [step.key, position]));
-  const edges = collectEdges(steps, positions);
+  const slots = new Map(steps.map((step, slot) => [step.key, slot]));
+  const edges = collectEdges(steps, slots);
   const incoming: GraphEdge[][] = steps.map(() => []);
   const outgoing: GraphEdge[][] = steps.map(() => []);
   for (const edge of edges) {
@@ -61,7 +70,9 @@ export function compileGraph(template: Template): Graph {
     size: steps.length,
     steps,
     onFailure: template.onFailure,
-    positions,
+    timeoutMs: template.timeoutMs,
+    slots,
+    firstPosition,
     edges,
     incoming,
     outgoing,
@@ -72,8 +83,8 @@ export function compileGraph(template: Template): Graph {
       list.some((edge) => edge.conditions.some(({ on }) => on !== 'success')),
     ),
     width: widest(depth),
-    roots: at(steps, (position) => incoming[position]!.length === 0),
-    leaves: at(steps, (position) => outgoing[position]!.length === 0),
+    roots: at(steps, (slot) => incoming[slot]!.length === 0),
+    leaves: at(steps, (slot) => outgoing[slot]!.length === 0),
   };
 }
 
@@ -102,13 +113,13 @@ export function liveRoute(edge: GraphEdge, routes: readonly string[] | null): st
   return null;
 }
 
-function collectEdges(steps: readonly TemplateStep[], positions: ReadonlyMap<string, number>): GraphEdge[] {
+function collectEdges(steps: readonly TemplateStep[], slots: ReadonlyMap<string, number>): GraphEdge[] {
   const edges: GraphEdge[] = [];
   for (const [to, step] of steps.entries()) {
     for (const { from, conditions } of step.edges) {
       edges.push({
         id: edges.length,
-        from: positions.get(from)!,
+        from: slots.get(from)!,
         to,
         conditions,
         whenLive: { key: from, live: true, route: null },
@@ -125,7 +136,7 @@ function longestPaths(
 ): Int32Array {
   const depth = new Int32Array(incoming.length);
   const open = Int32Array.from(incoming, (list) => list.length);
-  const settled = at(incoming, (position) => open[position] === 0);
+  const settled = at(incoming, (slot) => open[slot] === 0);
   for (let next = 0; next < settled.length; next++) {
     const from = settled[next]!;
     for (const { to } of outgoing[from]!) {
@@ -144,13 +155,13 @@ function widest(depth: Int32Array): number {
 }
 
 function breadthFirstRanks(steps: readonly TemplateStep[], depth: Int32Array): Int32Array {
-  const order = steps.map((_, position) => position);
+  const order = steps.map((_, slot) => slot);
   order.sort((a, b) => depth[a]! - depth[b]! || steps[b]!.priority - steps[a]!.priority || a - b);
   const rank = new Int32Array(steps.length);
-  for (const [place, position] of order.entries()) rank[position] = place;
+  for (const [place, slot] of order.entries()) rank[slot] = place;
   return rank;
 }
 
-function at(list: readonly unknown[], holds: (position: number) => boolean): number[] {
+function at(list: readonly unknown[], holds: (slot: number) => boolean): number[] {
   return [...list.keys()].filter(holds);
 }

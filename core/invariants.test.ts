@@ -89,7 +89,7 @@ test('a row that no edge asked for, and a root or a final step without one, are 
   play.view.steps[play.at('meet')] = {
     ...play.state('split'),
     id: 'x',
-    position: 3,
+    slot: 3,
     status: 'waiting_inputs',
   };
   expect(codes(findInView(play.view))).toEqual(['row_too_early meet']);

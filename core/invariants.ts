@@ -6,8 +6,8 @@
  * `transition` worked out: counters are counted again, joins are decided again.
  */
 import { isLive } from './graph.ts';
+import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
-import { type QueueName, readyQueue } from './plan.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
@@ -66,7 +66,7 @@ export type ViewSnapshot = Pick<ExecutionView, 'status' | 'sequence'> & {
 export function findInView(view: ExecutionView): Finding[] {
   return [
     ...findInEdges(view),
-    ...view.graph.steps.flatMap((_, position) => findInStep(view, position)),
+    ...view.graph.steps.flatMap((_, slot) => findInStep(view, slot)),
     ...findInProgress(view),
   ];
 }
@@ -95,11 +95,11 @@ function edgeWord(edge: number | undefined): string {
   return edge === EDGE_DEAD ? 'dead' : 'open';
 }
 
-function findInStep(view: ExecutionView, position: number): Finding[] {
-  const state = view.steps[position];
-  const { resolved, live } = countEdges(view, position);
-  if (state === undefined) return findInAbsentStep(view, position, resolved);
-  const found = finder(view, position);
+function findInStep(view: ExecutionView, slot: number): Finding[] {
+  const state = view.steps[slot];
+  const { resolved, live } = countEdges(view, slot);
+  if (state === undefined) return findInAbsentStep(view, slot, resolved);
+  const found = finder(view, slot);
   if (state.resolved !== resolved || state.live !== live) {
     const counts = `${state.live} live of ${state.resolved} resolved`;
     found('counters_wrong', `counts ${counts} edges; its edges say ${live} of ${resolved}`);
@@ -107,15 +107,15 @@ function findInStep(view: ExecutionView, position: number): Finding[] {
   const isRunning = state.status === 'running';
   if ((state.owner !== null) !== isRunning) found('claim_wrong', `is ${state.status}, owner ${state.owner}`);
   if (isRunning && state.attempt < 1) found('claim_wrong', `is running its attempt ${state.attempt}`);
-  const { limit } = view.graph.steps[position]!.retry;
+  const { limit } = view.graph.steps[slot]!.retry;
   if (state.retries > limit) found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
   findInJoin(view, state, resolved, live, found);
   return found.findings;
 }
 
-function findInAbsentStep(view: ExecutionView, position: number, resolved: number): Finding[] {
-  const found = finder(view, position);
-  const isRoot = view.graph.incoming[position]!.length === 0;
+function findInAbsentStep(view: ExecutionView, slot: number, resolved: number): Finding[] {
+  const found = finder(view, slot);
+  const isRoot = view.graph.incoming[slot]!.length === 0;
   if (resolved > 0) found('row_missing', `has no row, but ${resolved} resolved edges`);
   else if (isRoot && view.status !== 'pending') found('row_missing', 'is a root without a row');
   else if (isFinalExecution(view.status)) found('row_missing', 'has no row in a final execution');
@@ -129,10 +129,10 @@ function findInJoin(
   live: number,
   found: Finder,
 ): void {
-  const { position, status } = state;
-  const edges = view.graph.incoming[position]!.length;
+  const { slot, status } = state;
+  const edges = view.graph.incoming[slot]!.length;
   if (edges === 0 || status === 'cancelled') return;
-  const { join } = view.graph.steps[position]!;
+  const { join } = view.graph.steps[slot]!;
   const decision = decideJoin(join, edges, resolved, live);
   const told = `${live} live of ${resolved} resolved of ${edges} edges, join ${join}`;
   if (resolved === 0) found('row_too_early', 'has a row, but no resolved edge');
@@ -152,14 +152,14 @@ function findInProgress(view: ExecutionView): Finding[] {
     found('counters_wrong', `counts ${view.settledCount} settled steps; ${settled.length} are`);
   }
   const unhandled = settled.find(
-    ({ status, position }) => status === 'failed' && !view.graph.handlesFailure[position],
+    ({ status, slot }) => status === 'failed' && !view.graph.handlesFailure[slot],
   );
   if (isFinalExecution(view.status)) {
-    for (const { status, position } of states) {
-      if (!isFinalStep(status)) finder(view, position, found.findings)('not_settled', `is still ${status}`);
+    for (const { status, slot } of states) {
+      if (!isFinalStep(status)) finder(view, slot, found.findings)('not_settled', `is still ${status}`);
     }
     if (view.status === 'completed' && unhandled !== undefined) {
-      found('failure_overlooked', `is completed, but ${keyOf(view, unhandled.position)} failed unhandled`);
+      found('failure_overlooked', `is completed, but ${keyOf(view, unhandled.slot)} failed unhandled`);
     }
     return found.findings;
   }
@@ -183,7 +183,7 @@ function findInRunning(
       found('stop_overlooked', 'is being stopped, but a step that does not run is not settled');
     }
   } else if (unhandled !== undefined && (view.graph.onFailure === 'stop' || view.failure === null)) {
-    found('failure_overlooked', `goes on as if ${keyOf(view, unhandled.position)} had not failed unhandled`);
+    found('failure_overlooked', `goes on as if ${keyOf(view, unhandled.slot)} had not failed unhandled`);
   }
 }
 
@@ -194,7 +194,7 @@ export function findInJobs(view: ExecutionView, jobs: readonly StepJob[]): Findi
   const findings: Finding[] = [];
   for (const { queue, stepId } of jobs) {
     const state = byId.get(stepId);
-    const found = finder(view, state?.position ?? null, findings);
+    const found = finder(view, state?.slot ?? null, findings);
     if (state === undefined) found('job_stray', `has a job in ${queue} for the unknown step ${stepId}`);
     else if (jobQueueOf(view, state) !== queue)
       found('job_stray', `is ${state.status}, with a job in ${queue}`);
@@ -202,13 +202,13 @@ export function findInJobs(view: ExecutionView, jobs: readonly StepJob[]): Findi
   }
   for (const state of missing.values()) {
     const message = `is ${state.status}, but has no job in ${jobQueueOf(view, state)}`;
-    finder(view, state.position, findings)('job_missing', message);
+    finder(view, state.slot, findings)('job_missing', message);
   }
   return findings;
 }
 
-function jobQueueOf(view: ExecutionView, { status, position }: StepState): QueueName | null {
-  if (status === 'queued') return readyQueue(view, position);
+function jobQueueOf(view: ExecutionView, { status, slot }: StepState): QueueName | null {
+  if (status === 'queued') return readyQueue(view.graph, slot);
   return status === 'waiting' || status === 'retrying' ? 'WorkflowExecutionQueue' : null;
 }
 
@@ -254,10 +254,10 @@ export function findInSuccession(before: ViewSnapshot, view: ExecutionView, chan
   if (view.sequence !== before.sequence + (changed ? 1 : 0)) {
     found('sequence_wrong', `went from sequence ${before.sequence} to ${view.sequence}`);
   }
-  for (const [position, was] of before.steps.entries()) {
-    const is = view.steps[position]?.status;
+  for (const [slot, was] of before.steps.entries()) {
+    const is = view.steps[slot]?.status;
     if (was === undefined || is === was || !isFinalStep(was)) continue;
-    finder(view, position, found.findings)('final_changed', `went from ${was} to ${is}`);
+    finder(view, slot, found.findings)('final_changed', `went from ${was} to ${is}`);
   }
   for (const { id, to } of view.graph.edges) {
     if (before.edges[id] === EDGE_OPEN || before.edges[id] === view.edges[id]) continue;
@@ -266,8 +266,8 @@ export function findInSuccession(before: ViewSnapshot, view: ExecutionView, chan
   return found.findings;
 }
 
-function countEdges(view: ExecutionView, position: number): { resolved: number; live: number } {
-  const edges = view.graph.incoming[position]!.map(({ id }) => view.edges[id]);
+function countEdges(view: ExecutionView, slot: number): { resolved: number; live: number } {
+  const edges = view.graph.incoming[slot]!.map(({ id }) => view.edges[id]);
   return {
     resolved: edges.filter((edge) => edge !== EDGE_OPEN).length,
     live: edges.filter((edge) => edge === EDGE_LIVE).length,
@@ -279,15 +279,15 @@ function present(view: ExecutionView): StepState[] {
   return view.steps.filter((state) => state !== undefined);
 }
 
-function keyOf(view: ExecutionView, position: number): string {
-  return view.graph.steps[position]!.key;
+function keyOf(view: ExecutionView, slot: number): string {
+  return view.graph.steps[slot]!.key;
 }
 
 type Finder = ((code: FindingCode, what: string) => void) & { readonly findings: Finding[] };
 
 /** Collects findings about one step, or about the execution. */
-function finder(view: ExecutionView, position: number | null, findings: Finding[] = []): Finder {
-  const step = position === null ? null : keyOf(view, position);
+function finder(view: ExecutionView, slot: number | null, findings: Finding[] = []): Finder {
+  const step = slot === null ? null : keyOf(view, slot);
   const found = (code: FindingCode, what: string): void => {
     const who = step === null ? `Execution ${view.id}` : `Step ${step}`;
     findings.push({ code, step, message: `${who} ${what}.` });

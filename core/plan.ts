@@ -1,7 +1,7 @@
 /**
  * What one commit writes for one execution, as data: it can be printed, simulated and tested.
  *
- * A plan names steps by position; what a step's row becomes is its state in the plan's view.
+ * A plan names steps by slot; what a step's row becomes is its state in the plan's view.
  */
 import type { Event, Payload, StepError } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
@@ -80,38 +80,4 @@ export function emptyPlan(view: ExecutionView): Plan {
     end: null,
     late: [],
   };
-}
-
-export type QueueName = 'WorkflowExecutionQueue' | 'StepExecutionQueue' | 'MergeExecutionQueue';
-
-/** A job to write or to take away. Its id is the step's: a step has at most one job per queue. */
-export interface PlannedJob {
-  readonly queue: QueueName;
-  readonly change: StepChange;
-}
-
-/** The queue that says "this step is ready": steps with more than one `needs` entry go through merge-execution. */
-export function readyQueue(view: Pick<ExecutionView, 'graph'>, position: number): QueueName {
-  return view.graph.steps[position]!.needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue';
-}
-
-/** The jobs that must appear and disappear with the plan: a queued step has a ticket, a parked one a timer. */
-export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob[] } {
-  const add: PlannedJob[] = [];
-  const remove: PlannedJob[] = [];
-  for (const [position, change] of plan.steps) {
-    const before = jobQueue(plan.view, position, change.from?.status);
-    const after = jobQueue(plan.view, position, change.state.status);
-    const sameTicket = before === after && change.timer === null;
-    if (sameTicket) continue;
-    if (before !== null) remove.push({ queue: before, change });
-    if (after !== null) add.push({ queue: after, change });
-  }
-  return { add, remove };
-}
-
-function jobQueue(view: ExecutionView, position: number, status: StepStatus | undefined): QueueName | null {
-  if (status === 'queued') return readyQueue(view, position);
-  if (status === 'waiting' || status === 'retrying') return 'WorkflowExecutionQueue';
-  return null;
 }

@@ -9,15 +9,11 @@ import type { Plan, StepChange } from './plan.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
-export function createState(
-  view: ExecutionView,
-  plan: Plan,
-  position: number,
-  newId: () => string,
-): StepState {
+export function createState(view: ExecutionView, plan: Plan, slot: number, newId: () => string): StepState {
   const state: StepState = {
     id: newId(),
-    position,
+    slot,
+    position: view.graph.firstPosition + slot,
     status: 'waiting_inputs',
     attempt: 0,
     retries: 0,
@@ -29,18 +25,18 @@ export function createState(
     live: 0,
     routes: null,
   };
-  view.steps[position] = state;
-  plan.steps.set(position, newChange(state, null));
+  view.steps[slot] = state;
+  plan.steps.set(slot, newChange(state, null));
   return state;
 }
 
 export function touch(plan: Plan, state: StepState): StepChange {
-  const known = plan.steps.get(state.position);
+  const known = plan.steps.get(state.slot);
   if (known !== undefined) return known;
   const { status, attempt, owner } = state;
   const change = newChange(state, { status, attempt, owner });
   state.sequence = plan.fromSequence + 1;
-  plan.steps.set(state.position, change);
+  plan.steps.set(state.slot, change);
   return change;
 }
 
@@ -60,8 +56,8 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
 export function makeReady(plan: Plan, state: StepState, received: readonly ReceivedInput[] | null): void {
   state.status = 'queued';
   state.owner = null;
-  plan.ready.push(state.position);
-  const change = plan.steps.get(state.position)!;
+  plan.ready.push(state.slot);
+  const change = plan.steps.get(state.slot)!;
   change.timer = null;
   if (received !== null) change.received = received;
 }
@@ -75,7 +71,7 @@ export function settle(view: ExecutionView, plan: Plan, state: StepState, status
   state.status = status;
   state.owner = null;
   view.settledCount += 1;
-  plan.steps.get(state.position)!.timer = null;
+  plan.steps.get(state.slot)!.timer = null;
 }
 
 /**
@@ -86,7 +82,7 @@ export function propagate(view: ExecutionView, plan: Plan, first: StepState, new
   const settled = [first];
   for (const producer of settled) {
     const status = producer.status as 'completed' | 'failed' | 'skipped';
-    for (const edge of view.graph.outgoing[producer.position]!) {
+    for (const edge of view.graph.outgoing[producer.slot]!) {
       if (view.edges[edge.id] !== EDGE_OPEN) continue;
       const live = isLive(edge, status, producer.routes);
       const target = view.steps[edge.to] ?? createState(view, plan, edge.to, newId);
@@ -114,12 +110,12 @@ export function decideWaiting(view: ExecutionView, plan: Plan, newId: () => stri
 
 /** Decides a waiting join; returns whether the step was skipped. */
 function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
-  const { position } = target;
-  const edges = view.graph.incoming[position]!.length;
-  const decision = decideJoin(view.graph.steps[position]!.join, edges, target.resolved, target.live);
+  const { slot } = target;
+  const edges = view.graph.incoming[slot]!.length;
+  const decision = decideJoin(view.graph.steps[slot]!.join, edges, target.resolved, target.live);
   if (decision === 'wait') return false;
   const change = touch(plan, target);
-  const received = receivedInputs(view, position);
+  const received = receivedInputs(view, slot);
   if (decision === 'fire') {
     makeReady(plan, target, received);
     return false;
@@ -129,9 +125,9 @@ function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
   return true;
 }
 
-function receivedInputs(view: ExecutionView, position: number): ReceivedInput[] {
+function receivedInputs(view: ExecutionView, slot: number): ReceivedInput[] {
   const received: ReceivedInput[] = [];
-  for (const edge of view.graph.incoming[position]!) {
+  for (const edge of view.graph.incoming[slot]!) {
     const resolved = view.edges[edge.id];
     if (resolved === EDGE_OPEN) continue;
     if (resolved === EDGE_DEAD) {

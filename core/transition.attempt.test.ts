@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test';
 import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
 import { Play } from '../tests/support/core/play.ts';
 import type { Event } from './event.ts';
-import { plannedJobs } from './plan.ts';
+import { plannedJobs } from './jobs.ts';
 
 const retrying = (limit: number) => buildTemplate({ a: { retry: { limit } }, b: { needs: ['a'] } });
 
@@ -17,7 +17,7 @@ test('a claim is held by attempt and owner; anything else comes late and changes
     { ...result, claim: { attempt: 1, owner: 'engine-2' } },
     { ...result, claim: { attempt: 2, owner: 'engine-1' } },
     { ...result, claim: { attempt: 0, owner: 'engine-1' } },
-    { ...result, position: play.at('step2') },
+    { ...result, slot: play.at('step2') },
   ];
   const sequence = play.view.sequence;
   const plan = play.send(...stale);
@@ -72,7 +72,7 @@ test('a guard that is falsy skips the step without an attempt', () => {
 test('a step that is given back has used no attempt', () => {
   const play = Play.begun(chain(1));
   play.claim('step1');
-  const plan = play.send({ type: 'release', position: 0, claim: play.holding('step1') });
+  const plan = play.send({ type: 'release', slot: 0, claim: play.holding('step1') });
   expect(play.state('step1')).toMatchObject({ status: 'queued', attempt: 0, retries: 0, owner: null });
   expect(play.keys(plan.ready)).toEqual(['step1']);
   play.claim('step1');
@@ -82,11 +82,11 @@ test('a step that is given back has used no attempt', () => {
 test('a step given back in the transition that claimed it is ready once', () => {
   const play = Play.begun(chain(2));
   play.claim('step1');
-  const position = play.at('step2');
+  const slot = play.at('step2');
   const plan = play.send(
     play.completed('step1'),
-    { type: 'claim', position, owner: 'engine-1' },
-    { type: 'release', position, claim: { attempt: 1, owner: 'engine-1' } },
+    { type: 'claim', slot, owner: 'engine-1' },
+    { type: 'release', slot, claim: { attempt: 1, owner: 'engine-1' } },
   );
   expect(play.keys(plan.ready)).toEqual(['step2']);
 });
@@ -95,7 +95,7 @@ test('an attempt lost with its owner counts as an attempt and uses no retry', ()
   const play = Play.begun(retrying(0));
   play.claim('a');
   const dead = play.holding('a');
-  play.send({ type: 'rescue', position: 0, claim: dead });
+  play.send({ type: 'rescue', slot: 0, claim: dead });
   expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0, crashes: 1 });
   play.claim('a');
   expect(play.state('a').attempt).toBe(2);
@@ -107,7 +107,7 @@ test('an attempt lost with its owner counts as an attempt and uses no retry', ()
 test('a step whose process was ended for what another did has lost its attempt, and no crash is counted', () => {
   const play = Play.begun(retrying(0));
   play.claim('a');
-  play.send({ type: 'displace', position: 0, claim: play.holding('a') });
+  play.send({ type: 'displace', slot: 0, claim: play.holding('a') });
   expect(play.state('a')).toMatchObject({ status: 'queued', retries: 0, crashes: 0, owner: null });
   play.claim('a');
   expect(play.state('a').attempt).toBe(2);
@@ -117,10 +117,10 @@ test('a crash is counted once: who tells of it late changes nothing', () => {
   const play = Play.begun(retrying(0));
   play.claim('a');
   const claim = play.holding('a');
-  const rescue = { type: 'rescue', position: 0, claim } as const;
+  const rescue = { type: 'rescue', slot: 0, claim } as const;
   expect(play.send(rescue, rescue).late).toEqual([rescue]);
   play.claim('a');
-  expect(play.send(rescue, { type: 'displace', position: 0, claim }).late).toHaveLength(2);
+  expect(play.send(rescue, { type: 'displace', slot: 0, claim }).late).toHaveLength(2);
   expect(play.state('a')).toMatchObject({ status: 'running', attempt: 2, crashes: 1 });
 });
 
@@ -128,7 +128,7 @@ test('a step that crashes while its execution is being stopped is cancelled', ()
   const play = Play.begun(retrying(0));
   play.claim('a');
   play.send({ type: 'stop', reason: null });
-  play.send({ type: 'rescue', position: 0, claim: play.holding('a') });
+  play.send({ type: 'rescue', slot: 0, claim: play.holding('a') });
   expect(play.state('a')).toMatchObject({ status: 'cancelled', crashes: 1 });
   expect(play.view.status).toBe('cancelled');
 });
@@ -169,7 +169,7 @@ test('a resumed attempt that is lost counts, and what was parked is not forgotte
   play.send(play.parked('step1'));
   play.send(play.woken('step1'));
   play.claim('step1');
-  play.send({ type: 'rescue', position: 0, claim: play.holding('step1') });
+  play.send({ type: 'rescue', slot: 0, claim: play.holding('step1') });
   play.claim('step1');
   expect(play.state('step1')).toMatchObject({ attempt: 2, retries: 0, parked: true });
 });
@@ -180,7 +180,7 @@ test('a resumed attempt that is given back, or whose expression fails, has still
   play.send(play.parked('step1'));
   play.send(play.woken('step1'));
   play.claim('step1');
-  play.send({ type: 'release', position: 0, claim: play.holding('step1') });
+  play.send({ type: 'release', slot: 0, claim: play.holding('step1') });
   expect(play.state('step1')).toMatchObject({ status: 'queued', attempt: 1, parked: true });
   play.claim('step1');
   play.send(play.failed('step1', { begun: false }));
@@ -223,7 +223,7 @@ test('a stop cancels what does not run at once and waits for what does', () => {
   play.claim('a', 'b');
   const plan = play.send({ type: 'stop', reason: 'enough' });
   expect(plan).toMatchObject({ stopping: true, end: null, ready: [] });
-  expect(play.keys(plan.aborted.map(({ position }) => position))).toEqual(['a', 'b']);
+  expect(play.keys(plan.aborted.map(({ slot }) => slot))).toEqual(['a', 'b']);
   expect(play.steps).toMatchObject({ a: 'running', b: 'running', c: 'cancelled', meet: 'cancelled' });
   expect(play.view.status).toBe('running');
   const first = play.send(play.completed('a'));
@@ -250,7 +250,7 @@ test('after a stop nothing is claimed, retried, parked or handled', () => {
   play.send(play.failed('a', { retryable: true }), play.parked('b'));
   expect(play.steps).toEqual({ a: 'failed', b: 'cancelled', c: 'running', alert: 'cancelled' });
   expect(play.claim('alert').late).toHaveLength(1);
-  play.send({ type: 'release', position: play.at('c'), claim: play.holding('c') });
+  play.send({ type: 'release', slot: play.at('c'), claim: play.holding('c') });
   expect(play.state('c')).toMatchObject({ status: 'cancelled', attempt: 0 });
   expect(play.view.status).toBe('cancelled');
 });
@@ -273,7 +273,7 @@ test('the grace time over, what still runs is cancelled and its result refused',
   const result = play.completed('step1');
   const plan = play.send({ type: 'stop_overdue' });
   expect(plan.end!.status).toBe('cancelled');
-  expect(plan.aborted.map(({ position }) => position)).toEqual([0]);
+  expect(plan.aborted.map(({ slot }) => slot)).toEqual([0]);
   expect(play.send(result).late).toEqual([result]);
 });
 
@@ -292,7 +292,7 @@ test('a cancel and a timeout are final in the same transition, and refuse what c
     expect(play.steps).toMatchObject({ split: 'completed', left: 'cancelled', meet: 'cancelled' });
     const { remove, add } = plannedJobs(plan);
     expect(add).toEqual([]);
-    expect(remove.map(({ change }) => change.state.position)).toEqual([play.at('right')]);
+    expect(remove.map(({ change }) => change.state.slot)).toEqual([play.at('right')]);
   }
 });
 

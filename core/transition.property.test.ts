@@ -62,7 +62,7 @@ test('with one slot, steps start in breadth-first order whatever comes of them',
       const play = Play.begun({ ...template, onFailure: 'continue' });
       const started: string[] = [];
       const { rank } = play.view.graph;
-      const queued = (position: number) => play.view.steps[position]?.status === 'queued';
+      const queued = (slot: number) => play.view.steps[slot]?.status === 'queued';
       for (;;) {
         const [first] = [...rank.keys()].filter(queued).sort((a, b) => rank[a]! - rank[b]!);
         if (first === undefined) break;

@@ -31,13 +31,13 @@ test('a join whose edges are all resolved fires', () => {
   const right = play.view.steps[play.at('right')]!;
   right.status = 'completed';
   play.view.settledCount += 1;
-  const edge = play.view.graph.edges.find(({ from, to }) => from === right.position && to === meet.position)!;
+  const edge = play.view.graph.edges.find(({ from, to }) => from === right.slot && to === meet.slot)!;
   play.view.edges[edge.id] = EDGE_LIVE;
   meet.resolved = 2;
   meet.live = 2;
   const plan = play.send(RECONSIDER);
   expect(play.keys(plan.ready)).toEqual(['meet']);
-  expect(plan.steps.get(meet.position)!.received).toEqual([
+  expect(plan.steps.get(meet.slot)!.received).toEqual([
     { key: 'left', live: true, route: null },
     { key: 'right', live: true, route: null },
   ]);

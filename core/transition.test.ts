@@ -4,7 +4,7 @@
 import { expect, test } from 'bun:test';
 import { buildTemplate, diamond, fanOut, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
 import { Play } from '../tests/support/core/play.ts';
-import { plannedJobs } from './plan.ts';
+import { plannedJobs } from './jobs.ts';
 import { claimWithin } from './transition.ts';
 
 test('an execution begins with its roots queued and nothing else', () => {
@@ -68,7 +68,7 @@ test('atLeast 2 of 3 starts with the second input and records the third', () => 
   play.complete('meet');
   const late = play.complete('b');
   expect(late.ready).toEqual([]);
-  expect(late.inputs.map(({ target, live }) => [target.position, live])).toEqual([[play.at('meet'), true]]);
+  expect(late.inputs.map(({ target, live }) => [target.slot, live])).toEqual([[play.at('meet'), true]]);
   expect(late.steps.has(play.at('meet'))).toBe(false);
   expect(play.steps.meet).toBe('completed');
 });
@@ -166,7 +166,7 @@ test('an unhandled failure with onFailure stop ends the execution in the same tr
     status: 'failed',
     error: { code: 'boom', message: 'b failed', step: 'b' },
   });
-  expect(play.keys(plan.aborted.map(({ position }) => position))).toEqual(['a']);
+  expect(play.keys(plan.aborted.map(({ slot }) => slot))).toEqual(['a']);
   const rest = { a: 'cancelled', c: 'cancelled', meet: 'cancelled', after: 'cancelled' } as const;
   expect(play.steps).toEqual({ ...rest, b: 'failed' });
 });
@@ -219,7 +219,7 @@ test('a step claimed within the plan that made it ready leaves no ticket', () =>
   const plan = play.complete('first');
   const sequence = play.view.sequence;
   expect(claimWithin(plan, play.at('branch2'), 'engine-1')).toBe(true);
-  expect(plannedJobs(plan).add.map(({ change }) => change.state.position)).toEqual([
+  expect(plannedJobs(plan).add.map(({ change }) => change.state.slot)).toEqual([
     play.at('branch1'),
     play.at('branch3'),
   ]);

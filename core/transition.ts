@@ -49,9 +49,9 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
  * Claims a step that is queued within a plan that is not yet written, so that a step made ready and its
  * claim are one commit. Returns false when the step is not to be had.
  */
-export function claimWithin(plan: Plan, position: number, owner: string): boolean {
+export function claimWithin(plan: Plan, slot: number, owner: string): boolean {
   const wasChanged = plan.changed;
-  if (!claim(plan.view, plan, position, owner)) return false;
+  if (!claim(plan.view, plan, slot, owner)) return false;
   if (!wasChanged) plan.view.sequence += 1;
   plan.changed = true;
   return true;
@@ -59,7 +59,7 @@ export function claimWithin(plan: Plan, position: number, owner: string): boolea
 
 /** Those that are still ready, each once, breadth first. */
 function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): number[] {
-  const queued = [...new Set(ready)].filter((position) => steps[position]!.status === 'queued');
+  const queued = [...new Set(ready)].filter((slot) => steps[slot]!.status === 'queued');
   return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
 }
 
@@ -69,13 +69,13 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'begin':
       return begin(view, plan, newId);
     case 'claim':
-      return claim(view, plan, event.position, event.owner);
+      return claim(view, plan, event.slot, event.owner);
     case 'complete':
       return complete(view, plan, event, newId);
     case 'fail':
       return fail(view, plan, event, newId);
     case 'skip':
-      return skip(view, plan, event.position, event.claim, newId);
+      return skip(view, plan, event.slot, event.claim, newId);
     case 'park':
       return park(view, plan, event);
     case 'wake':
@@ -103,15 +103,15 @@ function begin(view: ExecutionView, plan: Plan, newId: () => string): boolean {
   if (view.status !== 'pending') return false;
   view.status = 'running';
   plan.begun = true;
-  for (const position of view.graph.roots) {
-    const state = createState(view, plan, position, newId);
+  for (const slot of view.graph.roots) {
+    const state = createState(view, plan, slot, newId);
     makeReady(plan, state, []);
   }
   return true;
 }
 
-function claim(view: ExecutionView, plan: Plan, position: number, owner: string): boolean {
-  const state = view.steps[position];
+function claim(view: ExecutionView, plan: Plan, slot: number, owner: string): boolean {
+  const state = view.steps[slot];
   if (view.status !== 'running' || view.stopRequested !== null || state?.status !== 'queued') return false;
   const change = touch(plan, state);
   if (!state.parked) state.attempt += 1;
@@ -127,7 +127,7 @@ function complete(
   event: Extract<Event, { type: 'complete' }>,
   newId: () => string,
 ): boolean {
-  const state = held(view, event.position, event.claim);
+  const state = held(view, event.slot, event.claim);
   if (state === null) return false;
   const change = touch(plan, state);
   change.output = event.output;
@@ -143,7 +143,7 @@ function fail(
   event: Extract<Event, { type: 'fail' }>,
   newId: () => string,
 ): boolean {
-  const state = held(view, event.position, event.claim);
+  const state = held(view, event.slot, event.claim);
   if (state === null) return false;
   touch(plan, state);
   if (!event.begun && !state.parked) state.attempt -= 1;
@@ -162,7 +162,7 @@ function failAttempt(
 ): void {
   const change = touch(plan, state);
   change.error = failure.error;
-  const policy = view.graph.steps[state.position]!.retry;
+  const policy = view.graph.steps[state.slot]!.retry;
   const delay = view.stopRequested !== null ? null : retryDelayMs(policy, state.retries, failure, random);
   state.parked = false;
   if (delay !== null) {
@@ -172,9 +172,9 @@ function failAttempt(
     return;
   }
   settle(view, plan, state, 'failed');
-  if (!view.graph.handlesFailure[state.position]) {
+  if (!view.graph.handlesFailure[state.slot]) {
     const { code, message } = failure.error;
-    view.failure ??= { code, message, step: view.graph.steps[state.position]!.key };
+    view.failure ??= { code, message, step: view.graph.steps[state.slot]!.key };
     if (view.graph.onFailure === 'stop' && view.stopRequested === null) {
       end(view, plan, { status: 'failed', error: view.failure }, newId);
     }
@@ -182,8 +182,8 @@ function failAttempt(
   propagate(view, plan, state, newId);
 }
 
-function skip(view: ExecutionView, plan: Plan, position: number, token: Claim, newId: () => string): boolean {
-  const state = held(view, position, token);
+function skip(view: ExecutionView, plan: Plan, slot: number, token: Claim, newId: () => string): boolean {
+  const state = held(view, slot, token);
   if (state === null) return false;
   touch(plan, state);
   state.attempt -= 1;
@@ -193,7 +193,7 @@ function skip(view: ExecutionView, plan: Plan, position: number, token: Claim, n
 }
 
 function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'park' }>): boolean {
-  const state = held(view, event.position, event.claim);
+  const state = held(view, event.slot, event.claim);
   if (state === null) return false;
   const change = touch(plan, state);
   if (view.stopRequested !== null) {
@@ -213,7 +213,7 @@ function wake(
   event: Extract<Event, { type: 'wake' }>,
   newId: () => string,
 ): boolean {
-  const state = view.steps[event.position];
+  const state = view.steps[event.slot];
   // The timeout of an attempt is over once: what retries after it is waiting for its delay alone.
   const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
   if (state === undefined || !due || state.attempt !== event.attempt) return false;
@@ -234,7 +234,7 @@ function giveBack(
   plan: Plan,
   event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
 ): boolean {
-  const state = held(view, event.position, event.claim);
+  const state = held(view, event.slot, event.claim);
   if (state === null) return false;
   touch(plan, state);
   if (event.type === 'release' && !state.parked) state.attempt -= 1;
@@ -265,7 +265,7 @@ function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boole
 /** A failure that is not handled is recorded in the commit that makes it. */
 function hasUnjudgedFailure({ graph, steps, failure }: ExecutionView): boolean {
   if (failure !== null && graph.onFailure === 'continue') return false;
-  return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.position]);
+  return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.slot]);
 }
 
 function stop(view: ExecutionView, plan: Plan, reason: string | null, newId: () => string): boolean {
@@ -288,8 +288,8 @@ function reject(
 }
 
 /** The state that the claim still holds; null: late. */
-function held(view: ExecutionView, position: number, token: Claim): StepState | null {
-  const state = view.steps[position];
+function held(view: ExecutionView, slot: number, token: Claim): StepState | null {
+  const state = view.steps[slot];
   if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
     return null;
   return token.sequence === undefined || state.sequence === token.sequence ? state : null;

@@ -18,6 +18,9 @@ export const EDGE_DEAD = 2;
 export interface StepState {
   /** Id of the step execution. */
   readonly id: string;
+  /** Its place in the view, and in the arrays of the view's graph. */
+  readonly slot: number;
+  /** The place of its step in the template's list, where the instance came from. */
   readonly position: number;
   status: StepStatus;
   /** Attempts begun; with `owner` the claim token. */
@@ -97,29 +100,34 @@ export type ExecutionRow = Pick<ExecutionView, 'id' | 'status' | 'sequence' | 's
  */
 export function loadView(execution: ExecutionRow, graph: Graph, rows: readonly StepRow[]): ExecutionView {
   const view: ExecutionView = { ...emptyView(execution.id, graph), ...execution };
-  for (const row of rows) {
-    view.steps[row.position] = { ...row, resolved: 0, live: 0 };
-    if (isFinalStep(row.status)) view.settledCount += 1;
+  const states = rows.map((row) => ({ ...row, slot: slotOf(graph, row.position), resolved: 0, live: 0 }));
+  for (const state of states) {
+    view.steps[state.slot] = state;
+    if (isFinalStep(state.status)) view.settledCount += 1;
   }
-  for (const row of rows) resolveLoadedEdges(view, row);
+  for (const state of states) resolveLoadedEdges(view, state);
   return view;
 }
 
-function resolveLoadedEdges(view: ExecutionView, row: StepRow): void {
-  const { status } = row;
+/** The slot of the step that is at a position of the template's list. */
+export function slotOf({ firstPosition }: Pick<Graph, 'firstPosition'>, position: number): number {
+  return position - firstPosition;
+}
+
+function resolveLoadedEdges(view: ExecutionView, { slot, status, routes }: StepState): void {
   if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return;
-  for (const edge of view.graph.outgoing[row.position]!) {
+  for (const edge of view.graph.outgoing[slot]!) {
     const target = view.steps[edge.to];
     // Whatever ends a producer gives its targets rows: one without is damage, which `findInView` reports.
     if (target === undefined) continue;
-    const live = isLive(edge, status, row.routes);
+    const live = isLive(edge, status, routes);
     view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
     target.resolved += 1;
     if (live) target.live += 1;
   }
 }
 
-/** Where a step execution stands in its graph; null when the execution has no such step. */
-export function findPosition(view: ExecutionView, stepId: string): number | null {
-  return view.steps.find((state) => state?.id === stepId)?.position ?? null;
+/** The slot of a step execution; null: the view has no such step. */
+export function findSlot(view: ExecutionView, stepId: string): number | null {
+  return view.steps.find((state) => state?.id === stepId)?.slot ?? null;
 }

@@ -69,11 +69,12 @@ export function planStatements(plans: readonly PlanToWrite[], at: string | null)
 function collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: Rows): void {
   const { view } = plan;
   if (!isNew) collectExecution(plan, outputs, rows);
-  for (const [position, change] of plan.steps) {
-    if (change.from === null) rows.insert.push(stepInsert(plan, change, stepTemplateIds[position]!));
+  for (const [slot, change] of plan.steps) {
+    if (change.from === null)
+      rows.insert.push(stepInsert(plan, change, stepTemplateIds[change.state.position]!));
     else if (change.output !== null) rows.complete.push(stepCompletion(plan, change, change.from));
     else rows.update.push(stepUpdate(view.sequence, change, change.from));
-    if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[position]!))
+    if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))
       rows.granted.push(change.state.id);
   }
   for (const { target, producer, live, route } of plan.inputs) {
@@ -114,7 +115,7 @@ function stepInsert({ view }: Plan, { state, received }: StepChange, stepTemplat
     executionId: view.id,
     stepTemplateId,
     status: state.status,
-    required: view.graph.required[state.position]!,
+    required: view.graph.required[state.slot]!,
     received: receivedLiteral(received),
     attempt: state.attempt,
     owner: state.owner,

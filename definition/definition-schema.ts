@@ -5,9 +5,9 @@
  * schema accepts too; what it refuses may still be wrong (a cycle, an unknown step).
  */
 
-import { DURATION_PATTERN } from '../core/duration.ts';
 import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
+import { DURATION_PATTERN } from '../core/time/duration.ts';
 import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
 import { EDGE_ON } from './needs.ts';
 import { DEFAULT_RETRY, MAX_RETRIES, MAX_SHARED } from './policies.ts';

@@ -4,8 +4,8 @@
  * A field that is absent gets its default; one that is there must have the right type: null is not "absent".
  */
 
-import { DURATION_ACCEPTED, parseDuration } from '../core/duration.ts';
 import { pointerSegment } from '../core/problem.ts';
+import { DURATION_ACCEPTED, parseDuration } from '../core/time/duration.ts';
 import { describe, listNames, type ProblemList, quote } from './problem-list.ts';
 
 export type Fields = Record<string, unknown>;

@@ -1,18 +1,20 @@
 /**
- * What this process knows of an execution it is working on: its view, the payloads that passed through here,
- * and the events that wait for the next commit.
+ * An execution as this process works on it: its view, the payloads that passed through here, and the events that wait
+ * for the next commit.
  *
  * An actor is a cache with a mailbox: losing one loses nothing, it is loaded again.
  *
- * Invariant: while `busy` a plan of the actor's view is on its way to the database, and no other is made.
+ * Invariant: while an actor is busy a plan of its view is on its way to the database, and no other is made. The actor
+ * alone writes `busy` and `loaded`.
  */
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { KeptPayloads } from '../payload/kept-payloads.ts';
-import type { TemplateVersion } from '../template/version.ts';
+import type { ReadableExecution } from '../payload/readable-execution.ts';
+import type { CompiledStep, TemplateVersion } from '../template/version.ts';
 
-/** What became of an event. `missing`: there is no such execution. */
+/** The fate of an event. `missing`: there is no such execution. */
 export type Delivery = 'applied' | 'late' | 'missing';
 
 export interface Mail {
@@ -20,51 +22,103 @@ export interface Mail {
   readonly settle: ((delivery: Delivery, error?: unknown) => void) | null;
 }
 
-export interface Actor {
+/** Facts of an execution that never change. */
+export interface ExecutionFacts {
+  readonly version: TemplateVersion;
+  readonly workspaceId: string | null;
+  readonly priority: number;
+  /** Called at the end of the execution; null: nobody is. */
+  readonly callbackUrl: string | null;
+}
+
+/** An execution with its view in memory. */
+export class Loaded implements ReadableExecution {
+  readonly actor: Actor;
+  readonly facts: ExecutionFacts;
+  readonly view: ExecutionView;
+
+  constructor(actor: Actor, facts: ExecutionFacts, view: ExecutionView) {
+    this.actor = actor;
+    this.facts = facts;
+    this.view = view;
+  }
+
+  get id(): string {
+    return this.actor.id;
+  }
+
+  get version(): TemplateVersion {
+    return this.facts.version;
+  }
+
+  get kept(): KeptPayloads {
+    return this.actor.kept;
+  }
+
+  get errors(): Map<number, StepError> {
+    return this.actor.errors;
+  }
+
+  /** The compiled step that the instance in a slot came from. */
+  step(slot: number): CompiledStep {
+    return this.version.steps[this.view.graph.firstPosition + slot]!;
+  }
+}
+
+export class Actor {
   readonly id: string;
-  /** Null until the execution was loaded; the view goes whenever a commit failed. */
-  version: TemplateVersion | null;
-  view: ExecutionView | null;
-  workspaceId: string | null;
-  priority: number;
-  /** Who is told when the execution is final; null: nobody. */
-  callbackUrl: string | null;
-  mailbox: Mail[];
-  busy: boolean;
-  /** Its input and its outputs by position, as far as they were produced or read here. */
+  mailbox: Mail[] = [];
+  /** Its input and its outputs by slot, as far as they were produced or read here. */
   readonly kept: KeptPayloads;
-  /** Errors of failed steps by position, likewise. */
-  readonly errors: Map<number, StepError>;
-  /** Edges as the join was decided, by position, until the step has begun. */
-  readonly received: Map<number, readonly ReceivedInput[]>;
-  /** Ready positions that were passed over while a commit was on its way. */
-  readonly held: number[];
-  /** What the execution counts for among those under way here; 0: nothing. */
-  weight: number;
+  /** Errors of failed steps by slot, likewise. */
+  readonly errors = new Map<number, StepError>();
+  /** Edges as the join was decided, by slot, until the step has begun. */
+  readonly received = new Map<number, readonly ReceivedInput[]>();
+  /** Ready slots that were passed over while a commit was on its way. */
+  readonly held: number[] = [];
+  /** Its share of the executions under way here; 0: none. */
+  weight = 0;
   /** Handlers running in this process. */
-  runningCount: number;
-}
+  runningCount = 0;
+  #busy = false;
+  #loaded: Loaded | null = null;
 
-export function newActor(id: string, kept: KeptPayloads): Actor {
-  return {
-    id,
-    version: null,
-    view: null,
-    workspaceId: null,
-    priority: 0,
-    callbackUrl: null,
-    mailbox: [],
-    busy: false,
-    kept,
-    errors: new Map(),
-    received: new Map(),
-    held: [],
-    weight: 0,
-    runningCount: 0,
-  };
-}
+  constructor(id: string, kept: KeptPayloads) {
+    this.id = id;
+    this.kept = kept;
+  }
 
-/** Whether this process has something to do for the execution: a handler, a commit, or an event to be committed. */
-export function isUnderWay({ busy, mailbox, runningCount }: Actor): boolean {
-  return busy || mailbox.length > 0 || runningCount > 0;
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Null until the execution was loaded, and again when a commit of it failed. */
+  get loaded(): Loaded | null {
+    return this.#loaded;
+  }
+
+  /** Whether this process has something to do for the execution: a handler, a commit, or an event to be committed. */
+  get isUnderWay(): boolean {
+    return this.#busy || this.mailbox.length > 0 || this.runningCount > 0;
+  }
+
+  /** Takes the actor for a commit. */
+  take(): void {
+    this.#busy = true;
+  }
+
+  free(): void {
+    this.#busy = false;
+  }
+
+  load(facts: ExecutionFacts, view: ExecutionView): Loaded {
+    this.#loaded = new Loaded(this, facts, view);
+    return this.#loaded;
+  }
+
+  /** A half-applied decision is worthless: the view goes, with what was made ready by it. */
+  forget(): void {
+    this.#loaded = null;
+    this.held.length = 0;
+  }
 }

@@ -3,8 +3,8 @@
  */
 
 import { KeptPayloads } from '../payload/kept-payloads.ts';
-import { type Actor, isUnderWay, type Mail, newActor } from './actor.ts';
-import { MAX_OUTPUT, newUnit, type Unit } from './unit.ts';
+import { Actor, type Mail } from './actor.ts';
+import { MAX_OUTPUT, takeUnit, type Unit } from './unit.ts';
 
 /** Beyond this many executions those that nothing happens to are forgotten. */
 const MAX_ACTORS = 20_000;
@@ -12,10 +12,10 @@ const MAX_ACTORS = 20_000;
 const MAX_EVENTS = 1_000;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
 const MAX_KEPT = 64 * 1024 * 1024;
-/** To look through all executions for room takes a while, and may be in vain. */
+/** Scanning all actors is slow and may free nothing. */
 const ROOM_PAUSE_MS = 100;
 
-export class ActorTable {
+export class Actors {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
   readonly #kept = { length: 0, most: MAX_KEPT, makeRoom: () => this.#makeRoom() };
@@ -44,10 +44,17 @@ export class ActorTable {
   get(executionId: string): Actor {
     let actor = this.#actors.get(executionId);
     if (actor === undefined) {
-      actor = newActor(executionId, new KeptPayloads(this.#kept));
+      actor = new Actor(executionId, new KeptPayloads(this.#kept));
       this.#actors.set(executionId, actor);
     }
     return actor;
+  }
+
+  /** Puts an event into the mailbox of its execution. */
+  post(executionId: string, mail: Mail): void {
+    const actor = this.get(executionId);
+    actor.mailbox.push(mail);
+    this.mark(actor);
   }
 
   /** The execution is to take part in the next commit that can take it. */
@@ -55,9 +62,9 @@ export class ActorTable {
     this.#dirty.add(actor);
   }
 
-  /** Gives the execution free for its next commit, which it has when something came in meanwhile. */
+  /** Frees the actor for its next commit, which it has when something came in meanwhile. */
   free(actor: Actor): void {
-    actor.busy = false;
+    actor.free();
     if (actor.mailbox.length > 0) this.#dirty.add(actor);
   }
 
@@ -68,7 +75,7 @@ export class ActorTable {
     this.#madeRoomAt = now;
     for (const actor of this.#actors.values()) {
       if (this.#kept.length <= MAX_KEPT / 2) return;
-      if (!isUnderWay(actor)) actor.kept.letGo();
+      if (!actor.isUnderWay) actor.kept.letGo();
     }
   }
 
@@ -83,7 +90,7 @@ export class ActorTable {
     if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
   }
 
-  /** Units of the marked executions that no commit holds; they are busy from here on. */
+  /** Takes the marked executions that no commit holds. */
   collect(): Unit[] {
     const units: Unit[] = [];
     let events = 0;
@@ -92,13 +99,12 @@ export class ActorTable {
       if (events >= MAX_EVENTS || output >= MAX_OUTPUT) break;
       if (actor.busy) continue;
       this.#dirty.delete(actor);
-      actor.busy = true;
       let count = 0;
       for (; count < actor.mailbox.length && output < MAX_OUTPUT; count += 1)
         output += outputLength(actor.mailbox[count]!);
       events += count;
       // What is too much for one commit is for the next: the actor is marked again when it is free.
-      units.push(newUnit(actor, actor.mailbox.splice(0, count)));
+      units.push(takeUnit(actor, actor.mailbox.splice(0, count)));
     }
     return units;
   }
@@ -107,7 +113,7 @@ export class ActorTable {
   trim(): void {
     if (this.#actors.size <= MAX_ACTORS) return;
     for (const actor of this.#actors.values()) {
-      if (actor.busy || actor.mailbox.length > 0 || actor.runningCount > 0 || actor.weight > 0) continue;
+      if (actor.isUnderWay || actor.weight > 0) continue;
       this.#forget(actor);
       if (this.#actors.size <= MAX_ACTORS / 2) return;
     }

@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { DecidedUnits } from './decided-units.ts';
-import type { Unit } from './unit.ts';
+import type { DecidedUnit } from './unit.ts';
 
 const MEGABYTE = 'x'.repeat(1024 * 1024);
-const withOutputs = (outputs: string | null) => ({ outputs }) as Unit;
+const withOutputs = (outputs: string | null) => ({ outputs }) as DecidedUnit;
 
 test('a commit takes 16 MiB of outputs, or one execution that has more, and the rest goes with the next', () => {
   const units = new DecidedUnits();

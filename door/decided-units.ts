@@ -1,17 +1,17 @@
 /**
  * Units whose outputs took time, until a commit takes them: only so many characters of them at once.
  */
-import { MAX_OUTPUT, type Unit } from './unit.ts';
+import { type DecidedUnit, MAX_OUTPUT } from './unit.ts';
 
 export class DecidedUnits {
-  #units: Unit[] = [];
+  #units: DecidedUnit[] = [];
 
-  add(unit: Unit): void {
+  add(unit: DecidedUnit): void {
     this.#units.push(unit);
   }
 
-  /** What the next commit takes. */
-  take(): Unit[] {
+  /** Returns those that go with the next commit. */
+  take(): DecidedUnit[] {
     let length = 0;
     const beyond = this.#units.findIndex(({ outputs }) => {
       const isFull = length >= MAX_OUTPUT;

@@ -1,23 +1,24 @@
 /**
- * Decides a batch of units and claims what is ready: the eager frontier.
+ * The eager frontier: decides a batch of units and claims what is ready within the same commit.
  *
- * The commit that makes a step ready claims it for this process as far as there are free slots, in the order
- * of the ready queue, so the whole frontier goes level by level and only what is left over becomes a job.
+ * The commit that makes a step ready claims it for this process as far as there is free capacity, in the order of the
+ * ready queue, so the whole frontier goes level by level and only what is left over becomes a job.
  */
-import { emptyPlan } from '../core/plan.ts';
-import { claimWithin } from '../core/transition.ts';
-import type { Outputs } from '../payload/execution-output.ts';
+import { emptyPlan, type Plan } from '../core/plan.ts';
+import { claimWithin, transition } from '../core/transition.ts';
+import { newId } from '../db/uuid.ts';
+import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor } from './actor.ts';
-import type { ActorTable } from './actors.ts';
-import type { Claims } from './slots.ts';
-import { decideUnit, newUnit, type Unit } from './unit.ts';
+import type { Actors } from './actors.ts';
+import type { Capacity, ReservedStep } from './capacity.ts';
+import { type DecidedUnit, eventsOf, type LoadedUnit, type Unit } from './unit.ts';
 
-export interface DeciderOptions {
-  readonly actors: ActorTable;
-  readonly claims: Claims;
+export interface FrontierOptions {
+  readonly actors: Actors;
+  readonly capacity: Capacity;
   readonly outputs: Outputs;
   /** A unit whose outputs took time can be written now. */
-  onReady(unit: Unit): void;
+  onReady(unit: DecidedUnit): void;
   /** A unit could not be decided. */
   onError(unit: Unit, error: unknown): void;
 }
@@ -25,86 +26,123 @@ export interface DeciderOptions {
 /** Ready steps of other executions that one commit looks past before it leaves them to the next. */
 const MAX_PASSED_OVER = 1_000;
 
-export class Decider {
-  readonly #options: DeciderOptions;
+/** Units of one commit, by their actors. */
+type Batch = Map<Actor, DecidedUnit>;
 
-  constructor(options: DeciderOptions) {
+export class EagerFrontier {
+  readonly #options: FrontierOptions;
+
+  constructor(options: FrontierOptions) {
     this.#options = options;
   }
 
   /**
-   * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that
-   * had no event, unless `onlyThese`. Returns the units to be written; those whose outputs take time come
-   * with a later commit.
+   * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that had no
+   * event, unless `onlyThese`. Returns the units to be written; those whose outputs take time come with a later commit.
    */
-  decide(units: readonly Unit[], onlyThese = false): Unit[] {
-    const { claims } = this.#options;
-    const ready: Unit[] = [];
-    const byActor = new Map<Actor, Unit>();
+  decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
+    const { capacity } = this.#options;
+    const batch: Batch = new Map();
     for (const unit of units) {
-      if (!this.#decideOne(unit)) continue;
-      ready.push(unit);
-      byActor.set(unit.actor, unit);
-      if (unit.plan!.begun) claims.admit(unit.actor);
-      claims.offer(unit.actor, unit.plan!.ready);
+      const decided = this.#decideOne(unit);
+      if (decided === null) continue;
+      batch.set(unit.actor, decided);
+      if (decided.plan.begun) capacity.admit(unit.loaded);
+      capacity.offer(unit.loaded, decided.plan.ready);
     }
-    this.#claimReady(ready, byActor, onlyThese);
-    return ready;
+    this.#claimReady(batch, onlyThese);
+    return [...batch.values()];
   }
 
-  /** Returns whether the unit can be written now. */
-  #decideOne(unit: Unit): boolean {
-    const { claims, outputs, onReady, onError } = this.#options;
+  /** Returns null when the unit cannot be written now. */
+  #decideOne(unit: LoadedUnit): DecidedUnit | null {
+    const { outputs, onReady, onError } = this.#options;
+    try {
+      const plan = transition(unit.loaded.view, this.#events(unit), newId);
+      if (plan.end?.status !== 'completed') return decided(unit, plan, null);
+      if (unit.finished?.fromSequence === plan.fromSequence) return finishedBefore(unit, plan);
+      const json = finishOutputs(unit.loaded, plan, outputs);
+      if (!(json instanceof Promise)) return decided(unit, plan, json);
+      json.then((text) => onReady(withFinished(decided(unit, plan, text))));
+    } catch (error) {
+      // A half-applied decision is worthless; reload the view.
+      unit.actor.forget();
+      onError(unit, error);
+    }
+    return null;
+  }
+
+  #events(unit: LoadedUnit) {
     const { start } = unit;
+    const events = eventsOf(unit);
     const begins =
       start !== null &&
       start.row.startAfter === null &&
-      claims.hasRoom(start.version.graph, start.row.workspaceId);
-    try {
-      const later = decideUnit(unit, begins, outputs);
-      if (later === null) return true;
-      later.then(() => onReady(unit));
-    } catch (error) {
-      // Half of a decision is none.
-      unit.actor.view = null;
-      onError(unit, error);
-    }
-    return false;
+      this.#options.capacity.hasRoom(start.version.graph, start.row.workspaceId);
+    return begins ? [{ type: 'begin' } as const, ...events] : events;
   }
 
-  #claimReady(ready: Unit[], byActor: Map<Actor, Unit>, onlyThese: boolean): void {
-    const { claims, actors } = this.#options;
-    const others: { actor: Actor; position: number }[] = [];
-    for (let next = claims.take(); next !== null; next = claims.take()) {
-      const { position } = next;
-      const actor = actors.get(next.actor.id);
-      const unit = byActor.get(actor) ?? (onlyThese ? undefined : this.#joinBatch(actor, ready, byActor));
-      if (unit === undefined) others.push({ actor, position });
-      if (unit === undefined || !claimWithin(unit.plan!, position, claims.owner))
-        claims.refund(next.actor, position);
-      if (unit === undefined && others.length > MAX_PASSED_OVER) break;
+  #claimReady(batch: Batch, onlyThese: boolean): void {
+    const { capacity, actors } = this.#options;
+    const passedOver: { actor: Actor; slot: number }[] = [];
+    for (let step = capacity.reserve(); step !== null; step = capacity.reserve()) {
+      const { slot, loaded } = step;
+      const actor = actors.get(loaded.id);
+      const unit = batch.get(actor) ?? (onlyThese ? undefined : joinBatch(actor, batch));
+      if (unit === undefined) passedOver.push({ actor, slot });
+      if (unit === undefined || !claimWithin(unit.plan, slot, capacity.owner)) capacity.refund(step);
+      if (unit === undefined && passedOver.length > MAX_PASSED_OVER) break;
     }
-    for (const { actor, position } of others) this.#offerLater(actor, position);
-  }
-
-  /** Takes an execution that nothing happened to into the batch, for the sake of a claim. */
-  #joinBatch(actor: Actor, ready: Unit[], byActor: Map<Actor, Unit>): Unit | undefined {
-    if (actor.busy || actor.view === null) return undefined;
-    actor.busy = true;
-    const unit = newUnit(actor, []);
-    unit.plan = emptyPlan(actor.view);
-    ready.push(unit);
-    byActor.set(actor, unit);
-    return unit;
+    for (const { actor, slot } of passedOver) this.#offerLater(actor, slot);
   }
 
   /** The step comes back into the ready queue when its execution's commit is through. */
-  #offerLater(actor: Actor, position: number): void {
-    if (!actor.busy && actor.view !== null) {
-      this.#options.claims.offer(actor, [position]);
+  #offerLater(actor: Actor, slot: number): void {
+    const { capacity, actors } = this.#options;
+    if (!actor.busy && actor.loaded !== null) {
+      capacity.offer(actor.loaded, [slot]);
       return;
     }
-    actor.held.push(position);
-    if (!actor.busy) this.#options.actors.mark(actor);
+    actor.held.push(slot);
+    if (!actor.busy) actors.mark(actor);
   }
+}
+
+/** Takes an execution that nothing happened to into the batch, for the sake of a claim. */
+function joinBatch(actor: Actor, batch: Batch): DecidedUnit | undefined {
+  const { loaded } = actor;
+  if (actor.busy || loaded === null) return undefined;
+  actor.take();
+  const unit: LoadedUnit = { actor, mails: [], start: null, finished: null, loaded };
+  const joined = decided(unit, emptyPlan(loaded.view), null);
+  batch.set(actor, joined);
+  return joined;
+}
+
+function decided(
+  { actor, mails, start, finished, loaded }: LoadedUnit,
+  plan: Plan,
+  outputs: string | null,
+): DecidedUnit {
+  return { actor, mails, start, finished, loaded, plan, outputs };
+}
+
+/** The outputs are there from the last decision of the same end. */
+function finishedBefore(unit: LoadedUnit, plan: Plan): DecidedUnit {
+  const { end, outputs } = unit.finished!;
+  plan.end = end;
+  plan.view.status = end.status;
+  return decided(unit, plan, outputs);
+}
+
+function withFinished(unit: DecidedUnit): DecidedUnit {
+  const { plan, outputs } = unit;
+  return { ...unit, finished: { fromSequence: plan.fromSequence, end: plan.end!, outputs } };
+}
+
+/** The steps that a plan claims, with the capacity reserved for them. */
+export function claimedSteps({ plan, loaded }: DecidedUnit): ReservedStep[] {
+  const claimed: ReservedStep[] = [];
+  for (const [slot, change] of plan.steps) if (change.claimed) claimed.push({ loaded, slot });
+  return claimed;
 }

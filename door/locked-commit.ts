@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '../core/event.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
-import { type ExecutionView, loadView } from '../core/view.ts';
+import type { ExecutionView } from '../core/view.ts';
 import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
@@ -22,19 +22,19 @@ import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
 import { GUARD_FAILED } from '../db/statement.ts';
 import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
-import type { TemplateVersion } from '../template/version.ts';
+import { viewOf } from '../template/stored-view.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import type { Actor } from './actor.ts';
-import type { ExecutionDoor } from './execution-door.ts';
-import { isRefusable, refuse, refused } from './refused-outcome.ts';
-import { newUnit, type Unit } from './unit.ts';
+import { type Actor, Loaded } from './actor.ts';
+import type { Committer } from './committer.ts';
+import { isRefusable, refused } from './refused-outcome.ts';
+import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
 
-/** Units that a load can do nothing about; settled when its transaction is through. */
-export interface Apart {
+/** Units that could not be loaded; settled when the transaction is through. */
+export interface Unloadable {
   /** Somebody else has the execution locked; null: those are waited for. */
   readonly locked: Unit[] | null;
   /** This engine does not understand the execution, and why. */
-  readonly unread: { readonly unit: Unit; readonly error: Error }[];
+  readonly unreadable: { readonly unit: Unit; readonly error: Error }[];
   /** There is no such execution, or nothing but its end: it is not understood, and nothing will come of it. */
   readonly missing: Unit[];
 }
@@ -47,16 +47,16 @@ const MAX_FAILED_STARTS = 20;
 
 export class LockedCommit {
   readonly #pool: Pool;
-  readonly #door: ExecutionDoor;
+  readonly #committer: Committer;
   readonly #versions: TemplateVersions;
   readonly #skipLocked: boolean;
   #answers = 0;
   #waiting = 0;
 
   /** @param skipLocked whether the database can pass over what somebody has locked */
-  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions, skipLocked: boolean) {
+  constructor(pool: Pool, committer: Committer, versions: TemplateVersions, skipLocked: boolean) {
     this.#pool = pool;
-    this.#door = door;
+    this.#committer = committer;
     this.#versions = versions;
     this.#skipLocked = skipLocked;
   }
@@ -88,12 +88,12 @@ export class LockedCommit {
     let units = all;
     let passOver = this.#skipLocked && units.length > 1;
     for (let failures = 0; units.length > 0; failures++) {
-      const apart = newApart(passOver);
+      const unloadable = noUnloadable(passOver);
       try {
-        await this.run((tx) => this.#decideLocked(tx, units, apart));
+        await this.run((tx) => this.#decideLocked(tx, units, unloadable));
         this.#answers += 1;
-        this.#settleApart(apart);
-        units = apart.locked ?? [];
+        this.#settleUnloadable(unloadable);
+        units = unloadable.locked ?? [];
         passOver = false;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
@@ -101,7 +101,7 @@ export class LockedCommit {
           this.#giveUp(units, error, settle);
           return;
         }
-        this.#door.options.observer.commitFailed(error, true);
+        this.#committer.observer.commitFailed(error, true);
         if (mayBeOfOne(error) && this.#part(units, settle)) return;
         if (failures === MAX_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
@@ -114,30 +114,34 @@ export class LockedCommit {
   #giveUpStarts(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): Unit[] {
     const [starting, others] = byStart(units);
     if (starting.length > 0) settle?.(error);
-    for (const unit of starting) refuse(this.#door, unit, error);
+    for (const unit of starting) this.#committer.refuse(unit, error);
     return others;
   }
 
   /** One transaction whose decided units are committed when it is. What it decided is void when it throws. */
-  async run(work: (tx: Tx) => Promise<readonly Unit[]>): Promise<void> {
+  async run(work: (tx: Tx) => Promise<readonly DecidedUnit[]>): Promise<void> {
     const begunAt = performance.now();
-    let decided: readonly Unit[] = [];
+    let decided: readonly DecidedUnit[] = [];
     try {
       await withTransaction(this.#pool, async (tx) => {
         decided = await work(tx);
         if (decided.length === 0) return;
-        // What the locks were waited for may have ended after this transaction began.
+        // The transaction may have begun before the end of what its locks waited for.
         const moment = await readClock(tx);
-        for (const statement of await this.#door.statements(decided, moment)) await tx.query(statement);
+        for (const statement of await this.#committer.statements(decided, moment)) await tx.query(statement);
       });
     } catch (error) {
-      for (const unit of decided) this.#door.abandon(unit, true);
+      for (const unit of decided) this.#committer.abandon(unit, true);
       throw error;
     }
-    this.#door.committed(decided, begunAt);
+    this.#committer.committed(decided, begunAt);
   }
 
-  async #decideLocked(tx: Tx, units: readonly Unit[], apart: Apart): Promise<readonly Unit[]> {
+  async #decideLocked(
+    tx: Tx,
+    units: readonly Unit[],
+    unloadable: Unloadable,
+  ): Promise<readonly DecidedUnit[]> {
     const started = await existingExecutions(
       tx,
       units.filter(({ start }) => start !== null).map(({ actor }) => actor.id),
@@ -145,87 +149,88 @@ export class LockedCommit {
     const present = await this.load(
       tx,
       units.filter(({ start, actor }) => start === null || started.has(actor.id)),
-      apart,
+      unloadable,
     );
-    const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));
-    return this.#door.decide([...fresh, ...present], true);
+    const fresh = units.flatMap(({ actor, start, mails }) =>
+      start === null || started.has(actor.id) ? [] : startUnit(actor, start, mails),
+    );
+    return this.#committer.decide([...fresh, ...present], true);
   }
 
   /** Locks and loads the units' executions. */
-  async load(tx: Tx, units: readonly Unit[], apart: Apart): Promise<Unit[]> {
+  async load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
     if (units.length === 0) return [];
-    const { locked } = apart;
+    const { locked } = unloadable;
     const ids = units.map(({ actor }) => actor.id);
     const rows = await lockExecutions(tx, ids, locked !== null);
     const executions = new Map(rows.map((execution) => [execution.id, execution]));
     const left = locked === null ? [] : ids.filter((id) => !executions.has(id));
     const lockedIds = await existingExecutions(tx, left);
     const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
-    const present: Unit[] = [];
+    const present: LoadedUnit[] = [];
     for (const unit of units) {
       const { id } = unit.actor;
       const execution = executions.get(id);
       if (lockedIds.has(id)) locked!.push(unit);
-      else if (execution === undefined) apart.missing.push(unit);
+      else if (execution === undefined) unloadable.missing.push(unit);
       else {
-        const error = await this.#loadActor(tx, unit.actor, execution, steps.get(id) ?? []);
-        if (error !== null && isFinalExecution(execution.status)) apart.missing.push(unit);
-        else if (error !== null) apart.unread.push({ unit, error });
-        else {
-          const mails = [...this.#orphans(unit), ...unit.mails];
-          present.push({ ...unit, start: null, plan: null, outputs: null, mails });
-        }
+        const loaded = await this.#loadActor(tx, unit.actor, execution, steps.get(id) ?? []);
+        if (loaded instanceof Loaded) present.push(this.#loadedUnit(unit, loaded));
+        else if (isFinalExecution(execution.status)) unloadable.missing.push(unit);
+        else unloadable.unreadable.push({ unit, error: loaded });
       }
     }
     return present;
   }
 
-  #settleApart({ unread, missing }: Apart): void {
-    for (const unit of missing) this.#door.settleAll(unit, 'missing');
-    for (const { unit, error } of unread) refuse(this.#door, unit, error);
+  #settleUnloadable({ unreadable, missing }: Unloadable): void {
+    for (const unit of missing) this.#committer.settleAll(unit, 'missing');
+    for (const { unit, error } of unreadable) this.#committer.refuse(unit, error);
   }
 
-  /** Returns why the execution is not understood here; null: it is. */
+  /** Returns an error when the execution is not understood here. */
   async #loadActor(
     tx: Tx,
     actor: Actor,
     execution: LoadedExecution,
     steps: readonly LoadedStep[],
-  ): Promise<Error | null> {
+  ): Promise<Loaded | Error> {
+    let loaded: Loaded;
     try {
       const version = await this.#versions.get(tx, execution.templateId);
-      actor.view = viewOf(version, execution, steps);
-      actor.version = version;
+      const { workspaceId, priority, callbackUrl } = execution;
+      const view = viewOf(version, execution, steps);
+      loaded = actor.load({ version, workspaceId, priority, callbackUrl }, view);
     } catch (error) {
       if (error instanceof EngineError) return error;
       throw error;
     }
-    actor.workspaceId = execution.workspaceId;
-    actor.priority = execution.priority;
-    actor.callbackUrl = execution.callbackUrl;
-    const queued = actor.view.steps
-      .filter((state) => state?.status === 'queued')
-      .map((state) => state!.position);
-    this.#door.options.claims.offer(actor, queued);
-    return null;
+    const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
+    this.#committer.capacity.offer(loaded, queued);
+    return loaded;
   }
 
-  /** Claims of this process that nobody in it knows of: made by a commit whose answer was lost. */
-  #orphans({ actor, mails }: Unit): { event: Event; settle: null }[] {
-    const { claims } = this.#door.options;
+  #loadedUnit(unit: Unit, loaded: Loaded): LoadedUnit {
+    const { actor, finished } = unit;
+    const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
+    return { actor, mails, start: null, finished, loaded };
+  }
+
+  /** Releases of claims of this process that nobody in it knows of: made by a commit whose answer was lost. */
+  #orphans({ actor, mails }: Unit, view: ExecutionView): { event: Event; settle: null }[] {
+    const { capacity } = this.#committer;
     const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
     const orphans: { event: Event; settle: null }[] = [];
-    for (const state of actor.view!.steps) {
+    for (const state of view.steps) {
       if (
         state?.status !== 'running' ||
-        state.owner !== claims.owner ||
-        claims.holds(state.id, state.attempt)
+        state.owner !== capacity.owner ||
+        capacity.holds(state.id, state.attempt)
       )
         continue;
-      const claim = { attempt: state.attempt, owner: claims.owner };
-      const answered = waiting.some((event) => 'claim' in event && event.position === state.position);
-      if (!answered)
-        orphans.push({ event: { type: 'release', position: state.position, claim }, settle: null });
+      const claim = { attempt: state.attempt, owner: capacity.owner };
+      const answered = waiting.some((event) => 'claim' in event && event.slot === state.slot);
+      if (!answered) orphans.push({ event: { type: 'release', slot: state.slot, claim }, settle: null });
     }
     return orphans;
   }
@@ -253,7 +258,7 @@ export class LockedCommit {
     settle?.(starting.length > 0 ? error : undefined);
     const badData = BAD_DATA.test(codeOf(error));
     if (unit !== undefined && badData && unit.mails.some(isRefusable)) this.#blame(unit, error);
-    else for (const each of units) refuse(this.#door, each, error);
+    else for (const each of units) this.#committer.refuse(each, error);
   }
 
   /** Fails the step whose outcome the database refuses. Of several the later half waits, until one stands alone. */
@@ -265,33 +270,18 @@ export class LockedCommit {
       const blamed = mails.map((mail) =>
         mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
       );
-      this.commit([newUnit(actor, blamed)]);
+      this.commit([takeUnit(actor, blamed)]);
       return;
     }
     const middle = mails.indexOf(suspects[suspects.length >> 1]!);
     actor.mailbox.unshift(...mails.slice(middle));
-    this.commit([newUnit(actor, mails.slice(0, middle))]);
+    this.commit([takeUnit(actor, mails.slice(0, middle))]);
   }
 }
 
 /** Of one attempt; `passOver`: see `locked`. */
-export function newApart(passOver: boolean): Apart {
-  return { locked: passOver ? [] : null, unread: [], missing: [] };
-}
-
-/** @throws EngineError when the rows are not those of the definition */
-function viewOf(
-  version: TemplateVersion,
-  execution: LoadedExecution,
-  steps: readonly LoadedStep[],
-): ExecutionView {
-  const { id, status, sequence, stopRequested, failure } = execution;
-  const rows = steps.map((step) => {
-    const position = version.positions.get(step.stepTemplateId);
-    if (position !== undefined) return { ...step, position };
-    throw new EngineError('wrong_state', `Step ${step.id} of execution ${id} belongs to another template.`);
-  });
-  return loadView({ id, status, sequence, stopRequested, failure }, version.graph, rows);
+export function noUnloadable(passOver: boolean): Unloadable {
+  return { locked: passOver ? [] : null, unreadable: [], missing: [] };
 }
 
 function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {

@@ -3,26 +3,25 @@
  * what this engine holds without knowing is given back.
  */
 import type { Delivery } from './actor.ts';
-import type { ExecutionDoor } from './execution-door.ts';
+import type { Actors } from './actors.ts';
 import type { LockedCommit } from './locked-commit.ts';
-import { newUnit } from './unit.ts';
+import { takeUnit } from './unit.ts';
 
-/** Returns the executions of which anything came. */
+/** Returns the executions that changed. */
 export async function reconsider(
-  door: ExecutionDoor,
+  actors: Actors,
   locked: LockedCommit,
   executionIds: ReadonlySet<string>,
 ): Promise<Set<string>> {
   const applied = new Set<string>();
   await Promise.all(
     [...executionIds].map(async (id) => {
-      const actor = door.actors.get(id);
+      const actor = actors.get(id);
       // Something happens to it already.
       if (actor.busy) return;
-      actor.busy = true;
       // An end whose outputs take time is committed after this commit.
       const delivery = await new Promise<Delivery>((settle) => {
-        locked.commit([newUnit(actor, [{ event: { type: 'reconsider' }, settle }])]);
+        locked.commit([takeUnit(actor, [{ event: { type: 'reconsider' }, settle }])]);
       });
       if (delivery === 'applied') applied.add(id);
     }),

@@ -4,12 +4,13 @@
  * Every timer is durable as a deferred job as well; one that is lost here is only late.
  */
 import type { Event } from '../core/event.ts';
-import type { Unit } from './unit.ts';
+import type { CommitSubscriber } from './committer.ts';
+import type { DecidedUnit } from './unit.ts';
 
 /** Timers further away are left to the queue. */
 const LONGEST_MS = 60_000;
 
-export class Timers {
+export class Timers implements CommitSubscriber {
   readonly #post: (executionId: string, event: Event) => void;
   readonly #stopGraceMs: number;
   readonly #armed = new Set<ReturnType<typeof setTimeout>>();
@@ -20,25 +21,28 @@ export class Timers {
     this.#stopGraceMs = stopGraceMs;
   }
 
-  /** Arms what a committed plan waits for. */
-  arm({ actor, plan }: Unit): void {
-    if (plan!.end !== null) return;
-    for (const [position, { timer, state }] of plan!.steps) {
+  committed(units: readonly DecidedUnit[]): void {
+    for (const unit of units) this.#arm(unit);
+  }
+
+  #arm({ actor, plan }: DecidedUnit): void {
+    if (plan.end !== null) return;
+    for (const [slot, { timer, state }] of plan.steps) {
       if (timer === null) continue;
       const { attempt, sequence } = state;
       const { purpose } = timer;
       this.#after(timer.afterMs, actor.id, () => ({
         type: 'wake',
-        position,
+        slot,
         attempt,
         sequence,
         purpose,
         random: Math.random(),
       }));
     }
-    const { timeoutMs } = actor.version!.template;
-    if (plan!.begun && timeoutMs !== null) this.#after(timeoutMs, actor.id, () => ({ type: 'time_out' }));
-    if (plan!.stopping) this.#after(this.#stopGraceMs, actor.id, () => ({ type: 'stop_overdue' }));
+    const { timeoutMs } = plan.view.graph;
+    if (plan.begun && timeoutMs !== null) this.#after(timeoutMs, actor.id, () => ({ type: 'time_out' }));
+    if (plan.stopping) this.#after(this.#stopGraceMs, actor.id, () => ({ type: 'stop_overdue' }));
   }
 
   close(): void {

@@ -147,7 +147,7 @@ async function serveApi(parts: ApiParts) {
     pool: workPool,
     queue: database.queue,
     versions,
-    door,
+    committer: worker.committer,
     locked: worker.locked,
     stopGraceMs: limits.stopGraceMs,
     takeOver: () => pulse.takeOver(),

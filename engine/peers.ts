@@ -16,13 +16,14 @@ import {
   unregisterEngine,
 } from '../db/engine.ts';
 import { signsOfLife } from '../db/engine-alive.ts';
-import { readNews } from '../door/news.ts';
+import { readNotification } from '../door/notification.ts';
 import { reconsider } from '../door/reconsider.ts';
 import { PeerWatch } from '../maintenance/peer-watch.ts';
 import { PulseLoop } from '../maintenance/pulse-loop.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { findUnknownSteps } from '../services/doctor/held-steps.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { takeOver } from '../services/takeover.ts';
 import type { Log } from '../telemetry/log.ts';
 import { waitingFor } from './bounds.ts';
 import type { Database } from './database.ts';
@@ -128,26 +129,20 @@ function createPulse(
     unread: () => parts.steps.versions.unread,
     rescue: (step) => rescue(parts, step),
     releaseUnknown: async () => {
-      const unknown = await findUnknownSteps(database.workPool, worker.door, null);
+      const unknown = await findUnknownSteps(database.workPool, worker.committer, null);
       const ids = new Set(unknown.map(({ executionId }) => executionId!));
-      await reconsider(worker.door, worker.locked, ids);
+      await reconsider(worker.committer.actors, worker.locked, ids);
       if (ids.size > 0) log.warn({ steps: unknown.length }, 'Steps that nobody here ran were given back');
     },
     onError,
   });
 }
 
-async function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
-  const { executionId, templateId, stepTemplateId, attempt, owner } = step;
-  const template = await steps.versions.find(database.workPool, templateId);
-  const position = template?.positions.get(stepTemplateId);
-  if (position === undefined) return;
-  // A step of your own ran in a process beside the engine: that the engine died says nothing against it.
-  // So did one of a type that this engine does not have.
-  const { type: name } = template!.steps[position]!.step;
-  const isBeside = steps.userTypes.has(name) || !steps.stepTypes.has(name);
-  const type = isBeside ? 'displace' : 'rescue';
-  await worker.door.deliver(executionId, { type, position, claim: { attempt, owner } });
+function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
+  // Handlers of the operator's own types run in processes beside the engine, and so do those of types unknown here.
+  const runsInEngine = (type: string) => steps.stepTypes.has(type) && !steps.userTypes.has(type);
+  const options = { db: database.workPool, door: worker.door, versions: steps.versions, runsInEngine };
+  return takeOver(options, step);
 }
 
 /** Notifications are hints: what one says is found within a second without it. */
@@ -155,7 +150,7 @@ function listenToPeers({ engineId, database, worker, onError }: PeersParts, puls
   const { features, sessionUrl } = database.route;
   if (!features.listen || sessionUrl === null) return null;
   const onNotify = (_channel: string, payload: string) => {
-    const { from, ready, freed, ended } = readNews(payload);
+    const { from, ready, freed, ended } = readNotification(payload);
     if (from === engineId) return;
     if (ready) worker.consumer.wake();
     if (freed) worker.gate.endedElsewhere();

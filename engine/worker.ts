@@ -5,10 +5,10 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { msUntil } from '../db/clock.ts';
+import { type CommitObserver, type CommitSubscriber, Committer } from '../door/committer.ts';
 import { ExecutionDoor } from '../door/execution-door.ts';
 import { LockedCommit } from '../door/locked-commit.ts';
 import { Timers } from '../door/timers.ts';
-import { linesUp, type Unit } from '../door/unit.ts';
 import type { WatchedLoop } from '../maintenance/stall-watch.ts';
 import { ExecutionOutputs } from '../payload/execution-outputs.ts';
 import type { ScopeSource } from '../payload/expression-scope.ts';
@@ -18,6 +18,7 @@ import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { AttemptRunner } from '../worker/attempt-runner.ts';
+import { Backlog } from '../worker/backlog.ts';
 import { CallbackSender } from '../worker/callbacks/sender.ts';
 import { Consumer } from '../worker/consumer/consumer.ts';
 import { PutBack } from '../worker/consumer/put-back.ts';
@@ -50,6 +51,7 @@ const JITTER_MS = 1_000;
 export class Worker {
   readonly capacity: number;
   readonly dispatcher: Dispatcher;
+  readonly committer: Committer;
   readonly door: ExecutionDoor;
   readonly gate: LimitGate;
   readonly consumer: Consumer;
@@ -59,9 +61,8 @@ export class Worker {
   readonly #source: ScopeSource;
   readonly #timers: Timers;
   readonly #callbacks: CallbackSender;
-  readonly #observer: ExecutionObserver;
+  readonly #backlog: Backlog;
   readonly #putBack: PutBack;
-  #looking: ReturnType<typeof setTimeout> | null = null;
 
   constructor(parts: WorkerParts) {
     const { engineId, config, database, steps, log, onError } = parts;
@@ -69,7 +70,6 @@ export class Worker {
     this.#parts = parts;
     this.#source = { payloads: new PayloadReader(reads, config.limits), secrets: config.secrets };
     this.capacity = config.role === 'api' ? 0 : config.concurrency;
-    this.#observer = new ExecutionObserver(parts.metrics, log);
     this.hosts = new StepHosts({
       setup: steps.hostSetup,
       size: Math.min(MAX_HOSTS, availableParallelism()),
@@ -77,27 +77,42 @@ export class Worker {
       log,
     });
     const runner = this.#runner();
-    this.dispatcher = new Dispatcher(engineId, this.capacity, runner);
+    this.#backlog = new Backlog({
+      room: () => this.dispatcher.room,
+      isUnserved: (workspaceId) => this.dispatcher.isUnserved(workspaceId),
+      look: () => this.consumer.wakeForPending(),
+      patienceMs: PATIENCE_MS,
+    });
+    this.dispatcher = new Dispatcher(engineId, this.capacity, runner, this.#backlog);
     this.gate = new LimitGate({
       limits: new StepLimits(workPool, engineId, (key, max) => steps.store.text(key, max)),
       evaluation: new LimitEvaluation(reads, steps.evaluator, this.#source),
-      slots: this.dispatcher,
+      turns: this.dispatcher,
       wake: () => this.door.wake(),
       onError,
     });
     this.dispatcher.useGate(this.gate);
     this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
-    this.door = this.#createDoor();
-    this.locked = new LockedCommit(workPool, this.door, steps.versions, queue.locksFetched);
-    this.door.useLocked(this.locked);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
-    const { door, dispatcher, locked } = this;
+    const observer = new ExecutionObserver(parts.metrics, log);
+    this.committer = this.#createCommitter(observer, [
+      observer,
+      this.gate,
+      this.#timers,
+      parts.waiters,
+      { committed: (units) => this.consumer.committed(units) },
+      this.#backlog,
+    ]);
+    const { committer, dispatcher } = this;
+    this.locked = new LockedCommit(workPool, committer, steps.versions, queue.locksFetched);
+    this.door = new ExecutionDoor({ lanes: database.lanes, committer, locked: this.locked });
     this.#putBack = new PutBack(dispatcher, runner, this.gate);
     this.consumer = new Consumer({
-      door,
-      locked,
+      committer,
+      locked: this.locked,
       queue,
       dispatcher,
+      backlog: this.#backlog,
       putBack: this.#putBack,
       callbacks: this.#callbacks,
       versions: steps.versions,
@@ -113,7 +128,7 @@ export class Worker {
     this.consumer.wake();
   }
 
-  /** What takes work and what writes it down, for whoever watches that they turn. */
+  /** The loops that the stall watch observes. */
   loops(): WatchedLoop[] {
     const { consumer, door, locked } = this;
     const { lanes } = this.#parts.database;
@@ -139,8 +154,8 @@ export class Worker {
   }
 
   /**
-   * Jobs are due. Who has put some back for others comes at any moment of its second: two engines that look in the same
-   * order each time would leave them to the wrong one each time.
+   * Jobs are due. An engine that just put jobs back waits a random time, so that two engines do not keep taking the same
+   * jobs.
    */
   async jobsAreDue(): Promise<void> {
     if (this.#putBack.hasPassedOn) await delay(Math.random() * JITTER_MS, undefined, { ref: false });
@@ -164,11 +179,11 @@ export class Worker {
     await drain({ door: this.door, dispatcher: this.dispatcher, graceMs });
   }
 
-  /** Commits what was handed in. A database that does not answer keeps nobody from stopping: it is taken over. */
+  /** Commits what was handed in. An unreachable database does not block shutdown; peers rescue the rest. */
   async close(graceMs: number): Promise<void> {
     await Promise.race([this.door.settled(), delay(graceMs, undefined, { ref: false })]);
     this.#timers.close();
-    if (this.#looking !== null) clearTimeout(this.#looking);
+    this.#backlog.close();
     this.gate.close();
     this.door.close();
     await this.hosts.close();
@@ -197,53 +212,18 @@ export class Worker {
     });
   }
 
-  #createDoor(): ExecutionDoor {
-    const { database, steps, config, metrics, hasPeers } = this.#parts;
-    return new ExecutionDoor({
-      lanes: database.lanes,
+  /** @param subscribers in the order in which they hear of a commit */
+  #createCommitter(observer: CommitObserver, subscribers: readonly CommitSubscriber[]): Committer {
+    const { database, steps, config, hasPeers } = this.#parts;
+    return new Committer({
       queue: database.queue,
-      claims: this.dispatcher,
+      capacity: this.dispatcher,
       outputs: new ExecutionOutputs(this.#source, steps.evaluator, steps.store),
+      subscribers,
+      observer,
       stopGraceMs: config.limits.stopGraceMs,
       hasPeers,
-      observer: {
-        committed: (units, durationMs) => {
-          // A look at the queues that found nothing is no commit.
-          if (units.length > 0) metrics.transitionDuration.observe(durationMs / 1000);
-          this.#committed(units);
-        },
-        conflict: (error) => this.#observer.conflict(error),
-        commitFailed: (error, willRetry) => this.#observer.commitFailed(error, willRetry),
-      },
+      wake: () => this.door.wake(),
     });
-  }
-
-  /** Slots that stay free are given to others, and a long line gets those workspaces in that are not served. */
-  #lookAgain(): void {
-    this.#looking ??= setTimeout(() => {
-      this.#looking = null;
-      this.consumer.wakeForPending();
-    }, PATIENCE_MS + 1);
-  }
-
-  #committed(units: readonly Unit[]): void {
-    const { dispatcher, consumer } = this;
-    this.#observer.committed(units);
-    this.gate.committed(units);
-    let unserved = false;
-    for (const unit of units) {
-      const { plan, actor } = unit;
-      this.#timers.arm(unit);
-      if (plan!.end !== null) this.#parts.waiters.wake(actor.id);
-      if (plan!.end !== null && actor.callbackUrl !== null) consumer.wake();
-      if (linesUp(unit)) {
-        dispatcher.backlog = true;
-        unserved ||= dispatcher.isUnserved(actor.workspaceId);
-      }
-    }
-    if (unserved) consumer.wakeForPending();
-    if (!dispatcher.backlog) return;
-    if (dispatcher.room > 0) consumer.wakeForPending();
-    else this.#lookAgain();
   }
 }

@@ -2,18 +2,18 @@
  * What a completed execution gives back: its template's `output`, or the outputs of the leaves that completed.
  */
 
+import { failOutput } from '../core/ending.ts';
 import type { Plan } from '../core/plan.ts';
-import type { ExecutionFailure } from '../core/view.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
 /** Where payloads and evaluation come from. */
 export interface Outputs {
-  /** The outputs of completed steps, by position; read from the database where they did not pass through here. */
+  /** The outputs of completed steps, by slot; read from the database where they did not pass through here. */
   load(
     execution: ReadableExecution,
     plan: Plan,
-    positions: readonly number[],
+    slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>>;
   /** The template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
   evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string>;
@@ -29,34 +29,27 @@ export function finishOutputs(
 ): string | null | Promise<string | null> {
   try {
     const json =
-      execution.version!.output === null
+      execution.version.output === null
         ? leafOutputs(execution, plan, outputs)
         : outputs.evaluate(execution, plan);
-    return json instanceof Promise ? json.catch((error) => failOutput(plan, outputs.message(error))) : json;
+    return json instanceof Promise ? json.catch((error) => failed(plan, outputs.message(error))) : json;
   } catch (error) {
-    return failOutput(plan, outputs.message(error));
+    return failed(plan, outputs.message(error));
   }
 }
 
 function leafOutputs(execution: ReadableExecution, plan: Plan, outputs: Outputs): string | Promise<string> {
   const { graph } = plan.view;
-  const completed = graph.leaves.filter((position) => plan.view.steps[position]?.status === 'completed');
+  const completed = graph.leaves.filter((slot) => plan.view.steps[slot]?.status === 'completed');
   const loaded = outputs.load(execution, plan, completed);
   const join = (payloads: ReadonlyMap<number, JsonPayload>) =>
     `{${completed
-      .map((position) => `${JSON.stringify(graph.steps[position]!.key)}:${payloads.get(position)!.json}`)
+      .map((slot) => `${JSON.stringify(graph.steps[slot]!.key)}:${payloads.get(slot)!.json}`)
       .join(',')}}`;
   return loaded instanceof Promise ? loaded.then(join) : join(loaded);
 }
 
-/** The steps are done, but what they add up to cannot be said: the execution fails. */
-function failOutput(plan: Plan, message: string): null {
-  const error: ExecutionFailure = {
-    code: 'output_failed',
-    message: `The output could not be made: ${message}`,
-    step: null,
-  };
-  plan.view.status = 'failed';
-  plan.end = { status: 'failed', error };
+function failed(plan: Plan, reason: string): null {
+  failOutput(plan, reason);
   return null;
 }

@@ -27,23 +27,23 @@ export class ExecutionOutputs implements Outputs {
   load(
     execution: ReadableExecution,
     plan: Plan,
-    positions: readonly number[],
+    slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>> {
-    const reading = this.#source.payloads.read(execution, plan.view, { input: false, positions }, plan);
+    const reading = this.#source.payloads.read(execution, plan.view, { input: false, slots }, plan);
     return reading instanceof Promise ? reading.then(({ outputs }) => outputs) : reading.outputs;
   }
 
   evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string> {
-    const output = execution.version!.output!;
+    const output = execution.version.output!;
     const { graph } = plan.view;
-    const named = output.stepReferences.map(({ key }) => graph.positions.get(key)!);
-    const positions = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
-    const needs = { input: output.roots.has('input'), positions };
+    const named = output.stepReferences.map(({ key }) => graph.slots.get(key)!);
+    const slots = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
+    const needs = { input: output.roots.has('input'), slots };
     const run = (found: Payloads) => {
-      const { name, version } = execution.version!;
+      const { name, version } = execution.version;
       const value = this.#evaluator.evaluate(output, {
         input: found.input?.value ?? null,
-        steps: stepsScope(found, plan.view, positions),
+        steps: stepsScope(found, plan.view, slots),
         inputs: {},
         execution: { id: execution.id, template: name, version },
         secrets: this.#source.secrets,

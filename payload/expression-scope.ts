@@ -21,7 +21,7 @@ export interface ScopeParts {
 
 /** What a step's expressions read. */
 export interface ScopeNeeds {
-  /** Positions of the steps they name; null: any of them. */
+  /** Slots of the steps they name; null: any of them. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
   /** Whether they, or the handler, read what arrived. */
@@ -42,11 +42,11 @@ export function gatherScope(
   needs: ScopeNeeds,
 ): ScopeParts | Promise<ScopeParts> {
   const live = needs.usesInputs ? received.filter((input) => input.live) : [];
-  const arrived = live.map(({ key }) => view.graph.positions.get(key)!);
+  const arrived = live.map(({ key }) => view.graph.slots.get(key)!);
   const reads = needs.reads ?? [...view.graph.steps.keys()];
-  const positions = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
+  const slots = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
   const make = (found: Payloads): ScopeParts => {
-    const { name, version } = execution.version!;
+    const { name, version } = execution.version;
     return {
       input: found.input?.value ?? null,
       steps: stepsScope(found, view, reads),
@@ -56,24 +56,24 @@ export function gatherScope(
       vars: {},
     };
   };
-  const reading = payloads.read(execution, view, { input: needs.usesInput, positions });
+  const reading = payloads.read(execution, view, { input: needs.usesInput, slots });
   return reading instanceof Promise ? reading.then(make) : make(reading);
 }
 
-/** `steps.<key>` of the positions that are read. */
+/** `steps.<key>` of the slots that are read. */
 export function stepsScope(
   { outputs, errors }: Payloads,
   view: ExecutionView,
-  positions: readonly number[],
+  slots: readonly number[],
 ): Record<string, JsonObject> {
   const steps: Record<string, JsonObject> = {};
-  for (const position of positions) {
-    const state = view.steps[position];
+  for (const slot of slots) {
+    const state = view.steps[slot];
     const status = state?.status ?? 'waiting_inputs';
     const completed = status === 'completed';
-    const error = status === 'failed' ? errors.get(position) : undefined;
-    steps[view.graph.steps[position]!.key] = {
-      output: completed ? (outputs.get(position)?.value ?? null) : null,
+    const error = status === 'failed' ? errors.get(slot) : undefined;
+    steps[view.graph.steps[slot]!.key] = {
+      output: completed ? (outputs.get(slot)?.value ?? null) : null,
       status,
       error: error === undefined ? null : errorValue(error),
       route: state?.routes?.[0] ?? null,
@@ -90,9 +90,9 @@ function inputsScope(
 ): Record<string, Json> {
   const inputs: Record<string, Json> = {};
   for (const { key } of live) {
-    const position = view.graph.positions.get(key)!;
-    const error = errors.get(position);
-    inputs[key] = error === undefined ? (outputs.get(position)?.value ?? null) : errorValue(error);
+    const slot = view.graph.slots.get(key)!;
+    const error = errors.get(slot);
+    inputs[key] = error === undefined ? (outputs.get(slot)?.value ?? null) : errorValue(error);
   }
   return inputs;
 }

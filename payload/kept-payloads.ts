@@ -14,12 +14,12 @@ export interface KeptTotal {
   makeRoom(): void;
 }
 
-/** The place of the execution's own input, beside the positions of its steps. */
+/** The place of the execution's own input, beside the slots of its steps. */
 export const INPUT = -1;
 
 export class KeptPayloads {
   readonly #total: KeptTotal;
-  readonly #byPosition = new Map<number, JsonPayload>();
+  readonly #bySlot = new Map<number, JsonPayload>();
   #weak: Map<number, WeakRef<JsonPayload>> | null = null;
   #length = 0;
   #isOver = false;
@@ -28,15 +28,15 @@ export class KeptPayloads {
     this.#total = total;
   }
 
-  get(position: number): JsonPayload | undefined {
-    return this.#byPosition.get(position) ?? this.#weak?.get(position)?.deref();
+  get(slot: number): JsonPayload | undefined {
+    return this.#bySlot.get(slot) ?? this.#weak?.get(slot)?.deref();
   }
 
   /** Beyond the total, and when there is no room to be made, what is kept of this execution is let go. */
-  set(position: number, payload: JsonPayload): void {
+  set(slot: number, payload: JsonPayload): void {
     if (this.#isOver) return;
-    this.#add(payload.json.length - (this.#byPosition.get(position)?.json.length ?? 0));
-    this.#byPosition.set(position, payload);
+    this.#add(payload.json.length - (this.#bySlot.get(slot)?.json.length ?? 0));
+    this.#bySlot.set(slot, payload);
     if (this.#total.length > this.#total.most) this.#total.makeRoom();
     if (this.#total.length > this.#total.most) this.letGo();
   }
@@ -44,7 +44,7 @@ export class KeptPayloads {
   /** Others find it as long as somebody holds it. */
   letGo(): void {
     this.#weak ??= new Map();
-    for (const [position, payload] of this.#byPosition) this.#weak.set(position, new WeakRef(payload));
+    for (const [slot, payload] of this.#bySlot) this.#weak.set(slot, new WeakRef(payload));
     this.#clear();
   }
 
@@ -56,7 +56,7 @@ export class KeptPayloads {
 
   #clear(): void {
     this.#add(-this.#length);
-    this.#byPosition.clear();
+    this.#bySlot.clear();
   }
 
   #add(length: number): void {

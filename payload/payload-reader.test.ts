@@ -4,22 +4,22 @@ import type { Json } from '../core/json/json.ts';
 import type { StepState } from '../core/view.ts';
 import { emptyView } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
-import type { Actor } from '../door/actor.ts';
-import { ActorTable } from '../door/actors.ts';
+import { Actors } from '../door/actors.ts';
 import { fanOut } from '../tests/support/core/graphs.ts';
 import { JsonPayload } from './json-payload.ts';
 import { INPUT, KeptPayloads } from './kept-payloads.ts';
 import { PayloadReader } from './payload-reader.ts';
+import type { ReadableExecution } from './readable-execution.ts';
 
 const GRAPH = compileGraph(fanOut(6));
 const LIMITS = { maxOutputBytes: 100, maxInputsBytes: 250 };
 
-/** Outputs as they are in the database, by position, and the statements that were asked for them. */
+/** Outputs as they are in the database, by slot, and the statements that were asked for them. */
 let stored: Map<number, string>;
 let asked: string[];
 /** Happens while a statement is on its way. */
 let meanwhile: () => void;
-let actor: Actor;
+let actor: ReadableExecution;
 let reader: PayloadReader;
 
 const db = {
@@ -28,11 +28,11 @@ const db = {
     meanwhile();
     const ids = values[0]!.replace(/[{}"]/g, '').split(',');
     if (name === 'read_inputs') return { rows: [{ id: 'e', inputs: stored.get(INPUT) }] };
-    const found = [...stored].filter(([position]) => ids.includes(`step-${position}`));
+    const found = [...stored].filter(([slot]) => ids.includes(`step-${slot}`));
     if (name === 'sum_step_payload_bytes')
       return { rows: [{ bytes: String(found.reduce((sum, [, json]) => sum + json.length, 0)) }] };
     return {
-      rows: found.map(([position, output]) => ({ id: `step-${position}`, output, error_code: null })),
+      rows: found.map(([slot, output]) => ({ id: `step-${slot}`, output, error_code: null })),
     };
   },
 } as unknown as Db;
@@ -44,15 +44,15 @@ beforeEach(() => {
   stored = new Map();
   asked = [];
   meanwhile = () => {};
-  actor = new ActorTable().get('e');
+  const { id, kept, errors } = new Actors().get('e');
+  actor = { id, kept, errors, version: { name: 't', version: 1, output: null } };
   reader = new PayloadReader(db, LIMITS);
 });
 
-function read(positions: readonly number[], input = false) {
+function read(slots: readonly number[], input = false) {
   const view = emptyView('e', GRAPH);
-  for (const position of positions)
-    view.steps[position] = { id: `step-${position}`, status: 'completed' } as StepState;
-  return reader.read(actor, view, { input, positions });
+  for (const slot of slots) view.steps[slot] = { id: `step-${slot}`, status: 'completed' } as StepState;
+  return reader.read(actor, view, { input, slots });
 }
 
 const text = (length: number) => JSON.stringify('x'.repeat(length - 2));
@@ -94,12 +94,12 @@ test('the input of an execution is read once as well, and let go with the output
 });
 
 test('what runs gets its room from executions that wait', () => {
-  const table = new ActorTable();
+  const table = new Actors();
   const waiting = table.get('waiting');
   waiting.kept.set(0, new JsonPayload(text(60 * 1024 * 1024)));
   const running = table.get('running');
   running.runningCount = 1;
-  for (const position of [0, 1]) running.kept.set(position, new JsonPayload(text(10 * 1024 * 1024)));
+  for (const slot of [0, 1]) running.kept.set(slot, new JsonPayload(text(10 * 1024 * 1024)));
   waiting.runningCount = 1;
   // Room for 64: 20 are taken, so that 40 more go in and stay only when the 60 are gone.
   waiting.kept.set(1, new JsonPayload(text(40 * 1024 * 1024)));
@@ -109,7 +109,7 @@ test('what runs gets its room from executions that wait', () => {
 describe('more bytes than are allowed', () => {
   test('are refused before any of them is read', async () => {
     const all = [0, 1, 2, 3, 4, 5];
-    for (const position of all) stored.set(position, text(100));
+    for (const slot of all) stored.set(slot, text(100));
     const both = await Promise.allSettled([read(all), read(all)]);
     for (const each of both) expect(each).toMatchObject({ status: 'rejected', reason: TOO_LARGE });
     expect(asked).toEqual(['sum_step_payload_bytes']);
@@ -118,17 +118,17 @@ describe('more bytes than are allowed', () => {
   test('are refused wherever they are', async () => {
     actor.kept.set(0, new JsonPayload(text(100)));
     actor.kept.set(1, new JsonPayload(text(100)));
-    for (const position of [2, 3]) stored.set(position, text(100));
+    for (const slot of [2, 3]) stored.set(slot, text(100));
     await expect(read([0, 1, 2, 3])).rejects.toMatchObject(TOO_LARGE);
   });
 
   test('are refused in memory', () => {
-    for (const position of [0, 1, 2]) actor.kept.set(position, new JsonPayload(text(100)));
+    for (const slot of [0, 1, 2]) actor.kept.set(slot, new JsonPayload(text(100)));
     expect(() => read([0, 1, 2])).toThrow(expect.objectContaining(TOO_LARGE));
   });
 
   test('are not looked for when there cannot be as many', async () => {
-    for (const position of [0, 1]) stored.set(position, text(100));
+    for (const slot of [0, 1]) stored.set(slot, text(100));
     expect((await read([0, 1])).outputs.size).toBe(2);
     expect(asked).toEqual(['read_step_payloads']);
   });
@@ -138,8 +138,8 @@ test('what all executions keep together is bounded', () => {
   const total = { length: 0, most: 1_000, makeRoom: () => {} };
   const executions = Array.from({ length: 10 }, () => new KeptPayloads(total));
   for (const outputs of executions)
-    for (let position = 0; position < 10; position += 1) {
-      outputs.set(position, new JsonPayload(text(90)));
+    for (let slot = 0; slot < 10; slot += 1) {
+      outputs.set(slot, new JsonPayload(text(90)));
       expect(total.length).toBeLessThanOrEqual(1_000);
     }
   for (const outputs of executions) outputs.end();

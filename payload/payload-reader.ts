@@ -13,23 +13,23 @@ import type { Db } from '../db/connection/client.ts';
 import { readPayloads, sumPayloadBytes } from '../db/step-payload.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
 import { JsonPayload } from './json-payload.ts';
-import { INPUT } from './kept-payloads.ts';
+import { INPUT, type KeptPayloads } from './kept-payloads.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
 export interface PayloadNeeds {
   /** Whether the execution's own input is read. */
   readonly input: boolean;
   /** Of steps whose output or error is read. */
-  readonly positions: readonly number[];
+  readonly slots: readonly number[];
 }
 
 /** What was found; the execution may forget it meanwhile. */
 export interface Payloads {
   /** Null: it was not asked for. */
   readonly input: JsonPayload | null;
-  /** Of completed steps, by position. */
+  /** Of completed steps, by slot. */
   readonly outputs: ReadonlyMap<number, JsonPayload>;
-  /** Of failed steps, by position. */
+  /** Of failed steps, by slot. */
   readonly errors: ReadonlyMap<number, StepError>;
 }
 
@@ -65,10 +65,10 @@ export class InputsTooLarge extends Error {
 export class PayloadReader {
   readonly #db: Db;
   readonly #limits: PayloadLimits;
-  /** Statements on their way, by position: after a takeover many steps begin at once that read the same. */
-  readonly #loading = new WeakMap<ReadableExecution, Map<number, Promise<Loaded>>>();
+  /** Statements on their way, by slot: after a takeover many steps begin at once that read the same. */
+  readonly #loading = new WeakMap<KeptPayloads, Map<number, Promise<Loaded>>>();
   /** The last sums: outputs never change. */
-  readonly #sums = new WeakMap<ReadableExecution, { key: string; bytes: Promise<number> }>();
+  readonly #sums = new WeakMap<KeptPayloads, { key: string; bytes: Promise<number> }>();
 
   constructor(db: Db, limits: PayloadLimits) {
     this.#db = db;
@@ -83,7 +83,7 @@ export class PayloadReader {
   read(
     execution: ReadableExecution,
     view: ExecutionView,
-    { input, positions }: PayloadNeeds,
+    { input, slots }: PayloadNeeds,
     plan: Plan | null = null,
   ): Payloads | Promise<Payloads> {
     const reading: Reading = { input: null, outputs: new Map(), errors: new Map() };
@@ -92,21 +92,21 @@ export class PayloadReader {
       reading.input = execution.kept.get(INPUT) ?? null;
       if (reading.input === null) missing.push(INPUT);
     }
-    for (const position of positions) {
-      const status = view.steps[position]?.status;
-      const written = plan?.steps.get(position);
+    for (const slot of slots) {
+      const status = view.steps[slot]?.status;
+      const written = plan?.steps.get(slot);
       if (status === 'completed') {
-        const output = (written?.output as JsonPayload | undefined) ?? execution.kept.get(position);
-        if (output === undefined) missing.push(position);
-        else reading.outputs.set(position, output);
+        const output = (written?.output as JsonPayload | undefined) ?? execution.kept.get(slot);
+        if (output === undefined) missing.push(slot);
+        else reading.outputs.set(slot, output);
       } else if (status === 'failed') {
-        const error = written?.error ?? execution.errors.get(position);
-        if (error === undefined) missing.push(position);
-        else reading.errors.set(position, error);
+        const error = written?.error ?? execution.errors.get(slot);
+        if (error === undefined) missing.push(slot);
+        else reading.errors.set(slot, error);
       }
     }
     const { maxOutputBytes, maxInputsBytes } = this.#limits;
-    const mayBeTooLarge = positions.length * maxOutputBytes > maxInputsBytes;
+    const mayBeTooLarge = slots.length * maxOutputBytes > maxInputsBytes;
     const known = mayBeTooLarge ? bytesOf(reading) : 0;
     this.#refuseIfTooLarge(known);
     if (missing.length === 0) return reading;
@@ -118,82 +118,74 @@ export class PayloadReader {
     execution: ReadableExecution,
     view: ExecutionView,
     reading: Reading,
-    positions: readonly number[],
+    slots: readonly number[],
     known: number | null,
   ): Promise<Payloads> {
-    if (known !== null) this.#refuseIfTooLarge(known + (await this.#storedBytes(execution, view, positions)));
-    for (const loaded of await Promise.all(this.#share(execution, view, positions)))
-      for (const position of positions) {
-        const payload = loaded.get(position);
+    if (known !== null) this.#refuseIfTooLarge(known + (await this.#storedBytes(execution, view, slots)));
+    for (const loaded of await Promise.all(this.#share(execution, view, slots)))
+      for (const slot of slots) {
+        const payload = loaded.get(slot);
         if (payload === undefined) continue;
-        if (!(payload instanceof JsonPayload)) reading.errors.set(position, payload);
-        else if (position === INPUT) reading.input = payload;
-        else reading.outputs.set(position, payload);
+        if (!(payload instanceof JsonPayload)) reading.errors.set(slot, payload);
+        else if (slot === INPUT) reading.input = payload;
+        else reading.outputs.set(slot, payload);
       }
     return reading;
   }
 
   /** Asked for once by many steps that read the same. Stored text is up to twice as long as it was: it counts half. */
-  #storedBytes(
-    execution: ReadableExecution,
-    view: ExecutionView,
-    positions: readonly number[],
-  ): Promise<number> {
-    const ids = stepsAt(positions).map((position) => view.steps[position]!.id);
+  #storedBytes(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Promise<number> {
+    const ids = stepsAt(slots).map((slot) => view.steps[slot]!.id);
     const key = ids.join();
-    const known = this.#sums.get(execution);
+    const known = this.#sums.get(execution.kept);
     if (known?.key === key) return known.bytes;
     const { maxInputsBytes } = this.#limits;
     const bytes = sumPayloadBytes(this.#db, ids, 4 * maxInputsBytes).then((sum) => Math.ceil(sum / 2));
-    this.#sums.set(execution, { key, bytes });
-    bytes.catch(() => this.#sums.delete(execution));
+    this.#sums.set(execution.kept, { key, bytes });
+    bytes.catch(() => this.#sums.delete(execution.kept));
     return bytes;
   }
 
-  /** The statements that bring the positions: those on their way, and one for the others. */
-  #share(
-    execution: ReadableExecution,
-    view: ExecutionView,
-    positions: readonly number[],
-  ): Set<Promise<Loaded>> {
-    const onTheirWay = this.#loading.get(execution) ?? new Map<number, Promise<Loaded>>();
-    this.#loading.set(execution, onTheirWay);
-    const own = positions.filter((position) => !onTheirWay.has(position));
+  /** The statements that bring the slots: those on their way, and one for the others. */
+  #share(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Set<Promise<Loaded>> {
+    const onTheirWay = this.#loading.get(execution.kept) ?? new Map<number, Promise<Loaded>>();
+    this.#loading.set(execution.kept, onTheirWay);
+    const own = slots.filter((slot) => !onTheirWay.has(slot));
     if (own.length > 0) {
       const loading = this.#loadOwn(execution, view, own).finally(() => {
-        for (const position of own) onTheirWay.delete(position);
+        for (const slot of own) onTheirWay.delete(slot);
       });
-      for (const position of own) onTheirWay.set(position, loading);
+      for (const slot of own) onTheirWay.set(slot, loading);
     }
-    return new Set(positions.map((position) => onTheirWay.get(position)!));
+    return new Set(slots.map((slot) => onTheirWay.get(slot)!));
   }
 
   async #loadOwn(
     execution: ReadableExecution,
     view: ExecutionView,
-    positions: readonly number[],
+    slots: readonly number[],
   ): Promise<Loaded> {
     const loaded = new Map<number, JsonPayload | StepError>();
-    const keep = (position: number, json: string) => {
+    const keep = (slot: number, json: string) => {
       const payload = new JsonPayload(json);
-      loaded.set(position, payload);
-      execution.kept.set(position, payload);
+      loaded.set(slot, payload);
+      execution.kept.set(slot, payload);
     };
-    const steps = stepsAt(positions);
-    if (steps.length < positions.length) {
+    const steps = stepsAt(slots);
+    if (steps.length < slots.length) {
       const inputs = await readManyInputs(this.#db, [execution.id], null);
       keep(INPUT, inputs.get(execution.id) ?? '{}');
     }
     if (steps.length === 0) return loaded;
-    const byId = new Map(steps.map((position) => [view.steps[position]!.id, position]));
+    const byId = new Map(steps.map((slot) => [view.steps[slot]!.id, slot]));
     for (const payload of await readPayloads(this.#db, [...byId.keys()])) {
-      const position = byId.get(payload.id)!;
-      if (payload.output !== null) keep(position, payload.output);
+      const slot = byId.get(payload.id)!;
+      if (payload.output !== null) keep(slot, payload.output);
       if (payload.errorCode === null) continue;
       const { errorCode: code, error, errorDetails } = payload;
       const stored = { code, message: error ?? '', details: (errorDetails ?? null) as Json };
-      loaded.set(position, stored);
-      execution.errors.set(position, stored);
+      loaded.set(slot, stored);
+      execution.errors.set(slot, stored);
     }
     return loaded;
   }
@@ -205,8 +197,8 @@ export class PayloadReader {
   }
 }
 
-function stepsAt(positions: readonly number[]): number[] {
-  return positions.filter((position) => position !== INPUT);
+function stepsAt(slots: readonly number[]): number[] {
+  return slots.filter((slot) => slot !== INPUT);
 }
 
 function bytesOf({ outputs, errors }: Reading): number {

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { PgBoss } from 'pg-boss';
+import type { Job } from '../core/jobs.ts';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
 import { QUEUES, startBoss } from './boss.ts';
-import { ExecutionEngineQueue, type Job } from './execution-engine-queue.ts';
+import { ExecutionEngineQueue } from './execution-engine-queue.ts';
 
 setDefaultTimeout(60_000);
 

@@ -6,7 +6,7 @@
  */
 import pg from 'pg';
 import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
-import type { QueueName } from '../core/plan.ts';
+import type { QueueName } from '../core/jobs.ts';
 import type { Backend, DatabaseWay } from '../db/connection/features.ts';
 import { isMadeElsewhere } from '../db/connection/named-lock.ts';
 import { connectionConfig, prepareSession, type SessionOptions } from '../db/connection/session.ts';

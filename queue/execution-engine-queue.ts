@@ -10,38 +10,11 @@
  * Invariant: a job that could not be inserted fails its transaction (no ticket is lost silently).
  */
 import type { JobInsert, PgBoss } from 'pg-boss';
-import type { QueueName } from '../core/plan.ts';
+import type { Job, JobData, QueueName } from '../core/jobs.ts';
 import { plainArray } from '../db/array-literal.ts';
 import type { Db } from '../db/connection/client.ts';
 import type { Statement } from '../db/statement.ts';
 import { isUuid } from '../db/uuid.ts';
-
-export type JobData =
-  | { kind: 'start'; execution_id: string }
-  | { kind: 'step'; execution_id: string; step_id: string }
-  | {
-      kind: 'timer';
-      execution_id: string;
-      step_id: string;
-      attempt: number;
-      sequence: number;
-      purpose: 'resume' | 'timeout';
-    }
-  | { kind: 'callback'; execution_id: string; attempt: number }
-  | { kind: 'deadline'; execution_id: string }
-  | { kind: 'stop_overdue'; execution_id: string }
-  /** What this version does not know: written by hand, or by a newer one. `stored` is what the job has. */
-  | { kind: 'unknown'; stored: unknown };
-
-export interface Job {
-  readonly queue: QueueName;
-  /** The execution's or step's id: whoever knows the row can take its job away. */
-  readonly id: string;
-  readonly data: JobData;
-  readonly priority: number;
-  /** Milliseconds from now, an instant (ISO 8601), or null: at once. */
-  readonly startAfter: number | string | null;
-}
 
 export interface FetchedJob {
   readonly queue: QueueName;

@@ -117,7 +117,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the jobs of a commit are forgotten',
-    file: 'door/execution-door.ts',
+    file: 'door/committer.ts',
     find: 'if (add.length > 0) statements.push(',
     replace: 'if (add.length > 1e9) statements.push(',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/starts.test.ts'],
@@ -125,13 +125,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a commit that waited for a lock writes when it began to wait',
     file: 'door/locked-commit.ts',
-    find: 'this.#door.statements(decided, moment)',
-    replace: 'this.#door.statements(decided, null)',
+    find: 'this.#committer.statements(decided, moment)',
+    replace: 'this.#committer.statements(decided, null)',
     tests: ['tests/integration/orders.test.ts'],
   },
   {
     name: 'the job of a claimed step is left behind',
-    file: 'door/execution-door.ts',
+    file: 'door/committer.ts',
     find: 'if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));',
     replace: 'if (remove.length > 1e9) statements.push(...(await queue.deleteStatements(remove)));',
     tests: ['tests/integration/tickets.test.ts', 'tests/integration/ending.test.ts'],
@@ -153,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'jobs of executions that are not understood here are thrown away',
     file: 'worker/consumer/consumer.ts',
-    find: 'await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);',
+    find: 'await this.#leaveAlone(tx, unreadableJobs(unloadable, byExecution), back);',
     replace: '',
     tests: ['tests/integration/step-types-elsewhere.test.ts', 'tests/integration/odd-rows.test.ts'],
   },
@@ -167,8 +167,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an unknown commit of a start is made again',
     file: 'door/locked-commit.ts',
-    find: 'const fresh = units.filter(({ start, actor }) => start !== null && !started.has(actor.id));',
-    replace: 'const fresh = units.filter(({ start }) => start !== null);',
+    find: 'start === null || started.has(actor.id) ? [] : startUnit(actor, start, mails),',
+    replace: 'start === null ? [] : startUnit(actor, start, mails),',
     tests: ['tests/integration/refused-commits.test.ts', 'tests/integration/connections.test.ts'],
   },
   {
@@ -184,8 +184,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what an engine remembers decides that a rescue is late',
-    file: 'door/unit.ts',
-    find: 'return [units.filter((unit) => !isDoubtful(unit)), units.filter(isDoubtful)];',
+    file: 'door/execution-door.ts',
+    find: 'return [units.filter((unit) => !isStale(unit)), units.filter(isStale)];',
     replace: 'return [[...units], []];',
     tests: ['tests/integration/orders.test.ts'],
   },

@@ -4,12 +4,12 @@
  * A start whose key is there already adds nothing, and is answered however full the backlog is.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDuration } from '../core/duration.ts';
-import { parseInstant } from '../core/instant.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import type { Json } from '../core/json/json.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
 import type { ExecutionStatus } from '../core/status.ts';
+import { parseDuration } from '../core/time/duration.ts';
+import { parseInstant } from '../core/time/instant.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { findByKeys } from '../db/execution-queries.ts';
 import { newId } from '../db/uuid.ts';

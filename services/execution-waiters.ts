@@ -1,7 +1,10 @@
 /**
  * Long polls: who waits for which execution to become final. Holds promises, never connections.
  */
-export class ExecutionWaiters {
+import type { CommitSubscriber } from '../door/committer.ts';
+import type { DecidedUnit } from '../door/unit.ts';
+
+export class ExecutionWaiters implements CommitSubscriber {
   readonly #waiting = new Map<string, Set<() => void>>();
 
   /** Resolves when the execution is said to be final, when the time is over, or when the signal is aborted. */
@@ -22,6 +25,10 @@ export class ExecutionWaiters {
       signal?.addEventListener('abort', done);
       set.add(done);
     });
+  }
+
+  committed(units: readonly DecidedUnit[]): void {
+    for (const { plan, actor } of units) if (plan.end !== null) this.wake(actor.id);
   }
 
   /** Wakes those who wait for this execution. */

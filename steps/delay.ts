@@ -10,7 +10,7 @@ import {
   INSTANT_ACCEPTED,
   INSTANT_OR_DATE_PATTERN,
   parseInstantOrDate,
-} from '../core/instant.ts';
+} from '../core/time/instant.ts';
 import { durationOf, durationSchema, faultsOf, knownDuration } from './measure.ts';
 import { Parked, StepFailure, type StepType } from './step-type.ts';
 

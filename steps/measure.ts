@@ -3,8 +3,9 @@
  *
  * An expression can yield anything, so a value that passed the publish check is read again when the step runs.
  */
-import { DURATION_ACCEPTED, DURATION_PATTERN, parseDuration } from '../core/duration.ts';
+
 import type { ParamFault } from '../core/step-type.ts';
+import { DURATION_ACCEPTED, DURATION_PATTERN, parseDuration } from '../core/time/duration.ts';
 import { StepFailure } from './step-type.ts';
 
 /** A hundred years: longer than any wait, and within what every clock can add. */

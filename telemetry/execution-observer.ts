@@ -1,42 +1,16 @@
 /**
  * Counts what the door commits. Named events in, metrics and log lines out; it decides nothing.
  */
+import type { Plan } from '../core/plan.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
 /** One committed unit, as far as telemetry looks at it. */
 export interface CommittedUnit {
-  readonly actor: { readonly id: string };
   readonly mails: readonly unknown[];
+  /** Null: the execution was there before. */
   readonly start: unknown | null;
-  readonly plan: {
-    readonly view: {
-      readonly graph: {
-        readonly steps: readonly {
-          readonly key: string;
-          readonly type: string;
-          readonly needsCount: number;
-        }[];
-      };
-    };
-    readonly steps: ReadonlyMap<
-      number,
-      {
-        readonly claimed: boolean;
-        readonly error: { readonly code: string; readonly message: string } | null;
-        readonly state: { readonly status: string; readonly attempt: number };
-      }
-    >;
-    readonly end: {
-      readonly status: string;
-      readonly error: {
-        readonly code: string;
-        readonly message: string;
-        readonly step: string | null;
-      } | null;
-    } | null;
-    readonly late: readonly { readonly type: string }[];
-  } | null;
+  readonly plan: Plan;
 }
 
 const FINAL = new Set(['completed', 'failed', 'skipped', 'cancelled']);
@@ -51,9 +25,10 @@ export class ExecutionObserver {
     this.#log = log;
   }
 
-  /** Counters are raised once per commit, not once per step. */
-  committed(units: readonly CommittedUnit[]): void {
+  /** Counters are raised once per commit, not once per step. A look at the queues that found nothing is no commit. */
+  committed(units: readonly CommittedUnit[], durationMs: number): void {
     if (units.length === 0) return;
+    this.#metrics.transitionDuration.observe(durationMs / 1000);
     const tally = new Tally();
     let events = 0;
     for (const unit of units) {
@@ -72,10 +47,10 @@ export class ExecutionObserver {
     }
   }
 
-  #unit({ actor, start, plan }: CommittedUnit, tally: Tally): void {
+  #unit({ start, plan }: CommittedUnit, tally: Tally): void {
     if (start !== null) tally.started += 1;
-    for (const [position, change] of plan!.steps) {
-      const { key, type, needsCount } = plan!.view.graph.steps[position]!;
+    for (const [slot, change] of plan.steps) {
+      const { key, type, needsCount } = plan.view.graph.steps[slot]!;
       const { status, attempt } = change.state;
       if (FINAL.has(status)) count(tally.finishedOf(type), status);
       if (change.claimed) count(tally.claims, needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue');
@@ -83,17 +58,17 @@ export class ExecutionObserver {
       if (change.error === null || (status !== 'failed' && status !== 'retrying')) continue;
       const { code, message } = change.error;
       this.#log.warn(
-        { execution: actor.id, step: key, attempt, status, code, reason: message },
+        { execution: plan.view.id, step: key, attempt, status, code, reason: message },
         'A step failed',
       );
     }
-    for (const { type } of plan!.late) if (OUTCOMES.has(type)) tally.late += 1;
-    if (plan!.end === null) return;
-    const { status, error } = plan!.end;
+    for (const { type } of plan.late) if (OUTCOMES.has(type)) tally.late += 1;
+    if (plan.end === null) return;
+    const { status, error } = plan.end;
     count(tally.ended, status);
     if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
-      { execution: actor.id, status, ...(error === null ? {} : { reason: error }) },
+      { execution: plan.view.id, status, ...(error === null ? {} : { reason: error }) },
       'An execution ended',
     );
   }

@@ -40,7 +40,7 @@ export interface CompiledStep {
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */
   readonly validateParams: Check | null;
-  /** Positions whose output, status, error or route the step's expressions read; null: any of them. */
+  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any of them. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
   /** Whether its handler or an expression reads what arrived. */
@@ -58,12 +58,15 @@ export interface TemplateVersion {
   readonly workspaceId: string | null;
   readonly template: Template;
   readonly graph: Graph;
+  /** All steps, by position. */
   readonly steps: readonly CompiledStep[];
   /** Whether any step has limits. */
   readonly hasLimits: boolean;
   /** Whether any step is left to other engines. */
   readonly hasFaults: boolean;
+  /** Ids of their step templates, by position. */
   readonly stepTemplateIds: readonly string[];
+  /** Positions by the id of the step template. */
   readonly positions: ReadonlyMap<string, number>;
   readonly validateInputs: Check | null;
   /** The template's `output`; null: the default rule. */
@@ -162,7 +165,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     when,
     params,
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
-    reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
+    reads: values.some((value) => value.dynamicSteps) ? null : readSlots(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
     usesInputs: readsInputs(type, step) || values.some((value) => value.roots.has('inputs')),
     limits: compileLimits(step, when, graph),
@@ -191,18 +194,18 @@ function compileLimits(
   return {
     concurrency: shared,
     rate,
-    reads: values.some((value) => value.dynamicSteps) ? null : readPositions(values, graph),
+    reads: values.some((value) => value.dynamicSteps) ? null : readSlots(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
     usesInputs: values.some((value) => value.roots.has('inputs')),
   };
 }
 
-function readPositions(
+function readSlots(
   values: readonly { stepReferences: readonly { key: string }[] }[],
   graph: Graph,
 ): number[] {
   const keys = new Set(values.flatMap((value) => value.stepReferences.map(({ key }) => key)));
-  return [...keys].map((key) => graph.positions.get(key)).filter((position) => position !== undefined);
+  return [...keys].map((key) => graph.slots.get(key)).filter((slot) => slot !== undefined);
 }
 
 /** The inputs as the template's schema sees them. @throws EngineError('invalid_inputs') */

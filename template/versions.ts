@@ -10,7 +10,7 @@ import { type CompileContext, compileVersion, type TemplateVersion } from './ver
 
 const MAX_VERSIONS = 500;
 /** For how long what is unread is left to other engines. */
-export const UNREAD_MS = 30_000;
+export const UNREADABLE_MS = 30_000;
 
 export interface VersionsObserver {
   compiled(version: TemplateVersion): void;
@@ -91,7 +91,7 @@ export class TemplateVersions {
   }
 
   #leave(id: string, error: EngineError): void {
-    this.#unread.set(id, { error, until: performance.now() + UNREAD_MS });
+    this.#unread.set(id, { error, until: performance.now() + UNREADABLE_MS });
     this.#observer?.unread(id, error);
   }
 }

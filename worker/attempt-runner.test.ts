@@ -1,6 +1,6 @@
 /** What a process can run while none of its step hosts can be started. */
 import { expect, test } from 'bun:test';
-import type { Actor } from '../door/actor.ts';
+import type { Loaded } from '../door/actor.ts';
 import { AttemptRunner, type AttemptRunnerOptions } from './attempt-runner.ts';
 
 const FAULT = { pointer: '', code: 'unknown_step_type', message: '' };
@@ -14,7 +14,7 @@ function runner(areUsable: boolean): AttemptRunner {
 }
 
 /** An execution with a built-in step, one of the operator's own and one that is not known here. */
-function actorOf(crashes: number | null): Actor {
+function loadedWith(crashes: number): Loaded {
   const version = {
     hasFaults: true,
     steps: [
@@ -23,12 +23,13 @@ function actorOf(crashes: number | null): Actor {
       { fault: FAULT, step: { type: 'other' } },
     ],
   };
-  const view = crashes === null ? null : { steps: version.steps.map(() => ({ crashes })) };
-  return { version, view } as unknown as Actor;
+  const view = { steps: version.steps.map(() => ({ crashes })) };
+  const step = (slot: number) => version.steps[slot];
+  return { version, view, step } as unknown as Loaded;
 }
 
-const runs = (areUsable: boolean, crashes: number | null) =>
-  [0, 1, 2].map((position) => runner(areUsable).canRun(actorOf(crashes), position));
+const runs = (areUsable: boolean, crashes: number) =>
+  [0, 1, 2].map((slot) => runner(areUsable).canRun({ loaded: loadedWith(crashes), slot }));
 
 test('with hosts it runs all that it knows', () => {
   expect([runs(true, 0), runs(true, 2)]).toEqual([
@@ -42,8 +43,4 @@ test('without hosts it runs built-in steps, but for those that are to run alone'
     [true, false, false],
     [false, false, false],
   ]);
-});
-
-test('an execution whose commit failed is asked about without its view', () => {
-  expect(runs(false, null)).toEqual([true, false, false]);
 });

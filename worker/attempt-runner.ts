@@ -9,10 +9,10 @@
 import type { Claim, Event } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
-import type { ExecutionView } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResumption } from '../db/step-payload.ts';
-import type { Actor } from '../door/actor.ts';
+import type { Loaded } from '../door/actor.ts';
+import type { ReservedStep } from '../door/capacity.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
@@ -62,7 +62,7 @@ export interface AttemptRunnerOptions extends ScopeSource {
 
 /** What an attempt has gathered before its handler runs. */
 interface Work {
-  readonly actor: Actor;
+  readonly loaded: Loaded;
   readonly attempt: Attempt;
   readonly compiled: CompiledStep;
   readonly scope: ScopeParts;
@@ -84,11 +84,12 @@ export class AttemptRunner {
     return !hasFaults && this.#options.hosts.areUsable;
   }
 
-  canRun({ version, view }: Actor, position: number): boolean {
-    if (this.canRunAll(version!)) return true;
-    const { fault, step } = version!.steps[position]!;
+  canRun({ loaded, slot }: ReservedStep): boolean {
+    if (this.canRunAll(loaded.version)) return true;
+    const { fault, step } = loaded.step(slot);
     if (fault !== null) return false;
-    return this.#options.hosts.areUsable || !this.#needsHost(step.type, view?.steps[position]?.crashes ?? 0);
+    const crashes = loaded.view.steps[slot]?.crashes ?? 0;
+    return this.#options.hosts.areUsable || !this.#needsHost(step.type, crashes);
   }
 
   #needsHost(type: string, crashes: number): boolean {
@@ -96,20 +97,19 @@ export class AttemptRunner {
   }
 
   start(
-    actor: Actor,
-    position: number,
+    { loaded, slot }: ReservedStep,
     stepId: string,
     claim: Claim,
     done: (attempt: Attempt) => void,
   ): Attempt {
-    const crashes = actor.view?.steps[position]?.crashes ?? 0;
-    const attempt = new Attempt(actor.id, position, stepId, claim, crashes, done);
-    const compiled = actor.version!.steps[position]!;
+    const crashes = loaded.view.steps[slot]?.crashes ?? 0;
+    const attempt = new Attempt(loaded.id, slot, stepId, claim, crashes, done);
+    const compiled = loaded.step(slot);
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
     if (timeoutMs !== null) attempt.armTimeout(timeoutMs, (reason) => this.#fail(compiled, attempt, reason));
     try {
-      const result = this.#run(actor, attempt, compiled);
+      const result = this.#run(loaded, attempt, compiled);
       if (!(result instanceof Promise)) this.#succeed(compiled, attempt, result);
       else {
         result.then(
@@ -123,8 +123,8 @@ export class AttemptRunner {
     return attempt;
   }
 
-  #run(actor: Actor, attempt: Attempt, compiled: CompiledStep): unknown {
-    const gathered = this.#gather(actor, attempt, compiled);
+  #run(loaded: Loaded, attempt: Attempt, compiled: CompiledStep): unknown {
+    const gathered = this.#gather(loaded, attempt, compiled);
     return next(gathered, (work) =>
       work === null
         ? new LostAttempt('release')
@@ -133,41 +133,34 @@ export class AttemptRunner {
   }
 
   /** Null: the claim was lost meanwhile. */
-  #gather(actor: Actor, attempt: Attempt, compiled: CompiledStep): Work | Promise<Work | null> {
-    const view = actor.view!;
-    const received = actor.received.get(attempt.position);
-    const parked = view.steps[attempt.position]?.parked ?? false;
-    if (parked || received === undefined) return this.#gatherStored(actor, view, attempt, compiled);
-    return this.#gatherPayloads(actor, view, attempt, compiled, received, null);
+  #gather(loaded: Loaded, attempt: Attempt, compiled: CompiledStep): Work | Promise<Work | null> {
+    const received = loaded.actor.received.get(attempt.slot);
+    const parked = loaded.view.steps[attempt.slot]?.parked ?? false;
+    if (parked || received === undefined) return this.#gatherStored(loaded, attempt, compiled);
+    return this.#gatherPayloads(loaded, attempt, compiled, received, null);
   }
 
   /** The join was decided by another process or before a restart, or the step comes back from being parked. */
-  async #gatherStored(
-    actor: Actor,
-    view: ExecutionView,
-    attempt: Attempt,
-    compiled: CompiledStep,
-  ): Promise<Work | null> {
+  async #gatherStored(loaded: Loaded, attempt: Attempt, compiled: CompiledStep): Promise<Work | null> {
     const { stepId, claim } = attempt;
     const stored = await readResumption(this.#options.db, stepId, claim);
-    // Frozen between the claim and this: what others left behind is not what this attempt goes on from.
+    // The claim was lost while this process was frozen.
     if (stored === null) return null;
     const { received, parkedMs, parkedState } = stored;
     const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
-    return this.#gatherPayloads(actor, view, attempt, compiled, received, resumed);
+    return this.#gatherPayloads(loaded, attempt, compiled, received, resumed);
   }
 
   #gatherPayloads(
-    actor: Actor,
-    view: ExecutionView,
+    loaded: Loaded,
     attempt: Attempt,
     compiled: CompiledStep,
     received: readonly ReceivedInput[],
     resumed: StepContext['resumed'],
   ): Work | Promise<Work> {
-    const scope = gatherScope(this.#options, actor, view, received, compiled);
-    const hasPassed = resumed !== null || view.steps[attempt.position]!.retries > 0;
-    return next(scope, (gathered) => ({ actor, attempt, compiled, scope: gathered, resumed, hasPassed }));
+    const scope = gatherScope(this.#options, loaded, loaded.view, received, compiled);
+    const hasPassed = resumed !== null || loaded.view.steps[attempt.slot]!.retries > 0;
+    return next(scope, (gathered) => ({ loaded, attempt, compiled, scope: gathered, resumed, hasPassed }));
   }
 
   /**
@@ -199,15 +192,15 @@ export class AttemptRunner {
   }
 
   #handle(work: Work, params: JsonObject): unknown {
-    const { actor, attempt, compiled, scope, resumed } = work;
+    const { loaded, attempt, compiled, scope, resumed } = work;
     if (attempt.abortReason !== null) throw attempt.abortReason;
     const context = new AttemptContext({
       attempt,
       params,
       hasParams: compiled.params !== null,
       inputs: scope.inputs,
-      template: actor.version!.name,
-      version: actor.version!.version,
+      template: loaded.version.name,
+      version: loaded.version.version,
       key: compiled.step.key,
       resumed,
       secrets: this.#options.secrets,
@@ -241,14 +234,14 @@ export class AttemptRunner {
   }
 
   #succeed(compiled: CompiledStep, attempt: Attempt, result: unknown): void {
-    const { position, claim } = attempt;
+    const { slot, claim } = attempt;
     if (attempt.isDone) {
       this.#options.refused();
       return;
     }
     let event: Event;
     try {
-      event = this.#outcome(position, claim, result);
+      event = this.#outcome(slot, claim, result);
     } catch (error) {
       this.#fail(compiled, attempt, error);
       return;
@@ -256,15 +249,15 @@ export class AttemptRunner {
     this.#hand(compiled, attempt, event);
   }
 
-  #outcome(position: number, claim: Claim, result: unknown): Event {
-    if (result === SKIPPED) return { type: 'skip', position, claim };
+  #outcome(slot: number, claim: Claim, result: unknown): Event {
+    if (result === SKIPPED) return { type: 'skip', slot, claim };
     if (result instanceof ParkOutcome) return storedPark(this.#options.store, result);
-    if (result instanceof LostAttempt) return { type: result.event, position, claim };
+    if (result instanceof LostAttempt) return { type: result.event, slot, claim };
     if (result instanceof HostedOutput)
-      return { type: 'complete', position, claim, output: result.payload, routes: result.routes };
+      return { type: 'complete', slot, claim, output: result.payload, routes: result.routes };
     const routes = result instanceof Routed ? this.#options.store.routes(result.routes) : null;
     const output = this.#options.store.payload(result instanceof Routed ? result.output : result);
-    return { type: 'complete', position, claim, output, routes };
+    return { type: 'complete', slot, claim, output, routes };
   }
 
   #fail(compiled: CompiledStep, attempt: Attempt, error: unknown): void {
@@ -276,10 +269,10 @@ export class AttemptRunner {
       if (failure !== attempt.abortReason) this.#options.refused();
       return;
     }
-    const { position, claim } = attempt;
+    const { slot, claim } = attempt;
     this.#hand(compiled, attempt, {
       type: 'fail',
-      position,
+      slot,
       claim,
       error: storedError(this.#options.store, failure),
       retryable: failure.retryable && !guard,

@@ -23,7 +23,7 @@ export interface Remote {
 
 export class Attempt {
   readonly executionId: string;
-  readonly position: number;
+  readonly slot: number;
   readonly stepId: string;
   readonly claim: Claim;
   /** Milliseconds of performance.now() when the attempt began here. */
@@ -45,14 +45,14 @@ export class Attempt {
 
   constructor(
     executionId: string,
-    position: number,
+    slot: number,
     stepId: string,
     claim: Claim,
     crashes: number,
     onDone: (attempt: Attempt) => void,
   ) {
     this.executionId = executionId;
-    this.position = position;
+    this.slot = slot;
     this.stepId = stepId;
     this.claim = claim;
     this.crashes = crashes;

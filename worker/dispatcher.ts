@@ -9,11 +9,11 @@ import type { Graph } from '../core/graph.ts';
 import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
 import { NOBODY } from '../db/pending-execution.ts';
-import { type Actor, isUnderWay } from '../door/actor.ts';
-import type { Claims } from '../door/slots.ts';
+import type { Actor, Loaded } from '../door/actor.ts';
+import type { Capacity, ReservedStep } from '../door/capacity.ts';
 import type { Attempt } from './attempt.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
-import type { LimitGate, Slots } from './limits/gate.ts';
+import type { LimitGate, Turns } from './limits/gate.ts';
 import { type LimitedStep, placeOf } from './limits/limited-step.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
@@ -24,18 +24,17 @@ const ADMITTED_PER_SLOT = 2;
 /** How long slots are kept free for steps that the executions under way may make ready. */
 export const PATIENCE_MS = 25;
 
-interface ReadyStep {
-  readonly actor: Actor;
-  readonly position: number;
+interface ReadyStep extends ReservedStep {
   readonly id: string;
   /** Set when limits hold the step back: the gate says what becomes of its turn. */
   readonly limited: LimitedStep | null;
 }
 
-export class Dispatcher implements Claims, Slots {
+export class Dispatcher implements Capacity, Turns {
   readonly owner: string;
   readonly capacity: number;
   readonly #starter: AttemptStarter;
+  readonly #backlog: { readonly isWaiting: boolean };
   readonly #ready = new ReadyQueue<ReadyStep>();
   readonly #offered = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
@@ -55,13 +54,17 @@ export class Dispatcher implements Claims, Slots {
   #taken = 0;
   #open = true;
   #onIdle: (() => void) | null = null;
-  /** Older work waits in the queue: new executions line up behind it. */
-  backlog = false;
-
-  constructor(owner: string, capacity: number, starter: AttemptStarter) {
+  /** @param backlog older work that waits: new executions line up behind it */
+  constructor(
+    owner: string,
+    capacity: number,
+    starter: AttemptStarter,
+    backlog: { readonly isWaiting: boolean },
+  ) {
     this.owner = owner;
     this.capacity = capacity;
     this.#starter = starter;
+    this.#backlog = backlog;
     this.#maxSandboxed = Math.max(1, capacity >> 1);
   }
 
@@ -90,7 +93,7 @@ export class Dispatcher implements Claims, Slots {
   }
 
   hasRoom(graph: Graph, workspaceId: string | null): boolean {
-    if (this.backlog) return false;
+    if (this.#backlog.isWaiting) return false;
     if (this.spare === 0) return this.isUnserved(workspaceId);
     const width = this.#admittedWidth;
     return width === 0 || width + graph.width <= this.capacity * ADMITTED_PER_SLOT;
@@ -131,12 +134,12 @@ export class Dispatcher implements Claims, Slots {
 
   /** Executions that went on elsewhere were dismissed by no commit of this process. */
   #recount(): void {
-    for (const actor of this.#admitted) if (!isUnderWay(actor)) this.dismiss(actor);
+    for (const actor of this.#admitted) if (!actor.isUnderWay) this.dismiss(actor);
   }
 
-  admit(actor: Actor): void {
+  admit({ actor, view }: Loaded): void {
     if (actor.weight > 0) return;
-    actor.weight = actor.version!.graph.width;
+    actor.weight = view.graph.width;
     this.#admitted.add(actor);
     this.#admittedWidth += actor.weight;
     this.#lastWidth = actor.weight;
@@ -149,30 +152,30 @@ export class Dispatcher implements Claims, Slots {
     actor.weight = 0;
   }
 
-  offer(actor: Actor, positions: readonly number[]): void {
+  offer(loaded: Loaded, slots: readonly number[]): void {
     if (!this.#open || this.capacity === 0) return;
-    const { graph, steps } = actor.view!;
-    for (const position of positions) {
-      // What a plan made ready that was not committed is not there.
-      if (steps[position]?.status !== 'queued' || !this.#starter.canRun(actor, position)) continue;
-      if (actor.version!.steps[position]!.limits !== null) {
-        this.#gate!.offer(actor, position);
+    const { graph, steps } = loaded.view;
+    for (const slot of slots) {
+      // A step that was made ready by a plan that did not commit is not there.
+      if (steps[slot]?.status !== 'queued' || !this.#starter.canRun({ loaded, slot })) continue;
+      if (loaded.step(slot).limits !== null) {
+        this.#gate!.offer({ loaded, slot });
         continue;
       }
-      const { id } = steps[position]!;
+      const { id } = steps[slot]!;
       if (this.#offered.has(id) || this.#ready.size >= MAX_READY) continue;
       this.#offered.add(id);
       this.#ready.push({
-        workspace: actor.workspaceId ?? NOBODY,
-        priority: actor.priority,
-        executionId: actor.id,
-        rank: graph.rank[position]!,
-        item: { actor, position, id, limited: null },
+        workspace: loaded.facts.workspaceId ?? NOBODY,
+        priority: loaded.facts.priority,
+        executionId: loaded.id,
+        rank: graph.rank[slot]!,
+        item: { loaded, slot, id, limited: null },
       });
     }
   }
 
-  take(): { actor: Actor; position: number } | null {
+  reserve(): ReservedStep | null {
     if (!this.#open) return null;
     for (let step = this.#granted.shift(); step !== undefined; step = this.#granted.shift()) {
       if (this.#isUp(step)) return this.#counted(step);
@@ -181,15 +184,15 @@ export class Dispatcher implements Claims, Slots {
       const entry = this.#ready.pop();
       if (entry === undefined) return null;
       this.#taken += 1;
-      const { limited, id, actor, position } = entry.item;
+      const { limited, id } = entry.item;
       if (limited === null) {
-        if (!this.#starter.canRun(actor, position)) {
+        if (!this.#starter.canRun(entry.item)) {
           this.#offered.delete(id);
           this.#nextAside();
           this.release();
           continue;
         }
-        if (isSandboxed(actor, position)) {
+        if (isSandboxed(entry.item)) {
           if (this.#sandboxedCount >= this.#maxSandboxed) {
             this.#taken -= 1;
             this.#aside.push(entry);
@@ -212,20 +215,20 @@ export class Dispatcher implements Claims, Slots {
 
   /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
   #isUp(step: LimitedStep): boolean {
-    const what = this.#gate!.popped(step, this.#starter.canRun(step.actor, step.position));
+    const what = this.#gate!.popped(step, this.#starter.canRun(step));
     if (what === 'drop') this.release();
     return what === 'start';
   }
 
   /** A step with limits of its own is not held to the share of the sandbox, but counts towards it. */
   #counted(step: LimitedStep): LimitedStep {
-    if (isSandboxed(step.actor, step.position)) this.#sandboxedCount += 1;
+    if (isSandboxed(step)) this.#sandboxedCount += 1;
     return step;
   }
 
   enqueue(step: LimitedStep): void {
-    const { actor, position, id } = step;
-    this.#ready.push(placeOf(step, { actor, position, id, limited: step }));
+    const { loaded, slot, id } = step;
+    this.#ready.push(placeOf(step, { loaded, slot, id, limited: step }));
   }
 
   grant(step: LimitedStep): void {
@@ -238,14 +241,14 @@ export class Dispatcher implements Claims, Slots {
     if (this.#taken === 0) this.#onIdle?.();
   }
 
-  refund(actor: Actor, position: number): void {
+  refund(step: ReservedStep): void {
     this.#taken -= 1;
-    this.#leaveSandbox(actor, position);
+    this.#leaveSandbox(step);
   }
 
   /** The next step that waits for its share of the sandbox may be looked at again. */
-  #leaveSandbox(actor: Actor, position: number): void {
-    if (!isSandboxed(actor, position)) return;
+  #leaveSandbox(step: ReservedStep): void {
+    if (!isSandboxed(step)) return;
     this.#sandboxedCount -= 1;
     this.#nextAside();
   }
@@ -255,12 +258,13 @@ export class Dispatcher implements Claims, Slots {
     if (next !== undefined) this.#ready.push(next);
   }
 
-  begin(actor: Actor, position: number, stepId: string, claim: Claim): void {
+  begin(step: ReservedStep, stepId: string, claim: Claim): void {
+    const { actor } = step.loaded;
     actor.runningCount += 1;
-    const attempt = this.#starter.start(actor, position, stepId, claim, (done) => {
+    const attempt = this.#starter.start(step, stepId, claim, (done) => {
       actor.runningCount -= 1;
       this.#taken -= 1;
-      this.#leaveSandbox(actor, position);
+      this.#leaveSandbox(step);
       if (this.#taken === 0) this.#onIdle?.();
       if (this.#attempts.get(stepId) === done) this.#attempts.delete(stepId);
     });
@@ -294,6 +298,6 @@ export class Dispatcher implements Claims, Slots {
   }
 }
 
-function isSandboxed(actor: Actor, position: number): boolean {
-  return actor.version!.steps[position]!.type.sandboxed === true;
+function isSandboxed({ loaded, slot }: ReservedStep): boolean {
+  return loaded.step(slot).type.sandboxed === true;
 }

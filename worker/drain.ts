@@ -16,8 +16,8 @@ export async function drain({ door, dispatcher, graceMs }: DrainOptions): Promis
   dispatcher.closeForClaims();
   await dispatcher.idleWithin(graceMs);
   const left = [...dispatcher.attempts()];
-  const releases = left.map(({ executionId, position, claim }) =>
-    door.deliver(executionId, { type: 'release', position, claim }).catch(() => {}),
+  const releases = left.map(({ executionId, slot, claim }) =>
+    door.deliver(executionId, { type: 'release', slot, claim }).catch(() => {}),
   );
   for (const attempt of left) attempt.drop();
   await Promise.all(releases);

@@ -2,8 +2,8 @@
  * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
  */
 import type { Event, StepError } from '../core/event.ts';
-import { INSTANT_ACCEPTED, parseInstant } from '../core/instant.ts';
 import type { JsonObject } from '../core/json/json.ts';
+import { INSTANT_ACCEPTED, parseInstant } from '../core/time/instant.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable, type OutputStore } from '../payload/output-store.ts';
 import { InputsTooLarge } from '../payload/payload-reader.ts';
@@ -100,10 +100,10 @@ export function parkOutcome(
     const pauseMs = pauseOf(given);
     if (pauseMs === null) throw new StepFailure('invalid_pause', NO_PAUSE);
     const left = Math.max(0, (attempt.timeoutLeftMs ?? Number.POSITIVE_INFINITY) - (resumed?.parkedMs ?? 0));
-    const { position, claim } = attempt;
+    const { slot, claim } = attempt;
     const purpose = left < pauseMs ? ('timeout' as const) : ('resume' as const);
     const forMs = Math.min(pauseMs, left);
-    return new ParkOutcome({ type: 'park', position, claim, forMs, state, purpose });
+    return new ParkOutcome({ type: 'park', slot, claim, forMs, state, purpose });
   });
 }
 

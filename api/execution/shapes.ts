@@ -4,10 +4,10 @@
  * Invariant 1: every object of a request is strict; a field nobody knows is refused, not dropped.
  */
 import { z } from '@hono/zod-openapi';
-import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/duration.ts';
-import { INSTANT_ACCEPTED, parseInstant } from '../../core/instant.ts';
 import type { Json } from '../../core/json/json.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
+import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/time/duration.ts';
+import { INSTANT_ACCEPTED, parseInstant } from '../../core/time/instant.ts';
 import type {
   ExecutionStatusBody,
   StartItem,

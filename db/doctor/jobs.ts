@@ -1,6 +1,7 @@
 /**
  * Every job is awaited by the row it is for, and can be fetched; the queues keep jobs as long as the engine needs.
  */
+import { TIMER_PRIORITY } from '../../core/jobs.ts';
 import {
   FINAL_EXECUTION,
   FINAL_STEP,
@@ -15,8 +16,6 @@ import {
 const JOBS = `{{pgboss}}.job j where j.name in ${QUEUES}`;
 const DELETES = 'deletes the job';
 const ACTIVE_GRACE_SECONDS = 60;
-/** Of everything in WorkflowExecutionQueue (door/unit.ts): nothing below it is fetched there. */
-const TIMER_PRIORITY = 1_000_000_000;
 const YEAR_SECONDS = 365 * 24 * 3600;
 
 const STEP_OVER: SqlInvariant = {

@@ -3,7 +3,7 @@
  */
 import pg from 'pg';
 import type { StepJob, TrackedInput } from '../../core/invariants.ts';
-import type { QueueName } from '../../core/plan.ts';
+import type { QueueName } from '../../core/jobs.ts';
 import type { ExecutionRow } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';

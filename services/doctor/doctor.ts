@@ -17,7 +17,7 @@ import {
   type Unanswered,
 } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
-import type { ExecutionDoor } from '../../door/execution-door.ts';
+import type { Committer } from '../../door/committer.ts';
 import type { LockedCommit } from '../../door/locked-commit.ts';
 import { reconsider } from '../../door/reconsider.ts';
 import { findUnknownSteps, HELD_INVARIANT } from './held-steps.ts';
@@ -29,7 +29,7 @@ import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './views.ts';
 export const INVARIANTS: readonly Invariant[] = [...SQL_INVARIANTS, HELD_INVARIANT, VIEW_INVARIANT];
 
 export interface DoctorOptions extends ViewSources, JobRepairOptions {
-  readonly door: ExecutionDoor;
+  readonly committer: Committer;
   readonly locked: LockedCommit;
   /** Takes over what dead engines hold (maintenance/pulse-loop.ts). */
   takeOver(): Promise<void>;
@@ -111,10 +111,10 @@ export class Doctor implements DoctorPort {
   }
 
   async #examine(request: DoctorRequest, most = MAX_EXAMPLES): Promise<Examination> {
-    const { pool, door } = this.#options;
+    const { pool, committer } = this.#options;
     const found = await examineDatabase(this.#options, request, most);
     if (request.accept.includes(HELD_INVARIANT.name)) return found;
-    const unknown = await findUnknownSteps(pool, door, request.graceSeconds);
+    const unknown = await findUnknownSteps(pool, committer, request.graceSeconds);
     const offenders = new Map(found.offenders);
     if (unknown.length > 0)
       offenders.set(HELD_INVARIANT, { count: unknown.length, rows: unknown.slice(0, most) });
@@ -136,9 +136,9 @@ export class Doctor implements DoctorPort {
     }
     for (const name of RECONSIDERED) {
       const rows = named.get(name) ?? [];
-      const { door, locked } = this.#options;
+      const { committer, locked } = this.#options;
       const ids = new Set(rows.map(({ executionId }) => executionId!));
-      const applied = await reconsider(door, locked, ids);
+      const applied = await reconsider(committer.actors, locked, ids);
       count(name, rows.filter(({ executionId }) => applied.has(executionId!)).length);
     }
     for (const [name, more] of await this.#repairJobs(offenders)) count(name, more);

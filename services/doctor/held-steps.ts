@@ -6,7 +6,7 @@
 import type { Pool } from '../../db/connection/client.ts';
 import { type ClaimedStep, type Offender, stepsHeldBy } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
-import type { ExecutionDoor } from '../../door/execution-door.ts';
+import type { Committer } from '../../door/committer.ts';
 
 export const HELD_INVARIANT: Invariant = {
   name: 'running-step-unknown-to-its-owner',
@@ -22,16 +22,16 @@ export const HELD_INVARIANT: Invariant = {
  */
 export async function findUnknownSteps(
   pool: Pool,
-  door: ExecutionDoor,
+  committer: Committer,
   graceSeconds: number | null,
 ): Promise<Offender[]> {
-  const { owner } = door.options.claims;
+  const { owner } = committer.capacity;
   const grace = graceSeconds ?? HELD_INVARIANT.graceSeconds;
-  const suspects = (await stepsHeldBy(pool, owner, grace)).filter((step) => isUnknown(door, step));
+  const suspects = (await stepsHeldBy(pool, owner, grace)).filter((step) => isUnknown(committer, step));
   if (suspects.length === 0) return [];
   const still = new Set((await stepsHeldBy(pool, owner, grace)).map(keyOf));
   return suspects
-    .filter((step) => still.has(keyOf(step)) && isUnknown(door, step))
+    .filter((step) => still.has(keyOf(step)) && isUnknown(committer, step))
     .map(({ id, executionId, attempt }) => ({
       id,
       executionId,
@@ -40,10 +40,10 @@ export async function findUnknownSteps(
     }));
 }
 
-function isUnknown(door: ExecutionDoor, { id, executionId, attempt }: ClaimedStep): boolean {
-  const actor = door.actors.find(executionId);
+function isUnknown({ actors, capacity }: Committer, { id, executionId, attempt }: ClaimedStep): boolean {
+  const actor = actors.find(executionId);
   const isMoving = actor !== undefined && (actor.busy || actor.mailbox.length > 0);
-  return !isMoving && !door.options.claims.holds(id, attempt);
+  return !isMoving && !capacity.holds(id, attempt);
 }
 
 function keyOf({ id, attempt }: ClaimedStep): string {

@@ -5,14 +5,14 @@
  * is wrong is looked up again there. A job that an engine is fetching at that moment is left to it.
  */
 
-import { readyQueue } from '../../core/plan.ts';
+import { deadlineJob, type Job, startJob, stepTicket, stepTimer, stopJob } from '../../core/jobs.ts';
+import { slotOf } from '../../core/view.ts';
 import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
 import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
 import type { SqlInvariant } from '../../db/doctor/invariant.ts';
 import { type JoblessStep, readJoblessExecutions, readJoblessSteps } from '../../db/doctor/repair.ts';
 import { type LoadedExecution, lockExecutions } from '../../db/workflow-execution.ts';
-import { deadlineJobId, stepJob, stopJobId, TIMER_PRIORITY } from '../../door/unit.ts';
-import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
+import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 
@@ -114,16 +114,14 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
 }
 
 /** None for a parked step with a timeout: no row says whether its timer was to resume it or to time it out. */
-function jobOfStep(version: TemplateVersion, position: number, step: JoblessStep): Job[] {
-  const owner = { actor: { id: step.executionId, version } };
-  const state = { id: step.id, position, attempt: step.attempt, sequence: step.sequence };
+function jobOfStep({ graph, template }: TemplateVersion, position: number, step: JoblessStep): Job[] {
   if (step.status === 'queued') {
-    return [stepJob(owner, readyQueue(version, position), { state, timer: null })];
+    return [stepTicket(step.executionId, graph, { id: step.id, slot: slotOf(graph, position) })];
   }
-  const isAmbiguous = step.status === 'waiting' && version.template.steps[position]!.timeoutMs !== null;
+  const isAmbiguous = step.status === 'waiting' && template.steps[position]!.timeoutMs !== null;
   if (isAmbiguous || step.resumesInMs === null) return [];
   const timer = { purpose: 'resume' as const, afterMs: Math.max(0, step.resumesInMs) };
-  return [stepJob(owner, 'WorkflowExecutionQueue', { state, timer })];
+  return [stepTimer(step.executionId, step, timer)];
 }
 
 async function startJobs({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
@@ -131,13 +129,7 @@ async function startJobs({ tx }: Repair, offenders: readonly Offender[]): Promis
     tx,
     offenders.map(({ id }) => id),
   );
-  return rows.map(({ id, beginsInMs }) => ({
-    queue: 'WorkflowExecutionQueue',
-    id,
-    data: { kind: 'start', execution_id: id },
-    priority: TIMER_PRIORITY,
-    startAfter: Math.max(0, beginsInMs),
-  }));
+  return rows.map(({ id, beginsInMs }) => startJob(id, Math.max(0, beginsInMs)));
 }
 
 async function deadlineJobs(
@@ -149,14 +141,7 @@ async function deadlineJobs(
   for (const { id, runningMs } of await readJoblessExecutions(tx, ids)) {
     const version = await options.versions.find(tx, executions.get(id)!.templateId);
     const timeoutMs = version?.template.timeoutMs ?? null;
-    if (timeoutMs === null) continue;
-    jobs.push({
-      queue: 'WorkflowExecutionQueue',
-      id: deadlineJobId(id),
-      data: { kind: 'deadline', execution_id: id },
-      priority: TIMER_PRIORITY,
-      startAfter: Math.max(0, timeoutMs - runningMs),
-    });
+    if (timeoutMs !== null) jobs.push(deadlineJob(id, Math.max(0, timeoutMs - runningMs)));
   }
   return jobs;
 }
@@ -166,11 +151,5 @@ async function stopJobs({ tx, options }: Repair, offenders: readonly Offender[])
     tx,
     offenders.map(({ id }) => id),
   );
-  return rows.map(({ id, stoppingMs }) => ({
-    queue: 'WorkflowExecutionQueue',
-    id: stopJobId(id),
-    data: { kind: 'stop_overdue', execution_id: id },
-    priority: TIMER_PRIORITY,
-    startAfter: Math.max(0, options.stopGraceMs - stoppingMs),
-  }));
+  return rows.map(({ id, stoppingMs }) => stopJob(id, Math.max(0, options.stopGraceMs - stoppingMs)));
 }

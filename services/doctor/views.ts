@@ -6,18 +6,13 @@
  */
 import { type Finding, findInInputs, findInJobs, findInView } from '../../core/invariants.ts';
 import { isFinalStep } from '../../core/status.ts';
-import { loadView } from '../../core/view.ts';
 import type { Db } from '../../db/connection/client.ts';
 import type { DatabaseWay } from '../../db/connection/features.ts';
 import { inSnapshot, type Offender } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
-import {
-  readExecutionsAfter,
-  readInputs,
-  readStepJobs,
-  type StoredExecution,
-} from '../../db/doctor/views.ts';
+import { readExecutionsAfter, readInputs, readStepJobs } from '../../db/doctor/views.ts';
 import { type LoadedStep, loadSteps } from '../../db/workflow-step-execution.ts';
+import { viewOf } from '../../template/stored-view.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 
 export const VIEW_INVARIANT: Invariant = {
@@ -75,10 +70,13 @@ async function findInPage(
   for (const execution of executions) {
     const { id } = execution;
     const say = (detail: string) => offenders.push({ id, executionId: id, queue: null, detail });
-    const view = await viewOf(db, versions, execution, steps.get(id) ?? []).catch((error: Error) => {
-      say(error.message);
-      return null;
-    });
+    const view = await versions
+      .get(db, execution.templateId)
+      .then((version) => viewOf(version, execution, (steps.get(id) ?? []).map(withoutOwnerWhenSettled)))
+      .catch((error: Error) => {
+        say(error.message);
+        return null;
+      });
     if (view === null) continue;
     const findings: Finding[] = [
       ...findInView(view),
@@ -90,18 +88,7 @@ async function findInPage(
   return { offenders, last: executions.length < PAGE ? null : executions.at(-1)!.id };
 }
 
-async function viewOf(
-  db: Db,
-  versions: TemplateVersions,
-  { templateId, ...execution }: StoredExecution,
-  steps: readonly LoadedStep[],
-) {
-  const version = await versions.get(db, templateId);
-  const rows = steps.map((step) => {
-    const position = version.positions.get(step.stepTemplateId);
-    if (position === undefined) throw new Error(`step ${step.id} belongs to another template`);
-    // A settled row remembers who settled it; a view does not.
-    return { ...step, position, owner: isFinalStep(step.status) ? null : step.owner };
-  });
-  return loadView(execution, version.graph, rows);
+/** A settled row remembers who settled it; a view does not. */
+function withoutOwnerWhenSettled(step: LoadedStep): LoadedStep {
+  return isFinalStep(step.status) ? { ...step, owner: null } : step;
 }

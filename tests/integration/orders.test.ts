@@ -75,11 +75,11 @@ async function raceOnce(
     const begin = async () => {
       said[name as Name] = await engine.deliver(execution, event);
     };
-    return [name, { begin, isQuiet: () => engine.door.actors.isQuiet }] as const;
+    return [name, { begin, isQuiet: () => engine.committer.actors.isQuiet }] as const;
   });
-  const begunBefore = NAMES.map((name) => engines[name].claims.begun.length);
+  const begunBefore = NAMES.map((name) => engines[name].capacity.begun.length);
   await schedule.run(new Map(works));
-  const begun = NAMES.flatMap((name, at) => engines[name].claims.begun.slice(begunBefore[at]!));
+  const begun = NAMES.flatMap((name, at) => engines[name].capacity.begun.slice(begunBefore[at]!));
   const attempts = begun.map(({ stepId, claim }) => `${stepId} ${claim.attempt}`);
   expect(attempts.length).toBe(new Set(attempts).size);
   race.holds(said, await doors.steps(execution), await doors.status(execution));
@@ -96,7 +96,7 @@ async function finish(engines: Engines, execution: string): Promise<void> {
     const open = steps.find(({ status }) => ['running', 'queued', 'retrying', 'waiting'].includes(status));
     if (open === undefined) return;
     const engine =
-      NAMES.map((name) => engines[name]).find(({ claims }) => claims.owner === open.owner) ?? engines.one;
+      NAMES.map((name) => engines[name]).find(({ capacity }) => capacity.owner === open.owner) ?? engines.one;
     if (open.status === 'running') await engine.deliver(execution, complete(open));
     else if (open.status === 'queued') await engine.deliver(execution, { type: 'reconsider' });
     else await engine.deliver(execution, wake(open, 'resume'));
@@ -104,7 +104,7 @@ async function finish(engines: Engines, execution: string): Promise<void> {
   throw new Error('the execution does not end');
 }
 
-const held = ({ position, attempt, owner }: StepNow) => ({ position, claim: { attempt, owner: owner! } });
+const held = ({ slot, attempt, owner }: StepNow) => ({ slot, claim: { attempt, owner: owner! } });
 const complete = (step: StepNow): Event => ({
   type: 'complete',
   ...held(step),
@@ -121,9 +121,9 @@ const fail = (step: StepNow): Event => ({
   random: 0.5,
 });
 const rescue = (step: StepNow): Event => ({ type: 'rescue', ...held(step) });
-const wake = ({ position, attempt, sequence }: StepNow, purpose: 'resume' | 'timeout'): Event => ({
+const wake = ({ slot, attempt, sequence }: StepNow, purpose: 'resume' | 'timeout'): Event => ({
   type: 'wake',
-  position,
+  slot,
   attempt,
   sequence,
   purpose,
@@ -257,7 +257,7 @@ async function handOver(engines: Engines, execution: string): Promise<void> {
   const { two } = engines;
   await leaveReady(engines, execution);
   await two.deliver(execution, { type: 'reconsider' });
-  expect((await doors.steps(execution)).b!.owner).toBe(two.claims.owner);
+  expect((await doors.steps(execution)).b!.owner).toBe(two.capacity.owner);
 }
 
 test('two completions before a join, and a cancel: the join fires at most once and never after the cancel', async () => {
@@ -286,7 +286,7 @@ test('a completion, the claim of a step that is ready, and a cancel: what was cl
       before: leaveReady,
       events: ({ a, b }) => ({
         one: complete(a!),
-        two: { type: 'claim', position: b!.position, owner: 'ffffffff-ffff-4fff-8fff-ffffffffffff' },
+        two: { type: 'claim', slot: b!.slot, owner: 'ffffffff-ffff-4fff-8fff-ffffffffffff' },
         three: CANCEL,
       }),
       holds: (said, { a, b, join }, status) => {
@@ -305,9 +305,9 @@ test('a completion, the claim of a step that is ready, and a cancel: what was cl
 /** Step b has no owner any more, and nobody takes it. */
 async function leaveReady({ one }: Engines, execution: string): Promise<void> {
   const { b } = await doors.steps(execution);
-  one.claims.takes = false;
+  one.capacity.takes = false;
   await one.deliver(execution, { type: 'release', ...held(b!) });
-  one.claims.takes = true;
+  one.capacity.takes = true;
   expect((await doors.steps(execution)).b!.status).toBe('queued');
 }
 
@@ -420,17 +420,17 @@ test('what an engine remembers of an execution keeps it from no rescue: others m
     expect(
       await survivor.deliver(execution, {
         ...first,
-        claim: { attempt: 1, owner: helper.claims.owner },
+        claim: { attempt: 1, owner: helper.capacity.owner },
       } as Event),
     ).toBe('late');
     expect(await helper.deliver(execution, first)).toBe('applied');
     expect((await doors.steps(execution)).a).toMatchObject({
       status: 'running',
       attempt: 2,
-      owner: helper.claims.owner,
+      owner: helper.capacity.owner,
     });
     expect(await survivor.deliver(execution, await rescue())).toBe('applied');
-    expect((await doors.steps(execution)).a).toMatchObject({ attempt: 3, owner: survivor.claims.owner });
+    expect((await doors.steps(execution)).a).toMatchObject({ attempt: 3, owner: survivor.capacity.owner });
     expect(await survivor.deliver(execution, complete((await doors.steps(execution)).a!))).toBe('applied');
     expect(await doors.status(execution)).toBe('completed');
   } finally {

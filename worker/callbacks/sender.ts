@@ -6,10 +6,12 @@
  *
  * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
  */
+
+import type { Job, JobData } from '../../core/jobs.ts';
 import { type Pool, withTransaction } from '../../db/connection/client.ts';
 import { runAgain } from '../../db/connection/run-again.ts';
 import { type ExecutionCallback, readCallback, readCallbackUrl } from '../../db/execution-callback.ts';
-import type { ExecutionEngineQueue, FetchedJob, Job, JobData } from '../../queue/execution-engine-queue.ts';
+import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../../steps/http/client.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';

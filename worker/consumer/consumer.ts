@@ -8,17 +8,20 @@
  * be to insert a job of the same id, and would wait for this one for ever.
  */
 
+import type { Job } from '../../core/jobs.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { runAgain } from '../../db/connection/run-again.ts';
 import { mayBeOfOne } from '../../db/connection/session.ts';
 import { lineUp } from '../../db/pending-execution.ts';
 import { lockExecutions, lockSoon } from '../../db/workflow-execution.ts';
 import { readStepPhases } from '../../db/workflow-step-execution.ts';
-import type { ExecutionDoor } from '../../door/execution-door.ts';
-import { type Apart, type LockedCommit, newApart } from '../../door/locked-commit.ts';
-import type { Unit } from '../../door/unit.ts';
-import type { ExecutionEngineQueue, Job } from '../../queue/execution-engine-queue.ts';
-import { type TemplateVersions, UNREAD_MS } from '../../template/versions.ts';
+import type { Actor } from '../../door/actor.ts';
+import type { CommitSubscriber, Committer } from '../../door/committer.ts';
+import { type LockedCommit, noUnloadable, type Unloadable } from '../../door/locked-commit.ts';
+import type { DecidedUnit, LoadedUnit, Unit } from '../../door/unit.ts';
+import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
+import { type TemplateVersions, UNREADABLE_MS } from '../../template/versions.ts';
+import type { Backlog } from '../backlog.ts';
 import type { CallbackSender } from '../callbacks/sender.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { type Culprit, JobSource } from './job-source.ts';
@@ -37,16 +40,17 @@ import {
   stepStatus,
   strangeJobs,
   type Taken,
-  unreadJobs,
+  unreadableJobs,
   type Work,
   withMails,
 } from './round.ts';
 
 export interface ConsumerOptions {
-  readonly door: ExecutionDoor;
+  readonly committer: Committer;
   readonly locked: LockedCommit;
   readonly queue: ExecutionEngineQueue;
   readonly dispatcher: Dispatcher;
+  readonly backlog: Pick<Backlog, 'seen'>;
   readonly putBack: PutBack;
   readonly callbacks: CallbackSender;
   readonly versions: TemplateVersions;
@@ -59,7 +63,7 @@ export interface ConsumerOptions {
 const AFTER_FAILURE_MS = 500;
 const MAX_CULPRITS = 5;
 
-export class Consumer {
+export class Consumer implements CommitSubscriber {
   readonly #options: ConsumerOptions;
   readonly #source: JobSource;
   #running: Promise<void> | null = null;
@@ -73,7 +77,12 @@ export class Consumer {
     this.#source = new JobSource(options);
   }
 
-  /** Looks for jobs, and for executions that may begin, until there are none or no slot is free. */
+  /** An end that somebody is to be told of has a job. */
+  committed(units: readonly DecidedUnit[]): void {
+    if (units.some(({ plan, loaded }) => plan.end !== null && loaded.facts.callbackUrl !== null)) this.wake();
+  }
+
+  /** Looks for jobs, and for executions that may begin, until there are none or no capacity is free. */
   wake(): void {
     this.#source.mayHaveJobs = true;
     this.wakeForPending();
@@ -123,7 +132,7 @@ export class Consumer {
     }
   }
 
-  /** What nothing can be done about keeps nobody from the rest. */
+  /** Sets aside a job that always fails, so that others proceed. */
   async #setAside({ job, executionId }: Culprit, error: unknown): Promise<void> {
     const { locked, queue, onSetAside } = this.#options;
     onSetAside(
@@ -132,7 +141,7 @@ export class Consumer {
     );
     if (job === null) return;
     await locked.run(async (tx) => {
-      await queue.replace(tx, job, later(job, UNREAD_MS));
+      await queue.replace(tx, job, later(job, UNREADABLE_MS));
       return [];
     });
   }
@@ -142,26 +151,26 @@ export class Consumer {
     return this.#looks;
   }
 
-  /** One transaction; answers how much it took. */
+  /** One transaction; returns how much it took. */
   async runOnce(): Promise<number> {
     const { locked, queue, callbacks } = this.#options;
     // Filled as they are marked busy: whatever fails, they must not stay so.
     const units: Unit[] = [];
     this.#source.begin();
-    const apart = newApart(false);
+    const unloadable = noUnloadable(false);
     let taken: Taken | null = null;
     try {
       await locked.run(async (tx) => {
         taken = await (queue.locksFetched ? this.#take(tx, units) : this.#takeUnlocked(tx, units));
         if (taken.count === 0 && units.length === 0) return [];
-        return this.#process(tx, units, taken.work, apart);
+        return this.#process(tx, units, taken.work, unloadable);
       });
     } catch (error) {
-      for (const unit of units) this.#options.door.abandon({ ...unit, plan: null });
+      for (const unit of units) this.#options.committer.release(unit);
       this.#source.mayHaveJobs = true;
       throw error;
     }
-    this.#settle(apart);
+    this.#settle(unloadable);
     this.#looks += 1;
     const { count, leased } = taken!;
     callbacks.send(leased);
@@ -172,12 +181,12 @@ export class Consumer {
     const fetched = await this.#source.fetch(tx);
     const { leased, back } = this.#options.callbacks.lease(fetched.filter(isCallback));
     const work: Work = { fetched, byExecution: groupWork(fetched), back, busy: [] };
-    units.push(...markUnits(work, this.#options.door.actors, this.#options.putBack));
+    units.push(...markUnits(work, this.#options.committer.actors, this.#options.putBack));
     if (work.busy.length > 0) this.#lookAgain(LOOK_AGAIN_MS);
     await this.#lockFree(tx, units, work);
     const picked = await this.#source.pick(tx, fetched.length);
     const count = fetched.length + picked.length;
-    units.push(...markPicked(picked, work, this.#options.door.actors));
+    units.push(...markPicked(picked, work, this.#options.committer.actors));
     if (count > 0) await this.#leaveAlone(tx, work.busy, back);
     return { work, leased, count };
   }
@@ -195,7 +204,7 @@ export class Consumer {
     for (const unit of units.filter(({ actor }) => locked.has(actor.id))) {
       const { actor } = unit;
       units.splice(units.indexOf(unit), 1);
-      this.#options.door.actors.free(actor);
+      this.#options.committer.actors.free(actor);
       for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, because: 'locked' });
       byExecution.delete(actor.id);
     }
@@ -212,14 +221,15 @@ export class Consumer {
    * when they are still there. Those of executions with a commit on its way stay where they are.
    */
   async #takeUnlocked(tx: Tx, units: Unit[]): Promise<Taken> {
-    const { queue, callbacks, door } = this.#options;
+    const { queue, callbacks, committer } = this.#options;
+    const { actors } = committer;
     const seen = await this.#source.fetch(tx);
     const picked = await this.#source.pick(tx, seen.length);
-    const free = seen.filter((job) => !isOfExecution(job) || !door.actors.get(job.data.execution_id).busy);
+    const free = seen.filter((job) => !isOfExecution(job) || !actors.get(job.data.execution_id).busy);
     if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
-    units.push(...markUnits(work, door.actors, null), ...markPicked(picked, work, door.actors));
+    units.push(...markUnits(work, actors, null), ...markPicked(picked, work, actors));
     const ids = [...units.map(({ actor }) => actor.id), ...namedExecutions(free)];
     if (ids.length > 0) await lockExecutions(tx, ids);
     const fetched = await queue.stillThere(tx, free);
@@ -249,44 +259,49 @@ export class Consumer {
     }
   }
 
-  async #process(tx: Tx, units: readonly Unit[], work: Work, apart: Apart): Promise<Unit[]> {
+  async #process(tx: Tx, units: readonly Unit[], work: Work, unloadable: Unloadable): Promise<DecidedUnit[]> {
     const { byExecution, back } = work;
-    const { door, locked } = this.#options;
-    const present = await locked.load(tx, units, apart);
-    await this.#leaveAlone(tx, unreadJobs(apart, byExecution), back);
+    const { committer, locked } = this.#options;
+    const present = await locked.load(tx, units, unloadable);
+    await this.#leaveAlone(tx, unreadableJobs(unloadable, byExecution), back);
     const inputs = await readInputs(tx, present);
-    if (inputs.areLeft) this.#options.dispatcher.backlog = true;
+    if (inputs.areLeft) this.#options.backlog.seen(true);
     const ready = withMails(present, byExecution, inputs);
-    const decided = door.decide(ready, true);
+    const decided = committer.decide(ready, true);
     try {
-      await this.#dispose(tx, ready, new Set(decided), work);
+      await this.#dispose(tx, ready, new Set(decided.map(({ actor }) => actor)), work);
     } catch (error) {
       // The plans are void, and so are the claims in them.
-      for (const unit of decided) door.abandon(unit, true);
+      for (const unit of decided) committer.abandon(unit, true);
       throw error;
     }
     return decided;
   }
 
   /** Of executions that there are not, or that nobody here understands: nothing was done for them. */
-  #settle({ missing, unread }: Apart): void {
-    const { door } = this.#options;
-    for (const unit of missing) door.settleAll(unit, 'missing');
-    for (const { unit } of unread) {
+  #settle({ missing, unreadable }: Unloadable): void {
+    const { committer } = this.#options;
+    for (const unit of missing) committer.settleAll(unit, 'missing');
+    for (const { unit } of unreadable) {
       this.#source.putOff(unit.actor.id);
-      door.settleAll(unit, 'late');
+      committer.settleAll(unit, 'late');
     }
   }
 
   /** Consumes the jobs, and puts those back whose step is still to be run, or whose execution is not decided yet. */
-  async #dispose(tx: Tx, units: readonly Unit[], decided: ReadonlySet<Unit>, work: Work): Promise<void> {
+  async #dispose(
+    tx: Tx,
+    units: readonly LoadedUnit[],
+    decided: ReadonlySet<Actor>,
+    work: Work,
+  ): Promise<void> {
     const { queue, putBack } = this.#options;
     const { fetched, byExecution, back } = work;
     await queue.consume(tx, fetched);
     for (const unit of units) {
       for (const { job } of byExecution.get(unit.actor.id)!) {
         if (job === null) continue;
-        const status = decided.has(unit) ? stepStatus(unit, job) : 'undecided';
+        const status = decided.has(unit.actor) ? stepStatus(unit, job) : 'undecided';
         if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
         if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
         if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);

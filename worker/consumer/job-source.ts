@@ -4,11 +4,13 @@
  *
  * A look that failed for something in it is followed by smaller ones, until that stands alone and is put off.
  */
+
+import { TIMER_PRIORITY } from '../../core/jobs.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { type PickedExecution, pickPending } from '../../db/pending-execution.ts';
-import { TIMER_PRIORITY } from '../../door/unit.ts';
 import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
-import { type TemplateVersions, UNREAD_MS } from '../../template/versions.ts';
+import { type TemplateVersions, UNREADABLE_MS } from '../../template/versions.ts';
+import type { Backlog } from '../backlog.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 
 const MAX_JOBS = 500;
@@ -16,6 +18,7 @@ const MAX_JOBS = 500;
 export interface JobSourceOptions {
   readonly queue: ExecutionEngineQueue;
   readonly dispatcher: Dispatcher;
+  readonly backlog: Pick<Backlog, 'seen'>;
   /** Executions that this engine cannot begin stay in line for others. */
   readonly versions: Pick<TemplateVersions, 'notBegun'>;
 }
@@ -28,6 +31,7 @@ export type Culprit =
 export class JobSource {
   readonly #queue: ExecutionEngineQueue;
   readonly #dispatcher: Dispatcher;
+  readonly #backlog: Pick<Backlog, 'seen'>;
   readonly #versions: Pick<TemplateVersions, 'notBegun'>;
   /** The workspace that was served last: the turn goes on after it. */
   #servedLast: string | null = null;
@@ -42,9 +46,10 @@ export class JobSource {
   /** Queues that were found empty stay so until somebody says otherwise. */
   mayHaveJobs = true;
 
-  constructor({ queue, dispatcher, versions }: JobSourceOptions) {
+  constructor({ queue, dispatcher, backlog, versions }: JobSourceOptions) {
     this.#queue = queue;
     this.#dispatcher = dispatcher;
+    this.#backlog = backlog;
     this.#versions = versions;
   }
 
@@ -81,7 +86,7 @@ export class JobSource {
     this.#servedLast = picked.at(-1)?.workspace ?? null;
     // Who leaves some in line for others does not know from one share that it was the last.
     const isLast = this.#putOff.size === 0 && this.#versions.notBegun.length === 0;
-    dispatcher.backlog = isLast ? picked.length === room : picked.length > 0;
+    this.#backlog.seen(isLast ? picked.length === room : picked.length > 0);
     return picked.map(({ id }) => id);
   }
 
@@ -144,6 +149,6 @@ export class JobSource {
   /** The execution, if it was picked just now, is not for a while. */
   putOff(executionId: string): void {
     if (!this.#picked.includes(executionId)) return;
-    this.#putOff.set(executionId, performance.now() + UNREAD_MS);
+    this.#putOff.set(executionId, performance.now() + UNREADABLE_MS);
   }
 }

@@ -11,7 +11,7 @@ import { LOCKED_JOB_MS, LOOK_AGAIN_MS, PutBack } from './put-back.ts';
 const GRAPH = compileGraph(fanOut(1));
 const VIEW = emptyView('e', GRAPH);
 transition(VIEW, [{ type: 'begin' }], () => 's');
-const actor = { view: VIEW, version: { hasLimits: false } } as unknown as Actor;
+const actor = { loaded: { view: VIEW, version: { hasLimits: false } } } as unknown as Actor;
 const TICKET: FetchedJob = {
   queue: 'StepExecutionQueue',
   id: 's',

@@ -1,10 +1,12 @@
 /**
  * When a job that was fetched, and that nothing came of here, is looked at again: by whom it is fetched then.
  */
-import { findPosition } from '../../core/view.ts';
+
+import type { Job } from '../../core/jobs.ts';
+import { findSlot } from '../../core/view.ts';
 import type { Actor } from '../../door/actor.ts';
-import type { FetchedJob, Job } from '../../queue/execution-engine-queue.ts';
-import { UNREAD_MS } from '../../template/versions.ts';
+import type { FetchedJob } from '../../queue/execution-engine-queue.ts';
+import { UNREADABLE_MS } from '../../template/versions.ts';
 import type { AttemptStarter } from '../attempt-starter.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import type { LimitGate } from '../limits/gate.ts';
@@ -24,15 +26,15 @@ const FOR_OTHERS_PER_SECOND = 300;
 const LONGEST_FOR_OTHERS_MS = 120_000;
 const RECENT_MS = 5_000;
 
-/** A job that nothing is done about for now. */
+/** A job deferred this round. */
 export interface LeftJob {
   readonly actor: Actor;
   readonly job: FetchedJob;
   /**
    * `busy`: a commit of this process is on its way, or the step is for others. `locked`: somebody else has the execution
-   * locked. `unread`: nobody here understands it.
+   * locked. `unreadable`: nobody here understands it.
    */
-  readonly because: 'busy' | 'locked' | 'unread';
+  readonly because: 'busy' | 'locked' | 'unreadable';
 }
 
 export class PutBack {
@@ -56,20 +58,20 @@ export class PutBack {
   /** The job as it goes back, by the reason for which it was left. */
   left({ actor, job, because }: LeftJob): Job {
     if (because === 'locked') return later(job, LOCKED_JOB_MS);
-    if (because === 'unread') return this.#forOthers(job);
+    if (because === 'unreadable') return this.#forOthers(job);
     const back = this.awaited(actor, job);
     return back.startAfter === null ? later(job, LOOK_AGAIN_MS) : back;
   }
 
   /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
   awaited(actor: Actor, job: FetchedJob): Job {
-    const { version, view } = actor;
-    if (job.data.kind !== 'step' || view === null) return later(job, LOOK_AGAIN_MS);
+    const { loaded } = actor;
+    if (job.data.kind !== 'step' || loaded === null) return later(job, LOOK_AGAIN_MS);
     if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
     if (this.isForOthers(actor, job)) return this.#forOthers(job);
-    if (!version!.hasLimits) return again(job);
-    const position = findPosition(view, job.data.step_id);
-    if (position === null || version!.steps[position]!.limits === null) return again(job);
+    if (!loaded.version.hasLimits) return again(job);
+    const slot = findSlot(loaded.view, job.data.step_id);
+    if (slot === null || loaded.step(slot).limits === null) return again(job);
     return later(job, this.#gate.ticketDelayMs());
   }
 
@@ -77,16 +79,15 @@ export class PutBack {
    * An execution whose outputs take time is written by a later commit, which takes its jobs away: until then they are
    * what is left of it when the engine dies. One that could not be decided, a fault of the engine, keeps them.
    */
-  undecided({ view }: Actor, job: FetchedJob): Job {
-    return later(job, view === null ? UNREAD_MS : UNDECIDED_MS);
+  undecided({ loaded }: Actor, job: FetchedJob): Job {
+    return later(job, loaded === null ? UNREADABLE_MS : UNDECIDED_MS);
   }
 
   /** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
-  isForOthers(actor: Actor, { data }: FetchedJob): boolean {
-    const { view, version } = actor;
-    if (data.kind !== 'step' || view === null || this.#starter.canRunAll(version!)) return false;
-    const position = findPosition(view, data.step_id);
-    return position !== null && !this.#starter.canRun(actor, position);
+  isForOthers({ loaded }: Actor, { data }: FetchedJob): boolean {
+    if (data.kind !== 'step' || loaded === null || this.#starter.canRunAll(loaded.version)) return false;
+    const slot = findSlot(loaded.view, data.step_id);
+    return slot !== null && !this.#starter.canRun({ loaded, slot });
   }
 
   /** Whether a job was put back for others a short while ago. */

@@ -1,19 +1,21 @@
 /**
  * What jobs and picked executions ask for, and what the rows say of it: the consumer's reading of its mail.
  */
+
+import type { Job } from '../../core/jobs.ts';
 import type { StepStatus } from '../../core/status.ts';
-import { findPosition } from '../../core/view.ts';
+import { findSlot } from '../../core/view.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { StepPhase } from '../../db/workflow-step-execution.ts';
-import type { Actor, Mail } from '../../door/actor.ts';
-import type { ActorTable } from '../../door/actors.ts';
-import type { Apart } from '../../door/locked-commit.ts';
-import { newUnit, type Unit } from '../../door/unit.ts';
+import type { Loaded, Mail } from '../../door/actor.ts';
+import type { Actors } from '../../door/actors.ts';
+import type { Unloadable } from '../../door/locked-commit.ts';
+import { type LoadedUnit, takeUnit, type Unit } from '../../door/unit.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import { INPUT } from '../../payload/kept-payloads.ts';
-import type { FetchedJob, Job } from '../../queue/execution-engine-queue.ts';
-import { UNREAD_MS } from '../../template/versions.ts';
+import type { FetchedJob } from '../../queue/execution-engine-queue.ts';
+import { UNREADABLE_MS } from '../../template/versions.ts';
 import { type LeftJob, later, type PutBack } from './put-back.ts';
 
 /** What one job, or one picked execution, asks for. */
@@ -52,7 +54,7 @@ export function isOfExecution(job: FetchedJob): job is JobOfExecution {
 /** Jobs of a shape that is not known here, as they go back. */
 export function strangeJobs(fetched: readonly FetchedJob[]): Job[] {
   const strange = fetched.filter(({ data }) => data.kind === 'unknown');
-  return strange.map((job) => later(job, UNREAD_MS));
+  return strange.map((job) => later(job, UNREADABLE_MS));
 }
 
 /** Executions that a job is about without being an event for them. */
@@ -77,12 +79,12 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
   return work;
 }
 
-function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
+function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
   if (job === null) {
-    const input = inputs.byId.get(actor.id);
+    const input = inputs.byId.get(loaded.id);
     // Whoever begins an execution can run it; what is begun, everybody goes on with.
-    if (input === undefined || actor.version!.hasFaults) return [];
-    return [{ event: begin(actor, input), settle: null }];
+    if (input === undefined || loaded.version.hasFaults) return [];
+    return [{ event: begin(loaded, input), settle: null }];
   }
   const { data } = job;
   switch (data.kind) {
@@ -91,12 +93,12 @@ function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
     case 'stop_overdue':
       return [{ event: { type: 'stop_overdue' }, settle: null }];
     case 'timer': {
-      const position = findPosition(actor.view!, data.step_id);
-      if (position === null) return [];
+      const slot = findSlot(loaded.view, data.step_id);
+      if (slot === null) return [];
       const { attempt, purpose } = data;
-      const sequence = setBy(data) ?? actor.view!.steps[position]!.sequence;
+      const sequence = setBy(data) ?? loaded.view.steps[slot]!.sequence;
       const random = Math.random();
-      return [{ event: { type: 'wake', position, attempt, sequence, purpose, random }, settle: null }];
+      return [{ event: { type: 'wake', slot, attempt, sequence, purpose, random }, settle: null }];
     }
     case 'start':
     case 'callback':
@@ -107,25 +109,29 @@ function mailOf({ actor }: Unit, { job }: Task, inputs: Inputs): Mail[] {
 }
 
 /** The units, with what their tasks ask for. */
-export function withMails(units: readonly Unit[], byExecution: Work['byExecution'], inputs: Inputs): Unit[] {
+export function withMails(
+  units: readonly LoadedUnit[],
+  byExecution: Work['byExecution'],
+  inputs: Inputs,
+): LoadedUnit[] {
   return units.map((unit) => {
     const tasks = byExecution.get(unit.actor.id)!;
     return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task, inputs))] };
   });
 }
 
-function begin(actor: Actor, input: JsonPayload): Mail['event'] {
-  const problems = actor.version!.validateInputs?.(input.value) ?? [];
+function begin({ version }: Loaded, input: JsonPayload): Mail['event'] {
+  const problems = version.validateInputs?.(input.value) ?? [];
   if (problems.length === 0) return { type: 'begin' };
   const [first] = problems;
   return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
 }
 
 /** Of the step a ticket is for; undefined for any other job. */
-export function stepStatus({ actor }: Unit, { data }: FetchedJob): StepStatus | undefined {
+export function stepStatus({ loaded: { view } }: LoadedUnit, { data }: FetchedJob): StepStatus | undefined {
   if (data.kind !== 'step') return undefined;
-  const position = findPosition(actor.view!, data.step_id);
-  return position === null ? undefined : actor.view!.steps[position]!.status;
+  const slot = findSlot(view, data.step_id);
+  return slot === null ? undefined : view.steps[slot]!.status;
 }
 
 /** Whether the step, as it is committed, still waits for the job. */
@@ -155,8 +161,8 @@ const MAX_INPUT = 16 * 1024 * 1024;
  * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
  * whose inputs are too much for one round stay in line.
  */
-export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs> {
-  const pending = units.filter(({ actor }) => actor.view!.status === 'pending');
+export async function readInputs(tx: Tx, units: readonly LoadedUnit[]): Promise<Inputs> {
+  const pending = units.filter(({ loaded }) => loaded.view.status === 'pending');
   if (pending.length === 0) return { byId: new Map(), areLeft: false };
   const ids = pending.map(({ actor }) => actor.id);
   const byId = new Map<string, JsonPayload>();
@@ -177,7 +183,7 @@ export async function readInputs(tx: Tx, units: readonly Unit[]): Promise<Inputs
  */
 export function markUnits(
   { byExecution, busy }: Work,
-  actors: ActorTable,
+  actors: Actors,
   putBack: Pick<PutBack, 'isForOthers'> | null,
 ): Unit[] {
   const units: Unit[] = [];
@@ -189,33 +195,28 @@ export function markUnits(
     const left = tasks.filter((task) => !isLeft(task));
     if (left.length < tasks.length) byExecution.set(id, left);
     if (left.length === 0) byExecution.delete(id);
-    else units.push(mark(actor));
+    else units.push(takeUnit(actor, []));
   }
   return units;
 }
 
 /** Marks executions that were picked, and adds their task. */
-export function markPicked(picked: readonly string[], { byExecution }: Work, actors: ActorTable): Unit[] {
+export function markPicked(picked: readonly string[], { byExecution }: Work, actors: Actors): Unit[] {
   const units: Unit[] = [];
   for (const id of picked) {
     const actor = actors.get(id);
     const isNew = !byExecution.has(id);
     byExecution.set(id, [{ kind: 'start', job: null }, ...(byExecution.get(id) ?? [])]);
-    if (isNew && !actor.busy) units.push(mark(actor));
+    if (isNew && !actor.busy) units.push(takeUnit(actor, []));
   }
   return units;
 }
 
-function mark(actor: Actor): Unit {
-  actor.busy = true;
-  return newUnit(actor, []);
-}
-
 /** The jobs of executions that nobody here understands. */
-export function unreadJobs({ unread }: Apart, byExecution: Work['byExecution']): LeftJob[] {
-  return unread.flatMap(({ unit: { actor } }) =>
+export function unreadableJobs({ unreadable }: Unloadable, byExecution: Work['byExecution']): LeftJob[] {
+  return unreadable.flatMap(({ unit: { actor } }) =>
     byExecution
       .get(actor.id)!
-      .flatMap(({ job }) => (job === null ? [] : { actor, job, because: 'unread' as const })),
+      .flatMap(({ job }) => (job === null ? [] : { actor, job, because: 'unreadable' as const })),
   );
 }

@@ -4,7 +4,7 @@
  * Invariant: every step that asks is answered once, also when the database could not be asked.
  */
 import type { Answer, Asking, StepLimits } from './grants.ts';
-import type { LimitedStep } from './limited-step.ts';
+import { type LimitedStep, placeOf } from './limited-step.ts';
 
 export interface LimitAskerOptions {
   /** Answers in the order of the steps. */
@@ -44,13 +44,14 @@ export class LimitAsker {
   }
 }
 
-function toRequest({ id, actor, concurrency, rate }: LimitedStep): Asking {
-  return { stepId: id, workspaceId: actor.workspaceId, concurrency, rate };
+function toRequest({ id, loaded, concurrency, rate }: LimitedStep): Asking {
+  return { stepId: id, workspaceId: loaded.facts.workspaceId, concurrency, rate };
 }
 
 /** As the ready queue orders them: priority, start time, rank. */
 function inOrder(a: LimitedStep, b: LimitedStep): number {
-  if (a.actor.priority !== b.actor.priority) return b.actor.priority - a.actor.priority;
-  if (a.actor.id !== b.actor.id) return a.actor.id < b.actor.id ? -1 : 1;
-  return a.view.graph.rank[a.position]! - b.view.graph.rank[b.position]!;
+  const [one, two] = [placeOf(a, null), placeOf(b, null)];
+  if (one.priority !== two.priority) return two.priority - one.priority;
+  if (one.executionId !== two.executionId) return one.executionId < two.executionId ? -1 : 1;
+  return one.rank - two.rank;
 }

@@ -35,14 +35,15 @@ export class LimitEvaluation {
    * an attempt. Throws what is nobody's fault but the moment's: no database, no sandbox.
    */
   async evaluate(step: LimitedStep): Promise<void> {
-    const { actor, view, position } = step;
-    const compiled = actor.version!.steps[position]!;
+    const { loaded, slot } = step;
+    const { actor, view } = loaded;
+    const compiled = loaded.step(slot);
     const limits = compiled.limits!;
-    const { retries, parked } = view.steps[position]!;
+    const { retries, parked } = view.steps[slot]!;
     const received =
-      actor.received.get(position) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
+      actor.received.get(slot) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
     try {
-      const scope = await gatherScope(this.#source, actor, view, received, limits);
+      const scope = await gatherScope(this.#source, loaded, view, received, limits);
       step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
@@ -59,11 +60,11 @@ export class LimitEvaluation {
     return when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope);
   }
 
-  async #shared({ actor }: LimitedStep, shared: Key | null, scope: ScopeParts): Promise<SharedLimit | null> {
+  async #shared({ loaded }: LimitedStep, shared: Key | null, scope: ScopeParts): Promise<SharedLimit | null> {
     if (shared === null) return null;
     const key = keyText(await this.#evaluator.evaluate(shared.key, scope));
     const { limit, perMs = null } = shared;
-    return { id: limitId(actor.workspaceId, key, perMs), key, limit, perMs };
+    return { id: limitId(loaded.facts.workspaceId, key, perMs), key, limit, perMs };
   }
 }
 

@@ -10,8 +10,10 @@
  * Invariant 1: a step is handed on to be claimed only after it was granted; the claim's own commit checks it.
  * Invariant 2: a slot that was taken to ask goes on with its step or is released.
  */
-import type { Actor } from '../../door/actor.ts';
-import type { Unit } from '../../door/unit.ts';
+import type { Loaded } from '../../door/actor.ts';
+import type { ReservedStep } from '../../door/capacity.ts';
+import type { CommitSubscriber } from '../../door/committer.ts';
+import type { DecidedUnit } from '../../door/unit.ts';
 import { LimitAsker } from './asker.ts';
 import type { LimitEvaluation } from './evaluation.ts';
 import type { Answer, StepLimits } from './grants.ts';
@@ -20,7 +22,7 @@ import { LimitedSteps } from './held-steps.ts';
 import { type Admission, LimitedStep } from './limited-step.ts';
 
 /** The dispatcher, as the gate sees it. */
-export interface Slots {
+export interface Turns {
   /** The step takes its turn; when it is up, `popped` is asked. */
   enqueue(step: LimitedStep): void;
   /** The step is granted and keeps the slot it asked with. */
@@ -32,7 +34,7 @@ export interface Slots {
 export interface LimitGateOptions {
   readonly limits: StepLimits;
   readonly evaluation: LimitEvaluation;
-  readonly slots: Slots;
+  readonly turns: Turns;
   /** Ready steps or slots have changed. */
   wake(): void;
   onError(error: unknown): void;
@@ -53,7 +55,7 @@ const TICKET_MS = 1_000;
 const TICKET_MS_PER_HELD = 3;
 const LONGEST_TICKET_MS = 30_000;
 
-export class LimitGate {
+export class LimitGate implements CommitSubscriber {
   readonly #options: LimitGateOptions;
   readonly #asker: LimitAsker;
   readonly #steps = new LimitedSteps();
@@ -94,11 +96,11 @@ export class LimitGate {
   }
 
   /** A ready step with limits: of a commit on its way, of an execution just loaded, or passed over before. */
-  offer(actor: Actor, position: number): void {
-    const { id } = actor.view!.steps[position]!;
+  offer({ loaded, slot }: ReservedStep): void {
+    const { id } = loaded.view.steps[slot]!;
     const known = this.#steps.get(id);
-    if (known !== undefined) this.#offeredAgain(known, actor);
-    else if (this.#steps.size < MAX_STEPS) this.#steps.add(new LimitedStep(actor, position));
+    if (known !== undefined) this.#offeredAgain(known, loaded);
+    else if (this.#steps.size < MAX_STEPS) this.#steps.add(new LimitedStep({ loaded, slot }));
   }
 
   /** The step's turn has come, with a slot: `start` it, let it `ask` with the slot, or `drop` it. */
@@ -125,17 +127,16 @@ export class LimitGate {
   }
 
   /** Commits went through: what they made ready is looked at, what they ended has freed its slot. */
-  committed(units: readonly Unit[]): void {
-    for (const { actor, plan } of units) {
-      if (!actor.version?.hasLimits) continue;
-      const fresh = this.#steps.takeFresh(actor.id);
-      // What the commit brought is put into the actor right after this.
-      if (fresh.length > 0) queueMicrotask(() => this.#evaluateAll(fresh));
-      for (const [position, { from, state }] of plan!.steps) {
+  committed(units: readonly DecidedUnit[]): void {
+    for (const { loaded, plan } of units) {
+      if (!loaded.version.hasLimits) continue;
+      const fresh = this.#steps.takeFresh(loaded.id);
+      if (fresh.length > 0) this.#evaluateAll(fresh);
+      for (const [slot, { from, state }] of plan.steps) {
         const hasEnded = from?.status === 'running' && state.status !== 'running';
-        if (hasEnded && actor.version.steps[position]!.limits !== null) this.#ended(state.id);
+        if (hasEnded && loaded.step(slot).limits !== null) this.#ended(state.id);
       }
-      if (plan!.end !== null) for (const step of this.#steps.of(actor.id)) this.#remove(step);
+      if (plan.end !== null) for (const step of this.#steps.of(loaded.id)) this.#remove(step);
     }
   }
 
@@ -159,10 +160,9 @@ export class LimitGate {
   }
 
   /** Its execution was loaded anew, or it was passed over while a commit was on its way. */
-  #offeredAgain(step: LimitedStep, actor: Actor): void {
-    const isSame = step.view === actor.view;
-    step.actor = actor;
-    step.view = actor.view!;
+  #offeredAgain(step: LimitedStep, loaded: Loaded): void {
+    const isSame = step.loaded === loaded;
+    step.loaded = loaded;
     if (step.stage !== 'granted' || step.lined) return;
     // A claim that failed may have failed for the grant: it is asked for again.
     if (!isSame) step.stage = 'ready';
@@ -205,7 +205,7 @@ export class LimitGate {
   #enqueue(step: LimitedStep): void {
     if (step.stage !== 'granted') step.stage = 'ready';
     step.lined = true;
-    this.#options.slots.enqueue(step);
+    this.#options.turns.enqueue(step);
   }
 
   #ask(step: LimitedStep): void {
@@ -222,19 +222,19 @@ export class LimitGate {
   }
 
   #answered(step: LimitedStep, answer: Answer): void {
-    const { slots } = this.#options;
+    const { turns } = this.#options;
     const group = this.#groups.of(step);
     if (step.removed || answer.verdict === 'gone') {
-      slots.release();
+      turns.release();
       this.#remove(step);
     } else if (answer.verdict === 'granted') {
       group?.unblock();
       step.stage = 'granted';
       step.expiresAt = performance.now() + Math.min(answer.leftMs ?? LONGEST_GRANT_MS, LONGEST_GRANT_MS);
       step.lined = true;
-      slots.grant(step);
+      turns.grant(step);
     } else {
-      slots.release();
+      turns.release();
       this.#heldBack(step, group, answer.retryAfterMs);
     }
   }

@@ -3,8 +3,9 @@ import { beforeEach, expect, test } from 'bun:test';
 import { compileGraph } from '../../core/graph.ts';
 import { transition } from '../../core/transition.ts';
 import { emptyView } from '../../core/view.ts';
-import type { Actor } from '../../door/actor.ts';
-import { ActorTable } from '../../door/actors.ts';
+import type { Loaded } from '../../door/actor.ts';
+import { Actors } from '../../door/actors.ts';
+import type { TemplateVersion } from '../../template/version.ts';
 import { fanOut } from '../../tests/support/core/graphs.ts';
 import { type LimitGroup, LimitGroups } from './group.ts';
 import { LimitedStep } from './limited-step.ts';
@@ -18,15 +19,16 @@ beforeEach(() => {
   groups = new LimitGroups();
 });
 
-function actorOf(id: string, priority = 0): Actor {
+function loadedOf(id: string, priority = 0): Loaded {
   const view = emptyView(id, GRAPH);
   transition(view, [{ type: 'begin' }], () => `step-${made++}`);
-  return Object.assign(new ActorTable().get(id), { view, priority });
+  const facts = { version: {} as TemplateVersion, workspaceId: null, priority, callbackUrl: null };
+  return new Actors().get(id).load(facts, view);
 }
 
 /** A root of an execution of its own, held with a limit. */
 function held(id: string, limit: number, priority = 0): LimitedStep {
-  const step = new LimitedStep(actorOf(id, priority), GRAPH.roots[0]!);
+  const step = new LimitedStep({ loaded: loadedOf(id, priority), slot: GRAPH.roots[0]! });
   step.concurrency = { id: 'k', key: 'k', limit, perMs: null };
   groups.join(step, ['k']);
   return step;
@@ -36,7 +38,7 @@ const group = (): LimitGroup => [...groups.all()][0]!;
 
 function drain(): string[] {
   const ids: string[] = [];
-  for (let step = group().next(); step !== null; step = group().next()) ids.push(step.actor.id);
+  for (let step = group().next(); step !== null; step = group().next()) ids.push(step.loaded.id);
   return ids;
 }
 
@@ -84,7 +86,7 @@ test('members that are gone are passed over, and their entries do not pile up', 
 });
 
 test('a group is found by each of its limits until it is deleted', () => {
-  const step = new LimitedStep(actorOf('a'), GRAPH.roots[0]!);
+  const step = new LimitedStep({ loaded: loadedOf('a'), slot: GRAPH.roots[0]! });
   groups.join(step, ['k', 'r']);
   expect(
     [groups.sharing(['k']), groups.sharing(['r']), groups.sharing(['k', 'r'])].map(({ size }) => size),

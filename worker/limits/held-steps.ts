@@ -26,7 +26,7 @@ export class LimitedSteps {
   }
 
   add(step: LimitedStep): void {
-    const { id } = step.actor;
+    const { id } = step.loaded;
     this.#steps.set(step.id, step);
     this.#byExecution.set(id, (this.#byExecution.get(id) ?? new Set()).add(step));
     const fresh = this.#fresh.get(id);
@@ -36,11 +36,11 @@ export class LimitedSteps {
 
   delete(step: LimitedStep): void {
     this.#steps.delete(step.id);
-    const others = this.#byExecution.get(step.actor.id);
+    const others = this.#byExecution.get(step.loaded.id);
     others?.delete(step);
     if (others?.size !== 0) return;
-    this.#byExecution.delete(step.actor.id);
-    this.#fresh.delete(step.actor.id);
+    this.#byExecution.delete(step.loaded.id);
+    this.#fresh.delete(step.loaded.id);
   }
 
   /** Those that were added since the last time; each once. */

@@ -5,9 +5,9 @@
  */
 
 import type { SharedLimit } from '../../core/step-limit.ts';
-import type { ExecutionView } from '../../core/view.ts';
 import { NOBODY } from '../../db/pending-execution.ts';
-import type { Actor } from '../../door/actor.ts';
+import type { Loaded } from '../../door/actor.ts';
+import type { ReservedStep } from '../../door/capacity.ts';
 
 /** What was found before the step may start: it runs, its guard skips it, or an expression of it fails. */
 export type Admission = 'pass' | 'skip' | { readonly error: unknown };
@@ -18,12 +18,11 @@ export type Admission = 'pass' | 'skip' | { readonly error: unknown };
  */
 type Stage = 'fresh' | 'evaluating' | 'held' | 'ready' | 'asking' | 'granted';
 
-export class LimitedStep {
+export class LimitedStep implements ReservedStep {
   readonly id: string;
-  readonly position: number;
-  actor: Actor;
-  /** The view in which it was offered last. */
-  view: ExecutionView;
+  readonly slot: number;
+  /** Its execution as it was when the step was offered last. */
+  loaded: Loaded;
   stage: Stage = 'fresh';
   /** Whether it is in the dispatcher's hands. */
   lined = false;
@@ -38,38 +37,38 @@ export class LimitedStep {
   /** Of performance.now(): a grant that was not claimed by then is asked for again. */
   expiresAt = Number.POSITIVE_INFINITY;
 
-  constructor(actor: Actor, position: number) {
-    this.actor = actor;
-    this.view = actor.view!;
-    this.position = position;
-    this.id = this.view.steps[position]!.id;
+  constructor({ loaded, slot }: ReservedStep) {
+    this.loaded = loaded;
+    this.slot = slot;
+    this.id = loaded.view.steps[slot]!.id;
   }
 
   /** Whether the step may still start, as far as this process knows. */
   get isQueued(): boolean {
-    const { view, actor } = this;
-    if (actor.view !== view || view.status !== 'running' || view.stopRequested !== null) return false;
-    const state = view.steps[this.position];
+    const { actor, view } = this.loaded;
+    if (actor.loaded !== this.loaded || view.status !== 'running' || view.stopRequested !== null)
+      return false;
+    const state = view.steps[this.slot];
     return state?.id === this.id && state.status === 'queued';
   }
 
   /** Whether nothing will be heard of it any more: its commit or its claim did not come about. */
   get isForgotten(): boolean {
     if (this.isQueued || this.lined) return false;
-    const isBeingClaimed =
-      this.actor.view === this.view && this.view.steps[this.position]?.status === 'running';
+    const { actor, view } = this.loaded;
+    const isBeingClaimed = actor.loaded === this.loaded && view.steps[this.slot]?.status === 'running';
     return this.stage === 'fresh' || (this.stage === 'granted' && !isBeingClaimed);
   }
 }
 
 /** Its place in a ready queue. */
 export function placeOf<T>(step: LimitedStep, item: T) {
-  const { actor, view, position } = step;
+  const { loaded, slot } = step;
   return {
-    workspace: actor.workspaceId ?? NOBODY,
-    priority: actor.priority,
-    executionId: actor.id,
-    rank: view.graph.rank[position]!,
+    workspace: loaded.facts.workspaceId ?? NOBODY,
+    priority: loaded.facts.priority,
+    executionId: loaded.id,
+    rank: loaded.view.graph.rank[slot]!,
     item,
   };
 }

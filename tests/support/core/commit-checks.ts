@@ -44,10 +44,10 @@ export class CommitChecks {
     const view = this.#view;
     const changes = [...plan.steps.values()];
     const readied = changes.filter(({ state }) => state.status === 'queued');
-    const keys = readied.map(({ state }) => this.#key(state.position));
+    const keys = readied.map(({ state }) => this.#key(state.slot));
     const inOrder = keys.sort((a, b) => this.#order.indexOf(a) - this.#order.indexOf(b));
     assert.deepEqual(
-      plan.ready.map((position) => this.#key(position)),
+      plan.ready.map((slot) => this.#key(slot)),
       inOrder,
       'ready, breadth-first',
     );
@@ -69,24 +69,24 @@ export class CommitChecks {
 
   /** What ran on when the execution was stopped or ended is aborted, and nothing else. */
   #checkAborted(plan: Plan, accepted: readonly Event[]): void {
-    const aborted = new Set(plan.aborted.map(({ position }) => position));
-    const spoken = new Set(accepted.map((event) => ('position' in event ? event.position : null)));
-    for (const position of this.#view.graph.steps.keys()) {
-      if (spoken.has(position)) continue;
-      const isOver = plan.stopping || this.#view.steps[position]?.status === 'cancelled';
-      const expected = this.#last.steps[position] === 'running' && isOver;
-      assert.equal(aborted.has(position), expected, `${this.#key(position)} is aborted`);
+    const aborted = new Set(plan.aborted.map(({ slot }) => slot));
+    const spoken = new Set(accepted.map((event) => ('slot' in event ? event.slot : null)));
+    for (const slot of this.#view.graph.steps.keys()) {
+      if (spoken.has(slot)) continue;
+      const isOver = plan.stopping || this.#view.steps[slot]?.status === 'cancelled';
+      const expected = this.#last.steps[slot] === 'running' && isOver;
+      assert.equal(aborted.has(slot), expected, `${this.#key(slot)} is aborted`);
     }
   }
 
   /** A join is decided once, and `received` is what was resolved at that moment. */
   #checkDecision({ state, received }: StepChange): void {
     if (received === null) return;
-    const { position } = state;
-    const key = this.#key(position);
-    assert(!this.#decided.has(position), `the join of ${key} is decided twice`);
-    this.#decided.add(position);
-    const { join, edges } = this.#view.graph.steps[position]!;
+    const { slot } = state;
+    const key = this.#key(slot);
+    assert(!this.#decided.has(slot), `the join of ${key} is decided twice`);
+    this.#decided.add(slot);
+    const { join, edges } = this.#view.graph.steps[slot]!;
     const live = received.filter((input) => input.live).length;
     const keys = edges.map(({ from }) => from).filter((from) => received.some((input) => input.key === from));
     assert.deepEqual(
@@ -137,7 +137,7 @@ export class CommitChecks {
     assert.deepEqual(edges, verdict.edges, 'the edges');
     for (const state of view.steps) {
       if (state === undefined) continue;
-      const key = this.#key(state.position);
+      const key = this.#key(state.slot);
       assert.equal(state.attempt, verdict.attempts[key], `attempts of ${key}`);
     }
     assert.equal(view.stopRequested !== null, verdict.stopRequested, 'stop requested');
@@ -157,8 +157,8 @@ export class CommitChecks {
     assert.equal(store.inputs.length, view.graph.edges.length, 'every edge is recorded');
   }
 
-  #key(position: number): string {
-    return this.#view.graph.steps[position]!.key;
+  #key(slot: number): string {
+    return this.#view.graph.steps[slot]!.key;
   }
 }
 

@@ -36,6 +36,8 @@ interface Told {
 const OWNERS = ['engine-1', 'engine-2'] as const;
 const MAX_ROUNDS = 5000;
 
+const FIRST_POSITION = 1_000_000;
+
 export class Drive {
   readonly graph: Graph;
   readonly view: ExecutionView;
@@ -51,7 +53,8 @@ export class Drive {
   #ids = 0;
 
   constructor(template: Template, scripts: readonly StepScript[], options: DriveOptions) {
-    this.graph = compileGraph(template);
+    // Steps of a scope have positions of their own: whoever takes one for a slot finds nothing there.
+    this.graph = compileGraph(template, FIRST_POSITION);
     this.view = emptyView('execution', this.graph);
     this.oracle = new Oracle(template);
     this.store = new MemoryStore('execution');
@@ -110,7 +113,7 @@ export class Drive {
   }
 
   #nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
-    const { key } = this.graph.steps[state.position]!;
+    const { key } = this.graph.steps[state.slot]!;
     if (state.status === 'queued') {
       const claims = batch.filter(({ event }) => event.type === 'claim').length;
       return this.#running() + claims < this.#options.capacity ? { fact: 'claimed', key } : null;
@@ -128,9 +131,9 @@ export class Drive {
   }
 
   /** What a step claimed in this very batch tells, under the claim it is going to have. */
-  #afterClaim({ position, parked, attempt }: StepState, claim: Event): Told {
+  #afterClaim({ slot, parked, attempt }: StepState, claim: Event): Told {
     assert(claim.type === 'claim');
-    const { key } = this.graph.steps[position]!;
+    const { key } = this.graph.steps[slot]!;
     const fact = this.#mishap(0.3) ? ({ fact: 'released', key } as const) : this.#acting.get(key)!.next(key);
     const event = this.#stepEvent(fact);
     assert('claim' in event);
@@ -151,10 +154,10 @@ export class Drive {
       plan,
       events.filter((_, at) => news[at]),
     );
-    for (const position of [...plan.ready]) {
+    for (const slot of [...plan.ready]) {
       if (this.#running() >= this.#options.capacity || this.#chance(0.4)) break;
-      const claimed = claimWithin(plan, position, this.#owner());
-      assert.equal(claimed, this.#tell({ fact: 'claimed', key: this.graph.steps[position]!.key }));
+      const claimed = claimWithin(plan, slot, this.#owner());
+      assert.equal(claimed, this.#tell({ fact: 'claimed', key: this.graph.steps[slot]!.key }));
     }
     this.store.apply(plan);
     this.checks.after(plan, this.oracle.verdict);
@@ -189,13 +192,13 @@ export class Drive {
   }
 
   #stepEvent(fact: StepFact): Event {
-    const position = this.graph.positions.get(fact.key)!;
-    const { attempt, owner, sequence } = this.view.steps[position]!;
-    const at = { position, claim: { attempt, owner: owner ?? '' } };
+    const slot = this.graph.slots.get(fact.key)!;
+    const { attempt, owner, sequence } = this.view.steps[slot]!;
+    const at = { slot, claim: { attempt, owner: owner ?? '' } };
     const random = this.#random();
     switch (fact.fact) {
       case 'claimed':
-        return { type: 'claim', position, owner: this.#owner() };
+        return { type: 'claim', slot, owner: this.#owner() };
       case 'completed':
         return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
       case 'failed': {
@@ -209,9 +212,9 @@ export class Drive {
         return { type: 'park', ...at, forMs: 1000, state: null, purpose: 'resume' };
       case 'resumed':
       case 'retry due':
-        return { type: 'wake', position, attempt, sequence, purpose: 'resume', random };
+        return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
       case 'timed out':
-        return { type: 'wake', position, attempt, sequence, purpose: 'timeout', random };
+        return { type: 'wake', slot, attempt, sequence, purpose: 'timeout', random };
       case 'released':
         return { type: 'release', ...at };
       case 'lost':
@@ -233,9 +236,9 @@ export class Drive {
   /** Only what cannot hold whatever the rest of its batch does: anything else is the oracle's to judge. */
   #isStale(event: Event): boolean {
     if (isFinalExecution(this.view.status)) return true;
-    if (event.type === 'claim') return isFinalStep(this.view.steps[event.position]!.status);
-    if (!('position' in event)) return event.type === 'begin' || event.type === 'reject';
-    const { status, attempt, owner, sequence } = this.view.steps[event.position]!;
+    if (event.type === 'claim') return isFinalStep(this.view.steps[event.slot]!.status);
+    if (!('slot' in event)) return event.type === 'begin' || event.type === 'reject';
+    const { status, attempt, owner, sequence } = this.view.steps[event.slot]!;
     if ('claim' in event) {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }

@@ -8,7 +8,8 @@
 import assert from 'node:assert/strict';
 import type { Graph } from '../../../core/graph.ts';
 import type { StepJob, TrackedInput } from '../../../core/invariants.ts';
-import { type Plan, plannedJobs, type StepChange } from '../../../core/plan.ts';
+import { plannedJobs } from '../../../core/jobs.ts';
+import type { Plan, StepChange } from '../../../core/plan.ts';
 import { type ExecutionStatus, isFinalExecution, isFinalStep } from '../../../core/status.ts';
 import { type ExecutionRow, type ExecutionView, loadView, type StepRow } from '../../../core/view.ts';
 

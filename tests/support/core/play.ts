@@ -31,7 +31,7 @@ export class Play {
   }
 
   at(key: string): number {
-    return this.view.graph.positions.get(key)!;
+    return this.view.graph.slots.get(key)!;
   }
 
   state(key: string): StepState {
@@ -45,31 +45,31 @@ export class Play {
 
   claim(...keys: string[]): Plan {
     return this.send(
-      ...keys.map((key) => ({ type: 'claim' as const, position: this.at(key), owner: 'engine-1' })),
+      ...keys.map((key) => ({ type: 'claim' as const, slot: this.at(key), owner: 'engine-1' })),
     );
   }
 
   completed(key: string, routes: readonly string[] | null = null): Event {
     const claim = this.holding(key);
-    return { type: 'complete', position: this.at(key), claim, output: { json: '1' }, routes };
+    return { type: 'complete', slot: this.at(key), claim, output: { json: '1' }, routes };
   }
 
   failed(key: string, how: { retryable?: boolean; begun?: boolean; retryAfterMs?: number } = {}): Event {
     const { retryable = false, begun = true, retryAfterMs = null } = how;
     const error = { code: 'boom', message: `${key} failed`, details: null };
-    const position = this.at(key);
+    const slot = this.at(key);
     const claim = this.holding(key);
-    return { type: 'fail', position, claim, error, retryable, begun, retryAfterMs, random: 0 };
+    return { type: 'fail', slot, claim, error, retryable, begun, retryAfterMs, random: 0 };
   }
 
   parked(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {
     const claim = this.holding(key);
-    return { type: 'park', position: this.at(key), claim, forMs: 60_000, state: { until: 1 }, purpose };
+    return { type: 'park', slot: this.at(key), claim, forMs: 60_000, state: { until: 1 }, purpose };
   }
 
   woken(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {
     const { attempt, sequence } = this.state(key);
-    return { type: 'wake', position: this.at(key), attempt, sequence, purpose, random: 0 };
+    return { type: 'wake', slot: this.at(key), attempt, sequence, purpose, random: 0 };
   }
 
   /** Claims the step and completes it. */
@@ -87,16 +87,16 @@ export class Play {
   /** Claims the step and skips it, as a falsy guard does. */
   skip(key: string): Plan {
     this.claim(key);
-    return this.send({ type: 'skip', position: this.at(key), claim: this.holding(key) });
+    return this.send({ type: 'skip', slot: this.at(key), claim: this.holding(key) });
   }
 
-  keys(positions: readonly number[]): string[] {
-    return positions.map((position) => this.view.graph.steps[position]!.key);
+  keys(slots: readonly number[]): string[] {
+    return slots.map((slot) => this.view.graph.steps[slot]!.key);
   }
 
   /** The statuses of the steps that have a row. */
   get steps(): Record<string, StepStatus> {
     const states = this.view.steps.filter((state) => state !== undefined);
-    return Object.fromEntries(states.map(({ position, status }) => [this.keys([position])[0]!, status]));
+    return Object.fromEntries(states.map(({ slot, status }) => [this.keys([slot])[0]!, status]));
   }
 }

@@ -2,6 +2,8 @@
  * Every statement that runs per step, per request or per second, as the code sends it, with its plan on a filled
  * database. The statements are taken from the functions that send them, so none of them is written down twice.
  */
+
+import type { Job } from '../../../core/jobs.ts';
 import type { Db } from '../../../db/connection/client.ts';
 import { pulse, readQueueDepths, stepsOfTheDead } from '../../../db/engine.ts';
 import {
@@ -26,7 +28,7 @@ import {
 import { insertInputs } from '../../../db/workflow-input-tracker.ts';
 import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../../db/workflow-step-execution.ts';
 import { readTemplateById, readTemplateByName } from '../../../db/workflow-template.ts';
-import type { ExecutionEngineQueue, Job } from '../../../queue/execution-engine-queue.ts';
+import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
 
 export interface PlannedQuery {

@@ -12,10 +12,11 @@ import { Lane } from '../../../db/connection/lane.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { newId } from '../../../db/uuid.ts';
 import { insertTemplate } from '../../../db/workflow-template.ts';
-import type { Actor, Delivery } from '../../../door/actor.ts';
+import type { Delivery, Loaded } from '../../../door/actor.ts';
+import type { Capacity, ReservedStep } from '../../../door/capacity.ts';
+import { Committer } from '../../../door/committer.ts';
 import { ExecutionDoor } from '../../../door/execution-door.ts';
 import { LockedCommit } from '../../../door/locked-commit.ts';
-import type { Claims } from '../../../door/slots.ts';
 import { JsonPayload } from '../../../payload/json-payload.ts';
 import { startBoss } from '../../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
@@ -27,33 +28,33 @@ import type { Schedule } from './interleaving.ts';
 
 export interface Begun {
   readonly execution: string;
-  readonly position: number;
+  readonly slot: number;
   readonly stepId: string;
   readonly claim: Claim;
 }
 
 /** Takes every ready step at once and writes down which claims came through. */
-class Taker implements Claims {
+class Taker implements Capacity {
   readonly owner = randomUUID();
   readonly begun: Begun[] = [];
   /** Whether it takes what is ready. */
   takes = true;
-  readonly #ready: { actor: Actor; position: number }[] = [];
+  readonly #ready: ReservedStep[] = [];
 
   hasRoom(): boolean {
     return true;
   }
   admit(): void {}
   dismiss(): void {}
-  offer(actor: Actor, positions: readonly number[]): void {
-    if (this.takes) for (const position of positions) this.#ready.push({ actor, position });
+  offer(loaded: Loaded, slots: readonly number[]): void {
+    if (this.takes) for (const slot of slots) this.#ready.push({ loaded, slot });
   }
-  take() {
+  reserve() {
     return this.#ready.shift() ?? null;
   }
   refund(): void {}
-  begin(actor: Actor, position: number, stepId: string, claim: Claim): void {
-    this.begun.push({ execution: actor.id, position, stepId, claim });
+  begin({ loaded, slot }: ReservedStep, stepId: string, claim: Claim): void {
+    this.begun.push({ execution: loaded.id, slot, stepId, claim });
   }
   holds(stepId: string, attempt: number): boolean {
     return this.begun.some((begun) => begun.stepId === stepId && begun.claim.attempt === attempt);
@@ -109,7 +110,8 @@ function isTurn(statement: unknown): boolean {
 
 export class OrderedEngine {
   readonly name: string;
-  readonly claims = new Taker();
+  readonly capacity = new Taker();
+  readonly committer: Committer;
   readonly door: ExecutionDoor;
   readonly #lane: OrderedLane;
   readonly #pool: Pool;
@@ -118,22 +120,23 @@ export class OrderedEngine {
     this.name = name;
     this.#lane = new OrderedLane(url, name, order);
     this.#pool = createPool(url, { applicationName: name, max: 2 });
-    this.door = new ExecutionDoor({
-      lanes: [this.#lane],
+    this.committer = new Committer({
       queue,
-      claims: this.claims,
+      capacity: this.capacity,
       outputs: {
-        load: (_actor, _plan, positions) => new Map(positions.map((at) => [at, new JsonPayload('1')])),
+        load: (_execution, _plan, slots) => new Map(slots.map((slot) => [slot, new JsonPayload('1')])),
         evaluate: () => '1',
         message: String,
       },
-      observer: { committed: () => {}, conflict: () => {}, commitFailed: () => {} },
+      subscribers: [],
+      observer: { conflict: () => {}, commitFailed: () => {} },
       stopGraceMs: 60_000,
       hasPeers: () => false,
+      wake: () => this.door.wake(),
     });
-    this.door.useLocked(
-      new LockedCommit(orderedPool(this.#pool, name, order, isFine), this.door, versions, true),
-    );
+    const { committer } = this;
+    const locked = new LockedCommit(orderedPool(this.#pool, name, order, isFine), committer, versions, true);
+    this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked });
   }
 
   deliver(execution: string, event: Event): Promise<Delivery> {
@@ -150,7 +153,8 @@ export class OrderedEngine {
 export interface StepNow {
   readonly key: string;
   readonly id: string;
-  readonly position: number;
+  /** At the top level a slot is a position. */
+  readonly slot: number;
   readonly status: string;
   readonly attempt: number;
   readonly owner: string | null;
@@ -242,7 +246,7 @@ export class Doors {
 
   async steps(execution: string): Promise<Record<string, StepNow>> {
     const { rows } = await this.looker.query(
-      `select t.key, t.position, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
+      `select t.key, t.position as slot, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
               s.sequence::integer as sequence
          from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
         where s.workflow_execution_id = $1 order by t.position`,

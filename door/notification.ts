@@ -1,12 +1,13 @@
 /**
- * What a commit tells the other engines, in one notification: a hint each, and found within a second without it.
+ * The notification by which a commit tells the other engines of itself. It is a hint: everything is found within a second
+ * without it.
  *
  * Words divided by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or a mere `ended` for more than
  * can be named. Whoever starts executions in SQL sends `ready` alone.
  */
-import { linesUp, type Unit } from './unit.ts';
+import { type DecidedUnit, isPending } from './unit.ts';
 
-export interface News {
+export interface Notification {
   /** The engine's id; null: not an engine. */
   readonly from: string | null;
   /** Something can be taken from the queues, or an execution begun. */
@@ -20,13 +21,13 @@ export interface News {
 /** PostgreSQL takes payloads below 8,000 bytes. */
 const MAX_NAMED = 100;
 
-/** What other engines may be waiting for; null: nothing. */
-export function newsOf(units: readonly Unit[], hasJobs: boolean, from: string): string | null {
+/** Returns what other engines may be waiting for; null: nothing. */
+export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
   const ended = units
-    .filter(({ plan }) => plan!.end !== null || plan!.aborted.length > 0)
+    .filter(({ plan }) => plan.end !== null || plan.aborted.length > 0)
     .map(({ actor }) => actor.id);
   const words = [
-    (hasJobs || units.some(linesUp)) && 'ready',
+    (hasJobs || units.some(isPending)) && 'ready',
     units.some(freesLimit) && 'freed',
     ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);
@@ -34,17 +35,15 @@ export function newsOf(units: readonly Unit[], hasJobs: boolean, from: string): 
 }
 
 /** Whether a plan ends a run of a step with limits, so that one that is held back may start. */
-function freesLimit({ actor, plan }: Unit): boolean {
-  if (!actor.version!.hasLimits) return false;
-  return [...plan!.steps].some(
-    ([position, { from, state }]) =>
-      from?.status === 'running' &&
-      state.status !== 'running' &&
-      actor.version!.steps[position]!.limits !== null,
+function freesLimit({ loaded, plan }: DecidedUnit): boolean {
+  if (!loaded.version.hasLimits) return false;
+  return [...plan.steps].some(
+    ([slot, { from, state }]) =>
+      from?.status === 'running' && state.status !== 'running' && loaded.step(slot).limits !== null,
   );
 }
 
-export function readNews(payload: string): News {
+export function readNotification(payload: string): Notification {
   const words = new Map(payload.split(' ').map(readWord));
   return {
     from: words.get('from') ?? null,

@@ -1,0 +1,192 @@
+/**
+ * The jobs that rows call for: which ones a plan adds and removes, and what each looks like. The door writes them in the
+ * commit of the plan, the doctor writes those that are missing.
+ *
+ * A job says "look at this" and holds ids; state is in the rows.
+ *
+ * Invariant: a step has at most one job in each queue. Its id is the step's.
+ */
+import type { Graph } from './graph.ts';
+import type { Plan, StepChange, StepTimer } from './plan.ts';
+import type { StepStatus } from './status.ts';
+import type { ExecutionView, StepState } from './view.ts';
+
+export type QueueName = 'WorkflowExecutionQueue' | 'StepExecutionQueue' | 'MergeExecutionQueue';
+
+export type JobData =
+  | { kind: 'start'; execution_id: string }
+  | { kind: 'step'; execution_id: string; step_id: string }
+  | {
+      kind: 'timer';
+      execution_id: string;
+      step_id: string;
+      attempt: number;
+      sequence: number;
+      purpose: 'resume' | 'timeout';
+    }
+  | { kind: 'callback'; execution_id: string; attempt: number }
+  | { kind: 'deadline'; execution_id: string }
+  | { kind: 'stop_overdue'; execution_id: string }
+  /** A job that this version does not know: written by hand, or by a newer one. `stored` is its data. */
+  | { kind: 'unknown'; stored: unknown };
+
+export interface Job {
+  readonly queue: QueueName;
+  /** The execution's or step's id: whoever knows the row can take its job away. */
+  readonly id: string;
+  readonly data: JobData;
+  readonly priority: number;
+  /** Milliseconds from now, an instant (ISO 8601), or null: at once. */
+  readonly startAfter: number | string | null;
+}
+
+export type JobKey = Pick<Job, 'queue' | 'id'>;
+
+/** Timers and deadlines go before starts: a full engine still has to keep its promises about time. */
+export const TIMER_PRIORITY = 1_000_000_000;
+/** An engine asks for the start of a step with limits itself; others look after the step when it did not. */
+const LIMITED_TICKET_MS = 1_000;
+
+/** A step's change of jobs: its ticket or its timer. */
+export interface PlannedJob {
+  readonly queue: QueueName;
+  readonly change: StepChange;
+}
+
+/** Facts of an execution that decide on its jobs, beside its plan. */
+export interface ExecutionFacts {
+  /** Set when the plan inserts the execution. */
+  readonly start: { readonly startAfter: number | string | null } | null;
+  /** Whether somebody is to be told of the end. */
+  readonly hasCallback: boolean;
+  readonly stopGraceMs: number;
+}
+
+/** The queue of a ready step's ticket: steps with more than one `needs` entry go through merge-execution. */
+export function readyQueue(graph: Graph, slot: number): QueueName {
+  return graph.steps[slot]!.needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue';
+}
+
+/** Jobs that must appear and disappear in the transaction that writes the plan. */
+export function jobsOf(
+  plan: Plan,
+  facts: ExecutionFacts,
+  newId: () => string,
+): { add: Job[]; remove: JobKey[] } {
+  const { id, graph } = plan.view;
+  const changed = plannedJobs(plan);
+  const add = changed.add.map(({ change: { state, timer } }) =>
+    timer === null ? stepTicket(id, graph, state) : stepTimer(id, state, timer),
+  );
+  const remove: JobKey[] = changed.remove.map(({ queue, change }) => ({ queue, id: change.state.id }));
+  executionJobs(plan, facts, newId, add, remove);
+  return { add, remove };
+}
+
+/** A queued step has a ticket, a parked one a timer. */
+export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob[] } {
+  const add: PlannedJob[] = [];
+  const remove: PlannedJob[] = [];
+  for (const [slot, change] of plan.steps) {
+    const before = jobQueue(plan.view, slot, change.from?.status);
+    const after = jobQueue(plan.view, slot, change.state.status);
+    const sameTicket = before === after && change.timer === null;
+    if (sameTicket) continue;
+    if (before !== null) remove.push({ queue: before, change });
+    if (after !== null) add.push({ queue: after, change });
+  }
+  return { add, remove };
+}
+
+function jobQueue({ graph }: ExecutionView, slot: number, status: StepStatus | undefined): QueueName | null {
+  if (status === 'queued') return readyQueue(graph, slot);
+  if (status === 'waiting' || status === 'retrying') return 'WorkflowExecutionQueue';
+  return null;
+}
+
+function executionJobs(
+  plan: Plan,
+  { start, hasCallback, stopGraceMs }: ExecutionFacts,
+  newId: () => string,
+  add: Job[],
+  remove: JobKey[],
+): void {
+  const { view, end } = plan;
+  const { id } = view;
+  const { timeoutMs } = view.graph;
+  const startAfter = start?.startAfter ?? null;
+  if (startAfter !== null) add.push(startJob(id, startAfter));
+  if (start === null && plan.fromStatus === 'pending' && end !== null) remove.push(timerKey(id));
+  if (timeoutMs !== null && plan.begun && end === null) add.push(deadlineJob(id, timeoutMs));
+  if (timeoutMs !== null && end !== null) remove.push(timerKey(deadlineJobId(id)));
+  if (plan.stopping && end === null) add.push(stopJob(id, stopGraceMs));
+  if (end !== null && view.stopRequested !== null) remove.push(timerKey(stopJobId(id)));
+  // An id of its own: an execution that is retried ends again, maybe before this end was told.
+  if (end !== null && hasCallback)
+    add.push(timerJob(newId(), { kind: 'callback', execution_id: id, attempt: 1 }, null));
+}
+
+/** The ticket of a ready step. */
+export function stepTicket(
+  executionId: string,
+  graph: Graph,
+  { id, slot }: Pick<StepState, 'id' | 'slot'>,
+): Job {
+  const { concurrency, rateLimit } = graph.steps[slot]!;
+  return {
+    queue: readyQueue(graph, slot),
+    id,
+    data: { kind: 'step', execution_id: executionId, step_id: id },
+    priority: -graph.rank[slot]!,
+    startAfter: concurrency === null && rateLimit === null ? null : LIMITED_TICKET_MS,
+  };
+}
+
+/** The timer of a step that waits, or waits for its next attempt. */
+export function stepTimer(
+  executionId: string,
+  { id, attempt, sequence }: Pick<StepState, 'id' | 'attempt' | 'sequence'>,
+  { purpose, afterMs }: StepTimer,
+): Job {
+  return timerJob(
+    id,
+    { kind: 'timer', execution_id: executionId, step_id: id, attempt, sequence, purpose },
+    afterMs,
+  );
+}
+
+/** Begins an execution that was put off. */
+export function startJob(executionId: string, startAfter: number | string): Job {
+  return timerJob(executionId, { kind: 'start', execution_id: executionId }, startAfter);
+}
+
+/** The timeout of a running execution. */
+export function deadlineJob(executionId: string, afterMs: number): Job {
+  return timerJob(deadlineJobId(executionId), { kind: 'deadline', execution_id: executionId }, afterMs);
+}
+
+/** The end of a stop's grace time. */
+export function stopJob(executionId: string, afterMs: number): Job {
+  return timerJob(stopJobId(executionId), { kind: 'stop_overdue', execution_id: executionId }, afterMs);
+}
+
+function timerJob(id: string, data: JobData, startAfter: number | string | null): Job {
+  return { ...timerKey(id), data, priority: TIMER_PRIORITY, startAfter };
+}
+
+function timerKey(id: string): { queue: 'WorkflowExecutionQueue'; id: string } {
+  return { queue: 'WorkflowExecutionQueue', id };
+}
+
+/** An execution's own timers have ids that follow from its id: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
+function deadlineJobId(executionId: string): string {
+  return derivedId(executionId, 'd');
+}
+
+function stopJobId(executionId: string): string {
+  return derivedId(executionId, '5');
+}
+
+function derivedId(id: string, mark: string): string {
+  return `${id.slice(0, 14)}8${mark}${id.slice(16)}`;
+}

@@ -1,0 +1,40 @@
+/**
+ * The capacity of this process for running steps, as the door asks for it. The worker implements it; an engine that only
+ * serves the API has none.
+ */
+import type { Claim } from '../core/event.ts';
+import type { Graph } from '../core/graph.ts';
+import type { StepState } from '../core/view.ts';
+import type { Actor, Loaded } from './actor.ts';
+
+/** A ready step for which capacity is reserved. */
+export interface ReservedStep {
+  readonly loaded: Loaded;
+  readonly slot: number;
+}
+
+export interface Capacity {
+  /** The engine's id: the owner in every claim of this process. */
+  readonly owner: string;
+  /**
+   * Whether a new execution may begin here at once: capacity is free, nothing older waits for it, and its frontier
+   * together with those of the executions under way is not far wider than the capacity. Or nothing is free, but its
+   * workspace has no step in the line for what is freed next.
+   */
+  hasRoom(graph: Graph, workspaceId: string | null): boolean;
+  /** An execution began here: its width counts until it is over or has nothing to do in this process. */
+  admit(loaded: Loaded): void;
+  dismiss(actor: Actor): void;
+  /** Steps that became ready and may be claimed here. */
+  offer(loaded: Loaded, slots: readonly number[]): void;
+  /** Reserves capacity for the next ready step; null: nothing is free or nothing ready. */
+  reserve(): ReservedStep | null;
+  /** The claim failed; its capacity is free again. */
+  refund(step: ReservedStep): void;
+  /** The claim is committed: run the step. */
+  begin(step: ReservedStep, stepId: string, claim: Claim): void;
+  /** Whether a handler of this process runs for the step under this attempt, or a claim of it is on its way. */
+  holds(stepId: string, attempt: number): boolean;
+  /** Steps that must not run any more; `graceful` leaves their handlers the grace time. */
+  abort(states: readonly StepState[], graceful: boolean): void;
+}

@@ -1,0 +1,242 @@
+/**
+ * The commit machinery: decides units, says which statements write them, and does what follows from a commit or from one
+ * that failed. The door, the locked commit and the consumer of jobs commit through it.
+ *
+ * Not here: connections and transactions (execution-door.ts, locked-commit.ts).
+ *
+ * Invariant 1: of one execution at most one plan is on its way (Actor.busy).
+ * Invariant 2: an event is settled exactly once, after the commit that holds it.
+ */
+import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
+import { isFinalExecution } from '../core/status.ts';
+import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
+import type { Moment } from '../db/clock.ts';
+import { notify } from '../db/notify.ts';
+import type { Statement } from '../db/statement.ts';
+import { newId } from '../db/uuid.ts';
+import { type ExecutionInsert, insertExecutions } from '../db/workflow-execution.ts';
+import type { Outputs } from '../payload/execution-output.ts';
+import type { JsonPayload } from '../payload/json-payload.ts';
+import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
+import type { Delivery } from './actor.ts';
+import { Actors } from './actors.ts';
+import type { Capacity } from './capacity.ts';
+import { DecidedUnits } from './decided-units.ts';
+import { claimedSteps, EagerFrontier } from './eager-frontier.ts';
+import { notificationOf } from './notification.ts';
+import { isOutcome } from './refused-outcome.ts';
+import type { DecidedUnit, LoadedUnit, Unit } from './unit.ts';
+
+/**
+ * Hears of every commit, after the actors have kept its payloads and before its handlers begin. Subscribers are called in
+ * the order of their list; they change nothing that was committed and never throw.
+ */
+export interface CommitSubscriber {
+  /** @param durationMs from the decision to the database's answer */
+  committed(units: readonly DecidedUnit[], durationMs: number): void;
+}
+
+/** Hears of commits that failed. */
+export interface CommitObserver {
+  /** A fast commit did not go through and is decided again under locks. */
+  conflict(error: unknown): void;
+  /** A locked commit failed and is tried again, or given up. */
+  commitFailed(error: unknown, willRetry: boolean): void;
+}
+
+export interface CommitterOptions {
+  readonly queue: ExecutionEngineQueue;
+  readonly capacity: Capacity;
+  readonly outputs: Outputs;
+  readonly subscribers: readonly CommitSubscriber[];
+  readonly observer: CommitObserver;
+  readonly stopGraceMs: number;
+  /** Whether another engine may be waiting for work or for an execution's end. */
+  hasPeers(): boolean;
+  /** Something may be committed. */
+  wake(): void;
+}
+
+export class Committer {
+  readonly actors = new Actors();
+  readonly #options: CommitterOptions;
+  readonly #frontier: EagerFrontier;
+  readonly #finished = new DecidedUnits();
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+    this.#frontier = new EagerFrontier({
+      actors: this.actors,
+      capacity: options.capacity,
+      outputs: options.outputs,
+      onReady: (unit) => {
+        this.#finished.add(unit);
+        options.wake();
+      },
+      onError: (unit, error) => this.refuse(unit, error),
+    });
+  }
+
+  get observer(): CommitObserver {
+    return this.#options.observer;
+  }
+
+  get capacity(): Capacity {
+    return this.#options.capacity;
+  }
+
+  /** Decides units, and returns those that can be written in this commit. See EagerFrontier. */
+  decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
+    return this.#frontier.decide(units, onlyThese);
+  }
+
+  /** Returns units that were decided before and whose outputs are there by now. */
+  takeFinished(): DecidedUnit[] {
+    return this.#finished.take();
+  }
+
+  /** Returns all statements of the units' commit. @param moment of its times, where it waited for a lock */
+  async statements(units: readonly DecidedUnit[], moment: Moment | null = null): Promise<Statement[]> {
+    const { queue, capacity, hasPeers } = this.#options;
+    const rows = inserts(units);
+    const at = moment?.at ?? null;
+    const { add, remove } = this.#jobs(units);
+    const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
+    statements.push(...planStatements(writes(units), at));
+    if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
+    if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
+    // At most one notification per commit, and only when somebody may be listening.
+    const payload = hasPeers() ? notificationOf(units, add.length > 0, capacity.owner) : null;
+    if (payload !== null) statements.push(notify(payload));
+    return statements;
+  }
+
+  #jobs(units: readonly DecidedUnit[]): { add: Job[]; remove: JobKey[] } {
+    const { stopGraceMs } = this.#options;
+    const add: Job[] = [];
+    const remove: JobKey[] = [];
+    for (const { plan, start, loaded } of units) {
+      const hasCallback = loaded.facts.callbackUrl !== null;
+      const jobs = jobsOf(plan, { start: start?.row ?? null, hasCallback, stopGraceMs }, newId);
+      add.push(...jobs.add);
+      remove.push(...jobs.remove);
+    }
+    return { add, remove };
+  }
+
+  /** After a commit: payloads are kept, subscribers hear, handlers begin, events are settled, ended executions go. */
+  committed(units: readonly DecidedUnit[], decidedAt: number): void {
+    const durationMs = performance.now() - decidedAt;
+    for (const unit of units) keepPayloads(unit);
+    for (const subscriber of this.#options.subscribers) subscriber.committed(units, durationMs);
+    for (const unit of units) this.#followUp(unit);
+    this.actors.trim();
+    this.#options.wake();
+  }
+
+  /** A plan that did not commit: its view is void and so are its claims. @param stays for the next attempt */
+  abandon(unit: LoadedUnit | DecidedUnit, stays = false): void {
+    const { actor } = unit;
+    const { capacity } = this.#options;
+    actor.forget();
+    capacity.dismiss(actor);
+    // Loading it again brings back what was ready and whatever else the plan took along.
+    if (!stays) this.release(unit);
+    if ('plan' in unit) for (const step of claimedSteps(unit)) capacity.refund(step);
+  }
+
+  /** Gives up a unit that was not decided: its execution is loaded again. */
+  release({ actor }: Unit): void {
+    actor.forget();
+    this.#options.capacity.dismiss(actor);
+    actor.free();
+    this.actors.mark(actor);
+  }
+
+  /** Settles all events of an execution that is not there, or that an error keeps from being decided. */
+  settleAll({ actor, mails }: Unit, delivery: Delivery, error?: unknown): void {
+    this.actors.free(actor);
+    this.#options.capacity.dismiss(actor);
+    this.actors.drop(actor);
+    for (const { settle } of mails) settle?.(delivery, error);
+    this.#options.wake();
+  }
+
+  /**
+   * Drops the events of a unit that cannot be decided or written, whatever is tried: a fault of the engine. Results of
+   * handlers are lost with them, and count as attempts: they are not made again as the same.
+   */
+  refuse(unit: Unit, error: unknown): void {
+    this.#options.observer.commitFailed(error, false);
+    this.settleAll(unit, 'late', error);
+    for (const { event } of unit.mails) {
+      if (!isOutcome(event)) continue;
+      const { slot, claim } = event;
+      this.actors.post(unit.actor.id, { event: { type: 'displace', slot, claim }, settle: null });
+    }
+  }
+
+  /** An error after the commit concerns one execution, which is loaded again. */
+  #followUp(unit: DecidedUnit): void {
+    try {
+      this.#begin(unit);
+      this.#settle(unit);
+    } catch (error) {
+      this.#options.observer.commitFailed(error, false);
+      unit.actor.forget();
+      this.actors.mark(unit.actor);
+    }
+  }
+
+  #begin(unit: DecidedUnit): void {
+    const { capacity } = this.#options;
+    const { actor, plan, loaded } = unit;
+    this.actors.free(actor);
+    if (actor.held.length > 0) capacity.offer(loaded, actor.held.splice(0));
+    if (plan.aborted.length > 0) capacity.abort(plan.aborted, plan.end === null);
+    for (const [slot, { claimed, state }] of plan.steps) {
+      if (!claimed || state.owner === null) continue;
+      const { attempt, owner, sequence } = state;
+      capacity.begin({ loaded, slot }, state.id, { attempt, owner, sequence });
+    }
+    if (actor.weight > 0 && (plan.end !== null || !actor.isUnderWay)) capacity.dismiss(actor);
+  }
+
+  #settle({ actor, plan, mails }: DecidedUnit): void {
+    const late = new Set(plan.late);
+    for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
+    const { status } = plan.view;
+    if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
+  }
+}
+
+function keepPayloads({ actor, plan }: DecidedUnit): void {
+  for (const [slot, change] of plan.steps) {
+    if (change.output !== null) actor.kept.set(slot, change.output as JsonPayload);
+    if (change.error !== null) actor.errors.set(slot, change.error);
+    if (change.received !== null && change.state.status !== 'skipped')
+      actor.received.set(slot, change.received);
+  }
+}
+
+/** The plans of the units that changed something. */
+function writes(units: readonly DecidedUnit[]): PlanToWrite[] {
+  return units
+    .filter(({ plan, start }) => plan.changed && (start === null || plan.begun))
+    .map(({ plan, outputs, loaded, start }) => ({
+      plan,
+      stepTemplateIds: loaded.version.stepTemplateIds,
+      outputs,
+      isNew: start !== null,
+    }));
+}
+
+function inserts(units: readonly DecidedUnit[]): ExecutionInsert[] {
+  const rows: ExecutionInsert[] = [];
+  for (const { start, plan } of units) {
+    if (start === null) continue;
+    const { begun } = plan;
+    rows.push({ ...start.row, status: begun ? 'running' : 'pending', sequence: begun ? 1 : 0 });
+  }
+  return rows;
+}
