@@ -9,6 +9,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
+import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort, TemplateServicePort } from '../services/service-types.ts';
 import { addAdminRoutes } from './admin.ts';
@@ -68,7 +69,13 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   const router = createRouter(deps.auth, intake);
   const { app } = router;
   app.onError(answerError(deps.log));
-  app.use(requestId({ limitLength: 128 }), observe(deps.onRequest), protect(), guard(deps.auth));
+  app.use(
+    requestId({ limitLength: 128 }),
+    observe(deps.onRequest),
+    protect(),
+    refuseUnreadable,
+    guard(deps.auth),
+  );
   const { bodyBytes, definitionBytes, jsonDepth, startMany } = deps.limits;
   const limits = { maxBytes: bodyBytes, setting: 'EXECUTION_ENGINE_MAX_BODY_BYTES', maxDepth: jsonDepth };
   const ofDefinitions = {
@@ -106,6 +113,12 @@ function protect(): MiddlewareHandler<ApiEnv> {
     c.header('Cache-Control', 'no-store');
   };
 }
+
+const refuseUnreadable: MiddlewareHandler<ApiEnv> = async (c, next) => {
+  const reason = c.env?.unreadable;
+  if (reason !== undefined) throw new EngineError('invalid_request', reason);
+  await next();
+};
 
 function guard(auth: AuthPolicy): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {

@@ -105,10 +105,15 @@ describe('with keys', () => {
     expect(ports.calls).toEqual([]);
   });
 
-  test('a foreign address and a foreign Host are served', async () => {
+  test('a foreign address, a foreign Host and a proxy are served', async () => {
     const { app } = createTestApp({ keys: KEYS });
     const init = {
-      headers: { ...as('team-key').headers, host: 'engine.example', origin: 'https://shop.example' },
+      headers: {
+        ...as('team-key').headers,
+        host: 'engine.example',
+        origin: 'https://shop.example',
+        'x-forwarded-for': '203.0.113.7',
+      },
     };
     expect((await app.request('/api/v1/templates', init, { remoteAddress: '203.0.113.7' })).status).toBe(200);
   });
@@ -142,6 +147,27 @@ describe('without keys', () => {
         'forbidden',
       );
     }
+  });
+
+  test('a request that a proxy passes on is refused, with the way out', async () => {
+    const { send, ports } = createTestApp();
+    for (const [name, value] of [
+      ['X-Forwarded-For', '203.0.113.7'],
+      ['x-forwarded-for', '127.0.0.1'],
+      ['Forwarded', 'for=203.0.113.7;proto=https'],
+      ['X-Forwarded-Host', 'engine.example'],
+      ['X-Forwarded-Proto', 'https'],
+      ['X-Real-IP', '203.0.113.7'],
+      ['Via', '1.1 proxy'],
+    ] as const) {
+      const init = { headers: { [name]: value } };
+      for (const path of ['/admin/executions', '/health']) {
+        const { detail } = await problemOf(await send('GET', path, undefined, init), 403, 'forbidden');
+        expect(detail).toContain(name.toLowerCase());
+        expect(detail).toContain('EXECUTION_ENGINE_API_KEYS');
+      }
+    }
+    expect(ports.calls).toEqual([]);
   });
 
   test('a page of another site is refused and the own pages are not', async () => {

@@ -5,7 +5,8 @@
  *
  * Invariant 1: keys are compared by their SHA-256 in constant time, every configured key each time.
  * Invariant 2: without keys only loopback sockets are served, and only under a loopback name: a web page that
- * rebinds its DNS name to 127.0.0.1 sends its own name as Host, and a page of another site sends its Origin.
+ * rebinds its DNS name to 127.0.0.1 sends its own name as Host, and a page of another site sends its Origin. A
+ * proxy on this machine brings requests of others over loopback, and says so in a header.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
@@ -41,7 +42,19 @@ export interface Credentials {
   host: string;
   origin: string | undefined;
   remoteAddress: string | undefined;
+  /** The header by which a proxy says that the request is another's, if there is one. */
+  forwardedBy: string | undefined;
 }
+
+/** What proxies add to the requests that they pass on, lower case. */
+export const FORWARDING_HEADERS = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'via',
+] as const;
 
 export interface AuthPolicy {
   /** Refuses a request that must not be served at all, before its route is looked up. Throws EngineError. */
@@ -103,11 +116,17 @@ function bearerToken(authorization: string | undefined): string {
   return token;
 }
 
-function guardLoopback({ host, origin, remoteAddress }: Credentials): void {
+function guardLoopback({ host, origin, remoteAddress, forwardedBy }: Credentials): void {
   if (!isLoopbackAddress(remoteAddress)) {
     throw new EngineError(
       'forbidden',
       'Without an API key the engine serves this machine only. Configure EXECUTION_ENGINE_API_KEYS to serve others.',
+    );
+  }
+  if (forwardedBy !== undefined) {
+    throw new EngineError(
+      'forbidden',
+      `Without an API key the engine serves this machine only, and a proxy has passed this request on (${forwardedBy}). Configure EXECUTION_ENGINE_API_KEYS to serve others behind a proxy.`,
     );
   }
   if (!isLoopbackHost(host)) {

@@ -1,7 +1,7 @@
 /**
  * The socket on Bun, by its own server.
  */
-import type { Address, Servable, Socket } from './socket.ts';
+import { type Address, answerUnreadable, type Servable, type Socket } from './socket.ts';
 
 export function listenOnBun(app: Servable, { host, port }: Address, draining: AbortSignal): Socket {
   const server = Bun.serve({
@@ -10,9 +10,9 @@ export function listenOnBun(app: Servable, { host, port }: Address, draining: Ab
     idleTimeout: 0,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, bun) {
+      const connection = { remoteAddress: bun.requestIP(request)?.address, draining };
       // A Host header that is no host leaves a request without an address of its own.
-      if (!URL.canParse(request.url)) return new Response('Bad Host header\n', { status: 400 });
-      return app.fetch(request, { remoteAddress: bun.requestIP(request)?.address, draining });
+      return URL.canParse(request.url) ? app.fetch(request, connection) : answerUnreadable(app, connection);
     },
   });
   return {

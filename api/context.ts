@@ -9,6 +9,8 @@ export interface Connection {
   remoteAddress?: string | undefined;
   /** Aborted when the server stops: long polls then answer with what they have. */
   draining?: AbortSignal | undefined;
+  /** Why the request itself could not be read, as a sentence: it is answered 400 with this. */
+  unreadable?: string | undefined;
 }
 
 export interface ApiEnv {

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket as Connection } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import type { Address, Servable, Socket } from './socket.ts';
+import { type Address, answerUnreadable, type Servable, type Socket } from './socket.ts';
 
 export async function listenOnNode(
   app: Servable,
@@ -20,7 +20,11 @@ export async function listenOnNode(
       const { remoteAddress } = (incoming as IncomingMessage).socket;
       return app.fetch(request, { remoteAddress, draining });
     },
-    { overrideGlobalObjects: false },
+    {
+      overrideGlobalObjects: false,
+      // The application has no errors of its own: what is left is a request that makes no URL.
+      errorHandler: () => answerUnreadable(app, { draining }),
+    },
   );
   /** Requests without an answer, by connection. */
   const connections = new Map<Connection, number>();

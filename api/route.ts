@@ -8,7 +8,14 @@
 import { OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { ERROR_STATUS, type ErrorCode } from '../core/problem.ts';
-import { type Access, type AuthPolicy, type Credentials, type Identity, requireAccess } from './auth.ts';
+import {
+  type Access,
+  type AuthPolicy,
+  type Credentials,
+  FORWARDING_HEADERS,
+  type Identity,
+  requireAccess,
+} from './auth.ts';
 import {
   type BodyLimits,
   JSON_MEDIA_TYPE,
@@ -103,6 +110,7 @@ export function credentialsOf(c: Context<ApiEnv>): Credentials {
     host: c.req.header('Host') ?? new URL(c.req.url).host,
     origin: c.req.header('Origin'),
     remoteAddress: c.env?.remoteAddress,
+    forwardedBy: FORWARDING_HEADERS.find((name) => c.req.header(name) !== undefined),
   };
 }
 

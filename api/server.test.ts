@@ -48,7 +48,13 @@ describe.each([
     const { server } = await served();
     const head = (host: string) => sendRaw(server.port, `GET /health HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     expect(await head('evil.example')).toStartWith('HTTP/1.1 403');
-    expect(await head('a b/c')).toStartWith('HTTP/1.1 400');
+    for (const host of ['a b/c', '', '[::1', 'a:99999']) {
+      const answer = await head(host);
+      expect(answer).toStartWith('HTTP/1.1 400');
+      expect(answer).toMatch(/^content-type: application\/problem\+json/im);
+      expect(answer).toMatch(/^x-content-type-options: nosniff/im);
+      expect(answer).toMatch(/^x-request-id: /im);
+    }
     expect(await sendRaw(server.port, 'GET /health HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1\.1 4/);
   });
 

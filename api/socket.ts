@@ -22,5 +22,11 @@ export interface Socket {
   destroy(): Promise<void>;
 }
 
+/** Answers a request that is none: one whose path or Host header makes no URL. The application says it in its own form. */
+export function answerUnreadable(app: Servable, connection: Connection): Response | Promise<Response> {
+  const unreadable = 'The path or the Host header of the request cannot be read.';
+  return app.fetch(new Request('http://localhost/'), { ...connection, unreadable });
+}
+
 /** Binds the address. @throws what the runtime says, with its `code`. */
 export type Listen = (app: Servable, address: Address, draining: AbortSignal) => Socket | Promise<Socket>;

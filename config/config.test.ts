@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseAllowList } from '../steps/http/address.ts';
 import { ConfigError, describeConfig, loadConfig } from './config.ts';
 
 const KEY = 'a-key-of-sixteen-and-more';
@@ -45,7 +46,7 @@ describe('an empty environment', () => {
       concurrency: 100,
       apiKeys: [],
       steps: [],
-      httpAllow: { cidrs: [], hosts: [] },
+      httpAllow: [],
       secrets: {},
       logLevel: 'info',
       publicUrl: null,
@@ -77,7 +78,7 @@ describe('an empty environment', () => {
   test('is frozen to its depth', () => {
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.limits)).toBe(true);
-    expect(Object.isFrozen(config.httpAllow.cidrs)).toBe(true);
+    expect(Object.isFrozen(config.httpAllow)).toBe(true);
     expect(Object.isFrozen(config.apiKeys)).toBe(true);
   });
 
@@ -129,7 +130,9 @@ describe('a wrong value', () => {
     ['EXECUTION_ENGINE_JWT_SECRET', 'a-secret-of-the-main-server'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '10.0.0.0/33'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', 'http://host/'],
-    ['EXECUTION_ENGINE_HTTP_ALLOW', '*.example.org'],
+    ['EXECUTION_ENGINE_HTTP_ALLOW', '*.*.example.org'],
+    ['EXECUTION_ENGINE_HTTP_ALLOW', 'stock.internal:0'],
+    ['EXECUTION_ENGINE_HTTP_ALLOW', '10.0.0.0/8:80'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '10.1'],
     ['EXECUTION_ENGINE_SECRETS_FILE', '/does/not/exist.json'],
     ['EXECUTION_ENGINE_LOG_LEVEL', 'verbose'],
@@ -228,15 +231,43 @@ describe('API keys', () => {
 });
 
 describe('private destinations', () => {
-  test('are CIDRs, addresses and host names', () => {
-    const config = loadConfig({
-      EXECUTION_ENGINE_HTTP_ALLOW: '10.0.0.0/8, 192.168.1.5,fd00::/8,[::1], Stock.Internal., localhost',
-    });
-    expect(config.httpAllow).toEqual({
-      cidrs: ['10.0.0.0/8', '192.168.1.5/32', 'fd00::/8', '::1/128'],
-      hosts: ['stock.internal', 'localhost'],
-    });
+  test('are CIDRs, addresses, host names and names below one, with or without a port', () => {
+    const entries =
+      '10.0.0.0/8,192.168.1.5,fd00::/8,::1,[::1],Stock.Internal.,localhost,stock.internal:8080,[::1]:80,*.svc.cluster.local,*.svc.cluster.local:443,10.1.2.3:80'.split(
+        ',',
+      );
+    expect(loadConfig({ EXECUTION_ENGINE_HTTP_ALLOW: entries.join(' , ') }).httpAllow).toEqual(entries);
+    expect(parseAllowList(entries)).toHaveLength(entries.length);
   });
+});
+
+describe('a list', () => {
+  const NAMES: Record<string, string> = {
+    EXECUTION_ENGINE_API_KEYS: 'a-key-of-16-characters=admin',
+    EXECUTION_ENGINE_STEPS: './steps.ts',
+    EXECUTION_ENGINE_HTTP_ALLOW: 'stock.internal',
+  };
+
+  test('is what says so', () => {
+    const lists = describeConfig().filter(({ accepted }) => accepted.startsWith('a comma list'));
+    expect(lists.map(({ name }) => name).sort()).toEqual(Object.keys(NAMES).sort());
+  });
+
+  test.each(Object.entries(NAMES))(
+    '%s with an empty entry is refused, and not taken for none',
+    (name, entry) => {
+      expect(problemsOf({ [name]: entry })).toEqual([]);
+      for (const [value, which] of [
+        [',', 'number 1 of 2'],
+        [`${entry},`, 'number 2 of 2'],
+        [`,${entry}`, 'number 1 of 2'],
+        [`${entry}, ,x`, 'number 2 of 3'],
+      ] as const) {
+        const [problem] = problemsOf({ [name]: value });
+        expect(problem).toStartWith(`${name} has an empty entry (${which})`);
+      }
+    },
+  );
 });
 
 describe('the secrets file', () => {
@@ -271,7 +302,7 @@ describe('other values', () => {
   test('are read in the usual ways of writing them', () => {
     const config = loadConfig({
       EXECUTION_ENGINE_PUBLIC_URL: 'https://flow.example.org/engine/',
-      EXECUTION_ENGINE_STEPS: './steps/a.ts, ,./steps/b.ts,',
+      EXECUTION_ENGINE_STEPS: './steps/a.ts , ./steps/b.ts',
       EXECUTION_ENGINE_MAX_BODY_BYTES: '2 MB',
       EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '4096',
       EXECUTION_ENGINE_HTTP_TIMEOUT: '1500',

@@ -10,6 +10,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { parseDurationText } from '../core/time/duration.ts';
 import { isUuid } from '../db/uuid.ts';
+import { isAllowEntry } from '../steps/http/address.ts';
 
 export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
 export type KeyRole = (typeof KEY_ROLES)[number];
@@ -23,14 +24,6 @@ export interface ApiKey {
   /** Null for an admin key. */
   readonly workspaceId: string | null;
   readonly role: KeyRole;
-}
-
-/** Private destinations that outgoing calls may reach. */
-export interface HttpAllow {
-  /** `10.0.0.0/8`, `fd00::/8`; a single address has its full prefix. */
-  readonly cidrs: readonly string[];
-  /** Lower case, without a trailing dot. */
-  readonly hosts: readonly string[];
 }
 
 type Schema<T> = z.ZodType<T, string>;
@@ -156,39 +149,30 @@ export function isLoopback(value: string): boolean {
   return ipaddr.isValid(value) && ipaddr.process(value).range() === 'loopback';
 }
 
-/** The entries of a comma list, trimmed, empty ones left out. */
-function entries(value: string): string[] {
-  return value
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '');
+/** The entries of a comma list, trimmed; an empty one is reported. */
+function entries(value: string, report: Report): string[] {
+  const found = value.split(',').map((entry) => entry.trim());
+  const empty = found.indexOf('');
+  if (empty >= 0) report(`has an empty entry (number ${empty + 1} of ${found.length})`);
+  return found.filter((entry) => entry !== '');
 }
 
 export function list(): Schema<readonly string[]> {
   return parsed(entries);
 }
 
-export function httpAllow(): Schema<HttpAllow> {
+/** The entries as they are written; steps/http/address.ts reads them. */
+export function httpAllow(): Schema<readonly string[]> {
   return parsed((value, report) => {
-    const cidrs: string[] = [];
-    const hosts: string[] = [];
-    for (const [index, entry] of entries(value).entries()) {
-      const cidr = toCidr(entry);
-      const name = entry.toLowerCase().replace(/\.$/, '');
-      if (cidr !== null) cidrs.push(cidr);
-      else if (isHostName(name)) hosts.push(name);
-      else report(`has an entry (number ${index + 1}) that is neither a CIDR, an address nor a host name`);
+    const found = entries(value, report);
+    for (const [index, entry] of found.entries()) {
+      if (isAllowEntry(entry)) continue;
+      report(
+        `has an entry (number ${index + 1}) that is no CIDR, address or host name, with or without a port`,
+      );
     }
-    return { cidrs, hosts };
+    return found;
   });
-}
-
-function toCidr(entry: string): string | null {
-  const bare = entry.replace(/^\[(.*)\]$/, '$1');
-  if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return `${bare}/32`;
-  if (ipaddr.IPv6.isValid(bare)) return `${bare}/128`;
-  if (ipaddr.IPv4.isValidCIDRFourPartDecimal(bare) || ipaddr.IPv6.isValidCIDR(bare)) return bare;
-  return null;
 }
 
 const SHORTEST_KEY = 16;
@@ -196,7 +180,7 @@ const SHORTEST_KEY = 16;
 export function apiKeys(): Schema<readonly ApiKey[]> {
   return parsed((value, report) => {
     const keys = new Map<string, ApiKey>();
-    for (const [index, entry] of entries(value).entries()) {
+    for (const [index, entry] of entries(value, report).entries()) {
       const key = toApiKey(entry);
       const which = `key number ${index + 1}`;
       if (typeof key === 'string') report(`${which} ${key}`);

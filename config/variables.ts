@@ -9,7 +9,6 @@ import {
   apiKeys,
   databaseUrl,
   durationOrNone,
-  type HttpAllow,
   host,
   httpAllow,
   integer,
@@ -130,11 +129,11 @@ export const VARIABLES = {
     'a comma list of module paths',
     'Modules with step types of your own.',
   ),
-  httpAllow: optional<HttpAllow>(
+  httpAllow: optional<readonly string[]>(
     'EXECUTION_ENGINE_HTTP_ALLOW',
-    { cidrs: [], hosts: [] },
+    [],
     httpAllow(),
-    'a comma list of CIDRs (10.1.0.0/16), addresses and host names',
+    'a comma list of CIDRs (10.1.0.0/16), addresses (10.1.2.3, ::1), host names (stock.internal) and names below one (*.svc.cluster.local), all but CIDRs also with a port (stock.internal:8080, [::1]:8080)',
     'Private destinations that outgoing calls may reach.',
   ),
   secrets: optional<Readonly<Record<string, string>>>(

@@ -43,7 +43,7 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
     outputBytes: limits.maxOutputBytes,
   });
   const http = {
-    allow: [...config.httpAllow.cidrs, ...config.httpAllow.hosts],
+    allow: config.httpAllow,
     maxResponseBytes: limits.httpMaxResponseBytes,
     timeoutMs: limits.httpTimeoutMs,
   };

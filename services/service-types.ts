@@ -197,7 +197,7 @@ export interface ExecutionServicePort {
 }
 
 export interface HealthReport {
-  status: 'ok' | 'degraded' | 'unavailable';
+  status: 'ok' | 'unavailable';
   checks: Record<string, { status: 'ok' | 'fail'; message?: string }>;
   /** What does not keep the engine from serving and should be mended all the same; one sentence each. */
   warnings?: string[];

@@ -169,6 +169,11 @@ describe('the allow list', () => {
     ['stock.internal:8080', 'stock.internal', '10.2.3.4', 80, false],
     ['*.cluster.local', 'api.cluster.local', '10.2.3.4', 80, true],
     ['*.cluster.local', 'cluster.local', '10.2.3.4', 80, false],
+    ['*.cluster.local', 'a.b.cluster.local.', '10.2.3.4', 80, true],
+    ['*.cluster.local:8080', 'api.cluster.local', '10.2.3.4', 8080, true],
+    ['*.cluster.local:8080', 'api.cluster.local', '10.2.3.4', 80, false],
+    ['*.cluster.local', 'cluster.local.evil.test', '10.2.3.4', 80, false],
+    ['*.cluster.local', '10.2.3.4', '10.2.3.4', 80, false],
     ['*.cluster.local', 'api.evilcluster.local', '10.2.3.4', 80, false],
   ])('with %s lets %s (%s, port %i) pass: %p', async (entry, host, address, port, expected) => {
     expect(await permits(entry, host, address, port)).toBe(expected);
@@ -184,6 +189,12 @@ describe('the allow list', () => {
     'host:0',
     'host:70000',
     '*',
+    '*.',
+    'a.*.local',
+    '*.10',
+    '10.0.0.0/8:80',
+    'host:',
+    'host:80:90',
     '[::1',
   ])('refuses the entry %p and names it', (entry) => {
     expect(() => parseAllowList(['10.0.0.0/8', entry])).toThrow(`"${entry}" is no address`);

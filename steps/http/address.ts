@@ -40,7 +40,7 @@ export function parseAllowList(entries: readonly string[]): AllowList {
   const problems: string[] = [];
   const rules: AllowRule[] = [];
   for (const entry of entries) {
-    const rule = parseEntry(entry.trim().toLowerCase());
+    const rule = parseEntry(entry);
     if (rule === null) {
       problems.push(
         `"${entry}" is no address, CIDR or host name (such as 10.0.0.0/8, ::1 or stock.internal:8080)`,
@@ -51,7 +51,13 @@ export function parseAllowList(entries: readonly string[]): AllowList {
   return rules;
 }
 
-function parseEntry(entry: string): AllowRule | null {
+/** Returns whether an entry of EXECUTION_ENGINE_HTTP_ALLOW can be read. */
+export function isAllowEntry(entry: string): boolean {
+  return parseEntry(entry) !== null;
+}
+
+function parseEntry(text: string): AllowRule | null {
+  const entry = text.trim().toLowerCase();
   const match = WITH_PORT.exec(entry)?.groups;
   const port = match === undefined ? null : Number(match.port);
   if (port !== null && (port < 1 || port > 65535)) return null;
