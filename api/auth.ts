@@ -12,6 +12,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import { EngineError } from '../core/problem.ts';
 import type { Caller } from '../services/service-types.ts';
+import { WrongKeys } from './wrong-keys.ts';
 
 /** From weak to strong; each may do what the ones before it may, in the workspace of the key. */
 export const ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
@@ -59,7 +60,7 @@ export const FORWARDING_HEADERS = [
 export interface AuthPolicy {
   /** Refuses a request that must not be served at all, before its route is looked up. Throws EngineError. */
   guard(credentials: Credentials): void;
-  /** Throws EngineError `unauthorized` when there is no key or a wrong one. */
+  /** Throws EngineError `unauthorized` when there is no key or a wrong one, `too_many_requests` after too many wrong ones. */
   identify(credentials: Credentials): Identity;
 }
 
@@ -69,14 +70,16 @@ const EVERYBODY: Identity = { workspaceId: null, admin: true, role: 'admin' };
 export function createAuth({ keys }: { keys: readonly ApiKey[] }): AuthPolicy {
   if (keys.length === 0) return { guard: guardLoopback, identify: () => EVERYBODY };
   const known = keys.map((key) => ({ digest: Buffer.from(key.hash, 'hex'), identity: identityOf(key) }));
+  const wrongKeys = new WrongKeys();
   return {
     guard: () => {},
-    identify: ({ authorization }) => {
+    identify: ({ authorization, remoteAddress }) => {
       const digest = createHash('sha256').update(bearerToken(authorization)).digest();
       let found: Identity | null = null;
       for (const key of known) if (timingSafeEqual(key.digest, digest)) found = key.identity;
-      if (found === null) throw new EngineError('unauthorized', 'The key is not known to this engine.');
-      return found;
+      if (found !== null) return found;
+      wrongKeys.add(remoteAddress);
+      throw new EngineError('unauthorized', 'The key is not known to this engine.');
     },
   };
 }

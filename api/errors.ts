@@ -17,7 +17,7 @@ import type { ApiEnv, ApiLog } from './context.ts';
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
 /** How long a client may wait before it tries again, where the engine has no better idea. */
-const RETRY_AFTER_SECONDS = '1';
+const RETRY_AFTER_SECONDS = 1;
 
 export const ProblemShape = z
   .object({
@@ -41,7 +41,9 @@ export function answerError(log: ApiLog): (error: Error, c: Context<ApiEnv>) => 
     if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
     const known = error instanceof EngineError ? error : unavailable(error);
     if (known === null || ERROR_STATUS[known.code] >= 500) logFailure(log, error, c);
-    if (known !== null) return problemResponse(c, known.code, known.message, known.problems);
+    if (known !== null) {
+      return problemResponse(c, known.code, known.message, known.problems, known.retryAfterSeconds);
+    }
     const detail = `The engine met an unexpected error; its log has the cause under request id ${c.get('requestId')}.`;
     return problemResponse(c, 'internal', detail);
   };
@@ -64,10 +66,11 @@ export function problemResponse(
   code: ErrorCode,
   detail: string,
   problems: readonly Problem[] = [],
+  retryAfterSeconds = RETRY_AFTER_SECONDS,
 ): Response {
   const status = ERROR_STATUS[code];
   if (status === 401) c.header('WWW-Authenticate', 'Bearer realm="execution-engine"');
-  if (status === 429 || status === 503) c.header('Retry-After', RETRY_AFTER_SECONDS);
+  if (status === 429 || status === 503) c.header('Retry-After', String(retryAfterSeconds));
   const body = JSON.stringify(problemDocument(code, detail, problems, c.get('requestId')));
   return c.body(body, status as ContentfulStatusCode, { 'Content-Type': PROBLEM_MEDIA_TYPE });
 }

@@ -200,13 +200,13 @@ function documentSuccess(responses: Record<number, ResponseSpec>): RouteConfig['
 
 function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): RouteConfig['responses'] {
   const codes: ErrorCode[] = [...(spec.errors ?? []), 'internal'];
-  if (spec.access !== 'public') codes.push('unauthorized', 'forbidden');
+  if (spec.access !== 'public') codes.push('unauthorized', 'forbidden', 'too_many_requests');
   if (spec.body) codes.push(...BODY_ERRORS);
   if (spec.body || spec.query || spec.params) codes.push('validation_failed', 'not_storable');
   if (spec.body?.kind === 'definition') codes.push('malformed_yaml');
   const responses: RouteConfig['responses'] = {};
   for (const status of new Set(codes.map((code) => ERROR_STATUS[code]).sort())) {
-    const names = codes.filter((code) => ERROR_STATUS[code] === status).join(', ');
+    const names = [...new Set(codes)].filter((code) => ERROR_STATUS[code] === status).join(', ');
     responses[status] = {
       description: `Code: ${names}`,
       ...(status === 429 || status === 503 ? { headers: RETRY_AFTER } : {}),

@@ -51,11 +51,20 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 export class EngineError extends Error {
   readonly code: ErrorCode;
   readonly problems: readonly Problem[];
+  /** After how many seconds the same may be tried again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: ErrorCode, message: string, problems: readonly Problem[] = [], cause?: unknown) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    problems: readonly Problem[] = [],
+    cause?: unknown,
+    retryAfterSeconds?: number,
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'EngineError';
     this.code = code;
     this.problems = problems;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
