@@ -14,6 +14,8 @@ export interface StoredTemplate {
   readonly workspaceId: string | null;
   readonly description: string | null;
   readonly definition: JsonObject;
+  /** The definition as JSON text. */
+  readonly source: string;
   readonly definitionHash: string;
   readonly createdAt: Date;
   readonly archivedAt: Date | null;
@@ -210,6 +212,7 @@ function toTemplate(row: any): StoredTemplate {
     workspaceId: row.workspace_id,
     description: row.description,
     definition: parseSource(row),
+    source: row.definition_source,
     definitionHash: row.definition_hash,
     createdAt: row.created_at,
     archivedAt: row.archived_at,

@@ -7,10 +7,10 @@
  * Invariant 2: nothing throws, whatever the document is, and no check recurses or is quadratic in the steps.
  */
 
-import { isObject, type Json, type JsonSchema } from '../core/json/json.ts';
+import { isObject, type Json, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import { findUnstorable } from '../core/json/storable.ts';
 import type { Problem } from '../core/problem.ts';
-import type { Template } from '../core/template.ts';
+import type { Template, TemplateStep } from '../core/template.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -55,13 +55,12 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
 }
 
-export interface ReadStored {
-  /** Null when there are errors. */
-  template: Template | null;
+/** What an engine finds wrong with a definition that was published once. Plain data: it may come from another process. */
+export interface Judgement {
   /** What keeps the whole definition from being understood. */
-  errors: Problem[];
+  readonly errors: readonly Problem[];
   /** By step key, what keeps that step from being run here, and no other step from anything. */
-  faults: ReadonlyMap<string, Problem>;
+  readonly faults: Readonly<Record<string, Problem>>;
 }
 
 /** Places that only whoever runs the step makes use of. */
@@ -76,11 +75,12 @@ const OF_ROUTES: ReadonlySet<string> = new Set([
 const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIVE_INFINITY };
 
 /**
- * A definition that was published once: by an engine that had other step types, or settings, or was of a newer version.
+ * Judges a definition that was published once: by an engine that had other step types, or settings, or was of a newer
+ * version.
  */
-export function readStored(document: unknown, context: LintContext): ReadStored {
+export function judgeStored(document: unknown, context: LintContext): Judgement {
   const problems = new ProblemList(Number.POSITIVE_INFINITY);
-  const template = read(document, { ...context, limits: NO_LIMITS }, problems, new ProblemList(), lint);
+  read(document, ofStored(context), problems, new ProblemList(), lint);
   const errors: Problem[] = [];
   const faults = new Map<string, Problem>();
   for (const problem of problems.list()) {
@@ -89,7 +89,27 @@ export function readStored(document: unknown, context: LintContext): ReadStored 
     if (key === undefined) errors.push(problem);
     else if (!faults.has(key)) faults.set(key, problem);
   }
-  return { template: errors.length === 0 ? template : null, errors, faults };
+  return { errors, faults: Object.fromEntries(faults) };
+}
+
+/** The template of a definition that was judged to have no errors. Yields after each step, so that it can be paused. */
+export function* buildStored(document: JsonObject, context: LintContext): Generator<void, Template> {
+  const unheard = new ProblemList(0);
+  const { schemas, ...others } = ofStored(context);
+  const trusting = { ...others, schemas: { ...schemas, checkSchema: () => [] } };
+  const reader: FieldReader = { fields: document, pointer: '', problems: unheard };
+  const header = readHeader(reader, trusting);
+  const steps: TemplateStep[] = [];
+  for (const draft of stepDrafts(document.steps as JsonObject, place(reader, 'steps'), reader, trusting)) {
+    steps.push(draft.step);
+    yield;
+  }
+  return { ...header, steps };
+}
+
+/** What was published stays in force when a limit is lowered, or a bound is new. */
+function ofStored({ schemas, ...context }: LintContext): LintContext {
+  return { ...context, limits: NO_LIMITS, schemas: { ...schemas, checkSchema: schemas.checkStored } };
 }
 
 function read(
@@ -107,18 +127,22 @@ function read(
   if (!canBeRead(document, context.limits.maxDepth, errors)) return null;
   const reader: FieldReader = { fields: document, pointer: '', problems: errors };
   refuseUnknownFields(reader, DEFINITION_FIELDS);
-  const header = {
+  const header = readHeader(reader, context);
+  const drafts = readSteps(reader, context);
+  if (drafts === null) return null;
+  checkAcross({ drafts, output: header.output }, context, errors, warnings);
+  return { ...header, steps: drafts.map(({ step }) => step) };
+}
+
+function readHeader(reader: FieldReader, context: LintContext): Omit<Template, 'steps'> {
+  return {
     name: readName(reader),
     description: readText(reader, 'description'),
     input: readInput(reader, context),
     timeoutMs: readDuration(reader, 'timeout', 'refused'),
     onFailure: readChoice(reader, 'onFailure', ['stop', 'continue'], 'stop'),
-    output: fieldOf(document, 'output') as Json | undefined,
+    output: fieldOf(reader.fields, 'output') as Json | undefined,
   };
-  const drafts = readSteps(reader, context);
-  if (drafts === null) return null;
-  checkAcross({ drafts, output: header.output }, context, errors, warnings);
-  return { ...header, steps: drafts.map(({ step }) => step) };
 }
 
 /** Reports what cannot be stored; false when the document is no JSON at all, so that reading it makes no sense. */
@@ -176,5 +200,14 @@ function readSteps(reader: FieldReader, context: LintContext): StepDraft[] | nul
     problems.add(pointer, 'too_many_steps', message);
     return null;
   }
-  return keys.map((key) => readStep(key, steps[key], { pointer, problems, stepTypes: context.stepTypes }));
+  return [...stepDrafts(steps, pointer, reader, context)];
+}
+
+function* stepDrafts(
+  steps: Readonly<Record<string, unknown>>,
+  pointer: string,
+  { problems }: FieldReader,
+  { stepTypes }: LintContext,
+): Generator<StepDraft> {
+  for (const key of Object.keys(steps)) yield readStep(key, steps[key], { pointer, problems, stepTypes });
 }

@@ -112,14 +112,36 @@ function emptyDraft(): Draft {
   };
 }
 
+/** A version of a template has thousands of these: what is empty, or the same in most, is shared. */
 function finish({ seen: _, ...draft }: Draft, node: Node): CompiledValue {
-  const { parts } = draft;
+  const { problems, stepReferences, inputReferences, roots, parts } = draft;
   return {
     ...draft,
+    problems: shared(problems),
+    stepReferences: shared(stepReferences),
+    inputReferences: shared(inputReferences),
+    roots: sharedRoots(roots),
+    parts: shared(parts),
     constant: parts.length === 0,
     native: parts.every((part) => part.native !== null),
     node,
   };
+}
+
+const NOTHING: readonly never[] = Object.freeze([]);
+
+function shared<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NOTHING : list;
+}
+
+/** As many as there are combinations that somebody uses. */
+const knownRoots = new Map<string, ReadonlySet<Root>>();
+
+function sharedRoots(roots: ReadonlySet<Root>): ReadonlySet<Root> {
+  const name = [...roots].sort().join();
+  const known = knownRoots.get(name) ?? roots;
+  knownRoots.set(name, known);
+  return known;
 }
 
 type Patterns = readonly (readonly string[])[];

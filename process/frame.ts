@@ -13,7 +13,8 @@ export interface Frame<H> {
 
 const PREFIX_BYTES = 8;
 
-export function encodeFrame(header: object, body = ''): Buffer {
+/** @param body text, or its bytes in UTF-8 */
+export function encodeFrame(header: object, body: string | Uint8Array = ''): Buffer {
   const head = JSON.stringify(header);
   const headBytes = Buffer.byteLength(head);
   const bodyBytes = Buffer.byteLength(body);
@@ -21,7 +22,8 @@ export function encodeFrame(header: object, body = ''): Buffer {
   frame.writeUInt32BE(headBytes, 0);
   frame.writeUInt32BE(bodyBytes, 4);
   frame.write(head, PREFIX_BYTES);
-  frame.write(body, PREFIX_BYTES + headBytes);
+  if (typeof body === 'string') frame.write(body, PREFIX_BYTES + headBytes);
+  else frame.set(body, PREFIX_BYTES + headBytes);
   return frame;
 }
 

@@ -9,7 +9,7 @@ import type { Json, JsonSchema } from '../core/json/json.ts';
 import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import type { StoredTemplate } from '../db/workflow-template.ts';
-import { readStored } from '../definition/definition.ts';
+import { buildStored, type Judgement } from '../definition/definition.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import type { SchemaFault } from '../definition/schema/checker.ts';
 import { type CompiledValue, compileValue } from '../expression/compiled-value.ts';
@@ -47,8 +47,8 @@ export interface CompiledStep {
   readonly usesInputs: boolean;
   /** Null: the step starts when it is ready and a slot is free. */
   readonly limits: CompiledLimits | null;
-  /** Deferred parameters as they are met, by their text. */
-  readonly deferred: Map<string, CompiledValue>;
+  /** Deferred parameters as they are met, by their text; null: none was met. */
+  deferred: Map<string, CompiledValue> | null;
 }
 
 export interface TemplateVersion {
@@ -78,19 +78,28 @@ export interface CompileContext {
   readonly stepTypes: ReadonlyMap<string, StepType>;
 }
 
-/** @throws EngineError('invalid_definition') when this engine does not understand the stored definition. */
-export function compileVersion(stored: StoredTemplate, context: CompileContext): TemplateVersion {
-  const { template, errors, faults } = readStored(stored.definition, context.lint);
-  if (template === null) throw unusable(stored, errors);
+/**
+ * Compiles a stored definition as it was judged; yields after each step, so that it can be paused.
+ * @throws EngineError('invalid_definition') when this engine does not understand the definition
+ */
+export function* compileVersion(
+  stored: StoredTemplate,
+  { errors, faults }: Judgement,
+  context: CompileContext,
+): Generator<void, TemplateVersion> {
+  if (errors.length > 0) throw unusable(stored, errors);
+  const template = yield* buildStored(stored.definition, context.lint);
   const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
   const graph = compileGraph(template);
   const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
   const missing = template.steps.find(({ key }) => !idByKey.has(key));
   if (missing !== undefined) throw unusable(stored, [lacksRow(missing)]);
-  const steps = template.steps.map((step) => {
-    const fault = faults.get(step.key);
-    return fault === undefined ? compileStep(step, graph, context) : leftToOthers(step, fault);
-  });
+  const steps: CompiledStep[] = [];
+  for (const step of template.steps) {
+    const fault = Object.hasOwn(faults, step.key) ? faults[step.key] : undefined;
+    steps.push(fault === undefined ? compileStep(step, graph, context) : leftToOthers(step, fault));
+    yield;
+  }
   return {
     id: stored.id,
     name: stored.name,
@@ -100,7 +109,7 @@ export function compileVersion(stored: StoredTemplate, context: CompileContext):
     graph,
     steps,
     hasLimits: steps.some(({ limits }) => limits !== null),
-    hasFaults: faults.size > 0,
+    hasFaults: Object.keys(faults).length > 0,
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
     validateInputs: template.input === null ? null : checkOf(template.input, context),
@@ -143,7 +152,7 @@ function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
     usesInput: false,
     usesInputs: false,
     limits: null,
-    deferred: new Map(),
+    deferred: null,
   };
 }
 
@@ -169,7 +178,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     usesInput: values.some((value) => value.roots.has('input')),
     usesInputs: readsInputs(type, step) || values.some((value) => value.roots.has('inputs')),
     limits: compileLimits(step, when, graph),
-    deferred: new Map(),
+    deferred: null,
   };
 }
 

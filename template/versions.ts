@@ -5,10 +5,14 @@
  */
 import { EngineError } from '../core/problem.ts';
 import type { Db } from '../db/connection/client.ts';
-import { readTemplateById } from '../db/workflow-template.ts';
+import { readTemplateById, type StoredTemplate } from '../db/workflow-template.ts';
+import { type Judgement, judgeStored } from '../definition/definition.ts';
+import { inSlices } from '../process/in-slices.ts';
+import { KeptVersions } from './kept-versions.ts';
 import { type CompileContext, compileVersion, type TemplateVersion } from './version.ts';
 
-const MAX_VERSIONS = 500;
+/** Of all versions that are kept. */
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 /** For how long what is unread is left to other engines. */
 export const UNREADABLE_MS = 30_000;
 
@@ -18,18 +22,24 @@ export interface VersionsObserver {
   unread(templateId: string, error: EngineError): void;
 }
 
+/** What is wrong with a stored definition in this engine. */
+export type Judge = (stored: StoredTemplate) => Judgement | Promise<Judgement>;
+
 export class TemplateVersions {
   readonly #context: CompileContext;
   readonly #observer: VersionsObserver | null;
-  readonly #versions = new Map<string, TemplateVersion>();
+  readonly #judge: Judge;
+  readonly #versions = new KeptVersions(MAX_KEPT_BYTES);
+  readonly #compiling = new Map<string, Promise<TemplateVersion>>();
   /** The error, and until when (of performance.now()) it is the answer. */
   readonly #unread = new Map<string, { readonly error: EngineError; readonly until: number }>();
   /** Of all versions there were, those with steps that are left to other engines: that never changes. */
   readonly #faulty = new Set<string>();
 
-  constructor(context: CompileContext, observer: VersionsObserver | null = null) {
+  constructor(context: CompileContext, observer: VersionsObserver | null = null, judge: Judge | null = null) {
     this.#context = context;
     this.#observer = observer;
+    this.#judge = judge ?? (({ definition }) => judgeStored(definition, context.lint));
   }
 
   /** Templates, by id, that were found unread a short while ago. */
@@ -47,12 +57,7 @@ export class TemplateVersions {
   /** @throws EngineError('template_not_found'), EngineError('invalid_definition') */
   async get(db: Db, id: string): Promise<TemplateVersion> {
     const known = this.#versions.get(id);
-    if (known !== undefined) {
-      // Moves it to the young end.
-      this.#versions.delete(id);
-      this.#versions.set(id, known);
-      return known;
-    }
+    if (known !== undefined) return known;
     const unread = this.#unread.get(id);
     if (unread !== undefined && unread.until > performance.now()) throw unread.error;
     try {
@@ -77,16 +82,30 @@ export class TemplateVersions {
     const stored = await readTemplateById(db, id);
     if (stored === null)
       throw new EngineError('template_not_found', `Template ${id} is none that was published.`);
-    return this.#versions.get(id) ?? compileVersion(stored, this.#context);
+    return this.#versions.get(id) ?? this.#compile(stored);
+  }
+
+  /** Once for all who ask meanwhile, in slices of the event loop's time. */
+  #compile(stored: StoredTemplate): Promise<TemplateVersion> {
+    const { id } = stored;
+    const running = this.#compiling.get(id);
+    if (running !== undefined) return running;
+    const compiling = this.#judgeAndCompile(stored).finally(() => this.#compiling.delete(id));
+    this.#compiling.set(id, compiling);
+    return compiling;
+  }
+
+  async #judgeAndCompile(stored: StoredTemplate): Promise<TemplateVersion> {
+    const judgement = await this.#judge(stored);
+    return inSlices(compileVersion(stored, judgement, this.#context));
   }
 
   #keep(version: TemplateVersion): TemplateVersion {
     const { id } = version;
     if (this.#versions.get(id) === version) return version;
-    this.#versions.set(id, version);
+    this.#versions.add(version);
     if (version.hasFaults) this.#faulty.add(id);
     this.#observer?.compiled(version);
-    if (this.#versions.size > MAX_VERSIONS) this.#versions.delete(this.#versions.keys().next().value!);
     return version;
   }
 

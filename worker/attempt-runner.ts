@@ -225,9 +225,10 @@ export class AttemptRunner {
 
   #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {
     const text = JSON.stringify(value);
-    let expression = compiled.deferred.get(text);
+    let expression = compiled.deferred?.get(text);
     if (expression === undefined) {
       expression = compileValue(value);
+      compiled.deferred ??= new Map();
       compiled.deferred.set(text, expression);
     }
     return this.#options.evaluator.evaluate(expression, scope, callOptions(attempt)) as Json | Promise<Json>;

@@ -1,0 +1,18 @@
+/**
+ * Long work on the event loop, a slice at a time: everything else has its turn between two slices.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+const SLICE_MS = 8;
+
+/** The result of work that may be paused wherever it yields. At once when it is done within a slice. */
+export async function inSlices<T>(work: Iterator<unknown, T>): Promise<T> {
+  for (;;) {
+    const until = performance.now() + SLICE_MS;
+    do {
+      const { done, value } = work.next();
+      if (done === true) return value;
+    } while (performance.now() < until);
+    await nextTurn();
+  }
+}
