@@ -105,7 +105,7 @@ export class Plan {
 /** What an engine of the run would say to a document. */
 function publishable(): (document: JsonObject) => boolean {
   const stepTypes = createStepTypes({ ...NOTHING_RUNS, extra: chaosStepTypes() });
-  const context = lintContext(stepTypes, { maxSteps: 10_000, maxDepth: 512 });
+  const context = lintContext(stepTypes, { maxSteps: 10_000, maxDepth: 512 }, []);
   return (document) => readDefinition(document, context).errors.length === 0;
 }
 

@@ -57,6 +57,14 @@ export interface ExpressionUse {
   stepReferences: readonly { key: string; pointer: string }[];
   /** `inputs.<key>` references. */
   inputReferences: readonly { key: string; pointer: string }[];
+  memberReferences: readonly MemberReference[];
+}
+
+/** A read of a name below a root that has names of its own. */
+export interface MemberReference {
+  readonly root: 'execution' | 'secrets' | 'vars';
+  readonly key: string;
+  readonly pointer: string;
 }
 
 export interface ExpressionChecker {

@@ -52,7 +52,8 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
   const script = { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes };
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
   const stepTypes = createStepTypes({ http, script, extra: userTypes });
-  const lint = lintContext(stepTypes, { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth });
+  const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
+  const lint = lintContext(stepTypes, bounds, Object.keys(config.secrets));
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),

@@ -10,7 +10,7 @@ import type { AnyNode } from 'acorn';
 import type { Json } from '../core/json/json.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
-import type { ExpressionChecker } from '../core/step-type.ts';
+import type { ExpressionChecker, MemberReference } from '../core/step-type.ts';
 import { analyse, type Read } from './analysis.ts';
 import { INHERITED, type Root, STEP_PROPERTIES, type StepProperty } from './names.ts';
 import { compileNative, type Native } from './native.ts';
@@ -49,6 +49,8 @@ export interface CompiledValue {
   readonly problems: readonly Problem[];
   readonly stepReferences: readonly StepReference[];
   readonly inputReferences: readonly { key: string; pointer: string }[];
+  /** Names below `execution`, `secrets` and `vars`, each once for a string. */
+  readonly memberReferences: readonly MemberReference[];
   readonly roots: ReadonlySet<Root>;
   /** `steps` is used in a way that does not name the steps, such as `steps[input.k]` or `Object.keys(steps)`. */
   readonly dynamicSteps: boolean;
@@ -66,6 +68,7 @@ interface Draft {
   problems: Problem[];
   stepReferences: StepReference[];
   inputReferences: { key: string; pointer: string }[];
+  memberReferences: MemberReference[];
   roots: Set<Root>;
   dynamicSteps: boolean;
   dynamicInputs: boolean;
@@ -89,8 +92,8 @@ export function compileValue(value: Json, deferred: readonly string[] = []): Com
 /** Checks the expressions of a value as `compileValue` does; deferred pointers are left out. */
 export const expressionChecker: ExpressionChecker = {
   check(value, deferred = []) {
-    const { problems, stepReferences, inputReferences } = compileValue(value, deferred);
-    return { problems, stepReferences: unique(stepReferences), inputReferences };
+    const { stepReferences, ...compiled } = compileValue(value, deferred);
+    return { ...compiled, stepReferences: unique(stepReferences) };
   },
 };
 
@@ -104,6 +107,7 @@ function emptyDraft(): Draft {
     problems: [],
     stepReferences: [],
     inputReferences: [],
+    memberReferences: [],
     roots: new Set(),
     dynamicSteps: false,
     dynamicInputs: false,
@@ -212,6 +216,10 @@ function addReference([root, key, property]: Read, pointer: string, draft: Draft
   if (root === 'inputs') {
     if (key === undefined) draft.dynamicInputs = true;
     else if (isNew(`inputs\n${key}\n${pointer}`, draft)) draft.inputReferences.push({ key, pointer });
+  }
+  if (root === 'execution' || root === 'secrets' || root === 'vars') {
+    if (key !== undefined && isNew(`${root}\n${key}\n${pointer}`, draft))
+      draft.memberReferences.push({ root, key, pointer });
   }
   if (root !== 'steps') return;
   if (key === undefined) draft.dynamicSteps = true;

@@ -5,6 +5,7 @@
  * - expression_failed: the expression threw, or read a property of null or undefined. Never retried.
  * - expression_timeout: it did not answer within its time.
  * - script_failed, script_timeout, script_out_of_memory: the same for scripts.
+ * - secret_missing, variable_missing: the expression read a name of `secrets` or `vars` that is not there.
  * - output_not_storable: the result is larger or deeper than a result may be.
  * - aborted: the caller's signal, or the sandbox was closed.
  * - sandbox_unavailable: the machine could not start a sandbox process; the only one worth a retry.
@@ -15,6 +16,8 @@ export type ExpressionErrorCode =
   | 'script_failed'
   | 'script_timeout'
   | 'script_out_of_memory'
+  | 'secret_missing'
+  | 'variable_missing'
   | 'output_not_storable'
   | 'aborted'
   | 'sandbox_unavailable';

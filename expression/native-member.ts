@@ -9,6 +9,7 @@
  * the expression made itself stay as they are.
  */
 import { ExpressionError, quoteSource } from './expression-error.ts';
+import { missingName, strictRootOf } from './missing-name.ts';
 import { INHERITED } from './names.ts';
 import { leaveToSandbox, primitive } from './native-operators.ts';
 
@@ -41,7 +42,11 @@ export function readMember(object: unknown, key: unknown, objectSource: string):
 function readOwn(object: object, name: string): unknown {
   if (Object.hasOwn(object, name)) return asData((object as Record<string, unknown>)[name], object);
   const inherited = Array.isArray(object) ? INHERITED.array : INHERITED.object;
-  return inherited.has(name) ? leaveToSandbox() : undefined;
+  if (inherited.has(name)) leaveToSandbox();
+  const root = strictRootOf(object);
+  if (root === undefined) return undefined;
+  if (name === 'toJSON') leaveToSandbox();
+  throw missingName(root, name);
 }
 
 function readText(text: string, name: string): unknown {

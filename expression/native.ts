@@ -12,6 +12,7 @@
 import type { AnyNode, Expression, MemberExpression, ObjectExpression, Property } from 'acorn';
 import { staticKey } from './analysis.ts';
 import { ExpressionError, quoteSource } from './expression-error.ts';
+import { isStrictRoot, markStrict, type StrictRoot } from './missing-name.ts';
 import { isRoot, KEYED_ROOTS, type Root } from './names.ts';
 import { asData, markBuilt, readMember } from './native-member.ts';
 import { BINARY, leaveToSandbox, MAX_NATIVE_TEXT, NotNative, primitive, UNARY } from './native-operators.ts';
@@ -84,6 +85,7 @@ function compileLiteral(value: unknown): Native {
 }
 
 function compileName(name: string): Native {
+  if (isStrictRoot(name)) return compileStrictRoot(name);
   if (isRoot(name)) {
     const fallback = KEYED_ROOTS.has(name) ? EMPTY : undefined;
     return (scope) => {
@@ -95,6 +97,16 @@ function compileName(name: string): Native {
   if (name === 'NaN') return () => Number.NaN;
   if (name === 'Infinity') return () => Number.POSITIVE_INFINITY;
   return leaveToSandbox();
+}
+
+/** Its value is marked, so that whoever reads a name of it that is not there fails. */
+function compileStrictRoot(root: StrictRoot): Native {
+  const none = {};
+  return (scope) => {
+    const members = scope[root] ?? none;
+    if (typeof members === 'object') markStrict(members, root);
+    return members;
+  };
 }
 
 function compileMember(node: MemberExpression, source: string): Native {

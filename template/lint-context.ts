@@ -10,6 +10,13 @@ import type { StepType } from '../steps/step-type.ts';
 export function lintContext(
   stepTypes: ReadonlyMap<string, StepType>,
   limits: LintContext['limits'],
+  secrets: readonly string[],
 ): LintContext {
-  return { stepTypes, expressions: expressionChecker, schemas: createSchemaChecker(), limits };
+  return {
+    stepTypes,
+    expressions: expressionChecker,
+    schemas: createSchemaChecker(),
+    limits,
+    secrets: new Set(secrets),
+  };
 }

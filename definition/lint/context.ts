@@ -11,6 +11,8 @@ export interface LintContext {
   readonly stepTypes: StepTypeRegistry;
   readonly expressions: ExpressionChecker;
   readonly schemas: SchemaChecker;
+  /** Names of the secrets that there are now. */
+  readonly secrets: ReadonlySet<string>;
   readonly limits: {
     /** Steps of the whole definition. */
     readonly maxSteps: number;

@@ -5,10 +5,12 @@
  * where a definition is broken in one place, the others are judged as if that place were right.
  */
 
+import type { MemberReference } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { resolveEdges } from './edges.ts';
 import { connect, type DraftGraph, reportCycles } from './graph.ts';
+import { checkMembers } from './members.ts';
 import { checkParams, reviewParams } from './params.ts';
 import { checkReachability } from './reach.ts';
 import { checkReferences } from './references.ts';
@@ -17,6 +19,7 @@ interface Linted {
   readonly graph: DraftGraph;
   /** By position: whether the parameters of the step are right. */
   readonly sound: readonly boolean[];
+  readonly members: readonly MemberReference[];
 }
 
 /** What holds for every definition, also for one that was published long ago. */
@@ -32,8 +35,8 @@ export function lint(
   const graph = connect(edges);
   reportCycles(drafts, graph, errors);
   checkReachability(drafts, graph, errors, warnings);
-  checkReferences(drafted, graph, context, errors);
-  return { graph, sound };
+  const members = checkReferences(drafted, graph, context, errors);
+  return { graph, sound, members };
 }
 
 /**
@@ -46,6 +49,7 @@ export function lintNew(
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
-  const { sound } = lint(drafted, context, errors, warnings);
+  const { sound, members } = lint(drafted, context, errors, warnings);
   reviewParams(drafted.drafts, sound, errors);
+  checkMembers(members, context, errors, warnings);
 }

@@ -7,7 +7,7 @@
 
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
-import type { ExpressionUse } from '../../core/step-type.ts';
+import type { ExpressionUse, MemberReference } from '../../core/step-type.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import { holdsExpression } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step.ts';
@@ -28,24 +28,27 @@ interface Check {
   readonly errors: ProblemList;
   readonly positions: ReadonlyMap<string, number>;
   readonly distant: DistantRead[];
+  readonly members: MemberReference[];
 }
 
+/** Returns the reads below other roots than those of steps, with the pointers of the definition. */
 export function checkReferences(
   { drafts, output }: Drafted,
   graph: DraftGraph,
   context: LintContext,
   errors: ProblemList,
-): void {
+): readonly MemberReference[] {
   const positions = new Map(drafts.map(({ step }, position) => [step.key, position]));
-  const check: Check = { drafts, graph, context, errors, positions, distant: [] };
+  const check: Check = { drafts, graph, context, errors, positions, distant: [], members: [] };
   for (const position of drafts.keys()) checkStep(position, check);
   reportDistant(check);
   if (output !== undefined) checkOutput(output, check);
+  return check.members;
 }
 
 function checkOutput(output: Json, check: Check): void {
   const use = check.context.expressions.check(output);
-  reportSyntax(use, '/output', check.errors);
+  take(use, '/output', check);
   for (const { key, pointer } of use.stepReferences) positionOf(key, `/output${pointer}`, check);
   for (const { key, pointer } of use.inputReferences) {
     const message = `"inputs" is known only inside a step; write steps${member(key)}.output instead.`;
@@ -105,7 +108,7 @@ function checkValue(
 ): void {
   if (typeof value === 'string' && !holdsExpression(value)) return;
   const use = check.context.expressions.check(value, deferred);
-  reportSyntax(use, pointer, check.errors);
+  take(use, pointer, check);
   for (const reference of use.stepReferences) {
     checkStepReference(reference.key, pointer + reference.pointer, reader, check);
   }
@@ -114,8 +117,11 @@ function checkValue(
   }
 }
 
-function reportSyntax(use: ExpressionUse, pointer: string, errors: ProblemList): void {
+/** Reports what is wrong in itself, and keeps what is not about steps. */
+function take(use: ExpressionUse, pointer: string, { errors, members }: Check): void {
   for (const problem of use.problems) errors.add(pointer + problem.pointer, problem.code, problem.message);
+  for (const reference of use.memberReferences)
+    members.push({ ...reference, pointer: pointer + reference.pointer });
 }
 
 function checkStepReference(key: string, pointer: string, reader: number, check: Check): void {

@@ -31,6 +31,19 @@ const prelude = (more: string): string => `(function () {
 ${more}
   let special = false;
 
+  const { Proxy, TypeError: MissingError } = globalThis;
+  const { hasOwn, prototype: plain } = Object;
+  let missing = null;
+  // A name that is not there fails the whole expression, whatever its code makes of the error.
+  const strict = (root, members) =>
+    new Proxy(members, {
+      get(target, key) {
+        if (typeof key === 'symbol' || key === 'toJSON' || hasOwn(target, key) || key in plain) return target[key];
+        missing ??= [root, key];
+        throw new MissingError(root + ' has no ' + key);
+      },
+    });
+
   const replacer = (key, value) => {
     if (typeof value === 'number') {
       if (value - value === 0) return value;
@@ -59,7 +72,7 @@ ${more}
   };
 
   const failure = (error) => {
-    const failed = { name: null, message: '', line: null, internal: false };
+    const failed = { name: null, message: '', line: null, internal: false, missing };
     try {
       if (typeof error === 'object' && error !== null && 'message' in error) {
         failed.internal = error instanceof InternalError;
@@ -77,8 +90,12 @@ ${more}
       const scope = parse(scopeText);
       const thunk = new Thunk(...roots, '"use strict"; return (\\n' + parse(sourceText) + '\\n)');
       const { input, steps = {}, inputs = {}, execution = {}, item, index, iteration, previous } = scope;
-      const { secrets = {}, vars = {} } = scope;
-      return success(thunk(input, steps, inputs, execution, item, index, iteration, previous, secrets, vars));
+      const secrets = strict('secrets', scope.secrets ?? {});
+      const vars = strict('vars', scope.vars ?? {});
+      const found = success(
+        thunk(input, steps, inputs, execution, item, index, iteration, previous, secrets, vars),
+      );
+      return missing === null ? found : failure(null);
     } catch (error) {
       return failure(error);
     }

@@ -19,6 +19,7 @@ import {
   type QuickJSSyncVariant,
   type QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
+import { missingName, type StrictRoot } from '../missing-name.ts';
 import { preludeFor } from './prelude.ts';
 import type { EvaluateRequest, Failure, LogLevel, ScriptRequest } from './wire.ts';
 
@@ -237,6 +238,8 @@ interface Thrown {
   message: string;
   line: number | null;
   internal: boolean;
+  /** The root and the name that was read of it and is not there. */
+  missing: [StrictRoot, string] | null;
 }
 
 function readOutcome(text: string, request: EvaluateRequest | ScriptRequest): Outcome {
@@ -251,14 +254,18 @@ function readOutcome(text: string, request: EvaluateRequest | ScriptRequest): Ou
   return { body, special };
 }
 
-function thrown({ name, message, line, internal }: Thrown, { kind }: { kind: string }): Failure {
+function thrown({ name, message, line, internal, missing }: Thrown, { kind }: { kind: string }): Failure {
+  if (missing !== null) {
+    const { code, message: text } = missingName(...missing);
+    return new RunFailure(code, text).failure;
+  }
   const script = kind === 'script';
   if (internal && message === 'out of memory') {
     const code = script ? 'script_out_of_memory' : 'expression_failed';
     return new RunFailure(code, 'it used more memory than it may', { errorName: name, line }).failure;
   }
-  const missing = /^cannot read property .* of (null|undefined)$/.test(message);
-  const hint = missing ? '; write ?. where a value may be missing' : '';
+  const isMember = /^cannot read property .* of (null|undefined)$/.test(message);
+  const hint = isMember ? '; write ?. where a value may be missing' : '';
   const text = `${name === null ? '' : `${name}: `}${message}${hint}`;
   return new RunFailure(script ? 'script_failed' : 'expression_failed', text, { errorName: name, line })
     .failure;

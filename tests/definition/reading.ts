@@ -32,6 +32,7 @@ export const context: LintContext = {
   stepTypes,
   expressions: expressionChecker,
   schemas: createSchemaChecker(),
+  secrets: new Set(['TOKEN']),
   limits: { maxSteps: 10_000, maxDepth: 512 },
 };
 

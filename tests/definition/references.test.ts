@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { errorsOf, readSteps } from './reading.ts';
+import { errorsOf, readSteps, warningsOf } from './reading.ts';
 
 const after = (...needs: unknown[]) => ({ type: 'noop', needs });
 const reads = (expression: string, ...needs: unknown[]) => ({
@@ -116,6 +116,60 @@ describe('an expression', () => {
     expect(errorsOf(readSteps(steps))).toEqual(['cycle /steps/a/needs']);
     const broken = { a: after(), b: reads('${{ steps.a.output }}', 'aaa') };
     expect(errorsOf(readSteps(broken))).toEqual(['unknown_need /steps/b/needs/0']);
+  });
+});
+
+describe('a name below a root', () => {
+  const places = (expression: string) => ({
+    g: { type: 'noop', when: expression },
+    w: { type: 'noop', with: { deep: [{ er: `text ${expression}` }] } },
+    s: { type: 'switch', with: { cases: [{ route: 'x', when: expression }] } },
+    c: { type: 'noop', concurrency: { key: expression, limit: 1 } },
+    r: { type: 'noop', rateLimit: { key: expression, limit: 1, per: '1s' } },
+    after: after('g', 'w', { step: 's', route: 'x' }),
+  });
+  const pointers = [
+    '/output/a',
+    '/steps/c/concurrency/key',
+    '/steps/g/when',
+    '/steps/r/rateLimit/key',
+    '/steps/s/with/cases/0/when',
+    '/steps/w/with/deep/0/er',
+  ];
+
+  test('of secrets or vars that is not there is a warning wherever it stands', () => {
+    for (const [source, code] of [
+      ['secrets.NOPE', 'secret_missing'],
+      ['secrets["NOPE"] + 1', 'secret_missing'],
+      ['[secrets].map(() => secrets.NOPE)', 'secret_missing'],
+      ['vars.x?.y', 'variable_missing'],
+    ] as const) {
+      const result = readSteps(places(`\${{ ${source} }}`), { output: { a: `\${{ ${source} }}` } });
+      expect(errorsOf(result)).toEqual([]);
+      expect(warningsOf(result).sort()).toEqual(pointers.map((pointer) => `${code} ${pointer}`));
+    }
+  });
+
+  test('of execution that it does not have is an error wherever it stands', () => {
+    const result = readSteps(places('${{ execution.ide }}'), { output: { a: '${{ execution["ide"] }}' } });
+    expect(errorsOf(result).sort()).toEqual(pointers.map((pointer) => `unknown_reference ${pointer}`));
+    expect(result.errors[0]?.message).toContain('Did you mean "id"?');
+  });
+
+  test('that is there, or that only a run can tell, is neither', () => {
+    for (const source of [
+      'secrets.TOKEN',
+      'secrets[input.k]',
+      'secrets.toString',
+      'Object.keys(secrets)',
+      'execution.id + execution["template"] + execution.version.toFixed()',
+      'execution[input.k]',
+      'execution.hasOwnProperty',
+      '((secrets) => secrets.NOPE)({})',
+    ]) {
+      const result = readSteps(places(`\${{ ${source} }}`), { output: { a: `\${{ ${source} }}` } });
+      expect([errorsOf(result), warningsOf(result)]).toEqual([[], []]);
+    }
   });
 });
 

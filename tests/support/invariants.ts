@@ -95,7 +95,7 @@ export function templateVersions(url: string, extra: readonly StepType[] = []): 
     extra: [...recordingSteps(url, 'invariants'), ...extra],
   });
   return new TemplateVersions({
-    lint: lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }),
+    lint: lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }, []),
     stepTypes,
   });
 }

@@ -1,0 +1,36 @@
+/**
+ * Names below `execution`, `secrets` and `vars` that are not there.
+ *
+ * What `execution` has is fixed, so another name is an error. A secret or variable may come before the step runs, so one
+ * that is missing now is a warning; a step that reads it then fails.
+ */
+import type { MemberReference } from '../../core/step-type.ts';
+import { listNames, type ProblemList, quote } from '../problem-list.ts';
+import type { LintContext } from './context.ts';
+
+export const EXECUTION_MEMBERS = ['id', 'template', 'version'] as const;
+
+export function checkMembers(
+  references: readonly MemberReference[],
+  { secrets }: LintContext,
+  errors: ProblemList,
+  warnings: ProblemList,
+): void {
+  for (const { root, key, pointer } of references) {
+    if (root === 'execution') checkExecution(key, pointer, errors);
+    else if (root === 'vars') {
+      const message = `There is no variable ${quote(key)}: the step will fail with variable_missing. Pass the value as an input or write it down here.`;
+      warnings.add(pointer, 'variable_missing', message);
+    } else if (!secrets.has(key)) {
+      const message = `There is no secret ${quote(key)} yet: the step will fail with secret_missing. Add it to the file that EXECUTION_ENGINE_SECRETS_FILE names, or mend the name.`;
+      warnings.add(pointer, 'secret_missing', message);
+    }
+  }
+}
+
+function checkExecution(key: string, pointer: string, errors: ProblemList): void {
+  if (EXECUTION_MEMBERS.some((name) => name === key)) return;
+  const hint = errors.suggest(key, EXECUTION_MEMBERS);
+  const message = `execution has no ${quote(key)}; it has ${listNames(EXECUTION_MEMBERS)}.${hint}`;
+  errors.add(pointer, 'unknown_reference', message);
+}
