@@ -15,15 +15,20 @@ import { type SessionOptions, sessionSettings } from './session.ts';
 /** Of the connection between the pooler and the server, or of what comes after this transaction. */
 const NOT_OF_TRANSACTIONS = /^(tcp_|client_connection_check|default_)/;
 
-/** A message of two statements. Settings that the server does not know are left out. */
+/** A message of two statements. */
 export function beginWithSettings(options: SessionOptions): string {
+  const isolation = options.portable ? '' : ' isolation level read committed';
+  return `begin${isolation}; ${settingsOfTransaction(options)}`;
+}
+
+/** A statement that makes the settings until the end of the transaction, but for those that the server does not know. */
+export function settingsOfTransaction(options: SessionOptions): string {
   const settings = Object.entries(sessionSettings(options)).filter(
     ([name]) => !NOT_OF_TRANSACTIONS.test(name),
   );
   const values = settings.map(([name, value]) => `('${name}', '${value}')`).join(', ');
-  const isolation = options.portable ? '' : ' isolation level read committed';
   return (
-    `begin${isolation}; select set_config(name, value, true) from (values ${values}) as wanted(name, value) ` +
+    `select set_config(name, value, true) from (values ${values}) as wanted(name, value) ` +
     'where current_setting(name, true) is not null'
   );
 }

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { plainArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 import type { DatabaseWay } from '../connection/features.ts';
+import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import type { SqlInvariant } from './invariant.ts';
@@ -28,17 +29,19 @@ export interface Snapshot {
   leftMs(): number;
 }
 
-/**
- * Reads in one snapshot. Sessions for little go by index alone: the statistics of tables that have just grown
- * would mislead the planner.
- */
+/** Reads in one snapshot, by index alone: statistics of tables that have just grown would mislead the planner. */
 export async function inSnapshot<T>(
   url: string,
-  options: { deadlineMs: number; byIndex: boolean; session?: DatabaseWay['session'] | undefined },
+  options: { deadlineMs: number; session?: DatabaseWay['session'] | undefined },
   work: (snapshot: Snapshot) => Promise<T>,
 ): Promise<T> {
-  const { deadlineMs, byIndex, session: kind } = options;
-  const session = { ...kind, applicationName: 'engine/doctor', statementTimeoutMs: deadlineMs, byIndex };
+  const { deadlineMs, session: kind } = options;
+  const session = {
+    ...kind,
+    applicationName: 'engine/doctor',
+    statementTimeoutMs: deadlineMs,
+    byIndex: true,
+  };
   const client = new pg.Client(connectionConfig(url, session));
   client.on('error', () => {});
   try {
@@ -46,6 +49,7 @@ export async function inSnapshot<T>(
     await prepareSession(client, session);
     const endsAt = performance.now() + deadlineMs;
     await client.query('begin isolation level repeatable read read only');
+    if (kind?.pooled) await client.query(settingsOfTransaction(session));
     return await work({
       db: client,
       leftMs: () => Math.max(1, Math.round(endsAt - performance.now())),
@@ -83,20 +87,18 @@ export interface Offenders {
 /** The rows that break an invariant. */
 export async function findOffenders(db: Db, invariant: SqlInvariant, asked: Asked): Promise<Offenders> {
   const { pgbossSchema, graceSeconds, since, most, executionIds } = asked;
-  const offenders = invariant.offenders.replaceAll('{{pgboss}}', pg.escapeIdentifier(pgbossSchema));
-  const only = executionIds === undefined ? '' : 'where o.execution_id = any($4::uuid[])';
+  const isForSome = executionIds !== undefined;
+  const offenders = invariant.offenders
+    .replaceAll('{{pgboss}}', pg.escapeIdentifier(pgbossSchema))
+    .replaceAll('{{only}}', isForSome ? 'x.id = any($4::uuid[])' : 'true');
+  const only = isForSome ? 'where o.execution_id = any($4::uuid[])' : '';
   const { rows } = await db.query(
     `with asked as (select $1::uuid as since, make_interval(secs => $2::double precision) as grace)
      select o.id::text, o.execution_id::text, to_jsonb(o) ->> 'queue' as queue, o.detail, count(*) over () as total
        from (${offenders}) o ${only}
       order by 2, 1
       limit $3`,
-    [
-      since,
-      graceSeconds ?? invariant.graceSeconds,
-      most,
-      ...(executionIds === undefined ? [] : [plainArray(executionIds)]),
-    ],
+    [since, graceSeconds ?? invariant.graceSeconds, most, ...(isForSome ? [plainArray(executionIds)] : [])],
   );
   return {
     count: Number(rows[0]?.total ?? 0),
@@ -119,27 +121,54 @@ export interface Examined {
   readonly unanswered: readonly Unanswered[];
 }
 
-/** Asks every invariant; one that takes too long, or cannot be asked here, does not keep the others from an answer. */
+const QUERY_CANCELED = '57014';
+type Answer = Offenders | { readonly error: Error };
+
+/**
+ * Asks every invariant; one that takes too long, or cannot be asked here, does not keep the others from an answer. Each
+ * has its share of the time that is left. Those for which that was too little share what the others leave over.
+ */
 export async function examineTables(
-  { db, leftMs }: Snapshot,
+  snapshot: Snapshot,
   invariants: readonly SqlInvariant[],
   asked: Asked,
 ): Promise<Examined> {
+  const answers = await askAll(snapshot, invariants, asked);
+  const slow = invariants.filter((invariant) => isTooSlow(answers.get(invariant)!));
+  for (const [invariant, answer] of await askAll(snapshot, slow, asked)) answers.set(invariant, answer);
   const offenders = new Map<SqlInvariant, Offenders>();
   const unanswered: Unanswered[] = [];
   for (const invariant of invariants) {
-    await db.query(`savepoint doctor; set local statement_timeout = ${leftMs()}`);
+    const answer = answers.get(invariant)!;
+    if ('error' in answer) unanswered.push({ name: invariant.name, reason: answer.error.message });
+    else if (answer.count > 0) offenders.set(invariant, answer);
+  }
+  return { offenders, unanswered };
+}
+
+function isTooSlow(answer: Answer): boolean {
+  return 'error' in answer && (answer.error as { code?: unknown }).code === QUERY_CANCELED;
+}
+
+async function askAll(
+  { db, leftMs }: Snapshot,
+  invariants: readonly SqlInvariant[],
+  asked: Asked,
+): Promise<Map<SqlInvariant, Answer>> {
+  const answers = new Map<SqlInvariant, Answer>();
+  for (const [at, invariant] of invariants.entries()) {
+    const shareMs = Math.ceil(leftMs() / (invariants.length - at));
+    await db.query(`savepoint doctor; set local statement_timeout = ${shareMs}`);
     try {
-      const found = await findOffenders(db, invariant, asked);
-      if (found.count > 0) offenders.set(invariant, found);
+      answers.set(invariant, await findOffenders(db, invariant, asked));
       await db.query('release savepoint doctor');
     } catch (error) {
       if (isConnectionError(error)) throw error;
-      unanswered.push({ name: invariant.name, reason: (error as Error).message });
+      answers.set(invariant, { error: error as Error });
       await db.query('rollback to savepoint doctor');
     }
   }
-  return { offenders, unanswered };
+  return answers;
 }
 
 /** At a thousand executions a second an hour has millions: what is asked for by default stays quick. */

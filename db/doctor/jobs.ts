@@ -30,7 +30,7 @@ const STEP_OVER: SqlInvariant = {
       from ${JOBS} and j.data ->> 'kind' in ('step', 'timer') and ${isCalm('j.created_on')}
        and not exists (select 1 from workflow_step_executions s
                         where s.id = ${idIn('step_id')}
-                          and (s.status not in ${FINAL_STEP} or not (${isCalm('s.updated_at')})))`,
+                          and (s.status not in ${FINAL_STEP} or not (${isCalm('s.updated_at')})) offset 0)`,
 };
 
 const STEP_ELSEWHERE: SqlInvariant = {
@@ -42,7 +42,10 @@ const STEP_ELSEWHERE: SqlInvariant = {
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of step %s, which is %s in attempt %s', j.data ->> 'kind', s.id, s.status, s.attempt_count) as detail
-      from {{pgboss}}.job j join workflow_step_executions s on s.id = ${idIn('step_id')}
+      from {{pgboss}}.job j
+     cross join lateral (
+       select id, status, attempt_count, sequence, updated_at from workflow_step_executions x
+        where x.id = ${idIn('step_id')} offset 0) s
      where j.name in ${QUEUES} and s.status not in ${FINAL_STEP}
        and ${isCalm('j.created_on')} and ${isCalm('s.updated_at')}
        and case j.data ->> 'kind'
@@ -64,7 +67,7 @@ const EXECUTION_OVER: SqlInvariant = {
                         where e.id = ${idIn('execution_id')}
                           and (not (${isCalm('e.updated_at')})
                                or case j.data ->> 'kind' when 'start' then e.status = 'pending'
-                                       else e.status not in ${FINAL_EXECUTION} end))`,
+                                       else e.status not in ${FINAL_EXECUTION} end) offset 0)`,
 };
 
 const ID: SqlInvariant = {

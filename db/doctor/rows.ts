@@ -2,14 +2,13 @@
  * Rows contradict neither each other nor themselves. None of this can be repaired: it would be a guess.
  */
 import {
+  EXAMINED,
   FINAL_EXECUTION,
   FINAL_STEP,
-  IS_EXAMINED,
-  NEEDED_KEY,
-  needsOf,
+  producersOf,
   type SqlInvariant,
-  STEPS,
-  STEPS_WITH_TEMPLATES,
+  WITH_STEPS,
+  WITH_TEMPLATES,
 } from './invariant.ts';
 
 const BY_HAND = 'Somebody wrote rows by hand, or a bug of the engine did: please report it with the rows.';
@@ -18,6 +17,10 @@ function invariant(name: string, meaning: string, offenders: string, advice = BY
   return { name, meaning, advice, repair: null, graceSeconds: 0, offenders };
 }
 
+/** The tracked inputs `i` of the steps `s`, by the unique constraint. */
+const WITH_INPUTS = `
+      cross join lateral (
+        select id, from_step_execution_id from workflow_input_tracker x where x.step_execution_id = s.id offset 0) i`;
 const TRACKED = `(select count(distinct k.from_step_execution_id) as inputs
                    from workflow_input_tracker k where k.step_execution_id = s.id) tracked`;
 
@@ -26,68 +29,69 @@ const ENDS: readonly SqlInvariant[] = [
     'final-execution-with-open-step',
     'In a final execution every step is final.',
     `select s.id, e.id as execution_id, format('%s, in an execution that is %s', s.status, e.status) as detail
-       from ${STEPS}
-      where ${IS_EXAMINED} and e.status in ${FINAL_EXECUTION} and s.status not in ${FINAL_STEP}`,
+       from ${EXAMINED} ${WITH_STEPS}
+      where e.status in ${FINAL_EXECUTION} and s.status not in ${FINAL_STEP}`,
   ),
   invariant(
     'final-execution-without-row',
     'A final execution has a row for every step.',
     `select t.id, e.id as execution_id, format('step %s has no row', t.key) as detail
-       from workflow_executions e join workflow_step_templates t on t.workflow_template_id = e.workflow_template_id
-      where ${IS_EXAMINED} and e.status in ${FINAL_EXECUTION}
+       from ${EXAMINED}
+      cross join lateral (
+        select id, key from workflow_step_templates x where x.workflow_template_id = e.workflow_template_id offset 0) t
+      where e.status in ${FINAL_EXECUTION}
         and not exists (select 1 from workflow_step_executions s
-                         where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id)`,
+                         where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)`,
   ),
   invariant(
     'error-contradicts-status',
     'An execution that failed has an error, one that completed has none.',
     `select e.id, e.id as execution_id,
             format('%s, with%s an error', e.status, case when e.error is null then 'out' end) as detail
-       from workflow_executions e
-      where ${IS_EXAMINED}
-        and ((e.status = 'completed' and e.error is not null) or (e.status = 'failed' and e.error is null))`,
+       from ${EXAMINED}
+      where ((e.status = 'completed' and e.error is not null) or (e.status = 'failed' and e.error is null))`,
   ),
   invariant(
     'failed-step-without-error',
     'A step that failed says why.',
     `select s.id, e.id as execution_id, 'failed, without an error' as detail
-       from ${STEPS}
-      where ${IS_EXAMINED} and s.status = 'failed' and (s.error is null or s.error_code is null)`,
+       from ${EXAMINED} ${WITH_STEPS}
+      where s.status = 'failed' and (s.error is null or s.error_code is null)`,
   ),
   invariant(
     'outputs-without-completion',
     'Only what completed has outputs.',
     `select s.id, e.id as execution_id, format('a step that is %s, with outputs', s.status) as detail
-       from ${STEPS}
-      where ${IS_EXAMINED} and s.outputs is not null and s.status <> 'completed'
+       from ${EXAMINED} ${WITH_STEPS}
+      where s.outputs is not null and s.status <> 'completed'
      union all
      select e.id, e.id, format('an execution that is %s, with outputs', e.status)
-       from workflow_executions e
-      where ${IS_EXAMINED} and e.outputs is not null and e.status <> 'completed'`,
+       from ${EXAMINED}
+      where e.outputs is not null and e.status <> 'completed'`,
   ),
   invariant(
     'end-contradicts-status',
     'What is final has a time of its end, and nothing else has.',
     `select s.id, e.id as execution_id,
             format('a step that is %s, ended %s', s.status, coalesce(s.completed_at::text, 'never')) as detail
-       from ${STEPS}
-      where ${IS_EXAMINED} and (s.completed_at is not null) <> (s.status in ${FINAL_STEP})
+       from ${EXAMINED} ${WITH_STEPS}
+      where (s.completed_at is not null) <> (s.status in ${FINAL_STEP})
      union all
      select e.id, e.id, format('an execution that is %s, ended %s', e.status, coalesce(e.completed_at::text, 'never'))
-       from workflow_executions e
-      where ${IS_EXAMINED} and (e.completed_at is not null) <> (e.status in ${FINAL_EXECUTION})`,
+       from ${EXAMINED}
+      where (e.completed_at is not null) <> (e.status in ${FINAL_EXECUTION})`,
   ),
   invariant(
     'times-run-backwards',
     'What ends has begun before, and what begins was there before.',
     `select s.id, e.id as execution_id,
             format('created %s, started %s, ended %s', s.created_at, s.started_at, s.completed_at) as detail
-       from ${STEPS}
-      where ${IS_EXAMINED} and (s.started_at < s.created_at or s.completed_at < s.started_at)
+       from ${EXAMINED} ${WITH_STEPS}
+      where (s.started_at < s.created_at or s.completed_at < s.started_at)
      union all
      select e.id, e.id, format('created %s, started %s, ended %s', e.created_at, e.started_at, e.completed_at)
-       from workflow_executions e
-      where ${IS_EXAMINED} and (e.started_at < e.created_at or e.completed_at < e.started_at)`,
+       from ${EXAMINED}
+      where (e.started_at < e.created_at or e.completed_at < e.started_at)`,
     'A clock was set back, or somebody wrote the row by hand. Nothing is decided by these times.',
   ),
 ];
@@ -98,34 +102,30 @@ const EDGES: readonly SqlInvariant[] = [
     'A step has one tracked input for each of its edges that is resolved.',
     `select s.id, e.id as execution_id,
             format('%s edges are resolved, %s are tracked', resolved.edges, tracked.inputs) as detail
-       from ${STEPS_WITH_TEMPLATES}
+       from ${EXAMINED} ${WITH_STEPS} ${WITH_TEMPLATES}
       cross join lateral (
         select count(distinct p.id) as edges
-          from ${needsOf('t')}
-          join workflow_step_templates u on u.workflow_template_id = t.workflow_template_id and u.key = ${NEEDED_KEY}
-          join workflow_step_executions p
-            on p.workflow_execution_id = e.id and p.scope = s.scope and p.step_template_id = u.id
+          from ${producersOf('e.id', 's.scope')}
          where p.status in ('completed', 'failed', 'skipped')) resolved
       cross join lateral ${TRACKED}
-      where ${IS_EXAMINED} and resolved.edges <> tracked.inputs`,
+      where resolved.edges <> tracked.inputs`,
   ),
   invariant(
     'received-inputs-contradict-edges',
     'A step that was decided received no more than its tracked inputs.',
     `select s.id, e.id as execution_id,
             format('received %s, %s are tracked', cardinality(s.received_inputs), tracked.inputs) as detail
-       from ${STEPS}
+       from ${EXAMINED} ${WITH_STEPS}
       cross join lateral ${TRACKED}
-      where ${IS_EXAMINED} and s.status in ('completed', 'failed', 'skipped')
+      where s.status in ('completed', 'failed', 'skipped')
         and cardinality(s.received_inputs) > tracked.inputs`,
   ),
   invariant(
     'edge-tracked-twice',
     'An edge is resolved once.',
     `select s.id, e.id as execution_id, format('%s inputs from step %s', count(*), i.from_step_execution_id) as detail
-       from ${STEPS}
-       join workflow_input_tracker i on i.step_execution_id = s.id
-      where ${IS_EXAMINED}
+       from ${EXAMINED} ${WITH_STEPS}
+      ${WITH_INPUTS}
       group by s.id, e.id, i.from_step_execution_id having count(*) > 1`,
     'The unique constraint of workflow_input_tracker is gone: put it back when the rows are mended.',
   ),
@@ -133,10 +133,11 @@ const EDGES: readonly SqlInvariant[] = [
     'input-of-another-execution',
     'An input comes from a step of the same execution.',
     `select i.id, e.id as execution_id, format('an input from a step of execution %s', p.workflow_execution_id) as detail
-       from ${STEPS}
-       join workflow_input_tracker i on i.step_execution_id = s.id
-       join workflow_step_executions p on p.id = i.from_step_execution_id
-      where ${IS_EXAMINED} and p.workflow_execution_id <> e.id`,
+       from ${EXAMINED} ${WITH_STEPS}
+      ${WITH_INPUTS}
+      cross join lateral (
+        select workflow_execution_id from workflow_step_executions x where x.id = i.from_step_execution_id offset 0) p
+      where p.workflow_execution_id <> e.id`,
   ),
 ];
 
@@ -145,8 +146,7 @@ const TEMPLATES: readonly SqlInvariant[] = [
     'step-twice-in-scope',
     'A step starts at most once in a scope: it has one row there.',
     `select min(s.id::text) as id, e.id as execution_id, format('%s rows of one step', count(*)) as detail
-       from ${STEPS}
-      where ${IS_EXAMINED}
+       from ${EXAMINED} ${WITH_STEPS}
       group by e.id, s.scope, s.step_template_id having count(*) > 1`,
     'The unique index workflow_step_executions_scope_step is gone: put it back when the rows are mended.',
   ),
@@ -154,15 +154,15 @@ const TEMPLATES: readonly SqlInvariant[] = [
     'step-of-another-template',
     'A step belongs to the template of its execution.',
     `select s.id, e.id as execution_id, format('a step of template %s', t.workflow_template_id) as detail
-       from ${STEPS_WITH_TEMPLATES}
-      where ${IS_EXAMINED} and t.workflow_template_id is distinct from e.workflow_template_id`,
+       from ${EXAMINED} ${WITH_STEPS} ${WITH_TEMPLATES}
+      where t.workflow_template_id is distinct from e.workflow_template_id`,
   ),
   invariant(
     'retries-over-limit',
     'A step is retried no more often than its definition allows.',
     `select s.id, e.id as execution_id, format('%s retries', s.retry_count) as detail
-       from ${STEPS_WITH_TEMPLATES}
-      where ${IS_EXAMINED} and s.retry_count > 0
+       from ${EXAMINED} ${WITH_STEPS} ${WITH_TEMPLATES}
+      where s.retry_count > 0
         and s.retry_count > coalesce((t.definition #>> '{retry,limit}')::integer, 0)`,
   ),
 ];

@@ -33,17 +33,17 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
   }));
 }
 
-/** Jobs of steps of the executions, by execution. */
+/** Jobs that have the ids of these steps, by execution. Whether others have them is asked of all jobs: see jobs.ts. */
 export async function readStepJobs(
   db: Db,
   pgbossSchema: string,
-  executionIds: readonly string[],
+  stepIds: readonly string[],
 ): Promise<Map<string, StepJob[]>> {
   const { rows } = await db.query(
     `select j.name, j.data ->> 'execution_id' as execution_id, j.data ->> 'step_id' as step_id
        from ${pg.escapeIdentifier(pgbossSchema)}.job j
-      where j.name in ${QUEUES} and j.data ->> 'step_id' is not null and j.data ->> 'execution_id' = any($1::text[])`,
-    [plainArray(executionIds)],
+      where j.name in ${QUEUES} and j.id = any($1::uuid[]) and j.data ->> 'step_id' is not null`,
+    [plainArray(stepIds)],
   );
   return grouped(rows, (row) => ({ queue: row.name as QueueName, stepId: row.step_id as string }));
 }
@@ -55,7 +55,10 @@ export async function readInputs(
 ): Promise<Map<string, TrackedInput[]>> {
   const { rows } = await db.query(
     `select s.workflow_execution_id as execution_id, i.step_execution_id, i.from_step_execution_id, i.live
-       from workflow_input_tracker i join workflow_step_executions s on s.id = i.step_execution_id
+       from workflow_step_executions s
+      cross join lateral (
+        select step_execution_id, from_step_execution_id, live from workflow_input_tracker x
+         where x.step_execution_id = s.id offset 0) i
       where s.workflow_execution_id = any($1::uuid[])`,
     [plainArray(executionIds)],
   );

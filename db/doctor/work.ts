@@ -5,19 +5,36 @@
 import { ownerIsAlive } from '../engine-alive.ts';
 import {
   FINAL_STEP,
-  IS_OPEN,
   isCalm,
   NEEDED_KEY,
   needsOf,
+  OPEN,
+  producersOf,
   type SqlInvariant,
   STEP_QUEUES,
-  STEPS,
-  STEPS_WITH_TEMPLATES,
   timerIdOf,
+  UNDER_WAY,
   USUAL_GRACE_SECONDS,
+  WITH_STEPS,
+  WITH_TEMPLATES,
 } from './invariant.ts';
 
 const OWNER_GRACE_SECONDS = 30;
+
+/**
+ * Rows whose job is missing. The two are brought together by sorting: pg-boss has many indexes that begin with the queue,
+ * and with other statistics the planner would find each job by reading a whole queue.
+ * @param rows `id`, `execution_id`, `job` (the id that it has) and `detail`
+ * @param jobs what is asked of `j`
+ */
+function withoutJob(rows: string, jobs: string): string {
+  return `
+    select min(u.id::text) as id, min(u.execution_id::text)::uuid as execution_id, min(u.detail) as detail
+      from (${rows}
+            union all
+            select null::uuid, null::uuid, j.id, null from {{pgboss}}.job j where ${jobs}) u
+     group by u.job having bool_and(u.detail is not null)`;
+}
 
 const QUEUED_STEP: SqlInvariant = {
   name: 'queued-step-without-job',
@@ -25,10 +42,12 @@ const QUEUED_STEP: SqlInvariant = {
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'writes the job again',
   graceSeconds: USUAL_GRACE_SECONDS,
-  offenders: `
-    select s.id, e.id as execution_id, 'queued, and no queue has a job for it' as detail
-      from ${STEPS} where ${IS_OPEN} and s.status = 'queued' and ${isCalm('s.updated_at')}
-       and not exists (select 1 from {{pgboss}}.job j where j.name in ${STEP_QUEUES} and j.id = s.id)`,
+  offenders: withoutJob(
+    `
+    select s.id, e.id as execution_id, s.id as job, 'queued, and no queue has a job for it' as detail
+      from ${OPEN} ${WITH_STEPS} where s.status = 'queued' and ${isCalm('s.updated_at')}`,
+    `j.name in ${STEP_QUEUES}`,
+  ),
 };
 
 const WAITING_STEP: SqlInvariant = {
@@ -38,12 +57,13 @@ const WAITING_STEP: SqlInvariant = {
     'Repair it. What is left is parked and has a timeout, and no row says which of the two its timer was for: stop or cancel the execution.',
   repair: 'writes the timer again, due when the row says; not of a waiting step that has a timeout',
   graceSeconds: USUAL_GRACE_SECONDS,
-  offenders: `
-    select s.id, e.id as execution_id,
+  offenders: withoutJob(
+    `
+    select s.id, e.id as execution_id, s.id as job,
            format('%s until %s, and no timer says so', s.status, coalesce(s.resume_at::text, 'nobody knows when')) as detail
-      from ${STEPS} where ${IS_OPEN} and s.status in ('waiting', 'retrying') and ${isCalm('s.updated_at')}
-       and not exists (select 1 from {{pgboss}}.job j
-                        where j.name = 'WorkflowExecutionQueue' and j.id = s.id and j.data ->> 'kind' = 'timer')`,
+      from ${OPEN} ${WITH_STEPS} where s.status in ('waiting', 'retrying') and ${isCalm('s.updated_at')}`,
+    `j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'timer'`,
+  ),
 };
 
 const POSTPONED_EXECUTION: SqlInvariant = {
@@ -52,10 +72,12 @@ const POSTPONED_EXECUTION: SqlInvariant = {
   advice: 'Repair it. A row that was written by hand is not a start: use the API or workflow_start.',
   repair: 'writes the timer again, due when the execution is to begin',
   graceSeconds: USUAL_GRACE_SECONDS,
-  offenders: `
-    select e.id, e.id as execution_id, 'put off, and no timer starts it' as detail
-      from workflow_executions e where ${IS_OPEN} and e.status = 'pending' and e.start_after is not null and ${isCalm('e.updated_at')}
-       and not exists (select 1 from {{pgboss}}.job j where j.name = 'WorkflowExecutionQueue' and j.id = e.id)`,
+  offenders: withoutJob(
+    `
+    select e.id, e.id as execution_id, e.id as job, 'put off, and no timer starts it' as detail
+      from ${OPEN} where e.status = 'pending' and e.start_after is not null and ${isCalm('e.updated_at')}`,
+    `j.name = 'WorkflowExecutionQueue'`,
+  ),
 };
 
 const DEADLINE: SqlInvariant = {
@@ -64,13 +86,16 @@ const DEADLINE: SqlInvariant = {
   advice: 'Repair it: without the timer it would never time out.',
   repair: 'writes the timer again, due when the timeout is over',
   graceSeconds: USUAL_GRACE_SECONDS,
-  offenders: `
-    select e.id, e.id as execution_id,
+  offenders: withoutJob(
+    `
+    select e.id, e.id as execution_id, ${timerIdOf('e.id', 'd')} as job,
            format('has a timeout of %s, and no timer for it', t.definition ->> 'timeout') as detail
-      from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-     where e.status in ('running', 'paused') and t.definition ->> 'timeout' is not null and ${isCalm('e.started_at')}
-       and not exists (select 1 from {{pgboss}}.job j
-                        where j.name = 'WorkflowExecutionQueue' and j.id = ${timerIdOf('e.id', 'd')})`,
+      from ${UNDER_WAY}
+     cross join lateral (
+       select definition from workflow_templates x where x.id = e.workflow_template_id offset 0) t
+     where t.definition ->> 'timeout' is not null and ${isCalm('e.started_at')}`,
+    `j.name = 'WorkflowExecutionQueue'`,
+  ),
 };
 
 const STOP_DEADLINE: SqlInvariant = {
@@ -79,11 +104,13 @@ const STOP_DEADLINE: SqlInvariant = {
   advice: 'Repair it: without the timer a handler that hears no signal would keep it for ever.',
   repair: 'writes the timer again, due when the grace time is over',
   graceSeconds: USUAL_GRACE_SECONDS,
-  offenders: `
-    select e.id, e.id as execution_id, format('being stopped since %s, and no timer ends it', e.stop_requested_at) as detail
-      from workflow_executions e where ${IS_OPEN} and e.stop_requested_at is not null and ${isCalm('e.stop_requested_at')}
-       and not exists (select 1 from {{pgboss}}.job j
-                        where j.name = 'WorkflowExecutionQueue' and j.id = ${timerIdOf('e.id', '5')})`,
+  offenders: withoutJob(
+    `
+    select e.id, e.id as execution_id, ${timerIdOf('e.id', '5')} as job,
+           format('being stopped since %s, and no timer ends it', e.stop_requested_at) as detail
+      from ${OPEN} where e.stop_requested_at is not null and ${isCalm('e.stop_requested_at')}`,
+    `j.name = 'WorkflowExecutionQueue'`,
+  ),
 };
 
 const OWNER: SqlInvariant = {
@@ -95,10 +122,10 @@ const OWNER: SqlInvariant = {
   graceSeconds: OWNER_GRACE_SECONDS,
   offenders: `
     select s.id, e.id as execution_id, format('running on engine %s, which is dead', s.claimed_by) as detail
-      from ${STEPS} where ${IS_OPEN} and s.status = 'running' and s.claimed_by is not null
+      from ${OPEN} ${WITH_STEPS} where s.status = 'running' and s.claimed_by is not null
        and not ${ownerIsAlive('s.claimed_by')}
        and not exists (select 1 from execution_engines g
-                        where g.id = s.claimed_by and not (${isCalm('g.heartbeat_at')}))`,
+                        where g.id = s.claimed_by and not (${isCalm('g.heartbeat_at')}) offset 0)`,
 };
 
 const OWNER_STATUS: SqlInvariant = {
@@ -109,7 +136,7 @@ const OWNER_STATUS: SqlInvariant = {
   graceSeconds: 0,
   offenders: `
     select s.id, e.id as execution_id, format('%s, owner %s', s.status, coalesce(s.claimed_by::text, 'nobody')) as detail
-      from ${STEPS} where ${IS_OPEN} and s.status not in ${FINAL_STEP} and (s.status = 'running') <> (s.claimed_by is not null)`,
+      from ${OPEN} ${WITH_STEPS} where s.status not in ${FINAL_STEP} and (s.status = 'running') <> (s.claimed_by is not null)`,
 };
 
 const JOIN: SqlInvariant = {
@@ -121,11 +148,11 @@ const JOIN: SqlInvariant = {
   offenders: `
     select s.id, e.id as execution_id,
            format('waits, with %s live of %s resolved of %s edges', i.live, i.resolved, edge.total) as detail
-      from ${STEPS_WITH_TEMPLATES}
+      from ${UNDER_WAY} ${WITH_STEPS} ${WITH_TEMPLATES}
      cross join lateral (select count(distinct ${NEEDED_KEY}) as total from ${needsOf('t')}) edge
      cross join lateral (select count(*) as resolved, count(*) filter (where k.live) as live
                            from workflow_input_tracker k where k.step_execution_id = s.id) i
-     where e.status in ('running', 'paused') and e.stop_requested_at is null
+     where e.stop_requested_at is null
        and s.status = 'waiting_inputs' and ${isCalm('s.updated_at')}
        and case when coalesce(t.definition ->> 'join', 'all') = 'all' then i.resolved >= edge.total
                 else i.live >= s.required_inputs or edge.total - i.resolved + i.live < s.required_inputs end`,
@@ -141,8 +168,8 @@ const END: SqlInvariant = {
     select e.id, e.id as execution_id,
            case when e.stop_requested_at is null then 'running, with every step final'
                 else 'being stopped, with no step running' end as detail
-      from workflow_executions e
-     where e.status in ('running', 'paused') and ${isCalm('e.updated_at')}
+      from ${UNDER_WAY}
+     where ${isCalm('e.updated_at')}
        and case when e.stop_requested_at is not null then
              (select count(*) from workflow_step_executions s where s.workflow_execution_id = e.id and s.status = 'running') = 0
            else
@@ -159,16 +186,15 @@ const STEP_ROW: SqlInvariant = {
   graceSeconds: 0,
   offenders: `
     select t.id, e.id as execution_id, format('step %s was reached and has no row', t.key) as detail
-      from workflow_executions e join workflow_step_templates t on t.workflow_template_id = e.workflow_template_id
-     where e.status in ('running', 'paused')
-       and not exists (select 1 from workflow_step_executions s
-                        where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id)
-       and (not exists (select 1 from ${needsOf('t')})
-            or exists (select 1 from ${needsOf('t')}
-                         join workflow_step_templates u on u.workflow_template_id = t.workflow_template_id and u.key = ${NEEDED_KEY}
-                         join workflow_step_executions p
-                           on p.workflow_execution_id = e.id and p.scope = '' and p.step_template_id = u.id
-                        where p.status in ('completed', 'failed', 'skipped')))`,
+      from ${UNDER_WAY}
+     cross join lateral (
+       select id, key, workflow_template_id, definition from workflow_step_templates x
+        where x.workflow_template_id = e.workflow_template_id offset 0) t
+     where not exists (select 1 from workflow_step_executions s
+                        where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)
+       and (not exists (select 1 from ${needsOf('t')} offset 0)
+            or exists (select 1 from ${producersOf('e.id', "''")}
+                        where p.status in ('completed', 'failed', 'skipped') offset 0))`,
 };
 
 const CANCELLED_STEP: SqlInvariant = {
@@ -179,7 +205,7 @@ const CANCELLED_STEP: SqlInvariant = {
   graceSeconds: 0,
   offenders: `
     select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
-      from ${STEPS} where ${IS_OPEN} and s.status = 'cancelled' and e.stop_requested_at is null`,
+      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and e.stop_requested_at is null`,
 };
 
 export const WORK_INVARIANTS: readonly SqlInvariant[] = [

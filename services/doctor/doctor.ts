@@ -63,7 +63,7 @@ export async function examineDatabase(
   const wanted = SQL_INVARIANTS.filter(({ name }) => !accept.includes(name));
   const deadlineMs = everything ? LONG_DEADLINE_MS : USUAL_DEADLINE_MS;
   const { url, session } = sources;
-  const tables = await inSnapshot(url, { deadlineMs, byIndex: !everything, session }, async (snapshot) => {
+  const tables = await inSnapshot(url, { deadlineMs, session }, async (snapshot) => {
     const since = await firstIdOfTheLast(snapshot.db, everything ? null : USUAL_SECONDS);
     return examineTables(snapshot, wanted, { pgbossSchema: sources.pgbossSchema, graceSeconds, since, most });
   });

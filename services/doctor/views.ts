@@ -46,7 +46,7 @@ export async function findInExecutions(
   while (last !== null) {
     const after: string = last;
     const { url, session } = sources;
-    const found = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, byIndex: true, session }, ({ db }) =>
+    const found = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, session }, ({ db }) =>
       findInPage(db, sources, after),
     );
     count += found.offenders.length;
@@ -63,8 +63,13 @@ async function findInPage(
 ): Promise<{ offenders: Offender[]; last: string | null }> {
   const executions = await readExecutionsAfter(db, after, PAGE);
   const ids = executions.map(({ id }) => id);
-  const steps = Map.groupBy(await loadSteps(db, ids), ({ executionId }) => executionId);
-  const jobs = await readStepJobs(db, pgbossSchema, ids);
+  const loaded = await loadSteps(db, ids);
+  const steps = Map.groupBy(loaded, ({ executionId }) => executionId);
+  const jobs = await readStepJobs(
+    db,
+    pgbossSchema,
+    loaded.map(({ id }) => id),
+  );
   const inputs = await readInputs(db, ids);
   const offenders: Offender[] = [];
   for (const execution of executions) {
