@@ -6,6 +6,7 @@ import type { ExecutionListItem, ExecutionServicePort } from '../services/servic
 import type { BodyLimits } from './body.ts';
 import {
   AskedInstantShape,
+  ExecutionErrorShape,
   ExecutionStatusShape,
   IdShape,
   InstantShape,
@@ -39,6 +40,7 @@ const ItemShape = z
     workspace_id: z.guid().nullable(),
     user_id: z.guid().nullable(),
     tags: z.array(z.string()),
+    error: ExecutionErrorShape.nullable(),
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),

@@ -1,39 +1,23 @@
 /**
  * The engine's HTTP API as typed calls, on the platform's `fetch` and nothing else.
  *
- * A call that is answered 429 changed nothing: it is sent once more after the time that the engine names. Nothing else
- * is repeated here. A start with an idempotency key may be sent again by whoever wants to.
+ * Nothing but a 429 is repeated here. A start with an idempotency key may be sent again by whoever wants to.
  *
  * Invariant 1: a call resolves with what its type says, or throws EngineProblem (the engine said no) or
  * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type { DoctorReport } from '../services/doctor/report.ts';
 import type {
   ExecutionFilter,
-  ExecutionListItem,
   ExecutionStatusBody,
-  Page,
-  ProblemBody,
   PublishResult,
   StartItem,
-  StartResult,
-  StopResult,
-  TemplateBody,
-  TemplateSummary,
-  ValidateResult,
 } from '../services/service-types.ts';
+import * as answer from './answer.ts';
+import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 
-export interface EngineClientOptions {
-  /** Base address, e.g. `http://localhost:3020`. */
-  url: string;
-  /** API key. */
-  token?: string | undefined;
-  /** Default: the platform's. */
-  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
-  /** Waits between a refusal and the second try; default: a timer. */
-  sleep?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined;
-}
+export { EngineProblem, EngineUnreachable } from './failure.ts';
+export type { EngineClientOptions } from './send.ts';
 
 export type DefinitionMediaType = 'application/json' | 'application/yaml';
 
@@ -61,100 +45,57 @@ export interface DoctorQuery {
   accept?: string[] | undefined;
 }
 
-/** The engine refused; `problems` has one entry per thing that is wrong. */
-export class EngineProblem extends Error {
-  readonly status: number;
-  readonly code: string;
-  readonly problems: readonly ProblemBody[];
-  readonly requestId: string | null;
-  /** Seconds after which the engine asks to be called again; null: it did not say. */
-  readonly retryAfterSeconds: number | null;
-
-  constructor(
-    status: number,
-    body: { code: string; detail: string; errors?: ProblemBody[]; request_id?: string },
-    retryAfterSeconds: number | null = null,
-  ) {
-    super(body.detail);
-    this.name = 'EngineProblem';
-    this.status = status;
-    this.code = body.code;
-    this.problems = body.errors ?? [];
-    this.requestId = body.request_id ?? null;
-    this.retryAfterSeconds = retryAfterSeconds;
-  }
-}
-
-/** Nothing that answers like an engine is at the address. */
-export class EngineUnreachable extends Error {
-  readonly url: string;
-
-  constructor(url: string, reason: string, cause?: unknown) {
-    super(`No engine answers at ${url}: ${reason}`, cause === undefined ? undefined : { cause });
-    this.name = 'EngineUnreachable';
-    this.url = url;
-  }
-}
-
 export type EngineClient = ReturnType<typeof createEngineClient>;
 
-/** A client of one engine. It holds no connection. */
+/** A client of one engine. It holds no connection. Throws TypeError when the url is no address of an engine. */
 export function createEngineClient(options: EngineClientOptions) {
   const send = createSend(options);
-  const json = async <T>(method: string, path: string, body?: unknown) =>
-    (await send<T>(method, path, { body })).body;
+  const call = async <T>(method: string, path: string, check: answer.Check<T>, payload?: Payload) =>
+    (await send(method, path, check, payload)).body;
   return {
     /** Publishes a definition; `created` is false when it equals the latest version. */
     async publish(
       definition: string,
       mediaType: DefinitionMediaType,
     ): Promise<PublishResult & { created: boolean }> {
-      const { status, body } = await send<PublishResult>('POST', '/api/v1/templates', {
-        text: definition,
-        mediaType,
-      });
+      const payload = { text: definition, mediaType };
+      const { status, body } = await send('POST', '/api/v1/templates', answer.published, payload);
       return { ...body, created: status === 201 };
     },
-    async validate(definition: string, mediaType: DefinitionMediaType): Promise<ValidateResult> {
-      return (
-        await send<ValidateResult>('POST', '/api/v1/templates/validate', { text: definition, mediaType })
-      ).body;
-    },
+    validate: (definition: string, mediaType: DefinitionMediaType) =>
+      call('POST', '/api/v1/templates/validate', answer.validated, { text: definition, mediaType }),
     getTemplate: (name: string, version?: number) =>
-      json<TemplateBody>('GET', `/api/v1/templates/${encodeURIComponent(name)}${queryOf({ version })}`),
+      call('GET', `${templatePath(name)}${queryOf({ version })}`, answer.template),
     listTemplates: (page: PageOptions = {}) =>
-      json<Page<TemplateSummary>>('GET', `/api/v1/templates${queryOf({ ...page })}`),
-    archiveTemplate: (name: string) => json<void>('DELETE', `/api/v1/templates/${encodeURIComponent(name)}`),
-    start: (item: StartItem) => json<StartResult>('POST', '/api/v1/execution/start', item),
+      call('GET', `/api/v1/templates${queryOf({ ...page })}`, answer.templates),
+    archiveTemplate: (name: string) => call<void>('DELETE', templatePath(name), answer.nothing),
+    start: (item: StartItem) => call('POST', '/api/v1/execution/start', answer.started, { body: item }),
     startMany: async (items: StartItem[]) =>
-      (await json<{ executions: StartResult[] }>('POST', '/api/v1/execution/start-many', { items }))
+      (await call('POST', '/api/v1/execution/start-many', answer.startedMany, { body: { items } }))
         .executions,
-    async status(
-      executionId: string,
-      { includeOutputs, wait, scope, signal }: StatusOptions = {},
-    ): Promise<ExecutionStatusBody> {
-      const query = queryOf({
-        execution_id: executionId,
-        include: includeOutputs ? 'outputs' : undefined,
-        wait,
-        scope,
-      });
-      return (await send<ExecutionStatusBody>('GET', `/api/v1/execution/status${query}`, { signal })).body;
+    status(executionId: string, options: StatusOptions = {}): Promise<ExecutionStatusBody> {
+      const { includeOutputs, wait, scope, signal } = options;
+      const include = includeOutputs ? 'outputs' : undefined;
+      const query = queryOf({ execution_id: executionId, include, wait, scope });
+      return call('GET', `/api/v1/execution/status${query}`, answer.execution, { signal });
     },
     stop: (executionId: string, reason?: string) =>
-      json<StopResult>('POST', '/api/v1/execution/stop', { execution_id: executionId, reason }),
+      call('POST', '/api/v1/execution/stop', answer.stopped, { body: { execution_id: executionId, reason } }),
     cancel: (executionId: string, reason?: string) =>
-      json<StopResult>('POST', `/admin/executions/${encodeURIComponent(executionId)}/cancel`, { reason }),
+      call('POST', `/admin/executions/${encodeURIComponent(executionId)}/cancel`, answer.stopped, {
+        body: { reason },
+      }),
     listExecutions: (filter: ExecutionFilter = {}) =>
-      json<Page<ExecutionListItem>>('GET', `/admin/executions${queryOf({ ...filter })}`),
+      call('GET', `/admin/executions${queryOf({ ...filter })}`, answer.executions),
     /** Whether the invariants of the design hold. */
     examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>
-      json<DoctorReport>(
+      call(
         'GET',
         `/admin/doctor${queryOf({ everything: everything ? 'true' : undefined, grace_seconds, accept: accept.join() || undefined })}`,
+        answer.report,
       ),
     /** Puts right what can be put right without a guess; answers what is left then. */
-    repair: (query: DoctorQuery = {}) => json<DoctorReport>('POST', '/admin/doctor/repair', query),
+    repair: (query: DoctorQuery = {}) => call('POST', '/admin/doctor/repair', answer.report, { body: query }),
   };
 }
 
@@ -163,114 +104,8 @@ export function isFinal(status: ExecutionStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled' || status === 'timed_out';
 }
 
-interface Payload {
-  /** Sent as JSON. */
-  body?: unknown;
-  /** Sent as it is. */
-  text?: string;
-  mediaType?: string;
-  signal?: AbortSignal | undefined;
-}
-
-/** Nobody waits longer within one call; who is told to comes back by themselves. */
-const LONGEST_WAIT_SECONDS = 30;
-
-function createSend({ url, token, fetch: send = fetch, sleep = wait }: EngineClientOptions) {
-  const base = url.replace(/\/+$/, '');
-  const once = async (
-    method: string,
-    path: string,
-    payload: Payload,
-  ): Promise<{ status: number; body: unknown }> => {
-    let response: Response;
-    let text: string;
-    try {
-      response = await send(base + path, requestOf(method, payload, token));
-      text = await response.text();
-    } catch (error) {
-      if (payload.signal?.aborted) throw error;
-      throw new EngineUnreachable(base, reasonOf(error), error);
-    }
-    const body = parse(base, response, text);
-    if (!response.ok) {
-      const problem = body as ConstructorParameters<typeof EngineProblem>[1];
-      throw new EngineProblem(response.status, problem, secondsOf(response.headers.get('retry-after')));
-    }
-    return { status: response.status, body };
-  };
-  return async <T>(method: string, path: string, payload: Payload): Promise<{ status: number; body: T }> => {
-    try {
-      return (await once(method, path, payload)) as { status: number; body: T };
-    } catch (error) {
-      const seconds = error instanceof EngineProblem && error.status === 429 ? error.retryAfterSeconds : null;
-      if (seconds === null || seconds > LONGEST_WAIT_SECONDS) throw error;
-      await sleep(seconds * 1_000, payload.signal);
-    }
-    return (await once(method, path, payload)) as { status: number; body: T };
-  };
-}
-
-/** The engine sends whole seconds; a date says nothing here. */
-function secondsOf(header: string | null): number | null {
-  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : null;
-}
-
-/** Rejects with the signal's reason when it is aborted. */
-function wait(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', stop, { once: true });
-  });
-}
-
-/** Runtimes hide the system's reason in different places. */
-function reasonOf(error: unknown): string {
-  const { code, cause, message } = error as { code?: string; cause?: { code?: string }; message?: string };
-  const reason = code ?? cause?.code ?? message ?? String(error);
-  return /refused/i.test(reason) ? 'connection refused' : reason;
-}
-
-function requestOf(
-  method: string,
-  { body, text, mediaType, signal }: Payload,
-  token: string | undefined,
-): RequestInit {
-  const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
-  const headers: Record<string, string> = { Accept: 'application/json' };
-  if (token !== undefined && token !== '') headers.Authorization = `Bearer ${token}`;
-  if (content !== undefined) headers['Content-Type'] = mediaType ?? 'application/json';
-  return {
-    method,
-    headers,
-    // A redirect would take the key to a place nobody named.
-    redirect: 'manual',
-    ...(content === undefined ? {} : { body: content }),
-    ...(signal === undefined ? {} : { signal }),
-  };
-}
-
-/** The JSON of an answer of the engine; anything else there is no engine. */
-function parse(base: string, response: Response, text: string): unknown {
-  if (response.status === 204) return undefined;
-  const mediaType = response.headers.get('content-type')?.split(';')[0] ?? '';
-  const expected = response.ok ? 'application/json' : 'application/problem+json';
-  try {
-    if (mediaType === expected) return JSON.parse(text);
-  } catch (error) {
-    throw new EngineUnreachable(base, 'the answer is cut short', error);
-  }
-  throw new EngineUnreachable(
-    base,
-    `what is there answers ${response.status} ${mediaType || 'without a media type'}`,
-  );
+function templatePath(name: string): string {
+  return `/api/v1/templates/${encodeURIComponent(name)}`;
 }
 
 function queryOf(values: Record<string, string | number | undefined>): string {

@@ -20,10 +20,13 @@ export interface ExecutionHead {
   readonly completedAt: Date | null;
 }
 
-export interface ExecutionDetail extends ExecutionHead {
+export interface ExecutionListRow extends ExecutionHead {
+  readonly error: { code: string; message: string; step: string | null } | null;
+}
+
+export interface ExecutionDetail extends ExecutionListRow {
   readonly inputs: unknown;
   readonly outputs: unknown;
-  readonly error: { code: string; message: string; step: string | null } | null;
 }
 
 const HEAD = `
@@ -168,7 +171,7 @@ export interface ExecutionListFilter {
 }
 
 /** Newest first. Ids grow with time, so a page stays right while rows are added. */
-export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionHead[]> {
+export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionListRow[]> {
   const values: unknown[] = [];
   const where = ['e.removed_at is null'];
   const add = (condition: (parameter: string) => string, value: unknown) => {
@@ -190,14 +193,14 @@ export async function listExecutions(db: Db, filter: ExecutionListFilter): Promi
   );
   values.push(filter.limit);
   const { rows } = await db.query(
-    `select ${HEAD}
+    `select ${HEAD}, e.error
        from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
      where ${where.join(' and ')}
       order by e.id desc
       limit $${values.length}`,
     values,
   );
-  return rows.map(toHead);
+  return rows.map((row) => ({ ...toHead(row), error: row.error }));
 }
 
 export interface IdempotentExecution {

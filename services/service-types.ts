@@ -145,6 +145,8 @@ export interface ExecutionListItem {
   workspace_id: string | null;
   user_id: string | null;
   tags: string[];
+  /** Null while the execution goes on. */
+  error: ExecutionErrorBody | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;

@@ -142,6 +142,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
       workspace_id: row.workspaceId,
       user_id: row.userId,
       tags: [...row.tags],
+      error: isFinalExecution(row.status) ? row.error : null,
       created_at: row.createdAt.toISOString(),
       started_at: isoTime(row.startedAt),
       completed_at: isoTime(row.completedAt),

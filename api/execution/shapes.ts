@@ -152,6 +152,12 @@ export const StatusQueryShape = z.strictObject({
     .openapi({ description: "Steps of this scope, such as `each[3]`; default '' is the top level." }),
 });
 
+export const ExecutionErrorShape = z.object({
+  code: z.string(),
+  message: z.string(),
+  step: z.string().nullable(),
+});
+
 const ProgressShape = z
   .object({
     total: z.int(),
@@ -193,7 +199,7 @@ export const StatusShape = z
     version: z.int(),
     inputs: JsonShape,
     outputs: JsonShape,
-    error: z.object({ code: z.string(), message: z.string(), step: z.string().nullable() }).nullable(),
+    error: ExecutionErrorShape.nullable(),
     progress: ProgressShape,
     steps: z.array(StepShape),
     created_at: InstantShape,

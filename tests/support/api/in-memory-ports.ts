@@ -183,6 +183,7 @@ function executionPort(
         workspace_id: null,
         user_id: null,
         tags: item.tags ?? [],
+        error: null,
         created_at: NOW,
         started_at: NOW,
         completed_at: null,

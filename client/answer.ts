@@ -1,0 +1,211 @@
+/**
+ * What the answers of an engine have at least: checks that tell them from those of another server.
+ *
+ * Members that are not known here pass, since a newer engine may send more. Not here: the types, which are those
+ * of the services; a check that misses a member of its type does not compile.
+ */
+import type { DoctorReport } from '../services/doctor/report.ts';
+import type {
+  ExecutionListItem,
+  ExecutionStatusBody,
+  Page,
+  ProblemBody,
+  PublishResult,
+  StartResult,
+  StopResult,
+  TemplateBody,
+  TemplateSummary,
+  ValidateResult,
+} from '../services/service-types.ts';
+import type { ProblemAnswer } from './failure.ts';
+
+/** Returns what does not fit, `"data" is missing` for example, or null. */
+export interface Check<T> {
+  (value: unknown, place: string): string | null;
+  readonly type?: T;
+}
+
+const anything: Check<unknown> = () => null;
+const text: Check<string> = (value, place) => demand(typeof value === 'string', value, place, 'text');
+const number: Check<number> = (value, place) => demand(typeof value === 'number', value, place, 'number');
+const flag: Check<boolean> = (value, place) =>
+  demand(typeof value === 'boolean', value, place, 'true or false');
+
+/** Null, or not there at all, is as good: an older engine may not send it. */
+function optional<T>(check: Check<T>): Check<T | null | undefined> {
+  return (value, place) => (value === null || value === undefined ? null : check(value, place));
+}
+
+function list<T>(check: Check<T>): Check<T[]> {
+  return (value, place) => {
+    if (!Array.isArray(value)) return demand(false, value, place, 'list');
+    for (const [index, item] of value.entries()) {
+      const misfit = check(item, `${place}/${index}`);
+      if (misfit !== null) return misfit;
+    }
+    return null;
+  };
+}
+
+/** Every member of the type has a check. */
+function object<T>(members: { readonly [K in keyof Required<T>]: Check<unknown> }): Check<T> {
+  return (value, place) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return demand(false, value, place, 'object');
+    for (const [name, check] of Object.entries<Check<unknown>>(members)) {
+      const misfit = check((value as Record<string, unknown>)[name], `${place}/${name}`);
+      if (misfit !== null) return misfit;
+    }
+    return null;
+  };
+}
+
+function demand(holds: boolean, value: unknown, place: string, wanted: string): string | null {
+  if (holds) return null;
+  const name = place === '' ? 'it' : `"${place.slice(1)}"`;
+  return value === undefined ? `${name} is missing` : `${name} is no ${wanted}`;
+}
+
+/** An answer without a body. */
+export const nothing: Check<void> = (value, place) =>
+  demand(value === undefined, value, place, 'empty answer');
+
+const problem = object<ProblemBody>({ pointer: text, code: text, message: text });
+
+export const refused = object<ProblemAnswer>({
+  code: text,
+  detail: text,
+  errors: optional(list(problem)),
+  request_id: optional(text),
+});
+
+export const published = object<PublishResult>({
+  workflow_template_id: text,
+  name: text,
+  version: number,
+  steps: list(object<PublishResult['steps'][number]>({ id: text, key: text })),
+  warnings: list(problem),
+});
+
+export const validated = object<ValidateResult>({
+  valid: flag,
+  errors: list(problem),
+  warnings: list(problem),
+});
+
+const summary = {
+  workflow_template_id: text,
+  name: text,
+  version: number,
+  description: optional(text),
+  created_at: text,
+};
+
+export const template = object<TemplateBody>({
+  ...summary,
+  definition: object<Record<never, never>>({}),
+  steps: list(object<TemplateBody['steps'][number]>({ id: text, key: text, type: text })),
+  archived_at: optional(text),
+});
+
+export const templates = page(object<TemplateSummary>(summary));
+
+export const started = object<StartResult>({ execution_id: text, status: text, created: flag });
+
+export const startedMany = object<{ executions: StartResult[] }>({ executions: list(started) });
+
+export const stopped = object<StopResult>({ execution_id: text, status: text, stop_requested: flag });
+
+const executionError = optional(
+  object<NonNullable<ExecutionStatusBody['error']>>({ code: text, message: text, step: optional(text) }),
+);
+
+const step = object<ExecutionStatusBody['steps'][number]>({
+  id: text,
+  key: text,
+  type: text,
+  scope: text,
+  depth: number,
+  status: text,
+  attempt_count: number,
+  required_inputs: number,
+  received_inputs: list(anything),
+  error: optional(
+    object<NonNullable<ExecutionStatusBody['steps'][number]['error']>>({
+      code: text,
+      message: text,
+      details: anything,
+    }),
+  ),
+  created_at: text,
+  started_at: optional(text),
+  completed_at: optional(text),
+  outputs: anything,
+});
+
+export const execution = object<ExecutionStatusBody>({
+  execution_id: text,
+  status: text,
+  stop_requested: flag,
+  template: text,
+  version: number,
+  inputs: anything,
+  outputs: anything,
+  error: executionError,
+  progress: object<ExecutionStatusBody['progress']>({
+    total: number,
+    completed: number,
+    failed: number,
+    skipped: number,
+    cancelled: number,
+    running: number,
+    waiting: number,
+    queued: number,
+  }),
+  steps: list(step),
+  created_at: text,
+  started_at: optional(text),
+  completed_at: optional(text),
+});
+
+export const executions = page(
+  object<ExecutionListItem>({
+    execution_id: text,
+    status: text,
+    template: text,
+    version: number,
+    workspace_id: optional(text),
+    user_id: optional(text),
+    tags: list(text),
+    error: executionError,
+    created_at: text,
+    started_at: optional(text),
+    completed_at: optional(text),
+  }),
+);
+
+const finding = object<DoctorReport['findings'][number]>({
+  invariant: text,
+  meaning: text,
+  advice: text,
+  count: number,
+  examples: list(
+    object<DoctorReport['findings'][number]['examples'][number]>({
+      id: text,
+      execution_id: optional(text),
+      detail: text,
+    }),
+  ),
+});
+
+export const report = object<DoctorReport>({
+  ok: flag,
+  findings: list(finding),
+  repaired: list(object<DoctorReport['repaired'][number]>({ invariant: text, count: number })),
+  checked: list(text),
+  unanswered: list(object<DoctorReport['unanswered'][number]>({ invariant: text, reason: text })),
+});
+
+function page<T>(item: Check<T>): Check<Page<T>> {
+  return object<Page<T>>({ data: list(item), next_cursor: optional(text) });
+}

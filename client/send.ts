@@ -1,0 +1,188 @@
+/**
+ * One call over HTTP: the request, its time limit, and the answer when it is an engine's.
+ *
+ * A call that is answered 429 changed nothing: it is sent once more after the time that the engine names. Nothing else
+ * is repeated here.
+ */
+import { type Check, refused } from './answer.ts';
+import { EngineProblem, EngineUnreachable, reasonOf } from './failure.ts';
+
+export interface EngineClientOptions {
+  /** Base address, e.g. `http://localhost:3020`. */
+  url: string;
+  /** API key. */
+  token?: string | undefined;
+  /** How long one call may take; default: 90 s, which is more than the longest wait of `status`. */
+  timeoutMs?: number | undefined;
+  /** Default: the platform's. */
+  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  /** Waits between a refusal and the second try; default: a timer. */
+  sleep?: ((ms: number, signal?: AbortSignal) => Promise<void>) | undefined;
+}
+
+export interface Payload {
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is. */
+  text?: string;
+  mediaType?: string;
+  signal?: AbortSignal | undefined;
+}
+
+export interface Answer<T> {
+  status: number;
+  body: T;
+}
+
+/** Sends a request and checks the answer. Throws EngineProblem, EngineUnreachable, or what the caller's signal says. */
+export type Send = <T>(
+  method: string,
+  path: string,
+  check: Check<T>,
+  payload?: Payload,
+) => Promise<Answer<T>>;
+
+const DEFAULT_TIMEOUT_MS = 90_000;
+/** A longer wait that the engine asks for is the caller's to decide about. */
+const MAX_WAIT_SECONDS = 30;
+const LOOPBACK =
+  /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])\.?$/;
+
+/** Throws TypeError when the address cannot be used; no message repeats a password. */
+export function createSend(options: EngineClientOptions): Send {
+  const { sleep = wait } = options;
+  const once = createSendOnce(options);
+  return async (method, path, check, payload = {}) => {
+    try {
+      return await once(method, path, check, payload);
+    } catch (error) {
+      const seconds = error instanceof EngineProblem && error.status === 429 ? error.retryAfterSeconds : null;
+      if (seconds === null || seconds > MAX_WAIT_SECONDS) throw error;
+      await sleep(seconds * 1_000, payload.signal);
+    }
+    return await once(method, path, check, payload);
+  };
+}
+
+/** Whether an address names this machine, whatever the network is. */
+export function isLoopbackUrl(url: string): boolean {
+  return LOOPBACK.test(new URL(url).hostname);
+}
+
+function createSendOnce({
+  url,
+  token,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+  fetch: send = fetch,
+}: EngineClientOptions) {
+  const base = baseOf(url);
+  if (token !== undefined && !/^[\x20-\x7e]*$/.test(token))
+    throw new TypeError('The key has characters that no header can carry; give it as it was made.');
+  const isLoopback = isLoopbackUrl(base);
+  return async <T>(method: string, path: string, check: Check<T>, payload: Payload): Promise<Answer<T>> => {
+    let response: Response;
+    let text: string;
+    try {
+      response = await send(base + path, requestOf(method, payload, token, timeoutMs, isLoopback));
+      text = await response.text();
+    } catch (cause) {
+      if (payload.signal?.aborted) throw cause;
+      throw new EngineUnreachable(base, reasonOf(cause, base, timeoutMs), { cause });
+    }
+    if (!response.ok) {
+      const problem = parse(base, response, text, refused);
+      throw new EngineProblem(response.status, problem, secondsOf(response.headers.get('retry-after')));
+    }
+    return { status: response.status, body: parse(base, response, text, check) };
+  };
+}
+
+function baseOf(url: string): string {
+  if (!URL.canParse(url))
+    throw new TypeError('The url of an engine is no address; give one like http://localhost:3020.');
+  const { protocol, username, password, search, hash } = new URL(url);
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new TypeError('The url of an engine begins with http:// or https://.');
+  if (username !== '' || password !== '')
+    throw new TypeError('The url of an engine has no user and no password; give the key as token.');
+  if (search !== '' || hash !== '') throw new TypeError('The url of an engine has neither "?" nor "#".');
+  return url.replace(/\/+$/, '');
+}
+
+/** The engine sends whole seconds; a date says nothing here. */
+function secondsOf(header: string | null): number | null {
+  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : null;
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
+
+function requestOf(
+  method: string,
+  { body, text, mediaType, signal }: Payload,
+  token: string | undefined,
+  timeoutMs: number,
+  isLoopback: boolean,
+): RequestInit {
+  const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  if (token !== undefined && token !== '') headers.Authorization = `Bearer ${token}`;
+  if (content !== undefined) headers['Content-Type'] = mediaType ?? 'application/json';
+  const limit = AbortSignal.timeout(timeoutMs);
+  return {
+    method,
+    headers,
+    // A redirect would take the key to a place nobody named.
+    redirect: 'manual',
+    signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+    ...(content === undefined ? {} : { body: content }),
+    // Bun asks the proxy of the environment for loopback too, where it would find itself.
+    ...(isLoopback ? ({ proxy: false } as object) : {}),
+  };
+}
+
+/** The JSON of an answer of the engine; anything else is no engine's. */
+function parse<T>(base: string, response: Response, text: string, check: Check<T>): T {
+  const { status } = response;
+  const fail = (reason: string, cause?: unknown) => new EngineUnreachable(base, reason, { cause, status });
+  const target = response.headers.get('location');
+  if (status >= 300 && status < 400 && target !== null)
+    throw fail(`it redirects to ${originOf(target, base)}; if the engine is there, name that address`);
+  const body = status === 204 ? undefined : parseJson(response, text, fail);
+  const misfit = check(body, '');
+  if (misfit !== null) throw fail(`what is there answers ${status} with something else: ${misfit}`);
+  return body as T;
+}
+
+function parseJson(
+  response: Response,
+  text: string,
+  fail: (reason: string, cause?: unknown) => Error,
+): unknown {
+  const mediaType = response.headers.get('content-type')?.split(';')[0]?.trim() ?? '';
+  const expected = response.ok ? 'application/json' : 'application/problem+json';
+  if (mediaType !== expected)
+    throw fail(`what is there answers ${response.status} ${mediaType || 'without a media type'}`);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw fail('the answer is cut short', cause);
+  }
+}
+
+function originOf(location: string, base: string): string {
+  return URL.canParse(location, base) ? new URL(location, base).origin : 'another address';
+}
