@@ -14,6 +14,7 @@ import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort, TemplateServicePort } from '../services/service-types.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';
+import type { BodyLimits } from './body.ts';
 import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
@@ -35,6 +36,8 @@ export interface ApiLimits {
   startMany: number;
   /** Most bytes of all bodies that are worked on at a time. */
   intakeBytes: number;
+  /** How long a body may take to arrive, besides what its size allows; see body.ts. */
+  bodyGraceMs?: number | undefined;
 }
 
 export interface AppDependencies {
@@ -76,12 +79,17 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
     refuseUnreadable,
     guard(deps.auth),
   );
-  const { bodyBytes, definitionBytes, jsonDepth, startMany } = deps.limits;
-  const limits = { maxBytes: bodyBytes, setting: 'EXECUTION_ENGINE_MAX_BODY_BYTES', maxDepth: jsonDepth };
-  const ofDefinitions = {
+  const { bodyBytes, definitionBytes, jsonDepth, startMany, bodyGraceMs } = deps.limits;
+  const limits: BodyLimits = {
+    maxBytes: bodyBytes,
+    setting: 'EXECUTION_ENGINE_MAX_BODY_BYTES',
+    maxDepth: jsonDepth,
+    graceMs: bodyGraceMs,
+  };
+  const ofDefinitions: BodyLimits = {
+    ...limits,
     maxBytes: definitionBytes,
     setting: 'EXECUTION_ENGINE_MAX_DEFINITION_BYTES',
-    maxDepth: jsonDepth,
   };
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;

@@ -5,6 +5,7 @@
  * through that the database refuses.
  *
  * Invariant 1: no more than the limit is held in memory, whatever Content-Length says or when there is none.
+ * Invariant 2: a body that stops arriving, or drips, is given up after a bounded time.
  */
 import { parseJson } from '../core/json/parse-json.ts';
 import { EngineError, type ErrorCode } from '../core/problem.ts';
@@ -17,9 +18,15 @@ export interface BodyLimits {
   setting: string;
   /** Levels of nesting. */
   maxDepth: number;
+  /** How long a body may take to arrive, in milliseconds, besides a second for each 16 kB of it; default 30 s. */
+  graceMs?: number | undefined;
   /** Told how long the body is as soon as that is known, and as it grows; may throw what the call answers. */
   onLength?: ((bytes: number) => void) | undefined;
 }
+
+const GRACE_MS = 30_000;
+/** The slowest rate at which a body may arrive after the grace time. */
+const BYTES_PER_MS = 16;
 
 export const JSON_MEDIA_TYPE = 'application/json';
 export const YAML_MEDIA_TYPE = 'application/yaml';
@@ -100,18 +107,58 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
   if (announced > maxBytes) throw tooLarge(limits);
   onLength?.(announced);
   const reader = request.body?.getReader();
+  if (reader === undefined) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    size += part.value.byteLength;
-    if (size > maxBytes) {
-      await reader?.cancel();
-      throw tooLarge(limits);
+  const arrival = awaitArrival(reader, limits.graceMs ?? GRACE_MS, () => size);
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      size += part.value.byteLength;
+      if (size > maxBytes) {
+        await reader.cancel();
+        throw tooLarge(limits);
+      }
+      onLength?.(size);
+      chunks.push(part.value);
     }
-    onLength?.(size);
-    chunks.push(part.value);
+  } finally {
+    arrival.end();
   }
+  if (arrival.isLate()) throw tooLate(size);
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+}
+
+/** How long a body may take of which so many bytes are here. */
+export function bodyTimeMs(arrivedBytes: number, graceMs = GRACE_MS): number {
+  return graceMs + arrivedBytes / BYTES_PER_MS;
+}
+
+/** Cancels a body that is too slow: its reader then ends as if the body had. */
+function awaitArrival(
+  reader: { cancel(): Promise<void> },
+  graceMs: number,
+  arrived: () => number,
+): { isLate(): boolean; end(): void } {
+  const startedAt = performance.now();
+  let isLate = false;
+  const look = () => {
+    const leftMs = bodyTimeMs(arrived(), graceMs) - (performance.now() - startedAt);
+    if (leftMs > 0) {
+      timer = setTimeout(look, leftMs);
+      return;
+    }
+    isLate = true;
+    reader.cancel().catch(() => undefined);
+  };
+  let timer = setTimeout(look, graceMs);
+  return { isLate: () => isLate, end: () => clearTimeout(timer) };
+}
+
+function tooLate(size: number): EngineError {
+  return new EngineError(
+    'request_timeout',
+    `The body did not arrive in time: ${size} bytes of it are here. Nothing was done; send it again.`,
+  );
 }
 
 function tooLarge({ maxBytes, setting }: BodyLimits): EngineError {

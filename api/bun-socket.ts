@@ -1,15 +1,24 @@
 /**
  * The socket on Bun, by its own server.
  */
-import { type Address, answerUnreadable, type Servable, type Socket } from './socket.ts';
+import { type Address, answerUnreadable, HEAD_MS, type Servable, type Socket } from './socket.ts';
 
-export function listenOnBun(app: Servable, { host, port }: Address, draining: AbortSignal): Socket {
+export function listenOnBun(
+  app: Servable,
+  { host, port }: Address,
+  draining: AbortSignal,
+  headMs = HEAD_MS,
+): Socket {
   const server = Bun.serve({
     hostname: host,
     port,
-    idleTimeout: 0,
+    // Of a connection without a request so far: bytes of a head do not count as a sign of life.
+    idleTimeout: Math.ceil(headMs / 1_000),
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, bun) {
+      // From its first request on a connection stays open as long as its client wants: a proxy must not send into one
+      // that closes that moment.
+      bun.timeout(request, 0);
       const connection = { remoteAddress: bun.requestIP(request)?.address, draining };
       // A Host header that is no host leaves a request without an address of its own.
       return URL.canParse(request.url) ? app.fetch(request, connection) : answerUnreadable(app, connection);

@@ -71,6 +71,8 @@ export function problemResponse(
   const status = ERROR_STATUS[code];
   if (status === 401) c.header('WWW-Authenticate', 'Bearer realm="execution-engine"');
   if (status === 429 || status === 503) c.header('Retry-After', String(retryAfterSeconds));
+  // The rest of the request may still come, and is nobody's.
+  if (status === 408) c.header('Connection', 'close');
   const body = JSON.stringify(problemDocument(code, detail, problems, c.get('requestId')));
   return c.body(body, status as ContentfulStatusCode, { 'Content-Type': PROBLEM_MEDIA_TYPE });
 }

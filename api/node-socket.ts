@@ -8,12 +8,16 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket as Connection } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import { type Address, answerUnreadable, type Servable, type Socket } from './socket.ts';
+import { type Address, answerUnreadable, HEAD_MS, type Servable, type Socket } from './socket.ts';
+
+/** How often heads that take too long are looked for. */
+const CHECK_MS = 5_000;
 
 export async function listenOnNode(
   app: Servable,
   { host, port }: Address,
   draining: AbortSignal,
+  headMs = HEAD_MS,
 ): Promise<Socket> {
   const answer = getRequestListener(
     (request, { incoming }) => {
@@ -29,7 +33,14 @@ export async function listenOnNode(
   /** Requests without an answer, by connection. */
   const connections = new Map<Connection, number>();
   // They stay open as long as their clients want: a proxy must not send into one that closes that moment.
-  const server = createServer({ keepAliveTimeout: 0, keepAlive: true });
+  const server = createServer({
+    keepAliveTimeout: 0,
+    keepAlive: true,
+    headersTimeout: headMs,
+    // Bodies have a time of their own (body.ts).
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(headMs, CHECK_MS),
+  });
   server.on('connection', (connection) => {
     connections.set(connection, 0);
     connection.once('close', () => connections.delete(connection));

@@ -219,6 +219,7 @@ function documentErrors(spec: RouteSpec<z.ZodObject, z.ZodObject, z.ZodType>): R
 const BODY_ERRORS: readonly ErrorCode[] = [
   'malformed_json',
   'number_not_exact',
+  'request_timeout',
   'body_too_large',
   'unsupported_media_type',
   'too_many_requests',

@@ -1,10 +1,12 @@
 /** The API behind a real socket. */
 import { afterAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
-import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
+import { createTestApp, LIMITS, problemOf } from '../tests/support/api/test-app.ts';
+import type { AppDependencies } from './app.ts';
 import { listenOnBun } from './bun-socket.ts';
 import { listenOnNode } from './node-socket.ts';
 import { type RunningServer, serve } from './server.ts';
+import type { Listen } from './socket.ts';
 
 const running: RunningServer[] = [];
 afterAll(() => Promise.all(running.map((server) => server.stop(0))));
@@ -27,13 +29,32 @@ function sendRaw(port: number, bytes: string): Promise<string> {
   });
 }
 
+/** Sends bytes, then the same few again and again, until the other side closes; resolves with what it said. */
+function untilClosed(port: number, bytes: string, drop: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    const dripping = setInterval(() => socket.writable && socket.write(drop), 10);
+    let received = '';
+    socket.on('data', (data) => {
+      received += data;
+    });
+    // The other side may close while bytes are on their way.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      clearInterval(dripping);
+      resolve(received);
+    });
+  });
+}
+
 describe.each([
   ['Bun', listenOnBun],
   ['Node', listenOnNode],
 ])('a server by the socket of %s', (_runtime, listen) => {
-  const served = async () => {
-    const test = createTestApp();
-    const server = await serve(test.app, { host: '127.0.0.1', port: 0 }, listen);
+  const served = async (deps: Partial<AppDependencies> = {}, headMs?: number) => {
+    const test = createTestApp({ deps });
+    const bind: Listen = (app, address, draining) => listen(app, address, draining, headMs);
+    const server = await serve(test.app, { host: '127.0.0.1', port: 0 }, bind);
     running.push(server);
     return { ...test, server };
   };
@@ -74,6 +95,29 @@ describe.each([
       'HTTP/1.1 413',
     );
   });
+
+  test.each([
+    ['stops', 'Content-Length: 100', '{"a"', ''],
+    ['drips', 'Content-Length: 1000000', '{"a"', 'x'],
+    ['drips in chunks', 'Transfer-Encoding: chunked', '4\r\n{"a"\r\n', '1\r\nx\r\n'],
+  ])('answers 408 to a body that %s, and closes the connection', async (_how, header, start, drop) => {
+    const limits = { ...LIMITS, bodyBytes: 2_000_000, bodyGraceMs: 50 };
+    const { server, ports } = await served({ limits });
+    const head = `POST /api/v1/execution/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${header}\r\n\r\n`;
+    const answer = await untilClosed(server.port, head + start, drop);
+    expect(answer).toStartWith('HTTP/1.1 408');
+    expect(answer).toMatch(/^content-type: application\/problem\+json/im);
+    expect(answer).toContain('"code":"request_timeout"');
+    expect(ports.calls).toEqual([]);
+  });
+
+  // Bun looks every few seconds.
+  test('closes new connections that bring nothing, or a head that drips', async () => {
+    const { server } = await served({}, 100);
+    const head = 'GET /health HTTP/1.1\r\nHost: localhost\r\nX: ';
+    await Promise.all([untilClosed(server.port, '', ''), untilClosed(server.port, head, 'x')]);
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+  }, 60_000);
 
   test('ends a wait whose client goes away', async () => {
     const { server, ports } = await served();

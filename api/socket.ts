@@ -14,6 +14,9 @@ export interface Address {
   readonly port: number;
 }
 
+/** How long the head of a request may take on a new connection, before that is closed. */
+export const HEAD_MS = 30_000;
+
 export interface Socket {
   readonly port: number;
   /** Takes no more connections; resolves when the requests have ended. */
@@ -28,5 +31,10 @@ export function answerUnreadable(app: Servable, connection: Connection): Respons
   return app.fetch(new Request('http://localhost/'), { ...connection, unreadable });
 }
 
-/** Binds the address. @throws what the runtime says, with its `code`. */
-export type Listen = (app: Servable, address: Address, draining: AbortSignal) => Socket | Promise<Socket>;
+/** Binds the address; `headMs` stands for HEAD_MS. @throws what the runtime says, with its `code`. */
+export type Listen = (
+  app: Servable,
+  address: Address,
+  draining: AbortSignal,
+  headMs?: number,
+) => Socket | Promise<Socket>;

@@ -29,6 +29,7 @@ export const ERROR_STATUS = {
   step_not_found: 404,
   template_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   conflict: 409,
   idempotency_conflict: 409,
   wrong_state: 409,

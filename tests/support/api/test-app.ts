@@ -2,7 +2,7 @@
  * An application over in-memory services, for the tests of this folder and of the command line.
  */
 import { createHash } from 'node:crypto';
-import { type AppDependencies, createApp } from '../../../api/app.ts';
+import { type ApiLimits, type AppDependencies, createApp } from '../../../api/app.ts';
 import { type ApiKey, createAuth } from '../../../api/auth.ts';
 import type { Connection, RequestObservation } from '../../../api/context.ts';
 import type { ProblemDocument } from '../../../api/errors.ts';
@@ -19,6 +19,14 @@ export interface TestApp {
   send(method: string, path: string, body?: unknown, init?: RequestInit): Promise<Response>;
 }
 
+export const LIMITS: ApiLimits = {
+  bodyBytes: 20_000,
+  jsonDepth: 64,
+  definitionBytes: 5_000,
+  startMany: 1_000,
+  intakeBytes: 100_000,
+};
+
 /** An application with small limits; give `keys` to have it ask for one. */
 export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDependencies> } = {}): TestApp {
   const ports = createInMemoryPorts();
@@ -34,13 +42,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     },
     metrics: async () => '# HELP up Whether it is up.\n',
     auth: createAuth({ keys: options.keys ?? [] }),
-    limits: {
-      bodyBytes: 20_000,
-      jsonDepth: 64,
-      definitionBytes: 5_000,
-      startMany: 1_000,
-      intakeBytes: 100_000,
-    },
+    limits: LIMITS,
     definitionSchema: () => ({
       $schema: 'https://json-schema.org/draft/2020-12/schema',
       type: 'object',
