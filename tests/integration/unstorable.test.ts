@@ -53,7 +53,7 @@ test.each([
   ['parks for a text', 'invalid_pause'],
   ['parks for no number', 'invalid_pause'],
   ['parks for ever', 'invalid_pause'],
-  ['parks until no instant', 'handler_failed'],
+  ['parks until no instant', 'invalid_pause'],
   ['parks until infinity', 'invalid_pause'],
   ['fails with no code', 'a\ufffdb'],
   ['fails with a number for a code', '7'],
