@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { reportShortly } from '../tests/support/core/counterexample.ts';
 import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/core/graphs.ts';
 import { naiveDepth, naiveOrder } from '../tests/support/core/naive-order.ts';
-import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute } from './graph.ts';
+import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute, upstreamOf } from './graph.ts';
 import type { Template } from './template.ts';
 
 function keysInRankOrder(graph: Graph): string[] {
@@ -19,6 +19,23 @@ function requiredByKey(template: Template): Record<string, number> {
 function onlyEdge(template: Template): GraphEdge {
   return compileGraph(template).edges[0]!;
 }
+
+test('what is upstream of a step are its producers and what is upstream of them', () => {
+  fc.assert(
+    fc.property(templates(12), (template) => {
+      const graph = compileGraph(template);
+      const naive = (key: string): string[] =>
+        template.steps.find((step) => step.key === key)!.edges.flatMap(({ from }) => [from, ...naive(from)]);
+      for (const [slot, { key }] of graph.steps.entries()) {
+        const wanted = new Set(naive(key));
+        const found = upstreamOf(graph, slot);
+        expect(found.map((other) => graph.steps[other]!.key)).toEqual(
+          template.steps.map((step) => step.key).filter((other) => wanted.has(other)),
+        );
+      }
+    }),
+  );
+});
 
 test('depth is the longest path and rank the breadth-first order, as plain recursion finds them', () => {
   fc.assert(

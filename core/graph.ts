@@ -103,6 +103,20 @@ export function isLive(
   });
 }
 
+/** The slots of all steps from which a path of edges leads to the step, in the order of the definition. */
+export function upstreamOf({ size, incoming }: Graph, slot: number): number[] {
+  const isUpstream = new Uint8Array(size);
+  const open = [slot];
+  while (open.length > 0) {
+    for (const { from } of incoming[open.pop()!]!) {
+      if (isUpstream[from] === 1) continue;
+      isUpstream[from] = 1;
+      open.push(from);
+    }
+  }
+  return at(incoming, (other) => isUpstream[other] === 1);
+}
+
 /** The route that made an edge live; null when none did. */
 export function liveRoute(edge: GraphEdge, routes: readonly string[] | null): string | null {
   if (routes === null) return null;

@@ -3,7 +3,7 @@
  */
 
 import type { StepError } from '../core/event.ts';
-import type { ReceivedInput } from '../core/graph.ts';
+import { type ReceivedInput, upstreamOf } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { PayloadReader, Payloads } from './payload-reader.ts';
@@ -21,7 +21,7 @@ export interface ScopeParts {
 
 /** What a step's expressions read. */
 export interface ScopeNeeds {
-  /** Slots of the steps they name; null: any of them. */
+  /** Slots of the steps they name; null: any that is upstream. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
   /** Whether they, or the handler, read what arrived. */
@@ -33,17 +33,18 @@ export interface ScopeSource {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** The scope of a step whose join received `received`; at once when every payload is in memory. */
+/** The scope of the step in a slot, whose join received `received`; at once when every payload is in memory. */
 export function gatherScope(
   { payloads, secrets }: ScopeSource,
   execution: ReadableExecution,
   view: ExecutionView,
+  slot: number,
   received: readonly ReceivedInput[],
   needs: ScopeNeeds,
 ): ScopeParts | Promise<ScopeParts> {
   const live = needs.usesInputs ? received.filter((input) => input.live) : [];
   const arrived = live.map(({ key }) => view.graph.slots.get(key)!);
-  const reads = needs.reads ?? [...view.graph.steps.keys()];
+  const reads = needs.reads ?? upstreamOf(view.graph, slot);
   const slots = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
   const make = (found: Payloads): ScopeParts => {
     const { name, version } = execution.version;

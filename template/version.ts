@@ -40,7 +40,7 @@ export interface CompiledStep {
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */
   readonly validateParams: Check | null;
-  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any of them. */
+  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any that is upstream. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
   /** Whether its handler or an expression reads what arrived. */

@@ -158,7 +158,7 @@ export class AttemptRunner {
     received: readonly ReceivedInput[],
     resumed: StepContext['resumed'],
   ): Work | Promise<Work> {
-    const scope = gatherScope(this.#options, loaded, loaded.view, received, compiled);
+    const scope = gatherScope(this.#options, loaded, loaded.view, attempt.slot, received, compiled);
     const hasPassed = resumed !== null || loaded.view.steps[attempt.slot]!.retries > 0;
     return next(scope, (gathered) => ({ loaded, attempt, compiled, scope: gathered, resumed, hasPassed }));
   }

@@ -436,3 +436,44 @@ describe('data', () => {
     expect(end.outputs).toEqual({ b: value });
   });
 });
+
+describe('steps as a whole', () => {
+  const own = '${{ Object.keys(steps) }}';
+  const steps = {
+    root: record(own),
+    left: record(own, ['root']),
+    right: record(own, ['root']),
+    guarded: { type: 'noop', needs: ['left'], when: '${{ Object.keys(steps).length === 2 }}' },
+    limited: {
+      type: 'record',
+      needs: ['right'],
+      concurrency: { key: '${{ Object.keys(steps).join() }}', limit: 1 },
+      with: { value: own },
+    },
+    cases: {
+      type: 'switch',
+      needs: [{ step: 'left', on: 'always' }],
+      with: {
+        cases: [{ route: 'x', when: '${{ steps[input.k] === undefined && steps[input.up] !== undefined }}' }],
+      },
+    },
+    taken: record('${{ [steps[input.k]?.status, steps[input.up].status] }}', ['cases']),
+    join: record(own, ['right', 'left']),
+  };
+
+  test('has what is upstream of the step that reads it, and nothing besides', async () => {
+    const output = { all: own, taken: '${{ steps.taken.output }}', keys: '${{ steps.join.output }}' };
+    const end = await engine.run({ steps, output }, { inputs: { k: 'right', up: 'root' } });
+    expect(end.status).toBe('completed');
+    expect(stepOf(end, 'guarded').status).toBe('completed');
+    expect(end.outputs).toEqual({
+      all: Object.keys(steps),
+      taken: [null, 'completed'],
+      keys: ['root', 'left', 'right'],
+    });
+    expect(stepOf(end, 'root').outputs).toEqual([]);
+    expect(stepOf(end, 'left').outputs).toEqual(['root']);
+    expect(stepOf(end, 'limited').outputs).toEqual(['root', 'right']);
+    expect(stepOf(end, 'cases').outputs).toEqual({ routes: ['x'] });
+  });
+});

@@ -43,7 +43,7 @@ export class LimitEvaluation {
     const received =
       actor.received.get(slot) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
     try {
-      const scope = await gatherScope(this.#source, loaded, view, received, limits);
+      const scope = await gatherScope(this.#source, loaded, view, slot, received, limits);
       step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
