@@ -1,10 +1,10 @@
 /**
  * `doctor`: what breaks the invariants, as a table, and the repair of it.
  */
-import { createEngineClient } from '../client/engine-client.ts';
 import type { DoctorReport } from '../services/doctor/report.ts';
-import type { CommonOptions } from './commands.ts';
+import { type CommonOptions, connectionOf } from './common-options.ts';
 import { Failed } from './failure.ts';
+import { printJson, printLine } from './output.ts';
 import { clean, paint, table } from './terminal.ts';
 
 export interface DoctorOptions extends CommonOptions {
@@ -14,12 +14,15 @@ export interface DoctorOptions extends CommonOptions {
   accept: string[];
 }
 
+/** A large database takes its time. */
+const TIMEOUT_MS = 600_000;
+
 /** Throws Failed when anything is wrong and was not repaired. */
 export async function doctor(options: DoctorOptions): Promise<void> {
-  const client = createEngineClient(options);
+  const { ask } = connectionOf(options, TIMEOUT_MS);
   const request = { everything: options.everything, grace_seconds: options.grace, accept: options.accept };
-  const report = await (options.repair ? client.repair(request) : client.examine(request));
-  if (options.output === 'json') printLine(JSON.stringify(report, null, 2));
+  const report = await ask((client) => (options.repair ? client.repair(request) : client.examine(request)));
+  if (options.output === 'json') printJson(report);
   else printReport(report);
   if (!report.ok) throw new Failed();
 }
@@ -40,8 +43,4 @@ function printReport({ ok, findings, repaired, checked, unanswered }: DoctorRepo
   }
   for (const { invariant, reason } of unanswered)
     printLine(`\n${clean(`${invariant} could not be checked: ${reason}`)}`);
-}
-
-function printLine(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

@@ -1,12 +1,32 @@
 /**
  * How a command ends badly: the exit codes, and what is written to stderr.
- *
- * 0 it worked; 1 the run failed, something was not found or not valid; 2 wrong usage, or no engine answers.
  */
 import { EngineProblem, EngineUnreachable } from '../client/engine-client.ts';
+import type { ExecutionStatus } from '../core/status.ts';
 import type { ProblemBody } from '../services/service-types.ts';
 
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  ended: 3,
+  refused: 4,
+  unavailable: 5,
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** What each code says, for `--help` and in the words of docs/cli.md. */
+export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string])[] = [
+  [EXIT.ok, 'it worked; for `run` and `start --wait`: the execution completed'],
+  [EXIT.failed, 'the execution failed; `validate` or `doctor` found something'],
+  [EXIT.usage, 'wrong usage; nothing was asked of an engine'],
+  [EXIT.ended, 'the execution was cancelled, or its timeout was over'],
+  [EXIT.refused, 'the engine refused it: not found, not valid, not allowed, too much to do'],
+  [EXIT.unavailable, 'no engine answers, or it could not do it now'],
+  [EXIT.interrupted, 'interrupted; an execution goes on'],
+];
 
 /** The command cannot do what it was told; the message says what to change. */
 export class UsageError extends Error {
@@ -16,11 +36,23 @@ export class UsageError extends Error {
 /** The command worked and the answer is bad; everything has been said already. */
 export class Failed extends Error {
   override readonly name = 'Failed';
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode = EXIT.failed) {
+    super();
+    this.exitCode = exitCode;
+  }
+}
+
+/** The exit code for an execution that is over. */
+export function exitCodeOf(status: ExecutionStatus): ExitCode {
+  if (status === 'completed') return EXIT.ok;
+  return status === 'failed' ? EXIT.failed : EXIT.ended;
 }
 
 /** Writes what went wrong and returns the exit code for it. Errors nobody expected are rethrown. */
-export function reportFailure(error: unknown, write: (line: string) => void): number {
-  if (error instanceof Failed) return EXIT.failed;
+export function reportFailure(error: unknown, write: (line: string) => void): ExitCode {
+  if (error instanceof Failed) return error.exitCode;
   if (error instanceof UsageError) {
     write(`error: ${error.message}`);
     return EXIT.usage;
@@ -28,14 +60,14 @@ export function reportFailure(error: unknown, write: (line: string) => void): nu
   if (error instanceof EngineUnreachable) {
     write(`error: ${error.message}`);
     write('Start an engine with `npm start`, or name another one with --url or EXECUTION_ENGINE_URL.');
-    return EXIT.usage;
+    return EXIT.unavailable;
   }
   if (error instanceof EngineProblem) {
     write(`error: ${error.message}`);
     for (const problem of error.problems) write(problemLine('', problem));
     if (error.status === 429) write('The engine has too much to do. Nothing was changed; try again later.');
     if (error.status === 401) write('Give a key with --token or EXECUTION_ENGINE_TOKEN.');
-    return EXIT.failed;
+    return error.status >= 500 ? EXIT.unavailable : EXIT.refused;
   }
   throw error;
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type RunningServer, serve } from '../api/server.ts';
 import { EngineError } from '../core/problem.ts';
 import { createTestApp, keyOf } from '../tests/support/api/test-app.ts';
+import { type CliEnd, runCli } from '../tests/support/cli.ts';
 
-const MAIN = new URL('./main.ts', import.meta.url).pathname;
 const YAML = 'name: greet\nsteps:\n  hello: { type: noop }\n  world: { type: noop }\n';
 const BROKEN = 'name: broken\nsteps:\n  first: { type: noop }\n  second:\n    type: nope\n';
 const UNKNOWN_ID = '11111111-1111-1111-1111-111111111111';
@@ -41,30 +41,11 @@ async function file(name: string, text: string): Promise<string> {
   return name;
 }
 
-interface Outcome {
-  code: number;
-  out: string;
-  err: string;
-}
-
-async function cli(
+function cli(
   args: string[],
-  options: { stdin?: string; env?: Record<string, string> } = {},
-): Promise<Outcome> {
-  const { EXECUTION_ENGINE_URL: _url, EXECUTION_ENGINE_TOKEN: _token, ...env } = process.env;
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
-    cwd: directory,
-    env: { ...env, EXECUTION_ENGINE_URL: server.url, ...options.env },
-    stdin: new Blob([options.stdin ?? '']),
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, out, err };
+  { stdin = '', env = {} }: { stdin?: string; env?: Record<string, string> } = {},
+): Promise<CliEnd> {
+  return runCli(args, { cwd: directory, env: { EXECUTION_ENGINE_URL: server.url, ...env }, stdin });
 }
 
 /** The JSON that a command printed. */
@@ -83,7 +64,7 @@ test('an engine with too much to do is asked again once; then it is said that no
   const other = await serve(busy.app, { host: '127.0.0.1', port: 0 });
   try {
     const { code, err } = await cli(['start', 'greet', '--url', other.url]);
-    expect(code).toBe(1);
+    expect(code).toBe(4);
     expect(err).toContain('9 executions are pending');
     expect(err).toContain('Nothing was changed; try again later.');
     expect(busy.ports.calls).toHaveLength(2);
@@ -107,26 +88,29 @@ describe('publish and validate', () => {
     expect((await cli(['publish', '-'], { stdin: YAML.replace('greet', 'piped') })).out).toContain(
       'published piped',
     );
-    expect((await cli(['validate', '-'], { stdin: '{"name":"x","steps":{}}' })).code).toBe(0);
+    expect((await cli(['validate', '-', '--online'], { stdin: '{"name":"x","steps":{}}' })).code).toBe(0);
   });
 
   test('every problem is a line with its place in the file, on stderr', async () => {
     const problem =
       'broken.yaml:/steps/second/type unknown_step_type There is no step type "nope". (line 5)\n';
-    expect(await cli(['validate', 'broken.yaml'])).toEqual({ code: 1, out: '', err: problem });
-    expect(await cli(['publish', 'broken.yaml'])).toEqual({ code: 1, out: '', err: problem });
+    expect(await cli(['validate', 'broken.yaml', '--online'])).toEqual({ code: 1, out: '', err: problem });
+    expect(await cli(['publish', 'broken.yaml'])).toEqual({ code: 4, out: '', err: problem });
   });
 
   test('json gives the answer of the engine', async () => {
-    expect(await json(['validate', 'broken.yaml', '-o', 'json'])).toMatchObject({
+    expect(await json(['validate', '--online', 'broken.yaml', '-o', 'json'])).toMatchObject({
       valid: false,
       errors: [{ code: 'unknown_step_type' }],
     });
-    expect(await json(['-o', 'json', 'validate', 'greet.yaml'])).toMatchObject({ valid: true });
+    expect(await json(['-o', 'json', '--url', server.url, 'validate', 'greet.yaml'])).toMatchObject({
+      valid: true,
+    });
   });
 
   test('text that is no YAML fails, a file that is not there is wrong usage', async () => {
-    expect(await cli(['publish', '-'], { stdin: 'a: [1' })).toMatchObject({ code: 1, out: '' });
+    expect(await cli(['publish', '-'], { stdin: 'a: [1' })).toMatchObject({ code: 4, out: '' });
+    expect(await cli(['validate', '--online', '-'], { stdin: 'a: [1' })).toMatchObject({ code: 1, out: '' });
     expect(await cli(['publish', 'missing.yaml'])).toEqual({
       code: 2,
       out: '',
@@ -178,7 +162,7 @@ describe('run', () => {
 
   test('a broken definition starts nothing', async () => {
     const before = engine.ports.calls.filter(({ name }) => name === 'start').length;
-    expect((await cli(['run', 'broken.yaml'])).code).toBe(1);
+    expect((await cli(['run', 'broken.yaml'])).code).toBe(4);
     expect(engine.ports.calls.filter(({ name }) => name === 'start')).toHaveLength(before);
   });
 
@@ -208,8 +192,12 @@ describe('executions', () => {
       out: `execution ${id} cancelled\n`,
     });
     const listed = await cli(['list', '--tag', 'x']);
-    expect(listed.out).toContain(id);
-    expect(listed.out).toStartWith('EXECUTION');
+    expect(listed.out).toMatch(/^EXECUTION +STATUS +TEMPLATE +VERSION +CREATED +TAGS +ERROR$/m);
+    expect(listed.out).toMatch(new RegExp(`^${id} .* x +-$`, 'm'));
+    const cancelled = await json(['cancel', id, '--reason', 'now', '-o', 'json']);
+    expect(cancelled).toMatchObject({ execution_id: id, status: 'cancelled' });
+    expect(engine.ports.calls.findLast(({ name }) => name === 'cancel')!.args).toEqual([id, 'now']);
+    expect((await cli(['cancel', id])).out).toBe(`execution ${id} cancelled\n`);
   });
 
   test('start --wait prints the outputs and exits by the outcome', async () => {
@@ -220,13 +208,13 @@ describe('executions', () => {
     expect(await cli(['start', 'fail', '--wait'])).toMatchObject({ code: 1, out: '' });
   });
 
-  test('what is not found exits 1, with the reason on stderr', async () => {
+  test('what is not found exits 4, with the reason on stderr', async () => {
     expect(await cli(['status', UNKNOWN_ID])).toEqual({
-      code: 1,
+      code: 4,
       out: '',
       err: `error: There is no execution ${UNKNOWN_ID}.\n`,
     });
-    expect((await cli(['start', 'nobody'])).code).toBe(1);
+    expect((await cli(['start', 'nobody'])).code).toBe(4);
     expect((await cli(['status', 'seven'])).err).toContain('/execution_id wrong_format');
   });
 });
@@ -248,32 +236,21 @@ describe('wrong usage', () => {
   });
 
   test('help and version exit 0', async () => {
-    expect((await cli(['--help'])).out).toContain('run [options] <file>');
+    const { out } = await cli(['--help']);
+    expect(out).toContain('run [options] <file>');
+    expect(out).toMatch(/^Exit codes:\n {2}0 /m);
     expect((await cli(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });
 
 describe('the engine', () => {
-  test('that does not answer exits 2 and says how to start one', async () => {
+  test('that does not answer exits 5 and says how to start one', async () => {
     const gone = await serve(engine.app, { host: '127.0.0.1', port: 0 });
     await gone.stop(0);
     const { code, err } = await cli(['list', '--url', gone.url]);
-    expect(code).toBe(2);
+    expect(code).toBe(5);
     expect(err).toContain(`No engine answers at ${gone.url}`);
     expect(err).toContain('npm start');
-  });
-
-  test('that is none exits 2', async () => {
-    const other = await serve(
-      { fetch: () => new Response('<html>', { headers: { 'content-type': 'text/html' } }) },
-      { host: '127.0.0.1', port: 0 },
-    );
-    const { code, err } = await cli(['list', '--url', other.url]);
-    await other.stop(0);
-    expect([code, err.split('\n')[0]]).toEqual([
-      2,
-      `error: No engine answers at ${other.url}: what is there answers 200 text/html`,
-    ]);
   });
 
   test('is the usual one when the variable for it is empty', async () => {
@@ -283,7 +260,7 @@ describe('the engine', () => {
 
   test('that asks for a key gets it from an option or the environment', async () => {
     const refused = await cli(['list', '--url', guarded.url]);
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(4);
     expect(refused.err).toContain('EXECUTION_ENGINE_TOKEN');
     expect((await cli(['list', '--url', guarded.url, '--token', 'the-key'])).code).toBe(0);
     expect(

@@ -1,35 +1,49 @@
 /**
  * The command line: which commands there are and what they take.
  *
- * Not here: what they do (commands.ts).
+ * Not here: what they do. Modules that only one command needs are loaded when it is called.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
-import { type CommonOptions, list, publish, run, start, status, stop, validate } from './commands.ts';
+import type { CommonOptions } from './common-options.ts';
 import { doctor } from './doctor.ts';
-import { EXIT, reportFailure } from './failure.ts';
+import { cancel, list, status, stop } from './executions.ts';
+import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
+import { flushOutput, writeLine } from './output.ts';
+import { spareLoopback } from './proxy.ts';
+import { run, start } from './run.ts';
+import { archive, publish, show, templates } from './templates.ts';
 
 const DEFAULT_URL = 'http://localhost:3020';
+const DEFAULT_PATIENCE_SECONDS = 60;
 
-process.exitCode = await main(process.argv.slice(2));
+const exitCode = await main(process.argv.slice(2));
+const unwritten = await flushOutput();
+if (unwritten !== null) writeLine(`error: the output cannot be written: ${unwritten}`);
+await flushOutput();
+// A module with step types may have left something running.
+process.exit(unwritten === null ? exitCode : EXIT.failed);
 
 /** Runs one command and returns its exit code. */
-async function main(args: string[]): Promise<number> {
+async function main(args: string[]): Promise<ExitCode> {
   try {
+    spareLoopback(process.env);
     await createProgram().parseAsync(args, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    return reportFailure(error, (line) => process.stderr.write(`${line}\n`));
+    return reportFailure(error, writeLine);
   }
 }
 
 function createProgram(): Command {
+  const codes = EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(4)} ${meaning}`);
   const program = new Command('execution-engine')
     .description('Publish and run workflows on an Execution Engine.')
     .version(packageJson.version)
     .exitOverride()
-    .showHelpAfterError('(--help lists what is known)');
+    .showHelpAfterError('(--help lists what is known)')
+    .addHelpText('after', `\nExit codes:\n${codes.join('\n')}`);
   addConnection(program, true);
   addTemplateCommands(program);
   addStartCommands(program);
@@ -39,11 +53,25 @@ function createProgram(): Command {
 }
 
 function addTemplateCommands(program: Command): void {
-  command(program, 'publish <file>', 'publish a definition (JSON or YAML; - is stdin)').action(
+  command(program, 'publish <file>', 'publish a definition (JSON or YAML; - is standard input)').action(
     (file, _, self) => publish(file, common(self)),
   );
-  command(program, 'validate <file>', 'check a definition and publish nothing').action((file, _, self) =>
-    validate(file, common(self)),
+  command(program, 'validate <file>', 'check a definition and publish nothing; needs no engine')
+    .option('--steps <module>', 'module with step types of your own; may be repeated', append, [])
+    .option('--online', 'ask the engine, which knows its step types and limits; so does --url')
+    .action(async (file, { steps, online }, self) => {
+      const { validate } = await import('./validate.ts');
+      await validate(file, { ...common(self), steps, online: online === true || namesEngine(self) });
+    });
+  command(program, 'templates', 'list the latest version of every template')
+    .option('--limit <number>', 'at most so many', wholeNumber)
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((options, self) => templates({ ...options, ...common(self) }));
+  command(program, 'show <template>', 'show a template; its definition with -o json')
+    .option('--template-version <number>', 'default: the latest', wholeNumber)
+    .action((name, options, self) => show(name, { ...options, ...common(self) }));
+  command(program, 'archive <template>', 'archive every version of a template; what runs goes on').action(
+    (name, _, self) => archive(name, common(self)),
   );
 }
 
@@ -64,6 +92,9 @@ function addExecutionCommands(program: Command): void {
   command(program, 'stop <execution>', 'stop an execution; running steps get their grace time')
     .option('--reason <text>', 'kept with the execution')
     .action((execution, options, self) => stop(execution, { ...options, ...common(self) }));
+  command(program, 'cancel <execution>', 'end an execution at once (needs an admin key where there are keys)')
+    .option('--reason <text>', 'kept with the execution')
+    .action((execution, options, self) => cancel(execution, { ...options, ...common(self) }));
   command(program, 'list', 'list executions, newest first (needs an admin key where there are keys)')
     .option('--status <status>', 'only these')
     .option('--template <name>', 'only of this template')
@@ -94,8 +125,13 @@ function addConnection(target: Command, environment: boolean): Command {
     url.env('EXECUTION_ENGINE_URL');
     token.env('EXECUTION_ENGINE_TOKEN');
   }
+  const patience = `go on asking an engine that fails in passing for so long (default: ${DEFAULT_PATIENCE_SECONDS})`;
   const output = new Option('-o, --output <format>', 'how results are printed').choices(['json', 'table']);
-  return target.addOption(url).addOption(token).addOption(output);
+  return target
+    .addOption(url)
+    .addOption(token)
+    .option('--patience <seconds>', patience, seconds)
+    .addOption(output);
 }
 
 function addStartOptions(target: Command): Command {
@@ -114,11 +150,18 @@ function addStartOptions(target: Command): Command {
 function common(self: Command): CommonOptions {
   const before = self.parent?.opts<Partial<CommonOptions>>() ?? {};
   const after = self.opts<Partial<CommonOptions>>();
-  // A variable that is set and empty is as good as none.
-  const url = after.url || before.url || DEFAULT_URL;
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-    self.error(`error: --url ${url} is not an http or https address`);
-  return { url, token: after.token ?? before.token, output: after.output ?? before.output ?? 'table' };
+  return {
+    // A variable that is set and empty is as good as none.
+    url: after.url || before.url || DEFAULT_URL,
+    token: after.token ?? before.token,
+    patience: after.patience ?? before.patience ?? DEFAULT_PATIENCE_SECONDS,
+    output: after.output ?? before.output ?? 'table',
+  };
+}
+
+/** Whether the command line itself says which engine. */
+function namesEngine(self: Command): boolean {
+  return [self, self.parent].some((command) => command?.getOptionValueSource('url') === 'cli');
 }
 
 function append(value: string, before: string[]): string[] {

@@ -1,31 +1,72 @@
 /**
- * Follows an execution to its end and tells how it ended.
+ * Starting executions, and following one to its end.
  *
  * Invariant 1: an engine that goes away for a while (a restart) does not end the command: the execution goes on
  * when the engine is back, and so does this.
+ * Invariant 2: a start that is sent again starts nothing twice: each one has an idempotency key.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EngineClient, EngineUnreachable, isFinal } from '../client/engine-client.ts';
-import type { ExecutionStatusBody } from '../services/service-types.ts';
-import { Failed } from './failure.ts';
-import type { Progress } from './progress.ts';
-import { clean } from './terminal.ts';
+import { isFinal } from '../client/engine-client.ts';
+import type { ExecutionStatusBody, StartItem, StartResult } from '../services/service-types.ts';
+import { type CommonOptions, connectionOf } from './common-options.ts';
+import type { Connection } from './connection.ts';
+import { readDefinition } from './definition-file.ts';
+import { EXIT, exitCodeOf, Failed } from './failure.ts';
+import { parseInputs } from './input.ts';
+import { flushOutput, printJson, printLine, writeLine } from './output.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { publishedLine, publishFile } from './templates.ts';
+import { clean, paintStatus } from './terminal.ts';
+import { createTextSource, type TextSource } from './text-source.ts';
+
+export interface StartOptions extends CommonOptions {
+  input: string[];
+  templateVersion?: number | undefined;
+  idempotencyKey?: string | undefined;
+  priority?: number | undefined;
+  tag: string[];
+  wait?: boolean | undefined;
+}
 
 /** Between two looks at a running execution. */
 const LOOK_EVERY_MS = 200;
-/** How long the engine may be away. */
-const PATIENCE_MS = 60_000;
 
-/** The execution in its final state. Throws EngineProblem, or EngineUnreachable when the engine stays away. */
+/** Starts an execution of a published template. */
+export async function start(template: string, options: StartOptions): Promise<void> {
+  const connection = connectionOf(options);
+  const item = await startItem(options, createTextSource());
+  const started = await startOnce(connection, { ...item, template, version: options.templateVersion });
+  if (options.wait) return followToEnd(connection, started.execution_id, options);
+  if (options.output === 'json') return printJson(started);
+  const existed = started.created ? '' : ' (it existed already)';
+  printLine(`execution ${started.execution_id} ${started.status}${existed}`);
+}
+
+/** Publishes a definition, runs it, shows its progress and prints its outputs. */
+export async function run(path: string, options: StartOptions): Promise<void> {
+  const connection = connectionOf(options);
+  const source = createTextSource();
+  const file = await readDefinition(path, source);
+  const item = await startItem(options, source);
+  const published = await publishFile(connection, file);
+  writeLine(publishedLine(published));
+  const { name, version } = published;
+  const started = await startOnce(connection, { ...item, template: name, version });
+  writeLine(`execution ${started.execution_id}`);
+  await followToEnd(connection, started.execution_id, options);
+}
+
+/** The execution in its final state, shown on the way. Throws what `ask` throws. */
 export async function follow(
-  client: Pick<EngineClient, 'status'>,
+  { ask }: Pick<Connection, 'ask'>,
   executionId: string,
   progress: Progress,
 ): Promise<ExecutionStatusBody> {
   try {
     for (;;) {
       const lookedAt = performance.now();
-      const execution = await readPatiently(client, executionId, progress);
+      const execution = await ask((client) => client.status(executionId, { wait: `${LOOK_EVERY_MS}ms` }));
       progress.show(execution);
       if (isFinal(execution.status)) return execution;
       await sleep(Math.max(0, LOOK_EVERY_MS - (performance.now() - lookedAt)));
@@ -35,31 +76,57 @@ export async function follow(
   }
 }
 
-/** Throws Failed, with the reason written, unless the execution completed. */
-export function requireCompleted(
-  { execution_id, status, error }: ExecutionStatusBody,
-  write: (line: string) => void,
-): void {
-  if (status === 'completed') return;
-  const where = error?.step ? ` at step ${error.step}` : '';
-  const why = error === null ? '' : `${where}: ${error.code} ${error.message}`;
-  write(clean(`execution ${execution_id} ${status}${why}`));
-  throw new Failed();
+async function startItem(options: StartOptions, source: TextSource): Promise<StartItem> {
+  return {
+    inputs: await parseInputs(options.input, source),
+    idempotency_key: options.idempotencyKey,
+    priority: options.priority,
+    tags: options.tag.length > 0 ? options.tag : undefined,
+  };
 }
 
-async function readPatiently(
-  client: Pick<EngineClient, 'status'>,
+/** What a key of our own finds was made by an answer that got lost. */
+async function startOnce({ ask }: Connection, item: StartItem): Promise<StartResult> {
+  const key = item.idempotency_key ?? randomUUID();
+  const started = await ask((client) => client.start({ ...item, idempotency_key: key }));
+  return { ...started, created: started.created || item.idempotency_key === undefined };
+}
+
+async function followToEnd(
+  connection: Connection,
   executionId: string,
-  progress: Progress,
-): Promise<ExecutionStatusBody> {
-  const giveUpAt = performance.now() + PATIENCE_MS;
-  for (let told = false; ; told = true) {
-    try {
-      return await client.status(executionId, { wait: `${LOOK_EVERY_MS}ms` });
-    } catch (error) {
-      if (!(error instanceof EngineUnreachable) || performance.now() > giveUpAt) throw error;
-      if (!told) progress.note('the engine is away; waiting for it to come back');
-      await sleep(LOOK_EVERY_MS);
-    }
+  options: CommonOptions,
+): Promise<void> {
+  const goesOn = () =>
+    writeLine(`execution ${clean(executionId)} goes on; stop it with: stop ${executionId}`);
+  const interrupted = async () => {
+    writeLine('');
+    goesOn();
+    await flushOutput();
+    process.exit(EXIT.interrupted);
+  };
+  process.once('SIGINT', interrupted);
+  try {
+    const execution = await follow(connection, executionId, createProgress(process.stderr));
+    if (options.output === 'json') printJson(execution);
+    tellEnd(execution);
+    if (options.output === 'table') printJson(execution.outputs);
+  } catch (error) {
+    if (!(error instanceof Failed)) goesOn();
+    throw error;
+  } finally {
+    process.off('SIGINT', interrupted);
   }
+}
+
+/** Throws Failed, with the reason written, unless the execution completed. */
+function tellEnd({ execution_id, status, error }: ExecutionStatusBody): void {
+  if (status === 'completed') {
+    writeLine(`execution ${clean(execution_id)} ${paintStatus(process.stderr, status)}`);
+    return;
+  }
+  const where = error?.step ? ` at step ${error.step}` : '';
+  const why = error === null ? '' : `${where}: ${error.code} ${error.message}`;
+  writeLine(clean(`execution ${execution_id} ${status}${why}`));
+  throw new Failed(exitCodeOf(status));
 }

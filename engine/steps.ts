@@ -3,20 +3,17 @@
  */
 import type { Config } from '../config/config.ts';
 import type { LintContext } from '../definition/lint/context.ts';
-import { checkSchema } from '../definition/schema/json-schema.ts';
 import { createEvaluator, type Evaluator } from '../expression/evaluator.ts';
 import { createSandbox, type Sandbox } from '../expression/sandbox/sandbox.ts';
 import { OutputStore } from '../payload/output-store.ts';
 import { parseAllowList } from '../steps/http/address.ts';
 import { createHttpClient, type HttpClient } from '../steps/http/client.ts';
-import { createStepTypes } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
-import { loadUserStepTypes } from '../steps/user-modules.ts';
 import type { Log } from '../telemetry/log.ts';
-import { lintContext } from '../template/lint-context.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import { TemplateVersions } from '../template/versions.ts';
 import type { HostSetup } from '../worker/hosts/wire.ts';
+import { loadStepTypes } from './step-types.ts';
 
 export interface StepParts {
   readonly sandbox: Sandbox;
@@ -42,18 +39,9 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
     maxMemoryBytes: Math.max(limits.scriptMemoryBytes, SCRIPT_MEMORY_CEILING),
     outputBytes: limits.maxOutputBytes,
   });
-  const http = {
-    allow: config.httpAllow,
-    maxResponseBytes: limits.httpMaxResponseBytes,
-    timeoutMs: limits.httpTimeoutMs,
-  };
-  const userTypes = await loadUserStepTypes([...config.steps], process.cwd());
-  refuseBrokenSchemas(userTypes);
-  const script = { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes };
+  const { stepTypes, userTypes, settings, lint } = await loadStepTypes(config, process.cwd());
+  const { http, script } = settings;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
-  const stepTypes = createStepTypes({ http, script, extra: userTypes });
-  const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
-  const lint = lintContext(stepTypes, bounds, Object.keys(config.secrets));
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),
@@ -86,11 +74,4 @@ function tellFaults({ name, version, steps, hasFaults }: TemplateVersion, log: L
     { template: name, version, count: left.length, steps: told },
     'Steps of a template cannot be run here; they wait for an engine that can',
   );
-}
-
-function refuseBrokenSchemas(types: readonly StepType[]): void {
-  const faults = types.flatMap(({ type, schema }) =>
-    checkSchema(schema).map(({ pointer, message }) => `Step type "${type}": schema${pointer}: ${message}`),
-  );
-  if (faults.length > 0) throw new Error(faults.join('\n'));
 }

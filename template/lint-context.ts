@@ -10,13 +10,13 @@ import type { StepType } from '../steps/step-type.ts';
 export function lintContext(
   stepTypes: ReadonlyMap<string, StepType>,
   limits: LintContext['limits'],
-  secrets: readonly string[],
+  secrets: readonly string[] | null,
 ): LintContext {
   return {
     stepTypes,
     expressions: expressionChecker,
     schemas: createSchemaChecker(),
     limits,
-    secrets: new Set(secrets),
+    secrets: secrets === null ? null : new Set(secrets),
   };
 }

@@ -11,8 +11,8 @@ export interface LintContext {
   readonly stepTypes: StepTypeRegistry;
   readonly expressions: ExpressionChecker;
   readonly schemas: SchemaChecker;
-  /** Names of the secrets that there are now. */
-  readonly secrets: ReadonlySet<string>;
+  /** Names of the secrets that there are now; null: not known here. */
+  readonly secrets: ReadonlySet<string> | null;
   readonly limits: {
     /** Steps of the whole definition. */
     readonly maxSteps: number;

@@ -21,7 +21,7 @@ export function checkMembers(
     else if (root === 'vars') {
       const message = `There is no variable ${quote(key)}: the step will fail with variable_missing. Pass the value as an input or write it down here.`;
       warnings.add(pointer, 'variable_missing', message);
-    } else if (!secrets.has(key)) {
+    } else if (secrets !== null && !secrets.has(key)) {
       const message = `There is no secret ${quote(key)} yet: the step will fail with secret_missing. Add it to the file that EXECUTION_ENGINE_SECRETS_FILE names, or mend the name.`;
       warnings.add(pointer, 'secret_missing', message);
     }

@@ -3,16 +3,18 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { type CliEnd, runCli } from '../support/cli.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 // Every command is a process; a busy machine starts them slowly.
 setDefaultTimeout(60_000);
 
-const MAIN = join(import.meta.dir, '..', '..', 'cli', 'main.ts');
 const KEY = 'key-of-the-whole-engine';
 const UNKNOWN = '11111111-1111-4111-8111-111111111111';
 
@@ -61,32 +63,15 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
+function cli(args: readonly string[], env: Record<string, string> = {}, stdin = ''): Promise<CliEnd> {
+  return runCli(args, {
+    cwd: directory,
+    env: { EXECUTION_ENGINE_URL: engine.url, EXECUTION_ENGINE_TOKEN: KEY, ...env },
+    stdin,
+  });
 }
 
-async function cli(args: readonly string[], env: Record<string, string> = {}, stdin = ''): Promise<Ended> {
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
-    cwd: directory,
-    env: {
-      PATH: process.env.PATH ?? '',
-      EXECUTION_ENGINE_URL: engine.url,
-      EXECUTION_ENGINE_TOKEN: KEY,
-      ...env,
-    },
-    stdin: new Blob([stdin]),
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, out, err };
-}
+const REGISTERED = 'Registered are delay, fail, http, log, merge, noop, script, switch, transform.';
 
 const uuidIn = (text: string) => /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(text)![0];
 
@@ -111,10 +96,41 @@ describe('validate', () => {
     expect([missing.code, missing.err]).toEqual([2, 'error: cannot read nobody.yaml: ENOENT\n']);
   });
 
-  test('as JSON is the answer of the engine', async () => {
-    const { code, out } = await cli(['validate', 'wrong.yaml', '-o', 'json']);
-    expect(code).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ valid: false, errors: [{ pointer: '/steps/a/type' }, {}] });
+  test.each(Object.keys(FILES).filter((name) => name !== 'held.yaml'))(
+    'of %s says the same with and without the engine',
+    async (name) => {
+      const here = await cli(['validate', name, '-o', 'json'], {
+        EXECUTION_ENGINE_URL: 'http://127.0.0.1:1',
+      });
+      const there = await cli(['validate', name, '-o', 'json', '--online']);
+      expect([here.code, here.err, JSON.parse(here.out)]).toEqual([
+        there.code,
+        there.err,
+        // Only the engine has the step types of this test.
+        JSON.parse(there.out.replace(/Registered are [^"]*\./g, REGISTERED)),
+      ]);
+      expect(await cli(['validate', name, '-o', 'json', '--url', engine.url])).toEqual(there);
+    },
+  );
+
+  test('without an engine leaves secrets to the engine that has them', async () => {
+    const text = 'name: x\nsteps: { a: { type: noop, with: { key: "${{ secrets.STOCK }}" } } }\n';
+    expect(await cli(['validate', '-'], {}, text)).toEqual({ code: 0, out: '<stdin> is valid\n', err: '' });
+    expect((await cli(['validate', '-', '--online'], {}, text)).err).toContain('secret_missing');
+  });
+
+  test('knows step types of modules, and says what is wrong with a module', async () => {
+    expect((await cli(['validate', 'held.yaml'])).err).toContain('unknown_step_type');
+    const gate = `export default { type: 'gate', schema: { type: 'object', required: ['name'] }, run() {} };
+      setInterval(() => {}, 1_000);`;
+    await writeFile(join(directory, 'gate.mjs'), gate);
+    const good = await cli(['validate', 'held.yaml', '--steps', 'gate.mjs']);
+    expect(good).toEqual({ code: 0, out: 'held.yaml is valid\n', err: '' });
+    await writeFile(join(directory, 'bad.mjs'), 'export default { type: 7 };');
+    const bad = await cli(['validate', 'held.yaml', '--steps', 'bad.mjs']);
+    expect([bad.code, bad.out]).toEqual([2, '']);
+    expect(bad.err).toContain('- bad.mjs: a step type needs "type"');
+    expect((await cli(['validate', 'held.yaml', '--steps', 'gate.mjs', '--online'])).code).toBe(2);
   });
 });
 
@@ -127,8 +143,36 @@ describe('publish', () => {
     const json = '{"name":"published","steps":{"a":{"type":"noop"},"b":{"type":"noop"}}}';
     expect(await cli(['publish', '-'], {}, json)).toEqual(out('published published version 2, 2 steps'));
     expect((await engine.client.getTemplate('published')).version).toBe(2);
-    expect((await cli(['publish', 'wrong.yaml'])).code).toBe(1);
+    expect((await cli(['publish', 'wrong.yaml'])).code).toBe(4);
     expect((await engine.request('GET', '/api/v1/templates/wrong')).status).toBe(404);
+  });
+});
+
+describe('templates', () => {
+  test('are listed, shown by version, and archived', async () => {
+    const text = (version: number) =>
+      `name: shown\ndescription: No ${version}\nsteps: { a${version}: { type: noop } }\n`;
+    for (const version of [1, 2]) await cli(['publish', '-'], {}, text(version));
+    expect((await cli(['templates', '--limit', '500'])).out).toMatch(/^shown +2 +\S+Z +No 2$/m);
+    const first = await cli(['show', 'shown', '--template-version', '1']);
+    expect(first).toMatchObject({ code: 0, err: '' });
+    expect(first.out).toMatch(/^template +shown version 1\ndescription No 1\n[\s\S]*\na1 +noop\n$/);
+    const latest = await cli(['show', 'shown', '-o', 'json']);
+    expect(JSON.parse(latest.out)).toMatchObject({ version: 2, definition: { name: 'shown' } });
+    expect(await cli(['archive', 'shown'])).toEqual({ code: 0, out: 'archived shown\n', err: '' });
+    expect((await cli(['show', 'shown'])).out).toMatch(/^archived +\S+Z$/m);
+    expect(await cli(['archive', 'shown'])).toMatchObject({ code: 4, out: '' });
+    expect((await cli(['templates', '--limit', '500'])).out).not.toContain('shown');
+  });
+
+  test('are listed in pages', async () => {
+    for (const name of ['page-a', 'page-b'])
+      await cli(['publish', '-'], {}, `name: ${name}\nsteps: { a: { type: noop } }\n`);
+    const first = await cli(['templates', '--limit', '1']);
+    const cursor = /--cursor (\S+)/.exec(first.err)![1]!;
+    const second = await cli(['templates', '--limit', '1', '--cursor', cursor]);
+    expect(second.code).toBe(0);
+    expect(second.out.split('\n')[1]).not.toBe(first.out.split('\n')[1]);
   });
 });
 
@@ -164,26 +208,52 @@ describe('run', () => {
     expect(err).toMatch(/execution \S+ failed at step bad: no_stock none left/);
   });
 
-  test('with inputs that are wrong, or a definition that is, ends 1 and starts nothing', async () => {
+  test('with inputs that are wrong, or a definition that is, ends 4 and starts nothing', async () => {
     const started = async () => (await engine.client.listExecutions({ limit: 500 })).data.length;
     const before = await started();
     const wrong = await cli(['run', 'greet.yaml', '--input', 'name=7']);
-    expect([wrong.code, wrong.out]).toEqual([1, '']);
+    expect([wrong.code, wrong.out]).toEqual([4, '']);
     expect(wrong.err).toContain('/name');
-    expect((await cli(['run', 'wrong.yaml'])).code).toBe(1);
+    expect((await cli(['run', 'wrong.yaml'])).code).toBe(4);
     expect((await cli(['run', 'greet.yaml', '--input', 'name'])).code).toBe(2);
     expect(await started()).toBe(before);
   });
 
-  test('that is stopped meanwhile ends 1', async () => {
+  test('that is cancelled meanwhile ends 3', async () => {
     const running = cli(['run', 'held.yaml']);
     const { id } = await database.until(
       `select true, e.id from workflow_executions e join test_runs r on r.execution_id = e.id where e.status = 'running'`,
     );
     await engine.client.cancel(String(id));
     const { code, out, err } = await running;
-    expect([code, out]).toEqual([1, '']);
+    expect([code, out]).toEqual([3, '']);
     expect(err).toContain(`execution ${id} cancelled`);
+  });
+});
+
+describe('a way to the engine that fails in passing', () => {
+  test('neither ends a run nor starts it twice, even when an answer is lost', async () => {
+    await using way = await shakyWay(engine.url);
+    const { code, out, err } = await cli(['run', 'greet.yaml', '-i', 'name=Ada', '--tag', 'shaky'], {
+      EXECUTION_ENGINE_URL: way.url,
+    });
+    expect([code, JSON.parse(out)]).toMatchObject([0, { hello: 'Hello Ada' }]);
+    expect(err).toContain('Asking again for up to 60 s.');
+    const started = await engine.client.listExecutions({ tag: 'shaky' });
+    expect(started.data.map(({ execution_id }) => execution_id)).toEqual([uuidIn(err)]);
+    expect(way.lost()).toBeGreaterThan(2);
+  });
+
+  test('ends a run with 5 when patience does, and says that the execution goes on', async () => {
+    await using way = await shakyWay(engine.url);
+    way.breakAfter('/api/v1/execution/start');
+    const { code, out, err } = await cli(['run', 'held.yaml', '--tag', 'left-alone', '--patience', '2'], {
+      EXECUTION_ENGINE_URL: way.url,
+    });
+    expect([code, out]).toEqual([5, '']);
+    const [left] = (await engine.client.listExecutions({ tag: 'left-alone' })).data;
+    expect(err).toContain(`execution ${left!.execution_id} goes on`);
+    await engine.client.cancel(left!.execution_id);
   });
 });
 
@@ -204,6 +274,10 @@ describe('start, status, stop and list', () => {
     expect(running.out).toMatch(/wait +gate +running +1/);
     const listed = await cli(['list', '--tag', 'followed', '--status', 'running']);
     expect(listed.out).toMatch(new RegExp(`${id} +running +held +1`));
+
+    await cli(['run', 'failing.json', '--tag', 'followed']);
+    const failed = await cli(['list', '--tag', 'followed', '--status', 'failed']);
+    expect(failed.out).toMatch(/ followed +bad: no_stock none left$/m);
 
     const stopped = await cli(['stop', id, '--reason', 'enough']);
     expect([stopped.code, stopped.err]).toEqual([0, '']);
@@ -234,7 +308,7 @@ describe('start, status, stop and list', () => {
     expect((await cli(['start', 'failing', '--wait'])).code).toBe(1);
   });
 
-  test('of what is not there end 1', async () => {
+  test('of what is not there end 4', async () => {
     for (const args of [
       ['status', UNKNOWN],
       ['stop', UNKNOWN],
@@ -242,31 +316,32 @@ describe('start, status, stop and list', () => {
       ['status', 'no-id'],
     ]) {
       const { code, out, err } = await cli(args);
-      expect([args, code, out]).toEqual([args, 1, '']);
+      expect([args, code, out]).toEqual([args, 4, '']);
       expect(err).toStartWith('error: ');
     }
   });
 });
 
 describe('without an engine', () => {
-  test('every command ends 2 and says which address did not answer', async () => {
+  test('every command ends 5 and says which address did not answer', async () => {
     const url = `http://127.0.0.1:${await closedPort()}`;
     const commands = [
-      ['validate', 'greet.yaml'],
+      ['validate', 'greet.yaml', '--online'],
+      ['templates'],
       ['run', 'greet.yaml', '-i', 'name=x'],
       ['status', UNKNOWN],
       ['list'],
     ];
     const ends = await Promise.all(commands.map((args) => cli(args, { EXECUTION_ENGINE_URL: url })));
     for (const { code, out, err } of ends) {
-      expect([code, out]).toEqual([2, '']);
+      expect([code, out]).toEqual([5, '']);
       expect(err).toContain(`No engine answers at ${url}`);
     }
   });
 
-  test('a wrong key ends 1 and tells how to give another', async () => {
+  test('a wrong key ends 4 and tells how to give another', async () => {
     const { code, err } = await cli(['list'], { EXECUTION_ENGINE_TOKEN: 'a-key-that-nobody-has' });
-    expect(code).toBe(1);
+    expect(code).toBe(4);
     expect(err).toContain('--token');
     expect(err).not.toContain('a-key-that-nobody-has');
   });
@@ -310,12 +385,58 @@ describe('doctor', () => {
     expect((await cli(['doctor', '-o', 'json', ...ACCEPT])).code).toBe(0);
   });
 
-  test('ends 1 and names the invariants when one is accepted that is none', async () => {
+  test('ends 4 and names the invariants when one is accepted that is none', async () => {
     const { code, out, err } = await cli(['doctor', '--accept', 'nothing-of-the-kind']);
-    expect([code, out]).toEqual([1, '']);
+    expect([code, out]).toEqual([4, '']);
     expect(err).toContain('queued-step-without-job');
   });
 });
+
+/** A proxy of which every third answer is 503, and every third is lost on its way back. */
+async function shakyWay(target: string) {
+  let count = 0;
+  let lost = 0;
+  let broken = false;
+  let breakAfter: string | null = null;
+  const server = createHttpServer(async (request, response) => {
+    const turn = count++ % 3;
+    if (broken || turn === 0) {
+      const body = JSON.stringify({ code: 'unavailable', detail: 'The database cannot be reached.' });
+      response.writeHead(503, { 'content-type': 'application/problem+json' }).end(body);
+      return;
+    }
+    const { method = 'GET', url = '/', headers } = request;
+    const body = method === 'GET' ? null : await buffer(request);
+    const answer = await fetch(target + url, {
+      method,
+      body,
+      headers: Object.entries(headers).filter(([name]) => /^(authorization|content-type)$/.test(name)) as [
+        string,
+        string,
+      ][],
+    });
+    if (turn === 1) {
+      lost += 1;
+      response.destroy();
+      return;
+    }
+    if (url === breakAfter) broken = true;
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    lost: () => lost,
+    breakAfter: (path: string) => {
+      breakAfter = path;
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
 
 /** A port that was free a moment ago. */
 function closedPort(): Promise<number> {

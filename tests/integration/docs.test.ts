@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { parse as parseYaml } from 'yaml';
+import { EXIT_MEANINGS } from '../../cli/failure.ts';
 import { describeConfig } from '../../config/config.ts';
 import type { JsonObject } from '../../core/json/json.ts';
 import { ERROR_STATUS } from '../../core/problem.ts';
@@ -293,6 +294,12 @@ describe('lists', () => {
       (word) => !page.includes(word),
     );
     expect([...new Set(missing)]).toEqual([]);
+  });
+
+  test('cli.md has every exit code with the words of the command line', () => {
+    const page = read('docs/cli.md');
+    const rows = EXIT_MEANINGS.map(([code, meaning]) => `| ${code} | ${meaning} |`);
+    expect(rows.filter((row) => !page.includes(row))).toEqual([]);
   });
 
   test('CHANGELOG.md has an entry for this version', () => {

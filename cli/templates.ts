@@ -1,0 +1,99 @@
+/**
+ * The commands about templates, given a place to write.
+ */
+import { EngineProblem } from '../client/engine-client.ts';
+import type { ProblemBody, PublishResult, TemplateBody } from '../services/service-types.ts';
+import { type CommonOptions, connectionOf } from './common-options.ts';
+import type { Connection } from './connection.ts';
+import { createLineFinder, type DefinitionFile, readDefinition } from './definition-file.ts';
+import { EXIT, Failed, problemLine } from './failure.ts';
+import { printJson, printLine, writeLine } from './output.ts';
+import { clean, table } from './terminal.ts';
+import { createTextSource } from './text-source.ts';
+
+type Published = PublishResult & { created: boolean };
+
+/** Publishes a definition and says which version it is. */
+export async function publish(path: string, options: CommonOptions): Promise<void> {
+  const connection = connectionOf(options);
+  const file = await readDefinition(path, createTextSource());
+  const published = await publishFile(connection, file);
+  if (options.output === 'json') return printJson(published);
+  printLine(publishedLine(published));
+}
+
+/** Tells the problems of a definition by their place in the file. */
+export async function publishFile({ ask }: Connection, file: DefinitionFile): Promise<Published> {
+  try {
+    const published = await ask((client) => client.publish(file.text, file.mediaType));
+    writeProblems(file, published.warnings);
+    return published;
+  } catch (error) {
+    if (!(error instanceof EngineProblem) || error.problems.length === 0) throw error;
+    writeProblems(file, error.problems);
+    throw new Failed(EXIT.refused);
+  }
+}
+
+export function publishedLine({ name, version, steps, created }: Published): string {
+  return clean(`${created ? 'published' : 'unchanged:'} ${name} version ${version}, ${steps.length} steps`);
+}
+
+export function writeProblems(file: DefinitionFile, problems: readonly ProblemBody[]): void {
+  if (problems.length === 0) return;
+  const lineOf = createLineFinder(file.text);
+  for (const problem of problems) {
+    // What is wrong with the text as a whole says its own place.
+    const line = problem.pointer === '' ? null : lineOf(problem.pointer);
+    writeLine(clean(problemLine(file.name, problem, line)));
+  }
+}
+
+/** Lists the latest version of every template. */
+export async function templates(
+  options: CommonOptions & { limit?: number | undefined; cursor?: string | undefined },
+): Promise<void> {
+  const { limit, cursor } = options;
+  const page = await connectionOf(options).ask((client) => client.listTemplates({ limit, cursor }));
+  if (options.output === 'json') return printJson(page);
+  const rows = page.data.map(({ name, version, created_at, description }) => [
+    name,
+    version,
+    created_at,
+    description,
+  ]);
+  printLine(table(['TEMPLATE', 'VERSION', 'CREATED', 'DESCRIPTION'], rows));
+  if (page.next_cursor !== null) writeLine(clean(`more with --cursor ${page.next_cursor}`));
+}
+
+/** Shows one version of a template; its definition is in the JSON. */
+export async function show(
+  name: string,
+  options: CommonOptions & { templateVersion?: number | undefined },
+): Promise<void> {
+  const found = await connectionOf(options).ask((client) =>
+    client.getTemplate(name, options.templateVersion),
+  );
+  if (options.output === 'json') return printJson(found);
+  printTemplate(found);
+}
+
+/** Archives every version of a template. It is asked once: a second time there is nothing to archive. */
+export async function archive(name: string, options: CommonOptions): Promise<void> {
+  await connectionOf(options).client.archiveTemplate(name);
+  if (options.output === 'json') return printJson({ name, archived: true });
+  printLine(clean(`archived ${name}`));
+}
+
+function printTemplate({ name, version, description, created_at, archived_at, steps }: TemplateBody): void {
+  printLine(clean(`template    ${name} version ${version}`));
+  if (description !== null) printLine(clean(`description ${description}`));
+  printLine(clean(`created     ${created_at}`));
+  if (archived_at !== null) printLine(clean(`archived    ${archived_at}`));
+  printLine(
+    `\n${table(
+      ['STEP', 'TYPE'],
+      steps.map(({ key, type }) => [key, type]),
+    )}`,
+  );
+}

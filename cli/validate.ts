@@ -1,0 +1,81 @@
+/**
+ * `validate`: what is wrong with a definition, told without an engine by the checks of one, or by an engine.
+ */
+import { EngineProblem } from '../client/engine-client.ts';
+import { loadConfig } from '../config/config.ts';
+import { EngineError } from '../core/problem.ts';
+import { readDefinition as checkDefinition } from '../definition/definition.ts';
+import { parseDocument } from '../definition/document.ts';
+import { type LoadedStepTypes, loadStepTypes, type StepTypeSettings } from '../engine/step-types.ts';
+import type { ValidateResult } from '../services/service-types.ts';
+import { type CommonOptions, connectionOf } from './common-options.ts';
+import { type DefinitionFile, readDefinition } from './definition-file.ts';
+import { Failed, UsageError } from './failure.ts';
+import { printJson, printLine } from './output.ts';
+import { writeProblems } from './templates.ts';
+import { clean } from './terminal.ts';
+import { createTextSource } from './text-source.ts';
+
+export interface ValidateOptions extends CommonOptions {
+  /** Modules with step types, for a check without an engine. */
+  steps: string[];
+  /** Asks the engine, which knows its own step types and limits. */
+  online: boolean;
+}
+
+/** The codes of a text that is no definition at all; the API refuses it, here it is a finding like others. */
+const UNREADABLE = new Set([
+  'malformed_json',
+  'malformed_yaml',
+  'body_too_large',
+  'not_storable',
+  'number_not_exact',
+]);
+
+/** Throws Failed when the definition is not valid. */
+export async function validate(path: string, options: ValidateOptions): Promise<void> {
+  if (options.online && options.steps.length > 0)
+    throw new UsageError('--steps is for a check without an engine; an engine has step types of its own');
+  const file = await readDefinition(path, createTextSource());
+  const result = options.online ? await askEngine(file, options) : await checkHere(file, options.steps);
+  if (options.output === 'json') printJson(result);
+  else writeProblems(file, [...result.errors, ...result.warnings]);
+  if (!result.valid) throw new Failed();
+  if (options.output === 'table') printLine(clean(`${file.name} is valid`));
+}
+
+async function askEngine(file: DefinitionFile, options: CommonOptions): Promise<ValidateResult> {
+  try {
+    return await connectionOf(options).ask((client) => client.validate(file.text, file.mediaType));
+  } catch (error) {
+    if (error instanceof EngineProblem && UNREADABLE.has(error.code)) return unreadable(error);
+    throw error;
+  }
+}
+
+async function checkHere(file: DefinitionFile, steps: readonly string[]): Promise<ValidateResult> {
+  const settings = { ...loadConfig({}), steps, secrets: null };
+  const { lint } = await stepTypesOf(settings);
+  const format = file.mediaType === 'application/json' ? 'json' : 'yaml';
+  const limits = { maxDepth: settings.limits.maxJsonDepth, maxBytes: settings.limits.maxDefinitionBytes };
+  try {
+    const { errors, warnings } = checkDefinition(parseDocument(file.text, format, limits), lint);
+    return { valid: errors.length === 0, errors, warnings };
+  } catch (error) {
+    if (error instanceof EngineError && UNREADABLE.has(error.code)) return unreadable(error);
+    throw error;
+  }
+}
+
+async function stepTypesOf(settings: StepTypeSettings): Promise<LoadedStepTypes> {
+  try {
+    return await loadStepTypes(settings, process.cwd());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function unreadable({ code, message, problems }: EngineProblem | EngineError): ValidateResult {
+  const errors = problems.length > 0 ? [...problems] : [{ pointer: '', code, message }];
+  return { valid: false, errors, warnings: [] };
+}

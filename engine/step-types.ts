@@ -1,0 +1,53 @@
+/**
+ * The step types of a configuration, and what definitions are checked against with them: one way for an engine and
+ * for a check without one.
+ */
+import type { Config } from '../config/config.ts';
+import type { LintContext } from '../definition/lint/context.ts';
+import { checkSchema } from '../definition/schema/json-schema.ts';
+import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
+import type { StepType } from '../steps/step-type.ts';
+import { loadUserStepTypes } from '../steps/user-modules.ts';
+import { lintContext } from '../template/lint-context.ts';
+
+export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
+  /** Null: not known here, so definitions may name any. */
+  readonly secrets: Config['secrets'] | null;
+};
+
+export interface LoadedStepTypes {
+  readonly stepTypes: ReadonlyMap<string, StepType>;
+  /** The operator's own. */
+  readonly userTypes: readonly StepType[];
+  /** What the built-in ones were made with. */
+  readonly settings: Pick<StepTypesOptions, 'http' | 'script'>;
+  readonly lint: LintContext;
+}
+
+/** Modules are named relative to `cwd`. Throws an Error with a line per problem when a step type cannot be used. */
+export async function loadStepTypes(
+  { httpAllow, limits, steps, secrets }: StepTypeSettings,
+  cwd: string,
+): Promise<LoadedStepTypes> {
+  const settings = {
+    http: {
+      allow: httpAllow,
+      maxResponseBytes: limits.httpMaxResponseBytes,
+      timeoutMs: limits.httpTimeoutMs,
+    },
+    script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
+  };
+  const userTypes = await loadUserStepTypes(steps, cwd);
+  refuseBrokenSchemas(userTypes);
+  const stepTypes = createStepTypes({ ...settings, extra: userTypes });
+  const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
+  const lint = lintContext(stepTypes, bounds, secrets === null ? null : Object.keys(secrets));
+  return { stepTypes, userTypes, settings, lint };
+}
+
+function refuseBrokenSchemas(types: readonly StepType[]): void {
+  const faults = types.flatMap(({ type, schema }) =>
+    checkSchema(schema).map(({ pointer, message }) => `Step type "${type}": schema${pointer}: ${message}`),
+  );
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+}
