@@ -6,12 +6,13 @@
  */
 import { didYouMean } from '../core/nearest.ts';
 import type { Problem } from '../core/problem.ts';
+import { cutText } from '../core/text/cut.ts';
 
 const MAX_PROBLEMS = 1_000;
 const MAX_SUGGESTIONS = 40;
 /** Names that all suggestions look at. */
 const MAX_CANDIDATES = 20_000;
-const LONGEST_SHOWN = 60;
+const MAX_SHOWN_LENGTH = 68;
 
 export class ProblemList {
   readonly #problems: Problem[] = [];
@@ -63,7 +64,7 @@ export function describe(value: unknown): string {
 
 /** A text in double quotes, cut where it is long. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text);
+  return JSON.stringify(cutText(text, MAX_SHOWN_LENGTH));
 }
 
 /** Names for a sentence: `a, b and 3 more`. */

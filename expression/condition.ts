@@ -1,6 +1,7 @@
 /**
  * Guards (`when`, `while`, a case's `when`): a boolean, or a string that is exactly one expression.
  */
+import { cutText } from '../core/text/cut.ts';
 import { type CompiledValue, compileValue } from './compiled-value.ts';
 import type { Native } from './native.ts';
 
@@ -28,7 +29,7 @@ export function compileCondition(value: boolean | string): CompiledCondition {
 function notACondition(found: string, { problems }: CompiledValue): Pick<CompiledValue, 'problems' | 'node'> {
   const node = { kind: 'constant', value: false } as const;
   if (problems.length > 0) return { problems, node };
-  const shown = JSON.stringify(found.slice(0, 60));
+  const shown = JSON.stringify(cutText(found, 68));
   const message = `a condition is true, false or exactly one expression such as \${{ input.total > 100 }}, found ${shown}`;
   return { problems: [{ pointer: '', code: 'when_not_expression', message }], node };
 }

@@ -10,6 +10,8 @@
  * - aborted: the caller's signal, or the sandbox was closed.
  * - sandbox_unavailable: the machine could not start a sandbox process; the only one worth a retry.
  */
+import { cutText } from '../core/text/cut.ts';
+
 export type ExpressionErrorCode =
   | 'expression_failed'
   | 'expression_timeout'
@@ -52,8 +54,8 @@ export class ExpressionError extends Error {
   }
 }
 
-/** The source as messages quote it: one line, at most 80 characters. */
+/** The source as messages quote it: one line, cut where it is long. */
 export function quoteSource(source: string): string {
   const line = source.trim().replaceAll(/\s+/g, ' ');
-  return line.length > 80 ? `${line.slice(0, 77)}...` : line;
+  return cutText(line, 88);
 }

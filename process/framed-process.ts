@@ -9,6 +9,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { type Frame, FrameReader } from './frame.ts';
+import { LineSplitter } from './line-splitter.ts';
 
 /** How a process ended. */
 export interface Exit {
@@ -25,18 +26,19 @@ export interface FramedProcessOptions<H> {
   readonly env?: Readonly<Record<string, string>>;
   /**
    * Where frames go: over stdin and stdout, or over descriptor 3. Then stdin stays silent and open for as long as the
-   * engine lives, and what the process writes to stdout and stderr is handed to `onOutput`.
+   * engine lives, and each line that the process writes to stdout and stderr is handed to `onOutput`.
    */
   readonly channel: 'stdio' | 'extra';
   readonly maxFrameBytes: number;
   onFrame(frame: Frame<H>): void;
-  onOutput?(text: string, stream: 'stdout' | 'stderr'): void;
+  onOutput?(line: string, stream: 'stdout' | 'stderr'): void;
   /** Once, when the process is gone and the frames it wrote were read. */
   onClose(exit: Exit): void;
 }
 
 /** Processes that the process has started may hold its channel open when it is gone. */
 const CHANNEL_CLOSES_WITHIN_MS = 250;
+const MAX_LINE_LENGTH = 10_000;
 
 export class FramedProcess<H> {
   readonly #child: ChildProcess;
@@ -129,7 +131,9 @@ export class FramedProcess<H> {
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = this.#child[name]!;
       stream.setEncoding('utf8');
-      stream.on('data', (text: string) => onOutput?.(text, name));
+      const lines = new LineSplitter(MAX_LINE_LENGTH, (line) => onOutput?.(line, name));
+      stream.on('data', (text: string) => lines.push(text));
+      stream.on('close', () => lines.end());
       stream.on('error', () => undefined);
     }
   }

@@ -7,6 +7,7 @@
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
+import { CUT_MARK } from '../core/text/cut.ts';
 import { type BigNumbers, decodeBody, encodeBody, queryPairs } from './http/body.ts';
 import { charsetOf, decodeText } from './http/charset.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
@@ -166,7 +167,7 @@ function shortened({ headers, body, fault }: HttpReply): JsonObject {
   if (fault !== null) return { body: null, body_error: fault.message };
   if (body.length <= FAILURE_BODY_BYTES) return { ...decodeBody(body, contentTypeOf(headers), 'text') };
   const start = decodeText(body.subarray(0, FAILURE_BODY_BYTES), charsetOf(contentTypeOf(headers)));
-  return { body: start.replace(/\uFFFD$/, ''), truncated: true };
+  return { body: start.replace(/\uFFFD$/, '') + CUT_MARK, truncated: true };
 }
 
 function contentTypeOf(headers: HttpHeaders): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { createErrorReporter, createLog, errorKey } from './log.ts';
+import { MAX_LOG_LINE_LENGTH, MAX_LOG_TEXT_LENGTH } from './log-line.ts';
 
 function capture(options: { secrets?: string[]; pretty?: boolean } = {}) {
   const lines: string[] = [];
@@ -79,6 +80,64 @@ describe('a secret', () => {
     const { log, lines } = capture({ secrets: [''] });
     log.info('plain');
     expect(JSON.parse(lines[0]!).msg).toBe('plain');
+  });
+});
+
+describe('what a line may hold', () => {
+  test('is bounded: a long text is cut after its secrets are masked, and a long line says what it left out', () => {
+    const secret = 'a-secret-of-the-engine';
+    const { log, lines } = capture({ secrets: [secret] });
+    const long = `${'x'.repeat(MAX_LOG_TEXT_LENGTH - 10)}${secret}${'y'.repeat(900_000)}`;
+    log.info({ long }, long);
+    log.info({ execution: 'e-1', many: Array.from({ length: 100 }, () => '\u2028'.repeat(2_000)) }, 'many');
+    log.info({ ['k'.repeat(900_000)]: 1 }, 'a long name');
+    for (const line of lines) {
+      expect(line.length).toBeLessThanOrEqual(MAX_LOG_LINE_LENGTH + 1);
+      expect(line).not.toContain('a-secr');
+    }
+    const [texts, many] = lines.map((line) => JSON.parse(line));
+    expect([texts.msg, texts.long].map((text) => text.slice(-15))).toEqual([
+      'xxxxx***… [cut]',
+      'xxxxx***… [cut]',
+    ]);
+    expect(many).toMatchObject({
+      level: 'info',
+      execution: 'e-1',
+      msg: 'many',
+      rest: expect.stringContaining('many'),
+    });
+  });
+
+  test.each(['\u0007\u009b', '\u2028\u2029', '\u202e\u2066', '\u200b\ufeff', '\u{e0041}'])(
+    'is visible: %j goes as an escape, and reads as it was',
+    (text) => {
+      const { log, lines } = capture();
+      log.info({ [text]: text, err: new Error(text) }, text);
+      expect(lines[0]!.trimEnd()).toMatch(/^[ -~]*$/);
+      expect(JSON.parse(lines[0]!)).toMatchObject({ msg: text, [text]: text, err: { message: text } });
+    },
+  );
+
+  test('moves nothing on a terminal', () => {
+    const { log, lines } = capture({ pretty: true });
+    const hostile = 'a\n[12:00:00] INFO: forged\u001b[2J\u202e\u2028';
+    log.error({ err: new Error(hostile), [hostile]: hostile }, hostile);
+    const text = lines.join('');
+    expect(/[\p{Bidi_Control}\p{Zl}]/u.test(text)).toBe(false);
+    expect(text).not.toContain('\u001b');
+    expect(text).not.toContain('\n[12:00');
+    expect(text).toContain('a\\n[12:00:00] INFO: forged\\u001b[2J\\u202e\\u2028');
+  });
+
+  test('is no password of a URL', () => {
+    const { log, lines } = capture();
+    const url = 'postgres://me:p4ss#w/d@db/app';
+    log.error({ err: Object.assign(new Error(`"${url}" is no URL`), { input: url }), url }, url);
+    expect(lines[0]).not.toContain('p4ss');
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      msg: 'postgres://***@db/app',
+      err: { input: 'postgres://***@db/app' },
+    });
   });
 });
 

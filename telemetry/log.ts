@@ -3,13 +3,15 @@
  *
  * Not here: what is logged. An error is logged once, where it is handled, with its cause: `log.error({ err }, …)`.
  *
- * Invariant 1: no configured secret leaves through the log, in whatever field, message or stack it sits.
+ * Invariant 1: no configured secret and no password of a URL leaves through the log, in whatever field, message or stack
+ * it sits, and no line is longer than it may be (log-line.ts).
  * Invariant 2: an error that repeats cannot fill the disk: see createErrorReporter.
  */
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { createMasker } from '../core/masking/masker.ts';
+import { shownLine, writtenLine } from './log-line.ts';
 
-const MASK = '***';
 const MAX_REPORTED_KEYS = 20;
 const OTHERS = 'others';
 
@@ -20,7 +22,7 @@ export interface LogOptions {
   level: LogLevel;
   /** Lines for people instead of JSON. */
   pretty: boolean;
-  /** Values that are masked wherever they occur; short ones would maim other text, config refuses those. */
+  /** Values that are masked in whatever spelling; short ones would maim other text, config refuses those. */
   secrets: readonly string[];
   /** Where lines go; default stdout. */
   destination?: DestinationStream | undefined;
@@ -33,9 +35,11 @@ export function createLog({
   secrets,
   destination = process.stdout,
 }: LogOptions): Logger {
+  const masker = createMasker(secrets);
   // In this process, not in a worker thread: what is logged right before an exit is on its way already.
-  const format = forPeople ? prettyFactory({ colorize: hasColours(destination) }) : (line: string) => line;
-  const mask = createMask(secrets);
+  const pretty = forPeople ? prettyFactory({ colorize: hasColours(destination) }) : null;
+  const format = (line: string) =>
+    pretty === null ? writtenLine(line, masker) : (pretty(shownLine(line, masker)) ?? '');
   return pino(
     {
       level,
@@ -44,7 +48,7 @@ export function createLog({
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: writable, error: writable },
     },
-    { write: (line: string) => void destination.write(format(mask(line)) ?? '') },
+    { write: (line: string) => void destination.write(format(line)) },
   );
 }
 
@@ -76,20 +80,6 @@ function isPlain(value: object): boolean {
 
 function hasColours(destination: DestinationStream): boolean {
   return (destination as { hasColors?: () => boolean }).hasColors?.() === true;
-}
-
-/** Replaces every secret in a JSON line: as it is, as a JSON string writes it, and as a URL does. */
-export function createMask(secrets: readonly string[]): (line: string) => string {
-  const spellings = new Set(secrets.filter((secret) => secret !== '').flatMap(spellingsOf));
-  // The longest first, or the rest of a secret that begins with another one would stay.
-  const ordered = [...spellings].sort((a, b) => b.length - a.length);
-  return (line) => ordered.reduce((text, secret) => text.replaceAll(secret, MASK), line);
-}
-
-function spellingsOf(secret: string): string[] {
-  const quoted = JSON.stringify(secret).slice(1, -1);
-  const quotedTwice = JSON.stringify(quoted).slice(1, -1);
-  return [secret, quoted, quotedTwice, encodeURIComponent(secret.toWellFormed())];
 }
 
 export interface ErrorReporterOptions {

@@ -39,6 +39,7 @@ import {
   storedPark,
   toFailure,
 } from './outcome.ts';
+import { logThrown } from './thrown.ts';
 
 export interface AttemptRunnerOptions extends ScopeSource {
   readonly db: Db;
@@ -270,6 +271,7 @@ export class AttemptRunner {
       if (failure !== attempt.abortReason) this.#options.refused();
       return;
     }
+    logThrown(this.#options.log, compiled.step, attempt, reason);
     const { slot, claim } = attempt;
     this.#hand(compiled, attempt, {
       type: 'fail',

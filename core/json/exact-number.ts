@@ -8,13 +8,15 @@
  *
  * So whatever the engine writes it also takes, and two different numbers that it takes stay different.
  */
+import { cutText } from '../text/cut.ts';
+
 const FIRST_UNCERTAIN = 2 ** 53;
 
 /** Characters of the longest number that is exact whatever its digits: 15 digits and a sign fit into a double. */
 const CERTAINLY_EXACT_LENGTH = 15;
 
 /** How much of a number a message shows. */
-const SHOWN_LENGTH = 40;
+const MAX_SHOWN_LENGTH = 48;
 
 /** Returns whether a number keeps its value; `literal` is as JSON writes it, or as YAML does (`+1`, `.5`, `0x1F`, `0o17`). */
 export function isExactNumber(literal: string): boolean {
@@ -31,7 +33,7 @@ export function isExactJsonNumber(literal: string): boolean {
 
 /** A number as a message shows it. */
 export function shownNumber(literal: string): string {
-  return literal.length > SHOWN_LENGTH ? `${literal.slice(0, SHOWN_LENGTH)}…` : literal;
+  return cutText(literal, MAX_SHOWN_LENGTH);
 }
 
 /** A sentence about a number that is not exact. */

@@ -51,16 +51,14 @@ function linesOf(secret: string): string[] {
     .filter((line) => line.length >= SHORTEST_LINE);
 }
 
+/** As texts that are turned into bytes hold it; other languages write JSON in ASCII, or escape slashes. */
 function formsOf(secret: string): Set<string> {
   const text = secret.toWellFormed();
   const json = inJson(text);
-  return new Set([
-    text,
-    json,
-    inJson(json),
-    encodeURIComponent(text),
-    new URLSearchParams([['', text]]).toString().slice(1),
-  ]);
+  const ascii = json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const form = new URLSearchParams([['', text]]).toString().slice(1);
+  const slashes = json.replaceAll('/', '\\/');
+  return new Set([text, json, ascii, slashes, inJson(json), encodeURIComponent(text), form]);
 }
 
 function inJson(text: string): string {

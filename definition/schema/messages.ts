@@ -7,12 +7,13 @@
 import type { ErrorObject } from 'ajv';
 import { didYouMean } from '../../core/nearest.ts';
 import { type Problem, pointerSegment } from '../../core/problem.ts';
+import { cutText } from '../../core/text/cut.ts';
 
 /** Problems that are reported for one value. */
 const MAX_PROBLEMS = 50;
 /** Errors of Ajv that are looked at; the branches of a choice have several. */
 const MAX_ERRORS = 500;
-const LONGEST_SHOWN = 60;
+const MAX_SHOWN_LENGTH = 68;
 
 export function toProblems(errors: readonly ErrorObject[]): Problem[] {
   const problems = collapse(errors.slice(0, MAX_ERRORS)).map(toProblem);
@@ -224,7 +225,7 @@ function describe(value: unknown): string {
     return Object.keys(value).length === 0 ? 'an empty object' : 'an object';
   }
   if (typeof value !== 'string') return String(value);
-  return JSON.stringify(value.length > LONGEST_SHOWN ? `${value.slice(0, LONGEST_SHOWN)}…` : value);
+  return JSON.stringify(cutText(value, MAX_SHOWN_LENGTH));
 }
 
 function lastSegment(pointer: string): string {

@@ -7,6 +7,7 @@
  * A result is `=` and JSON (`[value]`, or `[]` for undefined), with a `*` before it when a value is specially
  * written (sandbox-wire.ts), or `!` and the JSON of an error, or '' while a script is waiting.
  */
+import { CUT_MARK } from '../../core/text/cut.ts';
 import { REFUSE_LOCALES } from './locales.ts';
 
 /** The prelude for code: it refuses locales only where the code can name them, since that costs as much as a small expression. */
@@ -19,6 +20,7 @@ const MAY_NAME_LOCALES = /ocale|\\[ux]/;
 
 const prelude = (more: string): string => `(function () {
   'use strict';
+  const CUT_MARK = ${JSON.stringify(CUT_MARK)};
   const { stringify, parse } = JSON;
   const text = String;
   const Thunk = Function;
@@ -66,6 +68,10 @@ ${more}
     return (special ? '*' : '') + (json === undefined ? '=[]' : '=[' + json + ']');
   };
 
+  // As core/text/cut.ts does it: what is cut says so.
+  const cut = (whole, max) =>
+    whole.length <= max ? whole : apply(slice, whole, [0, max - CUT_MARK.length]) + CUT_MARK;
+
   const lineOf = (error) => {
     const found = apply(exec, /<input>:(\\d+)/, [text(error.stack)]);
     return found === null ? null : +found[1];
@@ -76,10 +82,10 @@ ${more}
     try {
       if (typeof error === 'object' && error !== null && 'message' in error) {
         failed.internal = error instanceof InternalError;
-        failed.name = apply(slice, text(error.name), [0, 100]);
-        failed.message = apply(slice, text(error.message), [0, 2000]);
+        failed.name = cut(text(error.name), 100);
+        failed.message = cut(text(error.message), 2000);
         failed.line = lineOf(error);
-      } else failed.message = apply(slice, typeof error === 'object' ? stringify(error) : text(error), [0, 2000]);
+      } else failed.message = cut(typeof error === 'object' ? stringify(error) : text(error), 2000);
     } catch {}
     return '!' + stringify(failed);
   };
@@ -117,7 +123,7 @@ ${more}
         const shown = typeof value === 'string' ? value : (stringify(value) ?? text(value));
         line += (i > 0 ? ' ' : '') + shown;
       }
-      log(level, stringify(apply(slice, line, [0, 10000])));
+      log(level, stringify(cut(line, 10000)));
     };
     globalThis.console = {
       log: print('info'), info: print('info'), warn: print('warn'), error: print('error'), debug: print('debug'),

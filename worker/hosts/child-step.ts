@@ -6,6 +6,7 @@
  * Invariant: an end is said exactly once, and nothing is said after it.
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
+import { cutText } from '../../core/text/cut.ts';
 import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
 import {
   Parked,
@@ -16,6 +17,7 @@ import {
   type StepLog,
   type StepType,
 } from '../../steps/step-type.ts';
+import { MAX_LOG_LINE_LENGTH, MAX_LOG_TEXT_LENGTH } from '../../telemetry/log-line.ts';
 import { say, sayNow } from './child-output.ts';
 import {
   encodeValues,
@@ -23,12 +25,11 @@ import {
   MAX_CALL_BYTES,
   messageOf,
   type RunRequest,
+  stackOf,
   stepFailure,
   type WireFailure,
   wireFailure,
 } from './wire.ts';
-
-const LONGEST_LINE = 100_000;
 
 interface Call {
   resolve(value: Json): void;
@@ -92,7 +93,7 @@ export class HostedStep implements StepContext {
   get log(): StepLog {
     const write = (level: 'info' | 'warn' | 'error') => (message: string, fields?: JsonObject) => {
       if (this.#ended) return;
-      const line = String(message).slice(0, LONGEST_LINE);
+      const line = cutText(String(message), MAX_LOG_TEXT_LENGTH);
       say({ kind: 'log', id: this.#id, level, message: line, fields: loggable(fields) });
     };
     return { info: write('info'), warn: write('warn'), error: write('error') };
@@ -155,20 +156,26 @@ export class HostedStep implements StepContext {
     try {
       this.#fail(error, store);
     } catch (second) {
-      say({ kind: 'threw', id: this.#id, message: messageOf(second) });
+      say({ kind: 'threw', id: this.#id, message: messageOf(second), stack: stackOf(second) });
     }
   }
 
   #fail(error: unknown, store: OutputStore): void {
     const id = this.#id;
+    const stack = stackOf(error);
     if (this.#reason !== null && (error === this.#reason || !(error instanceof StepFailure))) {
       say({ kind: 'aborted', id });
     } else if (error instanceof StepFailure) {
-      say({ kind: 'failed', id, failure: wireFailure(error, storable(error.details, store)) });
+      say({ kind: 'failed', id, failure: wireFailure(error, storable(error.details, store)), stack });
     } else if (error instanceof NotStorable) {
-      say({ kind: 'failed', id, failure: wireFailure(new StepFailure(error.code, error.message), null) });
+      say({
+        kind: 'failed',
+        id,
+        failure: wireFailure(new StepFailure(error.code, error.message), null),
+        stack,
+      });
     } else {
-      say({ kind: 'threw', id, message: messageOf(error) });
+      say({ kind: 'threw', id, message: messageOf(error), stack });
     }
   }
 
@@ -218,7 +225,9 @@ function storable(value: unknown, store: OutputStore): Json {
 function loggable(fields: JsonObject | undefined): JsonObject | null {
   try {
     const text = JSON.stringify(fields ?? null);
-    return text.length > LONGEST_LINE ? { fields: text.slice(0, LONGEST_LINE) } : (fields ?? null);
+    return text.length > MAX_LOG_LINE_LENGTH
+      ? { fields: cutText(text, MAX_LOG_TEXT_LENGTH) }
+      : (fields ?? null);
   } catch (error) {
     return { unreadable: messageOf(error) };
   }

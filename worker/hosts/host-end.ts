@@ -26,7 +26,7 @@ export function endOf({ doom, broken }: Pick<StepHost, 'doom' | 'broken'>, { cod
 export function poisoned({ call }: HostedRun, host: StepHost, exit: Exit): StepFailure {
   const message =
     `The step ran alone after its process had died ${call.crashes} times, and this process died too: ` +
-    `${endOf(host, exit)}. Mend the handler or what it is given, then run the step again.`;
+    `${endOf(host, exit)}. Mend the handler, or what it is given, and start a new execution.`;
   return new StepFailure('poison', message, {
     details: { crashes: call.crashes + 1, exit_code: exit.code, signal: exit.signal },
   });

@@ -21,12 +21,9 @@ export function logEnd(log: Log, host: StepHost, exit: Exit, lost: readonly Host
   log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
 }
 
-export function logOutput(log: Log, { pid }: StepHost, text: string, stream: 'stdout' | 'stderr'): void {
-  for (const line of text.split('\n')) {
-    if (line.trim() === '') continue;
-    if (stream === 'stderr') log.warn({ pid, stream }, line);
-    else log.info({ pid, stream }, line);
-  }
+export function logOutput(log: Log, { pid }: StepHost, line: string, stream: 'stdout' | 'stderr'): void {
+  if (stream === 'stderr') log.warn({ pid, stream }, line);
+  else log.info({ pid, stream }, line);
 }
 
 export function logOutOfOrder(log: Log, why: string): void {

@@ -34,7 +34,7 @@ export interface StepHostOptions {
   onReady(host: StepHost): void;
   /** A handler has ended. */
   onSettled(host: StepHost): void;
-  onOutput(host: StepHost, text: string, stream: 'stdout' | 'stderr'): void;
+  onOutput(host: StepHost, line: string, stream: 'stdout' | 'stderr'): void;
   onClose(host: StepHost, exit: Exit): void;
 }
 
@@ -72,7 +72,7 @@ export class StepHost {
       channel: 'extra',
       maxFrameBytes: MAX_CALL_BYTES + options.setup.output.maxBytes,
       onFrame: (frame) => this.#onFrame(frame),
-      onOutput: (text, stream) => options.onOutput(this, text, stream),
+      onOutput: (line, stream) => options.onOutput(this, line, stream),
       onClose: (exit) => options.onClose(this, exit),
     });
     this.#send({ kind: 'setup', ...options.setup });

@@ -41,6 +41,14 @@ export default [
     });
   })),
   type('logs', ({ log }) => { log.warn('hello', { at: 1 }); console.log('to stdout'); console.error('to stderr'); return 1; }),
+  type('prints', async () => {
+    for (const piece of ['a line in ', 'three pieces, ', 'é\\nand the rest']) {
+      process.stderr.write(piece);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    process.exit(9);
+  }),
+  type('throws', () => { throw new RangeError('outer', { cause: new Error('inner') }); }),
   type('evaluates', async ({ evaluate }) => [await evaluate('a'), await evaluate({ b: 1 })]),
   type('exits', () => process.exit(9)),
 ];`;
@@ -190,6 +198,21 @@ describe('a handler in a host', () => {
       ['to stderr', 'warn'],
       ['to stdout', 'info'],
     ]);
+  });
+
+  test('prints in pieces and is logged in lines, the last one too', async () => {
+    const hosts = await hostsOf();
+    expect(await start(hosts, 'prints').result).toBeInstanceOf(LostAttempt);
+    const printed = () => lines.filter(({ stream }) => stream === 'stderr').map(({ msg }) => msg);
+    while (printed().length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(printed()).toEqual(['a line in three pieces, é', 'and the rest']);
+  });
+
+  test('throws with the stack of its own place, causes included', async () => {
+    const hosts = await hostsOf();
+    const { message, stack } = await failureOf(start(hosts, 'throws').result);
+    expect(message).toBe('outer');
+    expect(stack).toMatch(/RangeError: outer[\s\S]*steps\.mjs:\d+[\s\S]*caused by: Error: inner/);
   });
 
   test('evaluates in the engine', async () => {

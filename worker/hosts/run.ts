@@ -6,7 +6,7 @@ import { JsonPayload } from '../../payload/json-payload.ts';
 import { encodeFrame } from '../../process/frame.ts';
 import { Parked, type ScriptOptions, type StepContext, StepFailure } from '../../steps/step-type.ts';
 import type { Attempt } from '../attempt.ts';
-import { encodePlain, encodeValues, type FromHost, type RunRequest, stepFailure } from './wire.ts';
+import { encodePlain, encodeValues, type FromHost, type RunRequest, stepFailure, withStack } from './wire.ts';
 
 /** A result that the host has made text of. */
 export class HostedOutput {
@@ -123,13 +123,13 @@ export class HostedRun {
         return;
       }
       case 'failed':
-        this.#reject(stepFailure(message.failure));
+        this.#reject(withStack(stepFailure(message.failure), message.stack));
         return;
       case 'aborted':
         this.#reject(this.call.attempt.abortReason);
         return;
       case 'threw':
-        this.#reject(new Error(message.message));
+        this.#reject(withStack(new Error(message.message), message.stack));
     }
   }
 

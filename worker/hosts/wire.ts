@@ -5,6 +5,7 @@
  * travels, and `special` that it did, as between the engine and its sandbox.
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
+import { cutText } from '../../core/text/cut.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 
 /** What a host needs before it can run anything. */
@@ -76,11 +77,11 @@ export type FromHost =
       readonly forMs: number | null;
       readonly until: string | null;
     }
-  | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure }
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
   /** Its handler is alive. */
   | { readonly kind: 'beat'; readonly id: number }
   /** What is no StepFailure. */
-  | { readonly kind: 'threw'; readonly id: number; readonly message: string }
+  | { readonly kind: 'threw'; readonly id: number; readonly message: string; readonly stack: string }
   /** It gave up for the reason it was told. */
   | { readonly kind: 'aborted'; readonly id: number }
   | {
@@ -105,6 +106,8 @@ export type FromHost =
 /** A host may send this much besides an output. */
 export const MAX_CALL_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGE_LENGTH = 20_000;
+const MAX_STACK_LENGTH = 10_000;
+const MAX_CAUSES = 5;
 
 /** Of two heartbeats that come closer to each other than this the host says one. */
 export function heartbeatPauseMs(heartbeatTimeoutMs: number): number {
@@ -150,8 +153,26 @@ export function stepFailure({ code, message, retryable, retryAfterMs, details }:
 export function messageOf(thrown: unknown): string {
   try {
     const text = thrown instanceof Error ? String(thrown.message || thrown.name) : String(thrown);
-    return text.slice(0, MAX_MESSAGE_LENGTH);
+    return cutText(text, MAX_MESSAGE_LENGTH);
   } catch {
     return `a value of type ${typeof thrown} that cannot be written as text`;
   }
+}
+
+/** Where whatever was thrown comes from, with its causes, as text for the log; empty: it does not say. */
+export function stackOf(thrown: unknown): string {
+  const stacks: string[] = [];
+  try {
+    for (let error = thrown; error instanceof Error && stacks.length < MAX_CAUSES; error = error.cause)
+      stacks.push(String(error.stack));
+  } catch {
+    // One that resists.
+  }
+  return cutText(stacks.join('\ncaused by: '), MAX_STACK_LENGTH);
+}
+
+/** An error of another process: its stack is where it was thrown there. */
+export function withStack<E extends Error>(error: E, stack: string): E {
+  error.stack = stack === '' ? `${error.name}: ${error.message}` : stack;
+  return error;
 }

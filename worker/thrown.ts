@@ -1,0 +1,33 @@
+/**
+ * What a handler threw, for its author: the log has the stack, which is stored nowhere.
+ *
+ * An error that nobody planned is told at `info`, a StepFailure at `debug`. What the engine says itself (a timeout, an
+ * expression that failed) has no stack that helps.
+ */
+import { ExpressionError } from '../expression/expression-error.ts';
+import { NotStorable } from '../payload/output-store.ts';
+import { InputsTooLarge } from '../payload/payload-reader.ts';
+import { StepFailure } from '../steps/step-type.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Attempt } from './attempt.ts';
+import { messageOf, withStack } from './hosts/wire.ts';
+
+export function logThrown(
+  log: Log,
+  step: { readonly key: string; readonly type: string },
+  attempt: Pick<Attempt, 'abortReason' | 'claim' | 'executionId'>,
+  thrown: unknown,
+): void {
+  if (thrown === attempt.abortReason || isOfTheEngine(thrown)) return;
+  const level = thrown instanceof StepFailure ? 'debug' : 'info';
+  if (!log.isLevelEnabled(level)) return;
+  const { executionId: execution, claim } = attempt;
+  const err = thrown instanceof Error ? thrown : withStack(new Error(messageOf(thrown)), '');
+  log[level]({ execution, step: step.key, attempt: claim.attempt, type: step.type, err }, 'A handler threw');
+}
+
+function isOfTheEngine(thrown: unknown): boolean {
+  return (
+    thrown instanceof ExpressionError || thrown instanceof NotStorable || thrown instanceof InputsTooLarge
+  );
+}
