@@ -6,9 +6,9 @@
  * round; the loop only calls it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
+import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseRoute } from '../db/connection/features.ts';
-import { runAgain } from '../db/connection/run-again.ts';
+import { transact } from '../db/connection/transact.ts';
 import {
   beginSweep,
   deleteEdges,
@@ -156,7 +156,7 @@ export class Retention {
       if (!(await lockRetention(tx, route.features))) throw new SweptElsewhere();
       return work(tx);
     };
-    const result = await runAgain(() => withTransaction(pool, sweeping));
+    const result = await transact(pool, sweeping, this.#closing.signal);
     const tookMs = performance.now() - begunAt;
     await this.#pause(Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, tookMs)));
     return result;

@@ -6,9 +6,9 @@ import { definitionFingerprint } from '../core/json/canonical.ts';
 import type { JsonObject } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
 import type { Template } from '../core/template.ts';
-import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
+import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseFeatures } from '../db/connection/features.ts';
-import { runAgain } from '../db/connection/run-again.ts';
+import { transact } from '../db/connection/transact.ts';
 import { newId } from '../db/uuid.ts';
 import {
   archiveTemplates,
@@ -66,7 +66,7 @@ export class TemplateService implements TemplateServicePort {
       const { id, name, version } = stored;
       return { created: !equal, result: { workflow_template_id: id, name, version, steps, warnings } };
     };
-    return runAgain(() => withTransaction(this.#pool, publishing));
+    return transact(this.#pool, publishing);
   }
 
   async #insert(
@@ -132,8 +132,11 @@ export class TemplateService implements TemplateServicePort {
 
   async archive(caller: Caller, name: string): Promise<void> {
     // In a transaction: a main server's `updated_at` may be without a zone, and is UTC only there behind a pooler.
-    const archiving = (tx: Tx) => archiveTemplates(tx, caller.workspaceId, name);
-    const archived = await runAgain(() => withTransaction(this.#pool, archiving));
+    let archived = 0;
+    await transact(this.#pool, async (tx) => {
+      // An attempt whose commit was not answered may have archived them.
+      archived += await archiveTemplates(tx, caller.workspaceId, name);
+    });
     if (archived === 0) throw templateNotFound(name);
   }
 }

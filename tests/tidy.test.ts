@@ -114,6 +114,20 @@ const ASKS_DOCTOR = /(\bawait|=>) assertInvariants\(/;
 const STARTS_ENGINE =
   /\b(startEngine|startTestEngine|startEngineProcess|startRaceEngines|takeOverFromKilled|guardedEngine)\(|\b(OrderedEngine|Doors)\.|'execution-engine\.ts'|'chaos', 'main\.ts'/;
 
+test('a transaction is run again when what failed it passes', () => {
+  const wrong = PRODUCT.filter((file) => !RUNS_TRANSACTIONS.has(file)).filter((file) =>
+    /\bwithTransaction\(/.test(code(file)),
+  );
+  expect(wrong).toEqual([]);
+});
+
+/** What runs a transaction again, by one of two rules. */
+const RUNS_TRANSACTIONS = new Set([
+  'db/connection/client.ts',
+  'db/connection/transact.ts',
+  'door/locked-commit.ts',
+]);
+
 test('the text that each mutant replaces is in its file once', () => {
   const gone = MUTANTS.filter(({ file, find }) => read(file).split(find).length !== 2);
   expect(gone.map(({ name }) => name)).toEqual([]);

@@ -7,7 +7,8 @@
 
 import { deadlineJob, type Job, startJob, stepTicket, stepTimer, stopJob } from '../../core/jobs.ts';
 import { slotOf } from '../../core/view.ts';
-import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
+import type { Pool, Tx } from '../../db/connection/client.ts';
+import { transact } from '../../db/connection/transact.ts';
 import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
 import type { SqlInvariant } from '../../db/doctor/invariant.ts';
 import { type JoblessStep, readJoblessExecutions, readJoblessSteps } from '../../db/doctor/repair.ts';
@@ -57,8 +58,8 @@ export async function repairJobs(
   executionIds: readonly string[],
 ): Promise<Map<string, number>> {
   const { pool, queue } = options;
-  const repaired = new Map<string, number>();
-  await withTransaction(pool, async (tx) => {
+  return transact(pool, async (tx) => {
+    const repaired = new Map<string, number>();
     const locked = await lockExecutions(tx, executionIds);
     const executions = new Map(locked.map((execution) => [execution.id, execution]));
     const find = (invariant: SqlInvariant) => findHere(tx, options, invariant, executionIds);
@@ -76,8 +77,8 @@ export async function repairJobs(
       for (const statement of await queue.insertStatements(jobs)) await tx.query(statement);
       repaired.set(invariant.name, jobs.length);
     }
+    return repaired;
   });
-  return repaired;
 }
 
 const MAX_PER_TRANSACTION = 20_000;

@@ -8,8 +8,8 @@
  */
 
 import type { Job, JobData } from '../../core/jobs.ts';
-import { type Pool, withTransaction } from '../../db/connection/client.ts';
-import { runAgain } from '../../db/connection/run-again.ts';
+import type { Pool } from '../../db/connection/client.ts';
+import { transact } from '../../db/connection/transact.ts';
 import { type ExecutionCallback, readCallback, readCallbackUrl } from '../../db/execution-callback.ts';
 import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../../steps/http/client.ts';
@@ -144,7 +144,7 @@ export class CallbackSender {
 
   async #replace(job: FetchedJob, by: Job | null): Promise<void> {
     const { pool, queue } = this.#options;
-    await runAgain(() => withTransaction(pool, (tx) => queue.replace(tx, job, by)));
+    await transact(pool, (tx) => queue.replace(tx, job, by), this.#closing.signal);
   }
 }
 

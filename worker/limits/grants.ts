@@ -4,8 +4,8 @@
  * A grant promises nothing for long: it is taken by the commit that claims the step, or counts no more.
  */
 import { decideRequests, type LimitedRequest } from '../../core/step-limit.ts';
-import { type Pool, type Tx, withTransaction } from '../../db/connection/client.ts';
-import { runAgain } from '../../db/connection/run-again.ts';
+import type { Pool, Tx } from '../../db/connection/client.ts';
+import { transact } from '../../db/connection/transact.ts';
 import {
   countStarts,
   dropStaleGrants,
@@ -52,7 +52,7 @@ export class StepLimits {
 
   /** Returns answers in the order of the requests; earlier ones come first where there is not enough for all. */
   ask(requests: readonly Asking[]): Promise<Answer[]> {
-    return runAgain(() => withTransaction(this.#pool, (tx) => this.#askWithin(tx, requests)));
+    return transact(this.#pool, (tx) => this.#askWithin(tx, requests));
   }
 
   /** Deletes what nobody will ask for again. */
