@@ -8,6 +8,7 @@ import { readDefinition as checkDefinition } from '../definition/definition.ts';
 import { parseDocument } from '../definition/document.ts';
 import { type LoadedStepTypes, loadStepTypes, type StepTypeSettings } from '../engine/step-types.ts';
 import type { ValidateResult } from '../services/service-types.ts';
+import { StepModulesError } from '../steps/user-modules.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { type DefinitionFile, readDefinition } from './definition-file.ts';
 import { Failed, UsageError } from './failure.ts';
@@ -71,7 +72,9 @@ async function stepTypesOf(settings: StepTypeSettings): Promise<LoadedStepTypes>
   try {
     return await loadStepTypes(settings, process.cwd());
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    if (error instanceof StepModulesError)
+      throw new UsageError(new StepModulesError(error.problems, '--steps').message);
+    throw error;
   }
 }
 

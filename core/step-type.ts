@@ -7,7 +7,7 @@ export interface StepTypeInfo {
   /** Name as `type:` gives it. */
   readonly type: string;
   /** One sentence for docs and editors. */
-  readonly summary: string;
+  readonly summary?: string;
   /** JSON Schema 2020-12 of `with`. A string that holds an expression is not held against it until it is evaluated. */
   readonly schema: JsonSchema;
   /**

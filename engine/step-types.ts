@@ -7,7 +7,7 @@ import type { LintContext } from '../definition/lint/context.ts';
 import { checkSchema } from '../definition/schema/json-schema.ts';
 import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
-import { loadUserStepTypes } from '../steps/user-modules.ts';
+import { loadUserStepTypes, StepModulesError } from '../steps/user-modules.ts';
 import { lintContext } from '../template/lint-context.ts';
 
 export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
@@ -24,7 +24,7 @@ export interface LoadedStepTypes {
   readonly lint: LintContext;
 }
 
-/** Modules are named relative to `cwd`. Throws an Error with a line per problem when a step type cannot be used. */
+/** Modules are named relative to `cwd`. Throws StepModulesError. */
 export async function loadStepTypes(
   { httpAllow, limits, steps, secrets }: StepTypeSettings,
   cwd: string,
@@ -47,7 +47,7 @@ export async function loadStepTypes(
 
 function refuseBrokenSchemas(types: readonly StepType[]): void {
   const faults = types.flatMap(({ type, schema }) =>
-    checkSchema(schema).map(({ pointer, message }) => `Step type "${type}": schema${pointer}: ${message}`),
+    checkSchema(schema).map(({ pointer, message }) => `step type "${type}": schema${pointer}: ${message}`),
   );
-  if (faults.length > 0) throw new Error(faults.join('\n'));
+  if (faults.length > 0) throw new StepModulesError(faults);
 }

@@ -44,24 +44,17 @@ export default new Counter();`;
     await using folder = await modules({ 'c.mjs': source });
     const [type] = await loadUserStepTypes(['c.mjs'], folder.cwd);
     expect(type!.run(stepContext())).toBe(42);
-    expect(type!.summary).toBe('');
   });
 
   test('without modules there is nothing', async () => {
     expect(await loadUserStepTypes([], '/')).toEqual([]);
   });
 
-  test('that does not exist or cannot be parsed is named', async () => {
-    await using folder = await modules({
-      'broken.mjs': 'export default {',
-      'throws.mjs': 'throw new Error("boom")',
-    });
-    const failure = await failureOf(loadUserStepTypes(['nope.ts', 'broken.mjs', 'throws.mjs'], folder.cwd));
-    const lines = failure.message.split('\n');
-    expect(lines[0]).toBe('EXECUTION_ENGINE_STEPS cannot be used:');
-    expect(lines[1]).toStartWith('- nope.ts: cannot be loaded');
-    expect(failure.message).toContain('broken.mjs: cannot be loaded');
-    expect(failure.message).toContain('throws.mjs: cannot be loaded: boom');
+  test('cannot have other things than functions and texts where those are expected', async () => {
+    for (const name of ['routes', 'readsInputs', 'review', 'summary']) {
+      const [line] = await problemsOf(`export default { type: 'x', schema: {}, run() {}, ${name}: 7 };`);
+      expect(line).toContain(`has "${name}" that is no `);
+    }
   });
 
   test.each([
@@ -103,3 +96,101 @@ export default new Counter();`;
     expect(failure.message).toEndWith('\n- two.ts: the name "sms" is taken by a step type of one.ts');
   });
 });
+
+/** A module `m.ts` or `m.mjs`, other files beside it, and where its fault is, on each runtime that runs engines. */
+const FAULTS: Readonly<Record<string, { files: Record<string, string>; place: string; message: RegExp }>> = {
+  'syntax of TypeScript': {
+    files: { 'm.ts': `const a: number = 1;\n\nexport default { type: 'x'\nconst b = a;\n` },
+    place: 'm.ts:4:1',
+    message: /const/,
+  },
+  'syntax of JavaScript': {
+    files: { 'm.mjs': `export default {\n  type 'x',\n};\n` },
+    place: 'm.mjs:2:8',
+    message: /Unexpected|Expected/,
+  },
+  'text without its end': {
+    files: { 'm.ts': 'export default 1;\nconst text = `\n' },
+    place: 'm.ts:2:14',
+    message: /Unterminated/,
+  },
+  'syntax of a file that it imports': {
+    files: { 'm.mjs': `import './lib.mjs';\nexport default 1;\n`, 'lib.mjs': '\n  let = ;\n' },
+    place: 'lib.mjs:2:',
+    message: /Unexpected|Expected/,
+  },
+  'syntax of CommonJS': {
+    files: { 'm.mjs': `import './lib.cjs';\nexport default 1;\n`, 'lib.cjs': 'module.exports = { a: 1 ;\n' },
+    place: 'lib.cjs:1:25',
+    message: /Unexpected|Expected/,
+  },
+  'an import of a file that is not there': {
+    files: {
+      'm.ts': `import { a } from './a.ts';\nimport { b } from './b.ts';\nexport default a + b;\n`,
+      'a.ts': 'export const a = 1;\n',
+    },
+    place: 'm.ts:2:20',
+    message: /Cannot find module/,
+  },
+  'an import of a package that is not there': {
+    files: { 'm.ts': `\nimport nothing from 'no-such-package';\nexport default nothing;\n` },
+    place: 'm.ts:2:22',
+    message: /Cannot find package 'no-such-package'/,
+  },
+  'an import of a name that is not there': {
+    files: {
+      'm.ts': `import {\n  a,\n  b,\n} from './a.ts';\nexport default a + b;\n`,
+      'a.ts': 'export const a = 1;\n',
+    },
+    place: 'm.ts:3:3',
+    message: /named 'b'.*import type/,
+  },
+  'a thrown error': {
+    files: {
+      'm.ts': `interface A {\n  a: 1;\n}\nfunction fail() {\n  throw new Error('boom');\n}\nfail();\n`,
+    },
+    place: 'm.ts:5:',
+    message: /boom/,
+  },
+  'an error thrown by a file that it imports': {
+    files: {
+      'm.ts': `\nimport './lib.ts';\nexport default 1;\n`,
+      'lib.ts': `\n\nthrow new Error('boom');\n`,
+    },
+    place: 'lib.ts:3:',
+    message: /boom/,
+  },
+  'a promise that is rejected': {
+    files: { 'm.mjs': `export default await (async () => {\n  throw new TypeError('late');\n})();\n` },
+    place: 'm.mjs:2:',
+    message: /late/,
+  },
+  'text that is thrown': { files: { 'm.ts': `throw 'boom';\n` }, place: '', message: /boom/ },
+  'no file': { files: { 'other.ts': '' }, place: '', message: /there is no file .*m\.ts$/ },
+};
+
+test.each(Object.entries(FAULTS))(
+  'a module with %s is told with file, line, column and message',
+  async (_, fault) => {
+    await using folder = await modules(fault.files);
+    const entry = 'm.mjs' in fault.files ? 'm.mjs' : 'm.ts';
+    const [line] = await problemsElsewhere([entry], folder.cwd);
+    expect(line).toStartWith(`${entry}: cannot be loaded: ${fault.place}`);
+    expect(line).toMatch(fault.message);
+  },
+);
+
+test('the faults of all modules are told at once', async () => {
+  await using folder = await modules({ 'a.mjs': 'throw new Error("one")', 'b.mjs': 'export default {' });
+  const lines = await problemsElsewhere(['a.mjs', 'nope.ts', 'b.mjs'], folder.cwd);
+  expect(lines.map((line) => line.split(':')[0])).toEqual(['a.mjs', 'nope.ts', 'b.mjs']);
+});
+
+const TEST_RUNTIME = process.env.EXECUTION_ENGINE_TEST_RUNTIME ?? process.execPath;
+
+/** What a process of the runtime under test finds wrong with modules. */
+async function problemsElsewhere(paths: readonly string[], cwd: string): Promise<string[]> {
+  const program = new URL('../tests/support/steps/load-modules.ts', import.meta.url).pathname;
+  const child = Bun.spawn([TEST_RUNTIME, program, ...paths], { cwd, stdout: 'pipe' });
+  return JSON.parse(await new Response(child.stdout).text()) as string[];
+}

@@ -2,19 +2,30 @@
  * Step types of the operator's own, loaded from the modules that EXECUTION_ENGINE_STEPS names.
  *
  * Such a module is trusted code. The engine loads it for what its types say of themselves, the processes that run
- * handlers for the handlers. Its default export is one step type or an array of them. Not here: whether their schemas are valid, which is checked where schemas are compiled.
+ * handlers for the handlers. Its default export is one step type or an array of them. Not here: whether their schemas are
+ * valid, which is checked where schemas are compiled.
  */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isObject } from '../core/json/json.ts';
+import { describeLoadFailure, loadFailureLine } from './load-failure.ts';
 import type { StepType } from './step-type.ts';
 
 const TYPE_NAME = /^[a-zA-Z][a-zA-Z0-9._-]{0,63}$/;
 
-/**
- * The step types of the modules, in order; paths are relative to `cwd`.
- * Throws one Error with a line per problem, each of which names its module.
- */
+/** Modules of step types that cannot be used; each problem names its module. */
+export class StepModulesError extends Error {
+  override readonly name = 'StepModulesError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], setting = 'EXECUTION_ENGINE_STEPS') {
+    super([`${setting} cannot be used:`, ...problems.map((problem) => `- ${problem}`)].join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** The step types of the modules, in order; paths are relative to `cwd`. Throws StepModulesError. */
 export async function loadUserStepTypes(paths: readonly string[], cwd: string): Promise<StepType[]> {
   const problems: string[] = [];
   const found = new Map<string, { path: string; type: StepType }>();
@@ -27,20 +38,23 @@ export async function loadUserStepTypes(paths: readonly string[], cwd: string): 
       else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
     }
   }
-  if (problems.length > 0)
-    throw new Error(
-      ['EXECUTION_ENGINE_STEPS cannot be used:', ...problems.map((problem) => `- ${problem}`)].join('\n'),
-    );
+  if (problems.length > 0) throw new StepModulesError(problems);
   return [...found.values()].map(({ type }) => type);
 }
 
 async function exportsOf(path: string, cwd: string, problems: string[]): Promise<unknown[]> {
+  const file = resolve(cwd, path);
+  if (!existsSync(file)) {
+    problems.push(`${path}: cannot be loaded: there is no file ${file}`);
+    return [];
+  }
   try {
-    const module = (await import(pathToFileURL(resolve(cwd, path)).href)) as { default?: unknown };
+    const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
     if (module.default !== undefined) return [module.default].flat();
     problems.push(`${path}: has no default export; export default a step type or an array of them`);
   } catch (error) {
-    problems.push(`${path}: cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+    for (const failure of describeLoadFailure(error, file))
+      problems.push(`${path}: cannot be loaded: ${loadFailureLine(failure, cwd)}`);
   }
   return [];
 }
@@ -49,13 +63,13 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
   const before = problems.length;
   if (!isObject(candidate)) {
     problems.push(
-      `${path}: exports ${describe(candidate)} where a step type { type, summary, schema, run } is expected`,
+      `${path}: exports ${describe(candidate)} where a step type { type, schema, run } is expected`,
     );
     return null;
   }
   const named = typeof candidate.type === 'string' ? `step type "${candidate.type}"` : 'a step type';
   const demand = (holds: boolean, what: string) => holds || problems.push(`${path}: ${named} ${what}`);
-  const { type, summary, schema, run, deferred, routes, readsInputs } = candidate;
+  const { type, summary, schema, run, deferred } = candidate;
   demand(
     typeof type === 'string' && TYPE_NAME.test(type),
     `needs "type", a name such as "sms" or "acme.sms", and has ${describe(type)}`,
@@ -70,24 +84,21 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
   );
   demand(
     summary === undefined || typeof summary === 'string',
-    `has a "summary" that is no text but ${describe(summary)}`,
+    `has "summary" that is no text but ${describe(summary)}`,
   );
-  demand(
-    routes === undefined || typeof routes === 'function',
-    `has "routes" that is no function but ${describe(routes)}`,
-  );
+  for (const name of ['routes', 'readsInputs', 'review']) {
+    const member = candidate[name];
+    demand(
+      member === undefined || typeof member === 'function',
+      `has "${name}" that is no function but ${describe(member)}`,
+    );
+  }
   demand(
     deferred === undefined || isPointerList(deferred),
     'has "deferred" that is no list of JSON pointers',
   );
-  demand(
-    readsInputs === undefined || typeof readsInputs === 'function',
-    `has "readsInputs" that is no function but ${describe(readsInputs)}`,
-  );
   if (problems.length > before) return null;
-  const valid = candidate as unknown as StepType;
-  // A prototype rather than a copy, so that the methods of a class instance keep their `this`.
-  return summary === undefined ? Object.create(valid, { summary: { value: '', enumerable: true } }) : valid;
+  return candidate as unknown as StepType;
 }
 
 function isPointerList(value: unknown): boolean {

@@ -6,6 +6,8 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { EXIT_MEANINGS } from '../../cli/failure.ts';
@@ -16,6 +18,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { startBoss } from '../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import { INVARIANTS } from '../../services/doctor/doctor.ts';
+import { loadUserStepTypes } from '../../steps/user-modules.ts';
 import { explain } from '../support/database/explain.ts';
 import { fill } from '../support/database/filled-database.ts';
 import { type PlannedQuery, plannedQueries } from '../support/database/query-plans.ts';
@@ -185,6 +188,25 @@ async function runCommands(list: readonly Block[]): Promise<{ code: number; outp
   ]);
   return { code, output: `${out}\n${err}` };
 }
+
+test('the step type of step-types.md loads, and passes tsc with the settings that stand there', async () => {
+  const list = blocksOf('docs/step-types.md');
+  const settings = list.find(({ text }) => text.includes('"compilerOptions"'))!.text;
+  const source = list.find(({ language }) => language === 'ts')!.text;
+  const folder = await mkdtemp(join(tmpdir(), 'own-steps-'));
+  const elsewhere = source.replace("'./steps/step-type.ts'", `'${join(ROOT, 'steps', 'step-type.ts')}'`);
+  expect(elsewhere).not.toBe(source);
+  await Promise.all([
+    writeFile(join(folder, 'tsconfig.json'), settings),
+    writeFile(join(folder, 'sms.ts'), elsewhere),
+    writeFile(join(folder, 'bare.ts'), elsewhere.replace(/^ {2}summary: .*\n/m, '')),
+  ]);
+  const [type] = await loadUserStepTypes(['sms.ts'], folder);
+  expect(type!.type).toBe('sms');
+  const tsc = Bun.spawn([join(ROOT, 'node_modules', '.bin', 'tsc'), '-p', folder], { stdout: 'pipe' });
+  expect([await new Response(tsc.stdout).text(), await tsc.exited]).toEqual(['', 0]);
+  await rm(folder, { recursive: true });
+});
 
 describe('lists', () => {
   test('configuration.md has every variable as the code describes it', () => {
