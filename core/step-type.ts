@@ -34,6 +34,8 @@ export interface StepTypeInfo {
   review?(params: KnownParams): readonly ParamFault[];
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
+  /** Sets of these routes that one result can name; undefined: any of them together. */
+  routesTogether?(params: JsonObject): readonly (readonly string[])[];
 }
 
 /** Parameters as they are written, as far as they are known before their expressions are evaluated. */

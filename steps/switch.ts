@@ -26,6 +26,13 @@ function declaredRoutes(params: JsonObject): string[] {
   return [...new Set(routes as string[])];
 }
 
+/** One case alone; with `multiple`, which may be an expression, all of them or the default alone. */
+function routesTogether(params: JsonObject): string[][] {
+  const { multiple, default: fallback, ...rest } = params;
+  if (multiple === undefined || multiple === false) return declaredRoutes(params).map((route) => [route]);
+  return [declaredRoutes(rest), ...(typeof fallback === 'string' ? [[fallback]] : [])];
+}
+
 async function takenRoutes(context: StepContext<SwitchParams>): Promise<string[]> {
   const { cases, default: fallback, multiple = false } = context.params;
   const taken = new Set<string>();
@@ -77,6 +84,7 @@ export const switchStep: StepType<SwitchParams> = {
   },
   deferred: ['/cases/*/when'],
   routes: declaredRoutes,
+  routesTogether,
   async run(context) {
     const routes = await takenRoutes(context);
     return new Routed({ routes }, routes);

@@ -1,23 +1,23 @@
 /**
  * Which steps can never start: no edge of theirs can be live, or fewer at a time than the join asks for.
  *
- * A step that ends has one outcome: it failed, it completed, or (a switch that takes one route) it completed on
- * that route. Two edges that ask for different outcomes of one step are never live together, and neither are two
- * steps that can only run after such edges. For each step the check keeps which outcomes of which earlier steps
- * it depends on ("needs `decide` to have ended on `express`"), and counts for every outcome how many edges of a
- * join agree with it.
+ * A step that ends has one outcome (outcomes.ts). Two edges that ask for different outcomes of one step are never live
+ * together, and neither are two steps that can only run after such edges. For each step the check keeps which outcomes
+ * of which earlier steps it depends on ("needs `decide` to have ended on `express`"), and counts for every outcome how
+ * many edges of a join agree with it. That is quick and finds most; what it lets through of joins that ask for several
+ * edges is searched for outcomes with which the step does start (witness.ts).
  *
  * Invariant 1: what is reported cannot happen. What is not known (a broken entry, a cycle, a long history of
  * choices) is taken as possible.
  */
 
-import type { EdgeCondition } from '../../core/template.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { StepDraft } from '../step.ts';
 import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
+import { type Outcomes, StepOutcomes } from './outcomes.ts';
+import { WitnessSearch } from './witness.ts';
 
-type Outcomes = ReadonlySet<string>;
 /** By position of an earlier step: the outcomes of it that allow this step to run. Others are free. */
 type Demands = ReadonlyMap<number, Outcomes>;
 
@@ -26,12 +26,8 @@ type Verdict =
   | { starts: false; reason: 'unreachable' | 'impossible_join' };
 
 const FREE: Demands = new Map();
-const FAILED = 'failed';
-const COMPLETED = 'completed';
 /** Demands kept for a step, the latest: a chain of choices would otherwise be quadratic. */
 const MAX_DEMANDS = 48;
-/** Routes of a switch up to which its outcomes are told apart. */
-const MAX_ROUTES = 64;
 
 /** Errors: steps that never start. Warnings: those that never start because a `when` is literally false. */
 export function checkReachability(
@@ -40,12 +36,13 @@ export function checkReachability(
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
-  const possible = judge(drafts, graph, () => true);
+  const outcomes = new StepOutcomes(drafts, graph);
+  const possible = judge(drafts, graph, outcomes, () => true);
   for (const [position, verdict] of possible.entries()) {
     if (!verdict.starts) report(drafts[position]!, verdict.reason, errors);
   }
   if (!drafts.some(({ step }) => step.when === false)) return;
-  const enabled = judge(drafts, graph, (position) => drafts[position]!.step.when !== false);
+  const enabled = judge(drafts, graph, outcomes, (position) => drafts[position]!.step.when !== false);
   for (const [position, verdict] of enabled.entries()) {
     if (verdict.starts || !possible[position]!.starts) continue;
     const message = 'The step never starts: a step it depends on has "when: false" and is always skipped.';
@@ -72,42 +69,33 @@ interface Judgement {
   readonly drafts: readonly StepDraft[];
   readonly graph: DraftGraph;
   readonly verdicts: Verdict[];
-  /** By position: whether edges of the step ask for different outcomes. */
-  readonly told: readonly boolean[];
-  /** By position: every outcome on which the step completed, shared by its plain success edges. */
-  readonly completions: Map<number, Outcomes>;
+  readonly outcomes: StepOutcomes;
+  readonly search: WitnessSearch;
 }
 
 /** @param runs whether a step that starts also runs; one that does not has only dead edges */
 function judge(
   drafts: readonly StepDraft[],
   graph: DraftGraph,
+  outcomes: StepOutcomes,
   runs: (position: number) => boolean,
 ): Verdict[] {
   const verdicts: Verdict[] = new Array(drafts.length);
-  const told = stepsToTell(drafts.length, graph);
-  const judgement: Judgement = { drafts, graph, verdicts, told, completions: new Map() };
   const dead = new Set<number>();
+  const search = new WitnessSearch(drafts, graph, outcomes, dead);
+  const judgement: Judgement = { drafts, graph, verdicts, outcomes, search };
   for (const group of graph.groups) {
     for (const position of group) {
-      const verdict: Verdict =
-        group.length > 1 ? { starts: true, demands: FREE } : judgeStep(position, judgement, dead);
+      const isKnot = group.length > 1;
+      const verdict: Verdict = isKnot
+        ? { starts: true, demands: FREE }
+        : judgeStep(position, judgement, dead);
       verdicts[position] = verdict;
       if (!verdict.starts || !runs(position)) dead.add(position);
+      else search.add(position, isKnot);
     }
   }
   return verdicts;
-}
-
-/** A step is told apart by its outcomes when a failure edge, or a route, excludes another edge of it. */
-function stepsToTell(size: number, graph: DraftGraph): boolean[] {
-  const told = new Array<boolean>(size).fill(false);
-  for (const edges of graph.incoming) {
-    for (const { from, conditions } of edges) {
-      if (conditions.every(({ on, routes }) => on === 'failure' || routes !== null)) told[from] = true;
-    }
-  }
-  return told;
 }
 
 function judgeStep(position: number, judgement: Judgement, dead: ReadonlySet<number>): Verdict {
@@ -115,7 +103,7 @@ function judgeStep(position: number, judgement: Judgement, dead: ReadonlySet<num
   const edges = graph.incoming[position]!;
   const unresolved = graph.unresolved[position]!;
   if (edges.length + unresolved === 0) return { starts: true, demands: FREE };
-  const open = edges.filter(({ from, conditions }) => !dead.has(from) && conditions.length > 0);
+  const open = edges.filter((edge) => !dead.has(edge.from) && judgement.outcomes.liveOn(edge).size > 0);
   if (open.length + unresolved === 0) return { starts: false, reason: 'unreachable' };
   const { join } = drafts[position]!.step;
   const required = join === 'all' ? 1 : join;
@@ -125,7 +113,11 @@ function judgeStep(position: number, judgement: Judgement, dead: ReadonlySet<num
     unresolved,
     required,
   );
-  return demands === null ? { starts: false, reason: 'impossible_join' } : { starts: true, demands };
+  if (demands === null) return { starts: false, reason: 'impossible_join' };
+  // Where one edge is enough, its producer's way to start is a way for the step.
+  return required - unresolved < 2 || judgement.search.canStart(position)
+    ? { starts: true, demands }
+    : { starts: false, reason: 'impossible_join' };
 }
 
 /** What must be so for an edge to be live: the demands of its producer, and the outcome it asks of it. */
@@ -133,47 +125,11 @@ function demandsOf(edge: DraftEdge, judgement: Judgement): Demands {
   const verdict = judgement.verdicts[edge.from];
   // Not judged yet: the two are in one knot of cycles.
   const inherited = verdict?.starts ? verdict.demands : FREE;
-  const outcomes = judgement.told[edge.from] ? outcomesOf(edge, judgement) : null;
-  if (outcomes === null) return inherited;
+  const live = judgement.outcomes.liveOn(edge);
+  if (judgement.outcomes.isFree(edge, live)) return inherited;
   const demands = new Map(inherited);
-  demands.set(edge.from, outcomes);
+  demands.set(edge.from, live);
   return demands;
-}
-
-/** Null when the edge is live on every outcome. */
-function outcomesOf({ from, conditions }: DraftEdge, judgement: Judgement): Outcomes | null {
-  const outcomes = new Set<string>();
-  for (const condition of conditions) {
-    if (condition.on === 'always') return null;
-    for (const outcome of outcomesFor(condition, from, judgement)) outcomes.add(outcome);
-  }
-  return outcomes;
-}
-
-function outcomesFor({ on, routes }: EdgeCondition, from: number, judgement: Judgement): Iterable<string> {
-  if (on === 'failure') return [FAILED];
-  const all = completionsOf(from, judgement);
-  return routes === null || all.size === 1 ? all : routes.map(onRoute);
-}
-
-function onRoute(route: string): string {
-  return `${COMPLETED} ${route}`;
-}
-
-function completionsOf(position: number, { drafts, graph, completions }: Judgement): Outcomes {
-  const known = completions.get(position);
-  if (known !== undefined) return known;
-  const routes = graph.routes[position];
-  const single = takesOneRoute(drafts[position]!) && routes != null && routes.length <= MAX_ROUTES;
-  const outcomes = new Set(single ? [COMPLETED, ...routes.map(onRoute)] : [COMPLETED]);
-  completions.set(position, outcomes);
-  return outcomes;
-}
-
-/** Only the built-in switch promises to take one route at most, and not with `multiple` (which may be an expression). */
-function takesOneRoute({ type, step }: StepDraft): boolean {
-  const multiple = step.with?.multiple;
-  return type?.type === 'switch' && (multiple === undefined || multiple === false);
 }
 
 /**
@@ -208,7 +164,7 @@ function mentionsOf(edges: readonly Demands[]): Map<number, Outcomes[]> {
 
 /** The outcomes that at least `wanted` of the demands allow. */
 function agreedBy(mentions: readonly Outcomes[], wanted: number): Outcomes {
-  const counts = new Map<string, number>();
+  const counts = new Map<number, number>();
   for (const outcomes of mentions) {
     for (const outcome of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   }
