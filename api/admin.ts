@@ -3,7 +3,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { ExecutionListItem, ExecutionServicePort } from '../services/service-types.ts';
-import type { BodyLimits } from './body.ts';
+import { type BodyLimits, few } from './body.ts';
 import {
   AskedInstantShape,
   ExecutionErrorShape,
@@ -77,7 +77,7 @@ export function addAdminRoutes(router: Router, { executions, limits }: AdminRout
     summary: 'Cancel an execution at once',
     description: 'Final in the same transaction, whatever the handlers do. A final execution stays as it is.',
     params: z.object({ id: IdShape }),
-    body: { kind: 'json', schema: CancelShape, optional: true, limits },
+    body: { kind: 'json', schema: CancelShape, optional: true, limits: few(limits) },
     responses: { 200: { description: 'Cancelled, or already final', schema: StoppedShape } },
     errors: ['execution_not_found', 'unavailable'],
     async handle({ params, body }, { c, identity }) {

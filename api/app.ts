@@ -18,7 +18,7 @@ import type { BodyLimits } from './body.ts';
 import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
-import { addExecutionRoutes } from './execution/index.ts';
+import { addExecutionRoutes, type StartReader } from './execution/index.ts';
 import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReferenceRoutes } from './reference/index.ts';
@@ -46,6 +46,8 @@ export interface AppDependencies {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   doctor: DoctorPort;
+  /** Reads large bodies of starts beside the event loop. */
+  starts?: StartReader | undefined;
   health: HealthPort;
   /** The metrics in the Prometheus text format. */
   metrics: () => Promise<string>;
@@ -93,7 +95,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   };
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
-  addExecutionRoutes(router, { executions: deps.executions, limits, startMany });
+  addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
   addTemplateRoutes(router, {
     templates: deps.templates,
     limits: definitionBytes < bodyBytes ? ofDefinitions : limits,

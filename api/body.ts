@@ -8,8 +8,9 @@
  * Invariant 2: a body that stops arriving, or drips, is given up after a bounded time.
  */
 import { parseJson } from '../core/json/parse-json.ts';
-import { EngineError, type ErrorCode } from '../core/problem.ts';
-import { parseDocument } from '../definition/document.ts';
+import { decodeUtf8 } from '../core/json/utf8.ts';
+import { EngineError } from '../core/problem.ts';
+import type { DefinitionSource } from '../definition/source.ts';
 
 export interface BodyLimits {
   /** Bytes. */
@@ -37,32 +38,45 @@ const YAML_MEDIA_TYPES: ReadonlySet<string> = new Set([
   'text/x-yaml',
 ]);
 
+/** Bytes of JSON that are parsed and checked within some milliseconds, whatever they are. */
+export const MAX_LIGHT_BODY_BYTES = 64 * 1_024;
+
+/** The limits of a call whose body has a few fields. */
+export function few(limits: BodyLimits): BodyLimits {
+  if (limits.maxBytes <= MAX_LIGHT_BODY_BYTES) return limits;
+  return { ...limits, maxBytes: MAX_LIGHT_BODY_BYTES, setting: 'which has a few fields' };
+}
+
 /**
- * The JSON body of a request. With `optional` an absent body is `{}`.
- * Throws EngineError: unsupported_media_type, body_too_large, malformed_json, or what the parser throws.
+ * The bytes of a JSON body; null: there is none, and `optional` allows that.
+ * Throws EngineError: unsupported_media_type, body_too_large.
  */
-export async function readJsonBody(
+export async function readJsonBytes(
   request: Request,
   limits: BodyLimits,
   optional: boolean,
-): Promise<unknown> {
-  if (optional && request.body === null) return {};
+): Promise<Uint8Array | null> {
+  if (optional && request.body === null) return null;
   const named = request.headers.has('content-type');
   if (named || !optional) requireMediaType(request, [JSON_MEDIA_TYPE]);
-  const text = await readText(request, limits, 'malformed_json');
-  if (text === '' && optional) return {};
+  const bytes = await readBytes(request, limits);
+  if (bytes.byteLength === 0 && optional) return null;
   if (!named) requireMediaType(request, [JSON_MEDIA_TYPE]);
-  if (text.trim() === '') throw new EngineError('malformed_json', 'The body is empty; send a JSON object.');
-  return parseJson(text, { maxDepth: limits.maxDepth });
+  return bytes;
 }
 
-/** A workflow definition, JSON or YAML by the Content-Type. Throws EngineError as readJsonBody does, or malformed_yaml. */
-export async function readDefinitionBody(request: Request, limits: BodyLimits): Promise<unknown> {
+/** The value of a JSON body. Throws EngineError: malformed_json, or what the parser throws. */
+export function parseJsonBody(bytes: Uint8Array, { maxDepth }: BodyLimits): unknown {
+  const text = decodeUtf8(bytes, 'malformed_json');
+  if (text.trim() === '') throw new EngineError('malformed_json', 'The body is empty; send a JSON object.');
+  return parseJson(text, { maxDepth });
+}
+
+/** A workflow definition as it arrives, JSON or YAML by the Content-Type. Throws EngineError as readJsonBytes does. */
+export async function readDefinitionBody(request: Request, limits: BodyLimits): Promise<DefinitionSource> {
   const mediaType = requireMediaType(request, [JSON_MEDIA_TYPE, YAML_MEDIA_TYPE]);
-  const code = mediaType === JSON_MEDIA_TYPE ? 'malformed_json' : 'malformed_yaml';
-  const text = await readText(request, limits, code);
-  if (text.trim() === '') throw new EngineError(code, 'The body is empty; send a workflow definition.');
-  return parseDocument(text, mediaType === JSON_MEDIA_TYPE ? 'json' : 'yaml', limits);
+  const bytes = await readBytes(request, limits);
+  return { bytes, format: mediaType === JSON_MEDIA_TYPE ? 'json' : 'yaml' };
 }
 
 /** The media type in its usual name. Only UTF-8 and no content coding is taken. */
@@ -90,15 +104,6 @@ function requireMediaType(request: Request, accepted: readonly string[]): string
     );
   }
   return mediaType;
-}
-
-async function readText(request: Request, limits: BodyLimits, code: ErrorCode): Promise<string> {
-  const bytes = await readBytes(request, limits);
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new EngineError(code, 'The body is not valid UTF-8.');
-  }
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {

@@ -3,7 +3,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { DoctorPort, DoctorReport, DoctorRequest } from '../services/doctor/report.ts';
-import type { BodyLimits } from './body.ts';
+import { type BodyLimits, few } from './body.ts';
 import type { Router } from './route.ts';
 
 const TAG = 'Administration';
@@ -96,7 +96,7 @@ export function addDoctorRoutes(
     summary: 'Repair what breaks the invariants',
     description:
       'Puts right what can be put right without a guess, the way the engine would, and answers what is left then.',
-    body: { kind: 'json', schema: RepairShape, optional: true, limits },
+    body: { kind: 'json', schema: RepairShape, optional: true, limits: few(limits) },
     responses: { 200: { description: 'What is left, and what was repaired', schema: ReportShape } },
     errors: ['unavailable'],
     async handle({ body }, { c }) {

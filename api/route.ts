@@ -19,8 +19,10 @@ import {
 import {
   type BodyLimits,
   JSON_MEDIA_TYPE,
+  MAX_LIGHT_BODY_BYTES,
+  parseJsonBody,
   readDefinitionBody,
-  readJsonBody,
+  readJsonBytes,
   YAML_MEDIA_TYPE,
 } from './body.ts';
 import type { ApiEnv } from './context.ts';
@@ -35,9 +37,17 @@ export interface Call {
   readonly identity: Identity;
 }
 
-/** How the body of a call is read. A definition is checked by the service, not here. */
+/** How the body of a call is read. A definition is read and checked by the service, not here. */
 export type BodySpec<B extends z.ZodType> =
-  | { kind: 'json'; schema: B; optional?: boolean; limits: BodyLimits; example?: unknown }
+  | {
+      kind: 'json';
+      schema: B;
+      optional?: boolean;
+      limits: BodyLimits;
+      example?: unknown;
+      /** Reads and checks a body that would hold the event loop up. */
+      readLarge?: ((bytes: Uint8Array, identity: Identity) => Promise<z.output<B>>) | undefined;
+    }
   | { kind: 'definition'; schema: B; limits: BodyLimits };
 
 export interface ResponseSpec {
@@ -133,7 +143,11 @@ async function readBody<B extends z.ZodType>(
 ): Promise<z.output<B>> {
   const limits = { ...spec.limits, onLength };
   if (spec.kind === 'definition') return (await readDefinitionBody(c.req.raw, limits)) as z.output<B>;
-  return check(spec.schema, await readJsonBody(c.req.raw, limits, spec.optional === true), 'body');
+  const bytes = await readJsonBytes(c.req.raw, limits, spec.optional === true);
+  if (bytes === null) return check(spec.schema, {}, 'body');
+  const isLarge = bytes.byteLength > MAX_LIGHT_BODY_BYTES;
+  if (isLarge && spec.readLarge !== undefined) return spec.readLarge(bytes, c.get('identity'));
+  return check(spec.schema, parseJsonBody(bytes, limits), 'body');
 }
 
 function answerUnrouted(c: Context<ApiEnv>, known: readonly { pattern: RegExp; method: string }[]): Response {

@@ -107,7 +107,10 @@ export const MAX_ITEMS = 1_000;
 
 /** Publishes the workload's template; answers its name. */
 export async function publish(engine: Engine, workload: Workload): Promise<string> {
-  const { result } = await engine.templates.publish(CALLER, workload.definition);
+  const { result } = await engine.templates.publish(CALLER, {
+    bytes: Buffer.from(JSON.stringify(workload.definition)),
+    format: 'json',
+  });
   return result.name;
 }
 

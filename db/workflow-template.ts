@@ -119,8 +119,7 @@ export interface TemplateInsert {
   /** JSON text. */
   readonly definition: string;
   readonly definitionHash: string;
-  /** JSON text of each step's definition. */
-  readonly steps: readonly { id: string; key: string; type: string; definition: string }[];
+  readonly steps: readonly { id: string; key: string; type: string }[];
 }
 
 export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<void> {
@@ -141,15 +140,17 @@ export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<
   const { steps } = template;
   await tx.query(
     `insert into workflow_step_templates (id, workflow_template_id, key, type, position, definition)
-     select id, $1, key, type, position - 1, definition
-       from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[]) with ordinality
-              as t(id, key, type, definition, position)`,
+     select t.id, $1, t.key, t.type, t.position - 1, written.definition
+       from unnest($2::uuid[], $3::text[], $4::text[]) with ordinality as t(id, key, type, position)
+       join (select each.key, each.value
+               from workflow_templates w, jsonb_each(w.definition -> 'steps') each
+              where w.id = $1) as written(key, definition)
+         on written.key = t.key`,
     [
       template.id,
       plainArray(steps.map(({ id }) => id)),
       textArray(steps.map(({ key }) => key)),
       textArray(steps.map(({ type }) => type)),
-      textArray(steps.map(({ definition }) => definition)),
     ],
   );
 }

@@ -27,7 +27,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
 import { type Database, openDatabase } from './database.ts';
 import { joinPeers } from './peers.ts';
-import { createStepParts, type StepParts } from './steps.ts';
+import { createStepParts, MAX_STARTS, type StepParts } from './steps.ts';
 import { Worker } from './worker.ts';
 
 export interface Engine {
@@ -42,7 +42,6 @@ export interface Engine {
 }
 
 const { version } = packageJson;
-const MAX_STARTS = 1_000;
 
 export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
   const id = randomUUID();
@@ -101,6 +100,7 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     await peers.leave();
     stopWatching();
     steps.sandbox.close();
+    steps.reader.close();
     await database.closePools();
   };
   let stopping: Promise<void> | null = null;
@@ -133,14 +133,20 @@ interface ApiParts {
 async function serveApi(parts: ApiParts) {
   const { config, database, steps, worker, metrics, log, waiters, pulse, warnings } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
-  const { versions, lint, stepTypes, sandbox } = steps;
+  const { versions, reader, stepTypes, sandbox } = steps;
   const { door, dispatcher, capacity } = worker;
   const { limits } = config;
   const stalls = new StallWatch(worker.loops());
   pulse.useStallWatch(stalls);
-  const starter = new ExecutionStarter(pool, door, versions, createStartGate(config, database, metrics));
+  const starter = new ExecutionStarter({
+    pool,
+    door,
+    versions,
+    gate: createStartGate(config, database, metrics),
+    inputs: reader,
+  });
   const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits });
-  const templates = new TemplateService(pool, lint, database.route.features);
+  const templates = new TemplateService(pool, reader, database.route.features);
   const doctor = new Doctor({
     ...database.route.long,
     pgbossSchema: config.pgbossSchema,
@@ -166,6 +172,7 @@ async function serveApi(parts: ApiParts) {
     templates,
     executions,
     doctor,
+    starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({
       pool,
       warnings,

@@ -2,7 +2,7 @@
  * What steps run with: the step types, the sandbox and its expressions, the boundary of what may be stored.
  */
 import type { Config } from '../config/config.ts';
-import type { LintContext } from '../definition/lint/context.ts';
+import { checkSchema } from '../definition/schema/json-schema.ts';
 import { createEvaluator, type Evaluator } from '../expression/evaluator.ts';
 import { createSandbox, type Sandbox } from '../expression/sandbox/sandbox.ts';
 import { OutputStore } from '../payload/output-store.ts';
@@ -13,6 +13,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import { TemplateVersions } from '../template/versions.ts';
 import type { HostSetup } from '../worker/hosts/wire.ts';
+import { Reader } from './reader/reader.ts';
 import { loadStepTypes } from './step-types.ts';
 
 export interface StepParts {
@@ -24,13 +25,15 @@ export interface StepParts {
   readonly userTypes: ReadonlySet<string>;
   readonly hostSetup: HostSetup;
   readonly httpClient: HttpClient;
-  readonly lint: LintContext;
+  readonly reader: Reader;
   readonly versions: TemplateVersions;
 }
 
 /** A script may ask for more than the default, up to this much. */
 const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
 const MAX_TOLD = 5;
+/** Items of one start-many. */
+export const MAX_STARTS = 1_000;
 
 /** Throws an Error with a line per problem when a user's step type cannot be used. */
 export async function createStepParts(config: Config, log: Log): Promise<StepParts> {
@@ -42,6 +45,22 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
   const { stepTypes, userTypes, settings, lint } = await loadStepTypes(config, process.cwd());
   const { http, script } = settings;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
+  // The schema of schemas is compiled before anybody waits for it.
+  checkSchema({});
+  const reader = new Reader(
+    lint,
+    {
+      modules: config.steps,
+      http,
+      script,
+      secretNames: Object.keys(config.secrets),
+      maxSteps: limits.maxSteps,
+      maxDepth: limits.maxJsonDepth,
+      maxDefinitionBytes: Math.min(limits.maxDefinitionBytes, limits.maxBodyBytes),
+      maxStarts: MAX_STARTS,
+    },
+    (text) => log.debug({ text }, 'A process that reads definitions wrote this'),
+  );
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),
@@ -50,7 +69,7 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
     userTypes: new Set(userTypes.map(({ type }) => type)),
     hostSetup: { modules: config.steps, http, script, output, secrets: config.secrets },
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
-    lint,
+    reader,
     versions: new TemplateVersions(
       { lint, stepTypes },
       {
@@ -61,6 +80,7 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
             'A definition is not understood here; its executions wait for an engine that does',
           ),
       },
+      (stored) => reader.judge(stored),
     ),
   };
 }

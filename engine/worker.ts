@@ -116,6 +116,7 @@ export class Worker {
       putBack: this.#putBack,
       callbacks: this.#callbacks,
       versions: steps.versions,
+      inputs: steps.reader,
       onSetAside: (what, err) =>
         log.error({ ...what, err }, 'This cannot be worked on; it is looked at again in half a minute'),
       onError,

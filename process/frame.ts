@@ -8,7 +8,9 @@
  */
 export interface Frame<H> {
   header: H;
-  body: string;
+  /** Decoded when it is asked for. */
+  readonly body: string;
+  readonly bytes: Buffer;
 }
 
 const PREFIX_BYTES = 8;
@@ -60,13 +62,25 @@ export class FrameReader<H> {
     if (whole.length === total) this.#chunks.shift();
     else this.#chunks[0] = whole.subarray(total);
     const body = PREFIX_BYTES + headBytes;
-    return {
-      header: JSON.parse(whole.toString('utf8', PREFIX_BYTES, body)) as H,
-      body: whole.toString('utf8', body, total),
-    };
+    const header = JSON.parse(whole.toString('utf8', PREFIX_BYTES, body)) as H;
+    return new ReadFrame(header, whole.subarray(body, total));
   }
 
   #join(): void {
     this.#chunks = [Buffer.concat(this.#chunks)];
+  }
+}
+
+class ReadFrame<H> implements Frame<H> {
+  readonly header: H;
+  readonly bytes: Buffer;
+
+  constructor(header: H, bytes: Buffer) {
+    this.header = header;
+    this.bytes = bytes;
+  }
+
+  get body(): string {
+    return this.bytes.toString('utf8');
   }
 }

@@ -13,10 +13,14 @@ import { parseInstant } from '../core/time/instant.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { findByKeys } from '../db/execution-queries.ts';
 import { newId } from '../db/uuid.ts';
+import type { SchemaFault } from '../definition/schema/checker.ts';
 import { type ExecutionDoor, KeyTaken } from '../door/execution-door.ts';
 import type { NewExecution } from '../door/unit.ts';
+import { JsonPayload } from '../payload/json-payload.ts';
+import { inSlices } from '../process/in-slices.ts';
 import { TemplateFinder } from '../template/finder.ts';
-import { assertRunnable, checkInputs, type TemplateVersion } from '../template/version.ts';
+import { type InputChecker, refuseFaults } from '../template/input-checker.ts';
+import { assertRunnable, type TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import type { Caller, StartItem, StartResult } from './service-types.ts';
 import type { StartGate } from './start-gate.ts';
@@ -26,9 +30,26 @@ const MAX_RACES = 50;
 const LONGEST_RACES_MS = 5_000;
 const PAUSE_MS = 5;
 
+/** An item with the version it means. */
+interface Draft {
+  readonly item: StartItem;
+  /** Names the item in problems. */
+  readonly pointer: string;
+  readonly workspaceId: string | null;
+  readonly version: TemplateVersion;
+}
+
 interface Request {
   readonly item: StartItem;
   readonly execution: NewExecution;
+}
+
+export interface StarterParts {
+  readonly pool: Pool;
+  readonly door: ExecutionDoor;
+  readonly versions: TemplateVersions;
+  readonly gate: StartGate;
+  readonly inputs: InputChecker;
 }
 
 export class ExecutionStarter {
@@ -37,12 +58,14 @@ export class ExecutionStarter {
   readonly #versions: TemplateVersions;
   readonly #finder: TemplateFinder;
   readonly #gate: StartGate;
+  readonly #inputs: InputChecker;
 
-  constructor(pool: Pool, door: ExecutionDoor, versions: TemplateVersions, gate: StartGate) {
+  constructor({ pool, door, versions, gate, inputs }: StarterParts) {
     this.#gate = gate;
     this.#pool = pool;
     this.#door = door;
     this.#versions = versions;
+    this.#inputs = inputs;
     this.#finder = new TemplateFinder(pool);
   }
 
@@ -52,12 +75,15 @@ export class ExecutionStarter {
   }
 
   async #start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
-    const requests: Request[] = await Promise.all(
-      items.map(async (item, index) => ({
-        item,
-        execution: await this.#prepare(caller, item, many ? `/items/${index}` : ''),
-      })),
+    const drafts: Draft[] = await Promise.all(
+      items.map(async (item, index) => {
+        const pointer = many ? `/items/${index}` : '';
+        const workspaceId = caller.admin ? (item.workspace_id ?? caller.workspaceId) : caller.workspaceId;
+        const version = await this.#version(caller, item, workspaceId, pointer);
+        return { item, pointer, workspaceId, version };
+      }),
     );
+    const requests = await Promise.all(await inSlices(this.#requests(drafts)));
     if (items.some(({ idempotency_key }) => idempotency_key !== undefined)) return this.#startKeyed(requests);
     await this.#insert(
       requests.map(({ execution }) => execution),
@@ -75,27 +101,20 @@ export class ExecutionStarter {
     });
   }
 
-  async #prepare(caller: Caller, item: StartItem, pointer: string): Promise<NewExecution> {
-    const workspaceId = caller.admin ? (item.workspace_id ?? caller.workspaceId) : caller.workspaceId;
-    const version = await this.#version(caller, item, workspaceId, pointer);
-    const inputs = item.inputs ?? {};
-    checkItemInputs(() => checkInputs(version, inputs as Json), pointer);
-    return {
-      version,
-      row: {
-        id: newId(),
-        templateId: version.id,
-        inputs: JSON.stringify(inputs),
-        userId: item.user_id ?? null,
-        workspaceId,
-        priority: item.priority ?? 0,
-        tags: item.tags ?? [],
-        idempotencyKey: item.idempotency_key ?? null,
-        requestedVersion: item.version ?? null,
-        callbackUrl: item.callback_url ?? null,
-        startAfter: startTime(item.start_after, pointer),
-      },
-    };
+  /** Yields after each item: together they may take long. */
+  *#requests(drafts: readonly Draft[]): Generator<void, (Request | Promise<Request>)[]> {
+    const requests: (Request | Promise<Request>)[] = [];
+    for (const draft of drafts) {
+      const inputs = payloadOf(draft.item.inputs ?? {});
+      const checked = this.#inputs.check(draft.version, inputs);
+      requests.push(
+        checked instanceof Promise
+          ? checked.then((faults) => request(draft, inputs, faults))
+          : request(draft, inputs, checked),
+      );
+      yield;
+    }
+    return requests;
   }
 
   async #version(
@@ -180,6 +199,38 @@ export class ExecutionStarter {
   }
 }
 
+function payloadOf(inputs: Json | JsonPayload): JsonPayload {
+  return inputs instanceof JsonPayload ? inputs : new JsonPayload(JSON.stringify(inputs), inputs);
+}
+
+/** @throws EngineError('invalid_inputs') */
+function request(
+  { item, pointer, workspaceId, version }: Draft,
+  inputs: JsonPayload,
+  faults: readonly SchemaFault[],
+): Request {
+  below(pointer, () => refuseFaults(version, faults));
+  return {
+    item,
+    execution: {
+      version,
+      row: {
+        id: newId(),
+        templateId: version.id,
+        inputs: inputs.json,
+        userId: item.user_id ?? null,
+        workspaceId,
+        priority: item.priority ?? 0,
+        tags: item.tags ?? [],
+        idempotencyKey: item.idempotency_key ?? null,
+        requestedVersion: item.version ?? null,
+        callbackUrl: item.callback_url ?? null,
+        startAfter: startTime(item.start_after, pointer),
+      },
+    },
+  };
+}
+
 function firstOfEachKey(requests: readonly Request[], held: ReadonlyMap<string, unknown>): NewExecution[] {
   const seen = new Map<string, NewExecution>();
   const fresh: NewExecution[] = [];
@@ -222,7 +273,8 @@ function created({ row }: NewExecution, door: ExecutionDoor): StartResult {
   return { execution_id: row.id, status: door.statusOf(row.id), created: true };
 }
 
-function checkItemInputs(check: () => void, pointer: string): void {
+/** What is refused inside is named below the pointer. */
+function below(pointer: string, check: () => void): void {
   try {
     check();
   } catch (error) {

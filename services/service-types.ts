@@ -5,6 +5,8 @@
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
+import type { DefinitionSource } from '../definition/source.ts';
+import type { JsonPayload } from '../payload/json-payload.ts';
 
 /** Who asks. An admin sees every workspace; a null workspace is a workspace of its own. */
 export interface Caller {
@@ -17,7 +19,8 @@ export interface StartItem {
   template?: string | undefined;
   workflow_template_id?: string | undefined;
   version?: number | undefined;
-  inputs?: Json | undefined;
+  /** A value, or its text, which is stored as it is. */
+  inputs?: Json | JsonPayload | undefined;
   idempotency_key?: string | undefined;
   /** ISO 8601 instant, or a duration from now (`5m`). */
   start_after?: string | number | undefined;
@@ -167,9 +170,9 @@ export interface ExecutionFilter {
 }
 
 export interface TemplateServicePort {
-  /** Publishes a parsed definition document. `created` is false when it equals the latest version. */
-  publish(caller: Caller, document: unknown): Promise<{ created: boolean; result: PublishResult }>;
-  validate(caller: Caller, document: unknown): Promise<ValidateResult>;
+  /** Publishes a definition. `created` is false when it equals the latest version. */
+  publish(caller: Caller, source: DefinitionSource): Promise<{ created: boolean; result: PublishResult }>;
+  validate(caller: Caller, source: DefinitionSource): Promise<ValidateResult>;
   get(caller: Caller, name: string, version?: number): Promise<TemplateBody>;
   list(
     caller: Caller,

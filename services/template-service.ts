@@ -1,11 +1,7 @@
 /**
  * Templates: publish, validate, read, list, archive. A version never changes after it is published.
  */
-import { createHash } from 'node:crypto';
-import { definitionFingerprint } from '../core/json/canonical.ts';
-import type { JsonObject } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
-import type { Template } from '../core/template.ts';
 import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseFeatures } from '../db/connection/features.ts';
 import { transact } from '../db/connection/transact.ts';
@@ -18,8 +14,8 @@ import {
   readTemplateByName,
   type StoredTemplate,
 } from '../db/workflow-template.ts';
-import { readDefinition } from '../definition/definition.ts';
-import type { LintContext } from '../definition/lint/context.ts';
+import type { DefinitionSource } from '../definition/source.ts';
+import type { DefinitionReader, ReadDefinition } from '../template/definition-reader.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { isoTime } from './execution-status.ts';
 import type {
@@ -36,18 +32,25 @@ const DEFAULT_PAGE = 50;
 
 export class TemplateService implements TemplateServicePort {
   readonly #pool: Pool;
-  readonly #lint: LintContext;
+  readonly #reader: DefinitionReader;
   readonly #advisoryLocks: boolean;
 
-  constructor(pool: Pool, lint: LintContext, { advisoryLocks }: Pick<DatabaseFeatures, 'advisoryLocks'>) {
+  constructor(
+    pool: Pool,
+    reader: DefinitionReader,
+    { advisoryLocks }: Pick<DatabaseFeatures, 'advisoryLocks'>,
+  ) {
     this.#pool = pool;
-    this.#lint = lint;
+    this.#reader = reader;
     this.#advisoryLocks = advisoryLocks;
   }
 
-  async publish(caller: Caller, document: unknown): Promise<{ created: boolean; result: PublishResult }> {
-    const { template, errors, warnings } = readDefinition(document, this.#lint);
-    if (template === null) {
+  async publish(
+    caller: Caller,
+    source: DefinitionSource,
+  ): Promise<{ created: boolean; result: PublishResult }> {
+    const { definition, errors, warnings } = await this.#reader.read(ownerOf(caller), source);
+    if (definition === null) {
       const count = errors.length === 1 ? '1 problem' : `${errors.length} problems`;
       throw new EngineError(
         'invalid_definition',
@@ -55,16 +58,19 @@ export class TemplateService implements TemplateServicePort {
         errors,
       );
     }
-    const definition = document as JsonObject;
-    const hash = createHash('sha256').update(definitionFingerprint(definition)).digest('hex');
+    const { name } = definition;
     const publishing = async (tx: Tx) => {
-      await lockTemplateName(tx, caller.workspaceId, template.name, this.#advisoryLocks);
-      const latest = await readTemplateByName(tx, caller.workspaceId, template.name, null);
-      const equal = latest !== null && latest.archivedAt === null && latest.definitionHash === hash;
-      const stored = equal ? latest : await this.#insert(tx, caller, template, definition, hash, latest);
+      await lockTemplateName(tx, caller.workspaceId, name, this.#advisoryLocks);
+      const latest = await readTemplateByName(tx, caller.workspaceId, name, null);
+      const equal =
+        latest !== null && latest.archivedAt === null && latest.definitionHash === definition.hash;
+      const stored = equal ? latest : await this.#insert(tx, caller, definition, latest);
       const steps = stored.steps.map(({ id, key }) => ({ id, key }));
-      const { id, name, version } = stored;
-      return { created: !equal, result: { workflow_template_id: id, name, version, steps, warnings } };
+      const { id, version } = stored;
+      return {
+        created: !equal,
+        result: { workflow_template_id: id, name, version, steps, warnings: [...warnings] },
+      };
     };
     return transact(this.#pool, publishing);
   }
@@ -72,30 +78,28 @@ export class TemplateService implements TemplateServicePort {
   async #insert(
     tx: Tx,
     caller: Caller,
-    template: Template,
-    definition: JsonObject,
-    hash: string,
+    definition: ReadDefinition,
     latest: StoredTemplate | null,
   ): Promise<Pick<StoredTemplate, 'id' | 'name' | 'version' | 'steps'>> {
-    const written = definition.steps as JsonObject;
-    const steps = template.steps.map(({ key, type }) => ({ id: newId(), key, type }));
+    const { name, description, text, hash } = definition;
+    const steps = definition.steps.map(({ key, type }) => ({ id: newId(), key, type }));
     const row = {
       id: newId(),
-      name: template.name,
+      name,
       version: (latest?.version ?? 0) + 1,
       workspaceId: caller.workspaceId,
-      description: template.description,
-      definition: JSON.stringify(definition),
+      description,
+      definition: text,
       definitionHash: hash,
-      steps: steps.map((step) => ({ ...step, definition: JSON.stringify(written[step.key]) })),
+      steps,
     };
     await insertTemplate(tx, row);
     return { id: row.id, name: row.name, version: row.version, steps };
   }
 
-  async validate(_caller: Caller, document: unknown): Promise<ValidateResult> {
-    const { errors, warnings } = readDefinition(document, this.#lint);
-    return { valid: errors.length === 0, errors, warnings };
+  async validate(caller: Caller, source: DefinitionSource): Promise<ValidateResult> {
+    const { errors, warnings } = await this.#reader.read(ownerOf(caller), source);
+    return { valid: errors.length === 0, errors: [...errors], warnings: [...warnings] };
   }
 
   async get(caller: Caller, name: string, version?: number): Promise<TemplateBody> {
@@ -139,6 +143,11 @@ export class TemplateService implements TemplateServicePort {
     });
     if (archived === 0) throw templateNotFound(name);
   }
+}
+
+/** Workspaces take turns. */
+function ownerOf({ workspaceId }: Caller): string {
+  return workspaceId ?? '';
 }
 
 export function templateNotFound(name: string, version?: number): EngineError {

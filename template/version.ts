@@ -5,7 +5,7 @@
  */
 
 import { compileGraph, type Graph } from '../core/graph.ts';
-import type { Json, JsonSchema } from '../core/json/json.ts';
+import type { JsonSchema } from '../core/json/json.ts';
 import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import type { StoredTemplate } from '../db/workflow-template.ts';
@@ -68,7 +68,6 @@ export interface TemplateVersion {
   readonly stepTemplateIds: readonly string[];
   /** Positions by the id of the step template. */
   readonly positions: ReadonlyMap<string, number>;
-  readonly validateInputs: Check | null;
   /** The template's `output`; null: the default rule. */
   readonly output: CompiledValue | null;
 }
@@ -112,7 +111,6 @@ export function* compileVersion(
     hasFaults: Object.keys(faults).length > 0,
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
-    validateInputs: template.input === null ? null : checkOf(template.input, context),
     output: template.output === undefined ? null : compileValue(template.output),
   };
 }
@@ -215,20 +213,4 @@ function readSlots(
 ): number[] {
   const keys = new Set(values.flatMap((value) => value.stepReferences.map(({ key }) => key)));
   return [...keys].map((key) => graph.slots.get(key)).filter((slot) => slot !== undefined);
-}
-
-/** The inputs as the template's schema sees them. @throws EngineError('invalid_inputs') */
-export function checkInputs(version: TemplateVersion, inputs: Json): void {
-  const problems = version.validateInputs?.(inputs) ?? [];
-  if (problems.length === 0) return;
-  const named = problems.map(({ pointer, message }) => ({
-    pointer: `/inputs${pointer}`,
-    code: 'invalid_inputs',
-    message,
-  }));
-  throw new EngineError(
-    'invalid_inputs',
-    `The inputs do not match the input schema of ${version.name}.`,
-    named,
-  );
 }

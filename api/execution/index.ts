@@ -8,8 +8,8 @@
 import { z } from '@hono/zod-openapi';
 import { EngineError } from '../../core/problem.ts';
 import type { ExecutionServicePort, ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
-import { requireWorkspace } from '../auth.ts';
-import type { BodyLimits } from '../body.ts';
+import { type Identity, requireWorkspace } from '../auth.ts';
+import { type BodyLimits, few } from '../body.ts';
 import { check } from '../request-check.ts';
 import type { Call, Router } from '../route.ts';
 import {
@@ -32,17 +32,26 @@ export interface ExecutionRoutes {
   limits: BodyLimits;
   /** Most items of one start-many. */
   startMany: number;
+  /** Reads large bodies; without it they are read as small ones are. */
+  starts?: StartReader | undefined;
+}
+
+/** Reads and checks the bodies of starts where that holds nothing up. */
+export interface StartReader {
+  /** The items of a body of `start-many`, or the one of `start`. @throws EngineError */
+  starts(kind: 'start' | 'start-many', owner: string, bytes: Uint8Array): Promise<StartItem[]>;
 }
 
 /** Mounts the execution calls. */
-export function addExecutionRoutes(router: Router, { executions, limits, startMany }: ExecutionRoutes): void {
-  addStart(router, executions, limits);
-  addStartMany(router, executions, limits, startMany);
+export function addExecutionRoutes(router: Router, routes: ExecutionRoutes): void {
+  const { executions, limits } = routes;
+  addStart(router, routes);
+  addStartMany(router, routes);
   addStatus(router, executions);
-  addStop(router, executions, limits);
+  addStop(router, executions, few(limits));
 }
 
-function addStart(router: Router, executions: ExecutionServicePort, limits: BodyLimits): void {
+function addStart(router: Router, { executions, limits, starts }: ExecutionRoutes): void {
   router.add({
     method: 'post',
     path: '/api/v1/execution/start',
@@ -57,6 +66,8 @@ function addStart(router: Router, executions: ExecutionServicePort, limits: Body
       schema: StartShape,
       limits,
       example: { template: 'order-fulfilment', inputs: { orderId: '42' } },
+      readLarge:
+        starts && (async (bytes, caller) => (await starts.starts('start', ownerOf(caller), bytes))[0]!),
     },
     responses: {
       202: { description: 'Started', schema: StartedShape },
@@ -80,9 +91,7 @@ function addStart(router: Router, executions: ExecutionServicePort, limits: Body
 
 function addStartMany(
   router: Router,
-  executions: ExecutionServicePort,
-  limits: BodyLimits,
-  most: number,
+  { executions, limits, startMany: most, starts }: ExecutionRoutes,
 ): void {
   router.add({
     method: 'post',
@@ -91,7 +100,14 @@ function addStartMany(
     tag: TAG,
     summary: `Start up to ${most} executions, all or none`,
     description: 'Idempotency keys belong to the items; the same key twice is one execution.',
-    body: { kind: 'json', schema: startManyShape(most), limits },
+    body: {
+      kind: 'json',
+      schema: startManyShape(most),
+      limits,
+      readLarge:
+        starts &&
+        (async (bytes, caller) => ({ items: await starts.starts('start-many', ownerOf(caller), bytes) })),
+    },
     responses: { 202: { description: 'Started, in the order of the items', schema: StartedManyShape } },
     errors: ['template_not_found', 'idempotency_conflict', 'invalid_inputs', 'unavailable'],
     async handle({ body }, { c, identity }) {
@@ -100,6 +116,11 @@ function addStartMany(
       return c.json({ executions: await executions.startMany(identity, body.items) }, 202);
     },
   });
+}
+
+/** Workspaces take turns. */
+function ownerOf({ workspaceId }: Identity): string {
+  return workspaceId ?? '';
 }
 
 function addStatus(router: Router, executions: ExecutionServicePort): void {

@@ -8,6 +8,7 @@ import type { Json } from '../../core/json/json.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/time/duration.ts';
 import { INSTANT_ACCEPTED, parseInstant } from '../../core/time/instant.ts';
+import type { JsonPayload } from '../../payload/json-payload.ts';
 import type {
   ExecutionStatusBody,
   StartItem,
@@ -25,6 +26,8 @@ const INT32 = 2_147_483_647;
 export const JsonShape = z
   .unknown()
   .openapi({ description: 'Any JSON value.' }) as unknown as z.ZodType<Json>;
+/** A large body comes with the text of its inputs. */
+const InputsShape = JsonShape as unknown as z.ZodType<Json | JsonPayload>;
 export const ExecutionStatusShape = z.enum(EXECUTION_STATUSES).openapi('ExecutionStatus');
 export const InstantShape = z.iso
   .datetime({
@@ -85,7 +88,7 @@ export const StartShape = z
     template: TemplateNameShape.optional(),
     workflow_template_id: IdShape.optional(),
     version: z.int().min(1).max(INT32).optional().openapi({ description: 'Default: the latest.' }),
-    inputs: JsonShape.optional(),
+    inputs: InputsShape.optional(),
     idempotency_key: IdempotencyKeyShape.optional(),
     start_after: StartAfterShape.optional(),
     priority: z

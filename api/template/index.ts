@@ -4,6 +4,7 @@
  * Publish and validate take the definition itself, as JSON or YAML.
  */
 import { z } from '@hono/zod-openapi';
+import type { DefinitionSource } from '../../definition/source.ts';
 import type { TemplateServicePort } from '../../services/service-types.ts';
 import type { BodyLimits } from '../body.ts';
 import { PageQueryShape, pageShape } from '../page.ts';
@@ -27,7 +28,7 @@ export interface TemplateRoutes {
 }
 
 /** In the OpenAPI document this is a reference to the definition's own schema. */
-const DefinitionShape = z.unknown().openapi('Definition');
+const DefinitionShape = z.unknown().openapi('Definition') as unknown as z.ZodType<DefinitionSource>;
 
 /** Mounts the template calls. */
 export function addTemplateRoutes(router: Router, { templates, limits }: TemplateRoutes): void {

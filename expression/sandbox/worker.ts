@@ -16,7 +16,7 @@ const MAX_FRAME_BYTES = 128 * 1024 * 1024;
 const MAX_LOG_LINES = 1000;
 const TIRED_CPU_MS = 600_000;
 
-type Work = Frame<EvaluateRequest | ScriptRequest>;
+type Work = Pick<Frame<EvaluateRequest | ScriptRequest>, 'header' | 'body'>;
 
 const queue: Work[] = [];
 const reader = new FrameReader<Request>(MAX_FRAME_BYTES);

@@ -20,6 +20,7 @@ import type { CommitSubscriber, Committer } from '../../door/committer.ts';
 import { type LockedCommit, noUnloadable, type Unloadable } from '../../door/locked-commit.ts';
 import type { DecidedUnit, LoadedUnit, Unit } from '../../door/unit.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
+import type { InputChecker } from '../../template/input-checker.ts';
 import { type TemplateVersions, UNREADABLE_MS } from '../../template/versions.ts';
 import type { Backlog } from '../backlog.ts';
 import type { CallbackSender } from '../callbacks/sender.ts';
@@ -54,6 +55,7 @@ export interface ConsumerOptions {
   readonly putBack: PutBack;
   readonly callbacks: CallbackSender;
   readonly versions: TemplateVersions;
+  readonly inputs: InputChecker;
   /** A job, or an execution that lines up, that cannot be worked on; it is looked at again after half a minute. */
   onSetAside(what: Readonly<Record<string, unknown>>, error: unknown): void;
   onError(error: unknown): void;
@@ -264,7 +266,7 @@ export class Consumer implements CommitSubscriber {
     const { committer, locked } = this.#options;
     const present = await locked.load(tx, units, unloadable);
     await this.#leaveAlone(tx, unreadableJobs(unloadable, byExecution), back);
-    const inputs = await readInputs(tx, present);
+    const inputs = await readInputs(tx, present, this.#options.inputs);
     if (inputs.areLeft) this.#options.backlog.seen(true);
     const ready = withMails(present, byExecution, inputs);
     const decided = committer.decide(ready, true);

@@ -3,18 +3,22 @@
  */
 
 import type { Job } from '../../core/jobs.ts';
+import { EngineError } from '../../core/problem.ts';
 import type { StepStatus } from '../../core/status.ts';
 import { findSlot } from '../../core/view.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { StepPhase } from '../../db/workflow-step-execution.ts';
-import type { Loaded, Mail } from '../../door/actor.ts';
+import type { SchemaFault } from '../../definition/schema/checker.ts';
+import type { Mail } from '../../door/actor.ts';
 import type { Actors } from '../../door/actors.ts';
 import type { Unloadable } from '../../door/locked-commit.ts';
 import { type LoadedUnit, takeUnit, type Unit } from '../../door/unit.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import { INPUT } from '../../payload/kept-payloads.ts';
+import { inSlices } from '../../process/in-slices.ts';
 import type { FetchedJob } from '../../queue/execution-engine-queue.ts';
+import type { InputChecker } from '../../template/input-checker.ts';
 import { UNREADABLE_MS } from '../../template/versions.ts';
 import { type LeftJob, later, type PutBack } from './put-back.ts';
 
@@ -81,10 +85,10 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
 
 function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
   if (job === null) {
-    const input = inputs.byId.get(loaded.id);
+    const faults = inputs.faults.get(loaded.id);
     // Whoever begins an execution can run it; what is begun, everybody goes on with.
-    if (input === undefined || loaded.version.hasFaults) return [];
-    return [{ event: begin(loaded, input), settle: null }];
+    if (faults === undefined || loaded.version.hasFaults) return [];
+    return [{ event: begin(faults), settle: null }];
   }
   const { data } = job;
   switch (data.kind) {
@@ -120,11 +124,9 @@ export function withMails(
   });
 }
 
-function begin({ version }: Loaded, input: JsonPayload): Mail['event'] {
-  const problems = version.validateInputs?.(input.value) ?? [];
-  if (problems.length === 0) return { type: 'begin' };
-  const [first] = problems;
-  return { type: 'reject', code: 'invalid_inputs', message: `inputs${first!.pointer}: ${first!.message}` };
+function begin([first]: readonly SchemaFault[]): Mail['event'] {
+  if (first === undefined) return { type: 'begin' };
+  return { type: 'reject', code: 'invalid_inputs', message: `inputs${first.pointer}: ${first.message}` };
 }
 
 /** Of the step a ticket is for; undefined for any other job. */
@@ -148,9 +150,9 @@ function setBy({ sequence }: { readonly sequence?: number }): number | undefined
 }
 
 interface Inputs {
-  /** Of executions that begin. */
-  readonly byId: ReadonlyMap<string, JsonPayload>;
-  /** Whether executions stay in line because theirs were too much. */
+  /** What is wrong with the inputs of executions that begin. */
+  readonly faults: ReadonlyMap<string, readonly SchemaFault[]>;
+  /** Whether executions stay in line because theirs were too much, or could not be checked now. */
   readonly areLeft: boolean;
 }
 
@@ -161,20 +163,50 @@ const MAX_INPUT = 16 * 1024 * 1024;
  * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
  * whose inputs are too much for one round stay in line.
  */
-export async function readInputs(tx: Tx, units: readonly LoadedUnit[]): Promise<Inputs> {
+export async function readInputs(
+  tx: Tx,
+  units: readonly LoadedUnit[],
+  checker: InputChecker,
+): Promise<Inputs> {
   const pending = units.filter(({ loaded }) => loaded.view.status === 'pending');
-  if (pending.length === 0) return { byId: new Map(), areLeft: false };
+  const faults = new Map<string, readonly SchemaFault[]>();
+  if (pending.length === 0) return { faults, areLeft: false };
   const ids = pending.map(({ actor }) => actor.id);
-  const byId = new Map<string, JsonPayload>();
   const texts = await readManyInputs(tx, ids, MAX_INPUT);
-  for (const { actor } of pending) {
+  const checks = await inSlices(checkEach(pending, texts, checker));
+  for (const [id, found] of await Promise.all(checks)) if (found !== null) faults.set(id, found);
+  return { faults, areLeft: faults.size < pending.length };
+}
+
+type Checked = readonly [id: string, faults: readonly SchemaFault[] | null];
+
+/** Null: it cannot be told now. Yields after each execution: together they may take long. */
+function* checkEach(
+  pending: readonly LoadedUnit[],
+  texts: ReadonlyMap<string, string>,
+  checker: InputChecker,
+): Generator<void, (Checked | Promise<Checked>)[]> {
+  const checks: (Checked | Promise<Checked>)[] = [];
+  for (const { actor, loaded } of pending) {
     const text = texts.get(actor.id);
     if (text === undefined) continue;
     const input = new JsonPayload(text);
-    byId.set(actor.id, input);
     actor.kept.set(INPUT, input);
+    const found = checker.check(loaded.version, input);
+    const later = async (faults: Promise<readonly SchemaFault[]>): Promise<Checked> => [
+      actor.id,
+      await faults.catch(leave),
+    ];
+    checks.push(found instanceof Promise ? later(found) : [actor.id, found]);
+    yield;
   }
-  return { byId, areLeft: byId.size < pending.length };
+  return checks;
+}
+
+/** What cannot be told now is asked again; anything else is somebody's mistake. */
+function leave(error: unknown): null {
+  if (error instanceof EngineError) return null;
+  throw error;
 }
 
 /**

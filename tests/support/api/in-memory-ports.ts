@@ -5,8 +5,11 @@
  * execution shows its next moment, until it is final.
  */
 import { randomUUID } from 'node:crypto';
+import type { Json } from '../../../core/json/json.ts';
 import { EngineError } from '../../../core/problem.ts';
 import { type ExecutionStatus, isFinalExecution, type StepStatus } from '../../../core/status.ts';
+import { type DefinitionSource, parseSource } from '../../../definition/source.ts';
+import { JsonPayload } from '../../../payload/json-payload.ts';
 import type { DoctorPort } from '../../../services/doctor/report.ts';
 import type {
   Caller,
@@ -66,11 +69,17 @@ export function createInMemoryPorts(): InMemoryPorts {
   return ports;
 }
 
+/** As small as the definitions of the tests are. */
+function documentOf(source: DefinitionSource): unknown {
+  return parseSource(source, { maxDepth: 64, maxBytes: 5_000 });
+}
+
 type Recorder = (name: string, caller: Caller, ...args: unknown[]) => Promise<void>;
 
 function templatePort(published: Map<string, Definition[]>, record: Recorder): TemplateServicePort {
   return {
-    async publish(caller, document) {
+    async publish(caller, source) {
+      const document = documentOf(source);
       await record('publish', caller, document);
       const definition = requireDefinition(document);
       const versions = published.get(definition.name) ?? [];
@@ -87,7 +96,8 @@ function templatePort(published: Map<string, Definition[]>, record: Recorder): T
       };
       return { created, result };
     },
-    async validate(caller, document) {
+    async validate(caller, source) {
+      const document = documentOf(source);
       await record('validate', caller, document);
       const errors = findErrors(document);
       return { valid: errors.length === 0, errors, warnings: [] };
@@ -253,7 +263,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     stop_requested: execution.forced !== null,
     template: definition.name,
     version: 1,
-    inputs: execution.item.inputs ?? {},
+    inputs: inputsOf(execution.item.inputs),
     outputs: status === 'completed' ? { done: true } : null,
     error: failed ? { code: 'failed', message: 'It was told to fail.', step: 'fail' } : null,
     progress: {
@@ -271,6 +281,10 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     started_at: NOW,
     completed_at: isFinalExecution(status) ? NOW : null,
   };
+}
+
+function inputsOf(inputs: StartItem['inputs']): Json {
+  return inputs instanceof JsonPayload ? inputs.value : (inputs ?? {});
 }
 
 function stepStatus(index: number, ended: number, status: ExecutionStatus, key: string): StepStatus {

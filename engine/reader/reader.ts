@@ -1,0 +1,181 @@
+/**
+ * Reads and checks what callers send without holding the event loop up: what is light is done at once, everything else
+ * in processes beside the engine, with a bound on time and memory.
+ *
+ * What was published before such a bound goes on running: a stored definition that nobody can judge in time is taken
+ * as it was published.
+ */
+import { fileURLToPath } from 'node:url';
+import { EngineError, type Problem } from '../../core/problem.ts';
+import type { StoredTemplate } from '../../db/workflow-template.ts';
+import { type Judgement, judgeStored } from '../../definition/definition.ts';
+import type { DocumentLimits } from '../../definition/document.ts';
+import type { LintContext } from '../../definition/lint/context.ts';
+import type { SchemaFault } from '../../definition/schema/checker.ts';
+import type { DefinitionSource } from '../../definition/source.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import type { Frame } from '../../process/frame.ts';
+import { TaskFailed, TaskPool } from '../../process/task-pool.ts';
+import type { StartItem } from '../../services/service-types.ts';
+import {
+  type DefinitionReader,
+  isLightDocument,
+  MAX_LIGHT_BYTES,
+  type Reading,
+  tryRead,
+} from '../../template/definition-reader.ts';
+import { type InputChecker, type InputText, tryCheck } from '../../template/input-checker.ts';
+import type { TemplateVersion } from '../../template/version.ts';
+import type { FromReader, ReaderAnswers, ReaderRequest, ReaderSetup, StartsAnswer } from './wire.ts';
+
+const ENTRY = fileURLToPath(new URL('./child.ts', import.meta.url));
+const PROCESSES = 2;
+const MAX_MEMORY_BYTES = 640 * 1024 * 1024;
+const MAX_WAITING = 1_000;
+/** Processor time of what somebody waits for. */
+const MAX_MS = 10_000;
+/** Of what was published already. */
+const MAX_STORED_MS = 60_000;
+
+export class Reader implements DefinitionReader, InputChecker {
+  readonly #lint: LintContext;
+  readonly #limits: DocumentLimits;
+  readonly #pool: TaskPool;
+
+  constructor(lint: LintContext, setup: ReaderSetup, onOutput: (text: string) => void) {
+    this.#lint = lint;
+    this.#limits = { maxDepth: setup.maxDepth, maxBytes: setup.maxDefinitionBytes };
+    this.#pool = new TaskPool({
+      command: process.execPath,
+      args: [ENTRY],
+      size: PROCESSES,
+      setup,
+      maxMemoryBytes: MAX_MEMORY_BYTES,
+      maxAnswerBytes: 2 ** 30,
+      maxWaiting: MAX_WAITING,
+      onOutput,
+    });
+  }
+
+  async read(owner: string, source: DefinitionSource): Promise<Reading> {
+    const light = tryRead(source, this.#lint, this.#limits);
+    if (light !== null) return light;
+    try {
+      const request = { kind: 'definition', format: source.format } as const;
+      const { answer, frame } = await this.#ask(owner, request, source.bytes, MAX_MS);
+      const { definition, ...found } = answer;
+      return { ...found, definition: definition === null ? null : { ...definition, text: frame.body } };
+    } catch (error) {
+      return { definition: null, errors: [tooMuch('The definition', error)], warnings: [] };
+    }
+  }
+
+  /** What is wrong with a definition that was published, in this engine. */
+  async judge(stored: StoredTemplate): Promise<Judgement> {
+    const { definition, source, workspaceId } = stored;
+    if (source.length <= MAX_LIGHT_BYTES && isLightDocument(definition))
+      return judgeStored(definition, this.#lint);
+    try {
+      return (await this.#ask(ownerOf(workspaceId), { kind: 'stored' }, source, MAX_STORED_MS)).answer;
+    } catch (error) {
+      if (!(error instanceof TaskFailed) || error.reason === 'closed') throw refusalOf(error);
+      const trusting = { ...this.#lint, schemas: { ...this.#lint.schemas, checkStored: () => [] } };
+      return judgeStored(definition, trusting);
+    }
+  }
+
+  check(
+    version: TemplateVersion,
+    inputs: InputText,
+  ): readonly SchemaFault[] | Promise<readonly SchemaFault[]> {
+    const { schemas } = this.#lint;
+    return tryCheck(schemas, version.template.input, inputs) ?? this.#checkElsewhere(version, inputs);
+  }
+
+  async #checkElsewhere(version: TemplateVersion, { json }: InputText): Promise<readonly SchemaFault[]> {
+    try {
+      return (
+        (await this.#faults(version, '', json)) ?? (await this.#faults(version, schemaOf(version), json))!
+      );
+    } catch (error) {
+      return [tooMuch('The value', error)];
+    }
+  }
+
+  /** Null: the process does not know the schema. @throws TaskFailed */
+  async #faults(version: TemplateVersion, schema: string, json: string) {
+    const body = Buffer.from(schema + json);
+    const schemaBytes = Buffer.byteLength(schema);
+    const request = { kind: 'inputs', version: version.id, schemaBytes } as const;
+    return (await this.#ask(ownerOf(version.workspaceId), request, body, MAX_STORED_MS)).answer.faults;
+  }
+
+  /** The items of a body of `start-many`, or the one of `start`, checked. @throws EngineError */
+  async starts(kind: 'start' | 'start-many', owner: string, bytes: Uint8Array): Promise<StartItem[]> {
+    try {
+      const { answer, frame } = await this.#ask(owner, { kind }, bytes, MAX_MS);
+      return withInputs(answer, frame.body);
+    } catch (error) {
+      const problem = tooMuch('The body', error);
+      throw new EngineError('validation_failed', problem.message, [problem]);
+    }
+  }
+
+  processIds(): number[] {
+    return this.#pool.processIds();
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+
+  /** @throws TaskFailed, EngineError */
+  async #ask<K extends ReaderRequest['kind']>(
+    owner: string,
+    request: ReaderRequest & { readonly kind: K },
+    body: string | Uint8Array,
+    maxMs: number,
+  ): Promise<{ answer: ReaderAnswers[K]; frame: Frame<FromReader> }> {
+    const frame = await this.#pool.run<FromReader>({ header: request, body, owner, maxMs });
+    const { header } = frame;
+    if (header.kind !== 'done') throw new TaskFailed('died', 'the process said something else');
+    if (header.refusal !== null) {
+      const { code, message, problems } = header.refusal;
+      throw new EngineError(code, message, problems);
+    }
+    return { answer: header.answer as ReaderAnswers[K], frame };
+  }
+}
+
+/** Who takes a turn: workspaces. */
+export function ownerOf(workspaceId: string | null): string {
+  return workspaceId ?? '';
+}
+
+function schemaOf({ template }: TemplateVersion): string {
+  return JSON.stringify(template.input);
+}
+
+function withInputs({ items, lengths }: StartsAnswer, texts: string): StartItem[] {
+  let at = 0;
+  return items.map((item, index) => {
+    const end = at + lengths[index]!;
+    const inputs = new JsonPayload(texts.slice(at, end));
+    at = end;
+    return { ...item, inputs };
+  });
+}
+
+/** The problem of what used up its time or memory. @throws EngineError for any other reason */
+function tooMuch(what: string, error: unknown): Problem {
+  const reason = error instanceof TaskFailed ? error.reason : null;
+  if (reason !== 'time' && reason !== 'memory' && reason !== 'died') throw refusalOf(error);
+  const message = `${what} takes too much work to check: ${(error as TaskFailed).message}; make it smaller or simpler.`;
+  return { pointer: '', code: 'too_much_work', message };
+}
+
+function refusalOf(error: unknown): unknown {
+  if (!(error instanceof TaskFailed)) return error;
+  const message = `Nothing was done: ${error.message}. Try again later.`;
+  return new EngineError(error.reason === 'busy' ? 'too_many_requests' : 'unavailable', message, [], error);
+}

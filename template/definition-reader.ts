@@ -1,0 +1,78 @@
+/**
+ * A definition as it arrives to what is published of it, or to what is wrong with it.
+ *
+ * Invariant: what may take more than some milliseconds is not done here; `tryRead` says so and does not begin it.
+ */
+import { createHash } from 'node:crypto';
+import { definitionFingerprint } from '../core/json/canonical.ts';
+import type { Problem } from '../core/problem.ts';
+import { readDefinition } from '../definition/definition.ts';
+import type { DocumentLimits } from '../definition/document.ts';
+import type { LintContext } from '../definition/lint/context.ts';
+import { isLightSchema } from '../definition/schema/weight.ts';
+import { type DefinitionSource, parseSource } from '../definition/source.ts';
+
+/** What is stored of a definition. Plain data: it may come from another process. */
+export interface ReadDefinition {
+  readonly name: string;
+  readonly description: string | null;
+  readonly steps: readonly { readonly key: string; readonly type: string }[];
+  /** Equal for definitions that mean the same. */
+  readonly hash: string;
+  /** The definition as JSON. */
+  readonly text: string;
+}
+
+export interface Reading {
+  /** Null when there are errors. */
+  readonly definition: ReadDefinition | null;
+  readonly errors: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+export interface DefinitionReader {
+  /**
+   * @param owner whose definition it is; owners take turns
+   * @throws EngineError: it cannot be read at all
+   */
+  read(owner: string, source: DefinitionSource): Promise<Reading>;
+}
+
+/** Bytes that are read and checked within some milliseconds, whatever they are. */
+export const MAX_LIGHT_BYTES = 4_096;
+
+/** Reads a definition, however long it takes. @throws EngineError */
+export function readNow(source: DefinitionSource, context: LintContext, limits: DocumentLimits): Reading {
+  return judge(parseSource(source, limits), context);
+}
+
+/** Reads a definition if that takes some milliseconds at most; null: it may take longer. @throws EngineError */
+export function tryRead(
+  source: DefinitionSource,
+  context: LintContext,
+  limits: DocumentLimits,
+): Reading | null {
+  if (source.bytes.byteLength > MAX_LIGHT_BYTES) return null;
+  const document = parseSource(source, limits);
+  return isLightDocument(document) ? judge(document, context) : null;
+}
+
+/** Whether the schema in a document, which may be anything, is compiled within some milliseconds. */
+export function isLightDocument(document: unknown): boolean {
+  if (typeof document !== 'object' || document === null) return true;
+  return isLightSchema((document as { input?: unknown }).input);
+}
+
+function judge(document: unknown, context: LintContext): Reading {
+  const { template, errors, warnings } = readDefinition(document, context);
+  if (template === null) return { definition: null, errors, warnings };
+  const { name, description, steps } = template;
+  const definition = {
+    name,
+    description,
+    steps: steps.map(({ key, type }) => ({ key, type })),
+    hash: createHash('sha256').update(definitionFingerprint(document)).digest('hex'),
+    text: JSON.stringify(document),
+  };
+  return { definition, errors, warnings };
+}
