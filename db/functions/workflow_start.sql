@@ -18,10 +18,16 @@ declare
   v_existing uuid;
   v_unknown text;
   v_same boolean;
+  v_inexact text;
 begin
   if octet_length(v_inputs::text) > {{max_input_bytes}} then
     raise exception 'workflow_start: inputs of % bytes are over the limit of % bytes', octet_length(v_inputs::text), {{max_input_bytes}}
       using errcode = '54000';
+  end if;
+  v_inexact := execution_engine_inexact_number(v_inputs);
+  if v_inexact is not null then
+    raise exception 'workflow_start: number_not_exact: the number at /inputs% would not keep its value: numbers are doubles, exact up to 2^53', v_inexact
+      using errcode = '22003', hint = 'Write it as text, in quotes.';
   end if;
 
   if jsonb_typeof(coalesce(options, '{}')) <> 'object' then

@@ -16,6 +16,8 @@ import { MIGRATIONS_LOCK, type MigrateResult, migrate } from './migrate.ts';
 
 const DATABASE = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIGRATIONS = join(DATABASE, 'migrations');
+/** One function in a file of its name, each before those that call it. */
+const FUNCTIONS = ['execution_engine_inexact_number', 'workflow_start'];
 /** The same number as the migrations' lock: one engine at a time changes the schema. */
 const LOCK = '297528313602';
 /** The line of workflow_start that wakes engines: without NOTIFY they look by themselves. */
@@ -37,38 +39,42 @@ export async function migrateEngine(
   const { advisoryLocks } = features;
   const { pooled } = long.session;
   const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
-  // The function is the newer version's as well.
+  // The functions are the newer version's as well.
   if (result.newer.length > 0) return result;
-  const sql = await workflowStartSql(options, features.listen);
+  const functions = await Promise.all(FUNCTIONS.map((name) => functionSql(name, options, features.listen)));
   const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
   client.on('error', () => {});
   try {
     await client.connect();
-    if (await isCurrent(client, sql)) return result;
-    if (dryRun)
-      return { ...result, pending: [...result.pending, { name: 'workflow_start.sql', sql, checksum: '' }] };
-    await runAgain(() => writeFunction(client, sql, advisoryLocks));
+    for (const { name, sql } of functions) {
+      if (await isCurrent(client, name, sql)) continue;
+      if (dryRun) result.pending.push({ name: `${name}.sql`, sql, checksum: '' });
+      else await runAgain(() => writeFunction(client, sql, advisoryLocks));
+    }
     return result;
   } finally {
     await client.end().catch(() => {});
   }
 }
 
-async function workflowStartSql(
+async function functionSql(
+  name: string,
   { pgbossSchema, maxInputBytes }: MigrateEngineOptions,
   notifies: boolean,
-): Promise<string> {
-  const text = await readFile(join(DATABASE, 'functions', 'workflow_start.sql'), 'utf8');
-  return (notifies ? text : text.replace(NOTIFY, ''))
+): Promise<{ name: string; sql: string }> {
+  const text = await readFile(join(DATABASE, 'functions', `${name}.sql`), 'utf8');
+  const sql = (notifies ? text : text.replace(NOTIFY, ''))
     .replaceAll('{{pgboss_schema}}', pg.escapeIdentifier(pgbossSchema))
     .replaceAll('{{max_input_bytes}}', String(maxInputBytes));
+  return { name, sql };
 }
 
 /** Whether the function's body is the one in the file. */
-async function isCurrent(client: pg.Client, sql: string): Promise<boolean> {
+async function isCurrent(client: pg.Client, name: string, sql: string): Promise<boolean> {
   const { rows } = await client.query(
     `select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-      where p.proname = 'workflow_start' and n.nspname = current_schema()`,
+      where p.proname = $1 and n.nspname = current_schema()`,
+    [name],
   );
   const [, body] = sql.split('$$');
   return rows.length === 1 && rows[0].prosrc === body;

@@ -121,6 +121,30 @@ test('a template that is not published, is archived or lacks the version is refu
   await assertInvariants(database.url);
 });
 
+test('a number that would not keep its value is refused with its place, and what is taken is shown as it is stored', async () => {
+  for (const [inputs, pointer] of [
+    ['{"n":9007199254740993}', '/inputs/n'],
+    ['{"n":1,"list":[0,{"id":12345678901234567890}]}', '/inputs/list/1/id'],
+    ['{"n":1e400}', '/inputs/n'],
+  ] as const) {
+    const starting = database.pool.query('select workflow_start($1, $2)', [template, inputs]);
+    await expect(starting).rejects.toMatchObject({
+      code: '22003',
+      message: expect.stringContaining(`number_not_exact: the number at ${pointer} `),
+    });
+  }
+  const inputs = '{"n": 9007199254740992, "more": [1.10, 1e21, 1152921504606847000]}';
+  const { rows } = await database.pool.query('select workflow_start($1, $2) as id', [template, inputs]);
+  const end = await engine.end(rows[0].id);
+  expect(end.inputs).toEqual(JSON.parse(inputs));
+  const stored = await database.pool.query(
+    'select inputs = $2::jsonb as same from workflow_executions where id = $1',
+    [rows[0].id, JSON.stringify(end.inputs)],
+  );
+  expect(stored.rows).toEqual([{ same: true }]);
+  await assertInvariants(database.url);
+});
+
 test('the same idempotency key gives the same execution, also at the same moment, and other inputs are refused', async () => {
   const options = { idempotency_key: 'from-sql' };
   const ids = await Promise.all(
