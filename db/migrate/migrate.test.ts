@@ -145,6 +145,17 @@ describe('a dry run', () => {
   });
 });
 
+test('a file whose comment was changed is the same migration', async () => {
+  const dir = join(import.meta.dir, '..', 'migrations');
+  await run(dir);
+  const { rowCount } = await client.query(
+    "update execution_engine_migrations set checksum = $1 where name = '0001_create_workflow_tables.sql'",
+    ['f2738c851ae647ad49239824cfd4ab48279459215bd14e428539076a20505241'],
+  );
+  expect(rowCount).toBe(1);
+  expect(await run(dir)).toMatchObject({ applied: [], pending: [] });
+});
+
 describe('refused is', () => {
   test('a file that was changed after it was applied', async () => {
     const dir = folderOf({ '0001_add_one.sql': FIRST });

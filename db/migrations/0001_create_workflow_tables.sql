@@ -1,4 +1,4 @@
--- The tables of CONTRACT section 5: templates (which a main server may own) and the three execution tables.
+-- Templates (which a main server may own) and the three tables of executions, with at least the columns that main servers know.
 -- Every statement can meet a table that is there already: what is missing is added, nothing else is touched.
 
 do $$
