@@ -25,6 +25,8 @@ export interface StepTypeInfo {
    * read only for expressions that name them.
    */
   readsInputs?(params: JsonObject | undefined): boolean;
+  /** Whether the output holds all that arrived, by the parameters as they are written; undefined: it does not. */
+  passesInputs?(params: JsonObject | undefined): boolean;
   /** A definition cannot expect heartbeats of the handler. */
   readonly sendsNoHeartbeats?: boolean;
   /**

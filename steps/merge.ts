@@ -39,6 +39,7 @@ export const merge: StepType<MergeParams> = {
       },
     },
   },
+  passesInputs: (params) => ['collect', 'append'].includes((params?.mode ?? 'collect') as string),
   run({ params, inputs }) {
     switch (params.mode ?? 'collect') {
       case 'collect':

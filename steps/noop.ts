@@ -11,5 +11,6 @@ export const noop: StepType = {
     additionalProperties: true,
   },
   readsInputs: (params) => params === undefined,
+  passesInputs: (params) => params === undefined,
   run: (context) => (context.hasParams ? context.params : context.inputs),
 };

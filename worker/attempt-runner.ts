@@ -29,6 +29,7 @@ import type { Admission } from './limits/limited-step.ts';
 import {
   callOptions,
   checkParams,
+  explained,
   GuardFailure,
   next,
   ParkOutcome,
@@ -245,7 +246,7 @@ export class AttemptRunner {
     try {
       event = this.#outcome(slot, claim, result);
     } catch (error) {
-      this.#fail(compiled, attempt, error);
+      this.#fail(compiled, attempt, explained(error, compiled));
       return;
     }
     this.#hand(compiled, attempt, event);

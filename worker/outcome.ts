@@ -53,6 +53,15 @@ export function checkParams(compiled: CompiledStep, params: JsonObject): JsonObj
   });
 }
 
+/** Says why, where an output cannot be stored because the step passes on all that arrived. */
+export function explained(error: unknown, { type, step }: CompiledStep): unknown {
+  if (!(error instanceof NotStorable) || !type.passesInputs?.(step.with)) return error;
+  const why = 'It is all that arrived, which is nested at every join';
+  return new NotStorable(
+    `${error.message} ${why}: give noop steps before it "with: {}", or what is read of them.`,
+  );
+}
+
 /** Thrown errors are retryable unless they say otherwise; expressions and values that cannot be stored never are. */
 export function toFailure(error: unknown, attempt: Attempt): StepFailure {
   if (error instanceof StepFailure) return error;

@@ -10,6 +10,7 @@ import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { resolveEdges } from './edges.ts';
 import { connect, type DraftGraph, reportCycles } from './graph.ts';
+import { warnGrowth } from './growth.ts';
 import { checkMembers } from './members.ts';
 import { checkParams, reviewParams } from './params.ts';
 import { checkReachability } from './reach.ts';
@@ -49,7 +50,8 @@ export function lintNew(
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
-  const { sound, members } = lint(drafted, context, errors, warnings);
+  const { graph, sound, members } = lint(drafted, context, errors, warnings);
   reviewParams(drafted.drafts, sound, errors);
   checkMembers(members, context, errors, warnings);
+  warnGrowth(drafted.drafts, graph, warnings);
 }

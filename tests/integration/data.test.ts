@@ -2,6 +2,7 @@
  * What flows over edges: failures that are handled, guards, routes, merges, outputs.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import type { JsonObject } from '../../core/json/json.ts';
 import {
   type EngineDatabase,
   engineDatabase,
@@ -476,4 +477,16 @@ describe('steps as a whole', () => {
     expect(stepOf(end, 'limited').outputs).toEqual(['root', 'right']);
     expect(stepOf(end, 'cases').outputs).toEqual({ routes: ['x'] });
   });
+});
+
+test('an output of nested inputs that has become too large says why', async () => {
+  const steps: Record<string, JsonObject> = { in0: { type: 'noop', with: { value: 'x'.repeat(100) } } };
+  for (let at = 0; at < 16; at++) {
+    for (const side of ['left', 'right']) steps[`${side}${at}`] = { type: 'noop', needs: [`in${at}`] };
+    steps[`in${at + 1}`] = { type: 'noop', needs: [`left${at}`, `right${at}`] };
+  }
+  const end = await engine.run({ steps });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'output_not_storable' } });
+  expect(end.error!.message).toContain('nested at every join');
+  expect(end.error!.message).toContain('"with: {}"');
 });
