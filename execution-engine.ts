@@ -2,12 +2,18 @@
  * The entry point: read the configuration, start the database if none is given, start the engine, stop on signals.
  */
 import { ConfigError, loadProcessConfig } from './config/config.ts';
+import { createMasker } from './core/masking/masker.ts';
 import { startEmbeddedPostgres } from './embedded/postgres.ts';
 import { type Engine, startEngine } from './engine/engine.ts';
 import { createLog } from './telemetry/log.ts';
+import { plainText } from './telemetry/log-line.ts';
+
+/** Until the configuration is read nothing is known that must not be told. */
+let masker = createMasker([]);
 
 async function main(): Promise<void> {
   const config = loadProcessConfig();
+  masker = createMasker(Object.values(config.secrets));
   const log = createLog({
     level: config.logLevel,
     pretty: process.stdout.isTTY === true,
@@ -59,6 +65,6 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const lines =
     error instanceof ConfigError ? error.problems : [error instanceof Error ? error.message : String(error)];
-  for (const line of lines) process.stderr.write(`${line}\n`);
+  for (const line of lines) process.stderr.write(`${plainText(line, masker)}\n`);
   process.exit(1);
 });

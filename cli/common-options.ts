@@ -1,9 +1,9 @@
 /**
  * What every command takes: which engine, with which key, how patiently, and how results are printed.
  */
+import { visibleText } from '../core/text/visible.ts';
 import { type Connection, connect } from './connection.ts';
-import { writeLine } from './output.ts';
-import { clean } from './terminal.ts';
+import { hideKey, writeLine } from './output.ts';
 
 export interface CommonOptions {
   url: string;
@@ -14,5 +14,6 @@ export interface CommonOptions {
 
 /** Throws UsageError when the address is none. */
 export function connectionOf(options: CommonOptions, timeoutMs?: number): Connection {
-  return connect(options, (text) => writeLine(clean(text)), timeoutMs);
+  if (options.token !== undefined) hideKey(options.token);
+  return connect(options, (text) => writeLine(visibleText(text)), timeoutMs);
 }

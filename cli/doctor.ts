@@ -1,11 +1,12 @@
 /**
  * `doctor`: what breaks the invariants, as a table, and the repair of it.
  */
+import { visibleText } from '../core/text/visible.ts';
 import type { DoctorReport } from '../services/doctor/report.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { Failed } from './failure.ts';
 import { printJson, printLine } from './output.ts';
-import { clean, paint, table } from './terminal.ts';
+import { paint, table } from './terminal.ts';
 
 export interface DoctorOptions extends CommonOptions {
   repair?: boolean | undefined;
@@ -39,8 +40,8 @@ function printReport({ ok, findings, repaired, checked, unanswered }: DoctorRepo
     );
     printLine(table(['INVARIANT', 'ROWS', 'EXAMPLE', 'WHAT IS WRONG'], rows));
     for (const { invariant, meaning, advice } of findings)
-      printLine(`\n${clean(`${invariant}: ${meaning} ${advice}`)}`);
+      printLine(`\n${visibleText(`${invariant}: ${meaning} ${advice}`)}`);
   }
   for (const { invariant, reason } of unanswered)
-    printLine(`\n${clean(`${invariant} could not be checked: ${reason}`)}`);
+    printLine(`\n${visibleText(`${invariant} could not be checked: ${reason}`)}`);
 }

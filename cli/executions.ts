@@ -1,12 +1,14 @@
 /**
  * The commands about executions that are there: shown, listed, stopped, cancelled.
  */
+
 import { EXECUTION_STATUSES, type ExecutionStatus } from '../core/status.ts';
+import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionListItem, ExecutionStatusBody, StopResult } from '../services/service-types.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printLine, writeLine } from './output.ts';
-import { clean, paintStatus, table } from './terminal.ts';
+import { paintStatus, table } from './terminal.ts';
 
 export interface ListOptions extends CommonOptions {
   status?: string | undefined;
@@ -46,14 +48,14 @@ export async function cancel(executionId: string, options: EndOptions): Promise<
 export async function list(options: ListOptions): Promise<void> {
   const { status: wanted, template, tag, limit, cursor } = options;
   if (wanted !== undefined && !EXECUTION_STATUSES.includes(wanted as ExecutionStatus)) {
-    throw new UsageError(`--status ${clean(wanted)} is not one of ${EXECUTION_STATUSES.join(', ')}`);
+    throw new UsageError(`--status ${visibleText(wanted)} is not one of ${EXECUTION_STATUSES.join(', ')}`);
   }
   const filter = { status: wanted as ExecutionStatus | undefined, template, tag, limit, cursor };
   const page = await connectionOf(options).ask((client) => client.listExecutions(filter));
   if (options.output === 'json') return printJson(page);
   const heading = ['EXECUTION', 'STATUS', 'TEMPLATE', 'VERSION', 'CREATED', 'TAGS', 'ERROR'];
   printLine(table(heading, page.data.map(listRow)));
-  if (page.next_cursor !== null) writeLine(clean(`more with --cursor ${page.next_cursor}`));
+  if (page.next_cursor !== null) writeLine(visibleText(`more with --cursor ${page.next_cursor}`));
 }
 
 function listRow({ execution_id, status, template, version, created_at, tags, error }: ExecutionListItem) {
@@ -63,28 +65,28 @@ function listRow({ execution_id, status, template, version, created_at, tags, er
 
 function errorCell(error: ExecutionListItem['error'] | undefined): string | null {
   if (error === null || error === undefined) return null;
-  const text = clean(`${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`);
+  const text = visibleText(`${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`);
   return text.length > MAX_ERROR_WIDTH ? `${text.slice(0, MAX_ERROR_WIDTH - 1)}…` : text;
 }
 
 function printEnd(ended: StopResult, options: CommonOptions): void {
   const pending = ended.stop_requested && ended.status === 'running' ? ', stop requested' : '';
   if (options.output === 'json') printJson(ended);
-  else printLine(clean(`execution ${ended.execution_id} ${ended.status}${pending}`));
+  else printLine(visibleText(`execution ${ended.execution_id} ${ended.status}${pending}`));
 }
 
 function printExecution(execution: ExecutionStatusBody): void {
   const { progress, error } = execution;
   printLine(
-    `execution ${clean(execution.execution_id)} ${paintStatus(process.stdout, clean(execution.status))}`,
+    `execution ${visibleText(execution.execution_id)} ${paintStatus(process.stdout, visibleText(execution.status))}`,
   );
-  printLine(clean(`template  ${execution.template} version ${execution.version}`));
+  printLine(visibleText(`template  ${execution.template} version ${execution.version}`));
   printLine(
     `steps     ${progress.completed} of ${progress.total} completed, ${progress.failed} failed, ${progress.running} running`,
   );
   if (error !== null)
     printLine(
-      clean(`error     ${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`),
+      visibleText(`error     ${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`),
     );
   const rows = execution.steps.map((step) => [
     step.key,

@@ -42,6 +42,7 @@ function createProgram(): Command {
     .description('Publish and run workflows on an Execution Engine.')
     .version(packageJson.version)
     .exitOverride()
+    .configureOutput({ writeErr: (text) => writeLine(text.trimEnd()) })
     .showHelpAfterError('(--help lists what is known)')
     .addHelpText('after', `\nExit codes:\n${codes.join('\n')}`);
   addConnection(program, true);

@@ -55,6 +55,50 @@ test('every command tells a server that is no engine in a sentence', async () =>
   }
 });
 
+test('what an engine says moves no terminal, and the key that was given is never shown', async () => {
+  const key = 'a-key-of-sixteen-and-more';
+  const hostile = `x\u001b[2J\u202e\u2028${key} ${Buffer.from(`user:${key}`).toString('base64')}`;
+  const problem = JSON.stringify({
+    status: 404,
+    code: 'execution_not_found',
+    title: 't',
+    detail: hostile,
+    errors: [],
+  });
+  const item = {
+    execution_id: ID,
+    status: 'failed',
+    template: hostile,
+    version: 1,
+    tags: [hostile],
+    error: null,
+  };
+  const list = { data: [{ ...item, created_at: hostile, completed_at: null }], next_cursor: hostile };
+  const good = `http://${await answers(JSON.stringify(list))}`;
+  const bad = `http://${await answers(problem, 'application/problem+json', 404)}`;
+  const ends = await Promise.all([
+    runCli(['list', '--url', good, '--token', key]),
+    runCli(['list', '--url', good, '-o', 'json'], { env: { EXECUTION_ENGINE_TOKEN: key } }),
+    runCli(['status', ID, '--url', bad, '--token', key]),
+    runCli([`--\u202e=${hostile}`]),
+  ]);
+  for (const { out, err } of ends) {
+    expect(/(?!\n)[\p{Cc}\p{Zl}\p{Bidi_Control}]/u.test(out + err)).toBe(false);
+    expect(out + err).toContain('\\u202e');
+  }
+  for (const { out, err } of ends.slice(0, 3)) expect(out + err).not.toContain('sixteen');
+  for (const { out, err } of ends.slice(0, 3))
+    expect(out + err).not.toContain(Buffer.from(key).toString('base64').slice(2, -4));
+  expect(JSON.parse(ends[1]!.out).data[0].tags[0]).toBe('x\u001b[2J\u202e\u2028*** dXNlcj***');
+  const url = 'http://ada:p4ssw0rd@localhost';
+  for (const args of [
+    ['list', '--url', url],
+    ['list', '--url', `${url}:no/port`],
+    ['list', `--ulr=${url}`],
+  ])
+    expect(await runCli(args)).toMatchObject({ code: 2, err: expect.not.stringContaining('p4ssw0rd') });
+});
+
 test('IPv6 addresses are reached', async () => {
   const address = await listen(
     createServer((_, response) => {

@@ -3,8 +3,26 @@
  *
  * Invariant 1: a reader that goes away (`| head -1`) ends the output and nothing else.
  * Invariant 2: what was written before `flushOutput` resolves is not lost when the process exits.
+ * Invariant 3: the caller's own key is never written, nor the password of a URL to stderr, and nothing but colours moves
+ * a terminal.
  */
+import type { Json } from '../core/json/json.ts';
+import { createMasker } from '../core/masking/masker.ts';
+import { hideCredentials } from '../core/text/credentials.ts';
 import { visibleLines } from '../core/text/visible.ts';
+
+/** A shorter key would maim other text; an engine takes none that is shorter. */
+const SHORTEST_KEY = 8;
+/** What `styleText` writes. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one.
+const COLOURS = /(\u001b\[\d+m)/;
+
+let masker = createMasker([]);
+
+/** The key that is never written. */
+export function hideKey(key: string): void {
+  if (key.length >= SHORTEST_KEY) masker = createMasker([key]);
+}
 
 const unfinished = new Set<Promise<void>>();
 let failure: string | null = null;
@@ -12,17 +30,17 @@ let failure: string | null = null;
 // Each write is told its own error; without a listener the stream's one would end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-/** Prints a value so that a terminal shows all of it; it stays the same value. */
+/** Prints a value so that a terminal shows all of it; it stays the same value, but for the caller's key. */
 export function printJson(value: unknown): void {
-  printLine(visibleLines(JSON.stringify(value, null, 2)));
+  write(process.stdout, JSON.stringify(masker.value(value as Json), null, 2));
 }
 
 export function printLine(line: string): void {
-  write(process.stdout, line);
+  write(process.stdout, masker.text(line));
 }
 
 export function writeLine(line: string): void {
-  write(process.stderr, line);
+  write(process.stderr, shownLine(line));
 }
 
 /** Waits for everything that was written. Returns why some of it could not be, null when its reader has it or left. */
@@ -31,7 +49,13 @@ export async function flushOutput(): Promise<string | null> {
   return failure;
 }
 
-function write(stream: NodeJS.WriteStream, line: string): void {
+/** A line for people. */
+export function shownLine(line: string): string {
+  return hideCredentials(masker.text(line));
+}
+
+function write(stream: NodeJS.WriteStream, text: string): void {
+  const line = visibleBetweenColours(text);
   const writing = new Promise<void>((resolve) => {
     stream.write(`${line}\n`, (error: NodeJS.ErrnoException | null | undefined) => {
       if (error && error.code !== 'EPIPE') failure ??= error.code ?? error.message;
@@ -40,4 +64,9 @@ function write(stream: NodeJS.WriteStream, line: string): void {
   });
   unfinished.add(writing);
   writing.finally(() => unfinished.delete(writing));
+}
+
+function visibleBetweenColours(text: string): string {
+  const parts = text.split(COLOURS);
+  return parts.map((part, at) => (at % 2 === 0 ? visibleLines(part) : part)).join('');
 }

@@ -80,7 +80,7 @@ describe('elsewhere than on a terminal', () => {
     const { progress, written } = screen({});
     const error = { code: 'http_status', message: 'got \u001b[2J500\r\nbye', details: null };
     progress.show(execution([step('a', 'failed', { error, attempt_count: 3 })]));
-    expect(written.join('')).toBe('failed a  3 attempts  http_status: got 500 bye\n');
+    expect(written.join('')).toBe('failed a  3 attempts  http_status: got \\u001b[2J500\\r\\nbye\n');
   });
 });
 

@@ -6,9 +6,12 @@
  *
  * Invariant 1: the live area is never higher than the terminal, whatever the size of the graph.
  */
+
 import { isFinalStep } from '../core/status.ts';
+import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionStatusBody, StepStatusBody } from '../services/service-types.ts';
-import { clean, formatDuration, paint, paintStatus } from './terminal.ts';
+import { shownLine } from './output.ts';
+import { formatDuration, paint, paintStatus } from './terminal.ts';
 
 const BAR_WIDTH = 24;
 const MAX_LIVE_STEPS = 8;
@@ -30,7 +33,7 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
   const draw = (lines: readonly string[], area: readonly string[]) => {
     const erase = height > 0 ? `\u001b[${height}A\u001b[J` : '';
     height = area.length;
-    const text = [...lines, ...area].map((line) => `${line}\n`).join('');
+    const text = [...lines, ...area].map((line) => `${shownLine(line)}\n`).join('');
     if (erase + text !== '') stream.write(erase + text);
   };
   return {
@@ -61,9 +64,9 @@ function stepLine(stream: NodeJS.WriteStream, step: StepStatusBody): string {
   const notes = [
     took === null ? '' : paint(stream, 'dim', formatDuration(took)),
     step.attempt_count > 1 ? paint(stream, 'yellow', `${step.attempt_count} attempts`) : '',
-    step.error === null ? '' : clean(`${step.error.code}: ${step.error.message}`),
+    step.error === null ? '' : visibleText(`${step.error.code}: ${step.error.message}`),
   ].filter((note) => note !== '');
-  return [`${paintStatus(stream, step.status)} ${clean(name)}`, ...notes].join('  ');
+  return [`${paintStatus(stream, step.status)} ${visibleText(name)}`, ...notes].join('  ');
 }
 
 function liveArea(stream: NodeJS.WriteStream, execution: ExecutionStatusBody): string[] {
@@ -75,7 +78,7 @@ function liveArea(stream: NodeJS.WriteStream, execution: ExecutionStatusBody): s
   );
   const lines = active
     .slice(0, room)
-    .map((step) => `  ${step.status} ${clean(step.key)}`.slice(0, width - 1));
+    .map((step) => `  ${step.status} ${visibleText(step.key)}`.slice(0, width - 1));
   return [...lines, barLine(execution, width)];
 }
 

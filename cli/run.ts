@@ -5,9 +5,11 @@
  * when the engine is back, and so does this.
  * Invariant 2: a start that is sent again starts nothing twice: each one has an idempotency key.
  */
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../client/engine-client.ts';
+import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionStatusBody, StartItem, StartResult } from '../services/service-types.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import type { Connection } from './connection.ts';
@@ -17,7 +19,7 @@ import { parseInputs } from './input.ts';
 import { flushOutput, printJson, printLine, writeLine } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { publishedLine, publishFile } from './templates.ts';
-import { clean, paintStatus } from './terminal.ts';
+import { paintStatus } from './terminal.ts';
 import { createTextSource, type TextSource } from './text-source.ts';
 
 export interface StartOptions extends CommonOptions {
@@ -98,7 +100,7 @@ async function followToEnd(
   options: CommonOptions,
 ): Promise<void> {
   const goesOn = () =>
-    writeLine(`execution ${clean(executionId)} goes on; stop it with: stop ${executionId}`);
+    writeLine(`execution ${visibleText(executionId)} goes on; stop it with: stop ${executionId}`);
   const interrupted = async () => {
     writeLine('');
     goesOn();
@@ -122,11 +124,11 @@ async function followToEnd(
 /** Throws Failed, with the reason written, unless the execution completed. */
 function tellEnd({ execution_id, status, error }: ExecutionStatusBody): void {
   if (status === 'completed') {
-    writeLine(`execution ${clean(execution_id)} ${paintStatus(process.stderr, status)}`);
+    writeLine(`execution ${visibleText(execution_id)} ${paintStatus(process.stderr, status)}`);
     return;
   }
   const where = error?.step ? ` at step ${error.step}` : '';
   const why = error === null ? '' : `${where}: ${error.code} ${error.message}`;
-  writeLine(clean(`execution ${execution_id} ${status}${why}`));
+  writeLine(visibleText(`execution ${execution_id} ${status}${why}`));
   throw new Failed(exitCodeOf(status));
 }

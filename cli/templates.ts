@@ -1,14 +1,16 @@
 /**
  * The commands about templates, given a place to write.
  */
+
 import { EngineProblem } from '../client/engine-client.ts';
+import { visibleText } from '../core/text/visible.ts';
 import type { ProblemBody, PublishResult, TemplateBody } from '../services/service-types.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import type { Connection } from './connection.ts';
 import { createLineFinder, type DefinitionFile, readDefinition } from './definition-file.ts';
 import { EXIT, Failed, problemLine } from './failure.ts';
 import { printJson, printLine, writeLine } from './output.ts';
-import { clean, table } from './terminal.ts';
+import { table } from './terminal.ts';
 import { createTextSource } from './text-source.ts';
 
 type Published = PublishResult & { created: boolean };
@@ -36,7 +38,9 @@ export async function publishFile({ ask }: Connection, file: DefinitionFile): Pr
 }
 
 export function publishedLine({ name, version, steps, created }: Published): string {
-  return clean(`${created ? 'published' : 'unchanged:'} ${name} version ${version}, ${steps.length} steps`);
+  return visibleText(
+    `${created ? 'published' : 'unchanged:'} ${name} version ${version}, ${steps.length} steps`,
+  );
 }
 
 export function writeProblems(file: DefinitionFile, problems: readonly ProblemBody[]): void {
@@ -45,7 +49,7 @@ export function writeProblems(file: DefinitionFile, problems: readonly ProblemBo
   for (const problem of problems) {
     // What is wrong with the text as a whole says its own place.
     const line = problem.pointer === '' ? null : lineOf(problem.pointer);
-    writeLine(clean(problemLine(file.name, problem, line)));
+    writeLine(visibleText(problemLine(file.name, problem, line)));
   }
 }
 
@@ -63,7 +67,7 @@ export async function templates(
     description,
   ]);
   printLine(table(['TEMPLATE', 'VERSION', 'CREATED', 'DESCRIPTION'], rows));
-  if (page.next_cursor !== null) writeLine(clean(`more with --cursor ${page.next_cursor}`));
+  if (page.next_cursor !== null) writeLine(visibleText(`more with --cursor ${page.next_cursor}`));
 }
 
 /** Shows one version of a template; its definition is in the JSON. */
@@ -82,14 +86,14 @@ export async function show(
 export async function archive(name: string, options: CommonOptions): Promise<void> {
   await connectionOf(options).client.archiveTemplate(name);
   if (options.output === 'json') return printJson({ name, archived: true });
-  printLine(clean(`archived ${name}`));
+  printLine(visibleText(`archived ${name}`));
 }
 
 function printTemplate({ name, version, description, created_at, archived_at, steps }: TemplateBody): void {
-  printLine(clean(`template    ${name} version ${version}`));
-  if (description !== null) printLine(clean(`description ${description}`));
-  printLine(clean(`created     ${created_at}`));
-  if (archived_at !== null) printLine(clean(`archived    ${archived_at}`));
+  printLine(visibleText(`template    ${name} version ${version}`));
+  if (description !== null) printLine(visibleText(`description ${description}`));
+  printLine(visibleText(`created     ${created_at}`));
+  if (archived_at !== null) printLine(visibleText(`archived    ${archived_at}`));
   printLine(
     `\n${table(
       ['STEP', 'TYPE'],

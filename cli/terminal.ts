@@ -2,9 +2,10 @@
  * What people see: colours, tables, durations.
  *
  * Invariant 1: colours appear only on a terminal that shows them, and never with NO_COLOR.
- * Invariant 2: text of others (names, messages) is stripped of control characters before it is shown.
+ * Invariant 2: text of others (names, messages) shows what cannot be seen (core/text/visible.ts) as escapes.
  */
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { styleText } from 'node:util';
+import { visibleText } from '../core/text/visible.ts';
 
 export type Tone = 'green' | 'red' | 'yellow' | 'dim' | 'bold';
 
@@ -33,7 +34,7 @@ export function table(
   heading: readonly string[],
   rows: readonly (readonly (string | number | null)[])[],
 ): string {
-  const cells = [heading, ...rows].map((row) => row.map((cell) => clean(String(cell ?? '-'))));
+  const cells = [heading, ...rows].map((row) => row.map((cell) => visibleText(String(cell ?? '-'))));
   const widths = heading.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   return cells
     .map((row) =>
@@ -43,12 +44,6 @@ export function table(
         .trimEnd(),
     )
     .join('\n');
-}
-
-/** Without what would move the cursor or ring the bell. */
-export function clean(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out.
-  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
 }
 
 /** `340ms`, `1.2s`, `3m 4s`, `2h 5m`. */

@@ -1,9 +1,11 @@
 /**
  * `validate`: what is wrong with a definition, told without an engine by the checks of one, or by an engine.
  */
+
 import { EngineProblem } from '../client/engine-client.ts';
 import { loadConfig } from '../config/config.ts';
 import { EngineError } from '../core/problem.ts';
+import { visibleText } from '../core/text/visible.ts';
 import { readDefinition as checkDefinition } from '../definition/definition.ts';
 import { parseDocument } from '../definition/document.ts';
 import { type LoadedStepTypes, loadStepTypes, type StepTypeSettings } from '../engine/step-types.ts';
@@ -14,7 +16,6 @@ import { type DefinitionFile, readDefinition } from './definition-file.ts';
 import { Failed, UsageError } from './failure.ts';
 import { printJson, printLine } from './output.ts';
 import { writeProblems } from './templates.ts';
-import { clean } from './terminal.ts';
 import { createTextSource } from './text-source.ts';
 
 export interface ValidateOptions extends CommonOptions {
@@ -42,7 +43,7 @@ export async function validate(path: string, options: ValidateOptions): Promise<
   if (options.output === 'json') printJson(result);
   else writeProblems(file, [...result.errors, ...result.warnings]);
   if (!result.valid) throw new Failed();
-  if (options.output === 'table') printLine(clean(`${file.name} is valid`));
+  if (options.output === 'table') printLine(visibleText(`${file.name} is valid`));
 }
 
 async function askEngine(file: DefinitionFile, options: CommonOptions): Promise<ValidateResult> {

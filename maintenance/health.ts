@@ -4,6 +4,7 @@
  * What is worth a look without keeping the engine from serving is a warning: of the boot, and of the database as it
  * is now.
  */
+import { hideCredentials } from '../core/text/credentials.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { readServerState } from '../db/connection/server-check.ts';
 import type { HealthReport } from '../services/service-types.ts';
@@ -62,6 +63,9 @@ async function look(pool: Pool): Promise<Look> {
     const { refusal, warnings } = await readServerState(pool);
     return { failure: refusal === null ? null : `The database ${refusal}.`, warnings };
   } catch (error) {
-    return { failure: `The database does not answer: ${(error as Error).message}`, warnings: [] };
+    return {
+      failure: `The database does not answer: ${hideCredentials((error as Error).message)}`,
+      warnings: [],
+    };
   }
 }

@@ -6,12 +6,14 @@
  */
 import { parseArgs } from 'node:util';
 import { ConfigError, loadProcessConfig } from '../config/config.ts';
+import { createMasker } from '../core/masking/masker.ts';
 import { routeTo } from '../db/connection/features.ts';
 import { detectPooler } from '../db/connection/pooler.ts';
 import type { MigrateResult } from '../db/migrate/migrate.ts';
 import { migrateEngine } from '../db/migrate/migrate-engine.ts';
 import { startEmbeddedPostgres } from '../embedded/postgres.ts';
 import { bossPlans, installBoss } from '../queue/boss.ts';
+import { plainText } from '../telemetry/log-line.ts';
 
 const USAGE = 'usage: migrate [--dry-run]\n  --dry-run  print the SQL that would be run, and change nothing';
 
@@ -64,6 +66,6 @@ function report({ applied, pending }: MigrateResult, dryRun: boolean): void {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  console.error((error as Error).message);
+  console.error(plainText((error as Error).message, createMasker([])));
   process.exitCode = error instanceof ConfigError ? 2 : 1;
 }

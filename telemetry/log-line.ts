@@ -37,6 +37,11 @@ export function shownLine(line: string, masker: Masker): string {
   return JSON.stringify(shown(isShort ? object : excerpt(object)));
 }
 
+/** Lines that are no part of the log, such as the reason for which a process does not start. */
+export function plainText(text: string, masker: Masker): string {
+  return visibleLines(cutText(hideCredentials(masker.text(text)), MAX_LOG_TEXT_LENGTH));
+}
+
 function readable(json: string, masker: Masker): JsonObject {
   return mapTexts(masker.value(parsed(json)), (text) =>
     cutText(hideCredentials(text), MAX_LOG_TEXT_LENGTH),

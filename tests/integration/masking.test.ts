@@ -275,3 +275,26 @@ test('the log says where a handler threw, with its execution, step and attempt',
   });
   await assertInvariants(database.url);
 });
+
+test.each([
+  'postgres://me:p4#ss/w@rd@127.0.0.1:1/app',
+  'postgres://me:p4ssword@127.0.0.1:99999/app',
+  'postgres://me:p4ssword@[::1/app',
+  'postgres://127.0.0.1:1/app?user=me&password=p4ssword',
+])('an engine that cannot use its database does not show the password of %s', async (url) => {
+  const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
+  const env = { PATH: process.env.PATH ?? '', DATABASE_URL: url, EXECUTION_ENGINE_PORT: '0' };
+  const child = Bun.spawn([process.execPath, entry], { env, stdout: 'pipe', stderr: 'pipe' });
+  let text = '';
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder();
+    for await (const piece of stream) {
+      text += decoder.decode(piece, { stream: true });
+      // It says why, and may wait for a database that comes up.
+      if (text.includes('\n')) child.kill('SIGKILL');
+    }
+  };
+  await Promise.all([read(child.stdout), read(child.stderr), child.exited]);
+  expect(text).not.toMatch(/p4|ssword|w@rd/);
+  expect(text).not.toBe('');
+});
