@@ -217,4 +217,25 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where true',
     tests: ['db/engine-alive.test.ts'],
   },
+  {
+    name: "the error of a definition's output is stored with its secrets",
+    file: 'payload/execution-outputs.ts',
+    find: 'return this.#store.text(error instanceof Error ? error.message : String(error), MAX_MESSAGE_LENGTH);',
+    replace: 'return error instanceof Error ? error.message : String(error);',
+    tests: ['tests/integration/masking.test.ts'],
+  },
+  {
+    name: 'the beginning of a secret stays where a text was cut',
+    file: 'core/masking/masker.ts',
+    find: 'if (text.includes(CUT_MARK)) found.push(...this.#tails.find(text));',
+    replace: '',
+    tests: ['core/masking', 'tests/integration/masking.test.ts'],
+  },
+  {
+    name: 'a secret is looked for in the first layer of escapes only',
+    file: 'core/masking/decode.ts',
+    find: 'while (layers.length < MAX_LAYERS) {',
+    replace: 'while (layers.length < 2) {',
+    tests: ['core/masking'],
+  },
 ];
