@@ -14,6 +14,7 @@ export function listenOnBun(
     port,
     // Of a connection without a request so far: bytes of a head do not count as a sign of life.
     idleTimeout: Math.ceil(headMs / 1_000),
+    development: false,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, bun) {
       // From its first request on a connection stays open as long as its client wants: a proxy must not send into one
