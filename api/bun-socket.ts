@@ -14,7 +14,9 @@ export function listenOnBun(
     port,
     // Of a connection without a request so far: bytes of a head do not count as a sign of life.
     idleTimeout: Math.ceil(headMs / 1_000),
+    // Bun would choose by NODE_ENV: pages with stacks for errors, or a port that two processes may share.
     development: false,
+    reusePort: false,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, bun) {
       // From its first request on a connection stays open as long as its client wants: a proxy must not send into one
