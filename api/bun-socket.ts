@@ -14,7 +14,7 @@ export function listenOnBun(
     port,
     // Of a connection without a request so far: bytes of a head do not count as a sign of life.
     idleTimeout: Math.ceil(headMs / 1_000),
-    // Bun would choose by NODE_ENV: pages with stacks for errors, or a port that two processes may share.
+    // No pages with stacks for errors. Bun then takes it that processes share a port, unless it is told otherwise.
     development: false,
     reusePort: false,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
