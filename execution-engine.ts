@@ -4,7 +4,7 @@
 import { ConfigError, loadProcessConfig } from './config/config.ts';
 import { createMasker } from './core/masking/masker.ts';
 import { startEmbeddedPostgres } from './embedded/postgres.ts';
-import { type Engine, startEngine } from './engine/engine.ts';
+import { type DatabaseSource, type Engine, startEngine } from './engine/engine.ts';
 import { createLog } from './telemetry/log.ts';
 import { plainText } from './telemetry/log-line.ts';
 
@@ -20,21 +20,19 @@ async function main(): Promise<void> {
     secrets: Object.values(config.secrets),
   });
   for (const warning of config.warnings) log.warn(warning);
-  const embedding =
-    config.databaseUrl === null
-      ? startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) })
-      : Promise.resolve(null);
-  let engine: Engine | null = null;
-  let stopping = false;
+  const database: DatabaseSource =
+    config.databaseUrl ??
+    (() => startEmbeddedPostgres({ dataDir: config.dataDir, log: (message) => log.info(message) }));
+  const stopping = new AbortController();
+  let starting: Promise<Engine> | null = null;
   const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    const doing = engine === null ? 'Stopping' : 'Draining: running steps may finish, nothing new is begun';
-    log.info({ signal }, doing);
+    if (stopping.signal.aborted) return;
+    stopping.abort();
+    log.info({ signal }, isReady ? 'Draining: running steps may finish, nothing new is begun' : 'Stopping');
     try {
+      // A start that is given up has undone what it made.
+      const engine = await starting?.catch(() => null);
       await engine?.stop();
-      const embedded = await embedding;
-      await embedded?.stop();
       log.info('Stopped');
       process.exit(0);
     } catch (error) {
@@ -42,19 +40,21 @@ async function main(): Promise<void> {
       process.exit(1);
     }
   };
+  let isReady = false;
   // Before anything is waited for: whoever started a server stops it, also when nothing comes of the engine.
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
-  const embedded = await embedding;
+  starting = startEngine(config, database, log, stopping.signal);
+  let engine: Engine;
   try {
-    engine = await startEngine(config, config.databaseUrl ?? embedded!.url, log);
+    engine = await starting;
   } catch (error) {
     // A stop that goes on ends the process.
-    if (stopping) return;
-    await embedded?.stop();
+    if (stopping.signal.aborted) return;
     throw error;
   }
-  if (stopping) return;
+  if (stopping.signal.aborted) return;
+  isReady = true;
   // Last: whoever waits for this line may send a signal the moment it is there.
   log.info(
     { engine: engine.id, url: engine.url, role: config.role },

@@ -9,6 +9,7 @@ import { whenUsable } from '../db/connection/when-usable.ts';
 import { migrateEngine } from '../db/migrate/migrate-engine.ts';
 import { startBoss } from '../queue/boss.ts';
 import { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
+import type { Undo } from './undo.ts';
 
 export interface Database {
   /** Migrations of a newer version of the engine, which this one goes on beside. */
@@ -24,9 +25,15 @@ export interface Database {
   readonly queue: ExecutionEngineQueue;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
-  /** Waits for commits that were sent, then closes the lanes and the queue. */
-  closeWriters(): Promise<void>;
-  closePools(): Promise<void>;
+  /** Says goodbye to the other engines, when nothing of this one will be written any more. */
+  onWritten(goodbye: () => Promise<unknown>): void;
+}
+
+export interface OpeningParts {
+  readonly undo: Undo;
+  /** Told while the database cannot be used yet. */
+  onWait(error: unknown): void;
+  onError(error: unknown): void;
 }
 
 /** Two overlap: while the database works on one commit the engine prepares the next. */
@@ -42,20 +49,23 @@ export async function openDatabase(
   route: DatabaseRoute,
   engineId: string,
   { pgbossSchema, limits }: Config,
-  onWait: (error: unknown) => void,
-  onError: (error: unknown) => void,
+  { undo, onWait, onError }: OpeningParts,
 ): Promise<Database> {
   const { work, long, backend, features } = route;
   const maxInputBytes = limits.maxBodyBytes;
   const { newer } = await whenUsable(() => migrateEngine(route, { pgbossSchema, maxInputBytes }), onWait);
   const name = (use: string) => `engine/${engineId}/${use}`;
-  const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
-  const boss = await whenUsable(() => startBoss(queueSession), onWait);
   const { url, session } = work;
   const shared = { ...session, max: POOL_SIZE, onError };
   const apiPool = createPool(url, { ...shared, applicationName: name('api') });
   const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
   const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
+  await undo.add(() => Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]));
+  let goodbye = (): Promise<unknown> => Promise.resolve();
+  await undo.add(() => goodbye());
+  const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
+  const boss = await whenUsable(() => startBoss(queueSession), onWait);
+  await undo.add(() => boss.stop({ graceful: false, close: true }));
   const lanes = Array.from(
     { length: LANES },
     () =>
@@ -67,6 +77,8 @@ export async function openDatabase(
         statementTimeoutMs: LANE_STATEMENT_MS,
       }),
   );
+  // Waits for commits that were sent.
+  await undo.add(() => Promise.all(lanes.map((lane) => lane.close())));
   const jobTable = `${pgbossSchema}.job`;
   return {
     route,
@@ -78,12 +90,8 @@ export async function openDatabase(
     lanes,
     queue: new ExecutionEngineQueue(boss, features.skipLocked ? null : jobTable),
     jobTable,
-    closeWriters: async () => {
-      await Promise.all(lanes.map((lane) => lane.close()));
-      await boss.stop({ graceful: false, close: true });
-    },
-    closePools: async () => {
-      await Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]);
+    onWritten: (last) => {
+      goodbye = last;
     },
   };
 }

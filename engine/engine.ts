@@ -1,13 +1,14 @@
 /**
  * The composition root: the only file that knows every part and joins them to an engine.
  *
- * Start order: database, migrations, queue, step types, door, worker, API. Stop is a drain: no new claims,
+ * Start order: address, database, step types, migrations, queue, door, worker, API. Stop is a drain: no new claims,
  * running steps get the grace time, what is left is handed back, then everything closes in reverse.
+ *
+ * Invariant: a start that fails or is given up leaves nothing behind (undo.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { createApp } from '../api/app.ts';
 import { createAuth } from '../api/auth.ts';
-import { serve } from '../api/server.ts';
 import type { Config } from '../config/config.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { definitionSchema } from '../definition/definition-schema.ts';
@@ -26,8 +27,10 @@ import type { Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
 import { type Database, openDatabase } from './database.ts';
+import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
 import { createStepParts, MAX_STARTS, type StepParts } from './steps.ts';
+import { GivenUp, Undo } from './undo.ts';
 import { Worker } from './worker.ts';
 
 export interface Engine {
@@ -43,19 +46,77 @@ export interface Engine {
 
 const { version } = packageJson;
 
-export async function startEngine(config: Config, databaseUrl: string, log: Log): Promise<Engine> {
+/** A database that is there for the engine alone. */
+export interface OwnDatabase {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** A URL, or what starts a database of the engine's own, which the engine stops with itself. */
+export type DatabaseSource = string | (() => Promise<OwnDatabase>);
+
+/** How long a start that is given up may go on with what it is at. */
+const GIVE_UP_MS = 1_000;
+
+/** @param signal gives the start up. @throws what fails; nothing of what was made is left then */
+export async function startEngine(
+  config: Config,
+  source: DatabaseSource,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<Engine> {
+  const undo = new Undo();
+  const starting = buildEngine(config, source, log, undo);
+  try {
+    return await (signal === undefined ? starting : unlessGivenUp(starting, signal));
+  } catch (error) {
+    await undo.run();
+    throw error;
+  }
+}
+
+async function unlessGivenUp<T>(starting: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = () => setTimeout(() => reject(new GivenUp()), GIVE_UP_MS);
+  if (signal.aborted) giveUp();
+  signal.addEventListener('abort', giveUp, { once: true });
+  try {
+    return await Promise.race([starting, givenUp]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/** Returns the URL. A server that is on its way when the start is given up is waited for, and stopped. */
+async function startDatabase(source: DatabaseSource, undo: Undo): Promise<string> {
+  if (typeof source === 'string') return source;
+  const starting = source();
+  await undo.add(() =>
+    starting.then(
+      (own) => own.stop(),
+      () => {},
+    ),
+  );
+  return (await starting).url;
+}
+
+async function buildEngine(config: Config, source: DatabaseSource, log: Log, undo: Undo): Promise<Engine> {
   const id = randomUUID();
   const { onError, sparing } = databaseErrors(log);
-  const steps = await createStepParts(config, log);
+  const graceMs = config.drainGraceMs;
+  const front = await openFront({ host: config.host, port: config.port });
+  await undo.add(() => front.server.stop(0));
+  const databaseUrl = await startDatabase(source, undo);
+  const steps = await createStepParts(config, log, undo);
   const { warnings, route } = await checkDatabase(databaseUrl, config, log);
-  const database = await openDatabase(route, id, config, waitingFor(log), onError);
+  const database = await openDatabase(route, id, config, { undo, onWait: waitingFor(log), onError });
   if (database.newer.length > 0)
     log.warn({ migrations: database.newer }, 'The database was migrated by a newer version of the engine');
   const metrics = createMetrics({
     version,
     onCollectError: (error) => log.warn({ err: error }, 'A gauge is missing'),
   });
-  const stopWatching = watchEventLoop(metrics);
+  await undo.add(watchEventLoop(metrics));
   const waiters = new ExecutionWaiters();
   let pulse: PulseLoop | null = null;
   // Who may be listening. Until the first round nobody knows: better to notify in vain.
@@ -71,47 +132,37 @@ export async function startEngine(config: Config, databaseUrl: string, log: Log)
     hasPeers,
     onError,
   });
-  const peers = await joinPeers({
+  pulse = await joinPeers({
     engineId: id,
     config,
     database,
     steps,
     worker,
     waiters,
+    undo,
     log,
     onError,
   });
-  pulse = peers.pulse;
+  await undo.add(startRetention({ config, database, engineId: id, metrics, log, onError }));
+  await undo.add(() => worker.close(graceMs));
+  await undo.add(() => front.server.stop(graceMs));
   const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings };
-  const { server, executions, templates, startDraining } = await serveApi(parts);
+  const { app, executions, templates, startDraining } = createApi(parts);
+  // While running steps finish, health says that the engine drains and every call is still answered.
+  await undo.add(() => worker.drain(graceMs));
+  await undo.add(startDraining);
   pulse.start();
   worker.start();
-  const endRetention = startRetention({ config, database, engineId: id, metrics, log, onError });
-
-  const stop = async () => {
-    // While running steps finish, health says that the engine drains and every call is still answered.
-    startDraining();
-    await worker.drain(config.drainGraceMs);
-    await server.stop(config.drainGraceMs);
-    await worker.close(config.drainGraceMs);
-    await endRetention();
-    await peers.close();
-    await database.closeWriters();
-    await peers.leave();
-    stopWatching();
-    steps.sandbox.close();
-    steps.reader.close();
-    await database.closePools();
-  };
+  front.open(app);
   let stopping: Promise<void> | null = null;
   return {
     id,
-    url: server.url,
+    url: front.server.url,
     executions,
     templates,
     pool: database.apiPool,
     stop: () => {
-      stopping ??= stop();
+      stopping ??= undo.run();
       return stopping;
     },
   };
@@ -130,7 +181,7 @@ interface ApiParts {
   readonly warnings: readonly string[];
 }
 
-async function serveApi(parts: ApiParts) {
+function createApi(parts: ApiParts) {
   const { config, database, steps, worker, metrics, log, waiters, pulse, warnings } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
   const { versions, reader, stepTypes, sandbox } = steps;
@@ -196,9 +247,8 @@ async function serveApi(parts: ApiParts) {
     onRequest: ({ route, method, status, seconds }) =>
       metrics.httpRequestDuration.observe({ route, method, status: String(status) }, seconds),
   });
-  const server = await serve(app, { host: config.host, port: config.port });
   return {
-    server,
+    app,
     executions,
     templates,
     startDraining: () => {

@@ -28,6 +28,7 @@ import type { Log } from '../telemetry/log.ts';
 import { waitingFor } from './bounds.ts';
 import type { Database } from './database.ts';
 import type { StepParts } from './steps.ts';
+import type { Undo } from './undo.ts';
 import type { Worker } from './worker.ts';
 
 export interface PeersParts {
@@ -37,22 +38,19 @@ export interface PeersParts {
   readonly steps: StepParts;
   readonly worker: Worker;
   readonly waiters: ExecutionWaiters;
+  readonly undo: Undo;
   readonly log: Log;
   onError(error: unknown): void;
 }
 
-export interface Peers {
-  readonly pulse: PulseLoop;
-  /** Stops judging others and listening to them; this engine still counts as alive. */
-  close(): Promise<void>;
-  /** Says goodbye: nothing of this engine is running or will be written any more. */
-  leave(): Promise<void>;
-}
-
 const CHANNEL = 'execution_engine';
 
-export async function joinPeers(parts: PeersParts): Promise<Peers> {
-  const { engineId, config, database, worker, log, onError } = parts;
+/**
+ * Makes this engine known, and listens to the others. An engine that stops first stops judging others and listening to
+ * them; it counts as alive until nothing of it will be written any more.
+ */
+export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
+  const { engineId, config, database, worker, undo, log, onError } = parts;
   const { workPool, pulsePool, route } = database;
   const engine: EngineRow = {
     id: engineId,
@@ -62,10 +60,15 @@ export async function joinPeers(parts: PeersParts): Promise<Peers> {
     version: packageJson.version,
     capacity: worker.capacity,
   };
+  let lease: StandingConnection | null = null;
+  database.onWritten(async () => {
+    await unregisterEngine(workPool, engineId).catch(onError);
+    await lease?.close();
+  });
   await whenUsable(() => registerEngine(workPool, engine), waitingFor(log));
   // A lease is a lock that a session holds: without either, the heartbeat alone says who is alive.
   const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
-  const lease = leaseUrl === null ? null : holdLease(leaseUrl, engineId, onError);
+  if (leaseUrl !== null) lease = holdLease(leaseUrl, engineId, onError);
   const watch =
     leaseUrl === null
       ? null
@@ -79,19 +82,13 @@ export async function joinPeers(parts: PeersParts): Promise<Peers> {
         });
   const pulse = createPulse(parts, engine, lease, watch);
   const listener = listenToPeers(parts, pulse);
+  await undo.add(async () => {
+    await pulse.close();
+    watch?.close();
+    await listener?.close();
+  });
   await listener?.ready;
-  return {
-    pulse,
-    close: async () => {
-      await pulse.close();
-      watch?.close();
-      await listener?.close();
-    },
-    leave: async () => {
-      await unregisterEngine(workPool, engineId).catch(onError);
-      await lease?.close();
-    },
-  };
+  return pulse;
 }
 
 function createPulse(

@@ -15,6 +15,7 @@ import { TemplateVersions } from '../template/versions.ts';
 import type { HostSetup } from '../worker/hosts/wire.ts';
 import { Reader } from './reader/reader.ts';
 import { loadStepTypes } from './step-types.ts';
+import type { Undo } from './undo.ts';
 
 export interface StepParts {
   readonly sandbox: Sandbox;
@@ -36,12 +37,13 @@ const MAX_TOLD = 5;
 export const MAX_STARTS = 1_000;
 
 /** Throws an Error with a line per problem when a user's step type cannot be used. */
-export async function createStepParts(config: Config, log: Log): Promise<StepParts> {
+export async function createStepParts(config: Config, log: Log, undo: Undo): Promise<StepParts> {
   const { limits } = config;
   const sandbox = createSandbox({
     maxMemoryBytes: Math.max(limits.scriptMemoryBytes, SCRIPT_MEMORY_CEILING),
     outputBytes: limits.maxOutputBytes,
   });
+  await undo.add(() => sandbox.close());
   const { stepTypes, userTypes, settings, lint } = await loadStepTypes(config, process.cwd());
   const { http, script } = settings;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
@@ -61,6 +63,7 @@ export async function createStepParts(config: Config, log: Log): Promise<StepPar
     },
     (text) => log.debug({ text }, 'A process that reads definitions wrote this'),
   );
+  await undo.add(() => reader.close());
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),

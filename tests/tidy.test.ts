@@ -107,6 +107,7 @@ const WITHOUT_DOCTOR: Readonly<Record<string, string>> = {
   'tests/integration/chaos.test.ts': 'the harness asks the doctor itself, and ends with what it finds',
   'tests/integration/early-stop.test.ts':
     'the engine was never ready, and its embedded server has gone with it',
+  'tests/integration/failed-start.test.ts': 'no engine of it ever ran anything',
 };
 const GUARDED = 'tests/support/guarded-engine.ts';
 const ASKS_DOCTOR = /(\bawait|=>) assertInvariants\(/;

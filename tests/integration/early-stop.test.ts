@@ -1,10 +1,12 @@
 /**
  * An engine that is told to stop before it is ready takes the server it has started with it.
  */
-import { afterAll, expect, test } from 'bun:test';
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+setDefaultTimeout(60_000);
 
 const ENTRY = join(import.meta.dir, '..', '..', 'execution-engine.ts');
 const folder = mkdtempSync(join(tmpdir(), 'execution-engine-early-stop-'));
