@@ -1,8 +1,10 @@
 /**
  * How a command ends badly: the exit codes, and what is written to stderr.
  */
+
 import { EngineProblem, EngineUnreachable } from '../client/engine-client.ts';
 import type { ExecutionStatus } from '../core/status.ts';
+import { visibleLines, visibleText } from '../core/text/visible.ts';
 import type { ProblemBody } from '../services/service-types.ts';
 
 export const EXIT = {
@@ -51,7 +53,8 @@ export function exitCodeOf(status: ExecutionStatus): ExitCode {
 }
 
 /** Writes what went wrong and returns the exit code for it. Errors nobody expected are rethrown. */
-export function reportFailure(error: unknown, write: (line: string) => void): ExitCode {
+export function reportFailure(error: unknown, writeLine: (line: string) => void): ExitCode {
+  const write = (text: string) => writeLine(visibleLines(text));
   if (error instanceof Failed) return error.exitCode;
   if (error instanceof UsageError) {
     write(`error: ${error.message}`);
@@ -63,8 +66,8 @@ export function reportFailure(error: unknown, write: (line: string) => void): Ex
     return EXIT.unavailable;
   }
   if (error instanceof EngineProblem) {
-    write(`error: ${error.message}`);
-    for (const problem of error.problems) write(problemLine('', problem));
+    write(visibleText(`error: ${error.message}`));
+    for (const problem of error.problems) write(visibleText(problemLine('', problem)));
     if (error.status === 429) write('The engine has too much to do. Nothing was changed; try again later.');
     if (error.status === 401) write('Give a key with --token or EXECUTION_ENGINE_TOKEN.');
     return error.status >= 500 ? EXIT.unavailable : EXIT.refused;

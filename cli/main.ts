@@ -4,6 +4,7 @@
  * Not here: what they do. Modules that only one command needs are loaded when it is called.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { CommonOptions } from './common-options.ts';
 import { doctor } from './doctor.ts';
@@ -42,7 +43,7 @@ function createProgram(): Command {
     .description('Publish and run workflows on an Execution Engine.')
     .version(packageJson.version)
     .exitOverride()
-    .configureOutput({ writeErr: (text) => writeLine(text.trimEnd()) })
+    .configureOutput({ writeErr: (text) => writeLine(visibleLines(text.trimEnd())) })
     .showHelpAfterError('(--help lists what is known)')
     .addHelpText('after', `\nExit codes:\n${codes.join('\n')}`);
   addConnection(program, true);

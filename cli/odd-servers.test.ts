@@ -57,7 +57,7 @@ test('every command tells a server that is no engine in a sentence', async () =>
 
 test('what an engine says moves no terminal, and the key that was given is never shown', async () => {
   const key = 'a-key-of-sixteen-and-more';
-  const hostile = `x\u001b[2J\u202e\u2028${key} ${Buffer.from(`user:${key}`).toString('base64')}`;
+  const hostile = `x\u001b[31m\u001b[2J\u202e\u2028${key} ${Buffer.from(`user:${key}`).toString('base64')}`;
   const problem = JSON.stringify({
     status: 404,
     code: 'execution_not_found',
@@ -89,7 +89,7 @@ test('what an engine says moves no terminal, and the key that was given is never
   for (const { out, err } of ends.slice(0, 3)) expect(out + err).not.toContain('sixteen');
   for (const { out, err } of ends.slice(0, 3))
     expect(out + err).not.toContain(Buffer.from(key).toString('base64').slice(2, -4));
-  expect(JSON.parse(ends[1]!.out).data[0].tags[0]).toBe('x\u001b[2J\u202e\u2028*** dXNlcj***');
+  expect(JSON.parse(ends[1]!.out).data[0].tags[0]).toBe('x\u001b[31m\u001b[2J\u202e\u2028*** dXNlcj***');
   const url = 'http://ada:p4ssw0rd@localhost';
   for (const args of [
     ['list', '--url', url],

@@ -42,7 +42,7 @@ export async function start(template: string, options: StartOptions): Promise<vo
   if (options.wait) return followToEnd(connection, started.execution_id, options);
   if (options.output === 'json') return printJson(started);
   const existed = started.created ? '' : ' (it existed already)';
-  printLine(`execution ${started.execution_id} ${started.status}${existed}`);
+  printLine(visibleText(`execution ${started.execution_id} ${started.status}${existed}`));
 }
 
 /** Publishes a definition, runs it, shows its progress and prints its outputs. */
@@ -55,7 +55,7 @@ export async function run(path: string, options: StartOptions): Promise<void> {
   writeLine(publishedLine(published));
   const { name, version } = published;
   const started = await startOnce(connection, { ...item, template: name, version });
-  writeLine(`execution ${started.execution_id}`);
+  writeLine(visibleText(`execution ${started.execution_id}`));
   await followToEnd(connection, started.execution_id, options);
 }
 

@@ -1,8 +1,8 @@
 /**
  * A quick look for any of many short texts in a long one, to find out that none of them is there.
  *
- * An anchor is a part of a spelling that no escaping changes (letters and digits), so it stands in every escaped form of
- * it as it is. The look steps over as many characters at once as the shortest anchor allows
+ * An anchor is a part of a spelling that no usual escaping changes (letters and digits), so it stands in every escaped
+ * form of it as it is. The look steps over as many characters at once as the shortest anchor allows
  * (Wu and Manber, 1994): a text of a megabyte takes a few milliseconds, however many anchors there are.
  */
 

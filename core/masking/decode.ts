@@ -25,6 +25,18 @@ const UNFINISHED =
 const BACKSLASHED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
+/**
+ * Letters and digits that are escaped, which no usual escaping does: of bytes (`%61`, `%2561`), of code units (`\\u0061`,
+ * `\\x61`) and by number (`&#97;`).
+ */
+const ESCAPED_LETTER =
+  /(?:%(?:25)*|\\(?:u00|x))(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#(?:4[89]|5[0-7]|6[5-9]|[789]\d|1[01]\d|12[0-2]|[xX](?:3\d|[46][1-9a-fA-F]|[57][0-9aA]));/;
+
+/** Whether a text may hold letters in another form than their own. */
+export function mayEscapeLetters(text: string): boolean {
+  return ESCAPED_LETTER.test(text);
+}
+
 /** The text itself, and what it says after each layer of escapes; the last has none left. */
 export function layersOf(text: string): Layer[] {
   return layersFrom({ text, starts: null }, (layer) => layer);

@@ -25,6 +25,14 @@ const ESCAPES: Readonly<Record<string, (text: string) => string>> = {
       .replaceAll("'", '&#39;'),
   'html by number': (text) => text.replace(/[^A-Za-z0-9 ]/gu, (c) => `&#x${c.codePointAt(0)!.toString(16)};`),
 };
+/** Ways that leave no letter as it is. */
+const EVERY_LETTER: typeof ESCAPES = {
+  'every byte of a url': (text) =>
+    [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
+  'every unit of a string': (text) =>
+    text.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  'every character of html': (text) => text.replace(/[\s\S]/gu, (c) => `&#${c.codePointAt(0)};`),
+};
 const BYTES: Readonly<Record<string, (text: string) => string>> = {
   base64: (text) => Buffer.from(text).toString('base64'),
   base64url: (text) => Buffer.from(text).toString('base64url'),
@@ -58,6 +66,19 @@ describe('a secret', () => {
           expect(masked.replaceAll(' ', '')).toBe(`${before}***${after}`.replaceAll(' ', ''));
         },
       ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('is masked where every letter of it is escaped, whatever was escaped before', () => {
+    const last = fc.constantFrom(...Object.keys(EVERY_LETTER));
+    fc.assert(
+      fc.property(secret, fc.array(escaping, { maxLength: 2 }), last, (value, names, name) => {
+        const written = EVERY_LETTER[name]!(names.reduce((text, each) => ESCAPES[each]!(text), value));
+        const mask = createMasker([value]);
+        expect(mask.text(`G ${written} G`)).toBe('G *** G');
+        expect(mask.suspects(JSON.stringify([written]))).toBe(true);
+      }),
       { numRuns: 1_000 },
     );
   });

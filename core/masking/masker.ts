@@ -15,7 +15,7 @@ import type { Json } from '../json/json.ts';
 import { CUT_MARK } from '../text/cut.ts';
 import { AnchorFinder, anchorOf } from './anchors.ts';
 import { CutTails } from './cut-tails.ts';
-import { type Layer, layersOf, placeIn } from './decode.ts';
+import { type Layer, layersOf, mayEscapeLetters, placeIn } from './decode.ts';
 import { comparable, type Spelling, spellingsOf } from './spellings.ts';
 
 export const MASK = '***';
@@ -56,16 +56,23 @@ class SecretMasker implements Masker {
   }
 
   suspects(text: string): boolean {
-    return this.#bare.length > 0 || this.#anchors?.isAnyIn(text) === true || text.includes(CUT_MARK);
+    if (this.#bare.length > 0 || this.#anchors?.isAnyIn(text) === true) return true;
+    return text.includes(CUT_MARK) || mayEscapeLetters(text);
   }
 
   text(text: string): string {
-    const anchored =
-      this.#anchors === null ? [] : [...this.#anchors.allIn(text)].map((at) => this.#anchored[at]!);
-    const spellings = [...anchored, ...this.#bare];
+    const spellings = [...this.#anchoredIn(text), ...this.#bare];
     const found = spellings.length === 0 ? [] : rangesOf(text, spellings);
     if (text.includes(CUT_MARK)) found.push(...this.#tails.find(text));
     return found.length === 0 ? text : replaced(text, found);
+  }
+
+  /** Those whose anchor is in the text, or in what it says when letters in it are escaped. */
+  #anchoredIn(text: string): Spelling[] {
+    if (this.#anchors === null) return [];
+    const layers = mayEscapeLetters(text) ? layersOf(text).map((layer) => layer.text) : [text];
+    const found = new Set(layers.flatMap((layer) => [...this.#anchors!.allIn(layer)]));
+    return [...found].map((at) => this.#anchored[at]!);
   }
 
   value(value: Json): Json {
