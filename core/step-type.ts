@@ -31,9 +31,9 @@ export interface StepTypeInfo {
   readonly sendsNoHeartbeats?: boolean;
   /**
    * What is wrong with parameters beyond their schema: mistakes that the step could only fail for. Asked when a
-   * definition is published; a value that an expression decides is undefined then.
+   * definition is published; a value that an expression decides is undefined in `known`.
    */
-  review?(params: KnownParams): readonly ParamFault[];
+  review?(known: KnownParams, written: JsonObject): readonly ParamFault[];
   /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
   /** Sets of these routes that one result can name; undefined: any of them together. */

@@ -172,9 +172,10 @@ function readWhen(reader: FieldReader): boolean | string | undefined {
   const expression = typeof value === 'string' ? value.trim() : '';
   if (isOneExpression(expression)) return expression;
   const wanted = 'true, false or exactly one expression between ${{ and }}';
+  const inner = /^\$?\{\{?([^{}]*)\}?\}$/.exec(expression)?.[1] ?? expression;
   const mend =
     typeof value === 'string' && !value.includes('${{')
-      ? `, such as \${{ ${value.trim() || 'input.ok'} }}`
+      ? `, such as \${{ ${inner.trim() || 'input.ok'} }}`
       : '';
   const message = `"when" is ${describe(value)}; it must be ${wanted}${mend}.`;
   reader.problems.add(place(reader, 'when'), 'when_not_expression', message);

@@ -12,6 +12,7 @@ import { type BigNumbers, decodeBody, encodeBody, queryPairs } from './http/body
 import { charsetOf, decodeText } from './http/charset.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
 import type { HttpHeaders } from './http/exchange.ts';
+import { reviewHttp } from './http/review.ts';
 import { durationOf, durationSchema } from './measure.ts';
 import { type StepContext, StepFailure, type StepType } from './step-type.ts';
 
@@ -97,6 +98,7 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
     summary: 'Calls an HTTP URL.',
     readsInputs: () => false,
     schema,
+    review: reviewHttp,
     async run(context) {
       const call = toCall(context);
       const reply = await client(call);

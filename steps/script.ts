@@ -6,6 +6,7 @@
  */
 import type { Json } from '../core/json/json.ts';
 import { bytesOf, durationOf, durationSchema, faultsOf, knownDuration, sizeSchema } from './measure.ts';
+import { checkScript } from './script-syntax.ts';
 import type { StepType } from './step-type.ts';
 
 type ScriptParams = { code: string; input?: Json; memory?: number | string; timeout?: number | string };
@@ -37,8 +38,9 @@ export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
         timeout: durationSchema('Longest run, as milliseconds or a duration such as 2s.', 1),
       },
     },
-    review: ({ timeout, memory }) =>
+    review: ({ code, timeout, memory }) =>
       faultsOf({
+        code: () => checkScript(String(code)),
         timeout: () => knownDuration(timeout, 'timeout', 1),
         memory: () => memory !== undefined && bytesOf(memory as string | number, 'memory'),
       }),

@@ -11,6 +11,7 @@ import type { Drafted, LintContext } from './context.ts';
 import { resolveEdges } from './edges.ts';
 import { connect, type DraftGraph, reportCycles } from './graph.ts';
 import { warnGrowth } from './growth.ts';
+import { warnLiterals } from './literals.ts';
 import { checkMembers } from './members.ts';
 import { checkParams, reviewParams } from './params.ts';
 import { checkReachability } from './reach.ts';
@@ -53,5 +54,6 @@ export function lintNew(
   const { graph, sound, members } = lint(drafted, context, errors, warnings);
   reviewParams(drafted.drafts, sound, errors);
   checkMembers(members, context, errors, warnings);
+  warnLiterals(drafted, warnings);
   warnGrowth(drafted.drafts, graph, warnings);
 }

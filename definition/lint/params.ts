@@ -50,7 +50,7 @@ export function reviewParams(
 
 function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullable<StepTypeInfo['review']>> {
   try {
-    return type.review?.(known(params, deferredNames(type)) as KnownParams) ?? [];
+    return type.review?.(known(params, deferredNames(type)) as KnownParams, params) ?? [];
   } catch {
     // A type of the operator's own that trips over its parameters: nothing is known, so nothing is reported.
     return [];

@@ -10,10 +10,10 @@
  * 4. It throws StepFailure, or the reason of the caller's signal.
  */
 import type { IncomingMessage } from 'node:http';
-import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { StepFailure } from '../step-type.ts';
 import { type AllowList, permittedAddresses, type Resolver } from './address.ts';
 import { type HttpHeaders, readBody, sendRequest } from './exchange.ts';
+import { checkedUrl, checkHeader } from './target.ts';
 
 export interface HttpClientSettings {
   allow: AllowList;
@@ -55,12 +55,6 @@ interface Hop {
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** The connection's own headers: set by a caller they would contradict what is really sent. */
-const OWN_HEADERS: ReadonlySet<string> = new Set(
-  'host connection content-length transfer-encoding upgrade keep-alive proxy-connection te trailer expect'.split(
-    ' ',
-  ),
-);
 /** What goes along to another origin. */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set(
   'accept accept-encoding accept-language cache-control content-type content-language content-encoding idempotency-key user-agent'.split(
@@ -189,45 +183,15 @@ function shown(hop: { method: string; url: URL }): string {
 function firstHop(call: HttpCall): Hop {
   return {
     method: call.method,
-    url: parseUrl(call.url),
+    url: checkedUrl(call.url),
     headers: checkedHeaders(call.headers),
     body: call.body,
   };
 }
 
-function invalid(message: string): StepFailure {
-  return new StepFailure('http_invalid_request', message);
-}
-
-function parseUrl(text: string, base?: URL): URL {
-  const what = base === undefined ? 'url' : `the redirect from ${base.origin}`;
-  const url = URL.parse(text, base?.href);
-  if (url === null) throw invalid(`${what} is not a valid absolute URL`);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(`${what} has the scheme "${url.protocol}": http: and https: are allowed`);
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw invalid(`${what} holds a user name or password: send them in the Authorization header`);
-  }
-  return url;
-}
-
 function checkedHeaders(headers: HttpHeaders): HttpHeaders {
-  const checked = new Map<string, string | string[]>();
-  for (const [name, value] of Object.entries(headers)) {
-    const lower = name.toLowerCase();
-    if (OWN_HEADERS.has(lower)) throw invalid(`header "${lower}" is set by the engine and cannot be given`);
-    try {
-      validateHeaderName(name);
-      for (const one of [value].flat()) validateHeaderValue(name, one);
-    } catch {
-      throw invalid(
-        `header ${JSON.stringify(name)} has a name or value that HTTP does not allow (line breaks, control or non-Latin characters)`,
-      );
-    }
-    checked.set(lower, value);
-  }
-  return Object.fromEntries(checked);
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, [value].flat());
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** Where a response redirects to; null when it does not. */
@@ -235,7 +199,7 @@ function nextHop(hop: Hop, message: IncomingMessage): Hop | null {
   const status = message.statusCode ?? 0;
   const location = message.headers.location;
   if (!REDIRECTS.has(status) || location === undefined) return null;
-  const url = parseUrl(location, hop.url);
+  const url = checkedUrl(location, hop.url);
   const toGet = status === 303 ? hop.method !== 'HEAD' : status < 303 && hop.method === 'POST';
   const names = Object.keys(hop.headers).filter(
     (name) =>

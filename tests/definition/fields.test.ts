@@ -333,6 +333,8 @@ describe('a step', () => {
       {},
     ];
     for (const when of wrong) expect(step({ when })).toEqual(['when_not_expression /steps/a/when']);
+    for (const when of ['{{ input.x > 1 }}', '{{input.x > 1}}', '${input.x > 1}', 'input.x > 1'])
+      expect(readSteps({ a: { ...noop, when } }).errors[0]!.message).toEndWith('such as ${{ input.x > 1 }}.');
     expect(step({ when: '${{ }}' })).toEqual(['expression_syntax /steps/a/when']);
     expect(readSteps({ a: { ...noop, when: 'input.x' } }).errors[0]?.message).toContain(
       'such as ${{ input.x }}',

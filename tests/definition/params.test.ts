@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Json, JsonSchema } from '../../core/json/json.ts';
 import { checkSchema, createValidator } from '../../definition/schema/json-schema.ts';
 import { looseSchema } from '../../definition/schema/loose-schema.ts';
-import { errorsOf, readSteps } from './reading.ts';
+import { errorsOf, readSteps, warningsOf } from './reading.ts';
 
 const url = 'https://a.example/';
 const params = (type: string, value?: unknown) =>
@@ -57,6 +57,98 @@ describe('the parameters of a step', () => {
     ]);
     for (const until of ['2024-02-29', '2027-02-28T00:00:00+01:00', 0, '${{ input.x }}', 'x${{ input.x }}'])
       expect(params('delay', { until })).toEqual([]);
+  });
+
+  test('of http are refused where no call could be made with them', () => {
+    const http = (more: object) =>
+      params('http', { url, ...more }).map((found) => found.split(' /steps/a/with')[1]);
+    const e = '${{ input.x }}';
+    for (const bad of [
+      'stock.example/a',
+      '/a',
+      'a',
+      '//a.example',
+      'ftp://a.example',
+      'mailto:a@b',
+      'https://',
+      `a.example/${e}`,
+    ])
+      expect(http({ url: bad })).toEqual(['/url']);
+    for (const bad of [
+      'https://user:pass@a.example',
+      'https://user@a.example',
+      `ftp://${e}`,
+      `/items/${e}`,
+      `ht tp://${e}`,
+    ])
+      expect(http({ url: bad })).toEqual(['/url']);
+    for (const good of [
+      'https://a.example',
+      'HTTP://a.example:80/?q=1#x',
+      e,
+      `${e}/items`,
+      `https://${e}`,
+      `http${e}`,
+      ` https://a.example/${e}`,
+    ])
+      expect(http({ url: good })).toEqual([]);
+    for (const name of ['Host', 'content-length', 'Connection', 'TE', 'a b', 'a:', 'ä', '', '${{ input.x }}'])
+      expect(http({ headers: { [name]: e } })).toEqual([`/headers/${name}`]);
+    expect(http({ headers: { a: 'b\nc', d: ['x', 'y\r'], e: 'ok', f: null } })).toEqual(['/headers/f']);
+    expect(http({ headers: { a: 'b\nc', d: ['x', 'y\r'], e: 'ok', f: '中' } })).toEqual([
+      '/headers/a',
+      '/headers/d',
+      '/headers/f',
+    ]);
+    expect(http({ headers: { 'X-A': '1', 'x-a': e, 'X-B': '2' } })).toEqual(['/headers/x-a']);
+    expect(http({ headers: e, timeout: '0s', expect: [200, '300-299', '299-299'] })).toEqual([
+      '/timeout',
+      '/expect',
+    ]);
+    expect(
+      http({ headers: { 'X-A': ['1', e], 'Idempotency-Key': 'k' }, query: { a: null }, expect: e }),
+    ).toEqual([]);
+  });
+
+  test('keep what is secret in a url out of the message', () => {
+    const { errors } = readSteps({ a: { type: 'http', with: { url: 'https://user:hunter2@a.example' } } });
+    expect(errors[0]!.message).not.toContain('hunter2');
+    expect(errors[0]!.message).toContain('Authorization');
+  });
+
+  test('that look like expressions of another language are warned of', () => {
+    const value = {
+      a: 'hello {{ input.name }}',
+      b: ['${input.x}', '{{steps.a.output}} and ${{ input.y }}', 'x ${ secrets.T }'],
+      c: '{{$input.x}}',
+      fine: [
+        '${{ {a: {b: input.x}} }}',
+        '{{ name }}',
+        '{{inputs_of}}',
+        '$input.x',
+        '{ input.x }',
+        '${{ `${input.x}` }}',
+      ],
+    };
+    const found = readSteps(
+      {
+        a: { type: 'noop', with: value, concurrency: { key: 'k-{{ input.t }}', limit: 1 } },
+        b: { type: 'script', with: { code: 'return `${input.x}`', input: '{{ input }}' } },
+      },
+      { output: { o: '{{ steps.a.output }}' } },
+    );
+    expect(errorsOf(found)).toEqual([]);
+    expect(warningsOf(found)).toEqual([
+      'literal_expression /steps/a/with/a',
+      'literal_expression /steps/a/with/b/0',
+      'literal_expression /steps/a/with/b/1',
+      'literal_expression /steps/a/with/b/2',
+      'literal_expression /steps/a/with/c',
+      'literal_expression /steps/a/concurrency/key',
+      'literal_expression /steps/b/with/input',
+      'literal_expression /output/o',
+    ]);
+    expect(found.warnings[0]!.message).toContain('${{ input.x }}');
   });
 
   test('are still checked around their expressions', () => {

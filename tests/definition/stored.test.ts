@@ -55,6 +55,16 @@ describe('a stored definition', () => {
     expect(steps[2]!.edges).toMatchObject([{ from: 'odd', conditions: [{ routes: ['left'] }] }]);
   });
 
+  test.each([
+    ['a url without a scheme', { type: 'http', with: { url: 'stock.example' } }],
+    ['a script that is no JavaScript', { type: 'script', with: { code: 'return (' } }],
+    ['a day that there is not', { type: 'delay', with: { until: '2027-02-30' } }],
+    ['a name that execution does not have', { type: 'noop', with: { x: '${{ execution.nope }}' } }],
+    ['a secret that is not there', { type: 'noop', with: { x: '${{ secrets.NOPE }}' } }],
+  ])('with %s is run, and its step fails or not', (_, step) => {
+    expect(read(definition({ a: step }))).toEqual({ errors: [], faults: [] });
+  });
+
   test('is not held to limits that were lowered since', () => {
     let deep: unknown = 1;
     for (let level = 0; level < 40; level += 1) deep = [deep];

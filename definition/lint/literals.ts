@@ -1,0 +1,43 @@
+/**
+ * Text that looks like an expression and is none: `{{ input.x }}` or `${input.x}`, as other languages write it.
+ */
+import type { Json } from '../../core/json/json.ts';
+import { pointerSegment } from '../../core/problem.ts';
+import type { ProblemList } from '../problem-list.ts';
+import type { StepDraft } from '../step.ts';
+import type { Drafted } from './context.ts';
+
+const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';
+const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
+/** As far as can be told without parsing it. */
+const EXPRESSION = /\$\{\{[\s\S]*?\}\}/g;
+
+export function warnLiterals({ drafts, output }: Drafted, warnings: ProblemList): void {
+  for (const draft of drafts) warnStep(draft, warnings);
+  if (output !== undefined) warnIn(output, '/output', warnings);
+}
+
+function warnStep({ step, type, pointer }: StepDraft, warnings: ProblemList): void {
+  const deferred = new Set((type?.deferred ?? []).map((place) => place.split('/')[1]!));
+  for (const [name, value] of Object.entries(step.with ?? {})) {
+    // The code of a script has template literals of its own.
+    if (!deferred.has(name)) warnIn(value, `${pointer}/with${pointerSegment(name)}`, warnings);
+  }
+  if (step.concurrency !== null) warnIn(step.concurrency.key, `${pointer}/concurrency/key`, warnings);
+  if (step.rateLimit !== null) warnIn(step.rateLimit.key, `${pointer}/rateLimit/key`, warnings);
+}
+
+function warnIn(value: Json, pointer: string, warnings: ProblemList): void {
+  if (typeof value === 'string') warnText(value, pointer, warnings);
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, item] of Object.entries(value))
+      warnIn(item as Json, pointer + pointerSegment(key), warnings);
+  }
+}
+
+function warnText(text: string, pointer: string, warnings: ProblemList): void {
+  const found = text.includes('{') ? LOOKALIKE.exec(text.replaceAll(EXPRESSION, ' '))?.[0] : undefined;
+  if (found === undefined) return;
+  const message = `${JSON.stringify(found.trim())} is plain text and is not evaluated; an expression is written \${{ input.x }}.`;
+  warnings.add(pointer, 'literal_expression', message);
+}
