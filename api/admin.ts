@@ -2,7 +2,7 @@
  * The calls of operators: every execution of every workspace, and the end of one at once.
  */
 import { z } from '@hono/zod-openapi';
-import type { ExecutionListItem, ExecutionServicePort } from '../services/service-types.ts';
+import type { ExecutionListItem, ExecutionServicePort } from '../services/execution-answers.ts';
 import { type BodyLimits, few } from './body.ts';
 import {
   AskedInstantShape,
@@ -13,7 +13,7 @@ import {
   ReasonShape,
   StoppedShape,
   TemplateNameShape,
-} from './execution/shapes.ts';
+} from './execution/bodies.ts';
 import { CursorShape, LimitShape, pageShape } from './page.ts';
 import type { Router } from './route.ts';
 

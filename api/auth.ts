@@ -11,7 +11,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import ipaddr from 'ipaddr.js';
 import { EngineError } from '../core/problem.ts';
-import type { Caller } from '../services/service-types.ts';
+import type { Caller } from '../services/caller.ts';
 import { WrongKeys } from './wrong-keys.ts';
 
 /** From weak to strong; each may do what the ones before it may, in the workspace of the key. */

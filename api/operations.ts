@@ -7,7 +7,7 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { EngineError } from '../core/problem.ts';
-import type { HealthReport } from '../services/service-types.ts';
+import type { HealthReport } from '../services/health-report.ts';
 import type { ApiEnv } from './context.ts';
 import type { Router } from './route.ts';
 

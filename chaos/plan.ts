@@ -5,7 +5,7 @@
 import type { JsonObject } from '../core/json/json.ts';
 import { readDefinition } from '../definition/definition.ts';
 import { createStepTypes } from '../steps/registry.ts';
-import { lintContext } from '../template/lint-context.ts';
+import { lintContext } from '../template/context.ts';
 import { type Chance, chance } from './chance.ts';
 import { type DrawnDefinition, drawDefinitions, inputsOf } from './definitions.ts';
 import type { Options } from './options.ts';

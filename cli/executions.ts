@@ -4,7 +4,7 @@
 
 import { EXECUTION_STATUSES, type ExecutionStatus } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
-import type { ExecutionListItem, ExecutionStatusBody, StopResult } from '../services/service-types.ts';
+import type { ExecutionListItem, ExecutionStatusBody, StopResult } from '../services/execution-answers.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printLine, writeLine } from './output.ts';

@@ -5,7 +5,7 @@
 import { EngineProblem, EngineUnreachable } from '../client/engine-client.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import { visibleLines, visibleText } from '../core/text/visible.ts';
-import type { ProblemBody } from '../services/service-types.ts';
+import type { ProblemBody } from '../services/template-answers.ts';
 
 export const EXIT = {
   ok: 0,

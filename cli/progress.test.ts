@@ -1,7 +1,7 @@
 /** What a run shows, on a terminal and elsewhere. */
 import { describe, expect, test } from 'bun:test';
 import type { StepStatus } from '../core/status.ts';
-import type { ExecutionStatusBody, StepStatusBody } from '../services/service-types.ts';
+import type { ExecutionStatusBody, StepStatusBody } from '../services/execution-answers.ts';
 import { createProgress } from './progress.ts';
 
 const AT = '2027-01-31T08:00:00.000Z';

@@ -9,7 +9,7 @@
 
 import { isFinalStep } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
-import type { ExecutionStatusBody, StepStatusBody } from '../services/service-types.ts';
+import type { ExecutionStatusBody, StepStatusBody } from '../services/execution-answers.ts';
 import { shownLine } from './output.ts';
 import { formatDuration, paint, paintStatus } from './terminal.ts';
 

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isFinal } from '../client/engine-client.ts';
 import { visibleText } from '../core/text/visible.ts';
-import type { ExecutionStatusBody, StartItem, StartResult } from '../services/service-types.ts';
+import type { ExecutionStatusBody, StartItem, StartResult } from '../services/execution-answers.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import type { Connection } from './connection.ts';
 import { readDefinition } from './definition-file.ts';

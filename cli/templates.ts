@@ -4,7 +4,7 @@
 
 import { EngineProblem } from '../client/engine-client.ts';
 import { visibleText } from '../core/text/visible.ts';
-import type { ProblemBody, PublishResult, TemplateBody } from '../services/service-types.ts';
+import type { ProblemBody, PublishResult, TemplateBody } from '../services/template-answers.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import type { Connection } from './connection.ts';
 import { createLineFinder, type DefinitionFile, readDefinition } from './definition-file.ts';

@@ -9,7 +9,7 @@ import { visibleText } from '../core/text/visible.ts';
 import { readDefinition as checkDefinition } from '../definition/definition.ts';
 import { parseDocument } from '../definition/document.ts';
 import { type LoadedStepTypes, loadStepTypes, type StepTypeSettings } from '../engine/step-types.ts';
-import type { ValidateResult } from '../services/service-types.ts';
+import type { ValidateResult } from '../services/template-answers.ts';
 import { StepModulesError } from '../steps/user-modules.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { type DefinitionFile, readDefinition } from './definition-file.ts';

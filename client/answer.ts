@@ -4,19 +4,22 @@
  * Members that are not known here pass, since a newer engine may send more. Not here: the types, which are those
  * of the services; a check that misses a member of its type does not compile.
  */
+
 import type { DoctorReport } from '../services/doctor/report.ts';
 import type {
   ExecutionListItem,
   ExecutionStatusBody,
-  Page,
-  ProblemBody,
-  PublishResult,
   StartResult,
   StopResult,
+} from '../services/execution-answers.ts';
+import type { Page } from '../services/page.ts';
+import type {
+  ProblemBody,
+  PublishResult,
   TemplateBody,
   TemplateSummary,
   ValidateResult,
-} from '../services/service-types.ts';
+} from '../services/template-answers.ts';
 import type { ProblemAnswer } from './failure.ts';
 
 /** Returns what does not fit, `"data" is missing` for example, or null. */

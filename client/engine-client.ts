@@ -7,12 +7,8 @@
  * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type {
-  ExecutionFilter,
-  ExecutionStatusBody,
-  PublishResult,
-  StartItem,
-} from '../services/service-types.ts';
+import type { ExecutionFilter, ExecutionStatusBody, StartItem } from '../services/execution-answers.ts';
+import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 

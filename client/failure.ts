@@ -1,7 +1,7 @@
 /**
  * How a call of the client ends when it does not resolve.
  */
-import type { ProblemBody } from '../services/service-types.ts';
+import type { ProblemBody } from '../services/template-answers.ts';
 
 /** An answer of the engine that refuses a call, in the words of RFC 9457. */
 export interface ProblemAnswer {

@@ -67,3 +67,19 @@ export interface Template {
   output: Json | undefined;
   steps: readonly TemplateStep[];
 }
+
+/** A published template, as its rows hold it. */
+export interface StoredTemplate {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly workspaceId: string | null;
+  readonly description: string | null;
+  readonly definition: JsonObject;
+  /** The definition as JSON text. */
+  readonly source: string;
+  readonly definitionHash: string;
+  readonly createdAt: Date;
+  readonly archivedAt: Date | null;
+  readonly steps: readonly { readonly id: string; readonly key: string; readonly type: string }[];
+}

@@ -3,24 +3,10 @@
  */
 import type { JsonObject } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
+import type { StoredTemplate } from '../core/template.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { lockRow } from './connection/named-lock.ts';
-
-export interface StoredTemplate {
-  readonly id: string;
-  readonly name: string;
-  readonly version: number;
-  readonly workspaceId: string | null;
-  readonly description: string | null;
-  readonly definition: JsonObject;
-  /** The definition as JSON text. */
-  readonly source: string;
-  readonly definitionHash: string;
-  readonly createdAt: Date;
-  readonly archivedAt: Date | null;
-  readonly steps: readonly { readonly id: string; readonly key: string; readonly type: string }[];
-}
 
 /** The definition is read as text: `jsonb` keeps no order of keys, and the order of steps is part of a definition. */
 const COLUMNS = `

@@ -22,6 +22,7 @@ import {
   refuseUnknownFields,
   wrongType,
 } from './fields.ts';
+import type { Judgement } from './judgement.ts';
 import type { LintContext } from './lint/context.ts';
 import { lint, lintNew } from './lint/lint.ts';
 import { describe, ProblemList } from './problem-list.ts';
@@ -53,14 +54,6 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   const template = read(document, context, errors, warnings, lintNew);
   const found = errors.list();
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
-}
-
-/** What an engine finds wrong with a definition that was published once. Plain data: it may come from another process. */
-export interface Judgement {
-  /** What keeps the whole definition from being understood. */
-  readonly errors: readonly Problem[];
-  /** By step key, what keeps that step from being run here, and no other step from anything. */
-  readonly faults: Readonly<Record<string, Problem>>;
 }
 
 /** Places that only whoever runs the step makes use of. */

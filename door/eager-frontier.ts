@@ -9,12 +9,15 @@ import { claimWithin, transition } from '../core/transition.ts';
 import { newId } from '../db/uuid.ts';
 import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor } from './actor.ts';
-import type { Actors } from './actors.ts';
 import type { Capacity, ReservedStep } from './capacity.ts';
 import { type DecidedUnit, eventsOf, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface FrontierOptions {
-  readonly actors: Actors;
+  readonly actors: {
+    get(executionId: string): Actor;
+    /** The execution is to take part in the next commit. */
+    mark(actor: Actor): void;
+  };
   readonly capacity: Capacity;
   readonly outputs: Outputs;
   /** A unit whose outputs took time can be written now. */

@@ -28,16 +28,7 @@ import { type Actor, Loaded } from './actor.ts';
 import type { Committer } from './committer.ts';
 import { isRefusable, refused } from './refused-outcome.ts';
 import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
-
-/** Units that could not be loaded; settled when the transaction is through. */
-export interface Unloadable {
-  /** Somebody else has the execution locked; null: those are waited for. */
-  readonly locked: Unit[] | null;
-  /** This engine does not understand the execution, and why. */
-  readonly unreadable: { readonly unit: Unit; readonly error: Error }[];
-  /** There is no such execution, or nothing but its end: it is not understood, and nothing will come of it. */
-  readonly missing: Unit[];
-}
+import { noUnloadable, type Unloadable } from './unloadable.ts';
 
 /** Classes of errors that one value brings about: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
@@ -277,11 +268,6 @@ export class LockedCommit {
     actor.mailbox.unshift(...mails.slice(middle));
     this.commit([takeUnit(actor, mails.slice(0, middle))]);
   }
-}
-
-/** Of one attempt; `passOver`: see `locked`. */
-export function noUnloadable(passOver: boolean): Unloadable {
-  return { locked: passOver ? [] : null, unreadable: [], missing: [] };
 }
 
 function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {

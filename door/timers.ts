@@ -4,7 +4,7 @@
  * Every timer is durable as a deferred job as well; one that is lost here is only late.
  */
 import type { Event } from '../core/event.ts';
-import type { CommitSubscriber } from './committer.ts';
+import type { CommitSubscriber } from './commit-subscriber.ts';
 import type { DecidedUnit } from './unit.ts';
 
 /** Timers further away are left to the queue. */

@@ -16,6 +16,9 @@ import {
   unregisterEngine,
 } from '../db/engine.ts';
 import { signsOfLife } from '../db/engine-alive.ts';
+import type { Committer } from '../door/committer.ts';
+import type { ExecutionDoor } from '../door/execution-door.ts';
+import type { LockedCommit } from '../door/locked-commit.ts';
 import { readNotification } from '../door/notification.ts';
 import { reconsider } from '../door/reconsider.ts';
 import { PeerWatch } from '../maintenance/peer-watch.ts';
@@ -25,18 +28,37 @@ import { findUnknownSteps } from '../services/doctor/held-steps.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
 import { takeOver } from '../services/takeover.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { TemplateVersions } from '../template/versions.ts';
 import { waitingFor } from './bounds.ts';
 import type { Database } from './database.ts';
-import type { StepParts } from './steps.ts';
 import type { Undo } from './undo.ts';
-import type { Worker } from './worker.ts';
+
+/** The worker of this engine, as its peers make it work. */
+export interface PeersWorker {
+  readonly capacity: number;
+  readonly dispatcher: { readonly runningCount: number };
+  readonly committer: Committer;
+  readonly locked: LockedCommit;
+  readonly door: ExecutionDoor;
+  readonly gate: { endedElsewhere(): void };
+  readonly consumer: { wake(): void };
+  /** Executions that steps run of in this process. */
+  readonly runningExecutions: readonly string[];
+  jobsAreDue(): Promise<void>;
+  stopHandlers(executionId: string): void;
+}
 
 export interface PeersParts {
   readonly engineId: string;
   readonly config: Config;
   readonly database: Database;
-  readonly steps: StepParts;
-  readonly worker: Worker;
+  readonly steps: {
+    readonly versions: TemplateVersions;
+    readonly stepTypes: ReadonlyMap<string, unknown>;
+    /** Names of the operator's own types. */
+    readonly userTypes: ReadonlySet<string>;
+  };
+  readonly worker: PeersWorker;
   readonly waiters: ExecutionWaiters;
   readonly undo: Undo;
   readonly log: Log;

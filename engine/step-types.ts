@@ -8,7 +8,7 @@ import { checkSchema } from '../definition/schema/json-schema.ts';
 import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
 import { loadUserStepTypes, StepModulesError } from '../steps/user-modules.ts';
-import { lintContext } from '../template/lint-context.ts';
+import { lintContext } from '../template/context.ts';
 
 export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
   /** Null: not known here, so definitions may name any. */

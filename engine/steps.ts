@@ -10,6 +10,7 @@ import { parseAllowList } from '../steps/http/address.ts';
 import { createHttpClient, type HttpClient } from '../steps/http/client.ts';
 import type { StepType } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
+import { compileContext } from '../template/context.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import { TemplateVersions } from '../template/versions.ts';
 import type { HostSetup } from '../worker/hosts/wire.ts';
@@ -74,7 +75,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
     reader,
     versions: new TemplateVersions(
-      { lint, stepTypes },
+      compileContext(lint, stepTypes),
       {
         compiled: (version) => tellFaults(version, log),
         unread: (template, err) =>

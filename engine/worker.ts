@@ -5,7 +5,8 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import { msUntil } from '../db/clock.ts';
-import { type CommitObserver, type CommitSubscriber, Committer } from '../door/committer.ts';
+import type { CommitObserver, CommitSubscriber } from '../door/commit-subscriber.ts';
+import { Committer } from '../door/committer.ts';
 import { ExecutionDoor } from '../door/execution-door.ts';
 import { LockedCommit } from '../door/locked-commit.ts';
 import { Timers } from '../door/timers.ts';
@@ -106,7 +107,11 @@ export class Worker {
     const { committer, dispatcher } = this;
     this.locked = new LockedCommit(workPool, committer, steps.versions, queue.locksFetched);
     this.door = new ExecutionDoor({ lanes: database.lanes, committer, locked: this.locked });
-    this.#putBack = new PutBack(dispatcher, runner, this.gate);
+    const inHand = {
+      isOffered: (stepId: string) => dispatcher.isOffered(stepId),
+      ticketDelayMs: () => this.gate.ticketDelayMs(),
+    };
+    this.#putBack = new PutBack(inHand, runner);
     this.consumer = new Consumer({
       committer,
       locked: this.locked,

@@ -37,6 +37,7 @@ import {
   type Root,
   SANDBOX_GLOBALS,
 } from './names.ts';
+import { staticKey } from './static-key.ts';
 
 /** A root and the static keys after it; only the root itself means all of it. */
 export type Read = readonly [Root, ...string[]];
@@ -186,19 +187,6 @@ function readKeys(root: Root, members: readonly MemberExpression[]): string[] {
     keys.push(key);
   }
   return keys;
-}
-
-/** The key a member expression reads, where the source alone says it; otherwise null. */
-export function staticKey({ computed, property }: MemberExpression): string | null {
-  if (!computed) return property.type === 'Identifier' ? property.name : null;
-  let node: AnyNode = property;
-  while (node.type === 'ParenthesizedExpression') node = node.expression;
-  if (node.type === 'Literal') {
-    return typeof node.value === 'string' || typeof node.value === 'number' ? String(node.value) : null;
-  }
-  if (node.type === 'TemplateLiteral' && node.expressions.length === 0)
-    return node.quasis[0]!.value.cooked ?? null;
-  return null;
 }
 
 type FunctionNode = ArrowFunctionExpression | FunctionExpression | FunctionDeclaration;

@@ -12,57 +12,10 @@ import { didYouMean } from '../core/nearest.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
 import type { ExpressionChecker, MemberReference } from '../core/step-type.ts';
 import { analyse, type Read } from './analysis.ts';
-import { INHERITED, type Root, STEP_PROPERTIES, type StepProperty } from './names.ts';
-import { compileNative, type Native } from './native.ts';
+import type { CompiledValue, Node, Part, StepReference } from './compiled.ts';
+import { INHERITED, type Root, STEP_PROPERTIES } from './names.ts';
+import { compileNative } from './native.ts';
 import { describePosition, holdsExpression, type ParsedExpression, parseText } from './syntax.ts';
-
-/** One `${{ }}` of the value. */
-export interface Part {
-  readonly source: string;
-  readonly pointer: string;
-  readonly reads: readonly Read[];
-  /** What the sandbox is given to compute it. */
-  readonly code: string;
-  /** Null when only the sandbox can compute it. */
-  readonly native: Native | null;
-  /** It only names a place in the scope, so its value is no larger than that and needs no settling. */
-  readonly path: boolean;
-}
-
-export type Node =
-  | { readonly kind: 'constant'; readonly value: Json }
-  | { readonly kind: 'deferred'; readonly value: Json }
-  | { readonly kind: 'value'; readonly part: number }
-  | { readonly kind: 'text'; readonly segments: readonly (string | number)[] }
-  | { readonly kind: 'array'; readonly items: readonly Node[] }
-  | { readonly kind: 'object'; readonly members: readonly (readonly [string, Node])[] };
-
-export interface StepReference {
-  key: string;
-  pointer: string;
-  /** Null: all of the step, or a member that only a run can tell. */
-  property: StepProperty | null;
-}
-
-export interface CompiledValue {
-  /** Codes: expression_syntax, unknown_reference. Pointers are below the value. */
-  readonly problems: readonly Problem[];
-  readonly stepReferences: readonly StepReference[];
-  readonly inputReferences: readonly { key: string; pointer: string }[];
-  /** Names below `execution`, `secrets` and `vars`, each once for a string. */
-  readonly memberReferences: readonly MemberReference[];
-  readonly roots: ReadonlySet<Root>;
-  /** `steps` is used in a way that does not name the steps, such as `steps[input.k]` or `Object.keys(steps)`. */
-  readonly dynamicSteps: boolean;
-  readonly dynamicInputs: boolean;
-  /** It has no expressions (the deferred parts aside). */
-  readonly constant: boolean;
-  /** Nothing is left to the sandbox unless a value surprises at run time. */
-  readonly native: boolean;
-  /** The expressions, which `node` refers to by position. */
-  readonly parts: readonly Part[];
-  readonly node: Node;
-}
 
 interface Draft {
   problems: Problem[];

@@ -2,13 +2,8 @@
  * Guards (`when`, `while`, a case's `when`): a boolean, or a string that is exactly one expression.
  */
 import { cutText } from '../core/text/cut.ts';
-import { type CompiledValue, compileValue } from './compiled-value.ts';
-import type { Native } from './native.ts';
-
-/** A compiled value whose only part gives true or false. */
-export interface CompiledCondition extends CompiledValue {
-  readonly condition: true;
-}
+import type { CompiledCondition, CompiledValue, Native } from './compiled.ts';
+import { compileValue } from './compiled-value.ts';
 
 /**
  * Compiles a guard: a boolean, or a string that is exactly one expression; its value is true or false by

@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from 'bun:test';
 import type { Json } from '../core/json/json.ts';
+import type { Scope } from './compiled.ts';
 import { compileValue } from './compiled-value.ts';
 import { compileCondition } from './condition.ts';
 import { createEvaluator } from './evaluator.ts';
 import type { ExpressionError } from './expression-error.ts';
-import type { Scope } from './native.ts';
 import { createSandbox } from './sandbox/sandbox.ts';
 
 const sandbox = createSandbox({ size: 1 });

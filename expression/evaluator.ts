@@ -4,11 +4,12 @@
  * Invariant 1: a part that fails makes the whole fail; the error names the part's pointer and source.
  * Invariant 2: a result may share objects with the scope; nobody may change either.
  */
+
 import type { Json } from '../core/json/json.ts';
-import type { CompiledValue, Node, Part } from './compiled-value.ts';
-import type { CompiledCondition } from './condition.ts';
+import { next } from '../core/next.ts';
+import type { CompiledCondition, CompiledValue, Node, Part, Scope } from './compiled.ts';
 import { ExpressionError, quoteSource } from './expression-error.ts';
-import { define, NotNative, type Scope } from './native.ts';
+import { define, NotNative } from './native.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { scopeText } from './scope-text.ts';
 import { type Budget, RESULT_LIMIT, settle, TEXT_LIMIT } from './settle.ts';
@@ -48,7 +49,7 @@ export function createEvaluator(sandbox: Pick<Sandbox, 'evaluateAll'>): Evaluato
     evaluate,
     evaluateCondition(compiled, scope, options) {
       const result = evaluate(compiled, scope, options);
-      return result instanceof Promise ? result.then(Boolean) : Boolean(result);
+      return next(result, Boolean);
     },
   };
 }

@@ -1,9 +1,10 @@
 import { afterAll, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { compileValue, type Part } from './compiled-value.ts';
+import type { Part, Scope } from './compiled.ts';
+import { compileValue } from './compiled-value.ts';
 import { ExpressionError } from './expression-error.ts';
 import { INHERITED, SANDBOX_GLOBALS } from './names.ts';
-import { NotNative, type Scope } from './native.ts';
+import { NotNative } from './native.ts';
 import { createSandbox } from './sandbox/sandbox.ts';
 import { settle } from './settle.ts';
 

@@ -10,18 +10,13 @@
  * Invariant 2: the work is bounded: nothing loops but a spread, and that over MAX_SPREAD entries at most.
  */
 import type { AnyNode, Expression, MemberExpression, ObjectExpression, Property } from 'acorn';
-import { staticKey } from './analysis.ts';
+import type { Native, Scope } from './compiled.ts';
 import { ExpressionError, quoteSource } from './expression-error.ts';
 import { isStrictRoot, markStrict, type StrictRoot } from './missing-name.ts';
-import { isRoot, KEYED_ROOTS, type Root } from './names.ts';
+import { isRoot, KEYED_ROOTS } from './names.ts';
 import { asData, markBuilt, readMember } from './native-member.ts';
 import { BINARY, leaveToSandbox, MAX_NATIVE_TEXT, NotNative, primitive, UNARY } from './native-operators.ts';
-
-/** What an expression may read. A member that is absent is undefined, or `{}` for the roots that are objects. */
-export type Scope = { readonly [root in Root]?: unknown };
-
-/** Computes the expression; throws ExpressionError as the expression fails, NotNative when the sandbox must run it. */
-export type Native = (scope: Scope) => unknown;
+import { staticKey } from './static-key.ts';
 
 export { NotNative };
 

@@ -6,8 +6,8 @@
  */
 
 import type { Read } from './analysis.ts';
+import type { Scope } from './compiled.ts';
 import { ExpressionError } from './expression-error.ts';
-import type { Scope } from './native.ts';
 
 /** Most characters of JSON that one call may send. */
 export const SCOPE_LIMIT = 16 * 1024 * 1024;

@@ -7,7 +7,7 @@
 import { hideCredentials } from '../core/text/credentials.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { readServerState } from '../db/connection/server-check.ts';
-import type { HealthReport } from '../services/service-types.ts';
+import type { HealthReport } from '../services/health-report.ts';
 
 export interface HealthSources {
   readonly pool: Pool;

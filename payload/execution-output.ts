@@ -3,6 +3,7 @@
  */
 
 import { failOutput } from '../core/ending.ts';
+import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { ReadableExecution } from './readable-execution.ts';
@@ -46,7 +47,7 @@ function leafOutputs(execution: ReadableExecution, plan: Plan, outputs: Outputs)
     `{${completed
       .map((slot) => `${JSON.stringify(graph.steps[slot]!.key)}:${payloads.get(slot)!.json}`)
       .join(',')}}`;
-  return loaded instanceof Promise ? loaded.then(join) : join(loaded);
+  return next(loaded, join);
 }
 
 function failed(plan: Plan, reason: string): null {

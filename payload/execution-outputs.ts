@@ -2,6 +2,7 @@
  * Outputs of executions that complete: payloads from memory or the database, and the template's `output` evaluated.
  */
 import type { Json } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import type { Outputs } from './execution-output.ts';
@@ -30,7 +31,7 @@ export class ExecutionOutputs implements Outputs {
     slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>> {
     const reading = this.#source.payloads.read(execution, plan.view, { input: false, slots }, plan);
-    return reading instanceof Promise ? reading.then(({ outputs }) => outputs) : reading.outputs;
+    return next(reading, ({ outputs }) => outputs);
   }
 
   evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string> {
@@ -49,10 +50,10 @@ export class ExecutionOutputs implements Outputs {
         secrets: this.#source.secrets,
         vars: {},
       });
-      return value instanceof Promise ? value.then((done) => this.#text(done)) : this.#text(value);
+      return next(value, (done) => this.#text(done));
     };
     const reading = this.#source.payloads.read(execution, plan.view, needs, plan);
-    return reading instanceof Promise ? reading.then(run) : run(reading);
+    return next(reading, run);
   }
 
   message(error: unknown): string {

@@ -5,6 +5,7 @@
 import type { StepError } from '../core/event.ts';
 import { type ReceivedInput, upstreamOf } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { PayloadReader, Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
@@ -58,7 +59,7 @@ export function gatherScope(
     };
   };
   const reading = payloads.read(execution, view, { input: needs.usesInput, slots });
-  return reading instanceof Promise ? reading.then(make) : make(reading);
+  return next(reading, make);
 }
 
 /** `steps.<key>` of the slots that are read. */

@@ -2,7 +2,7 @@
  * An execution as its payloads are read: whose they are, and which of them are in memory.
  */
 import type { StepError } from '../core/event.ts';
-import type { CompiledValue } from '../expression/compiled-value.ts';
+import type { CompiledValue } from '../expression/compiled.ts';
 import type { KeptPayloads } from './kept-payloads.ts';
 
 export interface ReadableExecution {

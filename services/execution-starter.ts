@@ -22,7 +22,8 @@ import { TemplateFinder } from '../template/finder.ts';
 import { type InputChecker, refuseFaults } from '../template/input-checker.ts';
 import { assertRunnable, type TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import type { Caller, StartItem, StartResult } from './service-types.ts';
+import type { Caller } from './caller.ts';
+import type { StartItem, StartResult } from './execution-answers.ts';
 import type { StartGate } from './start-gate.ts';
 
 /** How often, and for how long, a start looks again when its idempotency key is taken while it inserts. */

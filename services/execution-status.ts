@@ -5,7 +5,7 @@ import type { Json } from '../core/json/json.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
-import type { ExecutionStatusBody, Progress, StepStatusBody } from './service-types.ts';
+import type { ExecutionStatusBody, Progress, StepStatusBody } from './execution-answers.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;

@@ -1,7 +1,7 @@
 /**
  * Long polls: who waits for which execution to become final. Holds promises, never connections.
  */
-import type { CommitSubscriber } from '../door/committer.ts';
+import type { CommitSubscriber } from '../door/commit-subscriber.ts';
 import type { DecidedUnit } from '../door/unit.ts';
 
 export class ExecutionWaiters implements CommitSubscriber {

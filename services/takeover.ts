@@ -1,16 +1,16 @@
 /**
  * Takes over the running steps of dead engines: each is released through the door, guarded by the claim of the dead.
  */
+import type { Event } from '../core/event.ts';
 import { takeoverEvent } from '../core/takeover.ts';
 import { slotOf } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
 import type { OwnedStep } from '../db/engine.ts';
-import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 
 export interface TakeoverOptions {
   readonly db: Db;
-  readonly door: Pick<ExecutionDoor, 'deliver'>;
+  readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
   readonly versions: Pick<TemplateVersions, 'find'>;
   /** Whether handlers of a step type run in the process of their engine. */
   runsInEngine(type: string): boolean;

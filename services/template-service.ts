@@ -1,7 +1,9 @@
 /**
  * Templates: publish, validate, read, list, archive. A version never changes after it is published.
  */
+
 import { EngineError } from '../core/problem.ts';
+import type { StoredTemplate } from '../core/template.ts';
 import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseFeatures } from '../db/connection/features.ts';
 import { transact } from '../db/connection/transact.ts';
@@ -12,21 +14,15 @@ import {
   listTemplates,
   lockTemplateName,
   readTemplateByName,
-  type StoredTemplate,
 } from '../db/workflow-template.ts';
 import type { DefinitionSource } from '../definition/source.ts';
-import type { DefinitionReader, ReadDefinition } from '../template/definition-reader.ts';
+import type { DefinitionReader, ReadDefinition } from '../template/reading.ts';
+import type { Caller } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import { isoTime } from './execution-status.ts';
-import type {
-  Caller,
-  Page,
-  PublishResult,
-  TemplateBody,
-  TemplateServicePort,
-  TemplateSummary,
-  ValidateResult,
-} from './service-types.ts';
+import type { Page } from './page.ts';
+import type { PublishResult, TemplateBody, TemplateSummary, ValidateResult } from './template-answers.ts';
+import type { TemplateServicePort } from './template-port.ts';
 
 const DEFAULT_PAGE = 50;
 

@@ -19,27 +19,32 @@ import {
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
 import type { TemplateVersions } from '../template/versions.ts';
+import type { Caller } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import type { ExecutionStarter } from './execution-starter.ts';
-import { isoTime, statusBody } from './execution-status.ts';
-import type { ExecutionWaiters } from './execution-waiters.ts';
 import type {
-  Caller,
   ExecutionFilter,
   ExecutionListItem,
   ExecutionServicePort,
   ExecutionStatusBody,
-  Page,
   StartItem,
   StartResult,
   StatusOptions,
   StopResult,
-} from './service-types.ts';
+} from './execution-answers.ts';
+import { isoTime, statusBody } from './execution-status.ts';
+import type { ExecutionWaiters } from './execution-waiters.ts';
+import type { Page } from './page.ts';
+
+/** Starts executions (execution-starter.ts). */
+interface Starter {
+  /** @param many whether the items came as a list, so that problems name their place in it */
+  start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]>;
+}
 
 export interface ExecutionServiceOptions {
   readonly pool: Pool;
   readonly door: ExecutionDoor;
-  readonly starter: ExecutionStarter;
+  readonly starter: Starter;
   readonly versions: TemplateVersions;
   readonly waiters: ExecutionWaiters;
   readonly limits: PayloadLimits;

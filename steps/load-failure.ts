@@ -11,14 +11,7 @@ import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isObject } from '../core/json/json.ts';
-import { findImport, findUnparsable } from './module-sources.ts';
-
-/** Lines and columns count from 1. */
-export interface SourcePlace {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
+import { findImport, findUnparsable, type SourcePlace } from './module-sources.ts';
 
 export interface LoadFailure {
   /** Null when nobody knows. */

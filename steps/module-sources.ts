@@ -5,7 +5,13 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Parser } from 'acorn';
-import type { SourcePlace } from './load-failure.ts';
+
+/** Lines and columns count from 1. */
+export interface SourcePlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
 
 export interface SoughtImport {
   /** The specifier as it is written, or the path it leads to. */

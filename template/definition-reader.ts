@@ -5,38 +5,12 @@
  */
 import { createHash } from 'node:crypto';
 import { definitionFingerprint } from '../core/json/canonical.ts';
-import type { Problem } from '../core/problem.ts';
 import { readDefinition } from '../definition/definition.ts';
 import type { DocumentLimits } from '../definition/document.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import { isLightSchema } from '../definition/schema/weight.ts';
 import { type DefinitionSource, parseSource } from '../definition/source.ts';
-
-/** What is stored of a definition. Plain data: it may come from another process. */
-export interface ReadDefinition {
-  readonly name: string;
-  readonly description: string | null;
-  readonly steps: readonly { readonly key: string; readonly type: string }[];
-  /** Equal for definitions that mean the same. */
-  readonly hash: string;
-  /** The definition as JSON. */
-  readonly text: string;
-}
-
-export interface Reading {
-  /** Null when there are errors. */
-  readonly definition: ReadDefinition | null;
-  readonly errors: readonly Problem[];
-  readonly warnings: readonly Problem[];
-}
-
-export interface DefinitionReader {
-  /**
-   * @param owner whose definition it is; owners take turns
-   * @throws EngineError: it cannot be read at all
-   */
-  read(owner: string, source: DefinitionSource): Promise<Reading>;
-}
+import type { Reading } from './reading.ts';
 
 /** Bytes that are read and checked within some milliseconds, whatever they are. */
 export const MAX_LIGHT_BYTES = 4_096;

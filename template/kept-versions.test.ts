@@ -1,11 +1,12 @@
 import { heapStats } from 'bun:jsc';
 import { expect, test } from 'bun:test';
 import type { Json, JsonObject } from '../core/json/json.ts';
-import { judgeStored } from '../definition/definition.ts';
 import { createStepTypes } from '../steps/registry.ts';
 import { context } from '../tests/definition/reading.ts';
+import { compileVersion } from './compile.ts';
+import { compileContext } from './context.ts';
 import { KeptVersions } from './kept-versions.ts';
-import { compileVersion, type TemplateVersion } from './version.ts';
+import type { TemplateVersion } from './version.ts';
 import { weightOf } from './weight.ts';
 
 const stepTypes = createStepTypes({
@@ -13,6 +14,8 @@ const stepTypes = createStepTypes({
   script: { timeoutMs: 5_000, memoryBytes: 32 * 2 ** 20 },
   extra: [],
 });
+
+const compiler = compileContext(context, stepTypes);
 
 function versionOf(id: string, definition: JsonObject): TemplateVersion {
   const steps = Object.keys(definition.steps as JsonObject).map((key) => ({
@@ -29,7 +32,7 @@ function versionOf(id: string, definition: JsonObject): TemplateVersion {
     createdAt: at,
     archivedAt: null,
   };
-  const compiling = compileVersion(row, judgeStored(definition, context), { lint: context, stepTypes });
+  const compiling = compileVersion(row, compiler.judge(definition), compiler);
   for (;;) {
     const { done, value } = compiling.next();
     if (done) return value;

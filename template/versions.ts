@@ -4,17 +4,18 @@
  * What is not understood here is "unread" for a while: asked for again, the answer is the error that there was.
  */
 import { EngineError } from '../core/problem.ts';
+import type { StoredTemplate } from '../core/template.ts';
 import type { Db } from '../db/connection/client.ts';
-import { readTemplateById, type StoredTemplate } from '../db/workflow-template.ts';
-import { type Judgement, judgeStored } from '../definition/definition.ts';
+import { readTemplateById } from '../db/workflow-template.ts';
+import type { Judgement } from '../definition/judgement.ts';
 import { inSlices } from '../process/in-slices.ts';
+import { type CompileContext, compileVersion } from './compile.ts';
 import { KeptVersions } from './kept-versions.ts';
-import { type CompileContext, compileVersion, type TemplateVersion } from './version.ts';
+import { UNREADABLE_MS } from './unreadable.ts';
+import type { TemplateVersion } from './version.ts';
 
 /** Of all versions that are kept. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
-/** For how long what is unread is left to other engines. */
-export const UNREADABLE_MS = 30_000;
 
 export interface VersionsObserver {
   compiled(version: TemplateVersion): void;
@@ -39,7 +40,7 @@ export class TemplateVersions {
   constructor(context: CompileContext, observer: VersionsObserver | null = null, judge: Judge | null = null) {
     this.#context = context;
     this.#observer = observer;
-    this.#judge = judge ?? (({ definition }) => judgeStored(definition, context.lint));
+    this.#judge = judge ?? (({ definition }) => context.judge(definition));
   }
 
   /** Templates, by id, that were found unread a short while ago. */

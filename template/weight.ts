@@ -5,7 +5,7 @@
  * none of the parts is missing, whose number a definition decides.
  */
 import type { Json } from '../core/json/json.ts';
-import type { CompiledValue, Node } from '../expression/compiled-value.ts';
+import type { CompiledValue, Node } from '../expression/compiled.ts';
 import type { CompiledStep, TemplateVersion } from './version.ts';
 
 const PER_VERSION = 4_000;

@@ -10,6 +10,9 @@ const ROOT = join(import.meta.dir, '..');
 const SOURCES = sources(ROOT);
 const PRODUCT = SOURCES.filter((file) => !isTest(file));
 
+/** Without the programs around it: benchmarks, chaos, scripts, examples. */
+const ROOMS_OF_THE_ENGINE = PRODUCT.filter((file) => !/^(bench|chaos|fuzz|scripts|examples)\//.test(file));
+
 /** A room sees itself and the rooms below it; rooms of one level do not see each other. */
 const LEVELS: readonly (readonly string[])[] = [
   ['core'],
@@ -30,6 +33,24 @@ describe('rooms', () => {
       imports(file)
         .filter((target) => !mayImport(file, target))
         .map((target) => `${file} imports ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('there is no import cycle, types included', () => {
+    expect(cycleOf(importGraph('types'))).toEqual([]);
+  });
+
+  test('an import chain has at most 16 files with types, and 12 without', () => {
+    expect(longestChain(importGraph('types')).length).toBeLessThanOrEqual(16);
+    expect(longestChain(importGraph('values')).length).toBeLessThanOrEqual(12);
+  });
+
+  test('statements in SQL are in db/ and queue/ alone', () => {
+    const wrong = ROOMS_OF_THE_ENGINE.filter((file) => !/^(db|queue)\//.test(file)).filter((file) =>
+      /['"`]\s*(select\s|insert into\s|update\s\w+\s+set\s|delete from\s|with\s+\w+\s+as\s*\()/i.test(
+        code(file),
+      ),
     );
     expect(wrong).toEqual([]);
   });
@@ -56,8 +77,10 @@ describe('rooms', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('there are no utils, helpers, types or constants, and no barrels', () => {
-    const wrong = PRODUCT.filter((file) => /(^|\/)(utils?|helpers?|types|constants)\.ts$/.test(file));
+  test('there are no utils, helpers, types, shapes of somebody else or constants', () => {
+    const wrong = PRODUCT.filter((file) =>
+      /(^|\/)((.*-)?(utils?|helpers?|(?<!step-)types)|.+-shapes|constants|common)\.ts$/.test(file),
+    );
     expect(wrong).toEqual([]);
   });
 });
@@ -198,6 +221,61 @@ function imports(file: string): string[] {
   return [...read(file).matchAll(/from '(\.[^']+)'/g)].map(([, target]) =>
     normalize(join(dirname(file), target!)),
   );
+}
+
+type ImportGraph = ReadonlyMap<string, readonly string[]>;
+
+/** @param kind whether imports of types alone count */
+function importGraph(kind: 'types' | 'values'): ImportGraph {
+  const files = new Set(ROOMS_OF_THE_ENGINE);
+  return new Map(
+    ROOMS_OF_THE_ENGINE.map((file) => {
+      const all = [...read(file).matchAll(/^(?:import|export) (type )?([^;]*?) ?(?:from )?'(\.[^']+)'/gms)];
+      const counted = all.filter(([, type, names]) => kind === 'types' || !(type || onlyTypes(names!)));
+      const targets = counted.map(([, , , target]) => normalize(join(dirname(file), target!)));
+      return [file, targets.filter((target) => files.has(target))];
+    }),
+  );
+}
+
+function onlyTypes(names: string): boolean {
+  const list = /^\{([^}]*)\}$/
+    .exec(names.trim())?.[1]
+    ?.split(',')
+    .map((name) => name.trim());
+  return list?.filter(Boolean).every((name) => name.startsWith('type ')) ?? false;
+}
+
+/** The files of a cycle; []: there is none. */
+function cycleOf(graph: ImportGraph): string[] {
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return [];
+    for (const target of graph.get(file) ?? []) {
+      const cycle = walk(target, [...path, file]);
+      if (cycle.length > 0) return cycle;
+    }
+    done.add(file);
+    return [];
+  };
+  return [...graph.keys()].map((file) => walk(file, [])).find((cycle) => cycle.length > 0) ?? [];
+}
+
+function longestChain(graph: ImportGraph): string[] {
+  const chains = new Map<string, string[]>();
+  const chainOf = (file: string): string[] => {
+    const known = chains.get(file);
+    if (known !== undefined) return known;
+    const below = (graph.get(file) ?? []).map(chainOf);
+    const chain = [
+      file,
+      ...below.reduce((longest, each) => (each.length > longest.length ? each : longest), []),
+    ];
+    chains.set(file, chain);
+    return chain;
+  };
+  return [...graph.keys()].map(chainOf).reduce((a, b) => (b.length > a.length ? b : a), []);
 }
 
 function room(file: string): string {

@@ -9,6 +9,7 @@
 import type { Claim, Event } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResumption } from '../db/step-payload.ts';
 import type { Loaded } from '../door/actor.ts';
@@ -21,17 +22,16 @@ import { InputsTooLarge } from '../payload/payload-reader.ts';
 import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
+import type { Admission } from './admission.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
 import type { StepHosts } from './hosts/hosts.ts';
 import { ALONE_FROM, HostedOutput, LostAttempt } from './hosts/run.ts';
-import type { Admission } from './limits/limited-step.ts';
 import {
   callOptions,
   checkParams,
   explained,
   GuardFailure,
-  next,
   ParkOutcome,
   parkOutcome,
   passesGate,

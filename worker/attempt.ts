@@ -5,9 +5,9 @@
  */
 import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
+import type { Admission } from './admission.ts';
 import { Countdown } from './countdown.ts';
 import { heartbeatPauseMs } from './hosts/wire.ts';
-import type { Admission } from './limits/limited-step.ts';
 
 /** Who runs the handler elsewhere. */
 export interface Remote {

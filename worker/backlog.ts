@@ -2,7 +2,7 @@
  * The backlog: pending executions that wait in line because there was no room for them. While there are any, new
  * executions line up behind them, and room that comes free is for the oldest.
  */
-import type { CommitSubscriber } from '../door/committer.ts';
+import type { CommitSubscriber } from '../door/commit-subscriber.ts';
 import { type DecidedUnit, isPending } from '../door/unit.ts';
 
 export interface BacklogOptions {

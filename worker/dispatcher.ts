@@ -13,8 +13,8 @@ import type { Actor, Loaded } from '../door/actor.ts';
 import type { Capacity, ReservedStep } from '../door/capacity.ts';
 import type { Attempt } from './attempt.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
-import type { LimitGate, Turns } from './limits/gate.ts';
 import { type LimitedStep, placeOf } from './limits/limited-step.ts';
+import type { Gate, Turns } from './limits/turns.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MAX_READY = 50_000;
@@ -44,7 +44,7 @@ export class Dispatcher implements Capacity, Turns {
   readonly #aside = new ReadyQueue<ReadyStep>();
   readonly #maxSandboxed: number;
   #sandboxedCount = 0;
-  #gate: LimitGate | null = null;
+  #gate: Gate | null = null;
   /** Executions under way here, and the sum of their weights. */
   readonly #admitted = new Set<Actor>();
   #admittedWidth = 0;
@@ -69,7 +69,7 @@ export class Dispatcher implements Capacity, Turns {
   }
 
   /** The gate needs the slots and the slots need it: the composition root joins the two. */
-  useGate(gate: LimitGate): void {
+  useGate(gate: Gate): void {
     this.#gate = gate;
   }
 

@@ -3,15 +3,16 @@
  */
 import type { Event, StepError } from '../core/event.ts';
 import type { JsonObject } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import { INSTANT_ACCEPTED, parseInstant } from '../core/time/instant.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable, type OutputStore } from '../payload/output-store.ts';
 import { InputsTooLarge } from '../payload/payload-reader.ts';
 import { type Parked, type StepContext, StepFailure } from '../steps/step-type.ts';
 import type { CompiledStep } from '../template/version.ts';
+import type { Admission } from './admission.ts';
 import type { Attempt } from './attempt.ts';
 import { messageOf } from './hosts/wire.ts';
-import type { Admission } from './limits/limited-step.ts';
 
 type ParkEvent = Extract<Event, { type: 'park' }>;
 
@@ -30,11 +31,6 @@ export class GuardFailure extends Error {
     super('guard');
     this.reason = reason;
   }
-}
-
-/** Goes on at once when there is nothing to wait for. */
-export function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
-  return value instanceof Promise ? value.then(then) : then(value);
 }
 
 /** The gate has asked the guard before it asked for a start: it is evaluated once. */

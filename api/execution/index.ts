@@ -7,7 +7,11 @@
  */
 import { z } from '@hono/zod-openapi';
 import { EngineError } from '../../core/problem.ts';
-import type { ExecutionServicePort, ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
+import type {
+  ExecutionServicePort,
+  ExecutionStatusBody,
+  StartItem,
+} from '../../services/execution-answers.ts';
 import { type Identity, requireWorkspace } from '../auth.ts';
 import { type BodyLimits, few } from '../body.ts';
 import { check } from '../request-check.ts';
@@ -22,7 +26,7 @@ import {
   StoppedShape,
   StopShape,
   startManyShape,
-} from './shapes.ts';
+} from './bodies.ts';
 
 const TAG = 'Executions';
 const HeadersShape = z.object({ 'Idempotency-Key': IdempotencyHeaderShape.optional() });

@@ -5,7 +5,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { DefinitionSource } from '../../definition/source.ts';
-import type { TemplateServicePort } from '../../services/service-types.ts';
+import type { TemplateServicePort } from '../../services/template-port.ts';
 import type { BodyLimits } from '../body.ts';
 import { PageQueryShape, pageShape } from '../page.ts';
 import type { Router } from '../route.ts';
@@ -16,7 +16,7 @@ import {
   TemplateShape,
   ValidatedShape,
   VersionQueryShape,
-} from './shapes.ts';
+} from './bodies.ts';
 
 const TAG = 'Templates';
 const PATH = '/api/v1/templates';

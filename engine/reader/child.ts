@@ -13,7 +13,7 @@ import { EngineError } from '../../core/problem.ts';
 import { encodeFrame, type Frame, FrameReader } from '../../process/frame.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import { loadUserStepTypes } from '../../steps/user-modules.ts';
-import { lintContext } from '../../template/lint-context.ts';
+import { lintContext } from '../../template/context.ts';
 import { type Answer, ReaderTasks } from './tasks.ts';
 import type { FromReader, ReaderRequest, ReaderSetup } from './wire.ts';
 

@@ -7,24 +7,20 @@
  */
 import { fileURLToPath } from 'node:url';
 import { EngineError, type Problem } from '../../core/problem.ts';
-import type { StoredTemplate } from '../../db/workflow-template.ts';
-import { type Judgement, judgeStored } from '../../definition/definition.ts';
+import type { StoredTemplate } from '../../core/template.ts';
+import { judgeStored } from '../../definition/definition.ts';
 import type { DocumentLimits } from '../../definition/document.ts';
+import type { Judgement } from '../../definition/judgement.ts';
 import type { LintContext } from '../../definition/lint/context.ts';
 import type { SchemaFault } from '../../definition/schema/checker.ts';
 import type { DefinitionSource } from '../../definition/source.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import type { Frame } from '../../process/frame.ts';
 import { TaskFailed, TaskPool } from '../../process/task-pool.ts';
-import type { StartItem } from '../../services/service-types.ts';
-import {
-  type DefinitionReader,
-  isLightDocument,
-  MAX_LIGHT_BYTES,
-  type Reading,
-  tryRead,
-} from '../../template/definition-reader.ts';
+import type { StartItem } from '../../services/execution-answers.ts';
+import { isLightDocument, MAX_LIGHT_BYTES, tryRead } from '../../template/definition-reader.ts';
 import { type InputChecker, type InputText, tryCheck } from '../../template/input-checker.ts';
+import type { DefinitionReader, Reading } from '../../template/reading.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import type { FromReader, ReaderAnswers, ReaderRequest, ReaderSetup, StartsAnswer } from './wire.ts';
 

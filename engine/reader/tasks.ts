@@ -1,7 +1,7 @@
 /**
  * What a reader process does with each request: pure, and as long as it takes.
  */
-import { StartShape, startManyShape } from '../../api/execution/shapes.ts';
+import { StartShape, startManyShape } from '../../api/execution/bodies.ts';
 import { check } from '../../api/request-check.ts';
 import type { JsonSchema } from '../../core/json/json.ts';
 import { parseJson } from '../../core/json/parse-json.ts';
@@ -9,7 +9,7 @@ import { decodeUtf8 } from '../../core/json/utf8.ts';
 import { judgeStored } from '../../definition/definition.ts';
 import type { LintContext } from '../../definition/lint/context.ts';
 import { createValidator, type Validator } from '../../definition/schema/json-schema.ts';
-import type { StartItem } from '../../services/service-types.ts';
+import type { StartItem } from '../../services/execution-answers.ts';
 import { readNow } from '../../template/definition-reader.ts';
 import type { ReaderAnswers, ReaderRequest, ReaderSetup } from './wire.ts';
 

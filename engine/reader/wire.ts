@@ -2,11 +2,11 @@
  * What the engine and a reader process say to each other, as frame headers; texts travel in the body.
  */
 import type { ErrorCode, Problem } from '../../core/problem.ts';
-import type { Judgement } from '../../definition/definition.ts';
 import type { DocumentFormat } from '../../definition/document.ts';
+import type { Judgement } from '../../definition/judgement.ts';
 import type { SchemaFault } from '../../definition/schema/checker.ts';
-import type { StartItem } from '../../services/service-types.ts';
-import type { ReadDefinition, Reading } from '../../template/definition-reader.ts';
+import type { StartItem } from '../../services/execution-answers.ts';
+import type { ReadDefinition, Reading } from '../../template/reading.ts';
 import type { HostSetup } from '../../worker/hosts/wire.ts';
 
 /** What a reader needs before it can read anything: the step types, and how much may be sent. */

@@ -2,7 +2,7 @@
  * Lists in pages: filters, cursors, and that a walk through the pages stays right while rows come and go.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import type { ExecutionFilter } from '../../services/service-types.ts';
+import type { ExecutionFilter } from '../../services/execution-answers.ts';
 import { refusal } from '../support/database/untouched.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';

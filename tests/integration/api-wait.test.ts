@@ -3,7 +3,7 @@
  * that others need.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test';
-import type { ExecutionStatusBody } from '../../services/service-types.ts';
+import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
 import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
 import { assertInvariants } from '../support/invariants.ts';
 

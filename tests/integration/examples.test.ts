@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { type MockServices, startMockServices } from '../../examples/mock-services.ts';
-import type { ExecutionStatusBody } from '../../services/service-types.ts';
+import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
 import {
   type EngineDatabase,
   engineDatabase,

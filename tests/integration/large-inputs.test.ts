@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import type { JsonObject } from '../../core/json/json.ts';
 import { isFinalExecution } from '../../core/status.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
-import type { ExecutionStatusBody } from '../../services/service-types.ts';
+import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
 import {
   type EngineDatabase,
   engineDatabase,

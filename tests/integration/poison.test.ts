@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { JsonObject } from '../../core/json/json.ts';
-import type { ExecutionStatusBody } from '../../services/service-types.ts';
+import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
 import {
   type EngineDatabase,
   type EngineProcess,

@@ -12,7 +12,7 @@ import { createEngineClient, type EngineClient, isFinal } from '../../client/eng
 import { loadConfig } from '../../config/config.ts';
 import type { JsonObject } from '../../core/json/json.ts';
 import { type Engine, startEngine } from '../../engine/engine.ts';
-import type { ExecutionStatusBody, StartItem } from '../../services/service-types.ts';
+import type { ExecutionStatusBody, StartItem } from '../../services/execution-answers.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { testDatabase } from './database/database.ts';
 import { assertPortable, guardStatements } from './faults/portable-guard.ts';

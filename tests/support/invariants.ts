@@ -11,7 +11,7 @@ import pg from 'pg';
 import { examineDatabase } from '../../services/doctor/doctor.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';
-import { lintContext } from '../../template/lint-context.ts';
+import { compileContext, lintContext } from '../../template/context.ts';
 import { TemplateVersions } from '../../template/versions.ts';
 import { recordingSteps } from './steps/recording.ts';
 
@@ -94,8 +94,6 @@ export function templateVersions(url: string, extra: readonly StepType[] = []): 
     script: { timeoutMs: 1, memoryBytes: 1 },
     extra: [...recordingSteps(url, 'invariants'), ...extra],
   });
-  return new TemplateVersions({
-    lint: lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }, []),
-    stepTypes,
-  });
+  const lint = lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }, []);
+  return new TemplateVersions(compileContext(lint, stepTypes));
 }

@@ -9,7 +9,8 @@ import { TIMER_PRIORITY } from '../../core/jobs.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { type PickedExecution, pickPending } from '../../db/pending-execution.ts';
 import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
-import { type TemplateVersions, UNREADABLE_MS } from '../../template/versions.ts';
+import { UNREADABLE_MS } from '../../template/unreadable.ts';
+import type { TemplateVersions } from '../../template/versions.ts';
 import type { Backlog } from '../backlog.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 

@@ -22,9 +22,8 @@ const TICKET: FetchedJob = {
 
 const putBack = ({ isOffered = false, canRun = true } = {}) =>
   new PutBack(
-    { isOffered: () => isOffered },
+    { isOffered: () => isOffered, ticketDelayMs: () => 0 },
     { canRun: () => canRun, canRunAll: () => canRun },
-    { ticketDelayMs: () => 0 },
   );
 
 test('the ticket of a step that no slot is free for is due again at once', () => {

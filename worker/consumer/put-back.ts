@@ -6,10 +6,8 @@ import type { Job } from '../../core/jobs.ts';
 import { findSlot } from '../../core/view.ts';
 import type { Actor } from '../../door/actor.ts';
 import type { FetchedJob } from '../../queue/execution-engine-queue.ts';
-import { UNREADABLE_MS } from '../../template/versions.ts';
+import { UNREADABLE_MS } from '../../template/unreadable.ts';
 import type { AttemptStarter } from '../attempt-starter.ts';
-import type { Dispatcher } from '../dispatcher.ts';
-import type { LimitGate } from '../limits/gate.ts';
 import { Spread } from './spread.ts';
 
 /** Somebody else has the execution locked for longer than a commit takes. */
@@ -37,22 +35,24 @@ export interface LeftJob {
   readonly because: 'busy' | 'locked' | 'unreadable';
 }
 
+/** The steps that this process has in hand. */
+export interface StepsInHand {
+  /** Whether the step takes its turn here. */
+  isOffered(stepId: string): boolean;
+  /** Milliseconds after which the ticket of a step with limits is to come back. */
+  ticketDelayMs(): number;
+}
+
 export class PutBack {
-  readonly #dispatcher: Pick<Dispatcher, 'isOffered'>;
+  readonly #inHand: StepsInHand;
   readonly #starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>;
-  readonly #gate: Pick<LimitGate, 'ticketDelayMs'>;
   readonly #spread = new Spread(FOR_OTHERS_MS, LONGEST_FOR_OTHERS_MS);
   /** Of performance.now(). */
   #passedOnAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    dispatcher: Pick<Dispatcher, 'isOffered'>,
-    starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>,
-    gate: Pick<LimitGate, 'ticketDelayMs'>,
-  ) {
-    this.#dispatcher = dispatcher;
+  constructor(inHand: StepsInHand, starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>) {
+    this.#inHand = inHand;
     this.#starter = starter;
-    this.#gate = gate;
   }
 
   /** The job as it goes back, by the reason for which it was left. */
@@ -67,12 +67,12 @@ export class PutBack {
   awaited(actor: Actor, job: FetchedJob): Job {
     const { loaded } = actor;
     if (job.data.kind !== 'step' || loaded === null) return later(job, LOOK_AGAIN_MS);
-    if (this.#dispatcher.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
+    if (this.#inHand.isOffered(job.data.step_id)) return later(job, OFFERED_TICKET_MS);
     if (this.isForOthers(actor, job)) return this.#forOthers(job);
     if (!loaded.version.hasLimits) return again(job);
     const slot = findSlot(loaded.view, job.data.step_id);
     if (slot === null || loaded.step(slot).limits === null) return again(job);
-    return later(job, this.#gate.ticketDelayMs());
+    return later(job, this.#inHand.ticketDelayMs());
   }
 
   /**

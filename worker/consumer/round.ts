@@ -12,14 +12,14 @@ import type { StepPhase } from '../../db/workflow-step-execution.ts';
 import type { SchemaFault } from '../../definition/schema/checker.ts';
 import type { Mail } from '../../door/actor.ts';
 import type { Actors } from '../../door/actors.ts';
-import type { Unloadable } from '../../door/locked-commit.ts';
 import { type LoadedUnit, takeUnit, type Unit } from '../../door/unit.ts';
+import type { Unloadable } from '../../door/unloadable.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import { INPUT } from '../../payload/kept-payloads.ts';
 import { inSlices } from '../../process/in-slices.ts';
 import type { FetchedJob } from '../../queue/execution-engine-queue.ts';
 import type { InputChecker } from '../../template/input-checker.ts';
-import { UNREADABLE_MS } from '../../template/versions.ts';
+import { UNREADABLE_MS } from '../../template/unreadable.ts';
 import { type LeftJob, later, type PutBack } from './put-back.ts';
 
 /** What one job, or one picked execution, asks for. */

@@ -1,12 +1,32 @@
 /**
- * How the end of a step host is told: to the log, and in the failure of the step that brought it about.
+ * The reports of a step host: its output and its end, to the log and in the failure of the step that brought it about.
  */
 import type { Exit } from '../../process/framed-process.ts';
 import { StepFailure } from '../../steps/step-type.ts';
-import type { Doom, StepHost } from './host.ts';
-import type { HostedRun } from './run.ts';
+import type { Log } from '../../telemetry/log.ts';
 
-const DOOMS: Readonly<Record<Doom, string>> = {
+/** Why the engine ended a host. */
+export type KillReason = 'hung' | 'displaced' | 'memory' | 'retired' | 'unstartable';
+
+interface EndedHost {
+  readonly pid: number | null;
+  readonly killReason: KillReason | null;
+  /** Why it could not load the step types; null: it could. */
+  readonly broken: string | null;
+}
+
+interface LostRun {
+  readonly call: {
+    readonly type: string;
+    readonly crashes: number;
+    readonly context: {
+      readonly execution: { readonly id: string };
+      readonly step: { readonly key: string };
+    };
+  };
+}
+
+const KILL_REASONS: Readonly<Record<KillReason, string>> = {
   hung: 'it did not answer any more and was killed',
   displaced: 'a handler in it went on after its end without ever yielding, and it was killed',
   memory: 'it used more memory than EXECUTION_ENGINE_STEP_MEMORY allows and was killed',
@@ -14,16 +34,16 @@ const DOOMS: Readonly<Record<Doom, string>> = {
   unstartable: 'it could not load the step types',
 };
 
-/** Half a sentence. */
-export function endOf({ doom, broken }: Pick<StepHost, 'doom' | 'broken'>, { code, signal }: Exit): string {
+/** Returns a clause for a log line or an error message. */
+export function endOf({ killReason, broken }: Omit<EndedHost, 'pid'>, { code, signal }: Exit): string {
   if (broken !== null) return `it could not load the step types: ${broken}`;
-  if (doom !== null) return DOOMS[doom];
+  if (killReason !== null) return KILL_REASONS[killReason];
   if (signal !== null) return `it was ended by the signal ${signal}`;
   return code === null ? 'it could not be started' : `it exited with code ${code}`;
 }
 
-/** What becomes of a step that ran alone in a process that died. */
-export function poisoned({ call }: HostedRun, host: StepHost, exit: Exit): StepFailure {
+/** The failure of a step that ran alone in a process that died. */
+export function poisoned({ call }: LostRun, host: EndedHost, exit: Exit): StepFailure {
   const message =
     `The step ran alone after its process had died ${call.crashes} times, and this process died too: ` +
     `${endOf(host, exit)}. Mend the handler, or what it is given, and start a new execution.`;
@@ -36,4 +56,39 @@ export function unavailable(why: string): StepFailure {
   return new StepFailure('host_unavailable', `No process could be started for the step: ${why}`, {
     retryable: true,
   });
+}
+
+const MAX_NAMED = 10;
+
+/** @param lost what was in it */
+export function logEnd(log: Log, host: EndedHost, exit: Exit, lost: readonly LostRun[]): void {
+  const named = lost.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
+    execution_id: context.execution.id,
+    step: context.step.key,
+    type,
+  }));
+  const because = host.killReason === null ? {} : { because: host.killReason };
+  const fields = { pid: host.pid, ...exit, steps: lost.length, lost: named, ...because };
+  log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
+}
+
+export function logOutput(
+  log: Log,
+  { pid }: Pick<EndedHost, 'pid'>,
+  line: string,
+  stream: 'stdout' | 'stderr',
+): void {
+  if (stream === 'stderr') log.warn({ pid, stream }, line);
+  else log.info({ pid, stream }, line);
+}
+
+export function logOutOfOrder(log: Log, why: string): void {
+  log.error(
+    { why },
+    'No process of steps can be started; steps of your own types wait for an engine that can, or until it works again',
+  );
+}
+
+export function logInOrder(log: Log): void {
+  log.info('Processes of steps can be started again');
 }

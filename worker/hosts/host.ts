@@ -13,6 +13,7 @@ import { encodeFrame, type Frame } from '../../process/frame.ts';
 import { type Exit, FramedProcess } from '../../process/framed-process.ts';
 import { cpuMs, memoryBytes } from '../../process/process-usage.ts';
 import { StepFailure } from '../../steps/step-type.ts';
+import type { KillReason } from './host-end.ts';
 import type { HostedRun } from './run.ts';
 import {
   encodeValues,
@@ -38,9 +39,6 @@ export interface StepHostOptions {
   onClose(host: StepHost, exit: Exit): void;
 }
 
-/** Why the engine ends a process. */
-export type Doom = 'hung' | 'displaced' | 'memory' | 'retired' | 'unstartable';
-
 /** Whoever owes a sign of life for less than this is not late with it. */
 const PROMPT_MS = 40;
 const ENTRY = fileURLToPath(new URL('./child.ts', import.meta.url));
@@ -53,7 +51,7 @@ export class StepHost {
   /** Gets nothing more to run. */
   retired = false;
   /** Set when the engine ends it. */
-  doom: Doom | null = null;
+  killReason: KillReason | null = null;
   /** Why it cannot run anything, in its own words. */
   broken: string | null = null;
   readonly #options: StepHostOptions;
@@ -134,8 +132,8 @@ export class StepHost {
     this.#send({ kind: 'close' });
   }
 
-  kill(doom: Doom): void {
-    this.doom ??= doom;
+  kill(reason: KillReason): void {
+    this.killReason ??= reason;
     this.retired = true;
     this.#process.kill();
   }

@@ -15,8 +15,7 @@ import type { Exit } from '../../process/framed-process.ts';
 import type { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { StepHost } from './host.ts';
-import { endOf, poisoned, unavailable } from './host-end.ts';
-import { logEnd, logInOrder, logOutOfOrder, logOutput } from './host-log.ts';
+import { endOf, logEnd, logInOrder, logOutOfOrder, logOutput, poisoned, unavailable } from './host-end.ts';
 import { type HostedCall, HostedRun } from './run.ts';
 import { HostWatch, type WatchTimes } from './watch.ts';
 import type { HostSetup } from './wire.ts';
@@ -255,17 +254,19 @@ export class StepHosts {
     if (!host.ready && own !== undefined && !lost.includes(own) && own.abandonedAt === null) lost.push(own);
     // That none can be started is said once.
     const isNews = host.ready || !this.#toldOutOfOrder;
-    if (isNews && (host.doom !== 'retired' || lost.length > 0)) logEnd(this.#options.log, host, exit, lost);
+    if (isNews && (host.killReason !== 'retired' || lost.length > 0))
+      logEnd(this.#options.log, host, exit, lost);
     for (const run of lost) {
       if (run.begun) this.#lose(run, host, exit, own !== undefined);
       else this.#moveOn(run, host, exit);
     }
-    if (!host.ready && host.doom !== 'retired') this.#onFailedStart(host.broken ?? endOf(host, exit));
+    if (!host.ready && host.killReason !== 'retired') this.#onFailedStart(host.broken ?? endOf(host, exit));
     this.#assign();
   }
 
   #lose(run: HostedRun, host: StepHost, exit: Exit, alone: boolean): void {
-    if (!alone || host.doom === 'displaced') run.lose(host.doom === 'displaced' ? 'displace' : 'rescue');
+    if (!alone || host.killReason === 'displaced')
+      run.lose(host.killReason === 'displaced' ? 'displace' : 'rescue');
     else run.fail(poisoned(run, host, exit));
   }
 

@@ -84,7 +84,7 @@ export class HostWatch {
     this.#paused = late && !this.#paused;
     if (this.#paused) return;
     const hosts = this.#options.hosts();
-    for (const host of hosts) if (host.doom === null) this.#look(host, now);
+    for (const host of hosts) if (host.killReason === null) this.#look(host, now);
     const isAwaited = this.#options.onTick();
     if (!isAwaited && hosts.every(({ ready, runs }) => ready && runs.size === 0)) this.#rest();
   }

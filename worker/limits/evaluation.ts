@@ -5,7 +5,7 @@
 import { keyText, limitId, type SharedLimit } from '../../core/step-limit.ts';
 import type { Db } from '../../db/connection/client.ts';
 import { readResumption } from '../../db/step-payload.ts';
-import type { CompiledValue } from '../../expression/compiled-value.ts';
+import type { CompiledValue } from '../../expression/compiled.ts';
 import type { Evaluator } from '../../expression/evaluator.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../../payload/expression-scope.ts';

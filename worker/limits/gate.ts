@@ -12,24 +12,16 @@
  */
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
-import type { CommitSubscriber } from '../../door/committer.ts';
+import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
 import type { DecidedUnit } from '../../door/unit.ts';
+import type { Admission } from '../admission.ts';
 import { LimitAsker } from './asker.ts';
 import type { LimitEvaluation } from './evaluation.ts';
 import type { Answer, StepLimits } from './grants.ts';
 import { type LimitGroup, LimitGroups } from './group.ts';
 import { LimitedSteps } from './held-steps.ts';
-import { type Admission, LimitedStep } from './limited-step.ts';
-
-/** The dispatcher, as the gate sees it. */
-export interface Turns {
-  /** The step takes its turn; when it is up, `popped` is asked. */
-  enqueue(step: LimitedStep): void;
-  /** The step is granted and keeps the slot it asked with. */
-  grant(step: LimitedStep): void;
-  /** A slot that a step asked with is free again. */
-  release(): void;
-}
+import { LimitedStep } from './limited-step.ts';
+import type { Gate, Turns } from './turns.ts';
 
 export interface LimitGateOptions {
   readonly limits: StepLimits;
@@ -55,7 +47,7 @@ const TICKET_MS = 1_000;
 const TICKET_MS_PER_HELD = 3;
 const LONGEST_TICKET_MS = 30_000;
 
-export class LimitGate implements CommitSubscriber {
+export class LimitGate implements CommitSubscriber, Gate {
   readonly #options: LimitGateOptions;
   readonly #asker: LimitAsker;
   readonly #steps = new LimitedSteps();

@@ -8,9 +8,7 @@ import type { SharedLimit } from '../../core/step-limit.ts';
 import { NOBODY } from '../../db/pending-execution.ts';
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
-
-/** What was found before the step may start: it runs, its guard skips it, or an expression of it fails. */
-export type Admission = 'pass' | 'skip' | { readonly error: unknown };
+import type { Admission } from '../admission.ts';
 
 /**
  * `fresh`: the commit that made it ready is on its way; `evaluating` its keys; `held` back in its group;

@@ -1,8 +1,9 @@
 /**
  * A doctor that finds nothing, for tests of the API and the command line only.
  */
+
+import type { Caller } from '../../../services/caller.ts';
 import type { DoctorPort } from '../../../services/doctor/report.ts';
-import type { Caller } from '../../../services/service-types.ts';
 
 type Recorder = (name: string, caller: Caller, ...args: unknown[]) => Promise<void>;
 

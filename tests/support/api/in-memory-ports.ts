@@ -4,24 +4,25 @@
  * They answer in the shapes of the real ones and follow a script instead of running steps: each read of an
  * execution shows its next moment, until it is final.
  */
+
 import { randomUUID } from 'node:crypto';
 import type { Json } from '../../../core/json/json.ts';
 import { EngineError } from '../../../core/problem.ts';
 import { type ExecutionStatus, isFinalExecution, type StepStatus } from '../../../core/status.ts';
 import { type DefinitionSource, parseSource } from '../../../definition/source.ts';
 import { JsonPayload } from '../../../payload/json-payload.ts';
+import type { Caller } from '../../../services/caller.ts';
 import type { DoctorPort } from '../../../services/doctor/report.ts';
 import type {
-  Caller,
   ExecutionServicePort,
   ExecutionStatusBody,
   StartItem,
   StartResult,
   StepStatusBody,
   StopResult,
-  TemplateBody,
-  TemplateServicePort,
-} from '../../../services/service-types.ts';
+} from '../../../services/execution-answers.ts';
+import type { TemplateBody } from '../../../services/template-answers.ts';
+import type { TemplateServicePort } from '../../../services/template-port.ts';
 import { doctorPort } from './in-memory-doctor.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';

@@ -9,8 +9,8 @@ import type {
   TemplateBody,
   TemplateSummary,
   ValidateResult,
-} from '../../services/service-types.ts';
-import { InstantShape, JsonShape, TemplateNameShape } from '../execution/shapes.ts';
+} from '../../services/template-answers.ts';
+import { InstantShape, JsonShape, TemplateNameShape } from '../execution/bodies.ts';
 
 const FindingShape = z
   .object({ pointer: z.string(), code: z.string(), message: z.string() })

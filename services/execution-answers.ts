@@ -1,18 +1,11 @@
 /**
- * What the services answer, in the words of the API (snake_case is the wire format and is used as is).
- *
- * Times are ISO 8601 in UTC with milliseconds; ids are UUIDs in lower case.
+ * Executions as the API asks for them and tells of them, in the field names of its JSON.
  */
-import type { Json, JsonObject } from '../core/json/json.ts';
+import type { Json } from '../core/json/json.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
-import type { DefinitionSource } from '../definition/source.ts';
 import type { JsonPayload } from '../payload/json-payload.ts';
-
-/** Who asks. An admin sees every workspace; a null workspace is a workspace of its own. */
-export interface Caller {
-  readonly workspaceId: string | null;
-  readonly admin: boolean;
-}
+import type { Caller } from './caller.ts';
+import type { Page } from './page.ts';
 
 export interface StartItem {
   /** Exactly one of template (a name) and workflow_template_id. */
@@ -100,46 +93,6 @@ export interface StopResult {
   stop_requested: boolean;
 }
 
-export interface PublishResult {
-  workflow_template_id: string;
-  name: string;
-  version: number;
-  steps: { id: string; key: string }[];
-  warnings: ProblemBody[];
-}
-
-export interface ProblemBody {
-  pointer: string;
-  code: string;
-  message: string;
-}
-
-export interface ValidateResult {
-  valid: boolean;
-  errors: ProblemBody[];
-  warnings: ProblemBody[];
-}
-
-export interface TemplateSummary {
-  workflow_template_id: string;
-  name: string;
-  version: number;
-  description: string | null;
-  created_at: string;
-}
-
-export interface TemplateBody extends TemplateSummary {
-  definition: JsonObject;
-  steps: { id: string; key: string; type: string }[];
-  archived_at: string | null;
-}
-
-/** A page of any list; the cursor is opaque and null on the last page. */
-export interface Page<T> {
-  data: T[];
-  next_cursor: string | null;
-}
-
 export interface ExecutionListItem {
   execution_id: string;
   status: ExecutionStatus;
@@ -169,19 +122,6 @@ export interface ExecutionFilter {
   cursor?: string | undefined;
 }
 
-export interface TemplateServicePort {
-  /** Publishes a definition. `created` is false when it equals the latest version. */
-  publish(caller: Caller, source: DefinitionSource): Promise<{ created: boolean; result: PublishResult }>;
-  validate(caller: Caller, source: DefinitionSource): Promise<ValidateResult>;
-  get(caller: Caller, name: string, version?: number): Promise<TemplateBody>;
-  list(
-    caller: Caller,
-    page: { limit?: number | undefined; cursor?: string | undefined },
-  ): Promise<Page<TemplateSummary>>;
-  /** Archives every version: running executions go on, a start answers 404. */
-  archive(caller: Caller, name: string): Promise<void>;
-}
-
 export interface StatusOptions {
   includeOutputs: boolean;
   /** Milliseconds to wait for the end; 0: answer at once. */
@@ -199,11 +139,4 @@ export interface ExecutionServicePort {
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>>;
-}
-
-export interface HealthReport {
-  status: 'ok' | 'unavailable';
-  checks: Record<string, { status: 'ok' | 'fail'; message?: string }>;
-  /** What does not keep the engine from serving and should be mended all the same; one sentence each. */
-  warnings?: string[];
 }

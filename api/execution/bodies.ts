@@ -14,7 +14,7 @@ import type {
   StartItem,
   StartResult,
   StopResult,
-} from '../../services/service-types.ts';
+} from '../../services/execution-answers.ts';
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;

@@ -1,0 +1,21 @@
+/**
+ * Who hears of commits.
+ */
+import type { DecidedUnit } from './unit.ts';
+
+/**
+ * Hears of every commit, after the actors have kept its payloads and before its handlers begin. Subscribers are called in
+ * the order of their list; they change nothing that was committed and never throw.
+ */
+export interface CommitSubscriber {
+  /** @param durationMs from the decision to the database's answer */
+  committed(units: readonly DecidedUnit[], durationMs: number): void;
+}
+
+/** Hears of commits that failed. */
+export interface CommitObserver {
+  /** A fast commit did not go through and is decided again under locks. */
+  conflict(error: unknown): void;
+  /** A locked commit failed and is tried again, or given up. */
+  commitFailed(error: unknown, willRetry: boolean): void;
+}

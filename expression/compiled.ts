@@ -1,0 +1,67 @@
+/**
+ * Values and conditions as they are compiled: what an evaluation needs to know of them.
+ */
+import type { Json } from '../core/json/json.ts';
+import type { Problem } from '../core/problem.ts';
+import type { MemberReference } from '../core/step-type.ts';
+import type { Read } from './analysis.ts';
+import type { Root, StepProperty } from './names.ts';
+
+/** What an expression may read. A member that is absent is undefined, or `{}` for the roots that are objects. */
+export type Scope = { readonly [root in Root]?: unknown };
+
+/** Computes the expression; throws ExpressionError as the expression fails, NotNative when the sandbox must run it. */
+export type Native = (scope: Scope) => unknown;
+
+/** One `${{ }}` of the value. */
+export interface Part {
+  readonly source: string;
+  readonly pointer: string;
+  readonly reads: readonly Read[];
+  /** What the sandbox is given to compute it. */
+  readonly code: string;
+  /** Null when only the sandbox can compute it. */
+  readonly native: Native | null;
+  /** It only names a place in the scope, so its value is no larger than that and needs no settling. */
+  readonly path: boolean;
+}
+
+export type Node =
+  | { readonly kind: 'constant'; readonly value: Json }
+  | { readonly kind: 'deferred'; readonly value: Json }
+  | { readonly kind: 'value'; readonly part: number }
+  | { readonly kind: 'text'; readonly segments: readonly (string | number)[] }
+  | { readonly kind: 'array'; readonly items: readonly Node[] }
+  | { readonly kind: 'object'; readonly members: readonly (readonly [string, Node])[] };
+
+export interface StepReference {
+  key: string;
+  pointer: string;
+  /** Null: all of the step, or a member that only a run can tell. */
+  property: StepProperty | null;
+}
+
+export interface CompiledValue {
+  /** Codes: expression_syntax, unknown_reference. Pointers are below the value. */
+  readonly problems: readonly Problem[];
+  readonly stepReferences: readonly StepReference[];
+  readonly inputReferences: readonly { key: string; pointer: string }[];
+  /** Names below `execution`, `secrets` and `vars`, each once for a string. */
+  readonly memberReferences: readonly MemberReference[];
+  readonly roots: ReadonlySet<Root>;
+  /** `steps` is used in a way that does not name the steps, such as `steps[input.k]` or `Object.keys(steps)`. */
+  readonly dynamicSteps: boolean;
+  readonly dynamicInputs: boolean;
+  /** It has no expressions (the deferred parts aside). */
+  readonly constant: boolean;
+  /** Nothing is left to the sandbox unless a value surprises at run time. */
+  readonly native: boolean;
+  /** The expressions, which `node` refers to by position. */
+  readonly parts: readonly Part[];
+  readonly node: Node;
+}
+
+/** A compiled value whose only part gives true or false. */
+export interface CompiledCondition extends CompiledValue {
+  readonly condition: true;
+}

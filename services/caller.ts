@@ -1,0 +1,8 @@
+/**
+ * Whoever makes a call.
+ */
+/** Who asks. An admin sees every workspace; a null workspace is a workspace of its own. */
+export interface Caller {
+  readonly workspaceId: string | null;
+  readonly admin: boolean;
+}
