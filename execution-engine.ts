@@ -5,6 +5,7 @@ import { ConfigError, loadProcessConfig } from './config/config.ts';
 import { createMasker } from './core/masking/masker.ts';
 import { startEmbeddedPostgres } from './embedded/postgres.ts';
 import { type DatabaseSource, type Engine, startEngine } from './engine/engine.ts';
+import { watchLauncher } from './process/launcher-watch.ts';
 import { createLog } from './telemetry/log.ts';
 import { plainText } from './telemetry/log-line.ts';
 
@@ -14,6 +15,8 @@ let masker = createMasker([]);
 async function main(): Promise<void> {
   const config = loadProcessConfig();
   masker = createMasker(Object.values(config.secrets));
+  // A log whose reader is gone, or whose disc is full, loses lines; it ends no engine.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const log = createLog({
     level: config.logLevel,
     pretty: process.stdout.isTTY === true,
@@ -44,6 +47,8 @@ async function main(): Promise<void> {
   // Before anything is waited for: whoever started a server stops it, also when nothing comes of the engine.
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+  if (config.launcherPid !== null)
+    watchLauncher(config.launcherPid, () => stop('the launcher, scripts/bun.mjs, is gone'));
   starting = startEngine(config, database, log, stopping.signal);
   let engine: Engine;
   try {

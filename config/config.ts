@@ -25,6 +25,8 @@ export type Limits = Values<typeof LIMITS>;
 /** One field per variable (`jwksUrl` and `jwtSecret` are always null in this version). */
 export interface Config extends Values<typeof VARIABLES> {
   readonly limits: Limits;
+  /** Of the launcher that started this process, scripts/bun.mjs; null: it was started without one. */
+  readonly launcherPid: number | null;
   /** Lines to log at the start: names that are not known, files that others can read. */
   readonly warnings: readonly string[];
 }
@@ -44,6 +46,8 @@ const LONGEST_SHOWN_VALUE = 60;
 const PREFIX = 'EXECUTION_ENGINE_';
 /** Read by the command line client, which shares the environment with an engine on the same machine. */
 const CLIENT_NAMES = ['EXECUTION_ENGINE_URL', 'EXECUTION_ENGINE_TOKEN'];
+/** Written by the launcher for the process that it starts; no setting. */
+const LAUNCHER_NAME = 'EXECUTION_ENGINE_LAUNCHER_PID';
 
 /** Reads and checks the environment, and the secrets file it names. Throws ConfigError. */
 export function loadConfig(env: Env): Config {
@@ -52,7 +56,13 @@ export function loadConfig(env: Env): Config {
   const limits = readTable(LIMITS, env, problems);
   problems.push(...exposureProblems(values), ...directProblems(values));
   if (problems.length > 0) throw new ConfigError(problems);
-  return deepFreeze({ ...values, dataDir: resolve(values.dataDir), limits, warnings: warningsOf(env) });
+  return deepFreeze({
+    ...values,
+    dataDir: resolve(values.dataDir),
+    limits,
+    launcherPid: launcherPidOf(env),
+    warnings: warningsOf(env),
+  });
 }
 
 /** Fields whose own value was refused are missing. */
@@ -119,8 +129,13 @@ function describe(variable: Variable<unknown>, value: string, error: z.ZodError)
   );
 }
 
+function launcherPidOf(env: Env): number | null {
+  const pid = env[LAUNCHER_NAME] ?? '';
+  return /^[1-9]\d{0,9}$/.test(pid) ? Number(pid) : null;
+}
+
 function warningsOf(env: Env): string[] {
-  const known = [...allVariables().map(({ name }) => name), ...CLIENT_NAMES];
+  const known = [...allVariables().map(({ name }) => name), ...CLIENT_NAMES, LAUNCHER_NAME];
   const warnings = Object.keys(env)
     .filter((name) => name.startsWith(PREFIX) && !known.includes(name))
     .map((name) => `${name} is not a setting of this version and is ignored.${didYouMean(name, known)}`);

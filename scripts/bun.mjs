@@ -6,6 +6,11 @@
  * It must work whether or not npm was allowed to run Bun's install script, so it looks for the binary where
  * each of the two leaves it. Signals are forwarded and the exit code is handed on; a service manager that
  * talks to this process talks to the engine.
+ *
+ * npm hands SIGTERM to its shell alone, which ends and leaves this process behind. Started by an npm script it
+ * therefore looks whether shell and npm are there, and ends as on SIGTERM when one is gone. The process that is started
+ * looks after this one in the same way (process/launcher-watch.ts). Started in any other way it needs no parent: a
+ * terminal or a script may end (setsid, systemd, containers).
  */
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -18,6 +23,8 @@ const SMALLEST_BINARY_BYTES = 1_000_000;
 /** A terminal sends Ctrl-C and Ctrl-\\ to the child as well; forwarded, they would arrive twice. */
 const FROM_TERMINAL = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'];
+/** Between two looks at the processes that have started this one. */
+const LOOK_EVERY_MS = 500;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function isBinary(file) {
@@ -71,6 +78,43 @@ function fail(message) {
   process.exit(127);
 }
 
+/** Whether this is what an npm script runs, and not something that such a script has started in turn. */
+function isNpmScript() {
+  return (process.env.npm_lifecycle_script ?? '').includes(`node scripts/bun.mjs ${process.argv[2]}`);
+}
+
+/** The parent of a process where the system shows it (Linux), else null. */
+function parentOf(pid) {
+  try {
+    const [, ppid] = /^\d+ \(.*\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? [];
+    return ppid === undefined ? null : Number(ppid);
+  } catch {
+    return null;
+  }
+}
+
+/** npm is the parent, or the parent of the shell that is. */
+function npmAbove(parent) {
+  try {
+    const isShell = readFileSync(`/proc/${parent}/cmdline`, 'latin1').split('\0').includes('-c');
+    return isShell ? parentOf(parent) : null;
+  } catch {
+    return null;
+  }
+}
+
+function watchNpm(gone) {
+  if (!isNpmScript()) return;
+  const parent = process.ppid;
+  const npm = npmAbove(parent);
+  const timer = setInterval(() => {
+    if (process.ppid === parent && (npm === null || parentOf(parent) === npm)) return;
+    clearInterval(timer);
+    gone();
+  }, LOOK_EVERY_MS);
+  timer.unref();
+}
+
 function run(binary, args) {
   let child;
   // Before it is started: a signal that comes right after it would end this process and leave that one behind.
@@ -83,7 +127,9 @@ function run(binary, args) {
       // Not every platform has every signal.
     }
   }
-  child = spawn(binary, args, { stdio: 'inherit' });
+  const env = { ...process.env, EXECUTION_ENGINE_LAUNCHER_PID: String(process.pid) };
+  child = spawn(binary, args, { stdio: 'inherit', env });
+  watchNpm(() => child.kill('SIGTERM'));
   child.on('error', (error) => fail(`Cannot run Bun at ${binary}: ${error.message}`));
   child.on('exit', (code, signal) => {
     // A shell's convention: 128 + the number of the signal that ended the child.

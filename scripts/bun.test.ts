@@ -115,6 +115,65 @@ describe.skipIf(process.platform === 'win32')('the launcher', () => {
     expect(ran).toMatchObject({ status: 143, signal: null });
   });
 
+  /** A package whose script `start` runs a program that says `up <pid>`, and `drained` on SIGTERM. */
+  function npmPackage(): string {
+    const folder = dirname(dirname(checkout((modules) => place(join(modules, 'bun', 'bin', 'bun.exe')))));
+    const script = 'node scripts/bun.mjs program.ts';
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'p', scripts: { start: script } }));
+    writeFileSync(
+      join(folder, 'program.ts'),
+      `process.on('SIGTERM', () => { console.log('drained'); process.exit(0); });
+       console.log('up', process.pid);
+       setInterval(() => {}, 1_000);`,
+    );
+    return folder;
+  }
+
+  test.skipIf(!Bun.which('npm')).each(
+    // Only Linux shows that npm is gone while its shell is there.
+    process.platform === 'linux' ? (['SIGTERM', 'SIGKILL'] as const) : (['SIGTERM'] as const),
+  )(
+    'hands the end of npm by %s on as SIGTERM',
+    async (signal) => {
+      const npm = spawn('npm', ['--silent', 'start'], {
+        cwd: npmPackage(),
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const lines: string[] = [];
+      // The end of the output is the end of every process that could write it.
+      for await (const line of createInterface({ input: npm.stdout })) {
+        lines.push(line);
+        if (line.startsWith('up ')) process.kill(npm.pid!, signal);
+      }
+      expect(lines).toEqual([expect.stringMatching(/^up \d+$/), 'drained']);
+    },
+    60_000,
+  );
+
+  test('goes on when the script that started it in the background has ended', async () => {
+    const ticks = `let n = 0; setInterval(() => console.log(process.ppid, ++n), 100);
+      process.on('SIGTERM', () => { console.log('drained'); process.exit(0); });`;
+    // As under an npm script that is not the launcher's own.
+    const env = { ...process.env, npm_lifecycle_script: 'sh deploy.sh && node scripts/bun.mjs other.ts' };
+    const starter = spawn('sh', ['-c', '"$0" "$@" & echo "launcher $!"', NODE, LAUNCHER, '-e', ticks], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    });
+    const starterEnded = new Promise((resolve) => starter.once('exit', resolve));
+    let launcher = 0;
+    let ticksAlone = 0;
+    let last = '';
+    for await (const line of createInterface({ input: starter.stdout })) {
+      last = line;
+      if (line.startsWith('launcher ')) launcher = Number(line.slice('launcher '.length));
+      else if (ticksAlone === 0) await starterEnded;
+      // More ticks than any look after a parent takes.
+      if (line !== 'drained' && ++ticksAlone === 20) process.kill(launcher, 'SIGTERM');
+    }
+    expect([last, ticksAlone]).toEqual(['drained', expect.any(Number)]);
+    expect(ticksAlone).toBeGreaterThanOrEqual(20);
+  });
+
   test('ends with 128 + the signal when the child is killed', async () => {
     const ran = spawnSync(NODE, [LAUNCHER, '-e', "process.kill(process.pid, 'SIGKILL')"]);
     expect(ran.status).toBe(137);
