@@ -9,11 +9,12 @@ export function listenOnBun(
   draining: AbortSignal,
   headMs = HEAD_MS,
 ): Socket {
+  const headSeconds = Math.ceil(headMs / 1_000);
   const server = Bun.serve({
     hostname: host,
     port,
     // Of a connection without a request so far: bytes of a head do not count as a sign of life.
-    idleTimeout: Math.ceil(headMs / 1_000),
+    idleTimeout: headSeconds,
     // No pages with stacks for errors. Bun then takes it that processes share a port, unless it is told otherwise.
     development: false,
     reusePort: false,
@@ -24,9 +25,21 @@ export function listenOnBun(
       bun.timeout(request, 0);
       const connection = { remoteAddress: bun.requestIP(request)?.address, draining };
       // A Host header that is no host leaves a request without an address of its own.
-      return URL.canParse(request.url) ? app.fetch(request, connection) : answerUnreadable(app, connection);
+      if (!URL.canParse(request.url)) return answerUnreadable(app, connection);
+      const answer = app.fetch(request, connection);
+      return request.method === 'GET' ? answer : boundUnread(answer, request, bun);
     },
   });
+  // A request that is answered before its body was read may go on sending, and nobody counts what comes.
+  async function boundUnread(
+    answer: Response | Promise<Response>,
+    request: Request,
+    bun: Bun.Server<unknown>,
+  ) {
+    const response = await answer;
+    if (!request.bodyUsed && request.body !== null) bun.timeout(request, headSeconds);
+    return response;
+  }
   return {
     port: server.port ?? port,
     close: () => server.stop(),

@@ -112,10 +112,16 @@ describe.each([
   });
 
   // Bun looks every few seconds.
-  test('closes new connections that bring nothing, or a head that drips', async () => {
+  test('closes connections that bring nothing, a head that drips, or a body that nobody reads', async () => {
     const { server } = await served({}, 100);
     const head = 'GET /health HTTP/1.1\r\nHost: localhost\r\nX: ';
-    await Promise.all([untilClosed(server.port, '', ''), untilClosed(server.port, head, 'x')]);
+    const body = 'POST /nope HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n';
+    const [, , unread] = await Promise.all([
+      untilClosed(server.port, '', ''),
+      untilClosed(server.port, head, 'x'),
+      untilClosed(server.port, body, 'x'),
+    ]);
+    expect(unread).toStartWith('HTTP/1.1 404');
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
   }, 60_000);
 

@@ -296,6 +296,17 @@ describe('the secrets file', () => {
     expect(problems).toHaveLength(count);
     expect(problems.join('\n')).not.toContain('tell-ta');
   });
+
+  test('with a name twice, or broken, is refused with the line', () => {
+    for (const [content, what] of [
+      ['{"A":"tell-tale",\n"A":"tell-tales"}', 'has a name twice (line 2)'],
+      ['{"A":"tell-tale",\n\n"B":tell}', 'is not valid JSON (line 3)'],
+    ] as const) {
+      const [problem] = problemsOf({ EXECUTION_ENGINE_SECRETS_FILE: secretsFile(content) });
+      expect(problem).toStartWith(`EXECUTION_ENGINE_SECRETS_FILE names a file that ${what}`);
+      expect(problem).not.toContain('tell');
+    }
+  });
 });
 
 describe('other values', () => {

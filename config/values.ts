@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { placeOf, scanJson } from '../core/json/json-scan.ts';
 import { parseDurationText } from '../core/time/duration.ts';
 import { isUuid } from '../db/uuid.ts';
 import { isAllowEntry } from '../steps/http/address.ts';
@@ -236,6 +237,8 @@ export function secretsFile(): Schema<Readonly<Record<string, string>>> {
   });
 }
 
+const MAX_FILE_DEPTH = 64;
+
 function readJson(path: string, report: Report): unknown {
   let content: string;
   try {
@@ -244,13 +247,13 @@ function readJson(path: string, report: Report): unknown {
     report(`names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
     return undefined;
   }
-  try {
-    return JSON.parse(content.replace(/^\uFEFF/, ''));
-  } catch {
-    // The parser's own message quotes what it met.
-    report('names a file that is not valid JSON');
-    return undefined;
-  }
+  const text = content.replace(/^\uFEFF/, '');
+  const fault = scanJson(text, MAX_FILE_DEPTH);
+  if (fault === null) return JSON.parse(text);
+  // The parser's own message may quote a value.
+  const what = fault.kind === 'duplicate_key' ? 'has a name twice' : 'is not valid JSON';
+  report(`names a file that ${what} (line ${placeOf(text, fault.offset).line})`);
+  return undefined;
 }
 
 /** Whether other users of the machine may read the file. */
