@@ -26,7 +26,8 @@ import type { Judgement } from './judgement.ts';
 import type { LintContext } from './lint/context.ts';
 import { lint, lintNew } from './lint/lint.ts';
 import { describe, ProblemList } from './problem-list.ts';
-import { readStep, type StepDraft } from './step.ts';
+import { readStep } from './step.ts';
+import type { StepDraft } from './step-draft.ts';
 
 export interface ReadDefinition {
   /** Null when there are errors. */

@@ -9,23 +9,11 @@ import { pointerSegment } from '../core/problem.ts';
 import type { Edge, EdgeCondition, EdgeOn, Join } from '../core/template.ts';
 import { type FieldReader, fieldOf, missing, place, readChoice, refuseUnknownFields } from './fields.ts';
 import { describe, quote } from './problem-list.ts';
+import type { Need, Needs } from './step-draft.ts';
 
 export const NEED_FIELDS = ['step', 'on', 'route'] as const;
 export const EDGE_ON: readonly EdgeOn[] = ['success', 'failure', 'always'];
 const WANTED = 'a step key, or { step, on, route }';
-
-/** One entry of `needs`, as written. */
-export interface Need {
-  readonly from: string;
-  readonly condition: EdgeCondition;
-  readonly pointer: string;
-}
-
-export interface Needs {
-  readonly entries: readonly Need[];
-  /** False when an entry could not be read: then nothing is concluded from how many there are. */
-  readonly complete: boolean;
-}
 
 /** A list of entries; one entry alone is a list of one. */
 export function readNeeds(step: FieldReader): Needs {

@@ -18,9 +18,10 @@ import {
   refuseUnknownFields,
   wrongType,
 } from './fields.ts';
-import { mergeEdges, type Needs, readJoin, readNeeds } from './needs.ts';
+import { mergeEdges, readJoin, readNeeds } from './needs.ts';
 import { DEFAULT_RETRY, readConcurrency, readRateLimit, readRetry } from './policies.ts';
 import { describe, listNames, type ProblemList } from './problem-list.ts';
+import type { StepDraft } from './step-draft.ts';
 
 export const STEP_FIELDS = [
   'type',
@@ -37,15 +38,6 @@ export const STEP_FIELDS = [
 ] as const;
 export const STEP_KEY = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/;
 export const PRIORITY_RANGE = { min: -1_000_000, max: 1_000_000 };
-
-export interface StepDraft {
-  readonly step: TemplateStep;
-  /** `/steps/<key>` */
-  readonly pointer: string;
-  readonly needs: Needs;
-  /** Null when the type is missing or unknown. */
-  readonly type: StepTypeInfo | null;
-}
 
 /** Reads a step; what cannot be read is reported and replaced by its default, so that others can still refer to it. */
 export function readStep(

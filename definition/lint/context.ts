@@ -5,7 +5,7 @@
 import type { Json } from '../../core/json/json.ts';
 import type { ExpressionChecker, StepTypeRegistry } from '../../core/step-type.ts';
 import type { SchemaChecker } from '../schema/checker.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 
 export interface LintContext {
   readonly stepTypes: StepTypeRegistry;

@@ -5,9 +5,8 @@
  */
 
 import type { EdgeCondition } from '../../core/template.ts';
-import type { Need } from '../needs.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
-import type { StepDraft } from '../step.ts';
+import type { Need, StepDraft } from '../step-draft.ts';
 
 /** An edge between two steps that exist, with the conditions that can hold. */
 export interface DraftEdge {

@@ -7,7 +7,7 @@
  */
 
 import type { ProblemList } from '../problem-list.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdges } from './edges.ts';
 
 export interface DraftGraph extends DraftEdges {

@@ -3,7 +3,7 @@
  * once for each way through the graph, so it doubles at every join.
  */
 import type { ProblemList } from '../problem-list.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { DraftGraph } from './graph.ts';
 
 const MAX_NESTED_JOINS = 8;

@@ -4,7 +4,7 @@
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
 import type { ProblemList } from '../problem-list.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { Drafted } from './context.ts';
 
 const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';

@@ -5,7 +5,7 @@
  * more live edge never keeps a step from it.
  */
 import type { EdgeCondition } from '../../core/template.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdge, DraftEdges } from './edges.ts';
 
 /** Indexes into the outcomes of a step: 0 is its failure, the others are completions. */

@@ -10,7 +10,7 @@ import { pointerSegment } from '../../core/problem.ts';
 import type { KnownParams, StepTypeInfo } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { LintContext } from './context.ts';
 
 /** Kept as long as the type is, so that a validator that is kept by its schema is compiled once. */

@@ -12,7 +12,7 @@
  */
 
 import type { ProblemList } from '../problem-list.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
 import { type Outcomes, StepOutcomes } from './outcomes.ts';

@@ -10,7 +10,7 @@ import { pointerSegment } from '../../core/problem.ts';
 import type { ExpressionUse, MemberReference } from '../../core/step-type.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import { holdsExpression } from '../schema/loose-schema.ts';
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { Drafted, LintContext } from './context.ts';
 import type { DraftGraph } from './graph.ts';
 

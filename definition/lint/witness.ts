@@ -4,7 +4,7 @@
  * Whether there are any is a question of the kind that takes for ever in the worst case (an instance of SAT can be written
  * as a definition), so the work is bounded. Real definitions ask for few steps that exclude each other.
  */
-import type { StepDraft } from '../step.ts';
+import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
 import type { StepOutcomes } from './outcomes.ts';
