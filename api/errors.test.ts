@@ -204,13 +204,13 @@ describe('what a service throws', () => {
     const { send, ports } = createTestApp();
     for (const code of Object.keys(ERROR_STATUS) as ErrorCode[]) {
       ports.before = () => {
-        throw new EngineError(code, 'A sentence.', [{ pointer: '/a', code: 'b', message: 'c' }]);
+        throw new EngineError(code, 'A sentence.', [{ pointer: '/a', code: 'invalid', message: 'c' }]);
       };
       const response = await send('GET', '/api/v1/templates');
       const problem = await problemOf(response, ERROR_STATUS[code], code);
       expect(problem).toMatchObject({
         detail: 'A sentence.',
-        errors: [{ pointer: '/a', code: 'b', message: 'c' }],
+        errors: [{ pointer: '/a', code: 'invalid', message: 'c' }],
       });
       expect(problem.type).toBe(`urn:execution-engine:problem:${code}`);
     }

@@ -9,18 +9,20 @@ import { z } from '@hono/zod-openapi';
 import { findUnstorable } from '../core/json/storable.ts';
 import { didYouMean } from '../core/nearest.ts';
 import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
+import { REQUEST_PROBLEMS, type RequestProblem } from '../core/problem-code.ts';
 
 /** More findings than anyone reads; a body of thousands of wrong items must not make a huge answer. */
 const MAX_PROBLEMS = 100;
 
 /** Stable codes for the findings of the schema library. */
-const CODES: Readonly<Record<string, string>> = {
+const CODES: Readonly<Record<string, RequestProblem>> = {
   invalid_type: 'wrong_type',
   too_small: 'too_small',
   too_big: 'too_big',
   invalid_format: 'wrong_format',
   invalid_value: 'not_allowed',
   not_multiple_of: 'wrong_type',
+  invalid_union: 'wrong_type',
 };
 
 /** The value as its schema gives it. Throws EngineError validation_failed with one problem per finding. */
@@ -40,7 +42,7 @@ export function readQuery(url: string): Record<string, string> {
   const values: Record<string, string> = Object.create(null);
   for (const [name, value] of new URL(url).searchParams) {
     if (values[name] !== undefined) {
-      const problem = {
+      const problem: Problem = {
         pointer: pointerSegment(name),
         code: 'repeated',
         message: `${name} is given more than once.`,
@@ -85,11 +87,15 @@ function toProblems(issue: z.core.$ZodIssue, schema: z.ZodType, most: number): P
   if (issue.code === 'invalid_type' && issue.input === undefined) {
     return [{ pointer, code: 'required', message: `${name} is missing.` }];
   }
-  if (issue.code === 'custom')
-    return [{ pointer, code: String(issue.params?.code ?? 'invalid'), message: issue.message }];
+  if (issue.code === 'custom') return [{ pointer, code: codeOf(issue.params?.code), message: issue.message }];
   return [
     { pointer, code: CODES[issue.code] ?? 'invalid', message: `${name}: ${sentenceOf(issue.message)}.` },
   ];
+}
+
+/** A rule of a field's own names its code, or has the one for all others. */
+function codeOf(given: unknown): RequestProblem {
+  return REQUEST_PROBLEMS.find((code) => code === given) ?? 'invalid';
 }
 
 /** `tags[1]`, the way people write a path. */

@@ -3,11 +3,13 @@
  *
  * A problem names the place (JSON pointer, RFC 6901), a stable code and a sentence that says how to mend it.
  */
+import type { ProblemCode } from './problem-code.ts';
+
 export interface Problem {
   /** RFC 6901 pointer into the document that was checked; '' is the whole document. */
   pointer: string;
-  /** Stable, lower snake case; listed in docs/errors.md. */
-  code: string;
+  /** Stable. */
+  code: ProblemCode;
   /** One sentence: what was found, what is allowed, what to do. */
   message: string;
 }

@@ -2,6 +2,7 @@
  * What the core knows of a step type: enough to check a definition, nothing of how it runs.
  */
 import type { Json, JsonObject, JsonSchema } from './json/json.ts';
+import type { Problem } from './problem.ts';
 
 export interface StepTypeInfo {
   /** Name as `type:` gives it. */
@@ -56,7 +57,7 @@ export type StepTypeRegistry<T extends StepTypeInfo = StepTypeInfo> = ReadonlyMa
 /** What an expression checker found in one string or JSON value (expression/ provides it). */
 export interface ExpressionUse {
   /** Syntax errors, with the pointer below the value that was checked. */
-  problems: readonly { pointer: string; code: string; message: string }[];
+  problems: readonly Problem[];
   /** `steps.<key>` references, each once, with the pointer of the string that holds it. */
   stepReferences: readonly { key: string; pointer: string }[];
   /** `inputs.<key>` references. */

@@ -6,6 +6,7 @@
  */
 import { didYouMean } from '../core/nearest.ts';
 import type { Problem } from '../core/problem.ts';
+import type { ProblemCode } from '../core/problem-code.ts';
 import { cutText } from '../core/text/cut.ts';
 
 const MAX_PROBLEMS = 1_000;
@@ -26,7 +27,7 @@ export class ProblemList {
   }
 
   /** @param message a sentence, or what makes it when it is needed */
-  add(pointer: string, code: string, message: string | (() => string)): void {
+  add(pointer: string, code: ProblemCode, message: string | (() => string)): void {
     if (this.#problems.length >= this.#most) this.#left += 1;
     else this.#problems.push({ pointer, code, message: typeof message === 'string' ? message : message() });
   }

@@ -39,7 +39,7 @@ export function refuseFaults({ name }: TemplateVersion, faults: readonly SchemaF
   if (faults.length === 0) return;
   const problems = faults.map(({ pointer, message }) => ({
     pointer: `/inputs${pointer}`,
-    code: 'invalid_inputs',
+    code: 'invalid_inputs' as const,
     message,
   }));
   throw new EngineError('invalid_inputs', `The inputs do not match the input schema of ${name}.`, problems);

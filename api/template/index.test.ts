@@ -31,7 +31,7 @@ test('validate answers 200 whatever it finds, and 400 for what cannot be read', 
   });
   const response = await send('POST', `${PATH}/validate`, { steps: {} });
   expect(response.status).toBe(200);
-  expect(await response.json()).toMatchObject({ valid: false, errors: [{ code: 'required' }] });
+  expect(await response.json()).toMatchObject({ valid: false, errors: [{ code: 'missing_field' }] });
   await problemOf(await send('POST', `${PATH}/validate`, '{'), 400, 'malformed_json');
 });
 

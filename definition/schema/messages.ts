@@ -7,6 +7,7 @@
 import type { ErrorObject } from 'ajv';
 import { didYouMean } from '../../core/nearest.ts';
 import { type Problem, pointerSegment } from '../../core/problem.ts';
+import type { ProblemCode } from '../../core/problem-code.ts';
 import { cutText } from '../../core/text/cut.ts';
 
 /** Problems that are reported for one value. */
@@ -126,7 +127,7 @@ function memberProblem(error: ErrorObject, member: string): Problem {
   return { pointer, code: 'unknown_field', message };
 }
 
-function codeOf({ keyword }: ErrorObject): string {
+function codeOf({ keyword }: ErrorObject): ProblemCode {
   if (keyword === 'type') return 'invalid_type';
   return keyword === 'false schema' ? 'unknown_field' : 'invalid_value';
 }

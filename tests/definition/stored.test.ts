@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
+import type { ProblemCode } from '../../core/problem-code.ts';
 import { buildStored, judgeStored, readDefinition } from '../../definition/definition.ts';
 import { context } from './reading.ts';
 
@@ -75,7 +76,7 @@ describe('a stored definition', () => {
     expect(judgeStored(document, limited).errors).toEqual([]);
   });
 
-  test.each([
+  test.each<[string, unknown, ProblemCode]>([
     ['a field that is not known', definition({ a: { type: 'noop' } }, { later: true }), 'unknown_field'],
     [
       'a field of a step that is not known',

@@ -7,7 +7,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Json } from '../../../core/json/json.ts';
-import { EngineError } from '../../../core/problem.ts';
+import { EngineError, type Problem } from '../../../core/problem.ts';
 import { type ExecutionStatus, isFinalExecution, type StepStatus } from '../../../core/status.ts';
 import { type DefinitionSource, parseSource } from '../../../definition/source.ts';
 import { JsonPayload } from '../../../payload/json-payload.ts';
@@ -204,11 +204,11 @@ function executionPort(
   };
 }
 
-function findErrors(document: unknown): { pointer: string; code: string; message: string }[] {
+function findErrors(document: unknown): Problem[] {
   const { name, steps } = (document ?? {}) as Partial<Definition>;
-  const errors = [];
+  const errors: Problem[] = [];
   if (typeof name !== 'string')
-    errors.push({ pointer: '/name', code: 'required', message: 'name is missing.' });
+    errors.push({ pointer: '/name', code: 'missing_field', message: 'name is missing.' });
   for (const [key, step] of Object.entries(steps ?? {})) {
     if (step.type !== 'nope') continue;
     errors.push({
