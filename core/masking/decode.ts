@@ -18,6 +18,8 @@ const MAX_LAYERS = 8;
 const ESCAPE =
   /\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|(?:%[0-9a-fA-F]{2})+|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});/g;
 const MAY_HOLD_ESCAPES = /[\\%&]/;
+/** With the backslashes before it, however often it was escaped. */
+const LONGEST_ESCAPE = 300;
 /** An escape whose end is missing, where a text was cut; of a character in several `%XX` some may be there. */
 const UNFINISHED =
   /(?:\\+(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|(?:%[cd][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f])?|%f[0-9a-f](?:%[89ab][0-9a-f]){0,2})?(?:%[0-9a-f]?)?|&[a-z#0-9]{0,7})$/i;
@@ -44,8 +46,12 @@ export function layersOf(text: string): Layer[] {
 
 /** Likewise, of a text whose end was cut off: in each layer an escape that was cut in two is left out. */
 export function layersOfCut(text: string): Layer[] {
-  const whole = ({ text: cut, starts }: Layer) => ({ text: cut.replace(UNFINISHED, ''), starts });
-  return layersFrom(whole({ text, starts: null }), whole);
+  return layersFrom(withoutUnfinished({ text, starts: null }), withoutUnfinished);
+}
+
+function withoutUnfinished({ text, starts }: Layer): Layer {
+  const begin = Math.max(0, text.length - LONGEST_ESCAPE);
+  return { text: text.slice(0, begin) + text.slice(begin).replace(UNFINISHED, ''), starts };
 }
 
 function layersFrom(first: Layer, finish: (layer: Layer) => Layer): Layer[] {

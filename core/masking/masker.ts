@@ -40,18 +40,19 @@ export function createMasker(secrets: readonly string[]): Masker {
 }
 
 class SecretMasker implements Masker {
-  /** Looked for when their anchor is there. */
-  readonly #anchored: readonly Spelling[];
+  /** Looked for when their anchor is there: by the number of the anchor. */
+  readonly #anchored: readonly (readonly Spelling[])[];
   /** Have no anchor: looked for in every text. */
   readonly #bare: readonly Spelling[];
   readonly #anchors: AnchorFinder | null;
   readonly #tails: CutTails;
 
   constructor(spellings: readonly Spelling[]) {
-    this.#anchored = spellings.filter(({ text }) => anchorOf(text) !== null);
-    this.#bare = spellings.filter(({ text }) => anchorOf(text) === null);
-    const anchors = this.#anchored.map(({ text }) => anchorOf(text)!);
-    this.#anchors = anchors.length === 0 ? null : new AnchorFinder(anchors);
+    const byAnchor = Map.groupBy(spellings, ({ text }) => anchorOf(text));
+    this.#bare = byAnchor.get(null) ?? [];
+    byAnchor.delete(null);
+    this.#anchored = [...byAnchor.values()];
+    this.#anchors = byAnchor.size === 0 ? null : new AnchorFinder([...byAnchor.keys()] as string[]);
     this.#tails = new CutTails(spellings);
   }
 
@@ -72,7 +73,7 @@ class SecretMasker implements Masker {
     if (this.#anchors === null) return [];
     const layers = mayEscapeLetters(text) ? layersOf(text).map((layer) => layer.text) : [text];
     const found = new Set(layers.flatMap((layer) => [...this.#anchors!.allIn(layer)]));
-    return [...found].map((at) => this.#anchored[at]!);
+    return [...found].flatMap((at) => this.#anchored[at]!);
   }
 
   value(value: Json): Json {
