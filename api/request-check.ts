@@ -7,9 +7,9 @@
  */
 import { z } from '@hono/zod-openapi';
 import { findUnstorable } from '../core/json/storable.ts';
-import { didYouMean } from '../core/nearest.ts';
 import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
 import { REQUEST_PROBLEMS, type RequestProblem } from '../core/problem-code.ts';
+import { didYouMean } from '../core/text/nearest.ts';
 
 /** More findings than anyone reads; a body of thousands of wrong items must not make a huge answer. */
 const MAX_PROBLEMS = 100;

@@ -10,7 +10,7 @@
  */
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { didYouMean } from '../core/nearest.ts';
+import { didYouMean } from '../core/text/nearest.ts';
 import { isLoopback, isReadableByOthers } from './values.ts';
 import type { Variable } from './variable.ts';
 import { LIMITS, VARIABLES } from './variables.ts';

@@ -4,10 +4,11 @@
  * Every problem is kept up to a cap that no person reads past, and those above it are only counted: their sentences are
  * not made. Suggestions of near names cost a look at all names, so the names that are looked at are bounded as well.
  */
-import { didYouMean } from '../core/nearest.ts';
+
 import type { Problem } from '../core/problem.ts';
 import type { ProblemCode } from '../core/problem-code.ts';
 import { cutText } from '../core/text/cut.ts';
+import { didYouMean } from '../core/text/nearest.ts';
 
 const MAX_PROBLEMS = 1_000;
 const MAX_SUGGESTIONS = 40;

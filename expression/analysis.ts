@@ -26,7 +26,7 @@ import type {
   UnaryExpression,
   UpdateExpression,
 } from 'acorn';
-import { didYouMean } from '../core/nearest.ts';
+import { didYouMean } from '../core/text/nearest.ts';
 import { boundNames, childrenOf, hoistedNames } from './binding.ts';
 import {
   INHERITED,

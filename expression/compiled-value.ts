@@ -8,9 +8,9 @@
  */
 import type { AnyNode } from 'acorn';
 import type { Json } from '../core/json/json.ts';
-import { didYouMean } from '../core/nearest.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
 import type { ExpressionChecker, MemberReference } from '../core/step-type.ts';
+import { didYouMean } from '../core/text/nearest.ts';
 import { analyse, type Read } from './analysis.ts';
 import type { CompiledValue, Node, Part, StepReference } from './compiled.ts';
 import { INHERITED, type Root, STEP_PROPERTIES } from './names.ts';

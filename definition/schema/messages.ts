@@ -5,10 +5,10 @@
  * alternatives are listed.
  */
 import type { ErrorObject } from 'ajv';
-import { didYouMean } from '../../core/nearest.ts';
 import { type Problem, pointerSegment } from '../../core/problem.ts';
 import type { ProblemCode } from '../../core/problem-code.ts';
 import { cutText } from '../../core/text/cut.ts';
+import { didYouMean } from '../../core/text/nearest.ts';
 
 /** Problems that are reported for one value. */
 const MAX_PROBLEMS = 50;
