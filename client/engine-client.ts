@@ -12,6 +12,25 @@ import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 
+export type { ExecutionStatus, StepStatus } from '../core/status.ts';
+export type { DoctorReport } from '../services/doctor/report.ts';
+export type {
+  ExecutionFilter,
+  ExecutionListItem,
+  ExecutionStatusBody,
+  StartItem,
+  StartResult,
+  StepStatusBody,
+  StopResult,
+} from '../services/execution-answers.ts';
+export type { Page } from '../services/page.ts';
+export type {
+  ProblemBody,
+  PublishResult,
+  TemplateBody,
+  TemplateSummary,
+  ValidateResult,
+} from '../services/template-answers.ts';
 export { EngineProblem, EngineUnreachable } from './failure.ts';
 export type { EngineClientOptions } from './send.ts';
 

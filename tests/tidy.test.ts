@@ -185,7 +185,7 @@ describe('words', () => {
 });
 
 function sources(folder: string): string[] {
-  const skipped = new Set(['node_modules', '.data', '.git', 'results', 'peers']);
+  const skipped = new Set(['node_modules', '.data', '.git', 'results', 'peers', 'dist']);
   return readdirSync(folder, { withFileTypes: true, recursive: false }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return skipped.has(entry.name) ? [] : sources(path);
