@@ -63,6 +63,14 @@ export interface ExpressionUse {
   /** `inputs.<key>` references. */
   inputReferences: readonly { key: string; pointer: string }[];
   memberReferences: readonly MemberReference[];
+  /** Numbers that JavaScript would read as others. */
+  inexactNumbers: readonly InexactLiteral[];
+}
+
+/** A number as an expression writes it. */
+export interface InexactLiteral {
+  readonly literal: string;
+  readonly pointer: string;
 }
 
 /** A read of a name below a root that has names of its own. */

@@ -21,11 +21,13 @@ import type {
   FunctionExpression,
   Identifier,
   LabeledStatement,
+  Literal,
   MemberExpression,
   Property,
   UnaryExpression,
   UpdateExpression,
 } from 'acorn';
+import { isExactNumber } from '../core/json/exact-number.ts';
 import { didYouMean } from '../core/text/nearest.ts';
 import { boundNames, childrenOf, hoistedNames } from './binding.ts';
 import {
@@ -52,6 +54,8 @@ export interface Issue {
 export interface Analysis {
   reads: readonly Read[];
   issues: readonly Issue[];
+  /** As they are written. */
+  inexactNumbers: readonly string[];
 }
 
 const MAX_READ_DEPTH = 8;
@@ -62,14 +66,16 @@ interface Walk {
   readonly source: string;
   readonly reads: Read[];
   readonly issues: Issue[];
+  readonly inexactNumbers: string[];
   readonly locals: ReadonlySet<string>[];
 }
 
 /** Collects the reads and issues of one expression. Pure; never throws. */
 export function analyse(ast: Expression, source: string): Analysis {
-  const walk: Walk = { source, reads: [], issues: [], locals: [] };
+  const walk: Walk = { source, reads: [], issues: [], inexactNumbers: [], locals: [] };
   visit(ast, walk);
-  return { reads: walk.reads, issues: walk.issues };
+  const { reads, issues, inexactNumbers } = walk;
+  return { reads, issues, inexactNumbers };
 }
 
 const FORBIDDEN: Readonly<Record<string, string>> = {
@@ -96,6 +102,7 @@ function visit(node: AnyNode, walk: Walk): void {
 /** The kinds of nodes whose children are not simply visited. */
 const SPECIAL: Readonly<Record<string, (node: never, walk: Walk) => void>> = {
   Identifier: visitName,
+  Literal: visitLiteral,
   MemberExpression: visitMember,
   ArrowFunctionExpression: visitFunction,
   FunctionExpression: visitFunction,
@@ -141,6 +148,10 @@ function refuse(node: AnyNode, message: string, { issues }: Walk): void {
 
 function isLocal(name: string, walk: Walk): boolean {
   return walk.locals.some((names) => names.has(name));
+}
+
+function visitLiteral({ value, raw = '' }: Literal, { inexactNumbers }: Walk): void {
+  if (typeof value === 'number' && !isExactNumber(raw.replaceAll('_', ''))) inexactNumbers.push(raw);
 }
 
 function visitName(node: Identifier, walk: Walk): void {

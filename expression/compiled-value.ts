@@ -9,7 +9,7 @@
 import type { AnyNode } from 'acorn';
 import type { Json } from '../core/json/json.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
-import type { ExpressionChecker, MemberReference } from '../core/step-type.ts';
+import type { ExpressionChecker, InexactLiteral, MemberReference } from '../core/step-type.ts';
 import { didYouMean } from '../core/text/nearest.ts';
 import { analyse, type Read } from './analysis.ts';
 import type { CompiledValue, Node, Part, StepReference } from './compiled.ts';
@@ -22,6 +22,7 @@ interface Draft {
   stepReferences: StepReference[];
   inputReferences: { key: string; pointer: string }[];
   memberReferences: MemberReference[];
+  inexactNumbers: InexactLiteral[];
   roots: Set<Root>;
   dynamicSteps: boolean;
   dynamicInputs: boolean;
@@ -61,6 +62,7 @@ function emptyDraft(): Draft {
     stepReferences: [],
     inputReferences: [],
     memberReferences: [],
+    inexactNumbers: [],
     roots: new Set(),
     dynamicSteps: false,
     dynamicInputs: false,
@@ -76,6 +78,7 @@ function finish({ seen: _, ...draft }: Draft, node: Node): CompiledValue {
     ...draft,
     problems: shared(problems),
     stepReferences: shared(stepReferences),
+    inexactNumbers: shared(draft.inexactNumbers),
     inputReferences: shared(inputReferences),
     roots: sharedRoots(roots),
     parts: shared(parts),
@@ -148,7 +151,8 @@ function addPart(
   pointer: string,
   draft: Draft,
 ): number {
-  const { reads, issues } = analyse(ast, source);
+  const { reads, issues, inexactNumbers } = analyse(ast, source);
+  for (const literal of inexactNumbers) draft.inexactNumbers.push({ literal, pointer });
   for (const issue of issues) {
     const message = `${issue.message} (${describePosition(text, offset + issue.offset)})`;
     draft.problems.push({ pointer, code: issue.code, message });

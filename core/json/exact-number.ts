@@ -18,12 +18,12 @@ const CERTAINLY_EXACT_LENGTH = 15;
 /** How much of a number a message shows. */
 const MAX_SHOWN_LENGTH = 48;
 
-/** Returns whether a number keeps its value; `literal` is as JSON writes it, or as YAML does (`+1`, `.5`, `0x1F`, `0o17`). */
+/** Returns whether a number keeps its value; `literal` is as JSON writes it, or as YAML and JavaScript do (`+1`, `.5`, `0x1F`, `0o17`, `0b1`). */
 export function isExactNumber(literal: string): boolean {
   const value = Number(literal);
   if (Math.abs(value) < FIRST_UNCERTAIN) return true;
   if (!Number.isFinite(value)) return false;
-  return decimalOf(/^0[xo]/.test(literal) ? String(BigInt(literal)) : literal) === decimalOf(String(value));
+  return decimalOf(/^0[xob]/i.test(literal) ? String(BigInt(literal)) : literal) === decimalOf(String(value));
 }
 
 /** As `isExactNumber`, for a number of JSON of which most are short. */

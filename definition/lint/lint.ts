@@ -5,7 +5,8 @@
  * where a definition is broken in one place, the others are judged as if that place were right.
  */
 
-import type { MemberReference } from '../../core/step-type.ts';
+import { inexactNumberMessage } from '../../core/json/exact-number.ts';
+import type { InexactLiteral, MemberReference } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { resolveEdges } from './edges.ts';
@@ -22,6 +23,7 @@ interface Linted {
   /** By position: whether the parameters of the step are right. */
   readonly sound: readonly boolean[];
   readonly members: readonly MemberReference[];
+  readonly inexactNumbers: readonly InexactLiteral[];
 }
 
 /** What holds for every definition, also for one that was published long ago. */
@@ -37,8 +39,7 @@ export function lint(
   const graph = connect(edges);
   reportCycles(drafts, graph, errors);
   checkReachability(drafts, graph, errors, warnings);
-  const members = checkReferences(drafted, graph, context, errors);
-  return { graph, sound, members };
+  return { graph, sound, ...checkReferences(drafted, graph, context, errors) };
 }
 
 /**
@@ -51,9 +52,11 @@ export function lintNew(
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
-  const { graph, sound, members } = lint(drafted, context, errors, warnings);
+  const { graph, sound, members, inexactNumbers } = lint(drafted, context, errors, warnings);
   reviewParams(drafted.drafts, sound, errors);
   checkMembers(members, context, errors, warnings);
+  for (const { literal, pointer } of inexactNumbers)
+    errors.add(pointer, 'number_not_exact', inexactNumberMessage(literal));
   warnLiterals(drafted, warnings);
   warnGrowth(drafted.drafts, graph, warnings);
 }

@@ -7,7 +7,7 @@
 
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
-import type { ExpressionUse, MemberReference } from '../../core/step-type.ts';
+import type { ExpressionUse, InexactLiteral, MemberReference } from '../../core/step-type.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import { holdsExpression } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step-draft.ts';
@@ -28,22 +28,35 @@ interface Check {
   readonly errors: ProblemList;
   readonly positions: ReadonlyMap<string, number>;
   readonly distant: DistantRead[];
-  readonly members: MemberReference[];
+  readonly found: Found;
 }
 
-/** Returns the reads below other roots than those of steps, with the pointers of the definition. */
+/** What expressions read below other roots than those of steps, and numbers in them, with the pointers of the definition. */
+interface Found {
+  readonly members: MemberReference[];
+  readonly inexactNumbers: InexactLiteral[];
+}
+
 export function checkReferences(
   { drafts, output }: Drafted,
   graph: DraftGraph,
   context: LintContext,
   errors: ProblemList,
-): readonly MemberReference[] {
+): Found {
   const positions = new Map(drafts.map(({ step }, position) => [step.key, position]));
-  const check: Check = { drafts, graph, context, errors, positions, distant: [], members: [] };
+  const check: Check = {
+    drafts,
+    graph,
+    context,
+    errors,
+    positions,
+    distant: [],
+    found: { members: [], inexactNumbers: [] },
+  };
   for (const position of drafts.keys()) checkStep(position, check);
   reportDistant(check);
   if (output !== undefined) checkOutput(output, check);
-  return check.members;
+  return check.found;
 }
 
 function checkOutput(output: Json, check: Check): void {
@@ -118,10 +131,12 @@ function checkValue(
 }
 
 /** Reports what is wrong in itself, and keeps what is not about steps. */
-function take(use: ExpressionUse, pointer: string, { errors, members }: Check): void {
+function take(use: ExpressionUse, pointer: string, { errors, found }: Check): void {
   for (const problem of use.problems) errors.add(pointer + problem.pointer, problem.code, problem.message);
   for (const reference of use.memberReferences)
-    members.push({ ...reference, pointer: pointer + reference.pointer });
+    found.members.push({ ...reference, pointer: pointer + reference.pointer });
+  for (const number of use.inexactNumbers)
+    found.inexactNumbers.push({ ...number, pointer: pointer + number.pointer });
 }
 
 function checkStepReference(key: string, pointer: string, reader: number, check: Check): void {

@@ -36,6 +36,29 @@ describe('an expression', () => {
     );
   });
 
+  test('has no number that JavaScript would read as another', () => {
+    const steps = {
+      a: reads(
+        '${{ [9007199254740993, -12345678901234567890.0, 0x20000000000001, 9_007_199_254_740_993, 1e400] }}',
+      ),
+      b: reads(
+        '${{ [9007199254740992, 9007199254740993n, "9007199254740993", 0x1F, 1e23, 0.1, 1_000] && null }}',
+      ),
+      c: { type: 'noop', when: '${{ input.id === 9007199254740993 }}' },
+    };
+    const { errors } = readSteps(steps);
+    const found = errors.map(({ pointer, message }) => [pointer, /number (\S+)/.exec(message)?.[1]]);
+    expect(found).toEqual([
+      ['/steps/a/with/value/x/0', '9007199254740993'],
+      ['/steps/a/with/value/x/0', '12345678901234567890.0'],
+      ['/steps/a/with/value/x/0', '0x20000000000001'],
+      ['/steps/a/with/value/x/0', '9_007_199_254_740_993'],
+      ['/steps/a/with/value/x/0', '1e400'],
+      ['/steps/c/when', '9007199254740993'],
+    ]);
+    expect(new Set(errors.map(({ code }) => code))).toEqual(new Set(['number_not_exact']));
+  });
+
   test('that reads a step that does not exist gets the nearest name', () => {
     const { errors } = readSteps({ reserve: after(), b: reads('${{ steps.reserv.output }}', 'reserve') });
     expect(errors).toMatchObject([{ code: 'unknown_step_reference', pointer: '/steps/b/with/value/x/0' }]);

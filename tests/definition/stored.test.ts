@@ -61,6 +61,7 @@ describe('a stored definition', () => {
     ['a script that is no JavaScript', { type: 'script', with: { code: 'return (' } }],
     ['a day that there is not', { type: 'delay', with: { until: '2027-02-30' } }],
     ['a name that execution does not have', { type: 'noop', with: { x: '${{ execution.nope }}' } }],
+    ['a number that is not exact', { type: 'noop', when: '${{ input.id === 9007199254740993 }}' }],
     ['a secret that is not there', { type: 'noop', with: { x: '${{ secrets.NOPE }}' } }],
   ])('with %s is run, and its step fails or not', (_, step) => {
     expect(read(definition({ a: step }))).toEqual({ errors: [], faults: [] });
