@@ -10,6 +10,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { placeOf, scanJson } from '../core/json/json-scan.ts';
 import { parseDurationText } from '../core/time/duration.ts';
+import { findUrlFault } from '../db/connection/database-url.ts';
 import { isUuid } from '../db/uuid.ts';
 import { isAllowEntry } from '../steps/http/address.ts';
 
@@ -110,8 +111,8 @@ function url(value: string): URL | null {
 
 export function databaseUrl(): Schema<string> {
   return parsed((value, report) => {
-    // Not a URL parser: `postgres://user@/name?host=/run/postgresql` is one that PostgreSQL's clients take.
-    if (!/^postgres(ql)?:\/\/\S+$/.test(value)) report('is not a PostgreSQL URL');
+    const fault = findUrlFault(value);
+    if (fault !== null) report(fault);
     return value;
   });
 }

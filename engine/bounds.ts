@@ -33,9 +33,10 @@ export async function checkDatabase(
   log: Log,
 ): Promise<CheckedDatabase> {
   const look = () => checkServer(url, { backend, directUrl });
-  const { warnings, isPooled, directUrl: usableUrl } = await whenUsable(look, waitingFor(log));
+  const checked = await whenUsable(look, waitingFor(log));
+  const { warnings, isPooled, directUrl: past } = checked;
   for (const warning of warnings) log.warn(warning);
-  return { warnings, route: routeTo(url, { backend, isPooled, directUrl: usableUrl }) };
+  return { warnings, route: routeTo(checked.url, { backend, isPooled, directUrl: past }) };
 }
 
 /** What is logged when the database is not there at the start. */

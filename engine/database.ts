@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { createPool, type Db, type Pool, patientReads } from '../db/connection/client.ts';
 import type { DatabaseRoute } from '../db/connection/features.ts';
 import { Lane } from '../db/connection/lane.ts';
+import { explainRights } from '../db/connection/rights.ts';
 import { whenUsable } from '../db/connection/when-usable.ts';
 import { migrateEngine } from '../db/migrate/migrate-engine.ts';
 import { startBoss } from '../queue/boss.ts';
@@ -53,7 +54,11 @@ export async function openDatabase(
 ): Promise<Database> {
   const { work, long, backend, features } = route;
   const maxInputBytes = limits.maxBodyBytes;
-  const { newer } = await whenUsable(() => migrateEngine(route, { pgbossSchema, maxInputBytes }), onWait);
+  const refuse = (error: unknown) => {
+    throw explainRights(error, long.url);
+  };
+  const migrating = () => migrateEngine(route, { pgbossSchema, maxInputBytes });
+  const { newer } = await whenUsable(migrating, onWait).catch(refuse);
   const name = (use: string) => `engine/${engineId}/${use}`;
   const { url, session } = work;
   const shared = { ...session, max: POOL_SIZE, onError };
@@ -64,7 +69,7 @@ export async function openDatabase(
   let goodbye = (): Promise<unknown> => Promise.resolve();
   await undo.add(() => goodbye());
   const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
-  const boss = await whenUsable(() => startBoss(queueSession), onWait);
+  const boss = await whenUsable(() => startBoss(queueSession), onWait).catch(refuse);
   await undo.add(() => boss.stop({ graceful: false, close: true }));
   const lanes = Array.from(
     { length: LANES },

@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { ConfigError, loadProcessConfig } from '../config/config.ts';
 import { createMasker } from '../core/masking/masker.ts';
 import { routeTo } from '../db/connection/features.ts';
-import { detectPooler } from '../db/connection/pooler.ts';
+import { explainRights } from '../db/connection/rights.ts';
+import { checkServer } from '../db/connection/server-check.ts';
 import type { MigrateResult } from '../db/migrate/migrate.ts';
 import { migrateEngine } from '../db/migrate/migrate-engine.ts';
 import { startEmbeddedPostgres } from '../embedded/postgres.ts';
@@ -29,7 +30,9 @@ async function main(args: string[]): Promise<number> {
   try {
     const url = config.databaseUrl ?? embedded!.url;
     const { pgbossSchema, databaseBackend: backend, directUrl } = config;
-    const route = routeTo(url, { backend, directUrl, isPooled: await detectPooler(url) });
+    const checked = await checkServer(url, { backend, directUrl });
+    const { isPooled, directUrl: past } = checked;
+    const route = routeTo(checked.url, { backend, directUrl: past, isPooled });
     const { long } = route;
     const result = await migrateEngine(route, {
       pgbossSchema,
@@ -41,6 +44,8 @@ async function main(args: string[]): Promise<number> {
       await installBoss({ ...long, backend, schema: pgbossSchema, onError: (error) => log(error.message) });
     report(result, dryRun);
     return 0;
+  } catch (error) {
+    throw explainRights(error, config.databaseUrl ?? embedded!.url);
   } finally {
     await embedded?.stop();
   }

@@ -5,9 +5,11 @@
  */
 import pg from 'pg';
 import type { Db } from './client.ts';
+import { placeOf } from './database-url.ts';
 import type { RouteOptions } from './features.ts';
 import { detectPooler } from './pooler.ts';
 import { connectionConfig, prepareSession } from './session.ts';
+import { settleTls, tlsAdvice } from './tls.ts';
 
 /** `gen_random_uuid()` is part of PostgreSQL since 13; older ones have none, and pg-boss asks for the same. */
 const OLDEST = { number: 130_000, name: '13' };
@@ -75,6 +77,8 @@ const DIRECT_IS_POOLED =
 
 export interface CheckedServer extends ServerState {
   readonly isPooled: boolean;
+  /** The URL to use: `sslmode=prefer` is settled. */
+  readonly url: string;
   /** The way past the pooler, if it is one; null: there is none. */
   readonly directUrl: string | null;
 }
@@ -94,34 +98,35 @@ export async function checkServer(
     throw new Error(
       'DATABASE_DIRECT_URL leads to another database than DATABASE_URL; accepted: another way to the same one.',
     );
-  const usableUrl = direct === null || direct.isPooled ? null : directUrl;
+  const usableUrl = direct === null || direct.isPooled ? null : direct.url;
   const warnings = [...state.warnings];
   if (direct?.isPooled) warnings.push(DIRECT_IS_POOLED);
   // Portable mode has neither, whatever is in between.
   else if (isPooled && usableUrl === null && backend === 'postgres') warnings.push(POOLED);
-  return { ...state, warnings, isPooled, directUrl: usableUrl };
+  return { ...state, warnings, isPooled, url: own.url, directUrl: usableUrl };
 }
 
 async function lookAt(url: string, variable: string, backend: RouteOptions['backend']) {
   try {
-    return await look(url, variable, backend);
+    const settled = await settleTls(url);
+    return { ...(await look(settled, variable, backend)), url: settled };
   } catch (error) {
     throw explained(error, variable, url);
   }
 }
 
 /** The system error codes and SQLSTATEs of a database that cannot be reached or refuses us. */
-const UNREACHABLE = /^(ECONN|ENOTFOUND|EAI_|EHOST|ETIMEDOUT|28|3D|57P03|08)/;
+const UNREACHABLE = /^(ECONN|ENOTFOUND|ENOENT|EAI_|EHOST|ETIMEDOUT|28|3D|42501|57P03|08)/;
 
 /** Says which variable an unusable database comes from, and where that leads. */
 function explained(error: unknown, variable: string, url: string): unknown {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (typeof code !== 'string' || !UNREACHABLE.test(code)) return error;
-  const { host, pathname } = new URL(url);
-  const text =
-    `${variable} names a database that cannot be used (${host}${pathname}): ${message}; accepted: the URL of a ` +
-    'PostgreSQL that answers, with a user that may log in and an existing database, such as ' +
+  const tls = tlsAdvice(error, url);
+  if (tls === null && (typeof code !== 'string' || !UNREACHABLE.test(code))) return error;
+  const accepted =
+    'accepted: the URL of a PostgreSQL that answers, with a user that may log in and an existing database, such as ' +
     'postgres://user:password@host:5432/name';
+  const text = `${variable} names a database that cannot be used (${placeOf(url)}): ${message}; ${tls ?? accepted}`;
   return Object.assign(new Error(text, { cause: error }), { code });
 }
 

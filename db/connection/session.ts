@@ -11,6 +11,7 @@
  * 2. No statement, lock wait or open transaction is unbounded, on the server and on this side.
  */
 import pg from 'pg';
+import { withLibpqModes } from './database-url.ts';
 
 export interface SessionOptions {
   /** Shown in pg_stat_activity: `engine/<id>/<role>`. */
@@ -71,7 +72,7 @@ const BY_INDEX = {
 export function connectionConfig(url: string, options: SessionOptions): pg.ClientConfig {
   const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
   return {
-    connectionString: url,
+    connectionString: withLibpqModes(url),
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
     keepAlive: true,

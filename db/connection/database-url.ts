@@ -1,0 +1,118 @@
+/**
+ * The URL of a database as PostgreSQL's own clients read it: what is wrong with one, and which TLS it asks for.
+ *
+ * Not here: whether the server behind it can be used (server-check.ts).
+ *
+ * Invariant: what is said of a URL holds nothing of it but the names of its parameters and of certificate files.
+ */
+import { readFileSync } from 'node:fs';
+
+const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
+const CERTIFICATES = ['sslrootcert', 'sslcert', 'sslkey'];
+/** `allow` is the only one of libpq's that is missing here. */
+const ACCEPTED_MODES = `accepted here: ${TLS_MODES.join(', ')}`;
+/** Parameters about TLS that node-postgres would read in a way of its own, or that nothing here reads. */
+const REFUSED_PARAMETER =
+  /^(ssl|uselibpqcompat|requiressl|ssl(?!mode$|rootcert$|cert$|key$|negotiation$).+|gssencmode|channel_binding|target_session_attrs)$/;
+
+/** Returns what is wrong, as the rest of a sentence whose subject is the variable; null: nothing. */
+export function findUrlFault(url: string): string | null {
+  const rest = /^postgres(?:ql)?:\/\/(\S+)$/.exec(url)?.[1];
+  if (rest === undefined) return 'is not a PostgreSQL URL';
+  return findSpellingFault(rest) ?? findParameterFault(rest);
+}
+
+function findSpellingFault(rest: string): string | null {
+  const raw = (character: string, code: string) =>
+    `has a raw ${character} in its user name or password; write ${code} for it`;
+  if (rest.includes('#')) return raw('#', '%23');
+  if (/%(?![0-9a-f]{2})/i.test(rest)) return raw('%', '%25');
+  const [place = '', query = ''] = splitOnce(rest, '?');
+  if (!place.includes('/') && /@.*\//.test(query)) return raw('?', '%3F');
+  const at = place.lastIndexOf('@');
+  if (place.indexOf('@') !== at) return raw('@', '%40');
+  if (place.slice(0, at + 1).includes('/')) return raw('/', '%2F');
+  const hosts = splitOnce(place.slice(at + 1), '/')[0];
+  if (hosts.includes(',') || /(^|&)(host|port)=[^&]*(,|%2c)/i.test(query))
+    return 'names several hosts; accepted: one, such as the address of a pooler or proxy that knows which is the primary';
+  const port = /:([^:\]]*)$/.exec(hosts)?.[1];
+  if (port !== undefined && !isPort(port)) return 'has a port that is no number from 1 to 65535';
+  if (!isReadable(place)) return 'has a host name or an encoded character that cannot be read';
+  return null;
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function isPort(text: string): boolean {
+  return text === '' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535);
+}
+
+/** A URL without a host is one: its host is a parameter, or the default. */
+function isReadable(place: string): boolean {
+  try {
+    decodeURIComponent(place);
+    return (
+      URL.canParse(`postgres://${place}`) || URL.canParse(`postgres://${place.replace(/(^|@)\//, '$1host/')}`)
+    );
+  } catch {
+    return false;
+  }
+}
+
+function findParameterFault(rest: string): string | null {
+  const parameters = new URLSearchParams(splitOnce(rest, '?')[1]);
+  for (const name of parameters.keys()) {
+    if (REFUSED_PARAMETER.test(name))
+      return `has the parameter ${name}, which is not accepted; TLS is asked for by sslmode, sslrootcert, sslcert and sslkey`;
+  }
+  const port = parameters.get('port');
+  if (port !== null && !isPort(port)) return 'has a port that is no number from 1 to 65535';
+  const mode = parameters.get('sslmode');
+  if (mode !== null && !TLS_MODES.includes(mode)) {
+    const instead = mode === 'no-verify' ? '; what no-verify does is sslmode=require' : '';
+    return `has an sslmode that is not accepted; ${ACCEPTED_MODES}${instead}`;
+  }
+  const given = CERTIFICATES.filter((name) => parameters.get(name) !== null);
+  if (given.length > 0 && mode === null) return `has ${given[0]} without sslmode; write sslmode=verify-full`;
+  if (mode === 'verify-ca' && !given.includes('sslrootcert'))
+    return 'has sslmode=verify-ca without sslrootcert, the file of the certificate authority; name it, or write sslmode=verify-full';
+  for (const name of given) {
+    const fault = findFileFault(parameters.get(name)!);
+    if (fault !== null) return `has ${name}=${parameters.get(name)}, a file that cannot be read: ${fault}`;
+  }
+  return null;
+}
+
+function findFileFault(path: string): string | null {
+  try {
+    readFileSync(path);
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'no such file';
+  }
+}
+
+/** The URL as node-postgres is to be given it, so that `sslmode` means what it means to libpq. */
+export function withLibpqModes(url: string): string {
+  return /[?&]sslmode=/.test(url) ? `${url}&uselibpqcompat=true` : url;
+}
+
+export function tlsModeOf(url: string): string {
+  return new URLSearchParams(splitOnce(url, '?')[1]).get('sslmode') ?? 'disable';
+}
+
+/** The same URL with another `sslmode`. */
+export function withTlsMode(url: string, mode: string): string {
+  return url.replace(/([?&]sslmode=)[^&]*/, `$1${mode}`);
+}
+
+/** Where the URL leads, for messages: host, port and database. */
+export function placeOf(url: string): string {
+  const [place, query] = splitOnce(url.replace(/^\w+:\/\//, ''), '?');
+  const host = new URLSearchParams(query).get('host');
+  const shown = place.slice(place.lastIndexOf('@') + 1);
+  return host === null ? shown : `${host}${shown}`;
+}
