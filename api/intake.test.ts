@@ -1,6 +1,7 @@
 /** Bodies that are worked on at the same time, and what is refused for them. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
+import { until } from '../tests/support/until.ts';
 
 const PATH = '/api/v1/execution/start';
 /** Of 100,000 that the test application works on at a time, and 20,000 in one body. */
@@ -16,7 +17,7 @@ function waitingApp() {
     testApp.send('POST', PATH, { template: 'a', inputs: { text } }, { headers });
   /** Resolves when so many starts have reached the service. */
   const reached = async (count: number) => {
-    while (testApp.ports.calls.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => testApp.ports.calls.length >= count);
   };
   return { ...testApp, start, reached, letGo: gate.resolve, refused };
 }

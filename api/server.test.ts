@@ -123,7 +123,7 @@ describe.each([
     ]);
     expect(unread).toStartWith('HTTP/1.1 404');
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
-  }, 60_000);
+  });
 
   test('ends a wait whose client goes away', async () => {
     const { server, ports } = await served();

@@ -1,7 +1,9 @@
 /**
  * What goes wrong, and when: a stream of faults per kind of victim, each drawn from the seed.
  *
- * The streams run side by side, so that faults meet; two faults of the database never overlap.
+ * The streams run side by side, so that faults meet; two faults of the database never overlap. Between two faults of a
+ * stream the engines get something done: on a busy machine faults that came by the clock alone would leave no engine
+ * the time to start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from '../db/connection/client.ts';
@@ -28,6 +30,11 @@ export type FaultCounts = Record<Fault, number> & {
 };
 
 const DOWN: Range = [0.2, 2];
+/** Commits of all engines between two faults of a stream: less than a second's on a quiet machine. */
+const LEAST_COMMITS = 40;
+/** The longest that a stream waits for them: what other streams do may keep everybody from committing. */
+const LONGEST_WAIT_SECONDS = 30;
+const LOOK_SECONDS = 0.1;
 /** From the kill of an engine until others are in the middle of its takeover. */
 const TAKEOVER: Range = [0, 1.5];
 
@@ -69,8 +76,22 @@ export class Nemesis {
   }
 
   async #stream(purpose: string, every: Range, strike: (draw: Chance) => Promise<void>): Promise<void> {
-    const draw = chance(this.#parts.options.seed, 'nemesis', purpose);
-    while (await this.#wait(draw.between(every))) await strike(draw);
+    const { options, proxy } = this.#parts;
+    const draw = chance(options.seed, 'nemesis', purpose);
+    while (await this.#wait(draw.between(every))) {
+      await strike(draw);
+      if (!(await this.#committed(proxy.counts.commits + LEAST_COMMITS))) return;
+    }
+  }
+
+  /** Waits until the engines have made so many commits, but not for ever. False: the faults are over. */
+  async #committed(count: number): Promise<boolean> {
+    const { proxy } = this.#parts;
+    for (let waited = 0; waited < LONGEST_WAIT_SECONDS; waited += LOOK_SECONDS) {
+      if (proxy.counts.commits >= count) break;
+      if (!(await this.#wait(LOOK_SECONDS))) return false;
+    }
+    return true;
   }
 
   /** False: the faults are over. */

@@ -13,7 +13,7 @@ beforeAll(async () => {
   pool = createPool(database.url, { max: 1, applicationName: 'test' });
   await pool.query(TRANSITION_LOG);
   templateId = await insert(`insert into workflow_templates (name, version) values ('t', 1) returning id`);
-}, 60_000);
+});
 
 afterAll(async () => {
   await pool.end();

@@ -1,5 +1,5 @@
 /** The command line as people and scripts meet it: a process, against a real server. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,6 @@ const BROKEN = 'name: broken\nsteps:\n  first: { type: noop }\n  second:\n    ty
 const UNKNOWN_ID = '11111111-1111-1111-1111-111111111111';
 
 // Every command is a process; a busy machine starts them slowly.
-setDefaultTimeout(60_000);
-
 let directory: string;
 let server: RunningServer;
 let guarded: RunningServer;

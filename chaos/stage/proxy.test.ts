@@ -12,7 +12,7 @@ beforeAll(async () => {
   database = await testDatabase();
   direct = createPool(database.url, { max: 1, applicationName: 'test' });
   await direct.query('create table marks (mark text)');
-}, 60_000);
+});
 
 afterAll(async () => {
   await direct.end();

@@ -13,7 +13,7 @@ beforeAll(async () => {
   // One connection: whatever is not given back stops the next test.
   pool = createPool(database.url, { ...session, max: 1 });
   await pool.query('create table note (id int primary key, text text)');
-}, 30_000);
+});
 
 afterAll(async () => {
   await pool.end();

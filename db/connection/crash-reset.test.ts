@@ -15,7 +15,7 @@ let postgres: ChaosPostgres;
 
 beforeAll(async () => {
   postgres = await ChaosPostgres.start(await mkdtemp(join(tmpdir(), 'crash-reset-')), { fsync: 'off' });
-}, 60_000);
+});
 
 afterAll(async () => {
   await postgres.stop();
@@ -68,4 +68,4 @@ test('a process that has only just begun judges nobody for a while after the ser
   const { settled, wasReset, isOld: stillOld } = judged.rows[0];
   expect(stillOld).toBe(true);
   expect(settled).toBe(!wasReset);
-}, 60_000);
+});

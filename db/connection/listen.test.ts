@@ -12,7 +12,7 @@ beforeAll(async () => {
   database = await testDatabase();
   sender = new pg.Client({ connectionString: database.url });
   await sender.connect();
-}, 30_000);
+});
 
 afterAll(async () => {
   await sender.end();

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import { proxyTo } from '../../tests/support/faults/proxy.ts';
 import { transactionPooler } from '../../tests/support/faults/transaction-pooler.ts';
 import { detectPooler } from './pooler.ts';
 import { checkServer } from './server-check.ts';
-
-setDefaultTimeout(60_000);
 
 let database: TestDatabase;
 

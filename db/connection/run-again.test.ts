@@ -1,10 +1,8 @@
 /** Transactions that cannot be serialized, on a database that is SERIALIZABLE by default. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import { createPool, type Pool, type Tx, withTransaction } from './client.ts';
 import { isSerializationFailure, runAgain } from './run-again.ts';
-
-setDefaultTimeout(60_000);
 
 let database: TestDatabase;
 let pool: Pool;

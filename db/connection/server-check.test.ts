@@ -1,11 +1,9 @@
 /** What is said of a server before it is used: of the one the tests run on, and of what such a server may answer. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import type { Db } from './client.ts';
 import { checkServer, readServerState } from './server-check.ts';
-
-setDefaultTimeout(60_000);
 
 let database: TestDatabase;
 

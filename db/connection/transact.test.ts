@@ -1,10 +1,8 @@
 /** What fails a transaction and passes, and what does not. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import { createPool, type Pool, type Tx } from './client.ts';
 import { transact } from './transact.ts';
-
-setDefaultTimeout(60_000);
 
 let database: TestDatabase;
 let pool: Pool;

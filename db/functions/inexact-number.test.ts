@@ -13,7 +13,7 @@ beforeAll(async () => {
   await migrateEngine(database.url, { pgbossSchema: 'pgboss', maxInputBytes: 1_000_000 });
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-}, 60_000);
+});
 afterAll(async () => {
   await client.end();
   await database.drop();
@@ -46,7 +46,7 @@ test('the database judges every number as the engine does', async () => {
   const found = await pointers(literals);
   const wrong = literals.filter((literal, at) => (found[at] === null) !== isExactNumber(literal));
   expect(wrong).toEqual([]);
-}, 60_000);
+});
 
 test('the place is a JSON pointer, through objects and arrays', async () => {
   const big = '9007199254740993';

@@ -14,7 +14,7 @@ beforeEach(async () => {
   database = await testDatabase();
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
-}, 30_000);
+});
 
 afterEach(async () => {
   await client.end();

@@ -3,9 +3,9 @@
  *
  * Takes minutes: runs with EXECUTION_ENGINE_HEAVY=1 only.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { describe, expect, test } from 'bun:test';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';
 
@@ -15,14 +15,9 @@ describe.skipIf(!isAsked)('in full', () => {
   let database: EngineDatabase;
   let engine: TestEngine;
 
-  beforeAll(async () => {
-    database = await engineDatabase();
-    engine = await startTestEngine({ url: database.url });
-  }, 60_000);
-
-  afterAll(async () => {
-    await engine?.stop();
-    await database?.drop();
+  fixtureForAll(async (fixture) => {
+    database = await fixture.database();
+    engine = await fixture.engine();
   });
 
   test('100 executions of 1,001 steps side by side complete with no step run twice', async () => {
@@ -35,6 +30,5 @@ describe.skipIf(!isAsked)('in full', () => {
     );
     expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
     expect(await countRuns(database, ids)).toEqual({ runs: 100_100, steps: 100_100 });
-    await assertInvariants(database.url);
-  }, 600_000);
+  });
 });

@@ -2,8 +2,10 @@
  * Every line of the list of errors that all calls share, for every call at a real engine: the answer is a problem
  * document, and no row has changed.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
+import { fixtureForAll } from '../support/fixture.ts';
 import {
+  AT_REST,
   BODY_LIMIT,
   type GuardedEngine,
   guardedEngine,
@@ -13,8 +15,6 @@ import {
   type Role,
   type Sent,
 } from '../support/guarded-engine.ts';
-
-setDefaultTimeout(60_000);
 
 /** A call of the API: who may make it, and parts that make it succeed. */
 interface ApiCall {
@@ -29,11 +29,9 @@ interface ApiCall {
 
 let room: GuardedEngine;
 
-beforeAll(async () => {
-  room = await guardedEngine();
-});
-
-afterAll(() => room.stop());
+fixtureForAll(async (fixture) => {
+  room = await guardedEngine(fixture);
+}, AT_REST);
 
 const START = '/api/v1/execution/start';
 const START_MANY = '/api/v1/execution/start-many';

@@ -2,13 +2,12 @@
  * Hostile payloads at a real engine: each is refused in clear words and changes no row, or is legal, stored, and
  * comes back as it was. The engine serves on all the while.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterEach, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import { checksums, refusal } from '../support/database/untouched.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
+import { until } from '../support/until.ts';
 
 const START = '/api/v1/execution/start';
 const START_MANY = '/api/v1/execution/start-many';
@@ -21,25 +20,24 @@ let engine: TestEngine;
 /** Gives its inputs back. */
 let echo: string;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-  echo = await engine.publish({ steps: { echo: { type: 'transform', with: { value: '${{ input }}' } } } });
-});
+fixtureForAll(
+  async (fixture) => {
+    database = await fixture.database();
+    engine = await fixture.engine();
+    echo = await engine.publish({ steps: { echo: { type: 'transform', with: { value: '${{ input }}' } } } });
+  },
+  {
+    atEnd: async () => {
+      const steps = { a: { type: 'noop' }, b: { type: 'merge', needs: ['a'] } };
+      expect((await engine.run({ steps })).status).toBe('completed');
+    },
+  },
+);
 
 afterEach(async () => {
   // The engine runs in this process: what it pollutes is seen here.
   expect(Reflect.ownKeys(Object.prototype)).toEqual(ON_EVERY_OBJECT);
-  while ((await fetch(`${engine.url}/health/ready`)).status !== 200) await Bun.sleep(50);
-});
-
-afterAll(async () => {
-  expect(
-    (await engine.run({ steps: { a: { type: 'noop' }, b: { type: 'merge', needs: ['a'] } } })).status,
-  ).toBe('completed');
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
+  await until(async () => (await fetch(`${engine.url}/health/ready`)).status === 200);
 });
 
 function post(

@@ -1,13 +1,11 @@
 /**
  * Lists in pages: filters, cursors, and that a walk through the pages stays right while rows come and go.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { beforeAll, describe, expect, test } from 'bun:test';
 import type { ExecutionFilter } from '../../services/execution-answers.ts';
 import { refusal } from '../support/database/untouched.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const B = 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb';
@@ -18,16 +16,13 @@ const NOOP = { steps: { a: { type: 'noop' } } };
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url, { allFinal: false });
-  await engine.stop();
-  await database.drop();
-});
+fixtureForAll(
+  async (fixture) => {
+    database = await fixture.database();
+    engine = await fixture.engine();
+  },
+  { allFinal: false },
+);
 
 const idsOf = ({ data }: { data: { execution_id: string }[] }) =>
   data.map(({ execution_id }) => execution_id);

@@ -1,13 +1,11 @@
 /**
  * The metrics of an engine that has done work: the format holds, and the figures are those of the database.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import type { JsonObject } from '../../core/json/json.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const PROMTOOL = '/usr/bin/promtool';
 const SLOTS = 2;
@@ -18,19 +16,15 @@ type Samples = ReadonlyMap<string, number>;
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({
-    url: database.url,
-    config: { EXECUTION_ENGINE_CONCURRENCY: String(SLOTS) },
-  });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url, { allFinal: false });
-  await engine.stop();
-  await database.drop();
-});
+fixtureForAll(
+  async (fixture) => {
+    database = await fixture.database();
+    engine = await fixture.engine({
+      config: { EXECUTION_ENGINE_CONCURRENCY: String(SLOTS) },
+    });
+  },
+  { allFinal: false },
+);
 
 const scrape = async () => (await fetch(`${engine.url}/metrics`)).text();
 

@@ -2,9 +2,11 @@
  * What a call can refuse for reasons of its own, at a real engine: things that are not there, that are not valid,
  * that are in conflict. Each is a problem document, and no row has changed.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import type { ProblemDocument } from '../../api/errors.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import {
+  AT_REST,
   type GuardedEngine,
   guardedEngine,
   KEY_OF_B,
@@ -12,8 +14,6 @@ import {
   OPERATOR_KEY,
   WORKSPACE_A,
 } from '../support/guarded-engine.ts';
-
-setDefaultTimeout(60_000);
 
 const UNKNOWN = '11111111-1111-4111-8111-111111111111';
 const START = '/api/v1/execution/start';
@@ -26,12 +26,10 @@ let template: string;
 let templateId: string;
 let running: string;
 
-beforeAll(async () => {
-  room = await guardedEngine();
+fixtureForAll(async (fixture) => {
+  room = await guardedEngine(fixture);
   ({ template, templateId, running } = room);
-});
-
-afterAll(() => room.stop());
+}, AT_REST);
 
 const asWorkspace = { key: keyOf('admin') };
 const json = (value: unknown) => ({ ...asWorkspace, body: JSON.stringify(value) });

@@ -2,10 +2,11 @@
  * Long polls of the status: they end with the execution, with their time, or with their client, and hold nothing
  * that others need.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test';
+import { beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test';
 import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
+import { until } from '../support/until.ts';
 
 /** Shorter than the longest wait: a poll that is not answered by the end of its execution fails its test. */
 setDefaultTimeout(55_000);
@@ -17,16 +18,13 @@ let database: EngineDatabase;
 let engine: TestEngine;
 let gates = 0;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url, { allFinal: false });
-  await engine.stop();
-  await database.drop();
-});
+const fixture = fixtureForAll(
+  async (fixture) => {
+    database = await fixture.database();
+    engine = await fixture.engine();
+  },
+  { allFinal: false },
+);
 
 /** An execution whose only step runs until its gate is opened. */
 async function held(at: TestEngine = engine): Promise<{ id: string; open(): Promise<void> }> {
@@ -140,10 +138,10 @@ describe('200 waits at once', () => {
     );
     expect(ends.map(({ status }) => status)).toEqual(Array(20).fill('completed'));
     expect((await engine.client.listExecutions({ limit: 1 })).data).toHaveLength(1);
-    while ((await fetch(`${engine.url}/health/ready`)).status !== 200) await Bun.sleep(50);
+    await until(async () => (await fetch(`${engine.url}/health/ready`)).status === 200);
     const { pool } = engine.engine;
     // All of them have looked and found their execution running when no connection is in use.
-    while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await Bun.sleep(1);
+    await until(() => pool.waitingCount === 0 && pool.idleCount === pool.totalCount);
     expect(pool.totalCount).toBeLessThanOrEqual(10);
     expect(over.filter((isOver) => isOver())).toEqual([]);
 
@@ -163,12 +161,12 @@ describe('200 waits at once', () => {
     );
     const stays = poll(id, LONGEST);
     const stayed = watch(stays);
-    while (asked.mock.calls.length < 201) await Bun.sleep(1);
+    await until(() => asked.mock.calls.length >= 201);
     asked.mockRestore();
     leave.abort();
     expect(await Promise.all(waits)).toEqual(Array(200).fill('gone'));
     // Nobody is told, so only the engine can say that its calls are over.
-    while ((await answered()) < before + 200) await Bun.sleep(5);
+    await until(async () => (await answered()) >= before + 200);
     expect(stayed()).toBe(false);
     await open();
     expect((await stays).status).toBe('completed');
@@ -180,10 +178,8 @@ describe('a wait at another engine', () => {
   let api: TestEngine;
 
   beforeAll(async () => {
-    api = await startTestEngine({ url: database.url, name: 'api', config: { EXECUTION_ENGINE_ROLE: 'api' } });
+    api = await fixture.engine({ name: 'api', config: { EXECUTION_ENGINE_ROLE: 'api' } });
   });
-
-  afterAll(() => api.stop());
 
   test('than the one that runs the execution is answered when it ends there', async () => {
     const executions = await Promise.all(Array.from({ length: 5 }, () => held()));
@@ -210,8 +206,7 @@ describe('a wait at another engine', () => {
 
   test('that is being stopped is answered with the present state', async () => {
     const { id, open } = await held();
-    const leaving = await startTestEngine({
-      url: database.url,
+    const leaving = await fixture.engine({
       name: 'leaving',
       config: { EXECUTION_ENGINE_ROLE: 'api' },
     });

@@ -1,33 +1,21 @@
 /**
  * Attempts: retries with backoff, timeouts with a real abort, and what is never tried again.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, statuses, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { httpPeer } from '../support/http-peer.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({
-    url: database.url,
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine({
     config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
   });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
 });
 
 const notes = async (id: string) =>
@@ -40,7 +28,6 @@ test('a step that fails twice completes in its third attempt', async () => {
   expect(end.outputs).toEqual({ f: { attempt: 3 } });
   expect(stepOf(end, 'f')).toMatchObject({ attempt_count: 3, error: null });
   expect(await runCount(end.execution_id)).toBe(3);
-  await assertInvariants(database.url);
 });
 
 test('a step fails for good when its retries are used up, with the last error', async () => {
@@ -52,7 +39,6 @@ test('a step fails for good when its retries are used up, with the last error', 
   expect(end).toMatchObject({ status: 'failed', error: { code: 'flaky', message: 'still not', step: 'f' } });
   expect(stepOf(end, 'f').attempt_count).toBe(3);
   expect(await runCount(end.execution_id)).toBe(3);
-  await assertInvariants(database.url);
 });
 
 test('the idempotency key of a step is the same in all its attempts, and no other step has it', async () => {
@@ -71,7 +57,6 @@ test('the idempotency key of a step is the same in all its attempts, and no othe
   }
   for (const key of keys) expect(key).toMatch(/^[!-~]{16,}$/);
   expect(new Set(keys).size).toBe(4);
-  await assertInvariants(database.url);
 });
 
 test('an http step tells its peer the same idempotency key in every attempt, and another step another one', async () => {
@@ -97,7 +82,6 @@ test('an http step tells its peer the same idempotency key in every attempt, and
   expect(b).toEqual(Array(3).fill(b![0]));
   for (const key of [a![0], b![0]]) expect(key).toMatch(/^[!-~]{16,}$/);
   expect(a![0]).not.toBe(b![0]);
-  await assertInvariants(database.url);
 });
 
 test('when the next attempt is due is kept in the database, as far off as the retries say', async () => {
@@ -119,7 +103,6 @@ test('when the next attempt is due is kept in the database, as far off as the re
   );
   await assertInvariants(database.url, { allFinal: false });
   await engine.client.cancel(id);
-  await assertInvariants(database.url);
 });
 
 test('a failure that says it is not retryable is not retried', async () => {
@@ -128,7 +111,6 @@ test('a failure that says it is not retryable is not retried', async () => {
   });
   expect(end.status).toBe('failed');
   expect(stepOf(end, 'f').attempt_count).toBe(1);
-  await assertInvariants(database.url);
 });
 
 test('a thrown error is retried and kept as handler_failed', async () => {
@@ -139,7 +121,6 @@ test('a thrown error is retried and kept as handler_failed', async () => {
     attempt_count: 2,
     error: { code: 'handler_failed', message: 'broke' },
   });
-  await assertInvariants(database.url);
 });
 
 test('the fail step is never retried', async () => {
@@ -147,7 +128,6 @@ test('the fail step is never retried', async () => {
     steps: { f: { type: 'fail', with: { message: 'no', code: 'nope' }, retry: soon } },
   });
   expect(stepOf(end, 'f')).toMatchObject({ attempt_count: 1, error: { code: 'nope', message: 'no' } });
-  await assertInvariants(database.url);
 });
 
 test('a handler sees the abort of its timeout, the step fails with timeout, and what it answers then is refused', async () => {
@@ -166,7 +146,6 @@ test('a handler sees the abort of its timeout, the step fails with timeout, and 
   ]);
   expect(await notes(end.execution_id)).toEqual(['timeout']);
   await engine.metricReaches('execution_engine_stale_completions_total', stale + 1);
-  await assertInvariants(database.url);
 });
 
 test('how long its guard takes is not the time of a step', async () => {
@@ -178,7 +157,6 @@ test('how long its guard takes is not the time of a step', async () => {
     },
   });
   expect(statuses(end)).toEqual({ skipped: 'skipped', passed: 'completed' });
-  await assertInvariants(database.url);
 });
 
 test('a timeout is per attempt and is retried', async () => {
@@ -188,7 +166,6 @@ test('a timeout is per attempt and is retried', async () => {
   expect(stepOf(end, 'slow')).toMatchObject({ attempt_count: 3, error: { code: 'timeout' } });
   await database.until('select count(note) = 3 from test_runs where execution_id = $1', [end.execution_id]);
   expect(await notes(end.execution_id)).toEqual(['timeout', 'timeout', 'timeout']);
-  await assertInvariants(database.url);
 });
 
 test('a handler that sends no heartbeat is told to end, and tried again; one that sends them is left alone', async () => {
@@ -206,7 +183,6 @@ test('a handler that sends no heartbeat is told to end, and tried again; one tha
       where execution_id = $1 and note is not null`,
     [end.execution_id],
   );
-  await assertInvariants(database.url);
 });
 
 test('a handler that does not listen to its timeout does not hold up the execution', async () => {
@@ -227,13 +203,11 @@ test('a handler that does not listen to its timeout does not hold up the executi
     'aborted',
   ]);
   expect(statuses(await engine.end(end.execution_id))).toEqual({ deaf: 'failed', after: 'completed' });
-  await assertInvariants(database.url);
 });
 
 test('time that a step is parked counts towards its timeout', async () => {
   const end = await engine.run({ steps: { d: { type: 'delay', timeout: '30ms', with: { for: '1h' } } } });
   expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'd' } });
-  await assertInvariants(database.url);
 });
 
 test('a parked step goes on with its state and uses no attempt for it', async () => {
@@ -241,7 +215,6 @@ test('a parked step goes on with its state and uses no attempt for it', async ()
   expect(end.outputs).toEqual({ p: { kept: 'state' } });
   expect(stepOf(end, 'p').attempt_count).toBe(1);
   expect(await runCount(end.execution_id)).toBe(2);
-  await assertInvariants(database.url);
 });
 
 test('an execution that takes longer than its timeout ends timed_out and its handlers are aborted', async () => {
@@ -269,13 +242,11 @@ test('an execution that takes longer than its timeout ends timed_out and its han
     end.execution_id,
   ]);
   expect(await runCount(end.execution_id)).toBe(1);
-  await assertInvariants(database.url);
 });
 
 test('an execution that is done before its timeout leaves no timer behind', async () => {
   const end = await engine.run({ timeout: '1h', steps: { a: { type: 'record' } } });
   expect(end.status).toBe('completed');
-  await assertInvariants(database.url);
 });
 
 test('a timeout that falls into a retry delay ends the execution and takes the retry along', async () => {
@@ -285,7 +256,6 @@ test('a timeout that falls into a retry delay ends the execution and takes the r
   });
   expect(end.status).toBe('timed_out');
   expect(statuses(end)).toEqual({ f: 'cancelled' });
-  await assertInvariants(database.url);
 });
 
 test('parameters that the schema refuses after interpolation fail the step and are not retried', async () => {
@@ -295,5 +265,4 @@ test('parameters that the schema refuses after interpolation fail the step and a
   );
   expect(end.status).toBe('failed');
   expect(stepOf(end, 'd')).toMatchObject({ attempt_count: 1, error: { code: 'invalid_params' } });
-  await assertInvariants(database.url);
 });

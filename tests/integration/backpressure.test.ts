@@ -3,12 +3,11 @@
  *
  * Steps wait at a gate that the tests open, so that what lines up stays there until then.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { createEngineClient } from '../../client/engine-client.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
 
 const SLOTS = 2;
 const LIMIT = 50;
@@ -20,21 +19,15 @@ const START = '/api/v1/execution/start';
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({
-    url: database.url,
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine({
     config: {
       EXECUTION_ENGINE_CONCURRENCY: String(SLOTS),
       EXECUTION_ENGINE_MAX_BACKLOG: String(LIMIT),
       EXECUTION_ENGINE_MAX_INTAKE_BYTES: String(INTAKE_BYTES),
     },
   });
-});
-
-afterAll(async () => {
-  await engine?.stop();
-  await database?.drop();
 });
 
 const gated = (name: string) => ({ steps: { wait: { type: 'gate', with: { name } } } });
@@ -178,5 +171,4 @@ test('of a flood every answer is a start or 429, and every start exists exactly 
   expect(await refusals('bytes')).toBeGreaterThan(0);
 
   await allOver(template, 'flood');
-  await assertInvariants(database.url);
 });

@@ -1,17 +1,14 @@
 /**
  * `callback_url`: whoever started an execution is told when it is final, at least once, whatever happens meanwhile.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
+import type { ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-} from '../support/engine.ts';
+import type { EngineDatabase, EngineProcess } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { type HttpPeer, httpPeer } from '../support/http-peer.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { until } from '../support/until.ts';
 
 interface Told {
   readonly method: string;
@@ -28,9 +25,9 @@ const answers = new Map<string, (number | 'hang')[]>();
 const told: Told[] = [];
 const heard: (() => void)[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  peer = await httpPeer(async (request, response) => {
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  const listening = httpPeer(async (request, response) => {
     const path = request.url!;
     const body = JSON.parse(await text(request));
     told.push({ method: request.method!, path, headers: request.headers, body });
@@ -38,19 +35,13 @@ beforeAll(async () => {
     if (answer !== 'hang') response.writeHead(answer, answer === 302 ? { location: '/elsewhere' } : {}).end();
     for (const each of heard.splice(0)) each();
   });
-  engine = await startEngine('main');
-}, 60_000);
+  peer = await fixture.use(listening);
+  engine = await launch('main');
+});
 
-afterAll(async () => {
-  engine.kill('SIGTERM');
-  await engine.exited;
-  await peer[Symbol.asyncDispose]();
-  await database.drop();
-}, 60_000);
-
-function startEngine(name: string): Promise<EngineProcess> {
+function launch(name: string): Promise<EngineProcess> {
   const allow = { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' };
-  return startEngineProcess({ url: database.url, name, config: allow });
+  return fixture.engineProcess({ name, config: allow });
 }
 
 /** What arrived at the path, once there were so many. */
@@ -89,7 +80,7 @@ test('a completed execution is told once, with what it came to', async () => {
   });
   await noJob(id);
   expect(await arrived('/completed?token=1', 1)).toHaveLength(1);
-}, 60_000);
+});
 
 test('a failed one is told its error', async () => {
   const id = await start({ one: { type: 'fail', with: { message: 'no', code: 'refused' } } }, '/failed');
@@ -101,7 +92,7 @@ test('a failed one is told its error', async () => {
     error: { code: 'refused', message: 'no', step: 'one' },
   });
   await noJob(id);
-}, 60_000);
+});
 
 test('a cancelled one is told, and so is one that was stopped before it began', async () => {
   const gate = { one: { type: 'gate', with: { name: 'never' } } };
@@ -119,7 +110,7 @@ test('a cancelled one is told, and so is one that was stopped before it began', 
     status: 'cancelled',
   });
   await Promise.all([noJob(cancelled), noJob(stopped)]);
-}, 60_000);
+});
 
 test('an execution that SQL started is told too', async () => {
   const template = await engine.publish({ steps: { one: { type: 'record' } } });
@@ -129,7 +120,7 @@ test('an execution that SQL started is told too', async () => {
   ]);
   const [call] = await arrived('/sql', 1);
   expect(call!.body.execution_id).toBe(rows[0].id);
-}, 60_000);
+});
 
 test('anything but 2xx is tried again, and no redirect is followed', async () => {
   answers.set('/again', [500, 302]);
@@ -138,7 +129,7 @@ test('anything but 2xx is tried again, and no redirect is followed', async () =>
   expect(new Set(calls.map(({ headers }) => headers['idempotency-key']))).toEqual(new Set([id]));
   expect(told.filter(({ path }) => path === '/elsewhere')).toEqual([]);
   await noJob(id);
-}, 60_000);
+});
 
 test('a private address is not called, one line says so, and it is left for an engine that may call it', async () => {
   await using other = await httpPeer((_request, response) => response.end(), '127.0.0.2');
@@ -154,15 +145,15 @@ test('a private address is not called, one line says so, and it is left for an e
       .split('\n')
       .filter((line) => line.includes(id) && line.includes('must not be called from here'));
   // The row may say so before the log has come through its pipe.
-  while (lines().length === 0) await Bun.sleep(10);
+  await until(() => lines().length > 0);
   expect(lines()).toHaveLength(1);
   expect(lines()[0]).toContain('not a public address');
   await database.pool.query(`delete ${job}`, [id]);
-}, 60_000);
+});
 
 test('an engine that is killed between the end and the answer is made up for', async () => {
   answers.set('/killed', ['hang']);
-  const first = await startEngine('first');
+  const first = await launch('first');
   engine.kill('SIGTERM');
   await engine.exited;
   const template = await first.publish({ steps: { one: { type: 'record' } } });
@@ -175,11 +166,11 @@ test('an engine that is killed between the end and the answer is made up for', a
     `update pgboss.job set start_after = now() where data ->> 'execution_id' = $1 and start_after > now()`,
     [id],
   );
-  engine = await startEngine('second');
+  engine = await launch('second');
   const calls = await arrived('/killed', 2);
   expect(calls[1]!.body).toEqual(calls[0]!.body);
   await noJob(id);
-}, 60_000);
+});
 
 test('an engine that drains lets go of a call that hangs, and the next one calls at once', async () => {
   answers.set('/drained', ['hang']);
@@ -192,17 +183,20 @@ test('an engine that drains lets go of a call that hangs, and the next one calls
     [id],
   );
   expect(rows).toEqual([{ attempt: '1', due: true }]);
-  engine = await startEngine('third');
+  engine = await launch('third');
   await arrived('/drained', 2);
   await noJob(id);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a receiver that does not answer holds up only its own callbacks', async () => {
   let open = 0;
   let most = 0;
   let ended = 0;
+  let answers = false;
+  const held: ServerResponse[] = [];
   await using silent = await httpPeer((_request, response) => {
+    if (answers) response.end();
+    else held.push(response);
     open += 1;
     most = Math.max(most, open);
     response.once('close', () => {
@@ -215,17 +209,17 @@ test('a receiver that does not answer holds up only its own callbacks', async ()
     Promise.all(Array.from({ length: 60 }, () => engine.start(template, { callback_url })));
   const unanswered = await startAll(`${silent.origin}/silent`);
   // Until they have all the places of one receiver.
-  while (most < 12) await Bun.sleep(5);
+  await until(() => most >= 12);
   await startAll(`${peer.origin}/answered`);
   await arrived('/answered', 60);
   expect(most).toBe(12);
   expect(ended).toBeLessThan(unanswered.length);
-  // Nobody calls them any more: the engine stops while they wait.
-  await database.pool.query(
-    `delete from pgboss.job where data ->> 'kind' = 'callback' and data ->> 'execution_id' = any($1)`,
-    [unanswered],
-  );
-}, 60_000);
+  answers = true;
+  for (const response of held) response.end();
+  await database.until(`select count(*) = 0 from pgboss.job where data ->> 'execution_id' = any($1)`, [
+    unanswered,
+  ]);
+});
 
 test('a URL that is none, is too long, or holds a password is refused', async () => {
   const template = await engine.publish({ steps: { one: { type: 'record' } } });
@@ -244,4 +238,4 @@ test('a URL that is none, is too long, or holds a password is refused', async ()
     const sql = database.pool.query(`select workflow_start($1, '{}', $2)`, [template, { callback_url }]);
     await expect(sql).rejects.toThrow('callback_url');
   }
-}, 60_000);
+});

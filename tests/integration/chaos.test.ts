@@ -1,59 +1,25 @@
 /**
- * The chaos harness, as `npm run chaos` runs it: with a seed that is always the same, and small enough to be part of
- * every test run.
+ * The chaos harness with a seed that is always the same, and small enough to be part of every test run. The run of
+ * 2,000 executions is in tests/heavy.
  */
 import { expect, test } from 'bun:test';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Report } from '../../chaos/report.ts';
+import { rm } from 'node:fs/promises';
+import { runChaos } from '../support/chaos-run.ts';
 
-const MAIN = join(import.meta.dir, '..', '..', 'chaos', 'main.ts');
+/** Far more than it takes: a busy machine makes the run longer, and not red. */
 const LIMIT_MS = 900_000;
 
-async function chaos(options: string): Promise<{ code: number; output: string; report: Report }> {
-  const folder = await mkdtemp(join(tmpdir(), 'chaos-report-'));
-  const file = join(folder, 'report.json');
-  try {
-    const child = Bun.spawn([process.execPath, MAIN, ...options.split(' '), '--report', file], {
-      stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'pipe',
-    });
-    const [out, err] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
-    const code = await child.exited;
-    const output = `${out}\n${err}`;
-    return { code, output, report: JSON.parse(await readFile(file, 'utf8').catch(() => 'null')) as Report };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 test(
-  '2,000 executions end as they should while engines, database and connections fail',
+  '200 executions end as they should while engines, database and connections fail',
   async () => {
-    const { code, output, report } = await chaos(
-      '--executions 2000 --engines 3 --seed 20261123 --in-flight 800 --at-least 75 --at-most 420 --calm 240 ' +
-        '--kill-every 2-5 --pause-every 6-12 --pause-for 5-14 --db-every 6-12',
+    const { code, output, report } = await runChaos(
+      '--executions 200 --engines 3 --seed 20261123 --in-flight 200 --at-least 12 --at-most 400 --calm 240 ' +
+        '--kill-every 1-2 --pause-every 3-6 --pause-for 1-3 --db-every 3-6 --eat 0.05 --cut 0.03',
     );
-    expect([code, code === 0 ? '' : output]).toEqual([0, '']);
+    expect([code, output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);
     expect(report.figures.killsThatHit).toBeGreaterThan(0);
-    expect(Object.keys(report.faults.details)).toEqual(
-      expect.arrayContaining([
-        'kill -9 of a backend',
-        'kill -9 of the postmaster',
-        'immediate stop of PostgreSQL',
-      ]),
-    );
-    expect([report.wire.eaten, report.wire.cut, report.wire.silenced].map((count) => count > 0)).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    expect([report.wire.eaten, report.wire.cut].map((count) => count > 0)).toEqual([true, true]);
   },
   LIMIT_MS,
 );
@@ -61,7 +27,7 @@ test(
 test(
   'a run in which too little happens is invalid and not green',
   async () => {
-    const { code, report } = await chaos(
+    const { code, report } = await runChaos(
       '--executions 5 --engines 1 --seed 1 --templates 5 --faults kill --kill-every 1000-1000 --at-least 0',
     );
     expect([code, report.verdict]).toEqual([2, 'invalid']);

@@ -1,19 +1,15 @@
 /**
  * The command line as a process against a real engine: exit codes, what goes to stdout, what goes to stderr.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { describe, expect, test } from 'bun:test';
+import { writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type CliEnd, runCli } from '../support/cli.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-// Every command is a process; a busy machine starts them slowly.
-setDefaultTimeout(60_000);
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const KEY = 'key-of-the-whole-engine';
 const UNKNOWN = '11111111-1111-4111-8111-111111111111';
@@ -45,23 +41,18 @@ let database: EngineDatabase;
 let engine: TestEngine;
 let directory: string;
 
-beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'execution-engine-cli-'));
-  for (const [name, text] of Object.entries(FILES)) await writeFile(join(directory, name), text);
-  database = await engineDatabase();
-  engine = await startTestEngine({
-    url: database.url,
-    config: { EXECUTION_ENGINE_API_KEYS: `${KEY}=admin` },
-    token: KEY,
-  });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url, { allFinal: false });
-  await engine.stop();
-  await database.drop();
-  await rm(directory, { recursive: true, force: true });
-});
+fixtureForAll(
+  async (fixture) => {
+    directory = await fixture.folder();
+    for (const [name, text] of Object.entries(FILES)) await writeFile(join(directory, name), text);
+    database = await fixture.database();
+    engine = await fixture.engine({
+      config: { EXECUTION_ENGINE_API_KEYS: `${KEY}=admin` },
+      token: KEY,
+    });
+  },
+  { allFinal: false },
+);
 
 function cli(args: readonly string[], env: Record<string, string> = {}, stdin = ''): Promise<CliEnd> {
   return runCli(args, {

@@ -1,17 +1,14 @@
 /**
  * The client as people get it: packed, installed into an empty project, type-checked there, and run before an engine.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import clientPackage from '../../client/package.json' with { type: 'json' };
 import packageJson from '../../package.json' with { type: 'json' };
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
+import type { TestEngine } from '../support/engine.ts';
+import { type Fixture, fixtureForAll } from '../support/fixture.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const MAX_PACKED_BYTES = 30_000;
@@ -21,14 +18,13 @@ const SETTINGS = {
 };
 
 let project: string;
-let database: EngineDatabase;
 let engine: TestEngine;
 let packed: { size: number; filename: string; files: { path: string }[] };
 
-beforeAll(async () => {
-  project = await mkdtemp(join(tmpdir(), 'client-project-'));
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
+const setUp = async (fixture: Fixture) => {
+  project = await fixture.folder();
+  await fixture.database();
+  engine = await fixture.engine();
   await writeFile(join(project, 'package.json'), '{"private":true,"type":"module"}');
   const list = await output(
     ['npm', 'pack', '--json', '--silent', '--pack-destination', project],
@@ -36,14 +32,9 @@ beforeAll(async () => {
   );
   [packed] = JSON.parse(list) as [typeof packed];
   await output(['npm', 'install', '--offline', '--silent', `./${packed.filename}`], project);
-});
+};
 
-afterAll(async () => {
-  await engine.stop();
-  await assertInvariants(database.url, { allFinal: false });
-  await database.drop();
-  await rm(project, { recursive: true });
-});
+fixtureForAll(setUp, { allFinal: false });
 
 /** What a command writes; throws with all of it when the command fails. */
 async function output(command: readonly string[], cwd: string): Promise<string> {

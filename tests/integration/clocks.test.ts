@@ -2,21 +2,12 @@
  * Engines whose clocks are wrong: two hours apart, and one that jumps. Only the database's clock decides, so what waits
  * waits its time, nothing is taken from an engine that is well, and what a dead one held is taken.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { expect, test } from 'bun:test';
 import { join } from 'node:path';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  stepOf,
-} from '../support/engine.ts';
+import { type EngineDatabase, type EngineProcess, stepOf } from '../support/engine.ts';
 import { clockAt, clockIn, FAKETIME, setClock } from '../support/faults/wrong-clock.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(90_000);
 
 const HOUR_MS = 3_600_000;
 const JUMPS = ['+10m', '-10m', '+2h', '-1d', '+0'];
@@ -28,26 +19,18 @@ let early: EngineProcess;
 let late: EngineProcess;
 let jumping: EngineProcess;
 
-beforeAll(async () => {
+fixtureForAll(async (fixture) => {
   if (FAKETIME === null) return;
-  database = await engineDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'clock-'));
+  database = await fixture.database();
+  folder = await fixture.folder();
   await setClock(clock(), '+0');
   const start = (name: string, env: Record<string, string>) =>
-    startEngineProcess({ url: database.url, name, config: { ...env, EXECUTION_ENGINE_CONCURRENCY: '6' } });
+    fixture.engineProcess({ name, config: { ...env, EXECUTION_ENGINE_CONCURRENCY: '6' } });
   [early, late, jumping] = await Promise.all([
     start('early', clockAt('-1h')),
     start('late', clockAt('+1h')),
     start('jumping', clockIn(clock())),
   ]);
-});
-
-afterAll(async () => {
-  if (FAKETIME === null) return;
-  for (const engine of [early, late, jumping]) engine?.kill('SIGKILL');
-  await Promise.all([early, late, jumping].map((engine) => engine?.exited));
-  await rm(folder, { recursive: true });
-  await database.drop();
 });
 
 const clock = () => join(folder, 'clock');

@@ -1,29 +1,21 @@
 /**
  * Connections that break in the middle of commits: nothing is lost, nothing happens twice, no slot leaks.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const SLOTS = 16;
 
 let database: EngineDatabase;
 let engines: TestEngine[];
 
-beforeAll(async () => {
-  database = await engineDatabase();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
   const config = { EXECUTION_ENGINE_CONCURRENCY: String(SLOTS) };
-  engines = [
-    await startTestEngine({ url: database.url, name: 'one', config }),
-    await startTestEngine({ url: database.url, name: 'two', config }),
-  ];
-}, 60_000);
-
-afterAll(async () => {
-  await Promise.all(engines.map((engine) => engine.stop()));
-  await database.drop();
-}, 60_000);
+  engines = [await fixture.engine({ name: 'one', config }), await fixture.engine({ name: 'two', config })];
+});
 
 /** Every kind of transition: retries, parking, skips, failures that are handled, joins. */
 const MIXED: JsonObject = {
@@ -53,7 +45,7 @@ test('executions complete although the connections of their engines are ended ag
   for (let round = 0; round < 40; round += 1) {
     const keys = Array.from({ length: 3 }, (_, at) => `round-${round}-${at}`);
     const [started] = await Promise.all([
-      Promise.all(keys.map((key) => startSurely(engines[round % 2]!, template, key))),
+      Promise.all(keys.map((key) => engines[round % 2]!.startAtLast({ template, idempotency_key: key }))),
       breakOne(),
     ]);
     ids.push(...started);
@@ -65,8 +57,7 @@ test('executions complete although the connections of their engines are ended ag
     'select status, count(*)::integer as count from workflow_executions group by status',
   );
   expect(rows).toEqual([{ status: 'completed', count: ids.length }]);
-  await assertInvariants(database.url);
-}, 120_000);
+});
 
 test('afterwards every slot of both engines is free', async () => {
   const count = 2 * SLOTS;
@@ -76,14 +67,4 @@ test('afterwards every slot of both engines is free', async () => {
   ]);
   const end = await engines[0]!.run({ steps: Object.fromEntries(roots) });
   expect(end.status).toBe('completed');
-  await assertInvariants(database.url);
-}, 60_000);
-
-/** A client that repeats a start until it has an answer: the key makes that safe. */
-async function startSurely(engine: TestEngine, template: string, idempotency_key: string): Promise<string> {
-  for (;;) {
-    const answer = await engine.request('POST', '/api/v1/execution/start', { template, idempotency_key });
-    if (answer.status < 300) return answer.body.execution_id as string;
-    if (answer.status < 500) throw new Error(JSON.stringify(answer));
-  }
-}
+});

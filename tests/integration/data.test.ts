@@ -1,30 +1,18 @@
 /**
  * What flows over edges: failures that are handled, guards, routes, merges, outputs.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, statuses, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-}, 60_000);
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine();
 });
 
 const broken = {
@@ -240,7 +228,7 @@ describe('an expression', () => {
       },
     });
     expect(statuses(end)).toEqual({ bomb: 'failed', neighbour: 'completed' });
-  }, 60_000);
+  });
 });
 
 describe('the output of an execution', () => {
@@ -390,7 +378,7 @@ describe('a script', () => {
     );
     expect(stepOf(end, 'good').outputs).toEqual({ doubled: 42 });
     expect(stepOf(end, 'bad').error?.message).toContain('out');
-  }, 60_000);
+  });
 });
 
 describe('data', () => {

@@ -4,16 +4,15 @@
  * The server is the test's own, on a disc of its own, and durable as in production. It may end itself when it cannot
  * write its log: then the test starts it again when there is room, as whoever runs it would.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { ChaosPostgres } from '../../chaos/stage/postgres.ts';
-import { startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { TestEngine } from '../support/engine.ts';
 import { mountSmallDisk, type SmallDisk } from '../support/faults/small-disk.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { RECORDS } from '../support/steps/recorder.ts';
-
-setDefaultTimeout(120_000);
+import { until } from '../support/until.ts';
 
 const MEGABYTE = 1024 * 1024;
 /** Enough to begin with, and soon full. */
@@ -30,26 +29,22 @@ let postgres: ChaosPostgres;
 let engine: TestEngine;
 let looker: pg.Pool;
 
-beforeAll(async () => {
+fixtureForAll(async (fixture) => {
   if (disk === null) return;
-  postgres = await ChaosPostgres.start(disk.folder, SETTINGS);
-  looker = new pg.Pool({ connectionString: postgres.url, max: 2 });
+  await fixture.use(disk, ({ remove }) => remove());
+  postgres = await fixture.use(ChaosPostgres.start(disk.folder, SETTINGS), (server) => server.stop());
+  looker = await fixture.use(new pg.Pool({ connectionString: postgres.url, max: 2 }), (pool) => pool.end());
   looker.on('error', () => {});
   await looker.query(RECORDS);
-  engine = await startTestEngine({ url: postgres.url });
-});
-
-afterAll(async () => {
-  await disk?.free();
-  await engine?.stop();
-  await looker?.end();
-  await postgres?.stop();
-  await disk?.remove();
+  fixture.adopt(postgres.url);
+  engine = await fixture.engine();
+  // The first to go: nothing stops on a full disc.
+  await fixture.use(disk, ({ free }) => free());
 });
 
 /** Polls until health answers this. */
 async function ready(wanted: number): Promise<void> {
-  while ((await engine.request('GET', '/health/ready')).status !== wanted);
+  await until(async () => (await engine.request('GET', '/health/ready')).status === wanted);
 }
 
 test.skipIf(disk === null)(
@@ -93,13 +88,13 @@ test.skipIf(disk === null)(
         start(n, false).finally(() => {
           asking -= 1;
         });
-      await Bun.sleep(20);
+      await until(() => asking < 3);
     }
     expect((await engine.request('GET', '/health/live')).status).toBe(200);
 
     await disk!.free();
     await postgres.start();
-    while (asking > 0) await Bun.sleep(20);
+    await until(() => asking === 0);
     await ready(200);
     for (const { id, n: expected } of accepted) {
       const { status, outputs } = await engine.end(id);
@@ -109,7 +104,6 @@ test.skipIf(disk === null)(
     for (let again = n - 5; again < n + 5; again += 1) expect((await start(again))[0]).toBeLessThan(300);
     for (const { id } of accepted) expect((await engine.end(id)).status).toBe('completed');
     const left = 'select count(*)::integer as count from workflow_executions where completed_at is null';
-    while ((await looker.query(left)).rows[0].count > 0);
-    await assertInvariants(postgres.url);
+    await until(async () => (await looker.query(left)).rows[0].count === 0);
   },
 );

@@ -4,11 +4,12 @@
  *
  * With UPDATE_DOCS=1 the parts between `<!-- made: x -->` and `<!-- end -->` are written anew instead of compared.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import pg from 'pg';
 import { parse as parseYaml } from 'yaml';
 import { EXIT_MEANINGS } from '../../cli/failure.ts';
 import { describeConfig } from '../../config/config.ts';
@@ -20,12 +21,13 @@ import { startBoss } from '../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import { INVARIANTS } from '../../services/doctor/doctor.ts';
 import { loadUserStepTypes } from '../../steps/user-modules.ts';
+import { testDatabase } from '../support/database/database.ts';
 import { explain } from '../support/database/explain.ts';
 import { fill } from '../support/database/filled-database.ts';
 import { type PlannedQuery, plannedQueries } from '../support/database/query-plans.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { echo, type HttpPeer, httpPeer } from '../support/http-peer.ts';
-import { assertInvariants } from '../support/invariants.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';
@@ -39,8 +41,6 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 
-setDefaultTimeout(120_000);
-
 interface Block {
   readonly language: string;
   readonly text: string;
@@ -51,25 +51,18 @@ let database: EngineDatabase;
 let engine: TestEngine;
 let peer: HttpPeer;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  peer = await httpPeer(echo);
-  engine = await startTestEngine({
-    url: database.url,
-    config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
-  });
-  // What a reader has of their own.
-  await database.pool.query('create table orders (id integer primary key, customer text)');
-  for (const name of readdirSync(join(ROOT, 'examples')).filter((file) => file.endsWith('.yaml')))
-    await engine.client.publish(read(`examples/${name}`), 'application/yaml');
-});
-
-afterAll(async () => {
-  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
-  await engine?.stop();
-  await peer?.[Symbol.asyncDispose]();
-  await database?.drop();
-});
+const fixture = fixtureForAll(
+  async () => {
+    database = await fixture.database();
+    peer = await fixture.use(httpPeer(echo));
+    engine = await fixture.engine({ config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
+    // What a reader has of their own.
+    await database.pool.query('create table orders (id integer primary key, customer text)');
+    for (const name of readdirSync(join(ROOT, 'examples')).filter((file) => file.endsWith('.yaml')))
+      await engine.client.publish(read(`examples/${name}`), 'application/yaml');
+  },
+  { allFinal: false },
+);
 
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
@@ -336,24 +329,21 @@ describe('lists', () => {
 
 describe('sql.md', () => {
   test('has every statement, and each goes by index where tables are large', async () => {
-    const filled = await engineDatabase();
-    const boss = await startBoss({ url: filled.url, schema: 'pgboss', onError: () => {} });
-    try {
-      const publisher = await startTestEngine({ url: filled.url });
-      await publisher.client.publish(read('examples/order-fulfilment.yaml'), 'application/yaml');
-      await publisher.stop();
-      const queries = await plannedQueries(await fill(filled.pool), new ExecutionEngineQueue(boss));
-      const plans = new Map<PlannedQuery, string>();
-      for (const query of queries) plans.set(query, await explain(filled.pool, query));
-      for (const [{ name }, plan] of plans)
-        expect([name, plan.match(LARGE_SCAN)?.[0]]).toEqual([name, undefined]);
-      if (UPDATE) expectMade('docs/sql.md', 'statements', sqlPage(plans));
-      const page = read('docs/sql.md');
-      expect(queries.filter(({ name }) => !page.includes(`### \`${name}\``))).toEqual([]);
-    } finally {
-      await boss.stop({ graceful: false, close: true });
-      await filled.drop();
-    }
+    const filled = await fixture.use(testDatabase({ migrated: true }), ({ drop }) => drop());
+    const pool = await fixture.use(new pg.Pool({ connectionString: filled.url }), (made) => made.end());
+    const starting = startBoss({ url: filled.url, schema: 'pgboss', onError: () => {} });
+    const boss = await fixture.use(starting, (made) => made.stop({ graceful: false, close: true }));
+    const publisher = await fixture.engine({ url: filled.url, name: 'publisher' });
+    await publisher.client.publish(read('examples/order-fulfilment.yaml'), 'application/yaml');
+    await publisher.stop();
+    const queries = await plannedQueries(await fill(pool), new ExecutionEngineQueue(boss));
+    const plans = new Map<PlannedQuery, string>();
+    for (const query of queries) plans.set(query, await explain(pool, query));
+    for (const [{ name }, plan] of plans)
+      expect([name, plan.match(LARGE_SCAN)?.[0]]).toEqual([name, undefined]);
+    if (UPDATE) expectMade('docs/sql.md', 'statements', sqlPage(plans));
+    const page = read('docs/sql.md');
+    expect(queries.filter(({ name }) => !page.includes(`### \`${name}\``))).toEqual([]);
   });
 });
 

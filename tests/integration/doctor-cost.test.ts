@@ -2,16 +2,14 @@
  * The doctor's work grows with the rows it looks at: twice the rows are twice the work, for every question, whatever the
  * planner believes of the tables. Counted is what the database touched, so that no clock is asked.
  */
-import { afterEach, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { Db, Pool } from '../../db/connection/client.ts';
 import { createPool } from '../../db/connection/client.ts';
 import { examineTables, findOffenders, SQL_INVARIANTS } from '../../db/doctor/examine.ts';
 import type { SqlInvariant } from '../../db/doctor/invariant.ts';
 import { readInputs, readStepJobs } from '../../db/doctor/views.ts';
-import { installBoss } from '../../queue/boss.ts';
-import { type EngineDatabase, engineDatabase } from '../support/engine.ts';
-
-setDefaultTimeout(120_000);
+import { testDatabase } from '../support/database/database.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
 /** Executions in the small database; the large one has twice as many. */
 const EXECUTIONS = 120;
@@ -21,18 +19,12 @@ const MAX_GROWTH = 2.9;
 const NOISE = 2_000;
 const EVERYTHING = '00000000-0000-0000-0000-000000000000';
 
-let database: EngineDatabase;
 let pool: Pool;
 
-afterEach(async () => {
-  await pool.end();
-  await database.drop();
-});
-
-async function open(): Promise<void> {
-  database = await engineDatabase();
-  await installBoss({ url: database.url, schema: 'pgboss', onError: () => {} });
-  pool = createPool(database.url, { max: 1, applicationName: 'test', byIndex: true });
+fixtureForEach(async (fixture) => {
+  const { url } = await fixture.use(testDatabase({ migrated: true }), ({ drop }) => drop());
+  const settings = { max: 1, applicationName: 'test', byIndex: true };
+  pool = await fixture.use(createPool(url, settings), (made) => made.end());
   await pool.query(`
     do $$
     declare
@@ -43,7 +35,7 @@ async function open(): Promise<void> {
         execute format('alter table %s set (autovacuum_enabled = off)', one);
       end loop;
     end $$`);
-}
+});
 
 /** Executions of eighteen steps in six levels of three, half of them under way; four share a template. */
 async function add(from: number, to: number): Promise<void> {
@@ -107,7 +99,6 @@ const STATISTICS: Readonly<Record<string, { empty?: boolean; few?: boolean; full
 
 for (const [name, when] of Object.entries(STATISTICS))
   test(`twice the rows are twice the work, on tables ${name}`, async () => {
-    await open();
     if (when.empty) await pool.query(ANALYZE);
     await add(1, 4);
     if (when.few) await pool.query(ANALYZE);
@@ -189,7 +180,6 @@ function rowsIn(plan: Plan): number {
 }
 
 test('a question that takes all the time there is keeps none of the others from an answer', async () => {
-  await open();
   await add(1, 4);
   const endless: SqlInvariant = { ...SQL_INVARIANTS[0]!, name: 'endless', offenders: ENDLESS };
   const client = await pool.connect();

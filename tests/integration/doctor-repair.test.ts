@@ -2,18 +2,10 @@
  * The repair: what is planted is put right, the execution completes by itself, and the doctor is content. What would
  * be a guess stays as it is.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { DoctorReport } from '../../services/doctor/report.ts';
-import {
-  type EngineDatabase,
-  engineCalls,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, engineCalls, stepOf, type TestEngine } from '../support/engine.ts';
 import {
   CHAIN,
   type Chain,
@@ -31,11 +23,10 @@ import {
   WAITING,
   waitingUntil,
 } from '../support/faults/damage.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants, OF_THE_SERVER } from '../support/invariants.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';
-
-setDefaultTimeout(60_000);
 
 const KEYS = { operator: 'key-of-the-operator', workspace: 'key-of-a-workspace' };
 const NOBODY = '00000000-0000-4000-8000-00000000dead';
@@ -44,19 +35,13 @@ const AT_ONCE = { grace_seconds: 0, accept: [...OF_THE_SERVER] };
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
   const keys = `${KEYS.operator}=admin,${KEYS.workspace}=aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa:admin`;
-  engine = await startTestEngine({
-    url: database.url,
+  engine = await fixture.engine({
     config: { EXECUTION_ENGINE_API_KEYS: keys },
     token: KEYS.operator,
   });
-});
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
 });
 
 const run = (definition: Parameters<typeof runChain>[2]) => runChain(database, engine, definition);
@@ -338,15 +323,11 @@ test('many lost jobs are written in one repair', async () => {
   );
   expect(await repair()).toEqual({ 'queued-step-without-job': ids.length });
   for (const id of ids) expect((await engine.end(id)).status).toBe('completed');
-  await assertInvariants(database.url);
 });
 
 test('repairs in the middle of full work, by two engines at once, run nothing twice', async () => {
-  const other = await startEngineProcess({
-    url: database.url,
-    name: 'other',
-    config: { EXECUTION_ENGINE_CONCURRENCY: '20' },
-  });
+  const config = { EXECUTION_ENGINE_API_KEYS: `${KEYS.operator}=admin`, EXECUTION_ENGINE_CONCURRENCY: '20' };
+  const other = await fixture.engine({ name: 'other', token: KEYS.operator, config });
   try {
     const definition = chainsSideBySide(6, 6, 'record');
     const ids = await startSideBySide(engine, definition, 60);
@@ -365,8 +346,7 @@ test('repairs in the middle of full work, by two engines at once, run nothing tw
     expect(runs).toBe(steps);
     await assertInvariants(database.url);
   } finally {
-    other.kill('SIGTERM');
-    await other.exited;
+    await other.stop();
   }
 });
 

@@ -1,17 +1,15 @@
 /**
  * The doctor on a real database: it finds nothing where nothing is wrong, and every defect by its name and no other.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import type { Db } from '../../db/connection/client.ts';
 import { findOffenders, inSnapshot, SQL_INVARIANTS } from '../../db/doctor/examine.ts';
 import { examineDatabase, INVARIANTS } from '../../services/doctor/doctor.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
+import type { EngineDatabase } from '../support/engine.ts';
 import {
   CHAIN,
   type Chain,
-  clearAway,
   immortalEngine,
   insertJob,
   QUEUED,
@@ -23,14 +21,17 @@ import {
   timerOf,
   WAITING,
 } from '../support/faults/damage.ts';
+import { fixtureForAll, fixtureForEach } from '../support/fixture.ts';
 import { assertInvariants, OF_THE_SERVER, templateVersions } from '../support/invariants.ts';
 
-setDefaultTimeout(60_000);
-
-let database: EngineDatabase;
-const chains: Chain[] = [];
-const timed: Chain[] = [];
-let failed: { id: string; step: string };
+/** A healthy database with executions that are over: each test damages a copy of its own. */
+interface Healthy {
+  readonly url: string;
+  readonly chain: Chain;
+  readonly timed: Chain;
+  readonly any: Chain;
+  readonly failed: { readonly id: string; readonly step: string };
+}
 
 const FAILING = { steps: { bad: { type: 'fail', with: { message: 'on purpose' } } } };
 const ANY = {
@@ -40,36 +41,50 @@ const ANY = {
     c: { type: 'record', needs: ['b'] },
   },
 };
-let any: Chain;
-const SPARE = 8;
-const spare = () => chains.pop()!;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  const engine = await startTestEngine({ url: database.url });
-  const template = await engine.publish(CHAIN);
-  for (let at = 0; at < PLANTS.length + SPARE; at += 1)
-    chains.push(await runChain(database, engine, { name: template, ...CHAIN }));
-  timed.push(await runChain(database, engine, TIMED));
-  any = await runChain(database, engine, ANY);
+let healthy: Healthy;
+let chain: Chain;
+let failed: Healthy['failed'];
+let database: EngineDatabase;
+
+fixtureForAll(async (fixture) => {
+  const original = await fixture.database();
+  const engine = await fixture.engine();
+  const [ran, timed, any] = [CHAIN, TIMED, ANY].map((definition) => runChain(original, engine, definition));
   const { execution_id: id, steps } = await engine.run(FAILING);
   failed = { id, step: steps[0]!.id };
+  chain = await ran!;
+  healthy = { url: original.url, chain, timed: await timed!, any: await any!, failed };
+  // To be copied it must be left alone.
   await engine.stop();
+  await original.pool.end();
 });
 
-afterAll(() => database.drop());
-
-/** Every invariant that a test of this file has planted and found. */
-const planted = new Set<string>();
+const fixture = fixtureForEach(
+  async () => {
+    database = await fixture.database({ copyOf: healthy.url });
+  },
+  { withoutDoctor: 'the tests damage their databases' },
+);
 
 /** What is found without grace, by name. */
-async function found(everything = false, accept = OF_THE_SERVER) {
+async function found(everything = false, accept = OF_THE_SERVER): Promise<Found> {
   const versions = templateVersions(database.url);
   const sources = { url: database.url, pgbossSchema: 'pgboss', versions };
   const { offenders, unanswered } = await examineDatabase(sources, { everything, graceSeconds: 0, accept });
   expect(unanswered).toEqual([]);
-  for (const { name } of offenders.keys()) planted.add(name);
   return Object.fromEntries([...offenders].map(([{ name }, { rows }]) => [name, rows.map(({ id }) => id)]));
+}
+
+type Found = Readonly<Record<string, string[]>>;
+
+/** Every invariant that a test of this file plants a defect of, and finds. */
+const planted = new Set<string>();
+
+/** A test that plants a defect and returns what was found, which this invariant must be part of. */
+function finds(name: string, invariant: string, plant: () => Promise<Found>): void {
+  planted.add(invariant);
+  test(name, async () => expect(Object.keys(await plant())).toContain(invariant));
 }
 
 const change = (table: 'workflow_executions' | 'workflow_step_executions', id: string, changes: string) =>
@@ -82,13 +97,13 @@ const NOBODY = '00000000-0000-4000-8000-00000000dead';
 const RUNNING = `status = 'running', completed_at = null, outputs = null`;
 
 /** Name of what is found, what is planted, and the id that is named. */
-type Plant = [invariant: string, what: string, plant: (chain: Chain) => Promise<string>];
+type Plant = [invariant: string, what: string, plant: (healthy: Healthy) => Promise<string>];
 
 const PLANTS: Plant[] = [
   [
     'queued-step-without-job',
     'whose job is gone',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       return chain.b;
     },
@@ -96,7 +111,7 @@ const PLANTS: Plant[] = [
   [
     'waiting-step-without-timer',
     'that waits, whose timer is gone',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, WAITING);
       return chain.b;
     },
@@ -104,7 +119,7 @@ const PLANTS: Plant[] = [
   [
     'waiting-step-without-timer',
     'that is retried, with a job that is no timer',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, `status = 'retrying', attempt_count = 1, resume_at = now()`);
       return chain.b;
     },
@@ -112,7 +127,7 @@ const PLANTS: Plant[] = [
   [
     'postponed-execution-without-timer',
     'that was put off',
-    async ({ id, a, b, c }) => {
+    async ({ chain: { id, a, b, c } }) => {
       await database.pool.query('delete from workflow_step_executions where id = any($1::uuid[])', [
         [a, b, c],
       ]);
@@ -126,17 +141,16 @@ const PLANTS: Plant[] = [
   [
     'running-execution-without-deadline',
     'whose timeout nobody watches',
-    async () => {
-      const [chain] = timed;
-      await reopen(database, chain!, QUEUED);
-      await job(ticketOf(chain!));
-      return chain!.id;
+    async ({ timed }) => {
+      await reopen(database, timed, QUEUED);
+      await job(ticketOf(timed));
+      return timed.id;
     },
   ],
   [
     'stopping-execution-without-deadline',
     'whose grace time nobody watches',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, runningOn(await immortalEngine(database)));
       await changeExecution(chain.id, 'stop_requested_at = now()');
       return chain.id;
@@ -145,7 +159,7 @@ const PLANTS: Plant[] = [
   [
     'running-step-without-owner',
     'on an engine that is gone',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, runningOn(NOBODY));
       return chain.b;
     },
@@ -153,7 +167,7 @@ const PLANTS: Plant[] = [
   [
     'running-step-without-owner',
     'on an engine that is silent',
-    async (chain) => {
+    async ({ chain }) => {
       const engine = await immortalEngine(database);
       await database.pool.query(
         `update execution_engines set heartbeat_at = now() - interval '9 seconds' where id = $1`,
@@ -166,7 +180,7 @@ const PLANTS: Plant[] = [
   [
     'owner-contradicts-status',
     'that runs and has no owner',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, `status = 'running', attempt_count = 1`);
       return chain.b;
     },
@@ -174,7 +188,7 @@ const PLANTS: Plant[] = [
   [
     'owner-contradicts-status',
     'that is queued and has one',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       await changeStep(chain.b, `claimed_by = '${NOBODY}'`);
       await job(ticketOf(chain));
@@ -184,7 +198,7 @@ const PLANTS: Plant[] = [
   [
     'undecided-join',
     'all of whose edges are resolved',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, `status = 'waiting_inputs', attempt_count = 0, received_inputs = '{}'`);
       return chain.b;
     },
@@ -192,7 +206,7 @@ const PLANTS: Plant[] = [
   [
     'undecided-join',
     'that has as many live edges as it needs',
-    async () => {
+    async ({ any }) => {
       await reopen(database, any, `status = 'waiting_inputs', attempt_count = 0, received_inputs = '{}'`);
       return any.b;
     },
@@ -200,7 +214,7 @@ const PLANTS: Plant[] = [
   [
     'execution-not-ended',
     'all of whose steps are final',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       await changeExecution(id, RUNNING);
       return id;
     },
@@ -208,7 +222,7 @@ const PLANTS: Plant[] = [
   [
     'execution-not-ended',
     'that is being stopped with no step running',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       await job(ticketOf(chain));
       await changeExecution(chain.id, 'stop_requested_at = now()');
@@ -224,7 +238,7 @@ const PLANTS: Plant[] = [
   [
     'reached-step-without-row',
     'whose row is gone',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       const { rows } = await database.pool.query(
         'delete from workflow_step_executions where id = $1 returning step_template_id',
@@ -236,7 +250,7 @@ const PLANTS: Plant[] = [
   [
     'cancelled-step-in-running-execution',
     'that nobody stopped',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, `status = 'cancelled', completed_at = now()`);
       return chain.b;
     },
@@ -244,7 +258,7 @@ const PLANTS: Plant[] = [
   [
     'job-of-final-step',
     'that is completed',
-    async (chain) => {
+    async ({ chain }) => {
       await job(ticketOf(chain));
       return chain.b;
     },
@@ -252,7 +266,7 @@ const PLANTS: Plant[] = [
   [
     'job-of-final-step',
     'that is not there',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       await job({ id: NOBODY, data: { kind: 'step', execution_id: id, step_id: NOBODY } });
       return NOBODY;
     },
@@ -260,7 +274,7 @@ const PLANTS: Plant[] = [
   [
     'job-not-awaited',
     'a ticket of a step that waits',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, WAITING);
       await job(timerOf(chain));
       await job(ticketOf(chain));
@@ -270,7 +284,7 @@ const PLANTS: Plant[] = [
   [
     'job-not-awaited',
     'a timer of a wait that is over',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, `${WAITING}, retry_count = 0`);
       await changeStep(chain.b, 'sequence = 2');
       await job(timerOf(chain));
@@ -280,7 +294,7 @@ const PLANTS: Plant[] = [
   [
     'job-of-final-execution',
     'a start of one that is over',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       await job({ queue: 'WorkflowExecutionQueue', id, data: { kind: 'start', execution_id: id } });
       return id;
     },
@@ -288,7 +302,7 @@ const PLANTS: Plant[] = [
   [
     'job-with-another-id',
     'beside the right one',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       await job(ticketOf(chain));
       const id = randomUUID();
@@ -307,7 +321,7 @@ const PLANTS: Plant[] = [
   [
     'job-out-of-reach',
     'that somebody cancelled',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       await job({ ...ticketOf(chain), state: 'cancelled' });
       return chain.b;
@@ -316,7 +330,7 @@ const PLANTS: Plant[] = [
   [
     'job-out-of-reach',
     'that somebody fetched',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       await job({ ...ticketOf(chain), state: 'active' });
       return chain.b;
@@ -325,7 +339,7 @@ const PLANTS: Plant[] = [
   [
     'job-out-of-reach',
     'a timer behind all others',
-    async (chain) => {
+    async ({ chain }) => {
       await reopen(database, chain, WAITING);
       await job({ ...timerOf(chain), priority: 5 });
       return chain.b;
@@ -334,7 +348,7 @@ const PLANTS: Plant[] = [
   [
     'final-execution-with-open-step',
     'that nobody will run',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await changeStep(c, `${QUEUED}, outputs = null, completed_at = null`);
       return c;
     },
@@ -342,7 +356,7 @@ const PLANTS: Plant[] = [
   [
     'final-execution-without-row',
     'whose last row is gone',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       const { rows } = await database.pool.query(
         'delete from workflow_step_executions where id = $1 returning step_template_id',
         [c],
@@ -353,7 +367,7 @@ const PLANTS: Plant[] = [
   [
     'error-contradicts-status',
     'of one that completed',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       await changeExecution(id, `error = '{}'`);
       return id;
     },
@@ -361,7 +375,7 @@ const PLANTS: Plant[] = [
   [
     'end-contradicts-status',
     'of a step without an end',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await changeStep(c, 'completed_at = null');
       return c;
     },
@@ -369,7 +383,7 @@ const PLANTS: Plant[] = [
   [
     'times-run-backwards',
     'of a step',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await changeStep(c, `started_at = created_at - interval '1 hour'`);
       return c;
     },
@@ -377,7 +391,7 @@ const PLANTS: Plant[] = [
   [
     'times-run-backwards',
     'of an execution',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       await changeExecution(id, `completed_at = started_at - interval '1 hour'`);
       return id;
     },
@@ -385,7 +399,7 @@ const PLANTS: Plant[] = [
   [
     'inputs-contradict-edges',
     'of a step whose input is gone',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await database.pool.query('delete from workflow_input_tracker where step_execution_id = $1', [c]);
       await changeStep(c, `received_inputs = '{}'`);
       return c;
@@ -394,7 +408,7 @@ const PLANTS: Plant[] = [
   [
     'received-inputs-contradict-edges',
     'of a step that received one too many',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await changeStep(c, 'received_inputs = received_inputs || received_inputs');
       return c;
     },
@@ -402,7 +416,7 @@ const PLANTS: Plant[] = [
   [
     'input-of-another-execution',
     'that crossed over',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       const { rows } = await database.pool.query(
         'update workflow_input_tracker set from_step_execution_id = $2 where step_execution_id = $1 returning id',
         [c, failed.step],
@@ -413,7 +427,7 @@ const PLANTS: Plant[] = [
   [
     'step-of-another-template',
     'that strayed in',
-    async ({ id }) => {
+    async ({ chain: { id } }) => {
       const { rows } = await database.pool.query(
         `insert into workflow_step_executions (workflow_execution_id, step_template_id, status, completed_at)
          select $1, step_template_id, 'completed', now() from workflow_step_executions where id = $2 returning id`,
@@ -425,7 +439,7 @@ const PLANTS: Plant[] = [
   [
     'retries-over-limit',
     'of a step that may not be retried',
-    async ({ c }) => {
+    async ({ chain: { c } }) => {
       await changeStep(c, 'retry_count = 1');
       return c;
     },
@@ -438,62 +452,56 @@ test('a healthy database has no finding, also when everything is looked at', asy
 });
 
 test('a chain that stands in the middle is healthy as long as its jobs are there', async () => {
-  const engine = await startTestEngine({ url: database.url });
-  const chain = await runChain(database, engine, CHAIN);
-  await engine.stop();
   await reopen(database, chain, QUEUED);
-  await insertJob(database, ticketOf(chain));
+  await job(ticketOf(chain));
   await assertInvariants(database.url, { allFinal: false });
   await changeStep(chain.b, WAITING);
   await database.pool.query('delete from pgboss.job');
-  await insertJob(database, timerOf(chain));
+  await job(timerOf(chain));
   await assertInvariants(database.url, { allFinal: false });
-  await clearAway(database, [chain.id]);
 });
 
 describe('exactly one defect is found:', () => {
-  test.each(PLANTS)('%s %s', async (invariant, _what, plant) => {
-    const chain = spare();
-    const id = await plant(chain);
-    try {
-      expect(await found()).toEqual({ [invariant]: [id] });
-    } finally {
-      await clearAway(database, [
-        chain.id,
-        ...timed.map((one) => one.id).filter(() => invariant.includes('deadline')),
-      ]);
-      if (id === any.b) await clearAway(database, [any.id]);
-    }
-    expect(await found()).toEqual({});
-  });
+  for (const [invariant, what, plant] of PLANTS) {
+    finds(`${invariant} ${what}`, invariant, async () => {
+      const id = await plant(healthy);
+      const all = await found();
+      expect(all).toEqual({ [invariant]: [id] });
+      return all;
+    });
+  }
 });
 
 describe('exactly one defect is found in what failed:', () => {
-  test('failed-step-without-error', async () => {
+  finds('a step that failed without an error', 'failed-step-without-error', async () => {
     await changeStep(failed.step, 'error_code = null');
-    expect(await found()).toEqual({ 'failed-step-without-error': [failed.step] });
-    await changeStep(failed.step, `error_code = 'failed'`);
+    const all = await found();
+    expect(all).toEqual({ 'failed-step-without-error': [failed.step] });
+    return all;
   });
 
-  test('outputs-without-completion of the step and of the execution', async () => {
-    await changeStep(failed.step, `outputs = '1'`);
-    await changeExecution(failed.id, `outputs = '1'`);
-    const named = (await found())['outputs-without-completion'];
-    expect(named?.sort()).toEqual([failed.id, failed.step].sort());
-    await changeStep(failed.step, 'outputs = null');
-    await changeExecution(failed.id, 'outputs = null');
-  });
+  finds(
+    'outputs of a step and of an execution that did not complete',
+    'outputs-without-completion',
+    async () => {
+      await changeStep(failed.step, `outputs = '1'`);
+      await changeExecution(failed.id, `outputs = '1'`);
+      const all = await found();
+      expect(all['outputs-without-completion']?.sort()).toEqual([failed.id, failed.step].sort());
+      return all;
+    },
+  );
 
-  test('error-contradicts-status of an execution without an error', async () => {
+  finds('an execution that failed without an error', 'error-contradicts-status', async () => {
     await changeExecution(failed.id, 'error = null');
-    expect(await found()).toEqual({ 'error-contradicts-status': [failed.id] });
-    await changeExecution(failed.id, `error = '{"code":"failed","message":"on purpose","step":"bad"}'`);
+    const all = await found();
+    expect(all).toEqual({ 'error-contradicts-status': [failed.id] });
+    return all;
   });
 });
 
 describe('without the constraints that forbid it', () => {
-  test('an edge that is tracked twice is found', async () => {
-    const { id, c } = spare();
+  finds('an edge that is tracked twice is found', 'edge-tracked-twice', async () => {
     await database.pool.query(
       `alter table workflow_input_tracker
          drop constraint workflow_input_tracker_step_execution_id_from_step_executio_key`,
@@ -501,17 +509,15 @@ describe('without the constraints that forbid it', () => {
     await database.pool.query(
       `insert into workflow_input_tracker (step_execution_id, from_step_execution_id)
        select step_execution_id, from_step_execution_id from workflow_input_tracker where step_execution_id = $1`,
-      [c],
+      [chain.c],
     );
-    expect(await found()).toEqual({ 'edge-tracked-twice': [c] });
-    await clearAway(database, [id]);
-    await database.pool.query(
-      'alter table workflow_input_tracker add unique (step_execution_id, from_step_execution_id)',
-    );
+    const all = await found();
+    expect(all).toEqual({ 'edge-tracked-twice': [chain.c] });
+    return all;
   });
 
-  test('a step with two rows in its scope is found', async () => {
-    const { id, b, c } = spare();
+  finds('a step with two rows in its scope is found', 'step-twice-in-scope', async () => {
+    const { id, b, c } = chain;
     await database.pool.query('drop index workflow_step_executions_scope_step');
     const { rows } = await database.pool.query(
       `insert into workflow_step_executions (workflow_execution_id, step_template_id, status, completed_at)
@@ -522,60 +528,71 @@ describe('without the constraints that forbid it', () => {
       'insert into workflow_input_tracker (step_execution_id, from_step_execution_id) values ($1, $2)',
       [rows[0].id, b],
     );
-    expect(await found()).toEqual({ 'step-twice-in-scope': [[c, rows[0].id].sort()[0]!] });
-    await clearAway(database, [id]);
-    await database.pool.query(
-      'create unique index workflow_step_executions_scope_step on workflow_step_executions (workflow_execution_id, scope, step_template_id)',
-    );
+    const all = await found();
+    expect(all).toEqual({ 'step-twice-in-scope': [[c, rows[0].id].sort()[0]!] });
+    return all;
   });
 });
 
 describe('the database itself', () => {
-  test('a queue that is missing, or forgets its jobs, is found', async () => {
-    const { rows } = await database.pool.query(
-      `update pgboss.queue set retention_seconds = 60 where name = 'StepExecutionQueue' returning retention_seconds`,
-    );
-    expect(rows).toHaveLength(1);
-    expect(await found()).toEqual({ 'queue-misconfigured': ['StepExecutionQueue'] });
-    await database.pool.query(
-      `update pgboss.queue set retention_seconds = 315360000, policy = 'short' where name = 'StepExecutionQueue'`,
-    );
-    expect(await found()).toEqual({ 'queue-misconfigured': ['StepExecutionQueue'] });
-    await database.pool.query(
-      `update pgboss.queue set policy = 'standard' where name = 'StepExecutionQueue'`,
-    );
-    expect(await found()).toEqual({});
+  test.each([`retention_seconds = 60`, `policy = 'short'`])(
+    'a queue that forgets its jobs, or takes some for others, is found: %p',
+    async (changes) => {
+      await database.pool.query(`update pgboss.queue set ${changes} where name = 'StepExecutionQueue'`);
+      expect(await found()).toEqual({ 'queue-misconfigured': ['StepExecutionQueue'] });
+    },
+  );
+
+  finds('a queue that is missing is found', 'queue-misconfigured', async () => {
+    await database.pool.query(`delete from pgboss.queue where name = 'MergeExecutionQueue'`);
+    const all = await found();
+    expect(all).toEqual({ 'queue-misconfigured': ['MergeExecutionQueue'] });
+    return all;
   });
 
-  test('a server that may lose what it acknowledged is found, as the server of the tests is one', async () => {
-    const named = await found(false, ['session-with-old-snapshot']);
-    expect(named).toEqual({ 'database-not-durable': ['fsync', 'full_page_writes', 'synchronous_commit'] });
-  });
+  finds(
+    'a server that may lose what it acknowledged is found, as the server of the tests is one',
+    'database-not-durable',
+    async () => {
+      const all = await found(false, ['session-with-old-snapshot']);
+      expect(all).toEqual({ 'database-not-durable': ['fsync', 'full_page_writes', 'synchronous_commit'] });
+      return all;
+    },
+  );
 
-  test('a session that sits in a transaction is found, and names itself', async () => {
-    const client = new pg.Client({ connectionString: database.url, application_name: 'idler' });
-    await client.connect();
-    await client.query('begin');
-    const { rows } = await client.query('select pg_backend_pid()::text as pid');
-    const named = await found(false, ['database-not-durable']);
-    expect(named['session-with-old-snapshot']).toContain(rows[0].pid);
-    await client.end();
-  });
+  finds(
+    'a session that sits in a transaction is found, and names itself',
+    'session-with-old-snapshot',
+    async () => {
+      const idler = await fixture.client();
+      await idler.query('begin');
+      const { rows } = await idler.query('select pg_backend_pid()::text as pid');
+      const all = await found(false, ['database-not-durable']);
+      expect(all['session-with-old-snapshot']).toContain(rows[0].pid);
+      return all;
+    },
+  );
 });
 
 describe('everything', () => {
-  test('means executions as a whole: an edge that is tracked as what it is not is found', async () => {
-    const { id, c } = spare();
-    await database.pool.query('update workflow_input_tracker set live = false where step_execution_id = $1', [
-      c,
-    ]);
-    expect(await found()).toEqual({});
-    expect(await found(true)).toEqual({ 'execution-contradicts-definition': [id] });
-    await clearAway(database, [id]);
-  });
+  finds(
+    'means executions as a whole: an edge that is tracked as what it is not is found',
+    'execution-contradicts-definition',
+    async () => {
+      const { id, c } = chain;
+      await database.pool.query(
+        'update workflow_input_tracker set live = false where step_execution_id = $1',
+        [c],
+      );
+      expect(await found()).toEqual({});
+      const all = await found(true);
+      expect(all).toEqual({ 'execution-contradicts-definition': [id] });
+      return all;
+    },
+  );
 
   test('means old ones too: what ended long ago is not looked at otherwise', async () => {
-    const { id } = spare();
+    const { id } = chain;
     const old = `00000000-0000-7000-8000-${id.slice(24)}`;
     await database.pool.query(
       `insert into workflow_executions (id, workflow_template_id, status, completed_at, error)
@@ -584,28 +601,26 @@ describe('everything', () => {
     );
     expect(await found()).toEqual({});
     expect((await found(true))['error-contradicts-status']).toEqual([old]);
-    await clearAway(database, [id, old]);
   });
 });
 
-test('a step that an engine holds and knows nothing of is found by that engine, and by nobody else', async () => {
-  const engine = await startTestEngine({ url: database.url });
-  const chain = spare();
-  try {
-    await reopen(database, chain, `${runningOn(engine.engine.id)}, updated_at = now()`);
-    expect(await found()).toEqual({});
-    const { findings } = await engine.client.examine({ grace_seconds: 0, accept: [...OF_THE_SERVER] });
-    const named = findings.map(({ invariant, examples }) => [invariant, examples.map(({ id }) => id)]);
-    expect(named).toEqual([['running-step-unknown-to-its-owner', [chain.b]]]);
-    for (const { invariant } of findings) planted.add(invariant);
-  } finally {
-    await clearAway(database, [chain.id]);
-    await engine.stop();
-  }
+describe('a step that an engine holds', () => {
+  finds(
+    'and knows nothing of is found by that engine, and by nobody else',
+    'running-step-unknown-to-its-owner',
+    async () => {
+      const engine = await fixture.engine();
+      await reopen(database, chain, `${runningOn(engine.engine.id)}, updated_at = now()`);
+      expect(await found()).toEqual({});
+      const { findings } = await engine.client.examine({ grace_seconds: 0, accept: [...OF_THE_SERVER] });
+      const named = findings.map(({ invariant, examples }) => [invariant, examples.map(({ id }) => id)]);
+      expect(named).toEqual([['running-step-unknown-to-its-owner', [chain.b]]]);
+      return Object.fromEntries(named);
+    },
+  );
 });
 
 test('what has been so for less than the grace is no finding', async () => {
-  const chain = spare();
   await reopen(database, chain, `${QUEUED}, updated_at = now()`);
   const sources = { url: database.url, pgbossSchema: 'pgboss', versions: null as never };
   const request = { everything: false, graceSeconds: null, accept: OF_THE_SERVER };
@@ -613,7 +628,6 @@ test('what has been so for less than the grace is no finding', async () => {
   await changeStep(chain.b, `updated_at = now() - interval '11 seconds'`);
   const { offenders } = await examineDatabase(sources, request);
   expect([...offenders.keys()].map(({ name }) => name)).toEqual(['queued-step-without-job']);
-  await clearAway(database, [chain.id]);
 });
 
 test('a question that cannot be asked is named, and keeps no other from its answer', async () => {
@@ -663,8 +677,7 @@ test('an examination waits for no lock', async () => {
   }
 });
 
-// The last: it is about all tests before it.
-test('every invariant has a name of its own, and each was planted here and found', () => {
+test('every invariant has a name of its own, and a test here that plants and finds it', () => {
   const names = INVARIANTS.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   for (const name of names) expect(name).toMatch(/^[a-z]+(-[a-z]+)+$/);

@@ -1,38 +1,20 @@
 /**
  * SIGTERM and restarts: what runs may finish, what does not is handed back, and nothing is lost in between.
  */
-import { afterEach, beforeEach, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  statuses,
-  stepOf,
-} from '../support/engine.ts';
+import { expect, test } from 'bun:test';
+import { type EngineDatabase, type EngineProcess, statuses, stepOf } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
-const started: EngineProcess[] = [];
 
-beforeEach(async () => {
-  database = await engineDatabase();
-}, 60_000);
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+});
 
-afterEach(async () => {
-  for (const engine of started) engine.kill('SIGKILL');
-  await Promise.all(started.splice(0).map(({ exited }) => exited));
-  await database.drop();
-}, 60_000);
-
-async function start(name: string, config: Record<string, string> = {}): Promise<EngineProcess> {
-  const engine = await startEngineProcess({ url: database.url, name, config });
-  started.push(engine);
-  return engine;
-}
+const start = (name: string, config: Record<string, string> = {}) => fixture.engineProcess({ name, config });
 
 async function terminate(engine: EngineProcess): Promise<void> {
-  started.splice(started.indexOf(engine), 1);
   engine.kill('SIGTERM');
   const code = await engine.exited;
   if (code !== 0) throw new Error(`Exit code ${code}:\n${engine.output()}`);
@@ -68,8 +50,7 @@ test('a step that ends within the grace time is recorded, and what it made ready
     ['first', 'slow'],
     ['second', 'next'],
   ]);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a step that does not end within the grace time is handed back and uses no attempt', async () => {
   const first = await start('first', { EXECUTION_ENGINE_DRAIN_GRACE: '50ms' });
@@ -95,8 +76,7 @@ test('a step that does not end within the grace time is handed back and uses no 
   const end = await second.end(id);
   expect(end.status).toBe('completed');
   expect(['deaf', 'polite'].map((key) => stepOf(end, key).attempt_count)).toEqual([1, 1]);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('what an engine hands back its peer goes on with at once', async () => {
   const first = await start('first', { EXECUTION_ENGINE_DRAIN_GRACE: '0ms' });
@@ -112,8 +92,7 @@ test('what an engine hands back its peer goes on with at once', async () => {
     ['first', 1],
     ['second', 1],
   ]);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a draining engine refuses new starts or begins none of them, and loses none that it took', async () => {
   const first = await start('first');
@@ -143,8 +122,7 @@ test('a draining engine refuses new starts or begins none of them, and loses non
   );
   expect(rows[0].most).toBe(1);
   await database.until(`select count(*) = 0 from workflow_executions where completed_at is null`);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a restart goes on with pending, queued, waiting and retrying rows', async () => {
   const config = { EXECUTION_ENGINE_CONCURRENCY: '1', EXECUTION_ENGINE_DRAIN_GRACE: '0ms' };
@@ -188,8 +166,7 @@ test('a restart goes on with pending, queued, waiting and retrying rows', async 
   expect(ends.map(({ status }) => status)).toEqual(['completed', 'completed', 'completed', 'completed']);
   expect(statuses(ends[0]!)).toEqual({ wait: 'completed', a: 'completed' });
   expect(stepOf(ends[1]!, 'f').attempt_count).toBe(2);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('SIGTERM with nothing to do ends at once with exit code 0, also sent twice', async () => {
   const engine = await start('idle');
@@ -197,4 +174,4 @@ test('SIGTERM with nothing to do ends at once with exit code 0, also sent twice'
   await terminate(engine);
   const { rows } = await database.pool.query('select count(*)::integer as engines from execution_engines');
   expect(rows[0].engines).toBe(0);
-}, 60_000);
+});

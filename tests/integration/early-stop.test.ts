@@ -1,21 +1,19 @@
 /**
  * An engine that is told to stop before it is ready takes the server it has started with it.
  */
-import { afterAll, expect, setDefaultTimeout, test } from 'bun:test';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { expect, test } from 'bun:test';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-setDefaultTimeout(60_000);
+import { fixtureForEach } from '../support/fixture.ts';
+import { until } from '../support/until.ts';
 
 const ENTRY = join(import.meta.dir, '..', '..', 'execution-engine.ts');
-const folder = mkdtempSync(join(tmpdir(), 'execution-engine-early-stop-'));
-// As root the server runs as another user, who must get into it.
-chmodSync(folder, 0o755);
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const fixture = fixtureForEach();
 
 test('a stop during the start leaves no database server behind', async () => {
+  const folder = await fixture.folder();
+  // As root the server runs as another user, who must get into it.
+  chmodSync(folder, 0o755);
   const asked = Promise.withResolvers<void>();
   const never = Promise.withResolvers<Response>();
   const holder = Bun.serve({
@@ -50,7 +48,7 @@ test('a stop during the start leaves no database server behind', async () => {
   expect(await new Response(child.stdout).text()).not.toContain('is ready');
   expect(existsSync(pidFile)).toBe(false);
   // Whoever it was left to buries it a moment after its end.
-  while (isAlive(server)) await Bun.sleep(10);
+  await until(() => !isAlive(server));
   await holder.stop(true);
 });
 

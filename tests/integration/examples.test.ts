@@ -1,42 +1,28 @@
 /** Every example runs as its comments say, each branch of it, on a real engine with real services. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { type MockServices, startMockServices } from '../../examples/mock-services.ts';
 import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { statuses, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const FOLDER = join(import.meta.dir, '..', '..', 'examples');
 
-setDefaultTimeout(60_000);
-
-let database: EngineDatabase;
 let engine: TestEngine;
 let services: MockServices;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  services = await startMockServices();
-  engine = await startTestEngine({
-    url: database.url,
-    config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
-  });
-});
-
-afterAll(async () => {
-  if (database !== undefined) await assertInvariants(database.url, { allFinal: false });
-  await engine?.stop();
-  await services?.[Symbol.asyncDispose]();
-  await database?.drop();
-});
+fixtureForAll(
+  async (fixture) => {
+    await fixture.database();
+    services = await fixture.use(startMockServices());
+    engine = await fixture.engine({
+      config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
+    });
+  },
+  { allFinal: false },
+);
 
 /** Publishes an example and runs it to its end. */
 async function run(name: string, inputs: JsonObject): Promise<ExecutionStatusBody> {

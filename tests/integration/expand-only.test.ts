@@ -1,26 +1,20 @@
 /**
  * Migrations expand and do not contract: engines of the version before go on beside the new schema.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../support/database/database.ts';
 import { type Catalog, contractions, readCatalog } from '../support/database/schema-changes.ts';
 import { migrateUpTo, migrationNames } from '../support/database/schema-versions.ts';
-
-setDefaultTimeout(60_000);
+import { fixtureForAll } from '../support/fixture.ts';
 
 let database: TestDatabase;
 let client: pg.Client;
 
-beforeAll(async () => {
-  database = await testDatabase();
-  client = new pg.Client({ connectionString: database.url });
+fixtureForAll(async (fixture) => {
+  database = await fixture.use(testDatabase(), ({ drop }) => drop());
+  client = await fixture.use(new pg.Client({ connectionString: database.url }), (each) => each.end());
   await client.connect();
-});
-
-afterAll(async () => {
-  await client.end();
-  await database.drop();
 });
 
 test('every migration after the first leaves what was there as it was', async () => {

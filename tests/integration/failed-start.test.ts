@@ -2,7 +2,7 @@
  * A start that fails leaves nothing: no session of the database, no listening address, no process, no folder, and
  * nothing that keeps its own process alive.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
 import {
   chmodSync,
   existsSync,
@@ -18,8 +18,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../support/database/database.ts';
-
-setDefaultTimeout(120_000);
 
 const ENTRY = join(import.meta.dir, '..', '..', 'execution-engine.ts');
 const ALONE = join(import.meta.dir, '..', 'support', 'start-alone.ts');

@@ -4,17 +4,10 @@
  * Starving is told by order, never by time: counted are the steps that begin between the moment another
  * execution was accepted and the beginning of its one step. A few times the slots is fair; thousands are not.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineCalls,
-  type EngineDatabase,
-  engineCalls,
-  engineDatabase,
-  startTestEngine,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { type EngineCalls, type EngineDatabase, engineCalls, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { type TurnPlace, type Turns, turnPlace } from '../support/steps/turns.ts';
 
 const QUEUED = 2_000;
@@ -53,11 +46,10 @@ for (const [slots, width] of SIZES) {
     let turns: Turns;
     const templates = { wide: '', single: '', ofOther: '', chainOfOther: '' };
 
-    beforeAll(async () => {
-      place = turnPlace();
-      database = await engineDatabase();
-      engine = await startTestEngine({
-        url: database.url,
+    fixtureForAll(async (fixture) => {
+      place = await fixture.use(turnPlace(), (made) => made.close());
+      database = await fixture.database();
+      engine = await fixture.engine({
         config: {
           EXECUTION_ENGINE_CONCURRENCY: String(slots),
           EXECUTION_ENGINE_API_KEYS: [BUSY, OTHER].map(({ key, id }) => `${key}=${id}`).join(','),
@@ -69,14 +61,7 @@ for (const [slots, width] of SIZES) {
       templates.single = await busy.publish(sideBySide(1, place.url));
       templates.ofOther = await other.publish(sideBySide(1, place.url));
       templates.chainOfOther = await other.publish(inARow(place.url));
-    }, 300_000);
-
-    afterAll(async () => {
-      turns.releaseAll();
-      await engine.stop();
-      await place.close();
-      await database.drop();
-    }, 300_000);
+    });
 
     /** Lets one run after the other end, and counts those that begin before a step of the execution. */
     const beginningsBefore = async (executionId: string, step = 's0') => {
@@ -101,58 +86,41 @@ for (const [slots, width] of SIZES) {
           'select not exists (select 1 from workflow_executions where completed_at is null)',
         );
       }
-      await assertInvariants(database.url);
     };
 
-    test(
-      '2,000 queued executions of a workspace do not starve the only one of another',
-      () =>
-        fairly(false, async () => {
-          const items = Array.from({ length: QUEUED / 2 }, () => ({ template: templates.single }));
-          await Promise.all([busy.client.startMany(items), busy.client.startMany(items)]);
-          await turns.reached(slots);
-          expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
-        }),
-      300_000,
-    );
+    test('2,000 queued executions of a workspace do not starve the only one of another', () =>
+      fairly(false, async () => {
+        const items = Array.from({ length: QUEUED / 2 }, () => ({ template: templates.single }));
+        await Promise.all([busy.client.startMany(items), busy.client.startMany(items)]);
+        await turns.reached(slots);
+        expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
+      }));
 
-    test(
-      'a wide execution does not starve the next step of another workspace',
-      () =>
-        fairly(false, async () => {
-          const id = await other.start(templates.chainOfOther);
-          await turns.reached(1);
-          await busy.start(templates.wide);
-          await turns.reached(slots);
-          expect(await beginningsBefore(id, 's1')).toBeLessThanOrEqual(few);
-        }),
-      300_000,
-    );
+    test('a wide execution does not starve the next step of another workspace', () =>
+      fairly(false, async () => {
+        const id = await other.start(templates.chainOfOther);
+        await turns.reached(1);
+        await busy.start(templates.wide);
+        await turns.reached(slots);
+        expect(await beginningsBefore(id, 's1')).toBeLessThanOrEqual(few);
+      }));
 
-    test(
-      'a wide execution does not starve the one step of another workspace',
-      () =>
-        fairly(false, async () => {
-          await busy.start(templates.wide);
-          await turns.reached(slots);
-          expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
-        }),
-      300_000,
-    );
+    test('a wide execution does not starve the one step of another workspace', () =>
+      fairly(false, async () => {
+        await busy.start(templates.wide);
+        await turns.reached(slots);
+        expect(await beginningsBefore(await other.start(templates.ofOther))).toBeLessThanOrEqual(few);
+      }));
 
-    test(
-      'nor does it when its handlers end at once',
-      () =>
-        fairly(true, async () => {
-          await busy.start(templates.wide);
-          await turns.reached(1);
-          const id = await other.start(templates.ofOther);
-          const accepted = turns.begun.length;
-          expect((await other.end(id)).status).toBe('completed');
-          // How many begin until it is fetched is for the database to say; a starved one begins after all of them.
-          expect(turns.placeOf(id, 's0') - accepted).toBeLessThan(width / 2);
-        }),
-      300_000,
-    );
+    test('nor does it when its handlers end at once', () =>
+      fairly(true, async () => {
+        await busy.start(templates.wide);
+        await turns.reached(1);
+        const id = await other.start(templates.ofOther);
+        const accepted = turns.begun.length;
+        expect((await other.end(id)).status).toBe('completed');
+        // How many begin until it is fetched is for the database to say; a starved one begins after all of them.
+        expect(turns.placeOf(id, 's0') - accepted).toBeLessThan(width / 2);
+      }));
   });
 }

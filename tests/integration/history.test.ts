@@ -2,13 +2,14 @@
  * What every engine asks once a second, or when another one has died, takes as long with a million steps behind it as
  * with none: whatever the planner believes of the tables.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { Db, Pool } from '../../db/connection/client.ts';
 import { createPool } from '../../db/connection/client.ts';
 import { stepsHeldBy } from '../../db/doctor/examine.ts';
 import { stepsOfTheDead, unregisterEngine } from '../../db/engine.ts';
 import { countOpen } from '../../db/execution-queries.ts';
-import { type EngineDatabase, engineDatabase } from '../support/engine.ts';
+import { testDatabase } from '../support/database/database.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const ENGINE = '00000000-0000-4000-8000-000000000001';
 const ASKED: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
@@ -20,23 +21,18 @@ const ASKED: Readonly<Record<string, (db: Db) => Promise<unknown>>> = {
 /** Of a thousand executions of ten steps, those that run while the statistics are made. */
 const RUNNING_AT_ANALYZE = [0, 20, 1_000];
 
-let database: EngineDatabase;
 let pool: Pool;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  pool = createPool(database.url, { max: 1, applicationName: 'test', byIndex: true });
+fixtureForAll(async (fixture) => {
+  const { url } = await fixture.use(testDatabase({ migrated: true }), ({ drop }) => drop());
+  const settings = { max: 1, applicationName: 'test', byIndex: true };
+  pool = await fixture.use(createPool(url, settings), (each) => each.end());
   await pool.query(`
     alter table workflow_executions set (autovacuum_enabled = off);
     alter table workflow_step_executions set (autovacuum_enabled = off);
     insert into workflow_templates (name, version) values ('history', 1);
     insert into workflow_step_templates (workflow_template_id, key, position)
       select t.id, 's' || n, n from workflow_templates t, generate_series(0, 9) n`);
-});
-
-afterAll(async () => {
-  await pool.end();
-  await database.drop();
 });
 
 async function fill(running: number): Promise<void> {

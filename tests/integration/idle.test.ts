@@ -4,10 +4,10 @@
  * Every statement is counted where it passes, on all connections: the pools, the listener, pg-boss. Time is told
  * by the engine's own heartbeats, as the database dates them.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
 import { countStatements, type StatementCount } from '../support/faults/statement-count.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const MAX_PER_SECOND = 3;
 /** Until what follows the work is over. */
@@ -19,18 +19,14 @@ let database: EngineDatabase;
 let counted: StatementCount;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  counted = await countStatements(database.url);
-  engine = await startTestEngine({ url: counted.url });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await counted.close();
-  await assertInvariants(database.url, { allFinal: false });
-  await database.drop();
-}, 60_000);
+const fixture = fixtureForAll(
+  async (fixture) => {
+    database = await fixture.database();
+    counted = await fixture.use(countStatements(database.url), (counter) => counter.close());
+    engine = await fixture.engine({ url: counted.url });
+  },
+  { allFinal: false },
+);
 
 /** Waits for so many heartbeats; answers when the last was, by the database, in seconds. */
 async function afterBeats(count: number): Promise<number> {
@@ -73,11 +69,11 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
   const statements = Object.values(verbs).reduce((sum, count) => sum + count, 0);
   expect(statements, 'every heartbeat is counted').toBeGreaterThanOrEqual(BEATS);
   expect(statements / (to - from), JSON.stringify(verbs)).toBeLessThan(MAX_PER_SECOND);
-}, 180_000);
+});
 
 test('what ends on one engine costs its peers nothing, unless somebody waits for it there', async () => {
-  const busy = await startTestEngine({ url: database.url });
-  const peer = await startTestEngine({ url: counted.url, config: { EXECUTION_ENGINE_ROLE: 'api' } });
+  const busy = await fixture.engine();
+  const peer = await fixture.engine({ url: counted.url, config: { EXECUTION_ENGINE_ROLE: 'api' } });
   await database.until(
     'select count(*) >= 2 from execution_engines where heartbeat_at > now() - interval $$8 s$$',
   );
@@ -98,9 +94,7 @@ test('what ends on one engine costs its peers nothing, unless somebody waits for
   expect(statements).toBeLessThan(executions / 2 + MAX_PER_SECOND * ((await lastBeat()) - from));
   const waited = await busy.start(template);
   expect((await peer.end(waited)).status).toBe('completed');
-  await peer.stop();
-  await busy.stop();
-}, 180_000);
+});
 
 function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
   return Object.fromEntries(

@@ -1,29 +1,24 @@
 /**
  * Joins under simultaneous completion, on two processes. 200 races in a row with EXECUTION_ENGINE_HEAVY=1.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-import { FAIR_RACE, type RaceEngines, race, raceDefinition, startRaceEngines } from '../support/join-race.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, EngineProcess } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
+import { FAIR_RACE, race, raceDefinition, startRaceEngines } from '../support/join-race.ts';
 
 const isHeavy = process.env.EXECUTION_ENGINE_HEAVY === '1';
 const RACES = isHeavy ? 200 : 10;
 
 let database: EngineDatabase;
-let racing: RaceEngines;
+let engines: readonly [EngineProcess, EngineProcess];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  racing = await startRaceEngines(database);
-}, 60_000);
-
-afterAll(async () => {
-  await racing?.stop();
-  await database?.drop();
-}, 60_000);
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engines = await startRaceEngines(fixture);
+});
 
 test('a join of 500 that complete at the same moment on two engines fires exactly once, every time', async () => {
-  const [one, two] = racing.engines;
+  const [one, two] = engines;
   const template = await one.publish(raceDefinition());
   const begun = performance.now();
   for (let at = 0; at < RACES; at += 1) {
@@ -37,14 +32,12 @@ test('a join of 500 that complete at the same moment on two engines fires exactl
     const seconds = (performance.now() - begun) / 1000;
     console.log(`${RACES} races: ${seconds.toFixed(1)} s, ${rows[0].deadlocks} deadlocks`);
   }
-  await assertInvariants(database.url);
 }, 1_200_000);
 
 test('a join of any of them fires exactly once as well, and the late ones are recorded', async () => {
-  const [one, two] = racing.engines;
+  const [one, two] = engines;
   const template = await two.publish(raceDefinition({ join: 'any' }));
   for (let at = 0; at < 3; at += 1) {
     expect(await race(database, at % 2 === 0 ? one : two, template, `any-${at}`)).toEqual(FAIR_RACE);
   }
-  await assertInvariants(database.url);
-}, 120_000);
+});

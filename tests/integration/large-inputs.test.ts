@@ -1,7 +1,7 @@
 /**
  * Outputs that are each small enough and together too large for one step, or for one execution, to read.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,29 +9,18 @@ import type { JsonObject } from '../../core/json/json.ts';
 import { isFinalExecution } from '../../core/status.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { type EngineDatabase, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
+import { until } from '../support/until.ts';
 
 const config = { EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '16KiB', EXECUTION_ENGINE_MAX_INPUTS_BYTES: '64KiB' };
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config });
-}, 60_000);
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  engine = await fixture.engine({ config });
 });
 
 /** Steps with an output of 10 KB each. */
@@ -132,9 +121,9 @@ test('executions with large inputs begin a few at a time, and all of them', asyn
   const some = await readManyInputs(database.pool, ids, 16 * 1024 * 1024);
   expect([...some.keys()]).toEqual(ids.slice(0, 17));
   expect((await readManyInputs(database.pool, ids, null)).size).toBe(60);
-  engine = await startTestEngine({ url: database.url, config });
+  engine = await fixture.engine({ config });
   for (const id of ids) expect((await endOf(id)).outputs).toEqual({ length: 1_000_000 });
-}, 60_000);
+});
 
 test('a type that cannot say whether it reads what arrives is given it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'engine-nosy-'));
@@ -145,12 +134,12 @@ test('a type that cannot say whether it reads what arrives is given it', async (
 export default { type: 'nosy', schema: {}, readsInputs: say, run: ({ inputs }) => inputs };
 `,
   );
-  const nosy = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STEPS: path } });
+  const nosy = await fixture.engine({ config: { EXECUTION_ENGINE_STEPS: path } });
   const steps = { a: { type: 'transform', with: { value: 7 } }, b: { type: 'nosy', needs: ['a'] } };
   expect(await nosy.run({ steps })).toMatchObject({ status: 'completed', outputs: { b: { a: 7 } } });
   await nosy.stop();
   await rm(folder, { recursive: true });
-}, 60_000);
+});
 
 test('it is the same for outputs that did not pass through the engine', async () => {
   // What is stored may be longer than it was, and counts half.
@@ -164,17 +153,16 @@ test('it is the same for outputs that did not pass through the engine', async ()
     output: 1,
   });
   const id = await engine.start(name);
-  for (;;) {
+  await until(async () => {
     const at = await engine.client.status(id);
-    if (
+    return (
       stepOf(at, 'wait').status === 'waiting' &&
       Object.keys(steps).every((key) => stepOf(at, key).status === 'completed')
-    )
-      break;
-  }
+    );
+  });
   await engine.stop();
   await database.pool.query('update pgboss.job set start_after = now()');
-  engine = await startTestEngine({ url: database.url, config });
+  engine = await fixture.engine({ config });
   expect(await endOf(id)).toMatchObject({
     status: 'failed',
     error: { code: 'inputs_too_large', step: 'sum' },

@@ -1,18 +1,18 @@
 /**
  * A statement of an engine that is dead already: its session goes on with it, after others have taken its steps over.
  */
-import { expect, setDefaultTimeout, test } from 'bun:test';
-import { engineDatabase, startEngineProcess, stepOf } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import { stepOf } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
-setDefaultTimeout(90_000);
+const fixture = fixtureForEach();
 
 /** Held by the test: what the dead engine still has to say waits for it, before it has locked anything. */
 const HELD = 8_241;
 
 test('what a dead engine had sent is refused when its session goes on after the takeover', async () => {
-  const database = await engineDatabase();
-  const dead = await startEngineProcess({ url: database.url, name: 'dead' });
+  const database = await fixture.database();
+  const dead = await fixture.engineProcess({ name: 'dead' });
   const template = await dead.publish({
     steps: {
       g: { type: 'gate', with: { name: 'late', value: '${{ execution.id }}' } },
@@ -22,7 +22,7 @@ test('what a dead engine had sent is refused when its session goes on after the 
   const id = await dead.start(template);
   await database.until('select count(*) = 1 from test_runs where execution_id = $1', [id]);
 
-  const heir = await startEngineProcess({ url: database.url, name: 'heir' });
+  const heir = await fixture.engine({ name: 'heir' });
   const holder = await database.pool.connect();
   await holder.query('select pg_advisory_lock($1)', [HELD]);
   await holder.query(`
@@ -58,8 +58,4 @@ test('what a dead engine had sent is refused when its session goes on after the 
     ['heir', 'g', 2],
     ['heir', 'after', 1],
   ]);
-  await assertInvariants(database.url);
-  heir.kill('SIGTERM');
-  await heir.exited;
-  await database.drop();
 });

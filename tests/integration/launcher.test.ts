@@ -1,27 +1,21 @@
 /**
  * An engine and the launcher that started it, as processes of their own: when one is gone, so is the other.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type EngineDatabase, engineDatabase } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import type { EngineDatabase } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const ROOT = join(import.meta.dir, '..', '..');
 const NODE = Bun.which('node') ?? process.execPath;
 let database: EngineDatabase;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-});
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await database.drop();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
 });
 
 /** The command of an engine, started as a service manager does. */

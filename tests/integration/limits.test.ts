@@ -1,17 +1,10 @@
 /**
  * Step limits over several engines: `concurrency` and `rateLimit` as rows in the database show them.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  statuses,
-  stepOf,
-} from '../support/engine.ts';
+import { type EngineDatabase, type EngineProcess, statuses, stepOf } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
@@ -20,19 +13,11 @@ let two: EngineProcess;
 
 const CONFIG = { EXECUTION_ENGINE_CONCURRENCY: '20' };
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  one = await startEngineProcess({ url: database.url, name: 'one', config: CONFIG });
-  two = await startEngineProcess({ url: database.url, name: 'two', config: CONFIG });
-}, 60_000);
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  one.kill('SIGTERM');
-  two.kill('SIGTERM');
-  await Promise.all([one.exited, two.exited]);
-  await database.drop();
-}, 60_000);
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  one = await fixture.engineProcess({ name: 'one', config: CONFIG });
+  two = await fixture.engineProcess({ name: 'two', config: CONFIG });
+});
 
 /** `count` steps side by side, each as `step` says. */
 function sideBySide(count: number, step: JsonObject): JsonObject {
@@ -86,7 +71,7 @@ describe('concurrency', () => {
          from test_intervals where note = 'crm'`,
     );
     expect(rows[0]).toEqual({ runs: 200, steps: 200, engines: 2 });
-  }, 60_000);
+  });
 
   test('a step that is held back holds back no other', async () => {
     const id = await one.start(
@@ -112,7 +97,7 @@ describe('concurrency', () => {
     await database.openGate('narrow');
     expect((await one.end(id)).status).toBe('completed');
     expect(await maxAtOnce('narrow')).toBe(1);
-  }, 60_000);
+  });
 
   test('a step that is held back keeps its ticket, however often an engine looks at it in vain', async () => {
     const id = await one.start(
@@ -131,7 +116,7 @@ describe('concurrency', () => {
     await assertInvariants(database.url, { allFinal: false });
     await database.openGate('kept');
     expect((await two.end(id)).status).toBe('completed');
-  }, 60_000);
+  });
 
   test('keys that differ after interpolation are separate, and the key may read outputs', async () => {
     const template = await one.publish({
@@ -152,7 +137,7 @@ describe('concurrency', () => {
     await database.openGate('keys');
     for (const id of ids) expect((await two.end(id)).status).toBe('completed');
     expect(await maxAtOnce('keys')).toBe(2);
-  }, 60_000);
+  });
 
   test('the same key in two workspaces is two keys', async () => {
     const definition = {
@@ -161,39 +146,34 @@ describe('concurrency', () => {
     };
     const spaces = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
     const keys = spaces.map((space, at) => `key-of-tenant-number-${at}=${space}:editor`);
-    const engine = await startTestEngine({
-      url: database.url,
+    const engine = await fixture.engine({
       name: 'spaces',
       config: { EXECUTION_ENGINE_API_KEYS: keys.join(',') },
     });
-    try {
-      const start = async (at: number): Promise<string> => {
-        const token = `key-of-tenant-number-${at}`;
-        await engine.request('POST', '/api/v1/templates', definition, token);
-        const started = await engine.request(
-          'POST',
-          '/api/v1/execution/start',
-          { template: definition.name },
-          token,
-        );
-        return started.body.execution_id as string;
-      };
-      const ids = [await start(0), await start(1)];
-      await running('spaces', 2);
-      const { rows } = await database.pool.query(
-        `select count(distinct workspace_id)::integer as limits from workflow_step_limits where key = 'same'`,
+    const start = async (at: number): Promise<string> => {
+      const token = `key-of-tenant-number-${at}`;
+      await engine.request('POST', '/api/v1/templates', definition, token);
+      const started = await engine.request(
+        'POST',
+        '/api/v1/execution/start',
+        { template: definition.name },
+        token,
       );
-      expect(rows[0].limits).toBe(2);
-      await database.openGate('spaces');
-      await database.until(
-        `select count(*) = 2 from workflow_executions where id = any($1::uuid[]) and status = 'completed'`,
-        [ids],
-      );
-      expect(await maxAtOnce('spaces')).toBe(2);
-    } finally {
-      await engine.stop();
-    }
-  }, 60_000);
+      return started.body.execution_id as string;
+    };
+    const ids = [await start(0), await start(1)];
+    await running('spaces', 2);
+    const { rows } = await database.pool.query(
+      `select count(distinct workspace_id)::integer as limits from workflow_step_limits where key = 'same'`,
+    );
+    expect(rows[0].limits).toBe(2);
+    await database.openGate('spaces');
+    await database.until(
+      `select count(*) = 2 from workflow_executions where id = any($1::uuid[]) and status = 'completed'`,
+      [ids],
+    );
+    expect(await maxAtOnce('spaces')).toBe(2);
+  });
 
   test('a retry asks again, and the wait for it holds no slot', async () => {
     const retry = { limit: 1, delay: '1h', jitter: false };
@@ -214,7 +194,7 @@ describe('concurrency', () => {
     expect(end.status).toBe('completed');
     expect(end.steps.map(({ attempt_count }) => attempt_count)).toEqual([3, 3, 3]);
     expect(await maxAtOnce('retried')).toBe(1);
-  }, 60_000);
+  });
 
   test('a cancel frees the slots of what ran and the places of what was held', async () => {
     const template = await one.publish(sideBySide(5, limited('cut', 2, { note: 'cut', gate: 'cut' })));
@@ -225,7 +205,7 @@ describe('concurrency', () => {
     expect(end.status).toBe('completed');
     expect(await maxAtOnce('after-cut')).toBeLessThanOrEqual(2);
     await database.openGate('cut');
-  }, 60_000);
+  });
 
   test('a deleted execution frees its slots', async () => {
     const id = await one.start(
@@ -236,7 +216,7 @@ describe('concurrency', () => {
     await database.pool.query(`delete from pgboss.job where data ->> 'execution_id' = $1`, [id]);
     expect((await two.run(sideBySide(2, limited('gone', 1, { note: 'after' })))).status).toBe('completed');
     await database.openGate('gone');
-  }, 60_000);
+  });
 });
 
 describe('before it asks', () => {
@@ -249,7 +229,7 @@ describe('before it asks', () => {
     expect(bad).toMatchObject({ status: 'failed', attempt_count: 0, error: { code: 'expression_failed' } });
     expect(bad.error!.message).toContain('input.missing.name');
     expect(await maxAtOnce('bad')).toBe(0);
-  }, 60_000);
+  });
 
   test('a step that its guard skips waits for no limit and counts for none', async () => {
     const holder = await one.start(
@@ -266,7 +246,7 @@ describe('before it asks', () => {
     expect(statuses(end)).toEqual({ skipped: 'skipped', broken: 'failed', after: 'completed' });
     await database.openGate('guarded');
     await one.end(holder);
-  }, 60_000);
+  });
 
   test('a key that only the sandbox can compute works as well', async () => {
     const end = await one.run(
@@ -279,7 +259,7 @@ describe('before it asks', () => {
     expect(await maxAtOnce('sandboxed')).toBe(1);
     const { rows } = await database.pool.query(`select 1 from workflow_step_limits where key = 'A-B'`);
     expect(rows).toHaveLength(1);
-  }, 60_000);
+  });
 });
 
 describe('rateLimit', () => {
@@ -290,7 +270,7 @@ describe('rateLimit', () => {
     const ids = await Promise.all([one.start(template), two.start(template)]);
     for (const id of ids) expect((await one.end(id)).status).toBe('completed');
     expect(await maxPerWindow(ids, 250)).toBeLessThanOrEqual(4);
-  }, 60_000);
+  });
 
   test('with both limits both hold', async () => {
     const step = {
@@ -301,7 +281,7 @@ describe('rateLimit', () => {
     expect((await two.end(id)).status).toBe('completed');
     expect(await maxPerWindow([id], 200)).toBeLessThanOrEqual(3);
     expect(await maxAtOnce('both')).toBeLessThanOrEqual(2);
-  }, 60_000);
+  });
 
   test('a step that a long window holds back ends with its execution', async () => {
     const id = await one.start(
@@ -313,11 +293,11 @@ describe('rateLimit', () => {
     );
     await one.request('POST', '/api/v1/execution/stop', { execution_id: id });
     expect((await one.end(id)).progress).toMatchObject({ completed: 1, cancelled: 2 });
-  }, 60_000);
+  });
 });
 
 test('an engine that is killed gives its slots back', async () => {
-  const three = await startEngineProcess({ url: database.url, name: 'three', config: CONFIG });
+  const three = await fixture.engineProcess({ name: 'three', config: CONFIG });
   const template = await three.publish(
     sideBySide(6, limited('killed', 2, { note: 'killed', gate: 'killed' })),
   );
@@ -332,4 +312,4 @@ test('an engine that is killed gives its slots back', async () => {
   await database.openGate('killed');
   expect((await two.end(id)).status).toBe('completed');
   expect(await maxAtOnce('killed')).toBeLessThanOrEqual(2);
-}, 60_000);
+});

@@ -2,16 +2,13 @@
  * A listener whose connection fell silent, and nobody is told: a notification is a hint, and what it would have said
  * is found without it.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  TEST_BACKEND,
-  type TestEngine,
-} from '../support/engine.ts';
+import { expect, setDefaultTimeout, test } from 'bun:test';
+import { TEST_BACKEND } from '../support/database/database.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
 import { type PoolProxy, proxyByUse } from '../support/faults/pool-proxy.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
+import { until } from '../support/until.ts';
 
 /** Shorter than the longest wait: one that is not answered by the end of its execution fails its test. */
 setDefaultTimeout(50_000);
@@ -20,14 +17,9 @@ let database: EngineDatabase;
 let proxy: PoolProxy;
 let engines: TestEngine[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  proxy = await proxyByUse(database.url);
-});
-
-afterAll(async () => {
-  await proxy?.close();
-  await database?.drop();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  proxy = await fixture.use(proxyByUse(database.url), (made) => made.close());
 });
 
 type Role = 'all' | 'api';
@@ -37,7 +29,7 @@ async function deafAndPeer(roles: { deaf: Role; peer: Role }): Promise<readonly 
   proxy.heal();
   const start = async (name: 'deaf' | 'peer', url: string) => {
     const config = { EXECUTION_ENGINE_ROLE: roles[name] };
-    const engine = await startTestEngine({ url, recordsUrl: database.url, name, config });
+    const engine = await fixture.engine({ url, recordsUrl: database.url, name, config });
     engines.push(engine);
     return engine;
   };
@@ -125,5 +117,5 @@ function waitAt({ engine }: TestEngine, id: string): Promise<string> {
 
 /** What waits there has found its execution running when no connection is in use. */
 async function hasLooked({ engine: { pool } }: TestEngine): Promise<void> {
-  while (pool.waitingCount > 0 || pool.idleCount < pool.totalCount) await Bun.sleep(1);
+  await until(() => pool.waitingCount === 0 && pool.idleCount === pool.totalCount);
 }

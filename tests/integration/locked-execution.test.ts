@@ -1,28 +1,17 @@
 /**
  * Somebody holds the lock of one execution and does not let go, as a frozen engine would: the others go on.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, EngineProcess } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let survivor: EngineProcess;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  survivor = await startEngineProcess({ url: database.url, name: 'survivor' });
-}, 60_000);
-
-afterAll(async () => {
-  survivor.kill('SIGTERM');
-  await survivor.exited;
-  await database.drop();
-}, 60_000);
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  survivor = await fixture.engineProcess({ name: 'survivor' });
+});
 
 /** Returns what lets go of it. */
 async function lock(executionId: string): Promise<() => Promise<void>> {
@@ -36,7 +25,7 @@ async function lock(executionId: string): Promise<() => Promise<void>> {
 }
 
 test('steps and timers of a killed engine are taken over, but for those of an execution that is locked', async () => {
-  const killed = await startEngineProcess({ url: database.url, name: 'killed' });
+  const killed = await fixture.engineProcess({ name: 'killed' });
   const template = await killed.publish({
     steps: {
       g: { type: 'gate', with: { name: 'open' } },
@@ -63,8 +52,7 @@ test('steps and timers of a killed engine are taken over, but for those of an ex
   expect(rows).toEqual([{ status: 'running' }]);
   await letGo();
   expect((await survivor.end(locked)).status).toBe('completed');
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('an execution that was put off begins while another one that is due is locked', async () => {
   const template = await survivor.publish({ steps: { a: { type: 'record' } } });
@@ -74,5 +62,4 @@ test('an execution that was put off begins while another one that is due is lock
   expect((await survivor.end(free)).status).toBe('completed');
   await letGo();
   expect((await survivor.end(locked)).status).toBe('completed');
-  await assertInvariants(database.url);
-}, 60_000);
+});

@@ -2,31 +2,18 @@
  * Long times: engines that are off for two months, and steps that run for longer than pg-boss lets a job. Instead of
  * waiting the test moves what PostgreSQL holds into the past.
  */
-import { afterEach, beforeEach, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { startBoss } from '../../queue/boss.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, statuses, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeEach(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, name: 'first' });
-});
-
-afterEach(async () => {
-  await engine.stop();
-  await database.drop();
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+  engine = await fixture.engine({ name: 'first' });
 });
 
 /** As if all that is written had been written this much earlier. */
@@ -79,7 +66,7 @@ test('what fell due in two months without any engine happens once when one is th
   await supervise();
   await assertInvariants(database.url, { allFinal: false });
 
-  engine = await startTestEngine({ url: database.url, name: 'second' });
+  engine = await fixture.engine({ name: 'second' });
   const [waited, timedOut, started] = await Promise.all(ids.map((id) => engine.end(id)));
   expect(statuses(waited!)).toEqual({ delay: 'completed', after: 'completed', retry: 'completed' });
   expect(stepOf(waited!, 'retry').attempt_count).toBe(2);
@@ -89,7 +76,6 @@ test('what fell due in two months without any engine happens once when one is th
   const { rows } = await database.pool.query('select status from workflow_executions where id = $1', [later]);
   expect(rows).toEqual([{ status: 'pending' }]);
   await engine.client.cancel(later);
-  await assertInvariants(database.url);
 });
 
 test('a step that runs for longer than a job may be active is run once', async () => {
@@ -112,5 +98,4 @@ test('a step that runs for longer than a job may be active is run once', async (
     ['long', 1],
     ['after', 1],
   ]);
-  await assertInvariants(database.url);
 });

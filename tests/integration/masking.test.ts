@@ -2,26 +2,20 @@
  * Secrets of random characters, written in random ways, through every door by which something leaves a step, an
  * expression or the log: nothing that is stored, answered, called back or logged gives one away.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { expect, test } from 'bun:test';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import type { JsonObject } from '../../core/json/json.ts';
 import { seededRandom } from '../support/core/seeded-random.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  stepOf,
-} from '../support/engine.ts';
+import { type EngineDatabase, type EngineProcess, stepOf } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { type HttpPeer, httpPeer } from '../support/http-peer.ts';
-import { assertInvariants } from '../support/invariants.ts';
 import { BYTE_SPELLINGS, SPELLINGS, write } from '../support/spellings.ts';
 import { LEAK_DOORS } from '../support/steps/leaking.ts';
+import { until } from '../support/until.ts';
 
 const SECRET_COUNT = 8;
 const SPECIAL = '"\\/\n%&<>\'+= é€😀.-_~$`{}';
@@ -33,9 +27,9 @@ let folder: string;
 let secrets: Record<string, string>;
 const calledBack: string[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'engine-masking-'));
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  folder = await fixture.folder();
   secrets = Object.fromEntries(fc.sample(secretOf, SECRET_COUNT).map((value, at) => [`S${at}`, value]));
   // What is written as a number, and what is told line by line.
   secrets.PIN = String(Math.floor(1e14 + Math.random() * 8e14));
@@ -44,7 +38,7 @@ beforeAll(async () => {
   const leaking = pathToFileURL(join(import.meta.dir, '..', 'support', 'steps', 'leaking.ts')).href;
   const module = join(folder, 'steps.ts');
   await writeFile(module, `export { leak as default } from ${JSON.stringify(leaking)};\n`);
-  peer = await httpPeer(async (request, response) => {
+  const listening = httpPeer(async (request, response) => {
     const body = await readText(request);
     if (request.url === '/called-back') calledBack.push(body);
     const parts = new URL(request.url!, 'http://peer').searchParams;
@@ -52,8 +46,8 @@ beforeAll(async () => {
     response.writeHead(Number(parts.get('status') ?? 200), { 'x-echo': encodeURI(parts.get('echo') ?? '') });
     response.end(before + (parts.get('echo') ?? '') + body + 'a'.repeat(10));
   });
-  engine = await startEngineProcess({
-    url: database.url,
+  peer = await fixture.use(listening);
+  engine = await fixture.engineProcess({
     config: {
       EXECUTION_ENGINE_SECRETS_FILE: join(folder, 'secrets.json'),
       EXECUTION_ENGINE_STEPS: module,
@@ -61,15 +55,7 @@ beforeAll(async () => {
       EXECUTION_ENGINE_LOG_LEVEL: 'debug',
     },
   });
-}, 60_000);
-
-afterAll(async () => {
-  engine.kill('SIGTERM');
-  await engine.exited;
-  await peer[Symbol.asyncDispose]();
-  await database.drop();
-  await rm(folder, { recursive: true });
-}, 60_000);
+});
 
 /** Letters that stand nowhere else; all ways of writing but those of bytes leave them as they are. */
 function letters(): string {
@@ -155,7 +141,7 @@ async function endsOf(definitions: readonly JsonObject[]): Promise<string[]> {
 }
 
 async function allCalledBack(count: number): Promise<void> {
-  while (calledBack.length < count) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => calledBack.length >= count);
 }
 
 test('no door lets a secret out, however it is written', async () => {
@@ -177,8 +163,7 @@ test('no door lets a secret out, however it is written', async () => {
   // It did get there, and left a mask.
   expect(outside.split('***').length).toBeGreaterThan(500);
   for (const secret of Object.values(secrets)) expect(tracesOf(outside, secret)).toEqual([]);
-  await assertInvariants(database.url);
-}, 120_000);
+});
 
 /** One secret through expressions, parameters, scripts and HTTP. */
 function byExpressions(secret: string): JsonObject[] {
@@ -250,7 +235,6 @@ test('a number that shows a secret is stored as the mask, and secrets as keys st
   const end = await engine.end(id!);
   expect(stepOf(end, 'number').outputs).toEqual({ pin: '***', more: ['***'] });
   expect(stepOf(end, 'keys').outputs).toEqual({ '***': 1, '***2': 2, plain: 3 });
-  await assertInvariants(database.url);
 });
 
 test('the log says where a handler threw, with its execution, step and attempt', async () => {
@@ -273,7 +257,6 @@ test('the log says where a handler threw, with its execution, step and attempt',
     step: 'planned',
     err: { stack: expect.stringMatching(/fail\.ts:\d+/) },
   });
-  await assertInvariants(database.url);
 });
 
 test.each([

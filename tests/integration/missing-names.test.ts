@@ -1,18 +1,11 @@
 /**
  * Secrets and variables that are not there: wherever they are read, the step fails and sends nothing.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
-let database: EngineDatabase;
 let engine: TestEngine;
 let called = 0;
 const peer = Bun.serve({
@@ -24,16 +17,10 @@ const peer = Bun.serve({
   },
 });
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
-}, 60_000);
-
-afterAll(async () => {
-  await peer.stop(true);
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
+fixtureForAll(async (fixture) => {
+  await fixture.use(peer, () => peer.stop(true));
+  await fixture.database();
+  engine = await fixture.engine({ config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
 });
 
 const READS = [

@@ -1,18 +1,11 @@
 /**
  * Notifications: PostgreSQL takes a lock of the whole server for each transaction that sends one, so there are few.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import pg from 'pg';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  TEST_BACKEND,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import { expect, test } from 'bun:test';
+import type pg from 'pg';
+import { TEST_BACKEND } from '../support/database/database.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const EXECUTIONS = 60;
 const COMMITS = 'execution_engine_transition_duration_seconds_count';
@@ -22,19 +15,12 @@ let engine: TestEngine;
 let listener: pg.Client;
 const heard: string[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-  listener = new pg.Client({ connectionString: database.url });
-  await listener.connect();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  engine = await fixture.engine();
+  listener = await fixture.client();
   listener.on('notification', ({ payload }) => void heard.push(payload ?? ''));
   await listener.query('listen execution_engine');
-});
-
-afterAll(async () => {
-  await listener.end();
-  await engine.stop();
-  await database.drop();
 });
 
 /** How many notifications and commits the work takes. */
@@ -66,8 +52,7 @@ test('an engine that is alone sends none', async () => {
 test.skipIf(TEST_BACKEND !== 'postgres')(
   'an engine with peers sends at most one per commit, and none once they are gone',
   async () => {
-    const peer = await startTestEngine({
-      url: database.url,
+    const peer = await fixture.engine({
       name: 'peer',
       config: { EXECUTION_ENGINE_ROLE: 'api' },
     });
@@ -81,7 +66,6 @@ test.skipIf(TEST_BACKEND !== 'postgres')(
     }
     await twoHeartbeats();
     expect((await cost()).notifications).toBe(0);
-    await assertInvariants(database.url);
   },
 );
 

@@ -1,24 +1,18 @@
 /**
  * What somebody wrote into the tables by hand, or what the database refuses, keeps nobody from the rest.
  */
-import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeEach(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-}, 60_000);
-
-afterEach(async () => {
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
-}, 60_000);
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+  engine = await fixture.engine();
+});
 
 const CHAIN = { steps: { a: { type: 'noop' }, b: { type: 'record', needs: ['a'] } } };
 const PARKED = {
@@ -90,42 +84,38 @@ const ODD: readonly (readonly [string, Odd])[] = [
   ],
 ];
 
-test.each(ODD)(
-  '%s leaves its executions waiting, and no other',
-  async (_, { plant, mend }) => {
-    const template = await engine.publish(PARKED);
-    const waiting = await engine.start(template);
-    await database.until(
-      `select status = 'waiting' from workflow_step_executions where workflow_execution_id = $1`,
-      [waiting],
-    );
-    await engine.stop();
-    const pending = await startBySql(template);
-    await plant(template, waiting);
-    await database.pool.query('update pgboss.job set start_after = now()');
+test.each(ODD)('%s leaves its executions waiting, and no other', async (_, { plant, mend }) => {
+  const template = await engine.publish(PARKED);
+  const waiting = await engine.start(template);
+  await database.until(
+    `select status = 'waiting' from workflow_step_executions where workflow_execution_id = $1`,
+    [waiting],
+  );
+  await engine.stop();
+  const pending = await startBySql(template);
+  await plant(template, waiting);
+  await database.pool.query('update pgboss.job set start_after = now()');
 
-    engine = await startTestEngine({ url: database.url });
-    const healthy = await engine.publish({ ...CHAIN, name: `healthy-${randomUUID()}` });
-    for (let at = 0; at < 3; at += 1) {
-      const id = await startBySql(healthy);
-      expect((await engine.end(id)).status).toBe('completed');
-    }
-    const late = await engine.start(healthy, { start_after: '10ms' });
-    expect((await engine.end(late)).status).toBe('completed');
+  engine = await fixture.engine();
+  const healthy = await engine.publish({ ...CHAIN, name: `healthy-${randomUUID()}` });
+  for (let at = 0; at < 3; at += 1) {
+    const id = await startBySql(healthy);
+    expect((await engine.end(id)).status).toBe('completed');
+  }
+  const late = await engine.start(healthy, { start_after: '10ms' });
+  expect((await engine.end(late)).status).toBe('completed');
 
-    await engine.stop();
-    await mend(template, waiting);
-    await database.pool.query('update pgboss.job set start_after = now()');
-    engine = await startTestEngine({ url: database.url });
-    await database.until(
-      `select coalesce(bool_or(status in ('waiting', 'completed')), false) from workflow_step_executions where workflow_execution_id = $1`,
-      [pending],
-    );
-    await database.pool.query('update pgboss.job set start_after = now()');
-    for (const id of [waiting, pending]) expect((await engine.end(id)).status).toBe('completed');
-  },
-  60_000,
-);
+  await engine.stop();
+  await mend(template, waiting);
+  await database.pool.query('update pgboss.job set start_after = now()');
+  engine = await fixture.engine();
+  await database.until(
+    `select coalesce(bool_or(status in ('waiting', 'completed')), false) from workflow_step_executions where workflow_execution_id = $1`,
+    [pending],
+  );
+  await database.pool.query('update pgboss.job set start_after = now()');
+  for (const id of [waiting, pending]) expect((await engine.end(id)).status).toBe('completed');
+});
 
 test('an execution of whose begin the database wants nothing keeps no other from beginning', async () => {
   await database.pool.query(`
@@ -150,9 +140,9 @@ test('an execution of whose begin the database wants nothing keeps no other from
   expect(left.map(({ id }) => id)).toEqual(refused.toSorted());
   await database.pool.query('drop trigger refuse_begin on workflow_executions');
   await engine.stop();
-  engine = await startTestEngine({ url: database.url });
+  engine = await fixture.engine();
   for (const id of refused) expect((await engine.end(id)).status).toBe('completed');
-}, 60_000);
+});
 
 test('a step row that somebody else has locked keeps those from nothing that end at the same moment', async () => {
   const definition = { steps: { a: { type: 'barrier', with: { place: 'together', count: 4 } } } };
@@ -173,4 +163,4 @@ test('a step row that somebody else has locked keeps those from nothing that end
   } finally {
     client.release();
   }
-}, 90_000);
+});

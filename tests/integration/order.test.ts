@@ -2,23 +2,19 @@
  * Breadth-first: with one slot, of two ready steps the one with the smaller depth starts first, then priority,
  * then definition order.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { JsonObject } from '../../core/json/json.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_CONCURRENCY: '1' } });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine({ config: { EXECUTION_ENGINE_CONCURRENCY: '1' } });
 });
 
 interface Node {
@@ -102,8 +98,7 @@ test('with one slot steps start breadth-first, by depth, priority and definition
     }),
     { numRuns: 40 },
   );
-  await assertInvariants(database.url);
-}, 120_000);
+});
 
 test('of two executions with one slot the one with the higher priority goes first', async () => {
   const blocker = await engine.publish({ steps: { hold: { type: 'gate', with: { name: 'priorities' } } } });
@@ -126,8 +121,7 @@ test('of two executions with one slot the one with the higher priority goes firs
   );
   const firsts = [...new Set(order.map(({ execution_id }) => execution_id))];
   expect(firsts).toEqual([high, middle, low]);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a step that waits for a gate holds its slot alone and its neighbours wait their turn', async () => {
   const id = await engine.start(
@@ -145,5 +139,4 @@ test('a step that waits for a gate holds its slot alone and its neighbours wait 
   await database.openGate('one-slot');
   await engine.end(id);
   expect((await database.runs(id)).map(({ step }) => step)).toEqual(['hold', 'sibling', 'late']);
-  await assertInvariants(database.url);
-}, 60_000);
+});

@@ -2,25 +2,20 @@
  * Races, in every order there is: what two or three engines send about one execution at the same moment reaches the
  * database in all orders that locks allow. Whatever the order, one of them is first and the others are told.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { Event } from '../../core/event.ts';
 import type { JsonObject } from '../../core/json/json.ts';
 import type { Delivery } from '../../door/actor.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import { explore, Schedule } from '../support/faults/interleaving.ts';
 import { Doors, OrderedEngine, type StepNow } from '../support/faults/two-doors.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
 
 let doors: Doors;
 
-beforeAll(async () => {
-  doors = await Doors.open();
-});
-
-afterAll(async () => {
-  await doors.close();
+fixtureForAll(async (fixture) => {
+  doors = await Doors.open(fixture);
 });
 
 const NAMES = ['one', 'two', 'three'] as const;

@@ -1,16 +1,15 @@
 /**
  * Behind a PgBouncer in transaction mode, with and without a way past it. Skipped where none is installed.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import pg from 'pg';
 import { checkServer } from '../../db/connection/server-check.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
+import type { EngineDatabase } from '../support/engine.ts';
 import { PGBOUNCER_VERSION, type PgBouncer, startPgBouncer } from '../support/faults/pgbouncer.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { takeOverFromKilled } from '../support/killed-engine.ts';
 import { startSideBySide } from '../support/volume.ts';
-
-setDefaultTimeout(120_000);
 
 /** Fewer than one engine has connections, so that they are lent from hand to hand. */
 const SESSIONS = 6;
@@ -30,44 +29,36 @@ describe.skipIf(PGBOUNCER_VERSION === null)(
     let database: EngineDatabase;
     let bouncer: PgBouncer;
 
-    beforeAll(async () => {
-      database = await engineDatabase();
+    const fixture = fixtureForAll(async () => {
+      database = await fixture.database();
       const name = new URL(database.url).pathname.slice(1);
       await database.pool.query(`alter database ${name} set timezone = 'Asia/Kolkata'`);
-      bouncer = await startPgBouncer(database.url, SESSIONS);
-    });
-
-    afterAll(async () => {
-      await bouncer?.close();
-      await database?.drop();
+      bouncer = await fixture.use(startPgBouncer(database.url, SESSIONS), (made) => made.close());
     });
 
     test('two engines run executions of every kind, and leave the sessions of the pooler as they were', async () => {
       const config = { EXECUTION_ENGINE_RETENTION: '30d' };
       const engines = [
-        await startTestEngine({ url: bouncer.url, recordsUrl: database.url, name: 'one', config }),
-        await startTestEngine({ url: bouncer.url, recordsUrl: database.url, name: 'two', config }),
+        await fixture.engine({ url: bouncer.url, recordsUrl: database.url, name: 'one', config }),
+        await fixture.engine({ url: bouncer.url, recordsUrl: database.url, name: 'two', config }),
       ];
-      try {
-        const ids = await Promise.all(engines.map((engine) => startSideBySide(engine, MIXED, 50)));
-        for (const id of ids.flat()) {
-          const end = await engines[1]!.end(id);
-          expect(end).toMatchObject({ status: 'completed' });
-        }
-        const later = await engines[0]!.run(MIXED, { start_after: '100ms' });
-        expect(later.status).toBe('completed');
-        await assertInvariants(database.url);
-        expect((await engines[0]!.client.examine()).unanswered).toEqual([]);
-      } finally {
-        await Promise.all(engines.map((engine) => engine.stop()));
+      const ids = await Promise.all(engines.map((engine) => startSideBySide(engine, MIXED, 50)));
+      for (const id of ids.flat()) {
+        const end = await engines[1]!.end(id);
+        expect(end).toMatchObject({ status: 'completed' });
       }
+      const later = await engines[0]!.run(MIXED, { start_after: '100ms' });
+      expect(later.status).toBe('completed');
+      await assertInvariants(database.url);
+      expect((await engines[0]!.client.examine()).unanswered).toEqual([]);
+      await Promise.all(engines.map((engine) => engine.stop()));
       expect(await traces(bouncer.url)).toEqual(
         Array.from({ length: SESSIONS }, () => ({ set: [], prepared: 0 })),
       );
     });
 
     test('an engine that was killed is taken over by its heartbeat', async () => {
-      const { status, attemptsOfLost } = await takeOverFromKilled(database, bouncer.url, {}, false);
+      const { status, attemptsOfLost } = await takeOverFromKilled(fixture, database, bouncer.url, {}, false);
       expect(status).toBe('completed');
       expect(new Set(attemptsOfLost)).toEqual(new Set([2]));
     });
@@ -75,7 +66,13 @@ describe.skipIf(PGBOUNCER_VERSION === null)(
     test('with a way past it engines hold their leases there', async () => {
       const config = { DATABASE_DIRECT_URL: database.url };
       await database.pool.query('delete from test_gates');
-      const { status, attemptsOfLost } = await takeOverFromKilled(database, bouncer.url, config, true);
+      const { status, attemptsOfLost } = await takeOverFromKilled(
+        fixture,
+        database,
+        bouncer.url,
+        config,
+        true,
+      );
       expect(status).toBe('completed');
       expect(new Set(attemptsOfLost)).toEqual(new Set([2]));
     });
@@ -92,12 +89,16 @@ describe.skipIf(PGBOUNCER_VERSION === null)(
 async function traces(url: string): Promise<{ set: string[]; prepared: number }[]> {
   const clients = Array.from({ length: SESSIONS }, () => new pg.Client({ connectionString: url }));
   try {
-    return await Promise.all(
+    // All of them are in a transaction at the same moment: nobody has the session of another.
+    await Promise.all(
       clients.map(async (client) => {
         await client.connect();
         await client.query('begin');
-        // All of them are in a transaction at the same moment: nobody has the session of another.
-        await client.query('select pg_sleep(0.5)');
+        await client.query('select 1');
+      }),
+    );
+    return await Promise.all(
+      clients.map(async (client) => {
         const { rows } = await client.query(
           `select array(select name::text from pg_settings where source = 'session' and name not in
                           ('application_name', 'client_encoding', 'DateStyle', 'TimeZone', 'standard_conforming_strings')) as set,

@@ -2,39 +2,24 @@
  * Bad steps: handlers that crash their process, never yield, take all memory, return or throw what they must not.
  * They fail, or are ended; what runs beside them completes.
  */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { JsonObject } from '../../core/json/json.ts';
 import type { ExecutionStatusBody } from '../../services/execution-answers.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, type EngineProcess, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { httpPeer } from '../support/http-peer.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
+import { until } from '../support/until.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({
-    url: database.url,
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  engine = await fixture.engine({
     config: { EXECUTION_ENGINE_STOP_GRACE: '100ms' },
   });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await engine.stop();
-  await database.drop();
 });
 
 /** A bad step; beside it in its execution, and after it whatever becomes of it, normal ones. */
@@ -100,7 +85,7 @@ function isAlive(pid: number): boolean {
 }
 
 async function gone(pids: readonly number[]): Promise<void> {
-  while (pids.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => !pids.some(isAlive));
 }
 
 describe('a result or error that is none', () => {
@@ -268,20 +253,11 @@ describe('a handler that ends its process', () => {
 });
 
 describe('where memory is limited', () => {
-  let limitedDatabase: EngineDatabase;
   let limited: TestEngine;
 
-  beforeAll(async () => {
-    limitedDatabase = await engineDatabase();
-    limited = await startTestEngine({
-      url: limitedDatabase.url,
-      config: { EXECUTION_ENGINE_STEP_MEMORY: '256' },
-    });
-  });
-
-  afterAll(async () => {
-    await limited.stop();
-    await limitedDatabase.drop();
+  fixtureForAll(async (own) => {
+    await own.database();
+    limited = await own.engine({ config: { EXECUTION_ENGINE_STEP_MEMORY: '256' } });
   });
 
   test('a handler that takes all of it is poison', async () => {
@@ -292,7 +268,6 @@ describe('where memory is limited', () => {
       error: { code: 'poison' },
     });
     for (const key of ['beside', 'inEngine', 'after']) expect(stepOf(end, key).status).toBe('completed');
-    await assertInvariants(limitedDatabase.url);
   });
 });
 
@@ -319,78 +294,68 @@ async function killed(process: EngineProcess): Promise<void> {
 }
 
 test('an innocent long step whose engine is killed three times completes, of your own as of a built-in type', async () => {
-  const own = await engineDatabase();
+  const own = await fixture.database();
   const held: (() => void)[] = [];
   await using peer = await httpPeer((_request, response) => held.push(() => response.end('"answer"')));
   const start = () =>
-    startEngineProcess({ url: own.url, config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
+    fixture.engineProcess({ url: own.url, config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
   let current = await start();
-  try {
-    const id = await current.start(
-      await current.publish({
-        steps: {
-          sits: { type: 'sits', with: { name: 'long' } },
-          asks: { type: 'http', with: { url: peer.origin } },
-        },
-      }),
-    );
-    for (let run = 1; run <= 3; run += 1) {
-      await own.until('select count(*) = $2 from test_runs where execution_id = $1', [id, run]);
-      while (peer.requests.length < run) await new Promise((resolve) => setTimeout(resolve, 10));
-      await killed(current);
-      current = await start();
-    }
-    await own.until('select count(*) = 4 from test_runs where execution_id = $1', [id]);
-    while (peer.requests.length < 4) await new Promise((resolve) => setTimeout(resolve, 10));
-    await own.openGate('long');
-    for (const answer of held) answer();
-    const end = await current.end(id);
-    expect(end.status).toBe('completed');
-    expect(stepOf(end, 'sits')).toMatchObject({ attempt_count: 4, outputs: 'through' });
-    expect(stepOf(end, 'asks').attempt_count).toBe(4);
-    const { rows } = await own.pool.query(
-      `select t.key, s.retry_count, s.crash_count
-         from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id order by t.key`,
-    );
-    // A step of your own ran beside the engine; a built-in one may be why it died.
-    expect(rows).toEqual([
-      { key: 'asks', retry_count: 0, crash_count: 3 },
-      { key: 'sits', retry_count: 0, crash_count: 0 },
-    ]);
-    await assertInvariants(own.url);
-  } finally {
-    current.kill('SIGTERM');
-    await current.exited;
-    await own.drop();
+  const id = await current.start(
+    await current.publish({
+      steps: {
+        sits: { type: 'sits', with: { name: 'long' } },
+        asks: { type: 'http', with: { url: peer.origin } },
+      },
+    }),
+  );
+  for (let run = 1; run <= 3; run += 1) {
+    await own.until('select count(*) = $2 from test_runs where execution_id = $1', [id, run]);
+    await until(() => peer.requests.length >= run);
+    await killed(current);
+    current = await start();
   }
+  await own.until('select count(*) = 4 from test_runs where execution_id = $1', [id]);
+  await until(() => peer.requests.length >= 4);
+  await own.openGate('long');
+  for (const answer of held) answer();
+  const end = await current.end(id);
+  expect(end.status).toBe('completed');
+  expect(stepOf(end, 'sits')).toMatchObject({ attempt_count: 4, outputs: 'through' });
+  expect(stepOf(end, 'asks').attempt_count).toBe(4);
+  const { rows } = await own.pool.query(
+    `select t.key, s.retry_count, s.crash_count
+       from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id order by t.key`,
+  );
+  // A step of your own ran beside the engine; a built-in one may be why it died.
+  expect(rows).toEqual([
+    { key: 'asks', retry_count: 0, crash_count: 3 },
+    { key: 'sits', retry_count: 0, crash_count: 0 },
+  ]);
 });
 
 test('an engine that is killed leaves no process behind, also none that never yields', async () => {
-  const own = await engineDatabase();
-  const process = await startEngineProcess({ url: own.url });
-  try {
-    const id = await process.start(
-      await process.publish({
-        steps: {
-          sits: { type: 'sits', with: { name: 'nobody-opens' } },
-          loops: { type: 'bad', with: { kind: 'loop' } },
-          script: { type: 'script', with: { code: 'return 1;' } },
-        },
-      }),
-    );
-    await own.until('select count(*) = 2 from test_runs where execution_id = $1', [id]);
-    const left = descendants(process.pid);
-    expect(left.length).toBeGreaterThan(0);
-    await killed(process);
-    await gone(left);
-  } finally {
-    await own.drop();
-  }
+  const own = await fixture.database();
+  const process = await fixture.engineProcess({ url: own.url });
+  const id = await process.start(
+    await process.publish({
+      steps: {
+        sits: { type: 'sits', with: { name: 'nobody-opens' } },
+        loops: { type: 'bad', with: { kind: 'loop' } },
+        script: { type: 'script', with: { code: 'return 1;' } },
+      },
+    }),
+  );
+  await own.until('select count(*) = 2 from test_runs where execution_id = $1', [id]);
+  const left = descendants(process.pid);
+  expect(left.length).toBeGreaterThan(0);
+  await killed(process);
+  await gone(left);
+  await (await fixture.engine({ url: own.url })).client.cancel(id);
 });
 
 test('an engine that is told to end takes its processes along', async () => {
-  const own = await engineDatabase();
-  const process = await startEngineProcess({
+  const own = await fixture.database();
+  const process = await fixture.engineProcess({
     url: own.url,
     config: { EXECUTION_ENGINE_DRAIN_GRACE: '200ms' },
   });
@@ -406,6 +371,5 @@ test('an engine that is told to end takes its processes along', async () => {
     'select status, attempt_count, crash_count from workflow_step_executions',
   );
   expect(rows).toEqual([{ status: 'queued', attempt_count: 0, crash_count: 0 }]);
-  await assertInvariants(own.url, { allFinal: false });
-  await own.drop();
+  await (await fixture.engine({ url: own.url })).client.cancel(id);
 });

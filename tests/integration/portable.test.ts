@@ -4,17 +4,16 @@
  *
  * `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test` runs the other tests like this.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterEach, describe, expect, test } from 'bun:test';
 import { createPool } from '../../db/connection/client.ts';
 import { routeTo } from '../../db/connection/features.ts';
 import { Retention } from '../../maintenance/retention.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
 import { assertPortable, guardStatements } from '../support/faults/portable-guard.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { takeOverFromKilled } from '../support/killed-engine.ts';
 import { startSideBySide } from '../support/volume.ts';
 
-setDefaultTimeout(120_000);
 guardStatements('cockroachdb');
 
 const PORTABLE = { DATABASE_BACKEND: 'cockroachdb' };
@@ -39,19 +38,10 @@ afterEach(assertPortable);
 let database: EngineDatabase;
 let engines: TestEngine[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database({ migrated: false });
   const config = { ...PORTABLE, EXECUTION_ENGINE_CONCURRENCY: '8' };
-  engines = [
-    await startTestEngine({ url: database.url, name: 'one', config }),
-    await startTestEngine({ url: database.url, name: 'two', config }),
-  ];
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await Promise.all(engines.map((engine) => engine.stop()));
-  await database?.drop();
+  engines = [await fixture.engine({ name: 'one', config }), await fixture.engine({ name: 'two', config })];
 });
 
 test('two engines share executions of every kind, and all of them end', async () => {
@@ -61,7 +51,6 @@ test('two engines share executions of every kind, and all of them end', async ()
     'select count(distinct engine)::integer as count from test_runs',
   );
   expect(rows).toEqual([{ count: 2 }]);
-  await assertInvariants(database.url);
 });
 
 test('one name that is published on two engines at once has versions without a gap', async () => {
@@ -133,62 +122,41 @@ test('nobody holds a lease', async () => {
 test.each(['citus', 'yugabytedb'])(
   'an engine that is told %p runs on PostgreSQL as well',
   async (backend) => {
-    const own = await engineDatabase();
-    const engine = await startTestEngine({ url: own.url, config: { DATABASE_BACKEND: backend } });
-    try {
-      expect((await engine.run(MIXED)).status).toBe('completed');
-      await assertInvariants(own.url);
-    } finally {
-      await engine.stop();
-      await own.drop();
-    }
+    const { url } = await fixture.database({ migrated: false });
+    const engine = await fixture.engine({ url, config: { DATABASE_BACKEND: backend } });
+    expect((await engine.run(MIXED)).status).toBe('completed');
   },
 );
 
 test('an engine that was killed is taken over by its heartbeat alone', async () => {
-  const own = await engineDatabase();
-  try {
-    const { status, attemptsOfLost, attemptsOfOthers } = await takeOverFromKilled(
-      own,
-      own.url,
-      PORTABLE,
-      false,
-    );
-    expect(status).toBe('completed');
-    expect(new Set(attemptsOfLost)).toEqual(new Set([2]));
-    expect(new Set(attemptsOfOthers)).toEqual(new Set([1]));
-  } finally {
-    await own.drop();
-  }
+  const own = await fixture.database({ migrated: false });
+  const takeover = await takeOverFromKilled(fixture, own, own.url, PORTABLE, false);
+  expect(takeover.status).toBe('completed');
+  expect(new Set(takeover.attemptsOfLost)).toEqual(new Set([2]));
+  expect(new Set(takeover.attemptsOfOthers)).toEqual(new Set([1]));
 });
 
 describe('at SERIALIZABLE', () => {
   test('engines that get in each other’s way try again until everything has happened once', async () => {
-    const own = await engineDatabase();
+    const own = await fixture.database({ migrated: false });
     const name = new URL(own.url).pathname.slice(1);
     await own.pool.query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
     const config = { ...PORTABLE, EXECUTION_ENGINE_CONCURRENCY: '4' };
     const pair = [
-      await startTestEngine({ url: own.url, name: 's1', config }),
-      await startTestEngine({ url: own.url, name: 's2', config }),
+      await fixture.engine({ url: own.url, name: 's1', config }),
+      await fixture.engine({ url: own.url, name: 's2', config }),
     ];
-    try {
-      const ids = await Promise.all(pair.map((engine) => startSideBySide(engine, MIXED, 20)));
-      const template = await pair[0]!.publish({ steps: { a: { type: 'record' } } });
-      const keyed = await Promise.all(
-        Array.from({ length: 20 }, (_, at) => pair[at % 2]!.start(template, { idempotency_key: 'one' })),
-      );
-      expect(new Set(keyed).size).toBe(1);
-      for (const id of [...ids.flat(), keyed[0]!]) expect((await pair[0]!.end(id)).status).toBe('completed');
-      const { rows } = await own.pool.query(
-        `select count(*)::integer as twice from (
-           select 1 from test_runs where step not in ('f', 'p') group by step_id, attempt having count(*) > 1) t`,
-      );
-      expect(rows).toEqual([{ twice: 0 }]);
-      await assertInvariants(own.url);
-    } finally {
-      await Promise.all(pair.map((engine) => engine.stop()));
-      await own.drop();
-    }
+    const ids = await Promise.all(pair.map((engine) => startSideBySide(engine, MIXED, 20)));
+    const template = await pair[0]!.publish({ steps: { a: { type: 'record' } } });
+    const keyed = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => pair[at % 2]!.start(template, { idempotency_key: 'one' })),
+    );
+    expect(new Set(keyed).size).toBe(1);
+    for (const id of [...ids.flat(), keyed[0]!]) expect((await pair[0]!.end(id)).status).toBe('completed');
+    const { rows } = await own.pool.query(
+      `select count(*)::integer as twice from (
+         select 1 from test_runs where step not in ('f', 'p') group by step_id, attempt having count(*) > 1) t`,
+    );
+    expect(rows).toEqual([{ twice: 0 }]);
   });
 });

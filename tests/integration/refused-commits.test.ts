@@ -4,20 +4,12 @@
  *
  * A trigger refuses, with the SQLSTATE that the test says; the answers are eaten on the wire.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { chance } from '../../chaos/chance.ts';
 import { PostgresProxy } from '../../chaos/stage/proxy.ts';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
+import { type EngineDatabase, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 const TIMES = 4;
 const UNSTORABLE = 'what the database does not take';
@@ -26,8 +18,8 @@ let database: EngineDatabase;
 let proxy: PostgresProxy;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
   await database.pool.query(`
     create table planted (code text, place text);
     create sequence refusals;
@@ -56,19 +48,14 @@ beforeAll(async () => {
       for each row when (new.outputs::text = '"${UNSTORABLE}"') execute function refuse('output');`);
   const url = new URL(database.url);
   const port = Number(url.port);
-  proxy = await PostgresProxy.listen(() => port, chance(4, 'eaten answers'));
+  const listening = PostgresProxy.listen(() => port, chance(4, 'eaten answers'));
+  proxy = await fixture.use(listening, (made) => made.close());
   url.hostname = '127.0.0.1';
   url.port = String(proxy.port);
-  engine = await startTestEngine({ url: url.href, recordsUrl: database.url });
+  engine = await fixture.engine({ url: url.href, recordsUrl: database.url });
   await database.pool.query(`
     create trigger drop_job before insert on pgboss.job
       for each row when (new.data ->> 'kind' is distinct from 'start') execute function refuse('job')`);
-});
-
-afterAll(async () => {
-  await engine?.stop();
-  await proxy?.close();
-  await database?.drop();
 });
 
 /** The next commits of this kind are refused. */
@@ -82,18 +69,6 @@ async function refusals(): Promise<number> {
   const { rows } = await database.pool.query('select last_value::integer as count from refusals');
   await database.pool.query('delete from planted');
   return rows[0].count;
-}
-
-/** Whoever hears that the database cannot be used asks again. */
-async function startAtLast(template: string, idempotency_key: string): Promise<string> {
-  for (;;) {
-    const { status, body } = await engine.request('POST', '/api/v1/execution/start', {
-      template,
-      idempotency_key,
-    });
-    if (status < 300) return String(body.execution_id);
-    expect([status, body.code]).toEqual([503, 'unavailable']);
-  }
 }
 
 const CHAIN = {
@@ -119,11 +94,10 @@ test.each([
 
   await refuse('start', code);
   const template = await engine.publish(CHAIN);
-  const first = await startAtLast(template, `refused-with-${code}`);
-  expect(await startAtLast(template, `refused-with-${code}`)).toBe(first);
+  const first = await engine.startAtLast({ template, idempotency_key: `refused-with-${code}` });
+  expect(await engine.startAtLast({ template, idempotency_key: `refused-with-${code}` })).toBe(first);
   expect(await refusals()).toBeGreaterThan(TIMES);
   expect((await engine.end(first)).status).toBe('completed');
-  await assertInvariants(database.url);
 });
 
 test('a job that is dropped without a word takes its commit along, which is made again', async () => {
@@ -134,7 +108,6 @@ test('a job that is dropped without a word takes its commit along, which is made
   expect(await refusals()).toBeGreaterThan(TIMES);
   expect(end).toMatchObject({ status: 'completed', outputs: { b: null } });
   expect(stepOf(end, 'a').attempt_count).toBe(1);
-  await assertInvariants(database.url);
 });
 
 test('an output that the database refuses fails its own step, whatever was in the commit with it', async () => {
@@ -160,7 +133,6 @@ test('an output that the database refuses fails its own step, whatever was in th
       expect(second.error?.message).toContain('The database refused the output: planted');
     }
   }
-  await assertInvariants(database.url);
 });
 
 test('of the outputs of one execution it fails the one that is refused', async () => {
@@ -177,7 +149,6 @@ test('of the outputs of one execution it fails the one that is refused', async (
   const end = await engine.run({ onFailure: 'continue', steps: { first: { type: 'noop' }, ...wide } });
   const failed = end.steps.filter(({ status }) => status !== 'completed');
   expect(failed).toMatchObject([{ key: 's23', error: { code: 'output_not_storable' } }]);
-  await assertInvariants(database.url);
 });
 
 /** A function is evaluated beside the engine: what it gives comes later than the end it belongs to. */
@@ -199,7 +170,6 @@ test('an output of an execution that took time and that the database refuses fai
   });
   expect(end.status).toBe('failed');
   expect(stepOf(end, 'b')).toMatchObject({ attempt_count: 1, error: { code: 'output_not_storable' } });
-  await assertInvariants(database.url);
 });
 
 /** Every kind of transition: claims, completions, a retry, parking, a skip, a failure, a fan-in, an end. */
@@ -219,7 +189,9 @@ const RUNS = { a: 1, f: 2, p: 2, x: 1, h: 1, join: 1 };
 test('a commit whose answer is eaten is settled by reading: every transition is applied once', async () => {
   const template = await engine.publish(MIXED);
   proxy.faults.eat = 0.5;
-  const keyed = Promise.all(Array.from({ length: 10 }, (_, at) => startAtLast(template, `eaten-${at}`)));
+  const keyed = Promise.all(
+    Array.from({ length: 10 }, (_, at) => engine.startAtLast({ template, idempotency_key: `eaten-${at}` })),
+  );
   // Without a key nobody can ask again: the engine settles by itself whether it was started.
   const others: string[] = [];
   while (others.length < 10) others.push(await engine.start(template));
@@ -239,5 +211,4 @@ test('a commit whose answer is eaten is settled by reading: every transition is 
       RUNS,
     );
   }
-  await assertInvariants(database.url);
 });

@@ -4,17 +4,16 @@
  * "Old" is what the tests write into the rows of executions that an engine has run; sweeps are made by the public
  * function, with pauses that the tests use to look in between.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../core/json/json.ts';
 import { createPool, type Pool } from '../../db/connection/client.ts';
 import { routeTo } from '../../db/connection/features.ts';
 import { Retention, type RetentionOptions } from '../../maintenance/retention.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { fanIn } from '../support/wide-definition.ts';
-
-setDefaultTimeout(120_000);
 
 const DAY_MS = 24 * 3_600_000;
 const CHAIN: JsonObject = {
@@ -28,25 +27,21 @@ const CHAIN: JsonObject = {
 
 let database: EngineDatabase;
 let engine: TestEngine;
-let pools: Pool[] = [];
+const pools: Pool[] = [];
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-});
-
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await Promise.all(pools.map((pool) => pool.end().catch(() => {})));
-  await engine?.stop();
-  await database?.drop();
-});
+const fixture = fixtureForAll(
+  async () => {
+    database = await fixture.database();
+    engine = await fixture.engine();
+  },
+  { atEnd: () => Promise.all(pools.map((pool) => pool.end().catch(() => {}))) },
+);
 
 /** A sweeper of its own, that waits for nothing. */
 function sweeper(options: Partial<RetentionOptions> = {}): Retention & { name: string } {
   const name = `sweep/${randomUUID()}`;
   const pool = createPool(database.url, { max: 1, applicationName: name, byIndex: true });
-  pools = [...pools, pool];
+  pools.push(pool);
   const retention = new Retention({
     route: routeTo(database.url),
     engineId: name,
@@ -318,15 +313,8 @@ test('of two sweepers one sweeps, and the other finds nothing to do', async () =
 
 test('an engine that is told how long to keep executions sweeps by itself and counts what it removed', async () => {
   const ids = await old(CHAIN, 40, [{}, {}]);
-  const other = await startTestEngine({
-    url: database.url,
-    name: 'keeper',
-    config: { EXECUTION_ENGINE_RETENTION: '30d' },
-  });
-  try {
-    await other.metricReaches('execution_engine_executions_removed_total', 2);
-    expect(await rowsOf(ids)).toEqual(GONE);
-  } finally {
-    await other.stop();
-  }
+  const config = { EXECUTION_ENGINE_RETENTION: '30d' };
+  const other = await fixture.engine({ name: 'keeper', config });
+  await other.metricReaches('execution_engine_executions_removed_total', 2);
+  expect(await rowsOf(ids)).toEqual(GONE);
 });

@@ -2,26 +2,16 @@
  * Upgrades while engines run: what engines of the version before leave behind or still write is finished by this
  * version, and a schema that is newer than an engine knows stops none.
  */
-import { describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import { GUARD_FAILED } from '../../db/statement.ts';
 import { installBoss } from '../../queue/boss.ts';
-import { type TestDatabase, testDatabase } from '../support/database/database.ts';
 import { PreviousEngine } from '../support/database/previous-engine.ts';
 import { migrateUpTo, migrationNames } from '../support/database/schema-versions.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-import { RECORDS } from '../support/steps/recorder.ts';
+import { type EngineDatabase, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
-setDefaultTimeout(120_000);
+const fixture = fixtureForEach();
 
 const CHAIN = {
   steps: {
@@ -171,33 +161,24 @@ async function finishes(engine: TestEngine, left: readonly Left[]): Promise<void
 }
 
 /** A database of an earlier schema with work under way. */
-async function databaseOf(version: number): Promise<TestDatabase> {
-  const database = await testDatabase();
-  await migrateUpTo(database.url, version);
-  await installBoss({ url: database.url, schema: 'pgboss', onError: () => {} });
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  await client.query(RECORDS);
-  await client.end();
-  return database;
+async function databaseOf(version: number): Promise<string> {
+  const { url } = await fixture.database({ migrated: false });
+  await migrateUpTo(url, version);
+  await installBoss({ url, schema: 'pgboss', onError: () => {} });
+  return url;
 }
 
+const join = (url: string) => fixture.use(PreviousEngine.join(url), (old) => old.leave());
+
 async function upgrade(version: number): Promise<void> {
-  const { url, drop } = await databaseOf(version);
-  const old = await PreviousEngine.join(url);
+  const url = await databaseOf(version);
+  const old = await join(url);
   const left = await leaveBehind(old);
   const { lost, late } = await leaveRunning(old);
   await old.fallSilent();
-  const engine = await startTestEngine({ url, name: `over ${version}` });
-  try {
-    await finishes(engine, [...left, lost]);
-    expect(await late().catch(({ code }) => code)).toBe(GUARD_FAILED);
-    await assertInvariants(url);
-  } finally {
-    await engine.stop();
-    await old.leave();
-    await drop();
-  }
+  const engine = await fixture.engine({ url, name: `over ${version}` });
+  await finishes(engine, [...left, lost]);
+  expect(await late().catch(({ code }) => code)).toBe(GUARD_FAILED);
 }
 
 test('what was under way in a database of any earlier schema completes after the upgrade, and what comes late is refused', async () => {
@@ -210,20 +191,13 @@ describe('an engine of the version before, beside this version on its schema,', 
   let old: PreviousEngine;
 
   const beside = async (config: Record<string, string>, work: (engine: TestEngine) => Promise<void>) => {
-    database = await engineDatabase();
-    const engine = await startTestEngine({ url: database.url, config });
-    old = await PreviousEngine.join(database.url);
+    database = await fixture.database();
+    const engine = await fixture.engine({ config });
+    old = await join(database.url);
     const beat = 'update execution_engines set heartbeat_at = now() where id = $1';
     const beating = setInterval(() => database.pool.query(beat, [old.id]).catch(() => {}), 1_000);
-    try {
-      await work(engine);
-      await assertInvariants(database.url);
-    } finally {
-      clearInterval(beating);
-      await old.leave();
-      await engine.stop();
-      await database.drop();
-    }
+    await fixture.use(beating, clearInterval);
+    await work(engine);
   };
 
   test('runs its own steps, and what it makes ready or leaves waiting this version goes on with', () =>
@@ -279,33 +253,26 @@ describe('an engine of the version before, beside this version on its schema,', 
 
 describe('a schema that is newer than the engine knows', () => {
   test('stops neither engines that run nor one that is started again, which says so', async () => {
-    const database = await engineDatabase();
-    const config = { EXECUTION_ENGINE_CONCURRENCY: '1' };
-    const engine = await startTestEngine({ url: database.url, config });
-    try {
-      const held = await engine.start(
-        await engine.publish({
-          steps: { g: { type: 'gate', with: { name: 'newer' } }, after: { type: 'record', needs: ['g'] } },
-        }),
-      );
-      await database.until('select true from test_runs where execution_id = $1', [held]);
-      await expand(database);
+    const database = await fixture.database();
+    const engine = await fixture.engine({ config: { EXECUTION_ENGINE_CONCURRENCY: '1' } });
+    const held = await engine.start(
+      await engine.publish({
+        steps: { g: { type: 'gate', with: { name: 'newer' } }, after: { type: 'record', needs: ['g'] } },
+      }),
+    );
+    await database.until('select true from test_runs where execution_id = $1', [held]);
+    await expand(database);
 
-      const again = await startEngineProcess({ url: database.url });
-      expect(again.output()).toContain('9999_expand.sql');
-      expect((await again.run(CHAIN, { inputs: { n: 2 } })).outputs).toEqual({ b: 'new a, 2' });
-      again.kill('SIGTERM');
-      expect(await again.exited).toBe(0);
+    const again = await fixture.engineProcess();
+    expect(again.output()).toContain('9999_expand.sql');
+    expect((await again.run(CHAIN, { inputs: { n: 2 } })).outputs).toEqual({ b: 'new a, 2' });
+    again.kill('SIGTERM');
+    expect(await again.exited).toBe(0);
 
-      expect((await engine.request('GET', '/health/ready')).status).toBe(200);
-      await database.openGate('newer');
-      expect((await engine.end(held)).status).toBe('completed');
-      expect((await engine.run(CHAIN, { inputs: { n: 1 } })).outputs).toEqual({ b: 'new a, 1' });
-      await assertInvariants(database.url);
-    } finally {
-      await engine.stop();
-      await database.drop();
-    }
+    expect((await engine.request('GET', '/health/ready')).status).toBe(200);
+    await database.openGate('newer');
+    expect((await engine.end(held)).status).toBe('completed');
+    expect((await engine.run(CHAIN, { inputs: { n: 1 } })).outputs).toEqual({ b: 'new a, 1' });
   });
 
   /** As a later version would: a column on every table, a table, an index, a function. */

@@ -1,20 +1,14 @@
 /** Scripts wait for a few sandbox processes: they must not take every slot while they do. */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startTestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import type { TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
-let database: EngineDatabase;
-let engine: Awaited<ReturnType<typeof startTestEngine>>;
+let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_CONCURRENCY: '4' } });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
-}, 60_000);
+fixtureForAll(async (fixture) => {
+  await fixture.database();
+  engine = await fixture.engine({ config: { EXECUTION_ENGINE_CONCURRENCY: '4' } });
+});
 
 test('a wide execution of endless scripts leaves slots to the executions of others', async () => {
   const endless = { type: 'script', with: { code: 'for (;;);', timeout: '30s' } };
@@ -24,13 +18,11 @@ test('a wide execution of endless scripts leaves slots to the executions of othe
   expect(quick.status).toBe('completed');
   await engine.request('POST', `/admin/executions/${wide}/cancel`, {});
   expect((await engine.end(wide)).status).toBe('cancelled');
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('scripts of one execution all get their turn', async () => {
   const step = (at: number) => ({ type: 'script', with: { code: `return ${at} + 1` } });
   const steps = Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`s${at}`, step(at)]));
   const end = await engine.run({ steps });
   expect(end.outputs).toEqual(Object.fromEntries(Object.keys(steps).map((key, at) => [key, at + 1])));
-  await assertInvariants(database.url);
-}, 60_000);
+});

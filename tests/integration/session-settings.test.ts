@@ -4,18 +4,12 @@
  *
  * They are read back in the engine's own connections (tests/support/faults/session-reader.ts).
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  TEST_BACKEND,
-  type TestEngine,
-} from '../support/engine.ts';
+import { expect, test } from 'bun:test';
+import { TEST_BACKEND } from '../support/database/database.ts';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
 import { readSessions, type SessionReader, type Settings } from '../support/faults/session-reader.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
 
 /** As pg_settings has them: with their units. */
 const EVERYWHERE: Settings = {
@@ -70,16 +64,10 @@ let database: EngineDatabase;
 let reader: SessionReader;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  reader = await readSessions(database.url);
-  engine = await startTestEngine({ url: reader.url, config: { EXECUTION_ENGINE_RETENTION: '30d' } });
-});
-
-afterAll(async () => {
-  await engine?.stop();
-  await reader?.close();
-  await database?.drop();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  reader = await fixture.use(readSessions(database.url), (made) => made.close());
+  engine = await fixture.engine({ url: reader.url, config: { EXECUTION_ENGINE_RETENTION: '30d' } });
 });
 
 // In portable mode nobody listens and there is no lease.

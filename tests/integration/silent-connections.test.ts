@@ -1,22 +1,20 @@
 /**
  * Connections that fall silent without being closed, as behind a firewall that forgot them.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startEngineProcess, stepOf } from '../support/engine.ts';
+import { expect, test } from 'bun:test';
+import { type EngineDatabase, stepOf } from '../support/engine.ts';
 import { proxyTo } from '../support/faults/proxy.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 
-beforeAll(async () => {
-  database = await engineDatabase();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
 });
 
-afterAll(() => database.drop());
-
 test('an engine all of whose connections fell silent makes new ones, and loses no step to its peer', async () => {
-  const proxy = await proxyTo(database.url);
-  const silent = await startEngineProcess({ url: proxy.url, recordsUrl: database.url, name: 'silent' });
+  const proxy = await fixture.use(proxyTo(database.url), (made) => made.close());
+  const silent = await fixture.engine({ url: proxy.url, recordsUrl: database.url, name: 'silent' });
   const id = await silent.start(
     await silent.publish({
       steps: {
@@ -26,7 +24,7 @@ test('an engine all of whose connections fell silent makes new ones, and loses n
     }),
   );
   await database.until('select count(*) = 1 from test_runs where execution_id = $1', [id]);
-  const peer = await startEngineProcess({ url: database.url, name: 'peer' });
+  const peer = await fixture.engine({ name: 'peer' });
   await database.until(
     `select count(*) = 2 from pg_stat_activity
       where datname = current_database() and application_name like 'engine/%/pulse'
@@ -44,10 +42,4 @@ test('an engine all of whose connections fell silent makes new ones, and loses n
   const end = await peer.end(id);
   expect(end.status).toBe('completed');
   expect(stepOf(end, 'g').attempt_count).toBe(1);
-  await assertInvariants(database.url);
-  for (const engine of [silent, peer]) {
-    engine.kill('SIGTERM');
-    await engine.exited;
-  }
-  await proxy.close();
-}, 120_000);
+});

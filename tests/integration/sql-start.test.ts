@@ -1,33 +1,23 @@
 /**
  * `workflow_start(...)` in a main server's own transaction.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import pg from 'pg';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  type TestEngine,
-} from '../support/engine.ts';
+import { type EngineDatabase, statuses, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 let template: string;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine();
   template = await engine.publish({
     input: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } },
     steps: { a: { type: 'record', with: { value: '${{ input.n }}' } } },
   });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
 });
 
 async function inTransaction(
@@ -68,7 +58,6 @@ test('a start that is committed runs', async () => {
   expect(end).toMatchObject({ status: 'completed', outputs: { a: 7 }, inputs: { n: 7 }, version: 1 });
   const { body } = await engine.request('GET', '/admin/executions?tag=sql');
   expect(body.data).toMatchObject([{ execution_id: id, tags: ['sql', 'main'] }]);
-  await assertInvariants(database.url);
 });
 
 test('a start that is rolled back never was', async () => {
@@ -77,7 +66,6 @@ test('a start that is rolled back never was', async () => {
   await engine.end(await start(database.pool, template, { n: 9 }));
   expect((await engine.request('GET', `/api/v1/execution/status?execution_id=${id}`)).status).toBe(404);
   expect(await database.runs(id)).toEqual([]);
-  await assertInvariants(database.url);
 });
 
 test('a start is not seen before its commit', async () => {
@@ -88,7 +76,6 @@ test('a start is not seen before its commit', async () => {
     return started;
   });
   expect((await engine.end(id)).status).toBe('completed');
-  await assertInvariants(database.url);
 });
 
 test('100 starts in one transaction all run', async () => {
@@ -98,8 +85,7 @@ test('100 starts in one transaction all run', async () => {
   );
   const ends = await Promise.all(rows.map(({ id }) => engine.end(id)));
   expect(ends.map(({ outputs }) => outputs)).toEqual(Array.from({ length: 100 }, (_, at) => ({ a: at + 1 })));
-  await assertInvariants(database.url);
-}, 30_000);
+});
 
 test('inputs that the schema refuses end the execution failed with invalid_inputs when it is picked up', async () => {
   const id = await start(database.pool, template, { n: 'seven' });
@@ -107,7 +93,6 @@ test('inputs that the schema refuses end the execution failed with invalid_input
   expect(end).toMatchObject({ status: 'failed', error: { code: 'invalid_inputs', step: null } });
   expect(statuses(end)).toEqual({ a: 'cancelled' });
   expect(end.error!.message).toContain('/n');
-  await assertInvariants(database.url);
 });
 
 test('a template that is not published, is archived or lacks the version is refused by name', async () => {
@@ -118,7 +103,6 @@ test('a template that is not published, is archived or lacks the version is refu
   );
   await expect(start(database.pool, archived, {})).rejects.toThrow(archived);
   await expect(start(database.pool, template, {}, { version: 9 })).rejects.toThrow('version 9');
-  await assertInvariants(database.url);
 });
 
 test('a number that would not keep its value is refused with its place, and what is taken is shown as it is stored', async () => {
@@ -159,7 +143,6 @@ test('the same idempotency key gives the same execution, also at the same moment
   expect(overHttp).toMatchObject({ execution_id: ids[0], created: false });
   await engine.end(ids[0]!);
   expect(await database.runs(ids[0])).toHaveLength(1);
-  await assertInvariants(database.url);
 });
 
 test('start_after puts the start off, and a workspace of its own has its own names', async () => {
@@ -169,11 +152,9 @@ test('start_after puts the start off, and a workspace of its own has its own nam
   await engine.client.cancel(later);
   const workspace_id = '11111111-1111-4111-8111-111111111111';
   await expect(start(database.pool, template, { n: 1 }, { workspace_id })).rejects.toThrow(template);
-  await assertInvariants(database.url);
 });
 
 test('inputs over the limit are refused', async () => {
   const inputs = { n: 1, text: 'x'.repeat(11 * 1024 * 1024) };
   await expect(start(database.pool, template, inputs)).rejects.toThrow('limit');
-  await assertInvariants(database.url);
-}, 30_000);
+});

@@ -1,33 +1,27 @@
 /**
  * Starts over HTTP: idempotency, many at once, later ones.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 let peer: TestEngine;
 let template: string;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url, name: 'one' });
-  peer = await startTestEngine({ url: database.url, name: 'two' });
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine({ name: 'one' });
+  peer = await fixture.engine({ name: 'two' });
   template = await engine.publish({
     input: { type: 'object', properties: { n: { type: 'integer' } } },
     steps: { a: { type: 'record', with: { value: '${{ input.n }}' } } },
   });
-}, 60_000);
-
-afterAll(async () => {
-  await peer.stop();
-  await engine.stop();
-  await database.drop();
 });
 
 const start = (item: object, at: TestEngine = engine) =>
-  at.request('POST', '/api/v1/execution/start', { template, ...item });
+  at.requestAtLast('POST', '/api/v1/execution/start', { template, ...item });
 
 test('of 50 starts at once with one key, on two engines, one creates the execution', async () => {
   const answers = await Promise.all(
@@ -43,7 +37,6 @@ test('of 50 starts at once with one key, on two engines, one creates the executi
   const [id] = [...ids];
   expect((await engine.end(id!)).status).toBe('completed');
   expect(await database.runs(id)).toHaveLength(1);
-  await assertInvariants(database.url);
 });
 
 test('50 keys at once, each used by four starts, make 50 executions', async () => {
@@ -56,7 +49,6 @@ test('50 keys at once, each used by four starts, make 50 executions', async () =
   const ids = new Set(answers.map(({ body }) => body.execution_id as string));
   expect(ids.size).toBe(50);
   await Promise.all([...ids].map((id) => engine.end(id)));
-  await assertInvariants(database.url);
 });
 
 test('a key that is used again with other inputs, template or version is refused with 409', async () => {
@@ -71,7 +63,6 @@ test('a key that is used again with other inputs, template or version is refused
     expect({ status, code: body.code }).toEqual({ status: 409, code: 'idempotency_conflict' });
   }
   await engine.end(first.body.execution_id as string);
-  await assertInvariants(database.url);
 });
 
 test('inputs are compared by value: the order of keys and the spelling of numbers are no difference', async () => {
@@ -86,7 +77,6 @@ test('inputs are compared by value: the order of keys and the spelling of number
   expect(second.status).toBe(200);
   expect(await second.json()).toMatchObject({ execution_id: first.execution_id, created: false });
   await engine.end(first.execution_id);
-  await assertInvariants(database.url);
 });
 
 test('two ids that one double stands for are never one execution: the one it cannot hold is refused', async () => {
@@ -109,7 +99,6 @@ test('two ids that one double stands for are never one execution: the one it can
     expect(await send(other)).toMatchObject({ status: 409, code: 'idempotency_conflict' });
   }
   expect((await engine.end(execution_id!)).inputs).toEqual({ id: 9007199254740992 });
-  await assertInvariants(database.url);
 });
 
 test('a failed execution is given back for its key as well', async () => {
@@ -118,7 +107,6 @@ test('a failed execution is given back for its key as well', async () => {
   await engine.end(first.execution_id);
   const again = await engine.client.start({ template: failing, idempotency_key: 'failing' });
   expect(again).toEqual({ execution_id: first.execution_id, status: 'failed', created: false });
-  await assertInvariants(database.url);
 });
 
 test('start-many starts all, in order', async () => {
@@ -127,8 +115,7 @@ test('start-many starts all, in order', async () => {
   expect(started).toHaveLength(200);
   const ends = await Promise.all(started.map(({ execution_id }) => engine.end(execution_id)));
   expect(ends.map(({ outputs }) => outputs)).toEqual(items.map(({ inputs }) => ({ a: inputs.n })));
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('start-many with one wrong item starts none', async () => {
   const count = async () =>
@@ -151,7 +138,6 @@ test('start-many with one wrong item starts none', async () => {
     expect(answer.status).toBe(status);
   }
   expect(await count()).toBe(before + 1);
-  await assertInvariants(database.url);
 });
 
 test('a key that is twice in one start-many makes one execution', async () => {
@@ -161,7 +147,6 @@ test('a key that is twice in one start-many makes one execution', async () => {
   expect(second!.execution_id).not.toBe(first!.execution_id);
   expect(third).toEqual({ ...first!, created: false });
   await Promise.all([first!, second!].map(({ execution_id }) => engine.end(execution_id)));
-  await assertInvariants(database.url);
 });
 
 test('start-many with keys that race with single starts of the same keys makes each once', async () => {
@@ -174,8 +159,7 @@ test('start-many with keys that race with single starts of the same keys makes e
   expect(new Set([...many, ...single].map(({ execution_id }) => execution_id)).size).toBe(20);
   expect([...many, ...single].filter(({ created }) => created)).toHaveLength(20);
   await Promise.all(many.map(({ execution_id }) => engine.end(execution_id)));
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a start waits for one of the same key whose transaction takes longer than a commit may wait', async () => {
   const main = await database.pool.connect();
@@ -195,7 +179,6 @@ test('a start waits for one of the same key whose transaction takes longer than 
   const { status, body } = await started;
   expect([status, body.created, body.execution_id]).toEqual([200, false, rows[0].id]);
   await engine.end(rows[0].id);
-  await assertInvariants(database.url);
 });
 
 test('start_after puts the start off, for a time and until an instant', async () => {
@@ -211,5 +194,4 @@ test('start_after puts the start off, for a time and until an instant', async ()
   );
   expect(rows[0].late).toBe(true);
   await engine.client.cancel(never);
-  await assertInvariants(database.url);
-}, 60_000);
+});

@@ -2,20 +2,12 @@
  * An engine whose processes of steps cannot start (a port that is taken, a licence that is used up) leaves the steps
  * that need one to others, and loses none of their attempts.
  */
-import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { expect, test } from 'bun:test';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { type EngineDatabase, stepOf, type TestEngine } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let folder: string;
@@ -23,9 +15,9 @@ let broken: TestEngine;
 
 const lock = () => join(folder, 'lock');
 
-beforeEach(async () => {
-  database = await engineDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'engine-broken-hosts-'));
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+  folder = await fixture.folder();
   await writeFile(lock(), '');
   const path = join(folder, 'steps.ts');
   const recording = pathToFileURL(join(import.meta.dir, '..', 'support', 'steps', 'recording.ts')).href;
@@ -40,15 +32,8 @@ writeFileSync(loaded, '');
 export default recordingSteps(${JSON.stringify(database.url)}, 'broken');
 `,
   );
-  broken = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_STEPS: path } });
-}, 60_000);
-
-afterEach(async () => {
-  await assertInvariants(database.url);
-  await broken.stop();
-  await database.drop();
-  await rm(folder, { recursive: true });
-}, 60_000);
+  broken = await fixture.engine({ config: { EXECUTION_ENGINE_STEPS: path } });
+});
 
 const RECORD = {
   steps: { a: { type: 'noop' }, b: { type: 'record', needs: ['a'] }, c: { type: 'noop', needs: ['b'] } },
@@ -66,17 +51,15 @@ test('alone it goes on with everything else, and with these steps as soon as a p
   await rm(lock());
   const end = await broken.end(id);
   expect([end.status, stepOf(end, 'b').attempt_count]).toEqual(['completed', 1]);
-}, 60_000);
+});
 
 test('beside another engine its steps are run there, each in one attempt', async () => {
   const template = await broken.publish(RECORD);
   const ids = await Promise.all(Array.from({ length: 20 }, () => broken.start(template)));
-  const able = await startEngineProcess({ url: database.url, name: 'able' });
+  await fixture.engine({ name: 'able' });
   for (const id of ids) {
     const end = await broken.end(id);
     expect([end.status, stepOf(end, 'b').attempt_count]).toEqual(['completed', 1]);
   }
   expect((await database.runs()).map(({ engine }) => engine)).toEqual(Array(20).fill('able'));
-  able.kill('SIGTERM');
-  await able.exited;
-}, 60_000);
+});

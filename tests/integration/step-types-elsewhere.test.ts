@@ -2,17 +2,15 @@
  * Engines that differ: one without the step types of the others, or that does not understand a definition, does what it
  * can and leaves the rest to them.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import {
   type EngineDatabase,
   type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
   statuses,
   stepOf,
   type TestEngine,
 } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 let database: EngineDatabase;
@@ -21,22 +19,13 @@ let able: EngineProcess;
 /** Has none but the built-in ones. */
 let plain: TestEngine;
 
-beforeEach(async () => {
-  database = await engineDatabase();
-  able = await startEngineProcess({ url: database.url, name: 'able' });
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+  able = await fixture.engineProcess({ name: 'able' });
   plain = await startPlain();
-}, 60_000);
+});
 
-const startPlain = () =>
-  startTestEngine({ url: database.url, name: 'plain', config: { EXECUTION_ENGINE_STEPS: '' } });
-
-afterEach(async () => {
-  await assertInvariants(database.url);
-  await plain.stop();
-  able.kill('SIGTERM');
-  await able.exited;
-  await database.drop();
-}, 60_000);
+const startPlain = () => fixture.engine({ name: 'plain', config: { EXECUTION_ENGINE_STEPS: '' } });
 
 const gated = (gate: string) => ({
   steps: {
@@ -100,7 +89,7 @@ describe('an engine without a step type', () => {
     for (const id of ids) expect((await plain.end(id)).status).toBe('completed');
     const runs = await database.runs();
     expect(runs.map(({ engine }) => engine)).toEqual(Array(100).fill('able'));
-  }, 60_000);
+  });
 
   test('goes on with everything else while nobody has the type, and shows, stops and cancels such executions', async () => {
     const template = await able.publish(gated('left'));
@@ -128,11 +117,11 @@ describe('an engine without a step type', () => {
     await assertInvariants(database.url, { allFinal: false });
 
     await database.openGate('left');
-    able = await startEngineProcess({ url: database.url, name: 'again' });
+    able = await fixture.engineProcess({ name: 'again' });
     for (const id of [running!, pending]) expect((await plain.end(id)).status).toBe('completed');
     expect(stepOf(await plain.end(running!), 'gate').attempt_count).toBe(2);
     expect((await database.runs(pending)).map(({ engine }) => engine)).toEqual(['again']);
-  }, 60_000);
+  });
 });
 
 test('an engine that does not understand a definition leaves its executions, timers and jobs to those that do', async () => {
@@ -164,8 +153,8 @@ test('an engine that does not understand a definition leaves its executions, tim
 
   await rewrite(`- 'later'`);
   await database.openGate('not understood');
-  able = await startEngineProcess({ url: database.url, name: 'again' });
+  able = await fixture.engineProcess({ name: 'again' });
   await stepHas(pending, 'pause', `s.status = 'waiting'`);
   await database.pool.query('update pgboss.job set start_after = now()');
   for (const id of [running!, parked!, pending]) expect((await able.end(id)).status).toBe('completed');
-}, 60_000);
+});

@@ -2,19 +2,12 @@
  * Engines that are alive but stuck: the heart beats on one connection while what is sent on the others is never
  * answered. They say so in their health, and others take the work.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  startTestEngine,
-} from '../support/engine.ts';
+import type { EngineDatabase, EngineProcess } from '../support/engine.ts';
 import { type PoolProxy, proxyByUse } from '../support/faults/pool-proxy.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(90_000);
+import { fixtureForAll } from '../support/fixture.ts';
+import { until } from '../support/until.ts';
 
 const ONE_STEP = { steps: { a: { type: 'record' } } };
 
@@ -31,7 +24,7 @@ let mute: Watched;
 /** It works, with as much work as it can hold and more. */
 let full: Watched;
 
-beforeAll(async () => {
+const fixture = fixtureForAll(async () => {
   [starving, mute, full] = await Promise.all([
     start(),
     start(),
@@ -39,32 +32,24 @@ beforeAll(async () => {
   ]);
 });
 
-afterAll(async () => {
-  for (const { engine, proxy, database } of [starving, mute, full]) {
-    engine.kill('SIGKILL');
-    await engine.exited;
-    await proxy.close();
-    await database.drop();
-  }
-});
-
 async function start(config: Record<string, string> = {}): Promise<Watched> {
-  const database = await engineDatabase();
-  const proxy = await proxyByUse(database.url);
-  const engine = await startEngineProcess({ url: proxy.url, name: 'watched', config });
+  const database = await fixture.database();
+  const proxy = await fixture.use(proxyByUse(database.url), (made) => made.close());
+  const engine = await fixture.engineProcess({ url: proxy.url, name: 'watched', config });
   return { database, proxy, engine };
 }
 
 /** Polls until health answers this; answers what it says of the work loop. */
 async function ready({ engine }: Watched, wanted: number): Promise<string | undefined> {
-  for (;;) {
+  let said: string | undefined;
+  await until(async () => {
     const { status, body } = await engine.request('GET', '/health/ready');
     const { work_loop: loop, database } = body.checks as Record<string, { status: string; message?: string }>;
+    said = loop!.message;
     // A busy machine may keep the database or the loop itself waiting for a while.
-    if (status !== wanted || database!.status !== 'ok') continue;
-    if (loop!.message?.startsWith('No heartbeat')) continue;
-    return loop!.message;
-  }
+    return status === wanted && database!.status === 'ok' && !said?.startsWith('No heartbeat');
+  });
+  return said;
 }
 
 async function startBySql({ database }: Watched, template: string, count: number): Promise<string[]> {
@@ -112,7 +97,7 @@ test('an engine that looks for work in vain, or commits in vain, is not ready; o
 });
 
 test('others take the work of an engine that is stuck, which does not make it well', async () => {
-  const others = await startTestEngine({ url: starving.database.url, name: 'others' });
+  const others = await fixture.engine({ url: starving.database.url, name: 'others' });
   try {
     const ends = await Promise.all(waiting.map((id) => others.end(id)));
     expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
@@ -130,7 +115,6 @@ test('an engine that can look again is ready, and takes work', async () => {
   expect(await ready(starving, 200)).toBeUndefined();
   const [id] = await startBySql(starving, await starving.engine.publish(ONE_STEP), 1);
   expect((await starving.engine.end(id!)).status).toBe('completed');
-  await assertInvariants(starving.database.url);
 });
 
 test('an engine whose commits are answered again records what its steps gave back, once', async () => {
@@ -139,11 +123,9 @@ test('an engine whose commits are answered again records what its steps gave bac
   expect((await mute.engine.end(unheard)).status).toBe('completed');
   const runs = await mute.database.runs(unheard);
   expect(runs.map(({ step, attempt }) => `${step} ${attempt}`).sort()).toEqual(['after 1', 'g 1', 'h 1']);
-  await assertInvariants(mute.database.url);
 });
 
 test('what a full engine held back completes', async () => {
   await full.database.openGate('gate');
   for (const id of held) expect((await full.engine.end(id)).status).toBe('completed');
-  await assertInvariants(full.database.url);
 });

@@ -1,14 +1,9 @@
 /**
  * Engines that share a database: work is shared, and what a killed one held is taken over.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  stepOf,
-} from '../support/engine.ts';
+import { expect, test } from 'bun:test';
+import { type EngineDatabase, type EngineProcess, stepOf } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 import { startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';
@@ -17,18 +12,12 @@ let database: EngineDatabase;
 let one: EngineProcess;
 let two: EngineProcess;
 
-beforeAll(async () => {
-  database = await engineDatabase();
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
   const config = { EXECUTION_ENGINE_CONCURRENCY: '8' };
-  one = await startEngineProcess({ url: database.url, name: 'one', config });
-  two = await startEngineProcess({ url: database.url, name: 'two', config });
-}, 60_000);
-
-afterAll(async () => {
-  two.kill('SIGTERM');
-  await two.exited;
-  await database.drop();
-}, 60_000);
+  one = await fixture.engineProcess({ name: 'one', config });
+  two = await fixture.engineProcess({ name: 'two', config });
+});
 
 /** Resolves when the database has heard from the engine once more. */
 async function heartbeat({ id }: EngineProcess): Promise<void> {
@@ -60,19 +49,17 @@ test('two engines share the steps of one execution', async () => {
   await assertInvariants(database.url, { allFinal: false });
   await database.openGate('shared');
   expect((await two.end(id)).status).toBe('completed');
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('an engine hears of the end of an execution that another one finished', async () => {
   const id = await one.start(await one.publish({ steps: { g: { type: 'gate', with: { name: 'heard' } } } }));
   const ends = Promise.all([one.end(id), two.end(id)]);
   await database.openGate('heard');
   expect((await ends).map(({ status }) => status)).toEqual(['completed', 'completed']);
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('an engine that was frozen is taken over; it says once that it was silent, and what it gives back is refused', async () => {
-  const frozen = await startEngineProcess({ url: database.url, name: 'frozen' });
+  const frozen = await fixture.engineProcess({ name: 'frozen' });
   try {
     const id = await frozen.start(
       await frozen.publish({
@@ -104,7 +91,7 @@ test('an engine that was frozen is taken over; it says once that it was silent, 
     frozen.kill('SIGTERM');
     await frozen.exited;
   }
-}, 90_000);
+});
 
 test('what an engine held that was killed with SIGKILL runs elsewhere under the same key, with the attempt counted and no retry used', async () => {
   const definition = {
@@ -144,5 +131,4 @@ test('what an engine held that was killed with SIGKILL runs elsewhere under the 
   await database.until(
     "select count(*) = 1 from execution_engines where heartbeat_at > now() - interval '8 seconds'",
   );
-  await assertInvariants(database.url);
-}, 90_000);
+});

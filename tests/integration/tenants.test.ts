@@ -1,15 +1,9 @@
 /**
  * Workspaces and versions: who sees what, and which definition an execution goes on with.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import {
-  type EngineCalls,
-  type EngineDatabase,
-  engineCalls,
-  engineDatabase,
-  startTestEngine,
-  type TestEngine,
-} from '../support/engine.ts';
+import { describe, expect, test } from 'bun:test';
+import { type EngineCalls, type EngineDatabase, engineCalls, type TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
 
 const WORKSPACE_A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
@@ -22,18 +16,13 @@ let a: EngineCalls;
 let b: EngineCalls;
 let admin: EngineCalls;
 
-beforeAll(async () => {
-  database = await engineDatabase();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
   const keys = `${KEYS.a}=${WORKSPACE_A},${KEYS.b}=${WORKSPACE_B},${KEYS.admin}=admin`;
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_API_KEYS: keys } });
+  engine = await fixture.engine({ config: { EXECUTION_ENGINE_API_KEYS: keys } });
   a = engineCalls(engine.url, KEYS.a);
   b = engineCalls(engine.url, KEYS.b);
   admin = engineCalls(engine.url, KEYS.admin);
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
 });
 
 const value = (what: string) => ({ steps: { a: { type: 'record', with: { value: what } } } });

@@ -2,32 +2,19 @@
  * Two engines after the same tickets: the one that has the steps in memory claims them while the other fetches
  * their jobs from the queue.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, EngineProcess } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { countRuns } from '../support/volume.ts';
 
 let database: EngineDatabase;
 let engines: EngineProcess[];
 
-beforeAll(async () => {
-  database = await engineDatabase();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
   const config = { EXECUTION_ENGINE_CONCURRENCY: '20' };
-  engines = await Promise.all(
-    ['one', 'two'].map((name) => startEngineProcess({ url: database.url, name, config })),
-  );
-}, 60_000);
-
-afterAll(async () => {
-  for (const engine of engines) engine.kill('SIGTERM');
-  await Promise.all(engines.map(({ exited }) => exited));
-  await database.drop();
-}, 60_000);
+  engines = await Promise.all(['one', 'two'].map((name) => fixture.engineProcess({ name, config })));
+});
 
 test('wide executions are shared without a deadlock, and every step runs once', async () => {
   const roots = Object.fromEntries(Array.from({ length: 600 }, (_, at) => [`s${at}`, { type: 'record' }]));
@@ -42,5 +29,4 @@ test('wide executions are shared without a deadlock, and every step runs once', 
     'select deadlocks::integer from pg_stat_database where datname = current_database()',
   );
   expect(rows).toEqual([{ deadlocks: 0 }]);
-  await assertInvariants(database.url);
-}, 60_000);
+});

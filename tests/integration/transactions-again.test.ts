@@ -1,13 +1,11 @@
 /**
  * Calls whose transaction is ended or loses its answer on the way are done all the same, and once.
  */
-import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from 'bun:test';
+import { beforeEach, expect, test } from 'bun:test';
 import { chance } from '../../chaos/chance.ts';
 import { PostgresProxy } from '../../chaos/stage/proxy.ts';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(60_000);
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let proxy: PostgresProxy;
@@ -16,23 +14,18 @@ let name: string;
 
 const DEFINITION = { steps: { a: { type: 'record' } } };
 
-beforeAll(async () => {
-  database = await engineDatabase();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
   const url = new URL(database.url);
   const port = Number(url.port);
-  proxy = await PostgresProxy.listen(() => port, chance(1));
+  const listening = PostgresProxy.listen(() => port, chance(1));
+  proxy = await fixture.use(listening, (made) => made.close());
   url.port = String(proxy.port);
-  engine = await startTestEngine({ url: url.href, recordsUrl: database.url });
+  engine = await fixture.engine({ url: url.href, recordsUrl: database.url });
 });
 
 beforeEach(async () => {
   name = await engine.publish(DEFINITION);
-});
-
-afterAll(async () => {
-  await engine?.stop();
-  await proxy?.close();
-  await database?.drop();
 });
 
 const publish = (steps: object) => engine.request('POST', '/api/v1/templates', { name, steps });
@@ -87,5 +80,3 @@ for (const [what, disturbed] of Object.entries({
     expect((await archive()).status).toBe(404);
   });
 }
-
-test('afterwards every row is as it must be', () => assertInvariants(database.url));

@@ -1,33 +1,19 @@
 /**
  * An execution that a timer ends, and whose output takes time to make: the engine dies between the two.
  */
-import { afterEach, beforeEach, expect, test } from 'bun:test';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-  statuses,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import { type EngineDatabase, type EngineProcess, statuses } from '../support/engine.ts';
+import { fixtureForEach } from '../support/fixture.ts';
 
 let database: EngineDatabase;
 let engine: EngineProcess;
 
-const start = (name: string) => startEngineProcess({ url: database.url, name });
+const start = (name: string) => fixture.engineProcess({ name });
 
-beforeEach(async () => {
-  database = await engineDatabase();
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
   engine = await start('one');
-}, 60_000);
-
-afterEach(async () => {
-  // The engine takes away a timer that was being looked at when its step ended.
-  await assertInvariants(database.url);
-  engine.kill('SIGTERM');
-  await engine.exited;
-  await database.drop();
-}, 60_000);
+});
 
 async function killed(): Promise<void> {
   engine.kill('SIGKILL');
@@ -93,4 +79,4 @@ test('its timer is there until its end is committed', async () => {
   const end = await engine.end(id);
   expect([end.status, end.outputs]).toEqual(['completed', 7]);
   expect(statuses(end)).toEqual({ first: 'completed', parked: 'failed', both: 'skipped' });
-}, 60_000);
+});

@@ -1,23 +1,18 @@
 /**
  * Many steps at once: every one of them runs, and none twice. The full figures are tests/heavy/volume.test.ts.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { type EngineDatabase, engineDatabase, startTestEngine, type TestEngine } from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { expect, test } from 'bun:test';
+import type { EngineDatabase, TestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  engine = await startTestEngine({ url: database.url });
-}, 60_000);
-
-afterAll(async () => {
-  await engine.stop();
-  await database.drop();
+fixtureForAll(async (fixture) => {
+  database = await fixture.database();
+  engine = await fixture.engine();
 });
 
 test('a definition of 1,001 steps, 100 chains of 10 joined by one, completes', async () => {
@@ -25,16 +20,14 @@ test('a definition of 1,001 steps, 100 chains of 10 joined by one, completes', a
   expect(status.status).toBe('completed');
   expect(status.progress).toMatchObject({ total: 1_001, completed: 1_001 });
   expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 1_001, steps: 1_001 });
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('executions of it side by side complete with no step run twice', async () => {
   const ids = await startSideBySide(engine, chainsSideBySide(100, 10, 'record'), 10);
   const ends = await Promise.all(ids.map((id) => engine.end(id)));
   expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
   expect(await countRuns(database, ids)).toEqual({ runs: 10_010, steps: 10_010 });
-  await assertInvariants(database.url);
-}, 120_000);
+});
 
 test('a fan-out of 2,000 steps into one join completes', async () => {
   const steps = Object.fromEntries(
@@ -49,8 +42,7 @@ test('a fan-out of 2,000 steps into one join completes', async () => {
   });
   expect(status.outputs).toEqual({ join: 'joined' });
   expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 2_001, steps: 2_001 });
-  await assertInvariants(database.url);
-}, 60_000);
+});
 
 test('a commit changes the row of its execution once, however many siblings end in it', async () => {
   await database.pool.query(`
@@ -74,5 +66,4 @@ test('a commit changes the row of its execution once, however many siblings end 
   );
   expect(rows[0].changes).toBe(rows[0].commits);
   expect(rows[0].changes).toBeLessThan(101);
-  await assertInvariants(database.url);
-}, 60_000);
+});

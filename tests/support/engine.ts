@@ -8,15 +8,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
-import { createEngineClient, type EngineClient, isFinal } from '../../client/engine-client.ts';
+import { createEngineClient, type EngineClient, EngineProblem, isFinal } from '../../client/engine-client.ts';
 import { loadConfig } from '../../config/config.ts';
 import type { JsonObject } from '../../core/json/json.ts';
 import { type Engine, startEngine } from '../../engine/engine.ts';
 import type { ExecutionStatusBody, StartItem } from '../../services/execution-answers.ts';
-import { createLog } from '../../telemetry/log.ts';
-import { testDatabase } from './database/database.ts';
+import { createLog, type Log } from '../../telemetry/log.ts';
+import { TEST_BACKEND, type TestDatabaseOptions, testDatabase } from './database/database.ts';
 import { assertPortable, guardStatements } from './faults/portable-guard.ts';
 import { closeRecorder, RECORDS } from './steps/recorder.ts';
+import { until } from './until.ts';
 
 export type Env = Readonly<Record<string, string>>;
 
@@ -41,11 +42,16 @@ export interface StepRunRow {
   readonly note: string | null;
 }
 
-export async function engineDatabase(): Promise<EngineDatabase> {
-  const { url, drop } = await testDatabase({ migrated: true });
+/** It has this version's schema unless the options say otherwise. */
+export async function engineDatabase(options: TestDatabaseOptions = {}): Promise<EngineDatabase> {
+  const { url, drop } = await testDatabase({ migrated: true, ...options });
   const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'test' });
   pool.on('error', () => {});
-  await pool.query(RECORDS);
+  await pool.query(RECORDS).catch(async (error: unknown) => {
+    await pool.end();
+    await drop();
+    throw error;
+  });
   return {
     url,
     pool,
@@ -61,14 +67,15 @@ export async function engineDatabase(): Promise<EngineDatabase> {
       return rows;
     },
     until: async (text, values = []) => {
-      for (;;) {
-        const { rows } = await pool.query(text, values);
-        if (rows.length > 0 && Object.values(rows[0])[0] === true) return rows[0];
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
+      let found: JsonObject = {};
+      await until(async () => {
+        found = (await pool.query(text, values)).rows[0] ?? {};
+        return Object.values(found)[0] === true;
+      });
+      return found;
     },
     drop: async () => {
-      await pool.end();
+      if (!pool.ended) await pool.end();
       await drop();
     },
   };
@@ -81,6 +88,10 @@ export interface EngineCalls {
   /** Publishes a definition; its name is made up unless given. Returns the name. */
   publish(definition: JsonObject): Promise<string>;
   start(template: string, item?: Partial<StartItem>): Promise<string>;
+  /** As `request`, made again for as long as the engine is not available, as clients do whose call may be made twice. */
+  requestAtLast(...call: Parameters<EngineCalls['request']>): ReturnType<EngineCalls['request']>;
+  /** Starts, however often the engine is not available. */
+  startAtLast(item: StartItem): Promise<string>;
   /** The final status, with outputs. */
   end(executionId: string): Promise<ExecutionStatusBody>;
   /** Publishes, starts and waits for the end. */
@@ -97,6 +108,17 @@ export interface EngineCalls {
   metricReaches(name: string, value: number): Promise<void>;
 }
 
+/** Makes a call again for as long as the engine is not available: a busy machine may keep it from its database. */
+async function atLast<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof EngineProblem) || error.code !== 'unavailable') throw error;
+    }
+  }
+}
+
 /** @param token sent with every call */
 export function engineCalls(url: string, token?: string): EngineCalls {
   const client = createEngineClient({ url, token });
@@ -105,12 +127,16 @@ export function engineCalls(url: string, token?: string): EngineCalls {
     client,
     publish: async (definition) => {
       const named = { name: `t-${randomUUID()}`, ...definition };
-      return (await client.publish(JSON.stringify(named), 'application/json')).name;
+      return (await atLast(() => client.publish(JSON.stringify(named), 'application/json'))).name;
     },
-    start: async (template, item = {}) => (await client.start({ template, ...item })).execution_id,
+    start: async (template, item = {}) => {
+      // With a key it may be started again.
+      const start = { template, idempotency_key: randomUUID(), ...item };
+      return (await atLast(() => client.start(start))).execution_id;
+    },
     end: async (executionId) => {
       for (;;) {
-        const status = await client.status(executionId, { wait: '30s', includeOutputs: true });
+        const status = await atLast(() => client.status(executionId, { wait: '30s', includeOutputs: true }));
         if (isFinal(status.status)) return status;
       }
     },
@@ -127,6 +153,20 @@ export function engineCalls(url: string, token?: string): EngineCalls {
       const text = await response.text();
       return { status: response.status, body: text === '' ? {} : JSON.parse(text) };
     },
+    requestAtLast: async (...call) => {
+      let answer = await calls.request(...call);
+      await until(async () => {
+        if (answer.status !== 503 || answer.body.code !== 'unavailable') return true;
+        answer = await calls.request(...call);
+        return false;
+      });
+      return answer;
+    },
+    startAtLast: async (item) => {
+      const { status, body } = await calls.requestAtLast('POST', '/api/v1/execution/start', item);
+      if (status >= 300) throw new Error(`The start was answered ${status}: ${JSON.stringify(body)}`);
+      return String(body.execution_id);
+    },
     metric: async (name) => {
       const text = await (await fetch(`${url}/metrics`)).text();
       const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
@@ -134,11 +174,11 @@ export function engineCalls(url: string, token?: string): EngineCalls {
       return Number(line.split(' ')[1]);
     },
     metricReaches: async (name, value) => {
-      for (;;) {
+      await until(async () => {
         const found = await calls.metric(name);
         if (found > value) throw new Error(`${name} is ${found} where ${value} was expected`);
-        if (found === value) return;
-      }
+        return found === value;
+      });
     },
   };
   return calls;
@@ -172,25 +212,37 @@ export interface TestEngineOptions {
   /** Environment variables. */
   readonly config?: Env;
   readonly token?: string;
+  /** Where an engine in this process logs; default: nowhere. */
+  readonly log?: Log;
+  /** Kills an engine in a process of its own, also before it is ready. */
+  readonly signal?: AbortSignal;
 }
 
-/** An engine in this process. */
+/** An engine in this process. Its stop may be called again. */
 export async function startTestEngine(options: TestEngineOptions): Promise<TestEngine> {
   const { url, recordsUrl = url, name = 'main', config = {}, token } = options;
   const steps = await stepsModule(recordsUrl, name);
   const loaded = loadConfig({ ...baseEnv(steps.path), ...config });
   if (loaded.databaseBackend !== 'postgres') guardStatements(loaded.databaseBackend);
-  const log = createLog({ level: 'silent', pretty: false, secrets: [] });
-  const engine = await startEngine(loaded, url, log);
+  const log = options.log ?? createLog({ level: 'silent', pretty: false, secrets: [] });
+  const engine = await startEngine(loaded, url, log).catch(async (error: unknown) => {
+    await steps.remove();
+    throw error;
+  });
+  const stop = async () => {
+    await engine.stop();
+    await closeRecorder(recordsUrl, name);
+    await steps.remove();
+    assertPortable();
+  };
+  let stopped: Promise<void> | null = null;
   return {
     ...engineCalls(engine.url, token),
     engine,
     name,
-    stop: async () => {
-      await engine.stop();
-      await closeRecorder(recordsUrl, name);
-      await steps.remove();
-      assertPortable();
+    stop: () => {
+      stopped ??= stop();
+      return stopped;
     },
   };
 }
@@ -210,11 +262,13 @@ export interface EngineProcess extends EngineCalls {
 
 /** An engine in a process of its own, as `bun execution-engine.ts` starts it. */
 export async function startEngineProcess(options: TestEngineOptions): Promise<EngineProcess> {
-  const { url, recordsUrl = url, name = 'main', config = {}, token } = options;
+  const { url, recordsUrl = url, name = 'main', config = {}, token, signal } = options;
   const steps = await stepsModule(recordsUrl, name);
   const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
   const env = {
     PATH: process.env.PATH ?? '',
+    // What an engine that is killed leaves there goes with the folder.
+    TMPDIR: steps.folder,
     ...baseEnv(steps.path),
     EXECUTION_ENGINE_LOG_LEVEL: 'info',
     DATABASE_URL: url,
@@ -226,6 +280,8 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
     env,
     stdout: 'pipe',
     stderr: 'pipe',
+    ...(signal === undefined ? {} : { signal }),
+    killSignal: 'SIGKILL',
   });
   let text = '';
   const { promise: ready, resolve, reject } = Promise.withResolvers<{ engine: string; url: string | null }>();
@@ -259,9 +315,6 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
   };
 }
 
-/** The backend that engines are told, whatever the test: `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test`. */
-export const TEST_BACKEND = process.env.EXECUTION_ENGINE_TEST_BACKEND ?? 'postgres';
-
 /** What engines in processes of their own run on: `EXECUTION_ENGINE_TEST_RUNTIME=/usr/bin/node npm test <files>`. */
 const TEST_RUNTIME = process.env.EXECUTION_ENGINE_TEST_RUNTIME ?? process.execPath;
 
@@ -275,7 +328,7 @@ function baseEnv(stepsPath: string): Env {
 }
 
 /** A module of the recording step types that knows its database and its engine's name. */
-async function stepsModule(url: string, engine: string): Promise<{ path: string; remove(): Promise<void> }> {
+async function stepsModule(url: string, engine: string) {
   const folder = await mkdtemp(join(tmpdir(), 'engine-steps-'));
   const path = join(folder, 'steps.ts');
   const source = pathToFileURL(join(import.meta.dir, 'steps', 'recording.ts')).href;
@@ -284,5 +337,5 @@ async function stepsModule(url: string, engine: string): Promise<{ path: string;
     `import { recordingSteps } from ${JSON.stringify(source)};\n` +
       `export default recordingSteps(${JSON.stringify(url)}, ${JSON.stringify(engine)});\n`,
   );
-  return { path, remove: () => rm(folder, { recursive: true, force: true }) };
+  return { folder, path, remove: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -3,15 +3,8 @@
  */
 import type { ProblemDocument } from '../../api/errors.ts';
 import { refusal } from './database/untouched.ts';
-import {
-  type EngineCalls,
-  type EngineDatabase,
-  engineCalls,
-  engineDatabase,
-  startTestEngine,
-  type TestEngine,
-} from './engine.ts';
-import { assertInvariants } from './invariants.ts';
+import { type EngineCalls, type EngineDatabase, engineCalls, type TestEngine } from './engine.ts';
+import type { Fixture } from './fixture.ts';
 
 export const WORKSPACE_A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const WORKSPACE_B = 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb';
@@ -47,18 +40,19 @@ export interface GuardedEngine {
     expected: readonly [status: number, code: string],
     request: () => Promise<Response>,
   ): Promise<ProblemDocument & { headers: Headers }>;
-  stop(): Promise<void>;
 }
 
-export async function guardedEngine(): Promise<GuardedEngine> {
-  const database = await engineDatabase();
+/** The options of its fixture: what it holds stays running. */
+export const AT_REST = { allFinal: false };
+
+export async function guardedEngine(fixture: Fixture): Promise<GuardedEngine> {
+  const database = await fixture.database();
   const keys = [
     ...ROLES.map((role) => `${keyOf(role)}=${WORKSPACE_A}:${role}`),
     `${KEY_OF_B}=${WORKSPACE_B}`,
     `${OPERATOR_KEY}=admin`,
   ];
-  const engine = await startTestEngine({
-    url: database.url,
+  const engine = await fixture.engine({
     config: {
       EXECUTION_ENGINE_API_KEYS: keys.join(','),
       EXECUTION_ENGINE_MAX_BODY_BYTES: String(BODY_LIMIT),
@@ -82,12 +76,6 @@ export async function guardedEngine(): Promise<GuardedEngine> {
         ...(body === undefined ? {} : { body }),
       }),
     refuse: (expected, request) => refusal(database.pool, request, expected),
-    stop: async () => {
-      await database.openGate('held');
-      await assertInvariants(database.url, { allFinal: false });
-      await engine.stop();
-      await database.drop();
-    },
   };
 }
 

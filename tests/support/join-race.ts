@@ -2,32 +2,19 @@
  * A join whose predecessors all complete at the same moment, on two engine processes that share a database.
  */
 import type { JsonObject } from '../../core/json/json.ts';
-import { type EngineDatabase, type EngineProcess, startEngineProcess, statuses } from './engine.ts';
+import { type EngineDatabase, type EngineProcess, statuses } from './engine.ts';
+import type { Fixture } from './fixture.ts';
 import { fanIn } from './wide-definition.ts';
 
 export const PREDECESSORS = 500;
 
-export interface RaceEngines {
-  readonly engines: readonly [EngineProcess, EngineProcess];
-  stop(): Promise<void>;
-}
-
 /** Each has the slots for half of the predecessors and few more: neither can hold them all. */
-export async function startRaceEngines(database: EngineDatabase): Promise<RaceEngines> {
-  const start = (name: string) =>
-    startEngineProcess({
-      url: database.url,
-      name,
-      config: { EXECUTION_ENGINE_CONCURRENCY: '260' },
-    });
-  const engines = [await start('one'), await start('two')] as const;
-  return {
-    engines,
-    stop: async () => {
-      for (const engine of engines) engine.kill('SIGTERM');
-      await Promise.all(engines.map(({ exited }) => exited));
-    },
-  };
+export async function startRaceEngines(fixture: Fixture): Promise<readonly [EngineProcess, EngineProcess]> {
+  const config = { EXECUTION_ENGINE_CONCURRENCY: '260' };
+  return [
+    await fixture.engineProcess({ name: 'one', config }),
+    await fixture.engineProcess({ name: 'two', config }),
+  ];
 }
 
 export interface RaceResult {

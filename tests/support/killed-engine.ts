@@ -1,7 +1,8 @@
 /**
  * Two engines on one database, one of which is killed while steps of it run: what the other makes of it.
  */
-import { type EngineDatabase, type Env, startEngineProcess, stepOf } from './engine.ts';
+import { type EngineDatabase, type Env, stepOf } from './engine.ts';
+import type { Fixture } from './fixture.ts';
 import { assertInvariants } from './invariants.ts';
 
 const STEPS = Array.from({ length: 12 }, (_, at) => `g${at}`);
@@ -26,6 +27,7 @@ export interface Takeover {
  * @param leases whether engines hold leases there; one that does not as it should is waited for in vain
  */
 export async function takeOverFromKilled(
+  fixture: Fixture,
   database: EngineDatabase,
   url: string,
   config: Env,
@@ -33,8 +35,8 @@ export async function takeOverFromKilled(
 ): Promise<Takeover> {
   const { url: recordsUrl } = database;
   const few = { EXECUTION_ENGINE_CONCURRENCY: '8', ...config };
-  const dying = await startEngineProcess({ url, recordsUrl, name: 'dying', config: few });
-  const living = await startEngineProcess({ url, recordsUrl, name: 'living', config: few });
+  const dying = await fixture.engineProcess({ url, recordsUrl, name: 'dying', config: few });
+  const living = await fixture.engineProcess({ url, recordsUrl, name: 'living', config: few });
   try {
     const id = await dying.start(await dying.publish(DEFINITION), { inputs: { gate: 'killed' } });
     await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
@@ -51,6 +53,7 @@ export async function takeOverFromKilled(
     const end = await living.end(id);
     const attempts = (engine: string) =>
       before.filter((run) => run.engine === engine).map(({ step }) => stepOf(end, step).attempt_count);
+    // While somebody is there who takes away what is left of jobs.
     await assertInvariants(database.url);
     return {
       status: end.status,

@@ -39,6 +39,8 @@ test('one that is closed is due no more', async () => {
   const { looks, due } = timer(1);
   looks.in(1);
   looks.close();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const later = timer(1);
+  later.looks.in(20);
+  await later.reached;
   expect(due).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { afterEach, describe, expect, test } from 'bun:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +8,10 @@ import { Parked, type StepContext, StepFailure } from '../../steps/step-type.ts'
 import { createLog } from '../../telemetry/log.ts';
 import { failureOf } from '../../tests/support/http-peer.ts';
 import { stepContext } from '../../tests/support/step-context.ts';
+import { until } from '../../tests/support/until.ts';
 import { Attempt } from '../attempt.ts';
 import { StepHosts, type StepHostsOptions } from './hosts.ts';
 import { HostedOutput, LostAttempt } from './run.ts';
-
-setDefaultTimeout(120_000);
 
 const MODULE = `
 let calls = 0;
@@ -52,6 +51,8 @@ export default [
   type('evaluates', async ({ evaluate }) => [await evaluate('a'), await evaluate({ b: 1 })]),
   type('exits', () => process.exit(9)),
 ];`;
+/** It takes longer to load than its steps may take. */
+const SLOW_MODULE = `await new Promise((resolve) => setTimeout(resolve, 300));\n${MODULE}`;
 
 const lines: JsonObject[] = [];
 const closing: (() => Promise<unknown>)[] = [];
@@ -120,7 +121,7 @@ function start(
 /** Starts a handler, and waits until it is about to be called: from then on its attempt's time runs. */
 async function begun(hosts: StepHosts, type: string): Promise<Started> {
   const started = start(hosts, type, {}, { timeoutMs: LONG_MS });
-  while (started.attempt.timeoutLeftMs === LONG_MS) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => started.attempt.timeoutLeftMs !== LONG_MS);
   return started;
 }
 
@@ -193,7 +194,7 @@ describe('a handler in a host', () => {
     const context = stepContext();
     expect(await outputOf(start(hosts, 'logs', context))).toBe(1);
     expect(context.lines).toEqual([{ level: 'warn', message: 'hello', fields: { at: 1 } }]);
-    while (lines.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => lines.length >= 2);
     expect(lines.map(({ msg, level }) => [msg, level]).sort()).toEqual([
       ['to stderr', 'warn'],
       ['to stdout', 'info'],
@@ -204,7 +205,7 @@ describe('a handler in a host', () => {
     const hosts = await hostsOf();
     expect(await start(hosts, 'prints').result).toBeInstanceOf(LostAttempt);
     const printed = () => lines.filter(({ stream }) => stream === 'stderr').map(({ msg }) => msg);
-    while (printed().length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => printed().length >= 2);
     expect(printed()).toEqual(['a line in three pieces, é', 'and the rest']);
   });
 
@@ -293,7 +294,7 @@ describe('processes', () => {
     const alone = await Promise.all([1, 2].map(() => outputOf(start(hosts, 'pid', {}, ALONE))));
     expect(new Set(shared).size).toBe(1);
     expect(new Set([...shared, ...alone]).size).toBe(3);
-    while (hosts.processIds().length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => hosts.processIds().length === 1);
     expect(hosts.processIds()).toEqual([Number(shared[0])]);
   });
 
@@ -323,9 +324,8 @@ describe('processes', () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 100, stalled: 60 }, size: 1 });
     start(hosts, 'loop');
     const [looping] = hosts.processIds();
-    await new Promise((resolve) => setTimeout(resolve, 50));
     // What is begun later runs in another one, once this one has given no sign of life for a while.
-    while (hosts.processIds().length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => hosts.processIds().length === 2);
     expect(await outputOf(start(hosts, 'pid'))).not.toBe(looping);
     expect(hosts.processIds()).toContain(looping!);
   });
@@ -351,8 +351,7 @@ describe('processes', () => {
     const over = start(hosts, 'never');
     await outputOf(start(hosts, 'count'));
     over.attempt.drop();
-    while (hosts.processIds().includes(Number(before)))
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => !hosts.processIds().includes(Number(before)));
     expect(await outputOf(start(hosts, 'pid'))).not.toBe(before!);
   });
 
@@ -366,7 +365,7 @@ describe('processes', () => {
   });
 
   test("the wait for a process is not the step's time", async () => {
-    const hosts = await hostsOf(`await new Promise((resolve) => setTimeout(resolve, 300));\n${MODULE}`);
+    const hosts = await hostsOf(SLOW_MODULE);
     const { attempt, result } = start(hosts, 'count', {}, { timeoutMs: 150 });
     expect(await outputOf({ attempt, result })).toBe(1);
     const late = start(hosts, 'obeys', {}, { timeoutMs: 50 });
@@ -382,7 +381,7 @@ describe('processes', () => {
   });
 
   test("the wait for a process is no handler's silence", async () => {
-    const hosts = await hostsOf(`await new Promise((resolve) => setTimeout(resolve, 300));\n${MODULE}`);
+    const hosts = await hostsOf(SLOW_MODULE);
     expect(await outputOf(start(hosts, 'count', {}, { heartbeatTimeoutMs: 150 }))).toBe(1);
   });
 
@@ -433,9 +432,9 @@ ${MODULE}`;
       lines.filter(({ msg }) => /No process of steps|can be started again/.test(String(msg)));
     expect(told()).toMatchObject([{ why: expect.stringContaining('the licence is taken') }]);
     await rm(lock);
-    while (!hosts.areUsable) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => hosts.areUsable);
     expect(await outputOf(start(hosts, 'count'))).toBe(1);
-    while (told().length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => told().length >= 2);
   });
 
   test('when there is one and no second beside it, a step that is to run alone fails and may be tried again', async () => {
@@ -462,10 +461,12 @@ ${MODULE}`;
     start(hosts, 'loop');
     // Those that come before it is found silent wait in it.
     let end: unknown = null;
-    while (end === null) {
-      const soon = new Promise((resolve) => setTimeout(resolve, 100, null));
-      end = await Promise.race([start(hosts, 'count').result, soon]);
-    }
+    await until(() => {
+      start(hosts, 'count').result.then((result) => {
+        end ??= result;
+      });
+      return end !== null;
+    });
     expect((end as LostAttempt).event).toBe('release');
     expect(hosts.areUsable).toBe(false);
   });
@@ -488,8 +489,7 @@ ${MODULE}`;
     const hosts = await hostsOf();
     start(hosts, 'loop');
     start(hosts, 'never', {}, ALONE);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(hosts.processIds()).toHaveLength(2);
+    await until(() => hosts.processIds().length === 2);
     await hosts.close();
     expect(hosts.processIds()).toEqual([]);
   });

@@ -29,7 +29,7 @@ beforeAll(async () => {
     [rows[0].id, STEPS],
   );
   stepTemplates = made.rows.map(({ id }) => id);
-}, 60_000);
+});
 
 beforeEach(async () => {
   key = randomUUID();

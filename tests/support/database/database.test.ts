@@ -5,7 +5,6 @@ import pg from 'pg';
 import { testDatabase } from './database.ts';
 
 const MODULE = fileURLToPath(new URL('./database.ts', import.meta.url));
-const SECONDS = 60_000;
 
 async function ask(url: string, sql: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url });
@@ -31,54 +30,40 @@ async function abandoned(): Promise<string> {
   return url;
 }
 
-test(
-  'every test database is new, and a migrated one has the tables',
-  async () => {
-    const made = await Promise.all([
-      testDatabase(),
-      testDatabase(),
-      testDatabase({ migrated: true }),
-      testDatabase({ migrated: true }),
-    ]);
-    expect(new Set(made.map(({ url }) => url)).size).toBe(4);
-    const tables = "select count(*)::int from pg_tables where schemaname = 'public'";
-    const [first, second, third, fourth] = made;
-    expect(await ask(first!.url, tables)).toEqual([0]);
-    await ask(third!.url, 'create table mine ()');
-    expect(
-      await ask(fourth!.url, "select to_regclass('mine'), to_regclass('workflow_executions') is not null"),
-    ).toEqual([null, true]);
-    await ask(first!.url, 'create table mine ()');
-    expect(await ask(second!.url, tables)).toEqual([0]);
-    await Promise.all(made.map((one) => one.drop()));
-  },
-  SECONDS,
-);
+test('every test database is new, and a migrated one has the tables', async () => {
+  const made = await Promise.all([
+    testDatabase(),
+    testDatabase(),
+    testDatabase({ migrated: true }),
+    testDatabase({ migrated: true }),
+  ]);
+  expect(new Set(made.map(({ url }) => url)).size).toBe(4);
+  const tables = "select count(*)::int from pg_tables where schemaname = 'public'";
+  const [first, second, third, fourth] = made;
+  expect(await ask(first!.url, tables)).toEqual([0]);
+  await ask(third!.url, 'create table mine ()');
+  expect(
+    await ask(fourth!.url, "select to_regclass('mine'), to_regclass('workflow_executions') is not null"),
+  ).toEqual([null, true]);
+  await ask(first!.url, 'create table mine ()');
+  expect(await ask(second!.url, tables)).toEqual([0]);
+  await Promise.all(made.map((one) => one.drop()));
+});
 
-test(
-  'a test database is dropped although somebody is connected to it',
-  async () => {
-    const database = await testDatabase();
-    const client = new pg.Client({ connectionString: database.url });
-    client.on('error', () => {});
-    await client.connect();
-    await database.drop();
-    await expect(ask(database.url, 'select 1')).rejects.toThrow('does not exist');
-  },
-  SECONDS,
-);
+test('a test database is dropped although somebody is connected to it', async () => {
+  const database = await testDatabase();
+  const client = new pg.Client({ connectionString: database.url });
+  client.on('error', () => {});
+  await client.connect();
+  await database.drop();
+  await expect(ask(database.url, 'select 1')).rejects.toThrow('does not exist');
+});
 
-test(
-  'the database of a run that was killed is gone after the next run has started',
-  async () => {
-    const url = await abandoned();
-    const name = new URL(url).pathname.slice(1);
-    await abandoned();
-    const own = await testDatabase();
-    expect(await ask(own.url, `select count(*)::int from pg_database where datname = '${name}'`)).toEqual([
-      0,
-    ]);
-    await own.drop();
-  },
-  SECONDS,
-);
+test('the database of a run that was killed is gone after the next run has started', async () => {
+  const url = await abandoned();
+  const name = new URL(url).pathname.slice(1);
+  await abandoned();
+  const own = await testDatabase();
+  expect(await ask(own.url, `select count(*)::int from pg_database where datname = '${name}'`)).toEqual([0]);
+  await own.drop();
+});

@@ -6,16 +6,19 @@
  * Databases carry the process id of the test run that made them, and those of runs that are gone are dropped.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import type { Backend } from '../../../db/connection/features.ts';
 import { migrate, readMigrations } from '../../../db/migrate/migrate.ts';
 import { inspect, isAlive } from '../../../embedded/cluster.ts';
 import { choosePlace } from '../../../embedded/place.ts';
 import { joinServer } from '../../../embedded/server.ts';
 import { embeddedSettings } from '../../../embedded/settings.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { installBoss } from '../../../queue/boss.ts';
 
 export interface TestDatabase {
   url: string;
@@ -23,8 +26,12 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+/** The backend that engines are told, whatever the test: `EXECUTION_ENGINE_TEST_BACKEND=cockroachdb npm test`. */
+export const TEST_BACKEND = (process.env.EXECUTION_ENGINE_TEST_BACKEND ?? 'postgres') as Backend;
+
 const PGBOSS_SCHEMA = 'pgboss';
-const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'db', 'migrations');
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+const MIGRATIONS = join(ROOT, 'db', 'migrations');
 const TEST_SETTINGS = {
   fsync: 'off',
   full_page_writes: 'off',
@@ -40,17 +47,29 @@ const KEPT_TEMPLATES = 4;
 let server: Promise<string> | undefined;
 let template: Promise<string> | undefined;
 
-/** A new, empty database; with `migrated`, one that has this version's schema (cloned from a template). */
-export async function testDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+export interface TestDatabaseOptions {
+  /** Whether it has this version's schema and queues (cloned from a template). */
+  readonly migrated?: boolean;
+  /** The URL of another test database that it is a copy of. Nothing may be connected to that one. */
+  readonly copyOf?: string;
+}
+
+/** A new database, empty unless the options say otherwise. */
+export async function testDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const admin = await sharedServer();
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
-  const from = options.migrated ? await migratedTemplate(admin) : 'template0';
+  const from = await sourceOf(admin, options);
   await asAdmin(admin, (client) => client.query(`create database ${name} template ${from}`));
   return {
     url: withDatabase(admin, name),
     drop: () =>
       asAdmin(admin, (client) => client.query(`drop database if exists ${name} with (force)`)).then(() => {}),
   };
+}
+
+async function sourceOf(admin: string, { migrated, copyOf }: TestDatabaseOptions): Promise<string> {
+  if (copyOf !== undefined) return new URL(copyOf).pathname.slice(1);
+  return migrated ? migratedTemplate(admin) : 'template0';
 }
 
 function sharedServer(): Promise<string> {
@@ -109,10 +128,15 @@ async function dropLeftovers(admin: pg.Client): Promise<void> {
   }
 }
 
-/** A database with all migrations applied, made once per content of the migrations folder. */
+/** A database with all migrations applied, and with pg-boss: made once for what those are. */
 async function makeTemplate(admin: string): Promise<string> {
   const migrations = await readMigrations(MIGRATIONS, PGBOSS_SCHEMA);
-  const content = migrations.map(({ name, checksum }) => `${name}:${checksum}`).join('\n');
+  const made = [
+    ...migrations.map(({ name, checksum }) => `${name}:${checksum}`),
+    packageJson.dependencies['pg-boss'],
+  ];
+  const queues = await readFile(join(ROOT, 'queue', 'boss.ts'), 'utf8');
+  const content = [...made, queues, TEST_BACKEND].join('\n');
   const name = `migrated_${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
   await asAdmin(admin, async (client) => {
     await client.query('select pg_advisory_lock($1)', [TEMPLATE_LOCK]);
@@ -123,7 +147,9 @@ async function makeTemplate(admin: string): Promise<string> {
     // Not marked as a template: whoever was making it was killed.
     await client.query(`drop database if exists ${name} with (force)`);
     await client.query(`create database ${name} template template0`);
-    await migrate(withDatabase(admin, name), { dir: MIGRATIONS, pgbossSchema: PGBOSS_SCHEMA });
+    const url = withDatabase(admin, name);
+    await migrate(url, { dir: MIGRATIONS, pgbossSchema: PGBOSS_SCHEMA });
+    await installBoss({ url, schema: PGBOSS_SCHEMA, backend: TEST_BACKEND, onError: () => {} });
     await client.query(`alter database ${name} with is_template true allow_connections false`);
     await dropOldTemplates(client);
   });

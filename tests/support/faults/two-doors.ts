@@ -3,7 +3,7 @@
  * what a door needs and no more: whoever runs steps takes every ready one and does nothing with it.
  */
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import type { PgBoss } from 'pg-boss';
 import type { Claim, Event } from '../../../core/event.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
@@ -22,7 +22,7 @@ import { startBoss } from '../../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import type { TemplateVersion } from '../../../template/version.ts';
 import type { TemplateVersions } from '../../../template/versions.ts';
-import { testDatabase } from '../database/database.ts';
+import type { Fixture } from '../fixture.ts';
 import { templateVersions } from '../invariants.ts';
 import type { Schedule } from './interleaving.ts';
 
@@ -167,30 +167,19 @@ export class Doors {
   readonly looker: pg.Client;
   readonly queue: ExecutionEngineQueue;
   readonly versions: TemplateVersions;
-  readonly #boss: PgBoss;
-  readonly #drop: () => Promise<void>;
 
-  private constructor(url: string, looker: pg.Client, boss: PgBoss, drop: () => Promise<void>) {
+  private constructor(url: string, looker: pg.Client, boss: PgBoss) {
     this.url = url;
     this.looker = looker;
-    this.#boss = boss;
     this.queue = new ExecutionEngineQueue(boss);
     this.versions = templateVersions(url);
-    this.#drop = drop;
   }
 
-  static async open(): Promise<Doors> {
-    const { url, drop } = await testDatabase({ migrated: true });
-    const boss = await startBoss({ url, schema: 'pgboss', onError: () => {} });
-    const looker = new pg.Client({ connectionString: url });
-    await looker.connect();
-    return new Doors(url, looker, boss, drop);
-  }
-
-  async close(): Promise<void> {
-    await this.looker.end();
-    await this.#boss.stop({ graceful: false, close: true });
-    await this.#drop();
+  static async open(fixture: Fixture): Promise<Doors> {
+    const { url } = await fixture.database();
+    const starting = startBoss({ url, schema: 'pgboss', onError: () => {} });
+    const boss = await fixture.use(starting, (made) => made.stop({ graceful: false, close: true }));
+    return new Doors(url, await fixture.client(), boss);
   }
 
   async publish(steps: JsonObject): Promise<TemplateVersion> {

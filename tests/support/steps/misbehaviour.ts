@@ -60,13 +60,13 @@ const MISBEHAVIOURS: Readonly<Record<string, Misbehaviour>> = {
   },
   'rejects behind its back': () => {
     Promise.reject(new Error('behind its back'));
-    setTimeout(() => {
+    setImmediate(() => {
       throw new Error('much later');
     });
     return 'done';
   },
   'goes on after its end': ({ log, evaluate }) => {
-    setTimeout(() => {
+    setImmediate(() => {
       log.info('after the end');
       Promise.resolve(evaluate('${{ 1 }}')).catch(() => undefined);
     });

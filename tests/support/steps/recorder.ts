@@ -7,6 +7,7 @@
  * Invariant: a promise of the recorder resolves when its row is committed.
  */
 import pg from 'pg';
+import { until } from '../until.ts';
 
 export interface StepRun {
   readonly executionId: string;
@@ -32,8 +33,6 @@ export const RECORDS = `
     begun_at timestamptz not null default clock_timestamp(), ended_at timestamptz);
   create table if not exists test_arrivals (place text not null, step_id uuid not null, primary key (place, step_id));
   create table if not exists test_gates (name text primary key)`;
-
-const LOOK_AGAIN_MS = 5;
 
 const open = new Map<string, Recorder>();
 
@@ -146,14 +145,14 @@ export class Recorder {
   async #watch(): Promise<void> {
     if (this.#watching) return;
     this.#watching = true;
-    while (this.#gates.length > 0 && !this.#closed) {
+    await until(async () => {
       try {
         await this.#look();
       } catch (error) {
         for (const { reject } of this.#gates.splice(0)) reject(error);
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
-    }
+      return this.#gates.length === 0 || this.#closed;
+    });
     this.#watching = false;
   }
 
