@@ -2,7 +2,7 @@
  * The environment, read once and checked as a whole: a frozen Config, or every problem at once.
  *
  * The only reader of `process.env`. An empty variable counts as one that is not set. The variables themselves
- * are in config-variables.ts, the kinds of values in config-values.ts.
+ * are in variables.ts, the kinds of values in values.ts.
  *
  * Invariants
  * 1. No message contains a secret, an API key, or a URL with a password.

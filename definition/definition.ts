@@ -1,7 +1,7 @@
 /**
  * A definition document to a template: every field read, every rule of the format checked, all at once.
  *
- * Not here: text to document (parse-json.ts, definition/document.ts), and storing it.
+ * Not here: text to document (core/json/parse-json.ts, document.ts), and storing it.
  *
  * Invariant 1: a template comes out exactly when there are no errors; warnings never stop one.
  * Invariant 2: nothing throws, whatever the document is, and no check recurses or is quadratic in the steps.

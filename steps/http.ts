@@ -1,7 +1,7 @@
 /**
  * `http`: calls a URL and gives `{ status, headers, body }`.
  *
- * Not here: connections, redirects and the address rule (http-client.ts); what bytes become (http-body.ts).
+ * Not here: connections, redirects and the address rule (http/client.ts); what bytes become (http/body.ts).
  *
  * 1. A status outside `expect` is a failure, and so never mistaken for a result. It decides before the body does.
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.

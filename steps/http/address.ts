@@ -1,7 +1,7 @@
 /**
  * Which addresses an outgoing call may reach: the public internet, and what the operator allows by name.
  *
- * Not here: the call itself (http-client.ts), and a firewall, which is still wise to have.
+ * Not here: the call itself (client.ts), and a firewall, which is still wise to have.
  *
  * 1. Every address a name resolves to must be permitted, or none is used.
  * 2. What was checked is what is connected to: the caller pins the addresses returned here.

@@ -1,7 +1,7 @@
 /**
  * One request and its response over node:http or node:https, to addresses that were checked before.
  *
- * Not here: redirects, the time limit and the address rule (http-client.ts).
+ * Not here: redirects, the time limit and the address rule (client.ts).
  *
  * 1. Never `fetch`: on Bun it ignores a pinned lookup, and it honours proxies found in the environment.
  * 2. A connection is used once: no two calls share one, so no check of an address outlives its call, and no
