@@ -1,21 +1,13 @@
 /**
  * Names that JavaScript's own objects have, wherever a name may be given: they are names like any other.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { describe, expect, test } from 'bun:test';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson } from '../../core/json/canonical.ts';
 import type { Json, JsonObject } from '../../core/json/json.ts';
-import {
-  type EngineDatabase,
-  engineDatabase,
-  startTestEngine,
-  statuses,
-  stepOf,
-  type TestEngine,
-} from '../support/engine.ts';
-import { assertInvariants } from '../support/invariants.ts';
+import { statuses, stepOf, type TestEngine } from '../support/engine.ts';
+import { type Fixture, fixtureForAll } from '../support/fixture.ts';
 
 const NAMES = [
   ...['constructor', 'prototype', 'toString', 'toJSON', 'valueOf', 'hasOwnProperty', 'isPrototypeOf', 'then'],
@@ -47,30 +39,27 @@ const NAMES = [
 const PROTO = '__proto__';
 const SECRETS = [...NAMES.filter((name) => name !== 'a-b'), PROTO];
 
-let database: EngineDatabase;
 let engine: TestEngine;
 let folder: string;
 
-beforeAll(async () => {
-  database = await engineDatabase();
-  folder = await mkdtemp(join(tmpdir(), 'engine-names-'));
+const setUp = async (fixture: Fixture) => {
+  await fixture.database();
+  folder = await fixture.folder();
   const file = join(folder, 'secrets.json');
   await writeFile(
     file,
     objectText(SECRETS, (name) => `value of ${name}`),
     { mode: 0o600 },
   );
-  engine = await startTestEngine({ url: database.url, config: { EXECUTION_ENGINE_SECRETS_FILE: file } });
-}, 60_000);
+  engine = await fixture.engine({ config: { EXECUTION_ENGINE_SECRETS_FILE: file } });
+};
 
-afterAll(async () => {
-  await assertInvariants(database.url);
-  await engine.stop();
-  await rm(folder, { recursive: true });
-  await database.drop();
+const isClean = () => {
   expect(Object.keys(Object.prototype)).toEqual([]);
   expect(({} as Record<string, unknown>).polluted).toBeUndefined();
-});
+};
+
+fixtureForAll(setUp, { atEnd: isClean });
 
 /** JSON text, so that `__proto__` is a member as in data that arrives. */
 function objectText(names: readonly string[], value: (name: string) => unknown): string {

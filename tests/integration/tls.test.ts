@@ -2,23 +2,19 @@
  * `sslmode` means what it means to PostgreSQL's own clients, on a real server with TLS and without; what keeps an engine
  * from its database is said in a line that names the variable and the way out.
  */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import pg from 'pg';
 import { checkServer } from '../../db/connection/server-check.ts';
 import { connectionConfig } from '../../db/connection/session.ts';
 import { startTlsServer, type TlsServer } from '../support/database/tls-server.ts';
-import { startTestEngine } from '../support/engine.ts';
+import { fixtureForAll } from '../support/fixture.ts';
 import { assertInvariants } from '../support/invariants.ts';
-
-setDefaultTimeout(120_000);
 
 let server: TlsServer;
 
-beforeAll(async () => {
-  server = await startTlsServer();
+const fixture = fixtureForAll(async () => {
+  server = await fixture.use(startTlsServer(), ({ stop }) => stop());
 });
-
-afterAll(() => server?.stop());
 
 type Host = 'localhost' | '127.0.0.1';
 type Root = 'authority' | 'stranger' | null;
@@ -85,7 +81,7 @@ test.each<
 test('an engine works with sslmode=verify-full, on all its connections', async () => {
   await server.turn('on');
   const url = urlOf('verify-full', 'authority');
-  const engine = await startTestEngine({
+  const engine = await fixture.engine({
     url,
     recordsUrl: server.url,
     config: { EXECUTION_ENGINE_STEPS: '' },
@@ -112,7 +108,7 @@ test('a user without rights is told what to grant, and that is enough', async ()
   const owner = new pg.Client({ connectionString: url.href });
   Object.assign(url, { username: 'poor', password: 'poor-secret' });
   const options = { url: url.href, recordsUrl: server.url, config: { EXECUTION_ENGINE_STEPS: '' } };
-  const { message } = await startTestEngine(options).then(
+  const { message } = await fixture.engine(options).then(
     () => new Error('it started'),
     (error: Error) => error,
   );
@@ -121,7 +117,7 @@ test('a user without rights is told what to grant, and that is enough', async ()
   await owner.connect();
   await owner.query(message.split('gives them with: ')[1]!);
   await owner.end();
-  const engine = await startTestEngine(options);
+  const engine = await fixture.engine(options);
   expect((await engine.run({ steps: { a: { type: 'noop' } } })).status).toBe('completed');
   await assertInvariants(url.href);
   await engine.stop();

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../../embedded/postgres.ts';
+import { until } from '../until.ts';
 
 export interface TlsServer {
   /** By its address, without TLS. */
@@ -99,8 +100,7 @@ export async function startTlsServer(): Promise<TlsServer> {
     await client.connect();
     await client.query(`alter system set ssl = ${tls}`);
     await client.query('select pg_reload_conf()');
-    const isAsked = async () => (await client.query('show ssl')).rows[0].ssl === tls;
-    while (!(await isAsked())) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(async () => (await client.query('show ssl')).rows[0].ssl === tls);
     await client.end();
   };
   await turn('on');
