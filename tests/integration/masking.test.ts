@@ -265,10 +265,10 @@ test('the log says where a handler threw, with its execution, step and attempt',
 });
 
 test.each([
-  'postgres://me:p4#ss/w@rd@127.0.0.1:1/app',
-  'postgres://me:p4ssword@127.0.0.1:99999/app',
-  'postgres://me:p4ssword@[::1/app',
-  'postgres://127.0.0.1:1/app?user=me&password=p4ssword',
+  'postgres://me:p4#xq/x@qx@127.0.0.1:1/app',
+  'postgres://me:p4xqxqxq@127.0.0.1:99999/app',
+  'postgres://me:p4xqxqxq@[::1/app',
+  'postgres://127.0.0.1:1/app?user=me&password=p4xqxqxq',
 ])('an engine that cannot use its database does not show the password of %s', async (url) => {
   const entry = join(import.meta.dir, '..', '..', 'execution-engine.ts');
   const env = { PATH: process.env.PATH ?? '', DATABASE_URL: url, EXECUTION_ENGINE_PORT: '0' };
@@ -283,6 +283,6 @@ test.each([
     }
   };
   await Promise.all([read(child.stdout), read(child.stderr), child.exited]);
-  expect(text).not.toMatch(/p4|ssword|w@rd/);
+  expect(text).not.toMatch(/p4|xq|qx/);
   expect(text).not.toBe('');
 });
