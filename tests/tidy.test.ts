@@ -115,6 +115,10 @@ describe('sizes', () => {
 const LONG_FILES: Readonly<Record<string, string>> = {};
 
 describe('tests', () => {
+  test('of whole engines are in a folder of their subject', () => {
+    expect(TESTS.filter((file) => /^tests\/integration\/[^/]+$/.test(file))).toEqual([]);
+  });
+
   test('start engines by the fixture alone, which asks the doctor at the end', () => {
     const direct = TESTS.filter((file) => STARTS_ENGINE.test(code(file)));
     expect(direct.sort()).toEqual(Object.keys(WITHOUT_FIXTURE).sort());
@@ -139,10 +143,10 @@ describe('tests', () => {
 
 /** Limits of their own, each with its reason. The list may only shrink. */
 const OWN_LIMITS: Readonly<Record<string, string>> = {
-  'tests/integration/listen.test.ts': 'shorter than the wait that must not be waited for',
-  'tests/integration/api-wait.test.ts': 'shorter than the wait that must not be waited for',
-  'tests/integration/crowd.test.ts': 'as long as the wait of its clients',
-  'tests/integration/join-race.test.ts': '200 races where they are asked for',
+  'tests/integration/database/listen.test.ts': 'shorter than the wait that must not be waited for',
+  'tests/integration/api/api-wait.test.ts': 'shorter than the wait that must not be waited for',
+  'tests/integration/api/crowd.test.ts': 'as long as the wait of its clients',
+  'tests/integration/executions/join-race.test.ts': '200 races where they are asked for',
 };
 
 /** A function of tests/support/engine.ts or of the engine, a fixture that no hook ends, or the file of a program. */
@@ -155,19 +159,19 @@ const WITHOUT_FIXTURE: Readonly<Record<string, string>> = {
   'tests/support/fixture.ts': 'the fixture',
   'tests/support/fixture.test.ts': 'fixtures that are ended by the test itself',
   'tests/support/chaos-run.ts': 'the harness asks the doctor itself, and ends with what it finds',
-  'tests/integration/masking.test.ts': 'the engine cannot use its database',
-  'tests/integration/launcher.test.ts': 'the launcher starts it, or is gone',
+  'tests/integration/executions/masking.test.ts': 'the engine cannot use its database',
+  'tests/integration/engines/launcher.test.ts': 'the launcher starts it, or is gone',
   'tests/support/start-alone.ts': 'a start that fails',
-  'tests/integration/early-stop.test.ts':
+  'tests/integration/engines/early-stop.test.ts':
     'the engine was never ready, and its embedded server has gone with it',
-  'tests/integration/failed-start.test.ts': 'no engine of it ever ran anything',
+  'tests/integration/engines/failed-start.test.ts': 'no engine of it ever ran anything',
 };
 
 /** The doctor is kept away, each with its reason. The list may only shrink. */
 const WITHOUT_DOCTOR: Readonly<Record<string, string>> = {
   'tests/support/fixture.ts': 'the option',
   'tests/support/fixture.test.ts': 'what the option does',
-  'tests/integration/doctor.test.ts': 'every test damages its database, and asks the doctor about it',
+  'tests/integration/doctor/doctor.test.ts': 'every test damages its database, and asks the doctor about it',
 };
 
 const SLEEP =

@@ -1,0 +1,107 @@
+/**
+ * While the database is away an engine says so, in few lines however much it is asked to do, and nothing is lost.
+ */
+import { expect, test } from 'bun:test';
+import { createLog } from '../../../telemetry/log.ts';
+import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
+import { proxyTo } from '../../support/faults/proxy.ts';
+import { fixtureForAll } from '../../support/fixture.ts';
+import { assertInvariants } from '../../support/invariants.ts';
+import { until } from '../../support/until.ts';
+
+const MAX_LINES = 100;
+const CALLS = 1_000;
+
+let database: EngineDatabase;
+let proxy: Awaited<ReturnType<typeof proxyTo>>;
+let engine: TestEngine;
+const lines: { level: string; msg: string; repeated?: number }[] = [];
+
+const fixture = fixtureForAll(async () => {
+  database = await fixture.database();
+  proxy = await fixture.use(proxyTo(database.url), (made) => made.close());
+  const log = createLog({
+    level: 'info',
+    pretty: false,
+    secrets: [],
+    destination: { write: (line) => void lines.push(JSON.parse(line)) },
+  });
+  engine = await fixture.engine({ url: proxy.url, recordsUrl: database.url, log });
+});
+
+test('what may lose data is said once at the start, and in health for as long as it is so', async () => {
+  const said = lines.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+  expect(said.map((line) => line.split(' ')[0])).toEqual(['fsync', 'full_page_writes', 'synchronous_commit']);
+  for (const path of ['/health', '/health/ready']) {
+    const { status, body } = await engine.request('GET', path);
+    expect([status, body.status, body.warnings]).toEqual([200, 'ok', said]);
+  }
+});
+
+test('a database that refuses connections is a few lines, clean answers, and 503 in health; then work goes on', async () => {
+  const template = await engine.publish({
+    steps: { wait: { type: 'delay', with: { for: '1ms' } }, after: { type: 'noop', needs: ['wait'] } },
+  });
+  const before = await engine.start(template);
+  lines.length = 0;
+  proxy.refuse();
+  // Two in every hundred calls look at something, the others start something.
+  for (let sent = 0; sent < CALLS; sent += 100) {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) =>
+        n < 2
+          ? engine.request('GET', '/admin/executions')
+          : engine.request('POST', '/api/v1/execution/start', {
+              template,
+              idempotency_key: `away-${sent + n}`,
+            }),
+      ),
+    );
+    for (const { status, body } of answers) expect([status, body.code]).toEqual([503, 'unavailable']);
+  }
+  await until(async () => {
+    const { status, body } = await engine.request('GET', '/health/ready');
+    // What it saw half a second ago it does not look at again.
+    if (status === 200) return false;
+    expect(status).toBe(503);
+    const checks = body.checks as Record<string, { status: string; message?: string }>;
+    expect(checks.database!.message).toStartWith('The database does not answer: ');
+    // Until the work loop has met it as well.
+    return checks.work_loop!.status === 'fail';
+  });
+  expect((await engine.request('GET', '/health/live')).status).toBe(200);
+  const written = lines.map(({ msg }) => msg);
+  expect(written.filter((line) => line.startsWith('The database could not be used')).length).toBeGreaterThan(
+    0,
+  );
+  expect(written.filter((line) => line.startsWith('A call could not be answered')).length).toBeGreaterThan(0);
+  expect(written.length).toBeLessThanOrEqual(MAX_LINES);
+
+  proxy.heal();
+  await until(async () => (await engine.request('GET', '/health/ready')).status === 200);
+  expect((await engine.end(before)).status).toBe('completed');
+  const again = await engine.client.start({ template, idempotency_key: 'away-2' });
+  expect((await engine.end(again.execution_id)).status).toBe('completed');
+  await database.until(
+    'select bool_and(completed_at is not null) from workflow_executions where workflow_template_id is not null',
+  );
+  await assertInvariants(database.url);
+  expect(lines.filter(({ level }) => level === 'error').length).toBeLessThanOrEqual(MAX_LINES);
+});
+
+test('an engine whose database is not there yet waits for it', async () => {
+  const away = await fixture.use(proxyTo(database.url), (made) => made.close());
+  away.refuse();
+  const waited = Promise.withResolvers<void>();
+  const log = createLog({
+    level: 'warn',
+    pretty: false,
+    secrets: [],
+    destination: { write: (line) => line.includes('waiting for it') && waited.resolve() },
+  });
+  const starting = fixture.engine({ url: away.url, recordsUrl: database.url, name: 'late', log });
+  await waited.promise;
+  away.heal();
+  const late = await starting;
+  expect((await fetch(`${late.url}/health/ready`)).status).toBe(200);
+});

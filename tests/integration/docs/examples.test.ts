@@ -1,0 +1,203 @@
+/** Every example runs as its comments say, each branch of it, on a real engine with real services. */
+import { describe, expect, test } from 'bun:test';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Json, JsonObject } from '../../../core/json/json.ts';
+import { type MockServices, startMockServices } from '../../../examples/mock-services.ts';
+import type { ExecutionStatusBody } from '../../../services/execution-answers.ts';
+import { statuses, type TestEngine } from '../../support/engine.ts';
+import { fixtureForAll } from '../../support/fixture.ts';
+
+const FOLDER = join(import.meta.dir, '..', '..', '..', 'examples');
+
+let engine: TestEngine;
+let services: MockServices;
+
+fixtureForAll(
+  async (fixture) => {
+    await fixture.database();
+    services = await fixture.use(startMockServices());
+    engine = await fixture.engine({
+      config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
+    });
+  },
+  { allFinal: false },
+);
+
+/** Publishes an example and runs it to its end. */
+async function run(name: string, inputs: JsonObject): Promise<ExecutionStatusBody> {
+  const text = readFileSync(join(FOLDER, `${name}.yaml`), 'utf8');
+  const published = await engine.client.publish(text, 'application/yaml');
+  expect([published.name, published.warnings]).toEqual([name, []]);
+  const execution = await engine.end(await engine.start(name, { inputs }));
+  ran.add(name);
+  return execution;
+}
+
+const ran = new Set<string>();
+
+async function outputsOf(name: string, inputs: JsonObject): Promise<Json> {
+  const { status, outputs, error } = await run(name, inputs);
+  expect([status, error]).toEqual(['completed', null]);
+  return outputs;
+}
+
+const withServices = (inputs: JsonObject): JsonObject => ({ ...inputs, baseUrl: services.url });
+
+test('hello greets', async () => {
+  expect(await outputsOf('hello', { name: 'Ada' })).toEqual({ greeting: 'Hello, Ada!', letters: 3 });
+});
+
+test('hello without a name is refused before it starts', async () => {
+  await run('hello', { name: 'Ada' });
+  const { status, body } = await engine.request('POST', '/api/v1/execution/start', { template: 'hello' });
+  expect([status, body.code]).toEqual([422, 'invalid_inputs']);
+});
+
+describe('order-fulfilment', () => {
+  test('a large order goes by air', async () => {
+    expect(await outputsOf('order-fulfilment', { orderId: 42 })).toEqual({
+      order: 42,
+      shipped: true,
+      carrier: 'air',
+    });
+  });
+
+  test('a small order goes by road, and the other branch is skipped', async () => {
+    const execution = await run('order-fulfilment', { orderId: 'A-1', total: 20 });
+    expect(execution.outputs).toEqual({ order: 'A-1', shipped: true, carrier: 'road' });
+    expect(statuses(execution)).toMatchObject({
+      express: 'skipped',
+      standard: 'completed',
+      ship: 'completed',
+    });
+  });
+
+  test('a declined card takes the error branch, and the execution completes', async () => {
+    const execution = await run('order-fulfilment', { orderId: 42, card: 'declined' });
+    expect([execution.status, execution.outputs]).toEqual([
+      'completed',
+      { order: 42, shipped: false, problem: 'card_declined' },
+    ]);
+    expect(statuses(execution)).toMatchObject({
+      refuse: 'failed',
+      release_stock: 'completed',
+      charge: 'skipped',
+      ship: 'skipped',
+    });
+    const release = execution.steps.find(({ key }) => key === 'release_stock');
+    expect(release?.outputs).toBe('releasing R-42: card_declined');
+  });
+});
+
+describe('fan-out-report', () => {
+  test('four regions make a report', async () => {
+    expect(await outputsOf('fan-out-report', {})).toEqual({
+      regions: 4,
+      total: 142,
+      missing: [],
+      quorum: true,
+    });
+  });
+
+  test('a broken region is left out and named', async () => {
+    expect(await outputsOf('fan-out-report', { broken: 'south' })).toEqual({
+      regions: 3,
+      total: 98,
+      missing: ['south'],
+      quorum: true,
+    });
+  });
+
+  test('with two broken regions the quorum is skipped', async () => {
+    const execution = await run('fan-out-report', { broken: 'south', also: 'west' });
+    expect(execution.outputs).toEqual({ regions: 2, total: 60, missing: ['south', 'west'], quorum: false });
+    expect(statuses(execution).quorum).toBe('skipped');
+  });
+});
+
+describe('user-onboarding', () => {
+  test('a single user is not asked to invite a team', async () => {
+    const outputs = await outputsOf('user-onboarding', { email: 'ada@example.com', pause: '50ms' });
+    expect(outputs).toMatchObject({ email: 'ada@example.com', invited: false });
+    expect((outputs as { waitedMs: number }).waitedMs).toBeGreaterThanOrEqual(50);
+  });
+
+  test('a team is', async () => {
+    const outputs = await outputsOf('user-onboarding', {
+      email: 'ada@example.com',
+      plan: 'team',
+      pause: '1ms',
+    });
+    expect(outputs).toMatchObject({ invited: true });
+  });
+});
+
+describe('document-ingestion', () => {
+  test('a text is indexed as it is', async () => {
+    const execution = await run('document-ingestion', withServices({ documentId: 'contract-7' }));
+    expect(execution.outputs).toEqual({ indexed: true, label: 'contract', language: 'en' });
+    expect(statuses(execution)).toMatchObject({
+      plain: 'completed',
+      recognise: 'skipped',
+      reject: 'skipped',
+    });
+  });
+
+  test('an image goes through the text recognition', async () => {
+    const execution = await run('document-ingestion', withServices({ documentId: 'scan-3' }));
+    expect(execution.outputs).toEqual({ indexed: true, label: 'invoice', language: 'de' });
+    expect(statuses(execution)).toMatchObject({ plain: 'skipped', recognise: 'completed' });
+  });
+
+  test('a document that is not there is rejected after one attempt', async () => {
+    const execution = await run('document-ingestion', withServices({ documentId: 'missing' }));
+    expect([execution.status, execution.outputs]).toEqual(['completed', { indexed: false, rejected: 404 }]);
+    const fetched = execution.steps.find(({ key }) => key === 'fetch');
+    expect([fetched?.status, fetched?.attempt_count]).toEqual(['failed', 1]);
+  });
+});
+
+describe('nightly-pipeline', () => {
+  test('a busy source is asked again, and the rows are loaded', async () => {
+    expect(await outputsOf('nightly-pipeline', withServices({ date: '2026-01-31' }))).toEqual({
+      loaded: 2,
+      attempts: '2',
+      removed: 'staging/2026-01-31',
+    });
+  });
+
+  test('too few rows are not loaded, and the staging area is cleaned all the same', async () => {
+    const execution = await run('nightly-pipeline', withServices({ date: '2026-01-31', minimum: 1000 }));
+    expect([execution.status, execution.outputs]).toEqual([
+      'completed',
+      { loaded: 0, attempts: '2', problem: 'too_few_rows', removed: 'staging/2026-01-31' },
+    ]);
+    expect(statuses(execution)).toMatchObject({ load: 'skipped', report_failure: 'completed' });
+  });
+});
+
+describe('incident-response', () => {
+  test('the first in line answers', async () => {
+    const execution = await run('incident-response', withServices({ service: 'checkout', severity: 1 }));
+    expect(execution.outputs).toEqual({ ticket: 'T-1', paged: 'Ada', posted: true });
+    expect(statuses(execution).page_second).toBe('skipped');
+  });
+
+  test('the second one is called when the first cannot be reached', async () => {
+    const execution = await run('incident-response', withServices({ service: 'search', severity: 1 }));
+    expect(execution.outputs).toEqual({ ticket: 'T-1', paged: 'Grace', posted: true });
+    const first = execution.steps.find(({ key }) => key === 'page_first');
+    expect([first?.status, first?.attempt_count]).toEqual(['failed', 3]);
+  });
+
+  test('a small incident pages nobody', async () => {
+    const execution = await run('incident-response', withServices({ service: 'blog', severity: 4 }));
+    expect(execution.outputs).toEqual({ ticket: 'T-1', paged: null, posted: false });
+  });
+});
+
+test('no example is left out here', () => {
+  const names = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
+  expect([...ran].sort()).toEqual(names.map((name) => name.replace('.yaml', '')).sort());
+});

@@ -1,0 +1,160 @@
+/**
+ * Engines that differ: one without the step types of the others, or that does not understand a definition, does what it
+ * can and leaves the rest to them.
+ */
+import { describe, expect, test } from 'bun:test';
+import {
+  type EngineDatabase,
+  type EngineProcess,
+  statuses,
+  stepOf,
+  type TestEngine,
+} from '../../support/engine.ts';
+import { fixtureForEach } from '../../support/fixture.ts';
+import { assertInvariants } from '../../support/invariants.ts';
+
+let database: EngineDatabase;
+/** Has the step types for tests. */
+let able: EngineProcess;
+/** Has none but the built-in ones. */
+let plain: TestEngine;
+
+const fixture = fixtureForEach(async () => {
+  database = await fixture.database();
+  able = await fixture.engineProcess({ name: 'able' });
+  plain = await startPlain();
+});
+
+const startPlain = () => fixture.engine({ name: 'plain', config: { EXECUTION_ENGINE_STEPS: '' } });
+
+const gated = (gate: string) => ({
+  steps: {
+    first: { type: 'noop' },
+    gate: { type: 'gate', needs: ['first'], with: { name: gate } },
+    last: { type: 'noop', needs: ['gate'] },
+  },
+});
+
+const killAble = async (): Promise<void> => {
+  able.kill('SIGKILL');
+  await able.exited;
+};
+
+async function startBySql(template: string): Promise<string> {
+  const { rows } = await database.pool.query(`select workflow_start($1, '{}') as id`, [template]);
+  return rows[0].id;
+}
+
+/** What an engine only comes by when it looks for it: an execution that lines up. */
+async function runsOthers(engine: TestEngine): Promise<void> {
+  const other = await engine.publish({ steps: { a: { type: 'noop' }, b: { type: 'noop', needs: ['a'] } } });
+  expect((await engine.end(await startBySql(other))).status).toBe('completed');
+}
+
+/** When the jobs of an execution are due. */
+async function jobsOf(id: string): Promise<string> {
+  const { rows } = await database.pool.query(
+    `select coalesce(string_agg(start_after::text, ',' order by id), '') as due from pgboss.job where data ->> 'execution_id' = $1`,
+    [id],
+  );
+  return rows[0].due;
+}
+
+/** Its jobs were looked at in vain, and are still there. */
+const putBack = (id: string, before: string) =>
+  database.until(
+    `select count(*) > 0 and string_agg(start_after::text, ',' order by id) <> $2 from pgboss.job where data ->> 'execution_id' = $1`,
+    [id, before],
+  );
+
+const stepHas = (id: string, key: string, condition: string) =>
+  database.until(
+    `select coalesce(bool_or(${condition}), false) from workflow_step_executions s
+       join workflow_step_templates t on t.id = s.step_template_id
+      where s.workflow_execution_id = $1 and t.key = $2`,
+    [id, key],
+  );
+
+describe('an engine without a step type', () => {
+  test('runs what it can of an execution, and leaves the steps of that type to the others', async () => {
+    const chains = Object.fromEntries(
+      Array.from({ length: 10 }, (_, at) => [
+        [`a${at}`, { type: 'noop' }],
+        [`b${at}`, { type: 'record', needs: [`a${at}`] }],
+        [`c${at}`, { type: 'noop', needs: [`b${at}`] }],
+      ]).flat(),
+    );
+    const template = await able.publish({ steps: chains });
+    const ids = await Promise.all(Array.from({ length: 10 }, () => startBySql(template)));
+    for (const id of ids) expect((await plain.end(id)).status).toBe('completed');
+    const runs = await database.runs();
+    expect(runs.map(({ engine }) => engine)).toEqual(Array(100).fill('able'));
+  });
+
+  test('goes on with everything else while nobody has the type, and shows, stops and cancels such executions', async () => {
+    const template = await able.publish(gated('left'));
+    const [running, stopped, cancelled] = await Promise.all([1, 2, 3].map(() => able.start(template)));
+    await database.until('select count(*) = 3 from test_runs');
+    await killAble();
+    for (const id of [running!, stopped!, cancelled!]) await stepHas(id, 'gate', `s.status = 'queued'`);
+    const pending = await startBySql(template);
+    const looked = await jobsOf(running!);
+
+    await runsOthers(plain);
+    const shown = await plain.client.status(running!);
+    expect(statuses(shown)).toEqual({ first: 'completed', gate: 'queued' });
+    await plain.request('POST', '/api/v1/execution/stop', { execution_id: stopped! });
+    await plain.request('POST', `/admin/executions/${cancelled}/cancel`, {});
+    expect((await plain.end(stopped!)).status).toBe('cancelled');
+    expect((await plain.end(cancelled!)).status).toBe('cancelled');
+    const refused = await plain.request('POST', '/api/v1/execution/start', { template });
+    expect(refused).toMatchObject({
+      status: 422,
+      body: { type: 'urn:execution-engine:problem:invalid_definition' },
+    });
+    await putBack(running!, looked);
+    await runsOthers(plain);
+    await assertInvariants(database.url, { allFinal: false });
+
+    await database.openGate('left');
+    able = await fixture.engineProcess({ name: 'again' });
+    for (const id of [running!, pending]) expect((await plain.end(id)).status).toBe('completed');
+    expect(stepOf(await plain.end(running!), 'gate').attempt_count).toBe(2);
+    expect((await database.runs(pending)).map(({ engine }) => engine)).toEqual(['again']);
+  });
+});
+
+test('an engine that does not understand a definition leaves its executions, timers and jobs to those that do', async () => {
+  await plain.stop();
+  const gate = await able.publish(gated('not understood'));
+  const delayed = await able.publish({
+    steps: { pause: { type: 'delay', with: { for: '1h' } }, after: { type: 'record', needs: ['pause'] } },
+  });
+  const [running, parked] = await Promise.all([able.start(gate), able.start(delayed)]);
+  await stepHas(parked!, 'pause', `s.status = 'waiting'`);
+  await database.until('select count(*) = 1 from test_runs');
+  await killAble();
+  const rewrite = (change: string) =>
+    database.pool.query(
+      `update workflow_templates set definition_source = (definition_source::jsonb ${change})::text where name = any($1::text[])`,
+      [[gate, delayed]],
+    );
+  await rewrite(`|| '{"later": true}'`);
+  await database.pool.query('update pgboss.job set start_after = now()');
+  const looked = await jobsOf(parked!);
+  plain = await startPlain();
+  const pending = await startBySql(delayed);
+  await putBack(parked!, looked);
+  await runsOthers(plain);
+  const { rows } = await database.pool.query('select status from workflow_executions where id = $1', [
+    pending,
+  ]);
+  expect(rows).toEqual([{ status: 'pending' }]);
+
+  await rewrite(`- 'later'`);
+  await database.openGate('not understood');
+  able = await fixture.engineProcess({ name: 'again' });
+  await stepHas(pending, 'pause', `s.status = 'waiting'`);
+  await database.pool.query('update pgboss.job set start_after = now()');
+  for (const id of [running!, parked!, pending]) expect((await able.end(id)).status).toBe('completed');
+});
