@@ -266,7 +266,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'payload/expression-scope.ts',
     find: 'needs.reads ?? upstreamOf(view.graph, slot)',
     replace: 'needs.reads ?? [...view.graph.steps.keys()]',
-    tests: ['tests/integration/data.test.ts'],
+    tests: ['tests/integration/executions/data.test.ts'],
   },
   {
     name: 'reach: a join that needs what excludes each other is published',

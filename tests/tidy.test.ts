@@ -205,6 +205,12 @@ test('the text that each mutant replaces is in its file once', () => {
   expect(gone.map(({ name }) => name)).toEqual([]);
 });
 
+test('the tests that each mutant names are there', () => {
+  const named = [...new Set(MUTANTS.flatMap(({ tests }) => tests))];
+  const tests = SOURCES.filter((file) => file.endsWith('.test.ts'));
+  expect(named.filter((path) => !tests.some((file) => file.startsWith(path)))).toEqual([]);
+});
+
 describe('words', () => {
   test('cancelled is spelled the British way, and nothing is left to do', () => {
     const american = new RegExp(`\\bcancel${'ed'}\\b|\\bcancel${'ing'}\\b`, 'i');
