@@ -2,8 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
+import {
+  JudgingEngine,
+  NO_JOBS,
+  writeEngine,
+  writeStepOf,
+} from '../tests/support/database/judging-engine.ts';
 import { holdLease, leaseIsFree } from './connection/lease.ts';
-import { engineIsAlive, observerIsSettled } from './engine-alive.ts';
+import { pulse } from './engine.ts';
+import { BY_HEARTBEAT, BY_LEASE, engineIsAlive, signsOfLife } from './engine-alive.ts';
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -19,15 +26,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function engine(silence: string, hasLease: boolean): Promise<string> {
-  const id = randomUUID();
-  await client.query(
-    `insert into execution_engines (id, role, host, pid, version, capacity, heartbeat_at, has_lease)
-     values ($1, 'all', 'here', 1, '0', 1, now() - $2::interval, $3)`,
-    [id, silence, hasLease],
-  );
-  return id;
-}
+const engine = (silence: string, hasLease: boolean) => writeEngine(client, silence, hasLease);
 
 async function silentFor(id: string, silence: string): Promise<void> {
   await client.query('update execution_engines set heartbeat_at = now() - $2::interval where id = $1', [
@@ -141,29 +140,164 @@ test('who waits for a lease can give up', async () => {
   await lease.close();
 });
 
-/** Asked by a session that has only just come, of an engine that registered so long ago. */
-async function settledSince(began: string): Promise<{ settled: boolean; serverIsNew: boolean }> {
-  const fresh = new pg.Client({ connectionString: database.url });
-  await fresh.connect();
-  const id = await engine('0 seconds', true);
-  await client.query('update execution_engines set started_at = now() - $2::interval where id = $1', [
-    id,
-    began,
-  ]);
-  const { rows } = await fresh.query(
-    `select ${observerIsSettled('$1')} as settled,
-            pg_postmaster_start_time() > now() - interval '5 seconds' as "serverIsNew"`,
-    [id],
-  );
-  await fresh.end();
-  return rows[0];
-}
+const [KILLED, SILENT] = ['3 seconds', '9 seconds'] as const;
+const OF_POOLER = signsOfLife(true, false);
+const SIGNS = { 'with leases': BY_LEASE, 'behind a pooler': OF_POOLER, portable: BY_HEARTBEAT };
 
-test('a session that was made anew judges nobody: others may be on their way back as well', async () => {
-  expect((await settledSince('1 minute')).settled).toBe(false);
+describe('a silence that an engine did not share', () => {
+  test('tells at once: of one whose lease is free after a heartbeat, of any other after 8 seconds', async () => {
+    const observer = await JudgingEngine.settled(database.url);
+    const [killed, silent, late] = [
+      await engine(KILLED, true),
+      await engine(SILENT, false),
+      await engine(KILLED, false),
+    ];
+    expect(await observer.heart(killed, silent, late)).toEqual([true, true, false]);
+    await observer.end();
+  });
+
+  test('tells also when it was away before: of an engine that it has heard since', async () => {
+    const observer = await JudgingEngine.settled(database.url);
+    await observer.reconnect();
+    await observer.heart();
+    const before = await engine(KILLED, true);
+    expect(await observer.heart(before)).toEqual([false]);
+    await client.query(
+      "update execution_engines set heard_since = now() - interval '4 seconds' where id = $1",
+      [observer.id],
+    );
+    expect(await observer.heart(before)).toEqual([true]);
+    await observer.end();
+  });
 });
 
-test('a process that has only just begun judges at once, unless the server has too', async () => {
-  const { settled, serverIsNew } = await settledSince('0 seconds');
-  expect(settled).toBe(!serverIsNew);
+describe.each(Object.entries(SIGNS))('%s: a silence that an engine shared', (_, signs) => {
+  test('tells nothing until the others have had the time to come back too', async () => {
+    const observer = await JudgingEngine.settled(database.url, signs);
+    const [killed, silent] = [await engine(KILLED, true), await engine(SILENT, true)];
+    await observer.isSilent(SILENT);
+    expect(await observer.heart(killed, silent)).toEqual([false, false]);
+    expect(await observer.heart(killed, silent)).toEqual([false, false]);
+    expect(await observer.later(silent)).toEqual([true]);
+    await observer.end();
+  });
+
+  test('takes no step from them before the next heartbeat either, nor from an engine that is not on the list', async () => {
+    const observer = await JudgingEngine.settled(database.url, signs);
+    const [silent, unknown] = [await engine(SILENT, true), randomUUID()];
+    for (const owner of [silent, unknown]) await writeStepOf(client, owner);
+    const taken = async () => {
+      const owners = await observer.takesFrom();
+      return [silent, unknown].map((owner) => owners.includes(owner));
+    };
+    await observer.isSilent(SILENT);
+    expect(await taken()).toEqual([false, false]);
+    await observer.heart();
+    expect(await taken()).toEqual([false, false]);
+    await observer.later();
+    expect(await taken()).toEqual([true, true]);
+    await observer.end();
+  });
+
+  test('tells nothing of one that has come back', async () => {
+    const observer = await JudgingEngine.settled(database.url, signs);
+    const other = await engine(SILENT, true);
+    await observer.isSilent(SILENT);
+    expect(await observer.heart(other)).toEqual([false]);
+    await silentFor(other, '0 seconds');
+    expect(await observer.later(other)).toEqual([false]);
+    await observer.end();
+  });
+});
+
+test('who was cut off from the database judges nobody until the others have had the time to come back too', async () => {
+  const observer = await JudgingEngine.settled(database.url);
+  const killed = await engine(KILLED, true);
+  await observer.reconnect();
+  expect(await observer.heart(killed)).toEqual([false]);
+  expect(await observer.later(killed)).toEqual([true]);
+  await observer.end();
+});
+
+test('the others get as long to come back as the database heard of nobody, and two to five seconds', async () => {
+  await engine('0 seconds', true);
+  const time = async (silence: string) => {
+    await client.query('update execution_engines set heartbeat_at = now() - $1::interval', [silence]);
+    const observer = await JudgingEngine.begin(database.url);
+    const { rows } = await client.query(
+      'select extract(epoch from settled_at - heard_since)::float8 as seconds from execution_engines where id = $1',
+      [observer.id],
+    );
+    await observer.end();
+    return rows[0].seconds;
+  };
+  expect(await time('-1 hour')).toBe(2);
+  expect(await time('1 hour')).toBe(5);
+  const between = await time('3 seconds');
+  expect(between).toBeGreaterThanOrEqual(3);
+  expect(between).toBeLessThanOrEqual(5);
+});
+
+describe('an engine that has only just begun', () => {
+  test('judges by a lease that is free, and by no other silence', async () => {
+    const [killed, withoutLease] = [await engine(KILLED, true), await engine(SILENT, false)];
+    // Of a server that is as new as that nothing can be told.
+    const isOld = 'select pg_postmaster_start_time() < now() - $1::interval as "isOld"';
+    const { rows } = await client.query(isOld, ['8 seconds']);
+    const observer = await JudgingEngine.begin(database.url);
+    const [saidOfKilled, saidOfOther] = await observer.heart(killed, withoutLease);
+    if (rows[0].isOld) expect(saidOfKilled).toBe(true);
+    expect(saidOfOther).toBe(false);
+    expect(await observer.later(killed, withoutLease)).toEqual([true, true]);
+    await observer.end();
+  });
+
+  test('judges nobody at once whose lease is held', async () => {
+    const id = await engine(KILLED, true);
+    const lease = holdLease(database.url, id, fail);
+    await lease.ready;
+    await silentFor(id, KILLED);
+    const observer = await JudgingEngine.begin(database.url);
+    expect(await observer.heart(id)).toEqual([false]);
+    await lease.close();
+    await observer.end();
+  });
+});
+
+test('a heartbeat that lies ahead is none: the clock was set back', async () => {
+  const observer = await JudgingEngine.settled(database.url);
+  const ahead = await engine('-1 hour', true);
+  await observer.isSilent('-1 hour');
+  expect(await isAlive(ahead)).toBe(false);
+  expect(await observer.heart(ahead)).toEqual([false]);
+  expect(await observer.later(ahead)).toEqual([true]);
+  await observer.end();
+});
+
+describe('that an engine holds its lease', () => {
+  const says = async (id: string) =>
+    (await client.query('select has_lease from execution_engines where id = $1', [id])).rows[0].has_lease;
+
+  test('is said in its row as soon as it does', async () => {
+    const id = await engine('0 seconds', false);
+    const lease = holdLease(database.url, id, fail);
+    await lease.ready;
+    expect(await says(id)).toBe(true);
+    await lease.close();
+  });
+
+  test('is said by a heartbeat after an absence only when it is so', async () => {
+    const observer = await JudgingEngine.settled(database.url);
+    const beat = { id: observer.id, runningCount: 0, hasLease: true };
+    await observer.isSilent(SILENT);
+    await pulse(client, beat, NO_JOBS, []);
+    expect(await says(observer.id)).toBe(false);
+    const lease = holdLease(database.url, observer.id, fail);
+    await lease.ready;
+    await observer.isSilent(SILENT);
+    await pulse(client, beat, NO_JOBS, []);
+    expect(await says(observer.id)).toBe(true);
+    await lease.close();
+    await observer.end();
+  });
 });

@@ -4,7 +4,7 @@
 import type pg from 'pg';
 import { plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
-import { BY_LEASE, LATE_MS, ownerIsAlive, type SignsOfLife } from './engine-alive.ts';
+import { BY_LEASE, LATE_MS, SETTLES_AT, type SignsOfLife } from './engine-alive.ts';
 
 export interface EngineRow {
   readonly id: string;
@@ -18,7 +18,8 @@ export interface EngineRow {
 export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
   const { id, role, host, pid, version, capacity } = engine;
   await db.query(
-    `insert into execution_engines (id, role, host, pid, version, capacity) values ($1, $2, $3, $4, $5, $6)
+    `insert into execution_engines (id, role, host, pid, version, capacity, settled_at)
+     values ($1, $2, $3, $4, $5, $6, coalesce(${SETTLES_AT}, now()))
      on conflict (id) do update set heartbeat_at = now()`,
     [id, role, host, pid, version, capacity],
   );
@@ -79,18 +80,29 @@ export async function pulse(
   engine: { id: string; runningCount: number; hasLease: boolean },
   jobTables: string,
   watched: readonly string[],
-  { engineIsAlive, observerIsSettled }: SignsOfLife = BY_LEASE,
+  { engineIsAlive, mayJudge, wasAway, leaseIsHeld }: SignsOfLife = BY_LEASE,
 ): Promise<Pulse> {
   const beat: pg.QueryConfig & { query_timeout: number } = {
     query_timeout: ANSWER_MS,
     name: 'pulse',
     text: `
-      with beat as (
-        update execution_engines set heartbeat_at = now(), running_count = $2, has_lease = $4 where id = $1 returning 1)
+      with last as materialized (
+        select g.id, ${wasAway('g')} as was_away from execution_engines g where g.id = $1),
+      beat as (
+        update execution_engines g
+           set heartbeat_at = now(), running_count = $2,
+               has_lease = $4 and (not l.was_away or ${leaseIsHeld('g')}),
+               heard_since = case when l.was_away then now() else g.heard_since end,
+               settled_at = case when l.was_away then ${SETTLES_AT} else g.settled_at end
+          from last l where g.id = l.id
+        returning g.started_at, g.heard_since, g.settled_at),
+      others as materialized (
+        select p.id, p.heartbeat_at, p.has_lease, ${engineIsAlive('p')} as is_alive
+          from execution_engines p where p.id <> $1)
       select (select count(*) from beat) = 1 as registered,
-             array(select p.id::text from execution_engines p where p.id <> $1 and ${engineIsAlive('p')}) as peers,
-             array(select p.id::text from execution_engines p
-                    where p.id <> $1 and not ${engineIsAlive('p')} and ${observerIsSettled('$1')}) as dead,
+             array(select p.id::text from others p where p.is_alive) as peers,
+             array(select p.id::text from others p cross join beat o
+                    where not p.is_alive and ${mayJudge('o', 'p')}) as dead,
              exists (select 1 from ${jobTables}
                       where name in ('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue')
                         and state < 'active' and not blocked and start_after <= now())
@@ -128,26 +140,34 @@ export interface OrphanSearch {
 }
 
 /**
- * Running steps whose owner is silent or not on the list at all, a bounded number of them. Uses
+ * Running steps whose owner is dead or not on the list at all, a bounded number of them. Uses
  * workflow_executions_open and, for each of these, workflow_step_executions_scope_step: `offset 0` keeps the planner
  * from the one join that would read every step there ever was.
  */
 export async function stepsOfTheDead(
   db: Db,
   { self, limit, exceptTemplates = [] }: OrphanSearch,
-  signs: SignsOfLife = BY_LEASE,
+  { engineIsAlive, mayJudge, wasAway }: SignsOfLife = BY_LEASE,
 ): Promise<OwnedStep[]> {
+  // An engine that was away judges nobody before its next heartbeat.
   const { rows } = await db.query(
-    `select d.*, e.workflow_template_id
+    `with observer as materialized (
+       select o.started_at, o.heard_since, o.settled_at from execution_engines o
+        where o.id = $1 and not ${wasAway('o')}),
+     dead as materialized (
+       select p.id from execution_engines p cross join observer o
+        where p.id <> $1 and not ${engineIsAlive('p')} and ${mayJudge('o', 'p')})
+     select d.*, e.workflow_template_id
        from workflow_executions e
        cross join lateral (
          select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.claimed_by
            from workflow_step_executions s
           where s.workflow_execution_id = e.id and s.status = 'running'
-            and not ${ownerIsAlive('s.claimed_by', signs)}
+            and (s.claimed_by = any(array(select id from dead))
+                 or (coalesce(s.claimed_by <> all(array(select id from execution_engines)), true)
+                     and exists (select from observer where settled_at <= now())))
          offset 0) d
       where e.status in ('running', 'paused') and e.workflow_template_id <> all ($3::uuid[])
-        and ${signs.observerIsSettled('$1')}
       limit $2`,
     [self, limit, plainArray(exceptTemplates)],
   );
@@ -175,7 +195,7 @@ export async function msUntilLate(db: Db, engineId: string): Promise<number | nu
 
 /** Forgets engines that have been silent for so long that nothing of them can come any more. */
 export async function forgetEngines(db: Db): Promise<void> {
-  await db.query(`delete from execution_engines where heartbeat_at < now() - interval '1 hour'`);
+  await db.query(`delete from execution_engines where heartbeat_at < now() - interval '1 minute'`);
 }
 
 export interface QueueDepth {

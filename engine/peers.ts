@@ -87,7 +87,8 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
     await unregisterEngine(workPool, engineId).catch(onError);
     await lease?.close();
   });
-  await whenUsable(() => registerEngine(workPool, engine), waitingFor(log));
+  // In the session of its heartbeats: it has been heard from its beginning.
+  await whenUsable(() => registerEngine(pulsePool, engine), waitingFor(log));
   // A lease is a lock that a session holds: without either, the heartbeat alone says who is alive.
   const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
   if (leaseUrl !== null) lease = holdLease(leaseUrl, engineId, onError);

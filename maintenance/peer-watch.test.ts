@@ -1,21 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { nextInRing, PeerWatch } from './peer-watch.ts';
-
-describe('the ring', () => {
-  test('every engine is watched by exactly one other, however many there are', () => {
-    for (const size of [2, 3, 7]) {
-      const ids = Array.from({ length: size }, (_, at) => `engine-${at}`);
-      const watched = ids.map((id) => nextInRing(id, ids));
-      expect(new Set(watched)).toEqual(new Set(ids));
-      for (const [at, id] of ids.entries()) expect(watched[at]).not.toBe(id);
-    }
-  });
-
-  test('an engine that is alone watches nobody', () => {
-    expect(nextInRing('a', [])).toBeNull();
-    expect(nextInRing('a', ['a'])).toBeNull();
-  });
-});
+import { PeerWatch } from './peer-watch.ts';
 
 /** Leases that the test frees, and what was asked for. */
 function world(late: (id: string) => number | null = () => 0) {

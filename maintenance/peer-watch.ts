@@ -4,6 +4,7 @@
  * Only a short cut. The pulse finds the dead as well, up to a second later.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { nextInRing } from './ring.ts';
 
 export interface PeerWatchOptions {
   readonly engineId: string;
@@ -66,10 +67,4 @@ export class PeerWatch {
     await delay(ms + SLACK_MS, undefined, { signal, ref: false });
     await takeOver();
   }
-}
-
-/** The first id after this one, or the first of all; null when there is no other. */
-export function nextInRing(own: string, peers: readonly string[]): string | null {
-  const sorted = peers.filter((id) => id !== own).toSorted();
-  return sorted.find((id) => id > own) ?? sorted[0] ?? null;
 }

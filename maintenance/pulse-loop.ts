@@ -4,6 +4,7 @@
  *
  * `tick()` is public and does one round; the loop only calls it.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Db } from '../db/connection/client.ts';
 import { isUnavailable } from '../db/connection/session.ts';
 import {
@@ -16,12 +17,13 @@ import {
   stepsOfTheDead,
 } from '../db/engine.ts';
 import type { SignsOfLife } from '../db/engine-alive.ts';
+import { turnAt } from './ring.ts';
 import type { StallWatch } from './stall-watch.ts';
 
 export interface PulseLoopOptions {
   readonly db: Db;
   readonly engine: EngineRow;
-  /** How it is told who is alive. */
+  /** How it is told who is alive, and who may say so. */
   readonly signs: SignsOfLife;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
@@ -42,7 +44,7 @@ export interface PulseLoopOptions {
   onOrphans(steps: readonly OwnedStep[]): void;
   /** Templates whose steps this engine cannot take over. */
   unread(): readonly string[];
-  /** A step whose owner is dead. */
+  /** Takes over a step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
   /** Gives back steps that this engine holds by their rows and knows nothing of. */
   releaseUnknown(): Promise<void>;
@@ -50,14 +52,19 @@ export interface PulseLoopOptions {
 }
 
 const INTERVAL_MS = 1_000;
+/** After a heartbeat that failed: an engine that is soon back is not taken for dead. */
+const AFTER_FAILURE_MS = 250;
 const MAX_RESCUED = 1_000;
 const TICKS_BETWEEN_RESCUES = 10;
+/** What one engine takes over is left to it for this long by the next. */
+const TURN_MS = 400;
+const MAX_TURNS = 3;
+/** An execution that somebody has locked, who may be frozen, keeps no other from being looked for. */
+const LOCKED_MS = 1_000;
 /** A statement that a dead engine had sent may still commit for a while after its end. */
 const TICKS_OF_ALARM = 5;
 /** Others may take an engine for dead that is silent for longer, when its lease was lost too (engine-alive.ts). */
 const SILENT_MS = 4_000;
-/** Where sessions do not tell it: how long this engine must have been heard before it judges others. */
-const SETTLED_MS = 5_000;
 
 export class PulseLoop {
   readonly #options: PulseLoopOptions;
@@ -65,16 +72,19 @@ export class PulseLoop {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #ticking: Promise<void> = Promise.resolve();
   #open = true;
-  #peerCount: number | null = null;
+  /** Null: no round has ended yet. */
+  #peers: readonly string[] | null = null;
   #silent: ReadonlySet<string> = new Set();
   #untilRescue = 0;
   #alarm = 0;
   #rescuing: Promise<void> | null = null;
+  /** Aborted: the turns of others are over. */
+  #waiting = new AbortController();
+  /** Steps whose rescue is on its way, by their ids. */
+  readonly #inRescue = new Map<string, Promise<void>>();
   readonly #toLookAt = new Set<string>();
   #looking: Promise<void> | null = null;
   #lastBeatAt = performance.now();
-  /** The first heartbeat after the last gap. */
-  #heardSince: number | null = null;
 
   constructor(options: PulseLoopOptions) {
     this.#options = options;
@@ -87,7 +97,7 @@ export class PulseLoop {
 
   /** Until the first round nobody knows: better to notify in vain. */
   get hasPeers(): boolean {
-    return this.#peerCount !== 0;
+    return this.#peers?.length !== 0;
   }
 
   /** Milliseconds since the database last heard from this engine. */
@@ -98,9 +108,13 @@ export class PulseLoop {
   start(): void {
     const round = async () => {
       if (!this.#open) return;
-      this.#ticking = this.tick().catch((error) => this.#options.onError(error));
+      let pauseMs = INTERVAL_MS;
+      this.#ticking = this.tick().catch((error) => {
+        pauseMs = AFTER_FAILURE_MS;
+        this.#options.onError(error);
+      });
       await this.#ticking;
-      if (this.#open) this.#timer = setTimeout(round, INTERVAL_MS);
+      if (this.#open) this.#timer = setTimeout(round, pauseMs);
     };
     round();
   }
@@ -109,6 +123,7 @@ export class PulseLoop {
     this.#open = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#ticking;
+    this.#waiting.abort();
     await this.#rescuing;
     await this.#looking;
   }
@@ -117,15 +132,13 @@ export class PulseLoop {
     const { db, engine, jobTable, runningCount, hasLease, watched, signs } = this.#options;
     const beat = { id: engine.id, runningCount: runningCount(), hasLease: hasLease() };
     const seen = await pulse(db, beat, jobTable, watched(), signs);
-    if (this.silentMs > (signs.longestGapMs ?? Number.POSITIVE_INFINITY)) this.#heardSince = null;
-    this.#heardSince ??= performance.now();
     if (this.silentMs > SILENT_MS) this.#options.onSilence(this.silentMs);
     this.#lastBeatAt = performance.now();
-    this.#peerCount = seen.peers.length;
+    this.#peers = seen.peers;
     this.#options.onPeers(seen.peers);
     if (!seen.registered) await registerEngine(db, engine);
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
-    this.#lookForTheDead(this.#mayJudge ? seen.deadEngines : []);
+    this.#lookForTheDead(seen.deadEngines);
     this.#stalls?.round(seen.hasJobs);
     if (seen.hasJobs) this.#options.onJobs();
   }
@@ -169,8 +182,10 @@ export class PulseLoop {
 
   /** Looks for the dead now, whatever the list says; resolves when what was found is taken over. */
   async takeOver(): Promise<void> {
+    this.#waiting.abort();
     await this.#rescuing;
     await (this.#rescuing ?? this.#beginRescue());
+    await Promise.all(this.#inRescue.values());
   }
 
   #beginRescue(): Promise<void> {
@@ -187,27 +202,61 @@ export class PulseLoop {
   }
 
   /**
-   * A restart of the database holds up every heartbeat: whoever is back first gives the others time to come back too.
-   * The database says so itself of a session that lasts.
+   * What this engine watched it takes over at once. What is another's turn it takes when that is still there a while
+   * later: several that rescue the same steps at once hold each other up.
    */
-  get #mayJudge(): boolean {
-    if (this.#options.signs.longestGapMs === null) return true;
-    return this.#heardSince !== null && performance.now() - this.#heardSince >= SETTLED_MS;
+  async #rescue(): Promise<void> {
+    const { db, releaseUnknown } = this.#options;
+    this.#waiting = new AbortController();
+    const { signal } = this.#waiting;
+    for (let turn = 0; ; turn += 1) {
+      const found = await this.#stepsOfTheDead();
+      const isLast = turn === MAX_TURNS || signal.aborted;
+      const due = isLast ? found : found.filter((step) => this.#turnAt(step) <= turn);
+      await this.#rescueAll(due);
+      if (found.length === MAX_RESCUED) this.#untilRescue = 0;
+      if (due.length === found.length || !this.#open) break;
+      await delay(TURN_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+    if (this.#untilRescue > 0) await forgetEngines(db);
+    await releaseUnknown();
+  }
+
+  /** Without those whose rescue is on its way. */
+  async #stepsOfTheDead(): Promise<OwnedStep[]> {
+    const { db, engine, unread, signs } = this.#options;
+    const limit = MAX_RESCUED + this.#inRescue.size;
+    const found = await stepsOfTheDead(db, { self: engine.id, limit, exceptTemplates: unread() }, signs);
+    return found.filter(({ id }) => !this.#inRescue.has(id)).slice(0, MAX_RESCUED);
+  }
+
+  #turnAt({ owner }: OwnedStep): number {
+    return turnAt(this.#options.engine.id, this.#peers ?? [], owner);
   }
 
   /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
-  async #rescue(): Promise<void> {
-    const { db, engine, onOrphans, onError, unread, rescue, releaseUnknown, signs } = this.#options;
-    const asked = { self: engine.id, limit: MAX_RESCUED, exceptTemplates: unread() };
-    const steps = this.#mayJudge ? await stepsOfTheDead(db, asked, signs) : [];
-    if (steps.length > 0) onOrphans(steps);
-    // One that cannot be taken over keeps nobody from the others.
-    const outcomes = await Promise.allSettled(steps.map(rescue));
-    const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
-    for (const reason of reasons) onError(reason);
-    const failed = reasons.some(isUnavailable);
-    if (steps.length === MAX_RESCUED || failed) this.#untilRescue = 0;
-    else await forgetEngines(db);
-    await releaseUnknown();
+  async #rescueAll(steps: readonly OwnedStep[]): Promise<void> {
+    if (steps.length === 0) return;
+    this.#options.onOrphans(steps);
+    const rescues = steps.map((step) => this.#rescueOne(step));
+    const locked = new AbortController();
+    await Promise.race([
+      Promise.all(rescues),
+      delay(LOCKED_MS, undefined, { signal: locked.signal, ref: false }).catch(() => {}),
+    ]);
+    locked.abort();
+  }
+
+  /** One that cannot be taken over keeps nobody from the others. */
+  #rescueOne(step: OwnedStep): Promise<void> {
+    const { rescue, onError } = this.#options;
+    const rescued = rescue(step)
+      .catch((error) => {
+        if (isUnavailable(error)) this.#untilRescue = 0;
+        onError(error);
+      })
+      .finally(() => this.#inRescue.delete(step.id));
+    this.#inRescue.set(step.id, rescued);
+    return rescued;
   }
 }

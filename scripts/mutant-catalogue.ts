@@ -220,10 +220,10 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['tests/integration/database/refused-commits.test.ts'],
   },
   {
-    name: 'who has only just connected judges the others',
+    name: 'an engine that has only just come back judges the others',
     file: 'db/engine-alive.ts',
-    find: "where a.backend_start < now() - interval '5 seconds'",
-    replace: 'where true',
+    find: 'or ${observer}.settled_at <= now()`',
+    replace: 'or true`',
     tests: ['db/engine-alive.test.ts'],
   },
   {
@@ -281,5 +281,33 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'for (let index = from; index + required <= edges.length; index++) {',
     replace: 'for (let index = from; index + required <= Math.min(edges.length, from + 1); index++) {',
     tests: ['tests/definition/reachability'],
+  },
+  {
+    name: 'an engine that was away takes steps over before its next heartbeat',
+    file: 'db/engine.ts',
+    find: "where o.id = $1 and not ${wasAway('o')}),",
+    replace: 'where o.id = $1),',
+    tests: ['db/engine-alive.test.ts'],
+  },
+  {
+    name: 'a process that has only just begun judges by leases that the server has lost',
+    file: 'db/engine-alive.ts',
+    find: 'and ${row}.heartbeat_at > ${SERVER_BEGAN_AT} and not',
+    replace: 'and not',
+    tests: ['db/server-return.test.ts'],
+  },
+  {
+    name: 'a standby that was promoted has been the server all along',
+    file: 'db/engine-alive.ts',
+    find: ', pg_last_xact_replay_timestamp())`',
+    replace: ')`',
+    tests: ['db/server-return.test.ts'],
+  },
+  {
+    name: 'an execution that somebody has locked holds up the search for the dead',
+    file: 'maintenance/pulse-loop.ts',
+    find: 'delay(LOCKED_MS, undefined,',
+    replace: 'delay(LOCKED_MS * 1_000, undefined,',
+    tests: ['tests/integration/engines/locked-execution.test.ts'],
   },
 ];

@@ -33,6 +33,7 @@ const FIGURES: Readonly<Record<Case, string>> = {
   freeze: 'from the freeze to the first call of the next attempt',
   partition: 'from the cut to the first call of the next attempt',
   'db-restart': "from the database's return to the first call of a step that begins",
+  'db-crash': 'from the kill of a backend to the first call of a step that begins after it',
 };
 
 const TWO_QUANTILES: readonly Goal[] = [
@@ -46,6 +47,7 @@ const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   freeze: most(15_000),
   partition: most(10_000),
   'db-restart': [],
+  'db-crash': [],
 };
 /** Without leases only a missing heartbeat tells. */
 const WITHOUT_LEASES: Partial<Record<Case, readonly Goal[]>> = { kill: most(10_000), alone: most(10_000) };

@@ -20,7 +20,7 @@ import {
   recoveryCommandOf,
 } from './options.ts';
 import { Findings, type Play } from './play.ts';
-import { playRestarts } from './restart.ts';
+import { playCrashes, playRestarts } from './restart.ts';
 import { playFreezes, playPartitions } from './silence.ts';
 import { type RecoveryStage, setRecoveryStage } from './stage.ts';
 
@@ -30,6 +30,7 @@ const PLAYS: Readonly<Record<Case, (play: Play) => Promise<void>>> = {
   freeze: playFreezes,
   partition: playPartitions,
   'db-restart': playRestarts,
+  'db-crash': playCrashes,
 };
 const STALE = 'execution_engine_stale_completions_total';
 const HOLD_SECONDS: Range = [2, 6];

@@ -5,7 +5,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { BACKENDS } from '../../db/connection/features.ts';
 import { atLeastOne, createCommand, RANDOM_SEED, whole } from '../options.ts';
 
-export const CASES = ['kill', 'alone', 'freeze', 'partition', 'db-restart'] as const;
+export const CASES = ['kill', 'alone', 'freeze', 'partition', 'db-restart', 'db-crash'] as const;
 export type Case = (typeof CASES)[number];
 
 export interface RecoveryOptions {
@@ -32,6 +32,7 @@ export const DEFAULT_TIMES: Readonly<Record<Case, number>> = {
   freeze: 3,
   partition: 10,
   'db-restart': 100,
+  'db-crash': 100,
 };
 
 function cases(text: string): readonly Case[] {

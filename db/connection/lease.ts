@@ -31,6 +31,8 @@ export function holdLease(
   const take = async (client: pg.Client) => {
     await client.query(SHORT_KEEPALIVES);
     await client.query(`select pg_advisory_lock($1, ${leaseKey('$2')})`, [LEASE_CLASS, engineId]);
+    // Not left to the next heartbeat: an engine that dies before it is dead as soon as that is missing.
+    await client.query('update execution_engines set has_lease = true where id = $1', [engineId]);
   };
   return keepConnection(url, take, {
     applicationName: `engine/${engineId}/lease`,

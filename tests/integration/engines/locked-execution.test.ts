@@ -54,6 +54,33 @@ test('steps and timers of a killed engine are taken over, but for those of an ex
   expect((await survivor.end(locked)).status).toBe('completed');
 });
 
+test('the steps of an engine are taken over while those of another one that died before are locked', async () => {
+  const template = await survivor.publish({ steps: { g: { type: 'gate', with: { name: 'both' } } } });
+  const runningAt = async (engine: EngineProcess, name: string) => {
+    const id = await engine.start(template);
+    await database.until('select engine = $2 from test_runs where execution_id = $1', [id, name]);
+    return id;
+  };
+  const first = await fixture.engineProcess({ name: 'first' });
+  const second = await fixture.engineProcess({ name: 'second' });
+  const locked = await runningAt(first, 'first');
+  const free = await runningAt(second, 'second');
+  const letGo = await lock(locked);
+  first.kill('SIGKILL');
+  await first.exited;
+  await database.until(
+    `select count(*) > 0 from pg_stat_activity
+      where wait_event_type = 'Lock' and state = 'active' and application_name like 'engine/' || $1 || '/%'`,
+    [survivor.id],
+  );
+  second.kill('SIGKILL');
+  await second.exited;
+  await database.openGate('both');
+  expect((await survivor.end(free)).status).toBe('completed');
+  await letGo();
+  expect((await survivor.end(locked)).status).toBe('completed');
+});
+
 test('an execution that was put off begins while another one that is due is locked', async () => {
   const template = await survivor.publish({ steps: { a: { type: 'record' } } });
   const locked = await survivor.start(template, { start_after: '1s' });
