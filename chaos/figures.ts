@@ -2,6 +2,7 @@
  * What the witness knows of the faults: which kills hit a running step, and how long it took until it ran again.
  */
 import type { Pool } from '../db/connection/client.ts';
+import { type Durations, durationsOf } from './durations.ts';
 import type { Violations } from './violations.ts';
 
 export interface Figures {
@@ -11,10 +12,21 @@ export interface Figures {
   readonly pausesThatHit: number;
   /** Steps that were running in an engine when it was killed. */
   readonly stepsHit: number;
-  /** From the kill to the first effect of the step's next attempt, in milliseconds; null: there was none. */
-  readonly recoveryMs: { count: number; p50: number; p90: number; p99: number; max: number } | null;
+  readonly recovery: Recovery;
   /** Attempts that were given up although their engine was neither killed nor paused in them. */
   readonly takenFromHealthy: number;
+}
+
+/** For each step that was hit; null: there was none. */
+export interface Recovery {
+  /** From the kill to the first effect of the step's next attempt. */
+  readonly ofKills: Durations | null;
+  /** The same without those between whose kill and effect the database was struck. */
+  readonly ofKillsAlone: Durations | null;
+  /** From the kill to the commit that takes the step from its dead engine. */
+  readonly takenAfter: Durations | null;
+  /** From the pause to the first effect of the next attempt on another engine, while the pause lasts. */
+  readonly ofPauses: Durations | null;
 }
 
 const HITS = `
@@ -23,48 +35,77 @@ const HITS = `
    where f.kind = 'kill' and e.busy_ms > 0
      and e.at <= f.from_at and e.at + e.busy_ms * interval '1 millisecond' > f.from_at`;
 
-export async function readFigures(witness: Pool): Promise<Figures> {
+/** @param admin of the engines' database, which has the transitions */
+export async function readFigures(witness: Pool, admin: Pool): Promise<Figures> {
   const { rows: hits } = await witness.query(
     `select count(distinct fault)::integer as kills, count(distinct step_id)::integer as steps from (${HITS}) hits`,
   );
-  const { rows: recoveries } = await witness.query(
-    `with recovered as (
-       select extract(epoch from min(next.at) - h.from_at)::float8 * 1000 as ms
-         from (${HITS}) h join chaos_effects next on next.step_id = h.step_id and next.attempt > h.attempt
-        where next.at > h.from_at
-        group by h.fault, h.from_at, h.step_id)
-     select count(*)::integer as count, max(ms) as max,
-            percentile_cont(array[0.5, 0.9, 0.99]) within group (order by ms) as quantiles from recovered`,
-  );
-  const { count, max, quantiles } = recoveries[0];
-  const [p50, p90, p99] = (quantiles ?? []) as number[];
   return {
     killsThatHit: hits[0].kills,
     pausesThatHit: await countPausesThatHit(witness),
     stepsHit: hits[0].steps,
-    recoveryMs:
-      count === 0
-        ? null
-        : {
-            count,
-            p50: Math.round(p50!),
-            p90: Math.round(p90!),
-            p99: Math.round(p99!),
-            max: Math.round(max),
-          },
+    recovery: await readRecovery(witness, admin),
     takenFromHealthy: await countTakenFromHealthy(witness),
   };
 }
 
+interface RecoveredStep {
+  readonly step_id: string;
+  readonly from_at: Date;
+  readonly ms: number;
+  /** The database was struck meanwhile. */
+  readonly struck: boolean;
+}
+
+async function readRecovery(witness: Pool, admin: Pool): Promise<Recovery> {
+  const { rows } = await witness.query<RecoveredStep>(
+    `select r.step_id, r.from_at, extract(epoch from r.at - r.from_at)::float8 * 1000 as ms,
+            exists (select 1 from chaos_faults d
+                     where d.kind in ('db-kill', 'db-restart') and d.from_at < r.at and d.to_at > r.from_at) as struck
+       from (select h.step_id, h.from_at, min(next.at) as at
+               from (${HITS}) h join chaos_effects next on next.step_id = h.step_id and next.attempt > h.attempt
+              where next.at > h.from_at
+              group by h.fault, h.from_at, h.step_id) r`,
+  );
+  return {
+    ofKills: durationsOf(rows.map(({ ms }) => ms)),
+    ofKillsAlone: durationsOf(rows.filter(({ struck }) => !struck).map(({ ms }) => ms)),
+    takenAfter: durationsOf(await readTakings(admin, rows)),
+    ofPauses: durationsOf(await readTakenInPauses(witness)),
+  };
+}
+
+async function readTakings(admin: Pool, hits: readonly RecoveredStep[]): Promise<number[]> {
+  const { rows } = await admin.query(
+    `select extract(epoch from min(t.at) - h.from_at)::float8 * 1000 as ms
+       from unnest($1::uuid[], $2::timestamptz[]) with ordinality h(step_id, from_at, place)
+       join chaos.transitions t on t.step_id = h.step_id and t.from_status = 'running' and t.at > h.from_at
+      group by h.place, h.from_at`,
+    [hits.map(({ step_id }) => step_id), hits.map(({ from_at }) => from_at)],
+  );
+  return rows.map(({ ms }) => ms);
+}
+
+/** Of a pause that was long enough: the first effect of each step's next attempt. */
+async function readTakenInPauses(witness: Pool): Promise<number[]> {
+  const { rows } = await witness.query(
+    `select extract(epoch from min(next.at) - f.from_at)::float8 * 1000 as ms
+       from chaos_faults f ${TAKEN_IN_PAUSE}
+      group by f.position, f.from_at, e.step_id`,
+  );
+  return rows.map(({ ms }) => ms);
+}
+
+/** Joins the effects in an engine that a pause f interrupted to those that followed on another one meanwhile. */
+const TAKEN_IN_PAUSE = `
+  join chaos_effects e on f.kind = 'pause' and e.engine = f.engine and e.at < f.from_at
+       and e.at + e.busy_ms * interval '1 millisecond' > f.from_at
+  join chaos_effects next on next.step_id = e.step_id and next.attempt = e.attempt + 1
+       and next.engine <> f.engine and next.at between f.from_at and f.to_at`;
+
 async function countPausesThatHit(witness: Pool): Promise<number> {
   const { rows } = await witness.query(
-    `select count(*)::integer as count from chaos_faults f
-      where f.kind = 'pause'
-        and exists (select 1 from chaos_effects e
-                      join chaos_effects next on next.step_id = e.step_id and next.attempt = e.attempt + 1
-                     where e.engine = f.engine and next.engine <> f.engine and e.at < f.from_at
-                       and e.at + e.busy_ms * interval '1 millisecond' > f.from_at
-                       and next.at between f.from_at and f.to_at)`,
+    `select count(distinct f.position)::integer as count from chaos_faults f ${TAKEN_IN_PAUSE}`,
   );
   return rows[0].count;
 }

@@ -3,6 +3,7 @@
  */
 import type { CheckedCounts } from './checks.ts';
 import type { ClientCounts } from './client.ts';
+import type { Durations } from './durations.ts';
 import type { Figures } from './figures.ts';
 import type { FaultCounts } from './nemesis.ts';
 import { commandOf, type Options } from './options.ts';
@@ -91,15 +92,16 @@ export function reportText(report: Report): string {
     Object.entries(counts)
       .map(([name, count]) => `${count} ${name}`)
       .join(', ');
-  const recovery = figures.recoveryMs;
+  const { recovery } = figures;
   const lines = [
     `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.effects} effects`,
     `time: ${seconds.faults} s of faults, ${seconds.calm} s until all was final, ${seconds.total} s in all`,
     `faults: ${list(faults.details)}; ${wire.eaten} commits eaten, ${wire.cut} cut off, of ${wire.commits}`,
     `kills that hit a running step: ${figures.killsThatHit}, with ${figures.stepsHit} steps; pauses in which others took over: ${figures.pausesThatHit}`,
-    recovery === null
-      ? 'recovery: nothing to measure'
-      : `recovery after kill -9: p50 ${recovery.p50} ms, p90 ${recovery.p90} ms, p99 ${recovery.p99} ms, most ${recovery.max} ms, of ${recovery.count}`,
+    `recovery after kill -9: ${durationsText(recovery.ofKills)}`,
+    `  where the database was well: ${durationsText(recovery.ofKillsAlone)}`,
+    `  until the step was taken from its dead engine: ${durationsText(recovery.takenAfter)}`,
+    `taken over from a frozen engine: ${durationsText(recovery.ofPauses)}`,
     `attempts lost with their owner: ${checked.lostAttempts}; taken from an engine that was well: ${figures.takenFromHealthy}`,
     `late results refused: ${report.staleCompletions}`,
     `engines: ${report.engineStarts} starts, ${report.gaveUp.length} ended by themselves`,
@@ -116,4 +118,10 @@ export function reportText(report: Report): string {
   if (report.folder !== null) lines.push(`kept in ${report.folder}`);
   if (verdict !== 'green') lines.push(`repeat with: ${report.command}`);
   return lines.join('\n');
+}
+
+function durationsText(durations: Durations | null): string {
+  if (durations === null) return 'nothing to measure';
+  const { n, p50, p90, p99, max } = durations;
+  return `p50 ${p50} ms, p90 ${p90} ms, p99 ${p99} ms, most ${max} ms, of ${n}`;
 }

@@ -141,7 +141,7 @@ class Run {
       checked,
       faults: this.#nemesis.counts,
       wire: proxy.counts,
-      figures: await readFigures(witness),
+      figures: await readFigures(witness, admin),
       staleCompletions,
       engineStarts: fleet.starts,
       gaveUp: fleet.gaveUp,

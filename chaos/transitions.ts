@@ -84,4 +84,7 @@ export const TRANSITION_CHECKS: Readonly<Record<string, string>> = {
 };
 
 /** Made when all is written. */
-export const TRANSITION_INDEXES = 'create index on chaos.transitions (execution_id); analyze';
+export const TRANSITION_INDEXES = `
+  create index on chaos.transitions (execution_id);
+  create index on chaos.transitions (step_id);
+  analyze`;
