@@ -112,7 +112,8 @@ function watchNpm(gone) {
   const parent = process.ppid;
   const npm = npmAbove(parent);
   const timer = setInterval(() => {
-    if (process.ppid === parent && (npm === null || parentOf(parent) === npm)) return;
+    // What cannot be seen just now is taken to be as it was.
+    if (process.ppid === parent && (npm === null || [npm, null].includes(parentOf(parent)))) return;
     clearInterval(timer);
     gone();
   }, LOOK_EVERY_MS);
