@@ -19,6 +19,7 @@ export function watchLauncher(pid: number, gone: () => void): void {
   };
   const timer = setInterval(look, LOOK_EVERY_MS);
   timer.unref();
+  setImmediate(look);
 }
 
 function isAlive(pid: number): boolean {
