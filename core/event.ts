@@ -58,10 +58,13 @@ export type Event =
       readonly type: 'park';
       readonly slot: number;
       readonly claim: Claim;
-      readonly forMs: number;
+      /** Milliseconds until the step goes on; null: no timer wakes it. */
+      readonly forMs: number | null;
       readonly state: Json;
-      /** What the timer means when it is due: the step goes on, or its timeout is over. */
-      readonly purpose: 'resume' | 'timeout';
+      /** What is left of the attempt's timeout, in milliseconds; null: it has none. */
+      readonly timeoutMs: number | null;
+      /** What wakes the step when no timer does; null: its timer. */
+      readonly waitingFor: Json;
     }
   /** A timer of a waiting or retrying step is due. */
   | {
@@ -71,6 +74,14 @@ export type Event =
       /** Of the transition that set the timer. */
       readonly sequence: number;
       readonly purpose: 'resume' | 'timeout';
+      readonly random: number;
+    }
+  /** The timeout of an attempt that was parked is over. */
+  | {
+      readonly type: 'step_time_out';
+      readonly slot: number;
+      /** Retries that were used when the deadline was set: each retry has a timeout of its own. */
+      readonly retries: number;
       readonly random: number;
     }
   /** A drain gives the step back: no attempt and no retry used. */

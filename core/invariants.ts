@@ -207,9 +207,9 @@ export function findInJobs(view: ExecutionView, jobs: readonly StepJob[]): Findi
   return findings;
 }
 
-function jobQueueOf(view: ExecutionView, { status, slot }: StepState): QueueName | null {
+function jobQueueOf(view: ExecutionView, { status, slot, hasTimer }: StepState): QueueName | null {
   if (status === 'queued') return readyQueue(view.graph, slot);
-  return status === 'waiting' || status === 'retrying' ? 'WorkflowExecutionQueue' : null;
+  return hasTimer && (status === 'waiting' || status === 'retrying') ? 'WorkflowExecutionQueue' : null;
 }
 
 /** The tracker has one row for each resolved edge, and no other. */

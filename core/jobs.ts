@@ -4,11 +4,10 @@
  *
  * A job says "look at this" and holds ids; state is in the rows.
  *
- * Invariant: a step has at most one job in each queue. Its id is the step's.
+ * Invariant: a step has at most one ticket or timer in each queue, whose id is the step's, and one deadline.
  */
 import type { Graph } from './graph.ts';
 import type { Plan, StepChange, StepTimer } from './plan.ts';
-import type { StepStatus } from './status.ts';
 import type { ExecutionView, StepState } from './view.ts';
 
 export type QueueName = 'WorkflowExecutionQueue' | 'StepExecutionQueue' | 'MergeExecutionQueue';
@@ -24,6 +23,7 @@ export type JobData =
       sequence: number;
       purpose: 'resume' | 'timeout';
     }
+  | { kind: 'step_deadline'; execution_id: string; step_id: string; retries: number }
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string }
@@ -79,6 +79,10 @@ export function jobsOf(
     timer === null ? stepTicket(id, graph, state) : stepTimer(id, state, timer),
   );
   const remove: JobKey[] = changed.remove.map(({ queue, change }) => ({ queue, id: change.state.id }));
+  for (const { state, from, deadlineMs } of plan.steps.values()) {
+    if (deadlineMs !== null) add.push(stepDeadline(id, state, deadlineMs));
+    if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
+  }
   executionJobs(plan, facts, newId, add, remove);
   return { add, remove };
 }
@@ -88,8 +92,8 @@ export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob
   const add: PlannedJob[] = [];
   const remove: PlannedJob[] = [];
   for (const [slot, change] of plan.steps) {
-    const before = jobQueue(plan.view, slot, change.from?.status);
-    const after = jobQueue(plan.view, slot, change.state.status);
+    const before = jobQueue(plan.view, slot, change.from);
+    const after = jobQueue(plan.view, slot, change.state);
     const sameTicket = before === after && change.timer === null;
     if (sameTicket) continue;
     if (before !== null) remove.push({ queue: before, change });
@@ -98,10 +102,14 @@ export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob
   return { add, remove };
 }
 
-function jobQueue({ graph }: ExecutionView, slot: number, status: StepStatus | undefined): QueueName | null {
-  if (status === 'queued') return readyQueue(graph, slot);
-  if (status === 'waiting' || status === 'retrying') return 'WorkflowExecutionQueue';
-  return null;
+/** The queue in which a step has its ticket or timer; null: it has none. */
+function jobQueue(
+  { graph }: ExecutionView,
+  slot: number,
+  step: Pick<StepState, 'status' | 'hasTimer'> | null,
+): QueueName | null {
+  if (step?.status === 'queued') return readyQueue(graph, slot);
+  return step?.hasTimer ? 'WorkflowExecutionQueue' : null;
 }
 
 function executionJobs(
@@ -155,6 +163,19 @@ export function stepTimer(
   );
 }
 
+/** The end of the timeout of an attempt that was parked. */
+export function stepDeadline(
+  executionId: string,
+  { id, retries }: Pick<StepState, 'id' | 'retries'>,
+  afterMs: number,
+): Job {
+  return timerJob(
+    deadlineJobId(id),
+    { kind: 'step_deadline', execution_id: executionId, step_id: id, retries },
+    afterMs,
+  );
+}
+
 /** Begins an execution that was put off. */
 export function startJob(executionId: string, startAfter: number | string): Job {
   return timerJob(executionId, { kind: 'start', execution_id: executionId }, startAfter);
@@ -178,9 +199,9 @@ function timerKey(id: string): { queue: 'WorkflowExecutionQueue'; id: string } {
   return { queue: 'WorkflowExecutionQueue', id };
 }
 
-/** An execution's own timers have ids that follow from its id: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
-function deadlineJobId(executionId: string): string {
-  return derivedId(executionId, 'd');
+/** Deadlines and stops have ids that follow from their row's: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
+function deadlineJobId(rowId: string): string {
+  return derivedId(rowId, 'd');
 }
 
 function stopJobId(executionId: string): string {

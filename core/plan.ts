@@ -30,6 +30,8 @@ export interface StepChange {
     readonly status: StepStatus;
     readonly attempt: number;
     readonly owner: string | null;
+    readonly hasDeadline: boolean;
+    readonly hasTimer: boolean;
   } | null;
   /** Set when this plan decided the step's join. */
   received: readonly ReceivedInput[] | null;
@@ -37,6 +39,10 @@ export interface StepChange {
   error: StepError | null;
   timer: StepTimer | null;
   parkedState: Json;
+  /** Set when the plan sets the deadline of a parked attempt: milliseconds from now. */
+  deadlineMs: number | null;
+  /** What a step that is parked by this plan waits for when no timer wakes it. */
+  waitingFor: Json;
   /** A claim of this plan began an attempt or went on with a parked one. */
   claimed: boolean;
 }

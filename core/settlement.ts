@@ -5,7 +5,7 @@
  */
 import { isLive, liveRoute, type ReceivedInput } from './graph.ts';
 import { decideJoin } from './join.ts';
-import type { Plan, StepChange } from './plan.ts';
+import type { Plan, StepChange, StepTimer } from './plan.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
@@ -21,6 +21,8 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
     owner: null,
     sequence: plan.fromSequence + 1,
     parked: false,
+    hasDeadline: false,
+    hasTimer: false,
     resolved: 0,
     live: 0,
     routes: null,
@@ -33,8 +35,8 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
 export function touch(plan: Plan, state: StepState): StepChange {
   const known = plan.steps.get(state.slot);
   if (known !== undefined) return known;
-  const { status, attempt, owner } = state;
-  const change = newChange(state, { status, attempt, owner });
+  const { status, attempt, owner, hasDeadline, hasTimer } = state;
+  const change = newChange(state, { status, attempt, owner, hasDeadline, hasTimer });
   state.sequence = plan.fromSequence + 1;
   plan.steps.set(state.slot, change);
   return change;
@@ -49,6 +51,8 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     error: null,
     timer: null,
     parkedState: null,
+    deadlineMs: null,
+    waitingFor: null,
     claimed: false,
   };
 }
@@ -56,22 +60,34 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
 export function makeReady(plan: Plan, state: StepState, received: readonly ReceivedInput[] | null): void {
   state.status = 'queued';
   state.owner = null;
+  state.hasTimer = false;
   plan.ready.push(state.slot);
   const change = plan.steps.get(state.slot)!;
   change.timer = null;
   if (received !== null) change.received = received;
 }
 
-export function leaveProcess(state: StepState, status: 'waiting' | 'retrying'): void {
+/** The step leaves the process that runs it. @param timer wakes it; null: no timer does */
+export function leaveProcess(
+  { state, change }: { readonly state: StepState; readonly change: StepChange },
+  status: 'waiting' | 'retrying',
+  timer: StepTimer | null,
+): void {
   state.status = status;
   state.owner = null;
+  state.hasTimer = timer !== null;
+  change.timer = timer;
 }
 
 export function settle(view: ExecutionView, plan: Plan, state: StepState, status: StepStatus): void {
   state.status = status;
   state.owner = null;
+  state.hasDeadline = false;
+  state.hasTimer = false;
   view.settledCount += 1;
-  plan.steps.get(state.slot)!.timer = null;
+  const change = plan.steps.get(state.slot)!;
+  change.timer = null;
+  change.deadlineMs = null;
 }
 
 /**

@@ -5,7 +5,8 @@ import { expect, test } from 'bun:test';
 import { buildTemplate, chain, diamond, orderFulfilment, threeInto } from '../tests/support/core/graphs.ts';
 import { Play } from '../tests/support/core/play.ts';
 import type { Event } from './event.ts';
-import { plannedJobs } from './jobs.ts';
+import { jobsOf, plannedJobs } from './jobs.ts';
+import type { Plan } from './plan.ts';
 
 const retrying = (limit: number) => buildTemplate({ a: { retry: { limit } }, b: { needs: ['a'] } });
 
@@ -190,20 +191,83 @@ test('a resumed attempt that is given back, or whose expression fails, has still
 test('a timeout of a parked step is a failure that may be retried', () => {
   const play = Play.begun(retrying(1));
   play.claim('a');
-  play.send(play.parked('a', 'timeout'));
-  const plan = play.send(play.woken('a', 'timeout'));
+  play.send(play.parked('a', 1000));
+  const plan = play.send(play.timedOut('a'));
   expect(plan.steps.get(0)!.error!.code).toBe('timeout');
-  expect(play.state('a')).toMatchObject({ status: 'retrying', retries: 1, parked: false });
+  expect(play.state('a')).toMatchObject({
+    status: 'retrying',
+    retries: 1,
+    parked: false,
+    hasDeadline: false,
+  });
 });
 
 test('a timeout that is told twice uses one retry', () => {
   const play = Play.begun(retrying(1));
   play.claim('a');
-  play.send(play.parked('a', 'timeout'));
-  const timeout = play.woken('a', 'timeout');
+  play.send(play.parked('a', 1000));
+  const timeout = play.timedOut('a');
   expect(play.send(timeout, timeout).late).toEqual([timeout]);
   expect(play.send(timeout).late).toEqual([timeout]);
   expect(play.state('a')).toMatchObject({ status: 'retrying', retries: 1 });
+});
+
+test('a parked attempt has one deadline, however often it is parked, and a retry has its own', () => {
+  const play = Play.begun(retrying(1));
+  const deadlines = (plan: Plan) => [...plan.steps.values()].map(({ deadlineMs }) => deadlineMs);
+  play.claim('a');
+  expect(deadlines(play.send(play.parked('a', 1000)))).toEqual([1000]);
+  play.send(play.woken('a'));
+  play.claim('a');
+  expect(deadlines(play.send(play.parked('a', 400)))).toEqual([null]);
+  const ofTheFirst = play.timedOut('a');
+  play.send(ofTheFirst);
+  play.send(play.woken('a'));
+  play.claim('a');
+  expect(deadlines(play.send(play.parked('a', 900)))).toEqual([900]);
+  expect(play.send(ofTheFirst).late).toEqual([ofTheFirst]);
+});
+
+test('a timeout ends a parked step that waits for its turn again, and not one that runs', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  play.send(play.parked('a', 1000));
+  play.send(play.woken('a'));
+  play.claim('a');
+  const timeout = play.timedOut('a');
+  expect(play.send(timeout).late).toEqual([timeout]);
+  play.send({ type: 'rescue', slot: play.at('a'), claim: play.holding('a') });
+  expect(play.state('a')).toMatchObject({ status: 'queued', parked: true, hasDeadline: true });
+  play.send(play.timedOut('a'));
+  expect(play.state('a')).toMatchObject({ status: 'failed' });
+});
+
+test('the deadline of a step has a job until its attempt ends', () => {
+  const jobs = (plan: Plan) => jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 1 }, () => 'id');
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  const parked = jobs(play.send(play.parked('a', 1000))).add;
+  expect(parked.map(({ data, startAfter }) => [data.kind, startAfter])).toEqual([
+    ['timer', 60_000],
+    ['step_deadline', 1000],
+  ]);
+  expect(jobs(play.send(play.woken('a'))).remove).toHaveLength(1);
+  play.claim('a');
+  const [, deadline] = parked;
+  expect(jobs(play.send(play.completed('a'))).remove).toContainEqual({
+    queue: 'WorkflowExecutionQueue',
+    id: deadline!.id,
+  });
+});
+
+test('a step can wait for something else than a time: it has no timer, and its row says what for', () => {
+  const play = Play.begun(retrying(0));
+  play.claim('a');
+  const waitingFor = { kind: 'signal', name: 'paid' };
+  const plan = play.send({ ...play.parked('a'), forMs: null, waitingFor } as Event);
+  expect(plannedJobs(plan).add).toEqual([]);
+  expect([...plan.steps.values()][0]).toMatchObject({ waitingFor, timer: null });
+  expect(plannedJobs(play.send(play.woken('a'))).remove).toEqual([]);
 });
 
 test('a timer of an earlier attempt wakes nobody', () => {

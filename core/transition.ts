@@ -80,6 +80,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return park(view, plan, event);
     case 'wake':
       return wake(view, plan, event, newId);
+    case 'step_time_out':
+      return timeOutStep(view, plan, event, newId);
     case 'release':
     case 'rescue':
     case 'displace':
@@ -165,10 +167,11 @@ function failAttempt(
   const policy = view.graph.steps[state.slot]!.retry;
   const delay = view.stopRequested !== null ? null : retryDelayMs(policy, state.retries, failure, random);
   state.parked = false;
+  state.hasDeadline = false;
+  change.deadlineMs = null;
   if (delay !== null) {
-    leaveProcess(state, 'retrying');
+    leaveProcess({ state, change }, 'retrying', { afterMs: delay, purpose: 'resume' });
     state.retries += 1;
-    change.timer = { afterMs: delay, purpose: 'resume' };
     return;
   }
   settle(view, plan, state, 'failed');
@@ -200,10 +203,19 @@ function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'pa
     settle(view, plan, state, 'cancelled');
     return true;
   }
-  leaveProcess(state, 'waiting');
+  leaveProcess(
+    { state, change },
+    'waiting',
+    event.forMs === null ? null : { afterMs: event.forMs, purpose: 'resume' },
+  );
   state.parked = true;
   change.parkedState = event.state;
-  change.timer = { afterMs: event.forMs, purpose: event.purpose };
+  change.waitingFor = event.waitingFor;
+  // The deadline is of the attempt: one that is parked again has it already.
+  if (event.timeoutMs !== null && !state.hasDeadline) {
+    state.hasDeadline = true;
+    change.deadlineMs = event.timeoutMs;
+  }
   return true;
 }
 
@@ -224,8 +236,28 @@ function wake(
     makeReady(plan, state, null);
     return true;
   }
-  const error = { code: 'timeout', message: 'The step did not finish within its timeout.', details: null };
-  failAttempt(view, plan, state, { error, retryable: true, retryAfterMs: null }, event.random, newId);
+  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
+  return true;
+}
+
+const TIMED_OUT = {
+  error: { code: 'timeout', message: 'The step did not finish within its timeout.', details: null },
+  retryable: true,
+  retryAfterMs: null,
+};
+
+/** A step that runs again is timed out by the process that runs it. */
+function timeOutStep(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'step_time_out' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[event.slot];
+  const isParked = state?.status === 'waiting' || (state?.status === 'queued' && state.parked);
+  if (!isParked || !state.hasDeadline || state.retries !== event.retries) return false;
+  touch(plan, state);
+  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
   return true;
 }
 

@@ -35,6 +35,10 @@ export interface StepState {
   sequence: number;
   /** The step left the process in the middle of an attempt and goes on with it. */
   parked: boolean;
+  /** The attempt was parked and has a timeout: a timer of its own ends it, whatever the step waits for. */
+  hasDeadline: boolean;
+  /** It waits, and a timer wakes it. */
+  hasTimer: boolean;
   resolved: number;
   live: number;
   routes: readonly string[] | null;
@@ -89,6 +93,8 @@ export interface StepRow {
   owner: string | null;
   sequence: number;
   parked: boolean;
+  hasDeadline: boolean;
+  hasTimer: boolean;
   routes: readonly string[] | null;
 }
 

@@ -158,6 +158,9 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
     errorDetails: error === null ? null : JSON.stringify(error.details),
     timerMs: timer?.afterMs ?? null,
     parkedState: state.status === 'waiting' ? JSON.stringify(change.parkedState) : null,
+    hasDeadline: state.hasDeadline,
+    deadlineMs: change.deadlineMs,
+    waitingFor: change.waitingFor === null ? null : JSON.stringify(change.waitingFor),
   };
 }
 

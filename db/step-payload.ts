@@ -61,10 +61,13 @@ export interface StepResumption {
   readonly parkedState: unknown;
   /** Measured by the database's clock; null when the step is not parked. */
   readonly parkedMs: number | null;
+  /** What is left of the attempt's timeout; null: it has no deadline yet. */
+  readonly timeoutMs: number | null;
 }
 
 const RESUMPTION = `
-  select received_inputs, parked_state, extract(epoch from clock_timestamp() - parked_at) * 1000 as parked_ms
+  select received_inputs, parked_state, extract(epoch from clock_timestamp() - parked_at) * 1000 as parked_ms,
+         extract(epoch from deadline_at - clock_timestamp()) * 1000 as timeout_ms
     from workflow_step_executions
    where id = $1
      and ($2::integer is null
@@ -89,5 +92,6 @@ export async function readResumption(
     received: row.received_inputs ?? [],
     parkedState: row.parked_state ?? null,
     parkedMs: row.parked_ms === null ? null : Math.round(Number(row.parked_ms)),
+    timeoutMs: row.timeout_ms === null ? null : Number(row.timeout_ms),
   };
 }

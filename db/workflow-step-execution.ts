@@ -113,6 +113,11 @@ export interface StepUpdate {
   readonly timerMs: number | null;
   /** JSON text. */
   readonly parkedState: string | null;
+  readonly hasDeadline: boolean;
+  /** Sets the deadline; null: it stays, or goes with `hasDeadline`. */
+  readonly deadlineMs: number | null;
+  /** JSON text; null: it waits for its timer, or not at all. */
+  readonly waitingFor: string | null;
 }
 
 const UPDATE = guarded(
@@ -130,13 +135,16 @@ const UPDATE = guarded(
           parked_at = case when u.status = 'waiting' then ${momentOf(18)} when u.parked then s.parked_at end,
           parked_state = case when u.status = 'waiting' then u.parked_state when u.parked then s.parked_state end,
           resume_at = ${momentOf(18)} + u.timer_ms * interval '1 millisecond',
+          deadline_at = case when u.deadline_ms is not null then ${momentOf(18)} + u.deadline_ms * interval '1 millisecond'
+                             when u.has_deadline then s.deadline_at end,
+          waiting_for = u.waiting_for,
           completed_at = case when u.status in ('completed', 'failed', 'skipped', 'cancelled')
                               then greatest(${momentOf(18)}, s.created_at, s.started_at) end
      from unnest($1::uuid[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::uuid[],
                  $9::boolean[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
-                 $15::double precision[], $16::jsonb[], $17::integer[])
+                 $15::double precision[], $16::jsonb[], $17::integer[], $20::boolean[], $21::double precision[], $22::jsonb[])
             as u(id, from_status, from_attempt, from_owner, status, attempt, retries, owner,
-                 parked, sequence, received, error_code, error, error_details, timer_ms, parked_state, crashes)
+                 parked, sequence, received, error_code, error, error_details, timer_ms, parked_state, crashes, has_deadline, deadline_ms, waiting_for)
     where s.id = u.id and s.status = u.from_status and s.attempt_count = u.from_attempt
       and s.claimed_by is not distinct from u.from_owner`,
   19,
@@ -167,6 +175,9 @@ export function updateSteps(rows: readonly StepUpdate[], at: string | null = nul
       plainArray(rows.map((row) => row.crashes)),
       at,
       rows.length,
+      plainArray(rows.map((row) => row.hasDeadline)),
+      plainArray(rows.map((row) => row.deadlineMs)),
+      textArray(rows.map((row) => row.waitingFor)),
     ],
   };
 }
@@ -182,12 +193,16 @@ export interface LoadedStep {
   readonly owner: string | null;
   readonly sequence: number;
   readonly parked: boolean;
+  readonly hasDeadline: boolean;
+  readonly hasTimer: boolean;
   readonly routes: readonly string[] | null;
 }
 
 const LOAD = `
   select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, crash_count,
-         claimed_by, sequence, parked_at is not null as parked, routes
+         claimed_by, sequence, parked_at is not null as parked,
+         deadline_at is not null and completed_at is null as has_deadline,
+         status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
 
@@ -205,6 +220,8 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
     owner: row.claimed_by,
     sequence: row.sequence,
     parked: row.parked,
+    hasDeadline: row.has_deadline,
+    hasTimer: row.has_timer,
     routes: row.routes,
   }));
 }

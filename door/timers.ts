@@ -27,7 +27,15 @@ export class Timers implements CommitSubscriber {
 
   #arm({ actor, plan }: DecidedUnit): void {
     if (plan.end !== null) return;
-    for (const [slot, { timer, state }] of plan.steps) {
+    for (const [slot, { timer, state, deadlineMs }] of plan.steps) {
+      const { retries } = state;
+      if (deadlineMs !== null)
+        this.#after(deadlineMs, actor.id, () => ({
+          type: 'step_time_out',
+          slot,
+          retries,
+          random: Math.random(),
+        }));
       if (timer === null) continue;
       const { attempt, sequence } = state;
       const { purpose } = timer;

@@ -186,6 +186,7 @@ const KINDS: ReadonlySet<unknown> = new Set([
   'start',
   'step',
   'timer',
+  'step_deadline',
   'callback',
   'deadline',
   'stop_overdue',
@@ -193,7 +194,7 @@ const KINDS: ReadonlySet<unknown> = new Set([
 
 function readData(stored: unknown): JobData {
   const { kind, execution_id, step_id } = (stored ?? {}) as Record<string, unknown>;
-  const ofStep = kind === 'step' || kind === 'timer';
+  const ofStep = kind === 'step' || kind === 'timer' || kind === 'step_deadline';
   const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id));
   return isKnown ? (stored as JobData) : { kind: 'unknown', stored };
 }

@@ -148,7 +148,8 @@ export class AttemptRunner {
     const stored = await readResumption(this.#options.db, stepId, claim);
     // The claim was lost while this process was frozen.
     if (stored === null) return null;
-    const { received, parkedMs, parkedState } = stored;
+    const { received, parkedMs, parkedState, timeoutMs } = stored;
+    if (timeoutMs !== null) attempt.limitTimeout(timeoutMs);
     const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
     return this.#gatherPayloads(loaded, attempt, compiled, received, resumed);
   }
@@ -211,7 +212,7 @@ export class AttemptRunner {
       runScript: this.#options.runScript,
     });
     return next(this.#call(attempt, compiled, context), (result) =>
-      result instanceof Parked ? parkOutcome(attempt, resumed, result, this.#options.msUntil) : result,
+      result instanceof Parked ? parkOutcome(attempt, result, this.#options.msUntil) : result,
     );
   }
 

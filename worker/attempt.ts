@@ -88,6 +88,12 @@ export class Attempt {
     this.#timeout = new Countdown(timeoutMs, () => this.#giveUp('timeout', message, onTimeout));
   }
 
+  /** The attempt goes on: its timeout has run since it was parked first. @throws StepFailure: it is over */
+  limitTimeout(leftMs: number): void {
+    if (leftMs > 0) this.#timeout?.limit(leftMs);
+    else throw new StepFailure('timeout', 'The step did not finish within its timeout.', { retryable: true });
+  }
+
   /** Calls back once, when a handler that runs elsewhere has said nothing for so long. Stands still until `resumeTimeouts`. */
   armHeartbeat(timeoutMs: number, onSilence: (reason: StepFailure) => void): void {
     const message = `The step sent no heartbeat for ${timeoutMs} ms.`;

@@ -41,6 +41,14 @@ export class Countdown {
     this.#start();
   }
 
+  /** No more than this is left. */
+  limit(ms: number): void {
+    const ran = this.#timer !== null;
+    if (ran) this.#stop();
+    this.#leftMs = Math.min(this.#leftMs, ms);
+    if (ran) this.#start();
+  }
+
   /** The whole span is left again. One that stands still goes on standing still. */
   renew(): void {
     if (this.#timer !== null) this.#stop();

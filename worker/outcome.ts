@@ -8,7 +8,7 @@ import { INSTANT_ACCEPTED, parseInstant } from '../core/time/instant.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable, type OutputStore } from '../payload/output-store.ts';
 import { InputsTooLarge } from '../payload/payload-reader.ts';
-import { type Parked, type StepContext, StepFailure } from '../steps/step-type.ts';
+import { type Parked, StepFailure } from '../steps/step-type.ts';
 import type { CompiledStep } from '../template/version.ts';
 import type { Admission } from './admission.ts';
 import type { Attempt } from './attempt.ts';
@@ -91,10 +91,9 @@ const LONGEST_PAUSE_MS = 3e14;
 const NO_INSTANT = `The handler asked to wait until what is not ${INSTANT_ACCEPTED}.`;
 const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
 
-/** The park event itself: what is left of the step's timeout bounds the time it is parked. */
+/** The park event of a handler that gave its step up for a while. */
 export function parkOutcome(
   attempt: Attempt,
-  resumed: StepContext['resumed'],
   { forMs: span, until, state }: Parked,
   msUntil: (instant: string) => Promise<number>,
 ): ParkOutcome | Promise<ParkOutcome> {
@@ -102,13 +101,11 @@ export function parkOutcome(
     throw new StepFailure('invalid_pause', NO_INSTANT);
   const waiting = until === null ? span! : attempt.untimed(msUntil(until));
   return next(waiting, (given) => {
-    const pauseMs = pauseOf(given);
-    if (pauseMs === null) throw new StepFailure('invalid_pause', NO_PAUSE);
-    const left = Math.max(0, (attempt.timeoutLeftMs ?? Number.POSITIVE_INFINITY) - (resumed?.parkedMs ?? 0));
-    const { slot, claim } = attempt;
-    const purpose = left < pauseMs ? ('timeout' as const) : ('resume' as const);
-    const forMs = Math.min(pauseMs, left);
-    return new ParkOutcome({ type: 'park', slot, claim, forMs, state, purpose });
+    const forMs = pauseOf(given);
+    if (forMs === null) throw new StepFailure('invalid_pause', NO_PAUSE);
+    const { slot, claim, timeoutLeftMs } = attempt;
+    const timeoutMs = timeoutLeftMs === null ? null : Math.max(0, timeoutLeftMs);
+    return new ParkOutcome({ type: 'park', slot, claim, forMs, state, timeoutMs, waitingFor: null });
   });
 }
 

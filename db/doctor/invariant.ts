@@ -59,7 +59,8 @@ export const EXAMINED = executionsWhere(
 export const WITH_STEPS = `
       cross join lateral (
         select id, scope, step_template_id, status, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
-               outputs, error, error_code, created_at, updated_at, resume_at, started_at, completed_at
+               outputs, error, error_code, created_at, updated_at, resume_at, deadline_at, waiting_for, started_at,
+               completed_at
           from workflow_step_executions x
          where x.workflow_execution_id = e.id offset 0) s`;
 /** The templates `t` of the steps `s`, by their primary key. */

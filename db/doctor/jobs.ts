@@ -27,7 +27,7 @@ const STEP_OVER: SqlInvariant = {
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of step %s, which is final or missing', j.data ->> 'kind', j.data ->> 'step_id') as detail
-      from ${JOBS} and j.data ->> 'kind' in ('step', 'timer') and ${isCalm('j.created_on')}
+      from ${JOBS} and j.data ->> 'kind' in ('step', 'timer', 'step_deadline') and ${isCalm('j.created_on')}
        and not exists (select 1 from workflow_step_executions s
                         where s.id = ${idIn('step_id')}
                           and (s.status not in ${FINAL_STEP} or not (${isCalm('s.updated_at')})) offset 0)`,
@@ -35,7 +35,8 @@ const STEP_OVER: SqlInvariant = {
 
 const STEP_ELSEWHERE: SqlInvariant = {
   name: 'job-not-awaited',
-  meaning: 'A ticket is for a step that is queued, and a timer for one that still waits for it.',
+  meaning:
+    'A ticket is for a step that is queued, a timer for one that still waits for it, and a deadline for one that has it.',
   advice: 'Repair it. It does no harm: an engine that fetches it drops it.',
   repair: DELETES,
   graceSeconds: USUAL_GRACE_SECONDS,
@@ -44,13 +45,14 @@ const STEP_ELSEWHERE: SqlInvariant = {
            format('a %s of step %s, which is %s in attempt %s', j.data ->> 'kind', s.id, s.status, s.attempt_count) as detail
       from {{pgboss}}.job j
      cross join lateral (
-       select id, status, attempt_count, sequence, updated_at from workflow_step_executions x
+       select id, status, attempt_count, retry_count, sequence, deadline_at, updated_at from workflow_step_executions x
         where x.id = ${idIn('step_id')} offset 0) s
      where j.name in ${QUEUES} and s.status not in ${FINAL_STEP}
        and ${isCalm('j.created_on')} and ${isCalm('s.updated_at')}
        and case j.data ->> 'kind'
              when 'step' then s.status <> 'queued'
-             when 'timer' then s.status not in ('waiting', 'retrying') or j.data ->> 'sequence' <> s.sequence::text end`,
+             when 'timer' then s.status not in ('waiting', 'retrying') or j.data ->> 'sequence' <> s.sequence::text
+             when 'step_deadline' then s.deadline_at is null or j.data ->> 'retries' <> s.retry_count::text end`,
 };
 
 const EXECUTION_OVER: SqlInvariant = {
@@ -83,6 +85,7 @@ const ID: SqlInvariant = {
        and j.id <> case j.data ->> 'kind'
                      when 'step' then ${idIn('step_id')}
                      when 'timer' then ${idIn('step_id')}
+                     when 'step_deadline' then ${timerIdOf(idIn('step_id'), 'd')}
                      when 'start' then ${idIn('execution_id')}
                      when 'deadline' then ${timerIdOf(idIn('execution_id'), 'd')}
                      when 'stop_overdue' then ${timerIdOf(idIn('execution_id'), '5')} end`,
@@ -98,9 +101,9 @@ const KIND: SqlInvariant = {
   offenders: `
     select j.id, null::uuid as execution_id, j.name as queue, format('kind %s', coalesce(j.data ->> 'kind', 'missing')) as detail
       from ${JOBS}
-       and (coalesce(j.data ->> 'kind', '') not in ('start', 'step', 'timer', 'callback', 'deadline', 'stop_overdue')
+       and (coalesce(j.data ->> 'kind', '') not in ('start', 'step', 'timer', 'step_deadline', 'callback', 'deadline', 'stop_overdue')
             or ${idIn('execution_id')} is null
-            or (j.data ->> 'kind' in ('step', 'timer') and ${idIn('step_id')} is null))`,
+            or (j.data ->> 'kind' in ('step', 'timer', 'step_deadline') and ${idIn('step_id')} is null))`,
 };
 
 const STATE: SqlInvariant = {

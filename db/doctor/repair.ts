@@ -14,12 +14,16 @@ export interface JoblessStep {
   readonly sequence: number;
   /** Milliseconds until it goes on; negative: it should have. Null: the row does not say. */
   readonly resumesInMs: number | null;
+  readonly retries: number;
+  /** Milliseconds until its deadline; negative: it is over. Null: it has none. */
+  readonly deadlineInMs: number | null;
 }
 
 export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<JoblessStep[]> {
   const { rows } = await db.query(
     `select id, workflow_execution_id, step_template_id, status, attempt_count, sequence,
-            extract(epoch from resume_at - now()) * 1000 as resumes_in_ms
+            extract(epoch from resume_at - now()) * 1000 as resumes_in_ms, retry_count,
+            extract(epoch from deadline_at - now()) * 1000 as deadline_in_ms
        from workflow_step_executions
       where id = any($1::uuid[])`,
     [plainArray(ids)],
@@ -32,6 +36,8 @@ export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<
     attempt: row.attempt_count,
     sequence: row.sequence,
     resumesInMs: row.resumes_in_ms === null ? null : Number(row.resumes_in_ms),
+    retries: row.retry_count,
+    deadlineInMs: row.deadline_in_ms === null ? null : Number(row.deadline_in_ms),
   }));
 }
 

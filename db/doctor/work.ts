@@ -52,7 +52,7 @@ const QUEUED_STEP: SqlInvariant = {
 
 const WAITING_STEP: SqlInvariant = {
   name: 'waiting-step-without-timer',
-  meaning: 'A waiting or retrying step has a timer.',
+  meaning: 'A waiting or retrying step has a timer, or its row says what else it waits for.',
   advice:
     'Repair it. What is left is parked and has a timeout, and no row says which of the two its timer was for: stop or cancel the execution.',
   repair: 'writes the timer again, due when the row says; not of a waiting step that has a timeout',
@@ -61,8 +61,25 @@ const WAITING_STEP: SqlInvariant = {
     `
     select s.id, e.id as execution_id, s.id as job,
            format('%s until %s, and no timer says so', s.status, coalesce(s.resume_at::text, 'nobody knows when')) as detail
-      from ${OPEN} ${WITH_STEPS} where s.status in ('waiting', 'retrying') and ${isCalm('s.updated_at')}`,
+      from ${OPEN} ${WITH_STEPS} where s.status in ('waiting', 'retrying') and (s.resume_at is not null or s.waiting_for is null)
+         and ${isCalm('s.updated_at')}`,
     `j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'timer'`,
+  ),
+};
+
+const PARKED_STEP: SqlInvariant = {
+  name: 'parked-step-without-deadline',
+  meaning: 'An attempt that was parked and has a timeout has a timer that ends it.',
+  advice: 'Repair it: without the timer its timeout is noticed only when the step runs again.',
+  repair: 'writes the timer again, due at the deadline',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: withoutJob(
+    `
+    select s.id, e.id as execution_id, ${timerIdOf('s.id', 'd')} as job,
+           format('%s, with a deadline at %s, and no timer for it', s.status, s.deadline_at) as detail
+      from ${OPEN} ${WITH_STEPS} where s.deadline_at is not null and s.status not in ${FINAL_STEP}
+       and ${isCalm('s.updated_at')}`,
+    `j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'step_deadline'`,
   ),
 };
 
@@ -211,6 +228,7 @@ const CANCELLED_STEP: SqlInvariant = {
 export const WORK_INVARIANTS: readonly SqlInvariant[] = [
   QUEUED_STEP,
   WAITING_STEP,
+  PARKED_STEP,
   POSTPONED_EXECUTION,
   DEADLINE,
   STOP_DEADLINE,

@@ -5,7 +5,15 @@
  * is wrong is looked up again there. A job that an engine is fetching at that moment is left to it.
  */
 
-import { deadlineJob, type Job, startJob, stepTicket, stepTimer, stopJob } from '../../core/jobs.ts';
+import {
+  deadlineJob,
+  type Job,
+  startJob,
+  stepDeadline,
+  stepTicket,
+  stepTimer,
+  stopJob,
+} from '../../core/jobs.ts';
 import { slotOf } from '../../core/view.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
@@ -40,6 +48,7 @@ type JobWriter = (repair: Repair, offenders: readonly Offender[]) => Promise<Job
 export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
   'queued-step-without-job': stepJobs,
   'waiting-step-without-timer': stepJobs,
+  'parked-step-without-deadline': stepDeadlines,
   'postponed-execution-without-timer': startJobs,
   'running-execution-without-deadline': deadlineJobs,
   'stopping-execution-without-deadline': stopJobs,
@@ -114,15 +123,29 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
   return jobs;
 }
 
-/** None for a parked step with a timeout: no row says whether its timer was to resume it or to time it out. */
+/**
+ * None for a step with a timeout that an engine of an earlier version parked: it has no deadline, and no row says whether
+ * its timer was to resume it or to time it out.
+ */
 function jobOfStep({ graph, template }: TemplateVersion, position: number, step: JoblessStep): Job[] {
   if (step.status === 'queued') {
     return [stepTicket(step.executionId, graph, { id: step.id, slot: slotOf(graph, position) })];
   }
-  const isAmbiguous = step.status === 'waiting' && template.steps[position]!.timeoutMs !== null;
+  const isAmbiguous =
+    step.status === 'waiting' && step.deadlineInMs === null && template.steps[position]!.timeoutMs !== null;
   if (isAmbiguous || step.resumesInMs === null) return [];
   const timer = { purpose: 'resume' as const, afterMs: Math.max(0, step.resumesInMs) };
   return [stepTimer(step.executionId, step, timer)];
+}
+
+async function stepDeadlines({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  const steps = await readJoblessSteps(
+    tx,
+    offenders.map(({ id }) => id),
+  );
+  return steps.flatMap((step) =>
+    step.deadlineInMs === null ? [] : stepDeadline(step.executionId, step, Math.max(0, step.deadlineInMs)),
+  );
 }
 
 async function startJobs({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {

@@ -104,6 +104,12 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
       const random = Math.random();
       return [{ event: { type: 'wake', slot, attempt, sequence, purpose, random }, settle: null }];
     }
+    case 'step_deadline': {
+      const slot = findSlot(loaded.view, data.step_id);
+      if (slot === null) return [];
+      const { retries } = data;
+      return [{ event: { type: 'step_time_out', slot, retries, random: Math.random() }, settle: null }];
+    }
     case 'start':
     case 'callback':
     case 'step':

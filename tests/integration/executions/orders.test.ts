@@ -386,7 +386,8 @@ test('what a step waits for and its timeout: one of the two happens', async () =
           ...held(a!),
           forMs: 3_600_000,
           state: null,
-          purpose: 'resume',
+          timeoutMs: null,
+          waitingFor: null,
         });
       },
       events: ({ a }) => ({ one: wake(a!, 'resume'), two: wake(a!, 'timeout') }),

@@ -114,6 +114,9 @@ export class Drive {
 
   #nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
     const { key } = this.graph.steps[state.slot]!;
+    if (state.status === 'queued' && state.parked && this.#options.wild && this.#mishap(0.1)) {
+      return { fact: 'timed out', key };
+    }
     if (state.status === 'queued') {
       const claims = batch.filter(({ event }) => event.type === 'claim').length;
       return this.#running() + claims < this.#options.capacity ? { fact: 'claimed', key } : null;
@@ -209,12 +212,12 @@ export class Drive {
       case 'guarded':
         return { type: 'skip', ...at };
       case 'parked':
-        return { type: 'park', ...at, forMs: 1000, state: null, purpose: 'resume' };
+        return { type: 'park', ...at, forMs: 1000, state: null, timeoutMs: 5000, waitingFor: null };
       case 'resumed':
       case 'retry due':
         return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
       case 'timed out':
-        return { type: 'wake', slot, attempt, sequence, purpose: 'timeout', random };
+        return { type: 'step_time_out', slot, retries: this.view.steps[slot]!.retries, random };
       case 'released':
         return { type: 'release', ...at };
       case 'lost':
@@ -242,6 +245,7 @@ export class Drive {
     if ('claim' in event) {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }
+    if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
     return event.purpose === 'timeout' && status === 'retrying';
   }

@@ -62,6 +62,7 @@ export class MemoryStore {
 
   #writeStep({ state, from }: StepChange): void {
     const { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes } = state;
+    const { hasDeadline, hasTimer } = state;
     assert.equal(sequence, this.execution.sequence, `step ${id} was changed by another transition`);
     const row = this.steps.get(id);
     if (from === null) {
@@ -70,10 +71,33 @@ export class MemoryStore {
       assert(!taken, `position ${position} has two rows`);
     } else {
       assert(row !== undefined, `step row ${id} is updated before it is inserted`);
-      assert.deepEqual({ status: row.status, attempt: row.attempt, owner: row.owner }, from);
+      const { status: was, attempt: attempted, owner: owned } = row;
+      assert.deepEqual(
+        {
+          status: was,
+          attempt: attempted,
+          owner: owned,
+          hasDeadline: row.hasDeadline,
+          hasTimer: row.hasTimer,
+        },
+        from,
+      );
       assert(!isFinalStep(from.status), `step row ${id} leaves ${from.status}`);
     }
-    this.steps.set(id, { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes });
+    this.steps.set(id, {
+      id,
+      position,
+      status,
+      attempt,
+      retries,
+      crashes,
+      owner,
+      sequence,
+      parked,
+      routes,
+      hasDeadline,
+      hasTimer,
+    });
   }
 
   #track(stepId: string, fromStepId: string, live: boolean): void {

@@ -62,9 +62,21 @@ export class Play {
     return { type: 'fail', slot, claim, error, retryable, begun, retryAfterMs, random: 0 };
   }
 
-  parked(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {
+  parked(key: string, timeoutMs: number | null = null): Event {
     const claim = this.holding(key);
-    return { type: 'park', slot: this.at(key), claim, forMs: 60_000, state: { until: 1 }, purpose };
+    return {
+      type: 'park',
+      slot: this.at(key),
+      claim,
+      forMs: 60_000,
+      state: { until: 1 },
+      timeoutMs,
+      waitingFor: null,
+    };
+  }
+
+  timedOut(key: string, { retries } = this.state(key)): Event {
+    return { type: 'step_time_out', slot: this.at(key), retries, random: 0 };
   }
 
   woken(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {

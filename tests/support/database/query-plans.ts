@@ -150,6 +150,9 @@ function stepUpdate(id: string) {
     errorDetails: null,
     timerMs: null,
     parkedState: null,
+      hasDeadline: false,
+      deadlineMs: null,
+      waitingFor: null,
   };
 }
 
