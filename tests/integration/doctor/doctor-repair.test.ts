@@ -88,7 +88,15 @@ describe('a job that is lost is written again', () => {
     expect(stepOf(await expectEnd(retried), 'b').attempt_count).toBe(2);
   });
 
-  test('not of a parked step with a timeout: what its timer was for is in no row', async () => {
+  test('of a parked step that has a deadline, both of them', async () => {
+    const chain = await run(PATIENT);
+    await reopen(database, chain, `${waitingUntil(`now() + interval '1 hour'`)}, deadline_at = now()`);
+    expect(await repair()).toEqual({ 'waiting-step-without-timer': 1, 'parked-step-without-deadline': 1 });
+    const end = await expectEnd(chain, 'failed');
+    expect(stepOf(end, 'b').error).toMatchObject({ code: 'timeout' });
+  });
+
+  test('not of a step with a timeout that an earlier version parked: no row says what its timer was for', async () => {
     const chain = await run(PATIENT);
     await reopen(database, chain, WAITING);
     const { ok, findings, repaired } = await engine.client.repair(AT_ONCE);

@@ -125,6 +125,18 @@ const PLANTS: Plant[] = [
     },
   ],
   [
+    'parked-step-without-deadline',
+    'that has a deadline, whose timer is gone',
+    async ({ chain }) => {
+      await reopen(
+        database,
+        chain,
+        `${WAITING}, waiting_for = '{"kind":"signal"}', resume_at = null, deadline_at = now()`,
+      );
+      return chain.b;
+    },
+  ],
+  [
     'postponed-execution-without-timer',
     'that was put off',
     async ({ chain: { id, a, b, c } }) => {

@@ -210,6 +210,15 @@ test('time that a step is parked counts towards its timeout', async () => {
   expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'd' } });
 });
 
+test('a step that is parked again and again is timed out all the same', async () => {
+  const end = await engine.run({
+    steps: { p: { type: 'parks_again', timeout: '300ms', with: { ms: 40 } } },
+  });
+  expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'p' } });
+  expect(await runCount(end.execution_id)).toBeGreaterThan(1);
+  await assertInvariants(database.url);
+});
+
 test('a parked step goes on with its state and uses no attempt for it', async () => {
   const end = await engine.run({ steps: { p: { type: 'parks', with: { ms: 20 } } } });
   expect(end.outputs).toEqual({ p: { kept: 'state' } });

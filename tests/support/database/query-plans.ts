@@ -150,9 +150,9 @@ function stepUpdate(id: string) {
     errorDetails: null,
     timerMs: null,
     parkedState: null,
-      hasDeadline: false,
-      deadlineMs: null,
-      waitingFor: null,
+    hasDeadline: false,
+    deadlineMs: null,
+    waitingFor: null,
   };
 }
 

@@ -126,6 +126,9 @@ export function recordingSteps(url: string, engine: string): StepType[] {
       resumed === null ? new Parked({ forMs: Number(params.ms) }, { kept: 'state' }) : resumed.state,
     ),
 
+    // Never has enough of it.
+    type('parks_again', async ({ params }) => new Parked({ forMs: Number(params.ms) }, null)),
+
     // Writes down which process it runs in, and does what `kind` says.
     type('bad', async (context) => misbehave(context), ownPid),
 
