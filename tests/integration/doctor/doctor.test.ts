@@ -20,6 +20,7 @@ import {
   ticketOf,
   timerOf,
   WAITING,
+  waitingUntil,
 } from '../../support/faults/damage.ts';
 import { fixtureForAll, fixtureForEach } from '../../support/fixture.ts';
 import { assertInvariants, OF_THE_SERVER, templateVersions } from '../../support/invariants.ts';
@@ -126,13 +127,10 @@ const PLANTS: Plant[] = [
   ],
   [
     'parked-step-without-deadline',
-    'that has a deadline, whose timer is gone',
+    'that waits for no timer, whose deadline is gone',
     async ({ chain }) => {
-      await reopen(
-        database,
-        chain,
-        `${WAITING}, waiting_for = '{"kind":"signal"}', resume_at = null, deadline_at = now()`,
-      );
+      const waiting = waitingUntil('null');
+      await reopen(database, chain, `${waiting}, waiting_for = '{"kind":"signal"}', deadline_at = now()`);
       return chain.b;
     },
   ],
