@@ -103,8 +103,8 @@ test('a draining engine refuses new starts or begins none of them, and loses non
   let refused = 0;
   const loading = (async () => {
     while (refused === 0) {
-      await first.start(template).then(
-        (id) => accepted.push(id),
+      await first.client.start({ template }).then(
+        ({ execution_id }) => accepted.push(execution_id),
         () => {
           refused += 1;
         },

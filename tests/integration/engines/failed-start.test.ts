@@ -2,44 +2,29 @@
  * A start that fails leaves nothing: no session of the database, no listening address, no process, no folder, and
  * nothing that keeps its own process alive.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { expect, test } from 'bun:test';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../../support/database/database.ts';
+import { fixtureForAll } from '../../support/fixture.ts';
 
 const ENTRY = join(import.meta.dir, '..', '..', '..', 'execution-engine.ts');
 const ALONE = join(import.meta.dir, '..', '..', 'support', 'start-alone.ts');
 
 let folder: string;
 let database: TestDatabase;
-let taken: Server;
 let takenPort: number;
 let client: pg.Client;
 
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'execution-engine-failed-start-'));
+fixtureForAll(async (fixture) => {
+  folder = await fixture.folder();
   // As root the server runs as another user, who must get into it.
   chmodSync(folder, 0o755);
-  taken = createServer().listen(0, '127.0.0.1');
+  const taken = await fixture.use(createServer().listen(0, '127.0.0.1'), (server) => server.close());
   await new Promise((resolve) => taken.once('listening', resolve));
   takenPort = (taken.address() as { port: number }).port;
-});
-
-afterAll(async () => {
-  taken.close();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 const BROKEN = `export default [{ type: 'x', summary: 'x', schema: { type: 'nonsense' }, run: async () => 1 }];`;
