@@ -57,7 +57,8 @@ export async function openDatabase(
   const refuse = (error: unknown) => {
     throw explainRights(error, long.url);
   };
-  const migrating = () => migrateEngine(route, { pgbossSchema, maxInputBytes });
+  const migrating = () =>
+    migrateEngine(route, { pgbossSchema, maxInputBytes, maxJsonDepth: limits.maxJsonDepth });
   const { newer } = await whenUsable(migrating, onWait).catch(refuse);
   const name = (use: string) => `engine/${engineId}/${use}`;
   const { url, session } = work;

@@ -37,6 +37,7 @@ async function main(args: string[]): Promise<number> {
     const result = await migrateEngine(route, {
       pgbossSchema,
       maxInputBytes: config.limits.maxBodyBytes,
+      maxJsonDepth: config.limits.maxJsonDepth,
       dryRun,
     });
     if (dryRun) result.pending.push(...(await bossPlans(long.url, pgbossSchema, backend)));

@@ -5,6 +5,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { Json } from '../../core/json/json.ts';
+import { START_BOUNDS } from '../../core/start/start-bounds.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/time/duration.ts';
 import { INSTANT_ACCEPTED, parseInstant } from '../../core/time/instant.ts';
@@ -18,10 +19,8 @@ import type {
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
-const MAX_DELAY_MS = 3650 * 86_400_000;
-/** Timers go before executions of any priority: see the queue. */
-const MAX_PRIORITY = 1_000_000;
-const INT32 = 2_147_483_647;
+const { maxVersion, maxKeyLength, maxTags, maxTagLength, maxPriority, maxDelayMs, maxCallbackLength } =
+  START_BOUNDS;
 
 export const JsonShape = z
   .unknown()
@@ -55,7 +54,7 @@ export const IdShape = z
 
 export const TemplateNameShape = z
   .string()
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/, {
+  .regex(new RegExp(START_BOUNDS.templatePattern), {
     error:
       'a template name has 1 to 128 letters, digits, dots, underscores or hyphens and starts with a letter or digit',
   })
@@ -65,10 +64,21 @@ export const ReasonShape = z.string().max(1_000).openapi({ description: 'Kept wi
 
 const IdempotencyKeyShape = z
   .string()
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that they are absent is the point.
-  .regex(/^[^\u0000-\u001f\u007f]{1,255}$/, {
-    error: 'a key has 1 to 255 characters, none of them a control character',
+  .regex(new RegExp(`^[^\\u0000-\\u001f\\u007f]{1,${maxKeyLength}}$`, 'u'), {
+    error: `a key has 1 to ${maxKeyLength} characters, none of them a control character`,
   });
+
+/** A URL of which some parts are only guessed is none, as `https:///host`. */
+const CALLBACK = new RegExp(START_BOUNDS.callbackPattern, 'i');
+
+const TagShape = z
+  .string()
+  .min(1)
+  .refine((text) => [...text].length <= maxTagLength, {
+    error: `a tag has 1 to ${maxTagLength} characters`,
+    params: { code: 'too_big' },
+  })
+  .openapi({ maxLength: maxTagLength });
 
 /** The key as a header, where only visible ASCII arrives unharmed. */
 export const IdempotencyHeaderShape = z.string().regex(/^[\x21-\x7e]{1,255}$/, {
@@ -87,22 +97,25 @@ export const StartShape = z
   .strictObject({
     template: TemplateNameShape.optional(),
     workflow_template_id: IdShape.optional(),
-    version: z.int().min(1).max(INT32).optional().openapi({ description: 'Default: the latest.' }),
+    version: z.int().min(1).max(maxVersion).optional().openapi({ description: 'Default: the latest.' }),
     inputs: InputsShape.optional(),
     idempotency_key: IdempotencyKeyShape.optional(),
     start_after: StartAfterShape.optional(),
     priority: z
       .int()
-      .min(-MAX_PRIORITY)
-      .max(MAX_PRIORITY)
+      .min(-maxPriority)
+      .max(maxPriority)
       .optional()
       .openapi({ description: 'Higher first, from -1000000 to 1000000; default 0.' }),
-    tags: z.array(z.string().min(1).max(128)).max(64).optional(),
+    tags: z.array(TagShape).max(maxTags).optional(),
     callback_url: z
       .url({ protocol: /^https?$/, error: 'expected an http or https URL' })
-      .max(2_048)
+      .max(maxCallbackLength)
       .refine(holdsNoCredentials, {
         error: 'expected a URL without user name and password; put a token into its path or query',
+      })
+      .refine((text) => !holdsNoCredentials(text) || CALLBACK.test(text), {
+        error: 'expected a URL with a host after http:// or https://',
       })
       .optional()
       .openapi({ description: 'Told by POST when the execution is final, at least once.' }),
@@ -226,6 +239,6 @@ function holdsNoCredentials(url: string): boolean {
 
 function isStartTime(value: string | number): boolean {
   const ms = parseDuration(value);
-  if (ms !== null) return ms <= MAX_DELAY_MS;
+  if (ms !== null) return ms <= maxDelayMs;
   return typeof value === 'string' && parseInstant(value) !== null;
 }

@@ -1,60 +1,60 @@
 -- workflow_start: a main server starts an execution inside its own transaction. Rolled back means never started.
 --
 -- template: a name; its latest version unless options name one.
--- options: version, idempotency_key, start_after (ISO 8601), priority, tags, callback_url, user_id, workspace_id.
--- The input schema is checked when the row is picked up.
+-- options: version, idempotency_key, start_after, priority, tags, callback_url, user_id, workspace_id.
+-- The input schema is checked when the row is picked up. Each error has a code of the API in its detail.
+--
+-- It runs with the rights of the engine, so that its callers need none of their own but to call it (see
+-- grant_execution_engine), and finds nothing by a search path: whoever may make objects in some schema cannot put theirs
+-- in the place of the engine's.
 
 create or replace function workflow_start(template text, inputs jsonb default '{}', options jsonb default '{}')
 returns uuid
-language plpgsql as $$
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp as $$
 declare
-  v_workspace uuid := (options ->> 'workspace_id')::uuid;
-  v_key text := options ->> 'idempotency_key';
-  v_after timestamptz := (options ->> 'start_after')::timestamptz;
-  v_version integer := (options ->> 'version')::integer;
-  v_template uuid;
-  v_id uuid := execution_engine_uuidv7();
-  v_inputs jsonb := coalesce(inputs, '{}');
-  v_existing uuid;
-  v_unknown text;
-  v_same boolean;
+  v_options jsonb := coalesce(options, '{}');
+  v_inputs jsonb := case when inputs is null or inputs = 'null' then '{}' else inputs end;
+  v_id uuid := {{schema}}.execution_engine_uuidv7();
+  v_problem text := {{schema}}.execution_engine_start_problem(v_options);
   v_inexact text;
+  v_workspace uuid;
+  v_key text;
+  v_version integer;
+  v_after timestamptz;
+  v_template uuid;
+  v_existing uuid;
+  v_same boolean;
 begin
+  if template is null or template !~ '{{template_pattern}}' then
+    v_problem := 'template must be a name of 1 to 128 letters, digits, dots, underscores or hyphens that starts with a letter or digit';
+  end if;
+  if v_problem is not null then
+    raise exception 'workflow_start: %', v_problem using errcode = '22023', detail = 'validation_failed';
+  end if;
   if octet_length(v_inputs::text) > {{max_input_bytes}} then
     raise exception 'workflow_start: inputs of % bytes are over the limit of % bytes', octet_length(v_inputs::text), {{max_input_bytes}}
-      using errcode = '54000';
+      using errcode = '54000', detail = 'body_too_large';
   end if;
-  v_inexact := execution_engine_inexact_number(v_inputs);
+  -- Over HTTP the inputs are one level down in their body.
+  if jsonb_path_exists(v_inputs, 'strict $.**{{{max_inputs_depth}}} ? (@.type() == "object" || @.type() == "array")') then
+    raise exception 'workflow_start: inputs are nested more than % levels deep', {{max_inputs_depth}}
+      using errcode = '54000', detail = 'not_storable';
+  end if;
+  v_inexact := {{schema}}.execution_engine_inexact_number(v_inputs);
   if v_inexact is not null then
     raise exception 'workflow_start: number_not_exact: the number at /inputs% would not keep its value: numbers are doubles, exact up to 2^53', v_inexact
-      using errcode = '22003', hint = 'Write it as text, in quotes.';
+      using errcode = '22003', detail = 'number_not_exact', hint = 'Write it as text, in quotes.';
   end if;
 
-  if jsonb_typeof(coalesce(options, '{}')) <> 'object' then
-    raise exception 'workflow_start: options must be a JSON object, found %', options using errcode = '22023';
-  end if;
-  select string_agg(key, ', ') into v_unknown
-    from jsonb_object_keys(coalesce(options, '{}')) key
-   where key not in ('version', 'idempotency_key', 'start_after', 'priority', 'tags', 'callback_url', 'user_id', 'workspace_id');
-  if v_unknown is not null then
-    raise exception 'workflow_start: unknown option %; known are version, idempotency_key, start_after, priority, tags, callback_url, user_id and workspace_id', v_unknown
-      using errcode = '22023';
-  end if;
-  if jsonb_typeof(coalesce(options -> 'tags', '[]')) <> 'array' then
-    raise exception 'workflow_start: tags must be an array of strings, found %', options -> 'tags' using errcode = '22023';
-  end if;
-  if abs(coalesce((options ->> 'priority')::integer, 0)) > 1000000 then
-    raise exception 'workflow_start: priority % is outside -1000000 to 1000000', options ->> 'priority'
-      using errcode = '22023';
-  end if;
-
-  if length(options ->> 'callback_url') > 2048 or options ->> 'callback_url' !~* '^https?://[^/?#@\s]+([/?#]\S*)?$' then
-    raise exception 'workflow_start: callback_url is no http or https URL of at most 2048 characters without user name and password'
-      using errcode = '22023';
-  end if;
+  v_workspace := v_options ->> 'workspace_id';
+  v_key := v_options ->> 'idempotency_key';
+  v_version := (v_options ->> 'version')::numeric;
+  v_after := {{schema}}.execution_engine_start_time(v_options -> 'start_after', clock_timestamp());
 
   select t.id into v_template
-    from workflow_templates t
+    from {{schema}}.workflow_templates t
    where t.name = template
      and (t.workspace_id = v_workspace or (v_workspace is null and t.workspace_id is null))
      and t.definition_source is not null
@@ -65,27 +65,31 @@ begin
   if v_template is null then
     raise exception 'workflow_start: no template named "%" %is published in this workspace',
       template, coalesce('with version ' || v_version || ' ', '')
-      using errcode = 'P0002';
+      using errcode = 'P0002', detail = 'template_not_found';
   end if;
 
-  insert into workflow_executions
+  insert into {{schema}}.workflow_executions
     (id, workflow_template_id, status, inputs, user_id, workspace_id, priority, tags,
      idempotency_key, requested_version, callback_url, start_after)
   values
-    (v_id, v_template, 'pending', v_inputs, (options ->> 'user_id')::uuid, v_workspace,
-     coalesce((options ->> 'priority')::integer, 0),
-     coalesce((select array_agg(tag) from jsonb_array_elements_text(options -> 'tags') tag), '{}'),
-     v_key, v_version, options ->> 'callback_url', v_after)
+    (v_id, v_template, 'pending', v_inputs, (v_options ->> 'user_id')::uuid, v_workspace,
+     coalesce((v_options ->> 'priority')::numeric, 0),
+     coalesce((select array_agg(tag) from jsonb_array_elements_text(v_options -> 'tags') tag), '{}'),
+     v_key, v_version, v_options ->> 'callback_url', v_after)
   on conflict do nothing;
 
   if not found then
     select e.id, t.name = template and e.requested_version is not distinct from v_version and e.inputs = v_inputs
       into v_existing, v_same
-      from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
+      from {{schema}}.workflow_executions e join {{schema}}.workflow_templates t on t.id = e.workflow_template_id
      where e.idempotency_key = v_key and (e.workspace_id = v_workspace or (v_workspace is null and e.workspace_id is null));
+    if v_existing is null then
+      raise exception 'workflow_start: idempotency key "%" was used meanwhile by a transaction that this one does not see; run it again', v_key
+        using errcode = '40001', detail = 'conflict';
+    end if;
     if not v_same then
       raise exception 'workflow_start: idempotency key "%" was used before with another template, version or inputs', v_key
-        using errcode = '23505';
+        using errcode = '23505', detail = 'idempotency_conflict';
     end if;
     return v_existing;
   end if;
@@ -101,3 +105,4 @@ begin
   return v_id;
 end
 $$;
+revoke all on function workflow_start(text, jsonb, jsonb) from public;

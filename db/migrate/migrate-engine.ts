@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { START_BOUNDS } from '../../core/start/start-bounds.ts';
 import { type DatabaseRoute, routeTo } from '../connection/features.ts';
 import { lockRow } from '../connection/named-lock.ts';
 import { runAgain } from '../connection/run-again.ts';
@@ -17,15 +18,24 @@ import { MIGRATIONS_LOCK, type MigrateResult, migrate } from './migrate.ts';
 const DATABASE = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIGRATIONS = join(DATABASE, 'migrations');
 /** One function in a file of its name, each before those that call it. */
-const FUNCTIONS = ['execution_engine_inexact_number', 'workflow_start'];
+const FUNCTIONS = [
+  'execution_engine_inexact_number',
+  'execution_engine_start_time',
+  'execution_engine_start_problem',
+  'workflow_start',
+  'grant_execution_engine',
+];
 /** The same number as the migrations' lock: one engine at a time changes the schema. */
 const LOCK = '297528313602';
+const DEFAULT_MAX_JSON_DEPTH = 512;
 /** The line of workflow_start that wakes engines: without NOTIFY they look by themselves. */
 const NOTIFY = /^ *perform pg_notify\(.*\);\n/m;
 
 export interface MigrateEngineOptions {
   readonly pgbossSchema: string;
   readonly maxInputBytes: number;
+  /** Levels of a request's body; default 512. */
+  readonly maxJsonDepth?: number;
   readonly dryRun?: boolean;
 }
 
@@ -41,11 +51,13 @@ export async function migrateEngine(
   const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
   // The functions are the newer version's as well.
   if (result.newer.length > 0) return result;
-  const functions = await Promise.all(FUNCTIONS.map((name) => functionSql(name, options, features.listen)));
   const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
   client.on('error', () => {});
   try {
     await client.connect();
+    const { rows } = await client.query('select current_schema() as name');
+    const values = functionValues(rows[0].name, options);
+    const functions = await Promise.all(FUNCTIONS.map((name) => functionSql(name, values, features.listen)));
     for (const { name, sql } of functions) {
       if (await isCurrent(client, name, sql)) continue;
       if (dryRun) result.pending.push({ name: `${name}.sql`, sql, checksum: '' });
@@ -57,15 +69,38 @@ export async function migrateEngine(
   }
 }
 
+/** What is filled in for `{{name}}`. */
+function functionValues(
+  schema: string,
+  { pgbossSchema, maxInputBytes, maxJsonDepth = DEFAULT_MAX_JSON_DEPTH }: MigrateEngineOptions,
+): Record<string, string> {
+  return {
+    schema: pg.escapeIdentifier(schema),
+    pgboss_schema: pg.escapeIdentifier(pgbossSchema),
+    max_input_bytes: String(maxInputBytes),
+    max_inputs_depth: String(maxJsonDepth - 1),
+    template_pattern: START_BOUNDS.templatePattern,
+    max_version: String(START_BOUNDS.maxVersion),
+    max_priority: String(START_BOUNDS.maxPriority),
+    max_key_length: String(START_BOUNDS.maxKeyLength),
+    max_tags: String(START_BOUNDS.maxTags),
+    max_tag_length: String(START_BOUNDS.maxTagLength),
+    max_delay_ms: String(START_BOUNDS.maxDelayMs),
+    callback_pattern: START_BOUNDS.callbackPattern,
+    max_callback_length: String(START_BOUNDS.maxCallbackLength),
+  };
+}
+
 async function functionSql(
   name: string,
-  { pgbossSchema, maxInputBytes }: MigrateEngineOptions,
+  values: Readonly<Record<string, string>>,
   notifies: boolean,
 ): Promise<{ name: string; sql: string }> {
   const text = await readFile(join(DATABASE, 'functions', `${name}.sql`), 'utf8');
-  const sql = (notifies ? text : text.replace(NOTIFY, ''))
-    .replaceAll('{{pgboss_schema}}', pg.escapeIdentifier(pgbossSchema))
-    .replaceAll('{{max_input_bytes}}', String(maxInputBytes));
+  const sql = (notifies ? text : text.replace(NOTIFY, '')).replace(
+    /\{\{([a-z_]+)\}\}/g,
+    (_, value: string) => values[value]!,
+  );
   return { name, sql };
 }
 
