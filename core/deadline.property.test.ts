@@ -42,9 +42,7 @@ interface Timer {
 
 /** One step with a timeout and retries, the timers that its plans set, and a clock. */
 class Clockwork {
-  readonly play = Play.begun(
-    buildTemplate({ a: { retry: { limit: 3, delayMs: 0 } } }),
-  );
+  readonly play = Play.begun(buildTemplate({ a: { retry: { limit: 3, delayMs: 0 } } }));
   now = 0;
   /** The end of the attempt's time as its process counts it; null: no process runs it. */
   #countdownEnd: number | null = null;
