@@ -15,6 +15,19 @@ export function cpuMs(pid: number | null): number | null {
   }
 }
 
+/** Processes that it has started and that are its children still; none where that cannot be read. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+    return text
+      .split(' ')
+      .filter((word) => word.trim() !== '')
+      .map(Number);
+  } catch {
+    return [];
+  }
+}
+
 /** Memory it holds: resident, and `data` as the limit of `prlimit --data` counts it. */
 export function memoryBytes(pid: number | null): { resident: number; data: number } | null {
   try {

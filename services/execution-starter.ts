@@ -38,6 +38,7 @@ interface Draft {
   readonly pointer: string;
   readonly workspaceId: string | null;
   readonly version: TemplateVersion;
+  readonly inputs: JsonPayload;
 }
 
 interface Request {
@@ -81,10 +82,11 @@ export class ExecutionStarter {
         const pointer = many ? `/items/${index}` : '';
         const workspaceId = caller.admin ? (item.workspace_id ?? caller.workspaceId) : caller.workspaceId;
         const version = await this.#version(caller, item, workspaceId, pointer);
-        return { item, pointer, workspaceId, version };
+        return { item, pointer, workspaceId, version, inputs: payloadOf(item.inputs ?? {}) };
       }),
     );
-    const requests = await Promise.all(await inSlices(this.#requests(drafts)));
+    const faults = await Promise.all(await inSlices(this.#checks(drafts)));
+    const requests = drafts.map((draft, index) => request(draft, faults[index]!));
     if (items.some(({ idempotency_key }) => idempotency_key !== undefined)) return this.#startKeyed(requests);
     await this.#insert(
       requests.map(({ execution }) => execution),
@@ -102,20 +104,19 @@ export class ExecutionStarter {
     });
   }
 
-  /** Yields after each item: together they may take long. */
-  *#requests(drafts: readonly Draft[]): Generator<void, (Request | Promise<Request>)[]> {
-    const requests: (Request | Promise<Request>)[] = [];
-    for (const draft of drafts) {
-      const inputs = payloadOf(draft.item.inputs ?? {});
-      const checked = this.#inputs.check(draft.version, inputs);
-      requests.push(
-        checked instanceof Promise
-          ? checked.then((faults) => request(draft, inputs, faults))
-          : request(draft, inputs, checked),
-      );
+  /** What is wrong with the inputs of each item. Yields after each: together they may take long. */
+  *#checks(
+    drafts: readonly Draft[],
+  ): Generator<void, (readonly SchemaFault[] | Promise<readonly SchemaFault[]>)[]> {
+    const checks: (readonly SchemaFault[] | Promise<readonly SchemaFault[]>)[] = [];
+    for (const { version, inputs } of drafts) {
+      const checked = this.#inputs.check(version, inputs);
+      // It is waited for when all are begun; one that fails before that is no error that nobody hears of.
+      if (checked instanceof Promise) checked.catch(() => undefined);
+      checks.push(checked);
       yield;
     }
-    return requests;
+    return checks;
   }
 
   async #version(
@@ -206,8 +207,7 @@ function payloadOf(inputs: Json | JsonPayload): JsonPayload {
 
 /** @throws EngineError('invalid_inputs') */
 function request(
-  { item, pointer, workspaceId, version }: Draft,
-  inputs: JsonPayload,
+  { item, pointer, workspaceId, version, inputs }: Draft,
   faults: readonly SchemaFault[],
 ): Request {
   below(pointer, () => refuseFaults(version, faults));

@@ -6,14 +6,16 @@
 import { createHash } from 'node:crypto';
 import { definitionFingerprint } from '../core/json/canonical.ts';
 import { readDefinition } from '../definition/definition.ts';
-import type { DocumentLimits } from '../definition/document.ts';
+import type { DocumentFormat, DocumentLimits } from '../definition/document.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import { isLightSchema } from '../definition/schema/weight.ts';
 import { type DefinitionSource, parseSource } from '../definition/source.ts';
 import type { Reading } from './reading.ts';
 
 /** Bytes that are read and checked within some milliseconds, whatever they are. */
-export const MAX_LIGHT_BYTES = 4_096;
+const MAX_LIGHT_BYTES: Readonly<Record<DocumentFormat, number>> = { json: 3_072, yaml: 1_024 };
+/** Of a definition that was parsed already. */
+export const MAX_LIGHT_SOURCE = MAX_LIGHT_BYTES.json;
 
 /** Reads a definition, however long it takes. @throws EngineError */
 export function readNow(source: DefinitionSource, context: LintContext, limits: DocumentLimits): Reading {
@@ -26,7 +28,7 @@ export function tryRead(
   context: LintContext,
   limits: DocumentLimits,
 ): Reading | null {
-  if (source.bytes.byteLength > MAX_LIGHT_BYTES) return null;
+  if (source.bytes.byteLength > MAX_LIGHT_BYTES[source.format]) return null;
   const document = parseSource(source, limits);
   return isLightDocument(document) ? judge(document, context) : null;
 }

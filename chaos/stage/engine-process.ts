@@ -16,6 +16,8 @@ export interface EngineSetup {
   readonly settings: Readonly<Record<string, string>>;
   /** The text of the module with its step types. @param engine its name */
   stepModule(engine: string): string;
+  /** A module that is loaded before the engine. */
+  readonly preload?: string;
   /** What it is started within, command and arguments: `ip netns exec <name>`. Default: nothing. */
   readonly within?: readonly string[];
 }
@@ -45,7 +47,12 @@ export class EngineProcess {
   private constructor(name: string, setup: EngineSetup, module: string) {
     this.name = name;
     this.#log = createWriteStream(join(setup.folder, `engine-${name}.log`));
-    const [command, ...args] = [...(setup.within ?? []), process.execPath, ENTRY];
+    const [command, ...args] = [
+      ...(setup.within ?? []),
+      process.execPath,
+      ...(setup.preload === undefined ? [] : ['--preload', setup.preload]),
+      ENTRY,
+    ];
     this.#child = spawn(command!, args, {
       cwd: setup.folder,
       env: {

@@ -117,7 +117,8 @@ function schemaFaults(schema: unknown, patterns: 'new' | 'known'): SchemaFault[]
   if (dialect !== null) return [dialect];
   const faults = metaFaults(schema);
   const onPattern = patterns === 'new' ? countedPatterns() : matchedLater;
-  return faults.length > 0 ? faults : compileFaults(schema as JsonSchema, onPattern);
+  const effort = patterns === 'new' ? BRIEF : THOROUGH;
+  return faults.length > 0 ? faults : compileFaults(schema as JsonSchema, onPattern, effort);
 }
 
 /** Looks at each pattern of a schema, and refuses those that make all of them too large. */
@@ -157,11 +158,11 @@ function metaFaults(schema: unknown): SchemaFault[] {
   return run(metaValidator, schema);
 }
 
-function compileFaults(schema: JsonSchema, onPattern: OnPattern): SchemaFault[] {
+function compileFaults(schema: JsonSchema, onPattern: OnPattern, effort: Effort): SchemaFault[] {
   try {
     const meter = new Meter();
     const validate = compile(schema, true, meter, onPattern);
-    meter.begin(THOROUGH);
+    meter.begin(effort);
     validate(null);
     return [];
   } catch (error) {

@@ -21,7 +21,7 @@ export interface Effort {
 /** Ends when the process that does it is ended. */
 export const THOROUGH: Effort = { references: 500_000, steps: Number.POSITIVE_INFINITY };
 /** Some milliseconds. */
-export const BRIEF: Effort = { references: 50_000, steps: 1_000_000 };
+export const BRIEF: Effort = { references: 20_000, steps: 1_000_000 };
 
 /** Thrown when the effort of a check is used up. */
 export class TooMuchWork extends Error {}

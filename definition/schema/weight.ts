@@ -6,13 +6,13 @@ import { isObject, type JsonSchema } from '../../core/json/json.ts';
 import { patternSize } from './pattern-size.ts';
 
 interface SchemaWeight {
-  /** Objects, arrays and scalars; compiling takes about 0.1 ms for each. */
+  /** Objects, arrays and scalars; compiling takes 0.1 ms for each, and more the first time. */
   readonly nodes: number;
   /** Instructions of its compiled patterns, at most. */
   readonly patterns: number;
 }
 
-const MAX_LIGHT_NODES = 150;
+const MAX_LIGHT_NODES = 60;
 const MAX_LIGHT_PATTERNS = 2_000;
 /** Parts of the schema times parts of the value: a keyword may look at every part, and find something wrong there. */
 const MAX_LIGHT_PAIRS = 50_000;

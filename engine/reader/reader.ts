@@ -18,7 +18,7 @@ import { JsonPayload } from '../../payload/json-payload.ts';
 import type { Frame } from '../../process/frame.ts';
 import { TaskFailed, TaskPool } from '../../process/task-pool.ts';
 import type { StartItem } from '../../services/execution-answers.ts';
-import { isLightDocument, MAX_LIGHT_BYTES, tryRead } from '../../template/definition-reader.ts';
+import { isLightDocument, MAX_LIGHT_SOURCE, tryRead } from '../../template/definition-reader.ts';
 import { type InputChecker, type InputText, tryCheck } from '../../template/input-checker.ts';
 import type { DefinitionReader, Reading } from '../../template/reading.ts';
 import type { TemplateVersion } from '../../template/version.ts';
@@ -69,7 +69,7 @@ export class Reader implements DefinitionReader, InputChecker {
   /** What is wrong with a definition that was published, in this engine. */
   async judge(stored: StoredTemplate): Promise<Judgement> {
     const { definition, source, workspaceId } = stored;
-    if (source.length <= MAX_LIGHT_BYTES && isLightDocument(definition))
+    if (source.length <= MAX_LIGHT_SOURCE && isLightDocument(definition))
       return judgeStored(definition, this.#lint);
     try {
       return (await this.#ask(ownerOf(workspaceId), { kind: 'stored' }, source, MAX_STORED_MS)).answer;

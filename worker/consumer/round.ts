@@ -203,7 +203,10 @@ function* checkEach(
       actor.id,
       await faults.catch(leave),
     ];
-    checks.push(found instanceof Promise ? later(found) : [actor.id, found]);
+    const check = found instanceof Promise ? later(found) : ([actor.id, found] as const);
+    // It is waited for when all are begun.
+    if (check instanceof Promise) check.catch(() => undefined);
+    checks.push(check);
     yield;
   }
   return checks;

@@ -1,0 +1,38 @@
+/**
+ * What a fuzz run is asked to do: the options and their defaults, and the command that repeats it.
+ */
+import { atLeastOne, createCommand, RANDOM_SEED, whole } from '../options.ts';
+
+export interface FuzzOptions {
+  readonly documents: number;
+  readonly seed: number;
+  /** Requests at a time. */
+  readonly inFlight: number;
+  /** Seconds after which no more are sent. */
+  readonly atMost: number;
+  /** The longest that the event loop may stand still, in milliseconds. */
+  readonly maxBlock: number;
+  /** The first document: to repeat one alone. */
+  readonly from: number;
+  readonly report: string | null;
+}
+
+/** Ends the process with what is wrong. */
+export function parseFuzzOptions(argv: readonly string[]): FuzzOptions {
+  const command = createCommand('fuzz')
+    .description('Sends hostile documents to an engine through every door, and watches its event loop.')
+    .option('--documents <n>', 'how many', atLeastOne, 20_000)
+    .option('--seed <n>', 'everything that is random follows from it', whole, RANDOM_SEED)
+    .option('--in-flight <n>', 'requests at a time', atLeastOne, 6)
+    .option('--at-most <seconds>', 'no more are sent after that', atLeastOne, 7_200)
+    .option('--max-block <ms>', 'the longest that the event loop may stand still', atLeastOne, 50)
+    .option('--from <n>', 'number of the first document', whole, 0)
+    .option('--report <file>', 'write the report there as JSON', (path) => path, null)
+    .parse(argv, { from: 'user' });
+  return command.opts() as FuzzOptions;
+}
+
+/** The command that repeats the run. */
+export function fuzzCommandOf({ documents, seed, inFlight, maxBlock, from }: FuzzOptions): string {
+  return `npm run fuzz -- --documents ${documents} --seed ${seed} --in-flight ${inFlight} --max-block ${maxBlock} --from ${from}`;
+}

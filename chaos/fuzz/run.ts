@@ -1,0 +1,163 @@
+/**
+ * Sends the documents, some at a time, and takes down what the engine did with each.
+ */
+
+import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { FuzzOptions } from './options.ts';
+import { type HostileRequest, hostileRequest } from './requests.ts';
+import type { Block, Caller, FuzzStage } from './stage.ts';
+import { TEMPLATES } from './templates.ts';
+
+/** What came of a document. */
+export interface Sent {
+  readonly number: number;
+  readonly door: string;
+  readonly bytes: number;
+  /** A status of HTTP, the code of an SQL error, or an exit code. */
+  readonly answer: string;
+  readonly isFailure: boolean;
+  /** Date.now(). */
+  readonly sentAt: number;
+  readonly answeredAt: number;
+}
+
+export interface Played {
+  readonly sent: readonly Sent[];
+  readonly maxEngineBytes: number;
+  readonly maxChildrenBytes: number;
+}
+
+const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+const NAMES = TEMPLATES.map(({ name }) => name);
+const MEMORY_EVERY_MS = 100;
+/** Every so many-th start is looked at afterwards. */
+const STATUS_EVERY = 5;
+/** A refusal that says to come back, which is no failure. */
+const BUSY: ReadonlySet<number> = new Set([503]);
+
+export async function playFuzz(
+  options: FuzzOptions,
+  stage: FuzzStage,
+  tell: (line: string) => void,
+): Promise<Played> {
+  const { documents, from, inFlight, seed, atMost } = options;
+  const until = performance.now() + atMost * 1_000;
+  const sent: Sent[] = [];
+  const memory = watchMemory(stage);
+  let next = from;
+  const send = async () => {
+    while (next < from + documents && performance.now() < until && stage.isAlive()) {
+      const request = hostileRequest(seed, next++, NAMES);
+      sent.push(await play(request, stage));
+      if (sent.length % 1_000 === 0) tell(progressOf(sent, await stage.blocks()));
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, send));
+  return { sent, ...memory.end() };
+}
+
+function progressOf(sent: readonly Sent[], blocks: readonly Block[]): string {
+  const longest = Math.round(Math.max(0, ...blocks.map(({ ms }) => ms)));
+  const failures = sent.filter(({ isFailure }) => isFailure).length;
+  return `${sent.length} documents sent; longest block ${longest} ms, failures ${failures}`;
+}
+
+function callerOf(number: number, { callers }: FuzzStage): Caller {
+  return callers[number % callers.length]!;
+}
+
+function watchMemory(stage: FuzzStage) {
+  let maxEngineBytes = 0;
+  let maxChildrenBytes = 0;
+  const timer = setInterval(() => {
+    const { engine, children } = stage.memory();
+    maxEngineBytes = Math.max(maxEngineBytes, engine);
+    maxChildrenBytes = Math.max(maxChildrenBytes, children);
+  }, MEMORY_EVERY_MS);
+  return {
+    end: () => {
+      clearInterval(timer);
+      return { maxEngineBytes, maxChildrenBytes };
+    },
+  };
+}
+
+async function play(request: HostileRequest, stage: FuzzStage): Promise<Sent> {
+  const { number, door, body } = request;
+  const sentAt = Date.now();
+  const { answer, isFailure } = await answerOf(request, stage);
+  return { number, door, bytes: body.byteLength, answer, isFailure, sentAt, answeredAt: Date.now() };
+}
+
+type Answer = Pick<Sent, 'answer' | 'isFailure'>;
+
+async function answerOf(request: HostileRequest, stage: FuzzStage): Promise<Answer> {
+  try {
+    if (request.door === 'sql') return await startBySql(request, stage);
+    if (request.door === 'cli') return await validateByCli(request, stage);
+    return await call(request, stage);
+  } catch (error) {
+    return { answer: String(error).slice(0, 200), isFailure: true };
+  }
+}
+
+async function call({ number, path, mediaType, body }: HostileRequest, stage: FuzzStage): Promise<Answer> {
+  const { url } = stage;
+  const { key } = callerOf(number, stage);
+  const headers = { 'content-type': mediaType, authorization: `Bearer ${key}` };
+  const response = await fetch(url + path, { method: 'POST', headers, body });
+  const text = await response.text();
+  const { status } = response;
+  const isFailure = (status >= 500 && !BUSY.has(status)) || status === 404;
+  if (status === 202 && number % STATUS_EVERY === 0) await look(url, key, JSON.parse(text).execution_id);
+  return { answer: String(status), isFailure: isFailure && !text.includes('not_found') };
+}
+
+/** The status with everything in it, and a page of the list. */
+async function look(url: string, key: string, executionId: string | undefined): Promise<void> {
+  if (executionId === undefined) return;
+  const headers = { authorization: `Bearer ${key}` };
+  const status = await fetch(`${url}/api/v1/execution/status?execution_id=${executionId}&include=outputs`, {
+    headers,
+  });
+  await status.text();
+  const list = await fetch(`${url}/api/v1/templates?limit=100`, { headers });
+  await list.text();
+  if (status.status >= 500 || !list.ok) throw new Error(`status ${status.status}, list ${list.status}`);
+}
+
+/** What the database refuses is its own business: the engine never sees it. */
+async function startBySql({ number, body }: HostileRequest, stage: FuzzStage): Promise<Answer> {
+  const options = JSON.stringify({ workspace_id: callerOf(number, stage).workspaceId });
+  const template = NAMES[number % NAMES.length];
+  try {
+    const values = [template, Buffer.from(body).toString(), options];
+    await stage.sql.query('select workflow_start($1, $2::jsonb, $3::jsonb)', values);
+    return { answer: 'started', isFailure: false };
+  } catch (error) {
+    return { answer: (error as { code?: string }).code ?? String(error), isFailure: false };
+  }
+}
+
+/** Exit codes above 2 and signals are failures: anything else is said in words. */
+async function validateByCli({ number, mediaType, body }: HostileRequest, stage: FuzzStage): Promise<Answer> {
+  const file = join(stage.folder, `${number}.${mediaType.endsWith('json') ? 'json' : 'yaml'}`);
+  await writeFile(file, body);
+  const child = spawn(
+    process.execPath,
+    [CLI, 'validate', file, '--online', '--url', stage.url, '--token', callerOf(number, stage).key],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
+  let text = '';
+  child.stderr.on('data', (chunk) => {
+    text += chunk;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  const isFailure = code === null || /\n\s+at .+:\d+/.test(text);
+  return { answer: `exit ${code}`, isFailure };
+}

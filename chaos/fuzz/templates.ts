@@ -1,0 +1,66 @@
+/**
+ * Templates that hostile inputs are started with: from any inputs at all to schemas that are checked beside the event
+ * loop.
+ */
+
+const STEPS = {
+  first: { type: 'transform', with: { value: '${{ input.a }}' } },
+  second: { type: 'noop', needs: ['first'], when: '${{ !!input }}' },
+};
+
+const fields = (count: number) =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_, at) => [`k${at}`, { type: ['number', 'string'], minimum: 1 }]),
+  );
+
+export const TEMPLATES: readonly { readonly name: string; readonly [field: string]: unknown }[] = [
+  { name: 'any', steps: STEPS, output: '${{ input }}' },
+  {
+    name: 'light',
+    input: {
+      type: 'object',
+      required: ['a'],
+      properties: { a: { type: 'integer' } },
+      additionalProperties: false,
+    },
+    steps: STEPS,
+  },
+  {
+    name: 'items',
+    input: {
+      items: { anyOf: [{ type: 'string', pattern: '^(a|b){1,20}$' }, { const: { a: 1 } }] },
+      uniqueItems: true,
+    },
+    steps: STEPS,
+  },
+  { name: 'heavy', input: { type: 'object', properties: fields(400) }, steps: STEPS },
+  {
+    name: 'patterns',
+    input: {
+      items: {
+        anyOf: Array.from({ length: 6 }, (_, at) => ({
+          pattern: `^([a-z0-9]{1,100}${at}(x|y){0,50}){10}$`,
+        })),
+      },
+      patternProperties: { '^(k\\d{1,3}|a){1,30}$': { type: 'string', pattern: '(a{30}){30}' } },
+    },
+    steps: STEPS,
+  },
+  {
+    name: 'references',
+    input: {
+      $ref: '#/$defs/tree',
+      $defs: {
+        tree: {
+          anyOf: [
+            { type: 'integer' },
+            { items: { $ref: '#/$defs/tree' } },
+            { additionalProperties: { $ref: '#/$defs/tree' } },
+          ],
+        },
+      },
+    },
+    steps: STEPS,
+  },
+  { name: 'regex', input: { items: { format: 'regex' } }, steps: STEPS },
+];
