@@ -2,17 +2,12 @@
  * What is large, or long to check, is read beside the engine: it is answered as anything else is, bounded, and in the
  * way of nobody.
  */
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { childrenOf } from '../../../process/process-usage.ts';
-import {
-  type EngineDatabase,
-  type EngineProcess,
-  engineDatabase,
-  startEngineProcess,
-} from '../../support/engine.ts';
-import { assertInvariants } from '../../support/invariants.ts';
+import type { EngineDatabase, EngineProcess } from '../../support/engine.ts';
+import { fixtureForAll } from '../../support/fixture.ts';
 
 const WORKSPACES = [randomUUID(), randomUUID()];
 const KEYS = WORKSPACES.map(() => randomUUID());
@@ -20,20 +15,11 @@ const [KEY, OTHER_KEY] = KEYS as [string, string];
 
 let place: EngineDatabase;
 let engine: EngineProcess;
-beforeAll(async () => {
-  place = await engineDatabase();
+
+const fixture = fixtureForAll(async () => {
+  place = await fixture.database();
   const keys = KEYS.map((key, at) => `${key}=${WORKSPACES[at]}`).join();
-  engine = await startEngineProcess({
-    url: place.url,
-    token: KEY,
-    config: { EXECUTION_ENGINE_API_KEYS: keys },
-  });
-});
-afterAll(async () => {
-  engine.kill('SIGTERM');
-  await engine.exited;
-  await assertInvariants(place.url);
-  await place.drop();
+  engine = await fixture.engineProcess({ token: KEY, config: { EXECUTION_ENGINE_API_KEYS: keys } });
 });
 
 const PUBLISH = '/api/v1/templates';

@@ -5,21 +5,16 @@ import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 
 const MAIN = join(import.meta.dir, '..', '..', '..', 'chaos', 'fuzz', 'main.ts');
-const LIMIT_MS = 300_000;
 /** Far above what the script allows by itself: a test says nothing of how fast a machine is. */
-const MAX_BLOCK = 2_000;
+const MAX_BLOCK = 5_000;
 
-test(
-  '200 hostile documents are answered, and the engine goes on',
-  async () => {
-    const options = `--documents 200 --seed 20261130 --max-block ${MAX_BLOCK}`;
-    const child = Bun.spawn([process.execPath, MAIN, ...options.split(' ')], {
-      stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'pipe',
-    });
-    const output = `${await new Response(child.stdout).text()}\n${await new Response(child.stderr).text()}`;
-    expect([await child.exited, output]).toEqual([0, expect.stringContaining('200 documents')]);
-  },
-  LIMIT_MS,
-);
+test('200 hostile documents are answered, and the engine goes on', async () => {
+  const options = `--documents 200 --seed 20261130 --max-block ${MAX_BLOCK}`;
+  const child = Bun.spawn([process.execPath, MAIN, ...options.split(' ')], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const said = await Promise.all([child.stdout, child.stderr].map((stream) => new Response(stream).text()));
+  expect([await child.exited, said.join('\n')]).toEqual([0, expect.stringContaining('200 documents')]);
+});
