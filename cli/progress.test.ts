@@ -24,6 +24,7 @@ function step(key: string, status: StepStatus, more: Partial<StepStatusBody> = {
     created_at: AT,
     started_at: null,
     completed_at: null,
+    resume_at: null,
     ...more,
   };
 }
@@ -52,6 +53,7 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     created_at: AT,
     started_at: AT,
     completed_at: null,
+    resume_at: null,
   };
 }
 

@@ -143,6 +143,7 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   created_at: text,
   started_at: optional(text),
   completed_at: optional(text),
+  resume_at: optional(text),
   outputs: anything,
 });
 
@@ -169,6 +170,7 @@ export const execution = object<ExecutionStatusBody>({
   created_at: text,
   started_at: optional(text),
   completed_at: optional(text),
+  resume_at: optional(text),
 });
 
 export const executions = page(

@@ -27,6 +27,8 @@ export interface ExecutionListRow extends ExecutionHead {
 export interface ExecutionDetail extends ExecutionListRow {
   readonly inputs: unknown;
   readonly outputs: unknown;
+  /** When an execution that was put off begins; null: it was not. */
+  readonly startAfter: Date | null;
 }
 
 const HEAD = `
@@ -36,14 +38,15 @@ const HEAD = `
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
     name: 'read_execution',
-    text: `select ${HEAD}, e.inputs, e.outputs, e.error
+    text: `select ${HEAD}, e.inputs, e.outputs, e.error, e.start_after
              from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
             where e.id = $1 and e.removed_at is null`,
     values: [id],
   });
   if (rows.length === 0) return null;
   const [row] = rows;
-  return { ...toHead(row), inputs: row.inputs, outputs: row.outputs, error: row.error };
+  const { inputs, outputs, error, start_after: startAfter } = row;
+  return { ...toHead(row), inputs, outputs, error, startAfter };
 }
 
 export interface ExecutionState {
@@ -83,6 +86,8 @@ export interface StepDetail {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
+  /** When the timer of a step that waits is due; null: it waits for no time, or not at all. */
+  readonly resumeAt: Date | null;
 }
 
 /** Of all steps of an execution, in bytes of JSON. */
@@ -101,7 +106,8 @@ export async function readSteps(db: Db, executionId: string, withOutputs: boolea
   const { rows } = await db.query({
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
     text: `select id, step_template_id, scope, status, attempt_count, required_inputs, error_code, error, error_details,
-                  ${withOutputs ? 'outputs' : 'null as outputs'}, created_at, started_at, completed_at
+                  ${withOutputs ? 'outputs' : 'null as outputs'}, created_at, started_at, completed_at,
+                  resume_at
              from workflow_step_executions
             where workflow_execution_id = $1 and scope = ''`,
     values: [executionId],
@@ -120,6 +126,7 @@ export async function readSteps(db: Db, executionId: string, withOutputs: boolea
     createdAt: row.created_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,
+    resumeAt: row.resume_at,
   }));
 }
 

@@ -68,6 +68,8 @@ export interface StepStatusBody {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
+  /** When a waiting or retrying step goes on; null: no time says so. */
+  resume_at: string | null;
   outputs?: Json;
 }
 
@@ -85,6 +87,8 @@ export interface ExecutionStatusBody {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
+  /** When a pending execution that was put off begins; null: it was not. */
+  resume_at: string | null;
 }
 
 export interface StopResult {

@@ -34,6 +34,7 @@ export function statusBody(
     created_at: execution.createdAt.toISOString(),
     started_at: isoTime(execution.startedAt),
     completed_at: isoTime(execution.completedAt),
+    resume_at: execution.status === 'pending' ? isoTime(execution.startAfter) : null,
   };
 }
 
@@ -48,6 +49,9 @@ const COUNTED_AS: Record<StepStatus, keyof Progress> = {
   skipped: 'skipped',
   cancelled: 'cancelled',
 };
+
+/** Of steps that a timer may wake. */
+const WAITS: ReadonlySet<StepStatus> = new Set(['waiting', 'retrying']);
 
 /** Steps without a row yet count as waiting, so the counts add up to `total`. */
 function countProgress(total: number, steps: readonly StepDetail[]): Progress {
@@ -97,6 +101,7 @@ function stepBodies(
         created_at: step.createdAt.toISOString(),
         started_at: isoTime(step.startedAt),
         completed_at: isoTime(step.completedAt),
+        resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
       };
       if (withOutputs) body.outputs = (step.outputs ?? null) as Json;
       return body;

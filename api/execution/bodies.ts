@@ -202,6 +202,9 @@ const StepShape = z
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
+    resume_at: InstantShape.nullable().openapi({
+      description: 'When a waiting or retrying step goes on; null when no time says so.',
+    }),
     outputs: JsonShape.optional(),
   })
   .openapi('Step');
@@ -221,6 +224,9 @@ export const StatusShape = z
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
+    resume_at: InstantShape.nullable().openapi({
+      description: 'When a pending execution that was put off begins; null when it was not.',
+    }),
   })
   .openapi('Execution') as z.ZodType<ExecutionStatusBody>;
 

@@ -281,6 +281,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     created_at: NOW,
     started_at: NOW,
     completed_at: isFinalExecution(status) ? NOW : null,
+    resume_at: null,
   };
 }
 
@@ -309,5 +310,6 @@ function stepBody(id: string, key: string, type: string, status: StepStatus): St
     created_at: NOW,
     started_at: NOW,
     completed_at: NOW,
+    resume_at: null,
   };
 }
