@@ -9,8 +9,6 @@ import type { Drafted } from './context.ts';
 
 const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';
 const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
-/** As far as can be told without parsing it. */
-const EXPRESSION = /\$\{\{[\s\S]*?\}\}/g;
 
 export function warnLiterals({ drafts, output }: Drafted, warnings: ProblemList): void {
   for (const draft of drafts) warnStep(draft, warnings);
@@ -36,8 +34,21 @@ function warnIn(value: Json, pointer: string, warnings: ProblemList): void {
 }
 
 function warnText(text: string, pointer: string, warnings: ProblemList): void {
-  const found = text.includes('{') ? LOOKALIKE.exec(text.replaceAll(EXPRESSION, ' '))?.[0] : undefined;
+  const found = text.includes('{') ? LOOKALIKE.exec(withoutExpressions(text))?.[0] : undefined;
   if (found === undefined) return;
   const message = `${JSON.stringify(found.trim())} is plain text and is not evaluated; an expression is written \${{ input.x }}.`;
   warnings.add(pointer, 'literal_expression', message);
+}
+
+/** As far as can be told without parsing it: what is between `${{` and the next `}}` is an expression. */
+function withoutExpressions(text: string): string {
+  let kept = '';
+  let position = 0;
+  for (;;) {
+    const open = text.indexOf('${{', position);
+    const close = open === -1 ? -1 : text.indexOf('}}', open);
+    if (close === -1) return kept + text.slice(position);
+    kept += `${text.slice(position, open)} `;
+    position = close + 2;
+  }
 }

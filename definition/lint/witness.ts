@@ -9,8 +9,8 @@ import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
 import type { StepOutcomes } from './outcomes.ts';
 
-/** Steps and edges looked at for one step; the search recurses as deep. */
-const MAX_VISITS = 2_000;
+/** Steps and edges looked at for one step; the search recurses four calls for each, which half of a small stack holds. */
+const MAX_VISITS = 600;
 /** The same for all steps of a definition. */
 const MAX_ALL_VISITS = 100_000;
 

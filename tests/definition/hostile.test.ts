@@ -11,6 +11,32 @@ function many(step: (at: number) => unknown): Record<string, unknown> {
 
 const before = (at: number) => (at === 0 ? [] : [`s${at - 1}`]);
 
+describe('a text of a million characters', () => {
+  const texts = [
+    '{',
+    '{{',
+    '{{ ',
+    '${{',
+    '${{ ',
+    '}}',
+    '${',
+    '{{ input',
+    `{{${' '.repeat(999)}`,
+    '${{ "}}" }} {{ ',
+  ];
+
+  test.each(texts)('of %p is read in time', (piece) => {
+    const text = piece.repeat(Math.floor(1_000_000 / piece.length));
+    const steps = {
+      a: { type: 'noop', with: { text } },
+      b: { type: 'http', with: { url: text, headers: { a: text } } },
+      c: { type: 'script', with: { code: text } },
+      d: { type: 'delay', with: { until: text } },
+    };
+    expect(readSteps(steps).template).toBeNull();
+  });
+});
+
 describe('a definition of ten thousand steps', () => {
   test('is read as a chain that refers far back', () => {
     const value = (at: number) => (at === 0 ? 1 : `\${{ steps.s${at >> 1}.output }}`);
