@@ -1,7 +1,7 @@
 /**
- * How an execution ends: by its own steps, or because somebody or something ends it.
+ * The end of an execution: by its own steps, or by a stop, a cancellation, a timeout or a rejection.
  *
- * Only transition.ts calls this, but for `failOutput`: outputs are made when the plan is there.
+ * Called by transition.ts only, except `failOutput`: outputs are made once the plan exists.
  */
 import type { ExecutionEnd, Plan } from './plan.ts';
 import { createState, settle, touch } from './settlement.ts';
@@ -18,7 +18,7 @@ export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string
   end(view, plan, { status, error: view.failure }, newId);
 }
 
-/** Whether nothing is left to happen: every step is settled, or a stop was asked for and nothing runs any more. */
+/** Returns whether nothing is left to do: every step is settled, or a stop was requested and no step is running. */
 export function isOver({ stopRequested, steps, settledCount, graph }: ExecutionView): boolean {
   if (stopRequested !== null) return !steps.some((state) => state?.status === 'running');
   return settledCount >= graph.size;
@@ -33,7 +33,7 @@ export function endStopped(view: ExecutionView, plan: Plan, newId: () => string)
   );
 }
 
-/** Ends the execution: what is not settled is cancelled, what runs is aborted. */
+/** Ends the execution: unsettled steps are cancelled, running handlers are aborted. */
 export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: () => string): true {
   cancelUnsettled(view, plan, () => true, newId);
   view.status = how.status;

@@ -1,15 +1,18 @@
 /**
- * What can happen to an execution. Everything that changes a row is one of these.
+ * The events of an execution. Every change to a row comes from one of these.
  *
- * Events that speak for a running attempt carry its claim: an event whose claim no longer holds the step
- * is late and changes nothing.
+ * Events of a running attempt carry its claim. An event is late, and changes nothing, once its claim no longer holds
+ * the
+ * step.
  */
 import type { Json } from './json/json.ts';
 
 /**
- * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back is the
- * same one when that engine claims it again: the step's `sequence` at the claim tells the two apart. Whoever speaks of
- * a claim without having made it may leave that out.
+ * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back keeps
+ * its
+ * number when the same engine claims it again: the step's `sequence` at the claim tells the two apart. `sequence` may
+ * be left
+ * out by code that names a claim it did not make.
  */
 export interface Claim {
   readonly attempt: number;
@@ -58,12 +61,12 @@ export type Event =
       readonly type: 'park';
       readonly slot: number;
       readonly claim: Claim;
-      /** Milliseconds until the step goes on; null: no timer wakes it. */
+      /** Milliseconds until the step resumes; null: no timer wakes it. */
       readonly forMs: number | null;
       readonly state: Json;
-      /** What is left of the attempt's timeout, in milliseconds; null: it has none. */
+      /** Milliseconds left of the attempt's timeout; null: no timeout. */
       readonly timeoutMs: number | null;
-      /** What wakes the step when no timer does; null: its timer. */
+      /** Condition that wakes the step when no timer does; null: its timer. */
       readonly waitingFor: Json;
     }
   /** A timer of a waiting or retrying step is due. */
@@ -71,26 +74,26 @@ export type Event =
       readonly type: 'wake';
       readonly slot: number;
       readonly attempt: number;
-      /** Of the transition that set the timer. */
+      /** The sequence of the transition that set the timer. */
       readonly sequence: number;
       readonly purpose: 'resume' | 'timeout';
       readonly random: number;
     }
-  /** The timeout of an attempt that was parked is over. */
+  /** The timeout of a parked attempt has passed. */
   | {
       readonly type: 'step_time_out';
       readonly slot: number;
-      /** Retries that were used when the deadline was set: each retry has a timeout of its own. */
+      /** Retries used when the deadline was set: each retry has a timeout of its own. */
       readonly retries: number;
       readonly random: number;
     }
-  /** A drain gives the step back: no attempt and no retry used. */
+  /** A draining engine gives the step back: no attempt and no retry is used. */
   | { readonly type: 'release'; readonly slot: number; readonly claim: Claim }
-  /** The process that ran it is dead: the attempt is lost and a crash is counted, no retry used. */
+  /** The process of the attempt has died: the attempt is lost and a crash is counted; no retry is used. */
   | { readonly type: 'rescue'; readonly slot: number; readonly claim: Claim }
-  /** Its process was ended for what another step did, or with its engine: the attempt is lost, no retry used. */
+  /** Its process was ended because of another step, or with its engine: the attempt is lost; no retry is used. */
   | { readonly type: 'displace'; readonly slot: number; readonly claim: Claim }
-  /** Somebody found the execution stuck: decides again what its rows say, and ends it when it is over. */
+  /** The execution was found stuck: decides again from its rows, and ends the execution when it is over. */
   | { readonly type: 'reconsider' }
   | { readonly type: 'stop'; readonly reason: string | null }
   /** The grace time of a stop is over. */

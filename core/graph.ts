@@ -21,7 +21,7 @@ export interface GraphEdge {
   readonly from: number;
   readonly to: number;
   readonly conditions: readonly EdgeCondition[];
-  /** The two ways it is mostly received, made once: no route named. */
+  /** The two usual cases, made once: no route named. */
   readonly whenLive: ReceivedInput;
   readonly whenDead: ReceivedInput;
 }
@@ -30,11 +30,11 @@ export interface Graph {
   readonly size: number;
   readonly steps: readonly TemplateStep[];
   readonly onFailure: Template['onFailure'];
-  /** Of the whole execution; null: none. */
+  /** Timeout of the whole execution; null: none. */
   readonly timeoutMs: number | null;
   /** Slots by step key. */
   readonly slots: ReadonlyMap<string, number>;
-  /** The position of slot 0: a template lists the steps of a scope one after the other. */
+  /** The position of slot 0: a template lists the steps of a scope in one run. */
   readonly firstPosition: number;
   readonly edges: readonly GraphEdge[];
   /** Incoming edges by slot, in `needs` order. */
@@ -48,13 +48,13 @@ export interface Graph {
   readonly required: Int32Array;
   /** Whether a final failure of the step makes an edge live. */
   readonly handlesFailure: readonly boolean[];
-  /** Most steps of one depth: about as many may be ready at once. */
+  /** The largest number of steps at one depth: about as many may be ready at once. */
   readonly width: number;
   readonly roots: readonly number[];
   readonly leaves: readonly number[];
 }
 
-/** @param firstPosition the place of the first of the steps in the template's list; 0: the top level */
+/** @param firstPosition the position of the first step in the template's list; 0: the top level */
 export function compileGraph(template: Template, firstPosition = 0): Graph {
   const { steps } = template;
   const slots = new Map(steps.map((step, slot) => [step.key, slot]));
@@ -88,7 +88,7 @@ export function compileGraph(template: Template, firstPosition = 0): Graph {
   };
 }
 
-/** Whether an edge is live once its producer has ended for good. */
+/** Returns whether an edge is live once its producer is settled. */
 export function isLive(
   edge: GraphEdge,
   status: 'completed' | 'failed' | 'skipped',
@@ -103,7 +103,7 @@ export function isLive(
   });
 }
 
-/** The slots of all steps from which a path of edges leads to the step, in the order of the definition. */
+/** Returns the slots of all steps with a path of edges to the step, in definition order. */
 export function upstreamOf({ size, incoming }: Graph, slot: number): number[] {
   const isUpstream = new Uint8Array(size);
   const open = [slot];

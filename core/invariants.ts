@@ -1,9 +1,11 @@
 /**
- * What must hold of every execution at every commit, as functions that answer findings.
+ * The invariants of every execution at every commit, as functions that return findings.
  *
- * They exist once: the property tests, the simulation and doctor all call these. They read a view, its
- * queue jobs and its tracker rows, and say what is wrong; they mend nothing, and trust nothing that
- * `transition` worked out: counters are counted again, joins are decided again.
+ * Shared by the property tests, the simulation and the doctor. They read a view, its queue jobs and its tracker rows,
+ * and
+ * report faults without repairing them. They recompute everything that `transition` derived: counters are counted
+ * again,
+ * joins are decided again.
  */
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
@@ -37,13 +39,13 @@ export type FindingCode =
 
 export interface Finding {
   readonly code: FindingCode;
-  /** Key of the step it is about; null: the execution. */
+  /** Key of the step concerned; null: the execution. */
   readonly step: string | null;
-  /** What was found and what must be, in a sentence. */
+  /** One sentence: the fault found and the state required. */
   readonly message: string;
 }
 
-/** A job of one step of the execution, in whatever queue; jobs that start executions are not among them. */
+/** A job of one step of the execution, in any queue. Jobs that start executions are excluded. */
 export interface StepJob {
   readonly queue: QueueName;
   readonly stepId: string;
@@ -56,13 +58,13 @@ export interface TrackedInput {
   readonly live: boolean;
 }
 
-/** What `findInSuccession` remembers of a view. */
+/** The part of a view that `findInSuccession` compares. */
 export type ViewSnapshot = Pick<ExecutionView, 'status' | 'sequence'> & {
   readonly steps: readonly (StepStatus | undefined)[];
   readonly edges: Uint8Array;
 };
 
-/** Everything that a view alone can tell. */
+/** Returns all findings that need only the view. */
 export function findInView(view: ExecutionView): Finding[] {
   return [
     ...findInEdges(view),
@@ -71,7 +73,7 @@ export function findInView(view: ExecutionView): Finding[] {
   ];
 }
 
-/** An edge is resolved exactly when its producer has a result, and live exactly when that makes it so. */
+/** An edge is resolved exactly when its producer is settled, and live exactly when that result makes it live. */
 function findInEdges(view: ExecutionView): Finding[] {
   const findings: Finding[] = [];
   for (const edge of view.graph.edges) {
@@ -143,7 +145,7 @@ function findInJoin(
   }
 }
 
-/** Something can still happen, or the execution is over: never neither, never both. */
+/** Either something can still happen, or the execution is over: always exactly one of the two. */
 function findInProgress(view: ExecutionView): Finding[] {
   const found = finder(view, null);
   const states = present(view);
@@ -238,7 +240,7 @@ export function findInInputs(view: ExecutionView, inputs: readonly TrackedInput[
   return findings;
 }
 
-/** What a later view of the same execution is held against. */
+/** Returns the part of a view to compare with a later view of the same execution. */
 export function snapshot(view: ExecutionView): ViewSnapshot {
   const { status, sequence } = view;
   const steps = Array.from(view.steps, (state) => state?.status);

@@ -1,6 +1,7 @@
 /**
- * The jobs that rows call for: which ones a plan adds and removes, and what each looks like. The door writes them in the
- * commit of the plan, the doctor writes those that are missing.
+ * The jobs that rows need: the jobs a plan adds and removes, and the form of each. The door writes them in the commit
+ * of
+ * the plan; the doctor writes missing ones.
  *
  * A job says "look at this" and holds ids; state is in the rows.
  *
@@ -27,12 +28,12 @@ export type JobData =
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string }
-  /** A job that this version does not know: written by hand, or by a newer one. `stored` is its data. */
+  /** A job unknown to this version: written by hand, or by a newer one. `stored` is its data. */
   | { kind: 'unknown'; stored: unknown };
 
 export interface Job {
   readonly queue: QueueName;
-  /** The execution's or step's id: whoever knows the row can take its job away. */
+  /** The execution's or step's id, so a job can be removed by the id of its row. */
   readonly id: string;
   readonly data: JobData;
   readonly priority: number;
@@ -42,9 +43,9 @@ export interface Job {
 
 export type JobKey = Pick<Job, 'queue' | 'id'>;
 
-/** Timers and deadlines go before starts: a full engine still has to keep its promises about time. */
+/** Timers and deadlines go before starts: an engine with no free slot still has to keep its deadlines. */
 export const TIMER_PRIORITY = 1_000_000_000;
-/** An engine asks for the start of a step with limits itself; others look after the step when it did not. */
+/** An engine starts its own steps with limits directly. Other engines see the ticket after this time, if it did not. */
 const LIMITED_TICKET_MS = 1_000;
 
 /** A step's change of jobs: its ticket or its timer. */
@@ -53,11 +54,11 @@ export interface PlannedJob {
   readonly change: StepChange;
 }
 
-/** Facts of an execution that decide on its jobs, beside its plan. */
+/** Facts about an execution that, with its plan, determine its jobs. */
 export interface ExecutionFacts {
   /** Set when the plan inserts the execution. */
   readonly start: { readonly startAfter: number | string | null } | null;
-  /** Whether somebody is to be told of the end. */
+  /** True when a callback must be sent at the end. */
   readonly hasCallback: boolean;
   readonly stopGraceMs: number;
 }
@@ -129,7 +130,7 @@ function executionJobs(
   if (timeoutMs !== null && end !== null) remove.push(timerKey(deadlineJobId(id)));
   if (plan.stopping && end === null) add.push(stopJob(id, stopGraceMs));
   if (end !== null && view.stopRequested !== null) remove.push(timerKey(stopJobId(id)));
-  // An id of its own: an execution that is retried ends again, maybe before this end was told.
+  // An id of its own: an execution that is retried ends again, maybe before the callback of this end was sent.
   if (end !== null && hasCallback)
     add.push(timerJob(newId(), { kind: 'callback', execution_id: id, attempt: 1 }, null));
 }
@@ -150,7 +151,7 @@ export function stepTicket(
   };
 }
 
-/** The timer of a step that waits, or waits for its next attempt. */
+/** The timer of a step that waits, or that waits for its next attempt. */
 export function stepTimer(
   executionId: string,
   { id, attempt, sequence }: Pick<StepState, 'id' | 'attempt' | 'sequence'>,
@@ -163,7 +164,7 @@ export function stepTimer(
   );
 }
 
-/** The end of the timeout of an attempt that was parked. */
+/** The end of the timeout of a parked attempt. */
 export function stepDeadline(
   executionId: string,
   { id, retries }: Pick<StepState, 'id' | 'retries'>,
@@ -176,7 +177,7 @@ export function stepDeadline(
   );
 }
 
-/** Begins an execution that was put off. */
+/** The job that begins a delayed execution. */
 export function startJob(executionId: string, startAfter: number | string): Job {
   return timerJob(executionId, { kind: 'start', execution_id: executionId }, startAfter);
 }
@@ -199,7 +200,9 @@ function timerKey(id: string): { queue: 'WorkflowExecutionQueue'; id: string } {
   return { queue: 'WorkflowExecutionQueue', id };
 }
 
-/** Deadlines and stops have ids that follow from their row's: UUIDs of version 8 (RFC 9562) where it has 7 or 4. */
+/**
+ * Ids of deadline and stop jobs, derived from the row's id: UUIDs of version 8 (RFC 9562) in place of version 7 or 4.
+ */
 function deadlineJobId(rowId: string): string {
   return derivedId(rowId, 'd');
 }

@@ -1,5 +1,5 @@
 /**
- * When a join fires, is skipped, or still waits.
+ * Decides whether a join fires, is skipped, or still waits.
  *
  * | join        | fires                                    | is skipped                       |
  * |-------------|------------------------------------------|----------------------------------|
@@ -10,7 +10,7 @@ import type { Join } from './template.ts';
 
 export type JoinDecision = 'fire' | 'skip' | 'wait';
 
-/** @param edges incoming edges in all; @param resolved of them resolved; @param live of those live. */
+/** @param edges number of incoming edges @param resolved number of those resolved @param live number of those live */
 export function decideJoin(join: Join, edges: number, resolved: number, live: number): JoinDecision {
   if (join === 'all') {
     if (resolved < edges) return 'wait';

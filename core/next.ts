@@ -1,5 +1,5 @@
 /**
- * Continuations that wait only when there is something to wait for: a value that is there goes on at once.
+ * Continues at once with a value that is there, and waits only for a promise.
  */
 export function next<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
   return value instanceof Promise ? value.then(then) : then(value);

@@ -1,7 +1,7 @@
 /**
- * What one commit writes for one execution, as data: it can be printed, simulated and tested.
+ * The writes of one commit for one execution, as data: it can be printed, simulated and tested.
  *
- * A plan names steps by slot; what a step's row becomes is its state in the plan's view.
+ * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
 import type { Event, Payload, StepError } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
@@ -39,11 +39,11 @@ export interface StepChange {
   error: StepError | null;
   timer: StepTimer | null;
   parkedState: Json;
-  /** Set when the plan sets the deadline of a parked attempt: milliseconds from now. */
+  /** Milliseconds from now. Set when the plan sets the deadline of a parked attempt. */
   deadlineMs: number | null;
-  /** What a step that is parked by this plan waits for when no timer wakes it. */
+  /** Condition for which a step parked by this plan waits when no timer wakes it. */
   waitingFor: Json;
-  /** A claim of this plan began an attempt or went on with a parked one. */
+  /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
 }
 
@@ -56,13 +56,13 @@ export interface Plan {
   readonly view: ExecutionView;
   readonly fromStatus: ExecutionStatus;
   readonly fromSequence: number;
-  /** Whether anything is to be written. */
+  /** Whether there is something to write. */
   changed: boolean;
   begun: boolean;
   stopping: boolean;
   readonly steps: Map<number, StepChange>;
   readonly inputs: InputRecord[];
-  /** Steps that the transition left ready, in breadth-first order; some may be claimed within the plan since. */
+  /** Steps that the transition left ready, in breadth-first order; the plan may have claimed some since. */
   ready: number[];
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];

@@ -1,25 +1,24 @@
 /**
- * What can be wrong with a definition or a request, as data.
+ * A fault of a definition or a request, as data.
  *
- * A problem names the place (JSON pointer, RFC 6901), a stable code and a sentence that says how to mend it.
+ * A problem names the place (JSON pointer, RFC 6901), a stable code and a sentence that says how to fix it.
  */
 import type { ProblemCode } from './problem-code.ts';
 
 export interface Problem {
   /** RFC 6901 pointer into the document that was checked; '' is the whole document. */
   pointer: string;
-  /** Stable. */
   code: ProblemCode;
   /** One sentence: what was found, what is allowed, what to do. */
   message: string;
 }
 
-/** One segment of a JSON pointer, escaped as RFC 6901 section 3 asks. */
+/** Returns one segment of a JSON pointer, escaped according to RFC 6901 section 3. */
 export function pointerSegment(key: string | number): string {
   return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 
-/** The closed list of errors a caller can meet. api/ maps each to its HTTP status. */
+/** The closed list of errors for callers. api/ maps each to its HTTP status. */
 export const ERROR_STATUS = {
   malformed_json: 400,
   malformed_yaml: 400,
@@ -50,11 +49,14 @@ export const ERROR_STATUS = {
 } as const;
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** The one error class that crosses the service boundary. `message` says what, which, found, allowed, next. */
+/**
+ * The one error class that crosses the service boundary. `message` names the fault, the place, the value found, the
+ * values allowed and the next step.
+ */
 export class EngineError extends Error {
   readonly code: ErrorCode;
   readonly problems: readonly Problem[];
-  /** After how many seconds the same may be tried again, where that is known. */
+  /** Seconds after which the request may be retried, where known. */
   readonly retryAfterSeconds: number | undefined;
 
   constructor(

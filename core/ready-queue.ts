@@ -1,8 +1,8 @@
 /**
- * Which ready step starts next in this process.
+ * Chooses the ready step that starts next in this process.
  *
  * Between executions: workspaces in turn, then execution priority, then start time (ids are UUIDv7: smaller
- * is earlier). Inside one: breadth-first rank. Entries may be stale: whoever takes one checks that it still holds.
+ * is earlier). Inside one: breadth-first rank. Entries may be stale: check an entry after taking it.
  */
 export interface ReadyEntry<T> {
   readonly workspace: string;
@@ -46,7 +46,7 @@ export class ReadyQueue<T> {
     this.#size += 1;
   }
 
-  /** The next entry, or undefined. Its workspace goes to the end of the turn. */
+  /** Returns the next entry, or undefined. Its workspace goes to the end of the turn. */
   pop(): ReadyEntry<T> | undefined {
     const next = this.#heaps.entries().next();
     if (next.done) return undefined;

@@ -1,15 +1,17 @@
 /**
- * Whether a failed attempt is tried again, and after how long.
+ * Decides whether a failed attempt is retried, and after how long.
  *
  * The delay doubles with each retry (exponential) up to `maxDelay`. Jitter draws the delay from its upper
  * half ("equal jitter", AWS Architecture Blog, Exponential Backoff And Jitter, 2015): retries spread out
- * without ever coming at once. A peer's Retry-After stretches the delay, capped by `maxDelay`.
+ * without all coming at once. A peer's Retry-After stretches the delay, capped by `maxDelay`.
  */
 import type { RetryPolicy } from './template.ts';
 
-/** Delays beyond a year would overflow timers and help nobody. */
+/** A year: longer delays would overflow timers and have no use. */
 const LONGEST_DELAY_MS = 365 * 24 * 3600 * 1000;
-/** What fails again at once this often spins unless it is slowed down, whatever its policy says. */
+/**
+ * Immediate retries allowed. Later ones wait at least `LEAST_DELAY_MS`, whatever the policy says, so that none spin.
+ */
 const MAX_AT_ONCE = 3;
 const LEAST_DELAY_MS = 10;
 

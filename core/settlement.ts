@@ -1,5 +1,5 @@
 /**
- * What a transition does to steps: their states, the edges they resolve, the joins those decide.
+ * The effects of a transition on steps: their states, the edges they resolve, the joins those decide.
  *
  * Only transition.ts and ending.ts call this.
  */
@@ -67,7 +67,7 @@ export function makeReady(plan: Plan, state: StepState, received: readonly Recei
   if (received !== null) change.received = received;
 }
 
-/** The step leaves the process that runs it. @param timer wakes it; null: no timer does */
+/** Takes the step from the process that runs it. @param timer wakes it; null: no timer does */
 export function leaveProcess(
   { state, change }: { readonly state: StepState; readonly change: StepChange },
   status: 'waiting' | 'retrying',
@@ -92,7 +92,7 @@ export function settle(view: ExecutionView, plan: Plan, state: StepState, status
 
 /**
  * Resolves the edges of a settled step, and of every step that is skipped through it. After a stop or an
- * end the targets are settled already: their edges are recorded, as a retry needs them, and decide nothing.
+ * end the targets are settled already: their edges are recorded, as a retry needs them, but no join is decided.
  */
 export function propagate(view: ExecutionView, plan: Plan, first: StepState, newId: () => string): void {
   const settled = [first];
@@ -117,7 +117,7 @@ export function propagate(view: ExecutionView, plan: Plan, first: StepState, new
   }
 }
 
-/** Decides every join that waits although its edges say what becomes of it. */
+/** Decides every waiting join whose edges already determine its result. */
 export function decideWaiting(view: ExecutionView, plan: Plan, newId: () => string): void {
   for (const state of view.steps) {
     if (state?.status === 'waiting_inputs' && decide(view, plan, state)) propagate(view, plan, state, newId);

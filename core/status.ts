@@ -1,10 +1,10 @@
 /**
- * The states of executions and steps, and which of them are final.
+ * The statuses of executions and steps, and which of them are final.
  *
  * Execution: pending -> running <-> paused -> completed | failed | cancelled | timed_out.
  * Step: waiting_inputs -> queued -> running <-> waiting | retrying -> completed | failed | skipped | cancelled.
  *
- * Invariant 1: a final state never changes, except by an explicit retry or fork.
+ * Invariant 1: a final status never changes, except by an explicit retry or fork.
  */
 export const EXECUTION_STATUSES = [
   'pending',

@@ -1,10 +1,10 @@
 /**
- * Which of the steps that ask may start: `concurrency` and `rateLimit` as a decision, without rows or clocks.
+ * Decides which of the requesting steps may start under `concurrency` and `rateLimit`, without rows or clocks.
  *
- * What runs and what started in the window is counted by the caller, under the lock of every limit named.
+ * The caller counts running steps and starts in the window, while it holds the lock of every limit named.
  *
- * Invariant 1: with what is granted no limit is exceeded.
- * Invariant 2: a step that is held back holds back no other: those behind it are looked at all the same.
+ * Invariant 1: granted requests exceed no limit.
+ * Invariant 2: a step that is held back does not hold back the steps behind it.
  */
 import { createHash } from 'node:crypto';
 
@@ -24,13 +24,13 @@ export interface LimitedRequest {
   readonly rate: SharedLimit | null;
 }
 
-/** What there is of a limit now. */
+/** Current use of a limit. */
 export interface LimitUse {
   /** Slots taken, of a concurrency limit. */
   readonly running: number;
   /** Starts in the current window, of a rate. */
   readonly started: number;
-  /** What is left of the current window; null: concurrency. */
+  /** Milliseconds left of the current window; null: concurrency. */
   readonly leftMs: number | null;
 }
 
@@ -39,7 +39,10 @@ export type Decision =
   /** `retryAfterMs` is null when only the end of another step can help. */
   | { readonly granted: false; readonly retryAfterMs: number | null };
 
-/** Nothing starts in the last part of a window: what is granted is to be running before the next one opens. */
+/**
+ * Share of a window, at its end, in which no step starts: a granted step must be running before the next window
+ * opens.
+ */
 const QUIET_SHARE = 0.05;
 const LONGEST_QUIET_MS = 100;
 
@@ -78,7 +81,7 @@ export function limitId(workspaceId: string | null, key: string, perMs: number |
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** A key's value as text: what a joined text would make of it. */
+/** Returns a key's value as text, as interpolation into a longer text would write it. */
 export function keyText(value: unknown): string {
   if (typeof value === 'string') return value;
   return value === null || value === undefined ? '' : JSON.stringify(value);

@@ -1,5 +1,5 @@
 /**
- * What the core knows of a step type: enough to check a definition, nothing of how it runs.
+ * The part of a step type that the core needs to check a definition; how it runs is defined in steps/.
  */
 import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 import type { Problem } from './problem.ts';
@@ -9,10 +9,10 @@ export interface StepTypeInfo {
   readonly type: string;
   /** One sentence for docs and editors. */
   readonly summary?: string;
-  /** JSON Schema 2020-12 of `with`. A string that holds an expression is not held against it until it is evaluated. */
+  /** JSON Schema 2020-12 of `with`. A string with an expression is checked once it is evaluated. */
   readonly schema: JsonSchema;
   /**
-   * Parameters that have their own scope and moment and are not interpolated with the rest, as JSON pointers
+   * Parameters with their own scope and time of evaluation, not interpolated with the rest, as JSON pointers
    * below `with` in which `*` stands for any segment, e.g. `/cases/*` + `/when`.
    */
   readonly deferred?: readonly string[];
@@ -22,39 +22,40 @@ export interface StepTypeInfo {
    */
   readonly sandboxed?: boolean;
   /**
-   * Whether the handler reads `inputs`, by the parameters as they are written; undefined: it does. Otherwise they are
+   * Returns whether the handler reads `inputs`, given the parameters as written; undefined: it does. When false,
+   * inputs are
    * read only for expressions that name them.
    */
   readsInputs?(params: JsonObject | undefined): boolean;
-  /** Whether the output holds all that arrived, by the parameters as they are written; undefined: it does not. */
+  /** Returns whether the output holds all inputs, given the parameters as written; undefined: it does not. */
   passesInputs?(params: JsonObject | undefined): boolean;
-  /** A definition cannot expect heartbeats of the handler. */
+  /** True when the handler never sends heartbeats, so a definition cannot require them. */
   readonly sendsNoHeartbeats?: boolean;
   /**
-   * What is wrong with parameters beyond their schema: mistakes that the step could only fail for. Asked when a
-   * definition is published; a value that an expression decides is undefined in `known`.
+   * Returns the faults of parameters that the schema cannot find and that would always fail the step. Called when a
+   * definition is published; a value that an expression determines is undefined in `known`.
    */
   review?(known: KnownParams, written: JsonObject): readonly ParamFault[];
-  /** Routes a result of this step can name, read from its parameters; undefined: the type has none. */
+  /** Returns the routes a result of this step can name, from its parameters; undefined: the type has none. */
   routes?(params: JsonObject): readonly string[];
-  /** Sets of these routes that one result can name; undefined: any of them together. */
+  /** Returns the sets of these routes that one result can name; undefined: any combination. */
   routesTogether?(params: JsonObject): readonly (readonly string[])[];
 }
 
-/** Parameters as they are written, as far as they are known before their expressions are evaluated. */
+/** Parameters as written, as far as they are known before their expressions are evaluated. */
 export type KnownParams = Readonly<Record<string, unknown>>;
 
 export interface ParamFault {
   /** JSON pointer below `with`. */
   readonly pointer: string;
-  /** What is wrong, and how to mend it. */
+  /** The fault, and how to fix it. */
   readonly message: string;
 }
 
 /** The registered step types, by name. */
 export type StepTypeRegistry<T extends StepTypeInfo = StepTypeInfo> = ReadonlyMap<string, T>;
 
-/** What an expression checker found in one string or JSON value (expression/ provides it). */
+/** Findings of an expression checker in one string or JSON value (expression/ provides it). */
 export interface ExpressionUse {
   /** Syntax errors, with the pointer below the value that was checked. */
   problems: readonly Problem[];
@@ -63,17 +64,17 @@ export interface ExpressionUse {
   /** `inputs.<key>` references. */
   inputReferences: readonly { key: string; pointer: string }[];
   memberReferences: readonly MemberReference[];
-  /** Numbers that JavaScript would read as others. */
+  /** Numbers whose value would change in JavaScript. */
   inexactNumbers: readonly InexactLiteral[];
 }
 
-/** A number as an expression writes it. */
+/** A number as written in an expression. */
 export interface InexactLiteral {
   readonly literal: string;
   readonly pointer: string;
 }
 
-/** A read of a name below a root that has names of its own. */
+/** A read of a name below a root with a fixed set of names. */
 export interface MemberReference {
   readonly root: 'execution' | 'secrets' | 'vars';
   readonly key: string;
@@ -81,6 +82,6 @@ export interface MemberReference {
 }
 
 export interface ExpressionChecker {
-  /** Checks every `${{ }}` in every string of a JSON value, leaving out the deferred pointers. */
+  /** Checks every `${{ }}` in every string of a JSON value, except at the deferred pointers. */
   check(value: Json, deferred?: readonly string[]): ExpressionUse;
 }

@@ -22,7 +22,7 @@ export interface Edge {
   conditions: readonly EdgeCondition[];
 }
 
-/** 'all', or the number of live edges that is enough (`any` is 1). */
+/** Number of live edges required, or 'all' (`any` is 1). */
 export type Join = 'all' | number;
 
 export interface RetryPolicy {
@@ -49,7 +49,7 @@ export interface TemplateStep {
   with: JsonObject | undefined;
   retry: RetryPolicy;
   timeoutMs: number | null;
-  /** The longest silence of its handler; null: any. */
+  /** The longest time without a heartbeat of its handler; null: no limit. */
   heartbeatTimeoutMs: number | null;
   priority: number;
   concurrency: { key: string; limit: number } | null;
@@ -68,7 +68,7 @@ export interface Template {
   steps: readonly TemplateStep[];
 }
 
-/** A published template, as its rows hold it. */
+/** A published template as stored in its rows. */
 export interface StoredTemplate {
   readonly id: string;
   readonly name: string;

@@ -1,5 +1,5 @@
 /**
- * The decision: what an execution becomes when events reach it. Here and nowhere else.
+ * Decides what an execution becomes when events reach it. The only place where this is decided.
  *
  * `transition(view, events)` changes the view and returns the plan of what to write. It reads no clock,
  * draws no random number and does no I/O; ids of new rows come from the `newId` it is given.
@@ -46,8 +46,8 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
 }
 
 /**
- * Claims a step that is queued within a plan that is not yet written, so that a step made ready and its
- * claim are one commit. Returns false when the step is not to be had.
+ * Claims a queued step within a plan that is not yet written, so that one commit makes the step ready and
+ * claims it. Returns false when the step cannot be claimed.
  */
 export function claimWithin(plan: Plan, slot: number, owner: string): boolean {
   const wasChanged = plan.changed;
@@ -57,7 +57,7 @@ export function claimWithin(plan: Plan, slot: number, owner: string): boolean {
   return true;
 }
 
-/** Those that are still ready, each once, breadth first. */
+/** Returns the slots that are still ready, each once, breadth first. */
 function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): number[] {
   const queued = [...new Set(ready)].filter((slot) => steps[slot]!.status === 'queued');
   return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
@@ -153,7 +153,7 @@ function fail(
   return true;
 }
 
-/** A failed attempt: tried again, or the step's end with what follows from it. */
+/** Handles a failed attempt: a retry, or the end of the step with its consequences. */
 function failAttempt(
   view: ExecutionView,
   plan: Plan,
@@ -211,7 +211,7 @@ function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'pa
   state.parked = true;
   change.parkedState = event.state;
   change.waitingFor = event.waitingFor;
-  // The deadline is of the attempt: one that is parked again has it already.
+  // The deadline belongs to the attempt: an attempt that is parked again has it already.
   if (event.timeoutMs !== null && !state.hasDeadline) {
     state.hasDeadline = true;
     change.deadlineMs = event.timeoutMs;
@@ -226,10 +226,10 @@ function wake(
   newId: () => string,
 ): boolean {
   const state = view.steps[event.slot];
-  // The timeout of an attempt is over once: what retries after it is waiting for its delay alone.
+  // The timeout of an attempt passes once: a retry after it waits only for its delay.
   const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
   if (state === undefined || !due || state.attempt !== event.attempt) return false;
-  // The timer of an earlier wait: a step may wait several times within an attempt.
+  // A stale timer of an earlier wait: a step may wait several times within an attempt.
   if (state.sequence !== event.sequence) return false;
   touch(plan, state);
   if (event.purpose === 'resume') {
@@ -246,7 +246,7 @@ const TIMED_OUT = {
   retryAfterMs: null,
 };
 
-/** A step that runs again is timed out by the process that runs it. */
+/** Times out a parked step. A running step is timed out by the process that runs it. */
 function timeOutStep(
   view: ExecutionView,
   plan: Plan,
@@ -275,27 +275,28 @@ function giveBack(
     settle(view, plan, state, 'cancelled');
     return true;
   }
-  // The next claim goes on from where the step was parked, which counts no attempt; the lost one does.
+  // The next claim of a parked step counts no attempt, so the lost attempt is counted here.
   if (event.type !== 'release' && state.parked) state.attempt += 1;
   makeReady(plan, state, null);
   return true;
 }
 
 /**
- * What the edges say by now: joins that are decided fire or are skipped, and an execution that is over ends.
- * Late when there is nothing of the kind, or when a failure is there that nobody judged: that would be a guess.
+ * Brings the execution up to date with its edges: decided joins fire or are skipped, and an execution that is over
+ * ends.
+ * Returns false when nothing changes, or when an unhandled failure was never recorded.
  */
 function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boolean {
   if (view.status !== 'running') return false;
   if (view.stopRequested === null) {
-    if (hasUnjudgedFailure(view)) return false;
+    if (hasUnrecordedFailure(view)) return false;
     decideWaiting(view, plan, newId);
   }
   return plan.steps.size > 0 || isOver(view);
 }
 
-/** A failure that is not handled is recorded in the commit that makes it. */
-function hasUnjudgedFailure({ graph, steps, failure }: ExecutionView): boolean {
+/** An unhandled failure is recorded in the commit that causes it. */
+function hasUnrecordedFailure({ graph, steps, failure }: ExecutionView): boolean {
   if (failure !== null && graph.onFailure === 'continue') return false;
   return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.slot]);
 }
@@ -319,7 +320,7 @@ function reject(
   return end(view, plan, { status: 'failed', error: { code, message, step: null } }, newId);
 }
 
-/** The state that the claim still holds; null: late. */
+/** Returns the state that the claim still holds; null: the claim is late. */
 function held(view: ExecutionView, slot: number, token: Claim): StepState | null {
   const state = view.steps[slot];
   if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)

@@ -1,8 +1,7 @@
 /**
- * What one transition may read of an execution: statuses, attempts and edges, never payloads.
+ * The data that one transition may read of an execution: statuses, attempts and edges, never payloads.
  *
- * A transition changes the view it is given, so a view is worth what its plan is worth: when the plan
- * did not commit, throw the view away and load it anew.
+ * A transition changes the view it is given. When its plan does not commit, discard the view and load it again.
  *
  * Invariant 1: `sequence` equals the row's when the view was loaded or last committed.
  * Invariant 2: a step has a state exactly when it has a row.
@@ -20,24 +19,24 @@ export interface StepState {
   readonly id: string;
   /** Its place in the view, and in the arrays of the view's graph. */
   readonly slot: number;
-  /** The place of its step in the template's list, where the instance came from. */
+  /** The place in the template's list of the step it is an instance of. */
   readonly position: number;
   status: StepStatus;
   /** Attempts begun; with `owner` the claim token. */
   attempt: number;
-  /** Retries used, which lost attempts do not count towards. */
+  /** Retries used; lost attempts do not count. */
   retries: number;
   /** Attempts that were lost because their process died. */
   crashes: number;
-  /** The engine that holds the claim; null when nobody does. */
+  /** The engine that holds the claim; null: none. */
   owner: string | null;
-  /** Of the transition that changed the step last; it tells one wait of an attempt from the next. */
+  /** Sequence of the transition that last changed the step; it distinguishes the waits of one attempt. */
   sequence: number;
-  /** The step left the process in the middle of an attempt and goes on with it. */
+  /** The step left the process in the middle of an attempt and will resume it. */
   parked: boolean;
-  /** The attempt was parked and has a timeout: a timer of its own ends it, whatever the step waits for. */
+  /** The attempt was parked and has a timeout: a separate timer ends it, whatever the step waits for. */
   hasDeadline: boolean;
-  /** It waits, and a timer wakes it. */
+  /** The step waits, and a timer wakes it. */
   hasTimer: boolean;
   resolved: number;
   live: number;
@@ -56,11 +55,11 @@ export interface ExecutionView {
   readonly edges: Uint8Array;
   /** Steps that are in a final status. */
   settledCount: number;
-  /** The first failure that nobody handled: with `onFailure: continue` known long before the end. */
+  /** The first unhandled failure; with `onFailure: continue` it is known long before the end. */
   failure: ExecutionFailure | null;
 }
 
-/** The execution's `error`: step is a key, or null when no step is to blame. */
+/** The execution's `error`: step is a key, or null when no step caused it. */
 export interface ExecutionFailure {
   readonly code: string;
   readonly message: string;
@@ -124,7 +123,7 @@ function resolveLoadedEdges(view: ExecutionView, { slot, status, routes }: StepS
   if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return;
   for (const edge of view.graph.outgoing[slot]!) {
     const target = view.steps[edge.to];
-    // Whatever ends a producer gives its targets rows: one without is damage, which `findInView` reports.
+    // Settling a producer inserts rows for its targets: a missing row is damage, which `findInView` reports.
     if (target === undefined) continue;
     const live = isLive(edge, status, routes);
     view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;

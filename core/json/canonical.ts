@@ -1,7 +1,7 @@
 /**
- * One text for values that are equal: JSON with the keys of every object in order (RFC 8785).
+ * Canonical text: equal values have equal text. JSON with the keys of every object sorted (RFC 8785).
  *
- * For hashes and comparisons of inputs and definitions. Not for storing: `jsonb` keeps its own order.
+ * For hashes and comparisons of inputs and definitions. Not for storage: `jsonb` keeps its own order.
  *
  * Invariant 1: no recursion. Members that are undefined are absent, undefined items are null, as in JSON.stringify.
  */
@@ -14,11 +14,11 @@ interface Frame {
   readonly length: number;
   next: number;
   written: number;
-  /** The key under which the frame's node is. */
+  /** The key of the frame's node. */
   readonly name: string;
 }
 
-/** Says whether an object keeps its keys as they are; `path` is the keys from the root down to the object. */
+/** Returns whether an object keeps its key order; `path` is the keys from the root to the object. */
 type KeepsOrder = (frames: readonly Frame[], name: string) => boolean;
 
 /** The canonical text of a JSON value (one that `findUnstorable` lets pass). */
@@ -27,8 +27,9 @@ export function canonicalJson(value: unknown): string {
 }
 
 /**
- * SHA-256 (hex) of a definition document: equal for documents that mean the same step for step. The order of keys
- * does not matter, except that of `steps`, at the top and in the `with` of a step.
+ * Returns the SHA-256 (hex) of a definition document. Documents that are equivalent step for step have equal hashes.
+ * The
+ * order of keys does not matter, except in `steps`, at the top level and in the `with` of a step.
  */
 export function definitionFingerprint(document: unknown): string {
   const text =

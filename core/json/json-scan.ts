@@ -1,8 +1,9 @@
 /**
- * Finds where a JSON text (RFC 8259) goes wrong, without building a value and without recursion.
+ * Finds the first fault of a JSON text (RFC 8259), without building a value and without recursion.
  *
- * For messages with a line, a column or a pointer: `JSON.parse` tells none of these on every runtime. Not the
- * parser, and not for texts that are right: json-survey.ts tells these apart, faster.
+ * For messages with a line, a column or a pointer: `JSON.parse` reports these on some runtimes only. For texts with a
+ * fault:
+ * json-survey.ts, which is faster, recognizes valid texts.
  */
 import { pointerSegment } from '../problem.ts';
 
@@ -14,7 +15,7 @@ export interface JsonFault {
   message: string;
 }
 
-/** Told of every number; `pointer` makes the JSON pointer of its place. */
+/** Called for every number; `pointer` makes the JSON pointer of its place. */
 export type OnNumber = (literal: string, pointer: () => string) => void;
 
 interface Scan {
@@ -29,18 +30,18 @@ interface Scan {
 interface Bracket {
   /** The keys met so far; null for an array. */
   readonly keys: Set<string> | null;
-  /** Of the value that is read now. */
+  /** Segment of the value that is being read. */
   segment: string | number;
 }
 
-/** What the scanner looks for next. */
+/** The token the scanner expects next. */
 type Next = 'value' | 'value_or_end' | 'key' | 'key_or_end' | 'separator';
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const WORD = /true|false|null/y;
 const HEX4 = /^[0-9a-fA-F]{4}$/;
 
-/** The first fault of a text, or null when it is JSON of at most `maxDepth` levels without duplicate keys. */
+/** Returns the first fault of a text, or null when it is JSON of at most `maxDepth` levels without duplicate keys. */
 export function scanJson(text: string, maxDepth: number, onNumber?: OnNumber): JsonFault | null {
   const scan: Scan = { text, maxDepth, onNumber, at: 0, open: [] };
   let next: Next | JsonFault = 'value';
@@ -128,7 +129,7 @@ function openBracket(scan: Scan, character: '{' | '['): Next | JsonFault {
   return character === '{' ? 'key_or_end' : 'value_or_end';
 }
 
-/** Goes past a string; null when it is well formed. */
+/** Skips a string; returns null when it is well formed. */
 function string(scan: Scan): JsonFault | null {
   const { text } = scan;
   for (scan.at += 1; scan.at < text.length; scan.at++) {

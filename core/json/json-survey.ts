@@ -1,18 +1,20 @@
 /**
- * One quick look over a JSON text before `JSON.parse` sees it: what that would overflow on, or change without a word.
+ * One quick pass over a JSON text before `JSON.parse`: finds nesting that would overflow a stack and numbers that
+ * would
+ * silently change.
  *
- * Not here: syntax (`JSON.parse` tells), and the places of what is found (json-scan.ts).
+ * Not here: syntax (left to `JSON.parse`), and the places of findings (json-scan.ts).
  *
- * Invariant 1: one pass, no recursion, and nothing is kept but the brackets that are open.
+ * Invariant 1: one pass, no recursion; only the open brackets are kept.
  */
 import { isExactJsonNumber } from './exact-number.ts';
 
 export interface JsonSurvey {
-  /** Whether brackets are open inside each other more than `maxDepth` levels; the rest is not looked at then. */
+  /** Whether brackets are nested deeper than `maxDepth` levels; the survey stops there. */
   readonly isTooDeep: boolean;
-  /** Members of all objects: a parsed value that has fewer had a name twice. */
+  /** Number of members of all objects. A parsed value with fewer had a duplicate name. */
   readonly members: number;
-  /** Where numbers stand that are not exact: pairs of start and end. */
+  /** Places of inexact numbers: pairs of start and end. */
   readonly inexact: readonly number[];
 }
 
@@ -21,7 +23,7 @@ const BACKSLASH = 0x5c;
 const COLON = 0x3a;
 const MINUS = 0x2d;
 
-/** Tells nothing true about a text that is no JSON, but returns. */
+/** Always returns; the result is meaningless for a text that is not JSON. */
 export function surveyJson(text: string, maxDepth: number): JsonSurvey {
   const inexact: number[] = [];
   let depth = 0;
@@ -43,7 +45,7 @@ export function surveyJson(text: string, maxDepth: number): JsonSurvey {
   return { isTooDeep: false, members, inexact };
 }
 
-/** The text with every number that is not exact as a string of its digits; for a text that is JSON. */
+/** Returns the text with every inexact number replaced by a string of its digits. The text must be JSON. */
 export function quoteInexactNumbers(text: string, { inexact }: JsonSurvey): string {
   const parts: string[] = [];
   let done = 0;
@@ -65,7 +67,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Digits, signs, the point and the exponent. */
+/** Returns the end of a number: digits, signs, the point and the exponent. */
 function endOfNumber(text: string, start: number): number {
   let at = start + 1;
   for (; at < text.length; at++) {

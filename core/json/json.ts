@@ -1,5 +1,5 @@
 /**
- * JSON as the engine sees it: what definitions, inputs and outputs are made of.
+ * JSON as the engine uses it: definitions, inputs and outputs consist of it.
  *
  * Not here: whether a value may be stored (see storable.ts) and how it is written (db/).
  */

@@ -1,9 +1,9 @@
 /**
- * JSON text from outside to a value that can be stored: request bodies, JSON definitions, files.
+ * Parses JSON text from outside into a value that can be stored: request bodies, JSON definitions, files.
  *
- * Invariant 1: the depth is known before `JSON.parse` is called, so no text overflows a stack, here or later.
- * Invariant 2: what is returned passes `findUnstorable` with the same depth.
- * Invariant 3: nothing is lost or changed on the way: every member is there, every number has its value.
+ * Invariant 1: the depth is checked before `JSON.parse` is called, so no text overflows a stack, here or later.
+ * Invariant 2: a returned value passes `findUnstorable` with the same depth.
+ * Invariant 3: parsing keeps everything: every member is present, every number has its value.
  */
 
 import { EngineError, type Problem } from '../problem.ts';
@@ -12,15 +12,14 @@ import { type JsonFault, placeOf, scanJson } from './json-scan.ts';
 import { surveyJson } from './json-survey.ts';
 import { findUnstorable, type StorableLimits, type Tally } from './storable.ts';
 
-/** More than anyone reads. */
 const MAX_PROBLEMS = 100;
-/** Characters of all pointers together: a long name may hold many numbers. */
+/** Limit for the total length of all pointers: a long name may hold many numbers. */
 const MAX_POINTERS_LENGTH = 65_536;
 
 /**
- * Throws EngineError `malformed_json` (the message has line and column) when the text is no JSON or has a name twice
- * in one object, `number_not_exact` (a problem for each number), and `not_storable` (one problem, `too_deep` or
- * `not_storable`, with its pointer) when the value cannot be kept.
+ * Throws EngineError `malformed_json` (the message has line and column) when the text is not JSON or an object has a
+ * duplicate name, `number_not_exact` (a problem for each number), and `not_storable` (one problem, `too_deep` or
+ * `not_storable`, with its pointer) when the value cannot be stored.
  */
 export function parseJson(text: string, limits: StorableLimits): unknown {
   const survey = surveyJson(text, limits.maxDepth);
@@ -38,7 +37,7 @@ export function parseJson(text: string, limits: StorableLimits): unknown {
   return value;
 }
 
-/** Throws EngineError `not_storable` when a value cannot be kept. */
+/** Throws EngineError `not_storable` when a value cannot be stored. */
 export function assertStorable(value: unknown, limits: StorableLimits, tally?: Tally): void {
   const found = findUnstorable(value, limits, tally);
   if (found === null) return;
@@ -46,7 +45,7 @@ export function assertStorable(value: unknown, limits: StorableLimits, tally?: T
   throw unstorable({ pointer: found.pointer, code, message: `The value ${found.reason}.` });
 }
 
-/** Collects numbers that are not exact, up to as many as are shown. */
+/** Collects inexact numbers, up to the number that is shown. */
 export class InexactNumbers {
   readonly problems: Problem[] = [];
   #pointersLength = 0;
@@ -59,7 +58,7 @@ export class InexactNumbers {
   }
 }
 
-/** Throws EngineError `number_not_exact` when there are any. */
+/** Throws EngineError `number_not_exact` when any were found. */
 export function assertExactNumbers({ problems }: InexactNumbers): void {
   const [first] = problems;
   if (first === undefined) return;
@@ -67,7 +66,7 @@ export function assertExactNumbers({ problems }: InexactNumbers): void {
   throw new EngineError('number_not_exact', where + first.message, problems);
 }
 
-/** Those of a text that is JSON; after a name that is there twice none is found any more. */
+/** Returns the inexact numbers of a text that is JSON. The search stops at a duplicate name. */
 export function findInexactNumbers(text: string, maxDepth: number): InexactNumbers {
   const found = new InexactNumbers();
   scanJson(text, maxDepth, (literal, pointer) => {

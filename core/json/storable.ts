@@ -1,9 +1,9 @@
 /**
- * Whether a value can be kept as `jsonb`, decided before the database sees it.
+ * Checks whether a value can be stored as `jsonb`, before it is sent to the database.
  *
  * PostgreSQL refuses NUL and lone surrogates, JSON has no NaN, and a value nested too deeply overflows its
  * parser; one such value would fail the whole batch it is written with. This runs for every step output, so
- * nothing is allocated but one frame and one list of keys for each array and object.
+ * the only allocations are one frame and one list of keys for each array and object.
  *
  * Invariant 1: no recursion; the work is bounded by the size of the value, and by `maxBytes` when it is given
  * (a value that shares its parts can be exponentially larger than it looks: give `maxBytes` for those).
@@ -14,9 +14,9 @@
 import { pointerSegment } from '../problem.ts';
 
 export interface StorableLimits {
-  /** Levels of arrays and objects that are allowed; a scalar has none. */
+  /** Allowed levels of arrays and objects; a scalar has none. */
   maxDepth: number;
-  /** Most bytes of the value written as compact JSON in UTF-8; undefined: any. */
+  /** Most bytes of the value written as compact JSON in UTF-8; undefined: no limit. */
   maxBytes?: number | undefined;
 }
 
@@ -26,23 +26,23 @@ export interface Unstorable {
   /** JSON pointer of the place; for a bad key, the pointer of the object that has it. */
   pointer: string;
   kind: UnstorableKind;
-  /** What is wrong, as the rest of a sentence whose subject is the value: `holds a NUL character (U+0000)`. */
+  /** The fault, as the rest of a sentence whose subject is the value: `holds a NUL character (U+0000)`. */
   reason: string;
 }
 
-/** Counts while a value is looked through. */
+/** Counts made while a value is walked. */
 export interface Tally {
   /** Members of all objects. */
   members: number;
 }
 
-/** Text that JSON writes as it is, a byte for each character: most text, and the quickest to check. */
+/** Text that JSON writes unchanged, one byte per character: most text, and the quickest to check. */
 const PLAIN = /^[ !#-[\]-~]*$/;
 
-/** Of runtimes that have it. */
+/** Missing in some runtimes. */
 const { isRawJSON: isRawJson } = JSON as { isRawJSON?: (value: unknown) => boolean };
 
-/** Segments in the pointer of a value that is too deep. */
+/** Segments shown in the pointer of a value that is too deep. */
 const DEPTH_SHOWN = 16;
 
 interface Frame {
@@ -51,14 +51,14 @@ interface Frame {
   readonly keys: readonly string[] | null;
   readonly length: number;
   next: number;
-  /** Items or members met so far that are written, for the commas. */
+  /** Items or members written so far, for the commas. */
   written: number;
 }
 
 interface Walk {
   readonly limits: StorableLimits;
   readonly frames: Frame[];
-  /** Whether bytes are counted at all. */
+  /** Whether bytes are counted. */
   readonly sized: boolean;
   readonly tally: Tally | undefined;
   bytes: number;
@@ -67,7 +67,7 @@ interface Walk {
 type Fault = Pick<Unstorable, 'kind' | 'reason'>;
 
 /**
- * Returns the first thing that keeps a value from being stored, in document order, or null when it can be.
+ * Returns the first fault that prevents storing a value, in document order, or null when it can be stored.
  * `tally` is complete in that case.
  */
 export function findUnstorable(value: unknown, limits: StorableLimits, tally?: Tally): Unstorable | null {
@@ -143,7 +143,7 @@ function open(node: object, walk: Walk): Fault | null {
   return fault;
 }
 
-/** Leaves as many frames as the pointer should name: up to the reference back, or enough to find the place. */
+/** Keeps as many frames as the pointer should name: up to the circular reference, or enough to find the place. */
 function depthFault({ frames, limits }: Walk): Fault {
   const met = new Set<object>();
   for (const [level, { node }] of frames.entries()) {
@@ -157,14 +157,14 @@ function depthFault({ frames, limits }: Walk): Fault {
   return { kind: 'depth', reason: `is nested more than ${limits.maxDepth} levels deep` };
 }
 
-/** The name of a class whose instances are not what `JSON.stringify` would make of them, or null. */
+/** Returns the class name of an object that `JSON.stringify` would misrepresent, or null. */
 function foreignType(node: object): string | null {
   if (Array.isArray(node)) return null;
   const prototype = Object.getPrototypeOf(node);
   if (prototype === Object.prototype) return null;
-  // Writes digits that no double holds.
+  // Raw JSON can write digits that no double holds.
   if (prototype === null) return isRawJson?.(node) === true ? 'raw JSON' : null;
-  // A plain object of another realm has a prototype that itself has none.
+  // A plain object of another realm: its prototype has no prototype.
   if (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty')) return null;
   const name: unknown = prototype.constructor?.name;
   return typeof name === 'string' && name !== '' ? name : 'class instance';
@@ -184,7 +184,7 @@ function charge(walk: Walk, bytes: number): Fault | null {
   return { kind: 'size', reason: `makes the whole larger than ${maxBytes} bytes` };
 }
 
-/** Bytes of a well-formed text as a JSON string, quotes included. */
+/** Returns the bytes of a well-formed text as a JSON string, quotes included. */
 function jsonTextBytes(text: string): number {
   return Buffer.byteLength(JSON.stringify(text), 'utf8');
 }
@@ -192,7 +192,7 @@ function jsonTextBytes(text: string): number {
 function pointerOf(frames: readonly Frame[]): string {
   let pointer = '';
   for (const { keys, next } of frames) {
-    // -1 where a key itself is at fault: that names the object.
+    // -1 when a key itself is at fault: the pointer then names the object.
     if (next < 0) break;
     pointer += pointerSegment(keys === null ? next - 1 : keys[next - 1]!);
   }

@@ -1,9 +1,9 @@
 /**
- * Bytes from outside as text.
+ * Decodes bytes from outside to text.
  */
 import { EngineError, type ErrorCode } from '../problem.ts';
 
-/** The text of a body in UTF-8. @throws EngineError with the code when it is none */
+/** Returns a UTF-8 body as text. @throws EngineError with the code when it is not UTF-8 */
 export function decodeUtf8(bytes: Uint8Array, code: ErrorCode): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -1,17 +1,17 @@
 /**
- * A quick look for any of many short texts in a long one, to find out that none of them is there.
+ * A quick search for many short texts in a long one, mostly to establish that none of them is there.
  *
- * An anchor is a part of a spelling that no usual escaping changes (letters and digits), so it stands in every escaped
- * form of it as it is. The look steps over as many characters at once as the shortest anchor allows
- * (Wu and Manber, 1994): a text of a megabyte takes a few milliseconds, however many anchors there are.
+ * An anchor is a part of a spelling that the usual escaping leaves unchanged (letters and digits), so it appears
+ * unchanged in
+ * every escaped form. The search skips as many characters at once as the shortest anchor allows
  */
 
-/** Characters that are looked at together. */
+/** Characters compared together. */
 const BLOCK = 3;
 const SLOTS = 1 << 16;
 const UNCHANGED = /[A-Za-z0-9]+/g;
 
-/** The longest part that no escaping changes; null: none is long enough to look for. */
+/** Returns the longest part that escaping leaves unchanged; null: none is long enough to search for. */
 export function anchorOf(text: string): string | null {
   const runs = text.match(UNCHANGED) ?? [];
   const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '');
@@ -20,9 +20,9 @@ export function anchorOf(text: string): string | null {
 
 export class AnchorFinder {
   readonly #anchors: readonly string[];
-  /** Of the shortest anchor. */
+  /** Length of the shortest anchor. */
   readonly #window: number;
-  /** How far the look may step after a block; 0: an anchor's first `window` characters may end here. */
+  /** How far the search may skip after a block; 0: an anchor's first `window` characters may end here. */
   readonly #steps: Uint8Array;
   /** Anchors by the block that ends their first `window` characters. */
   readonly #ending = new Map<number, number[]>();
@@ -46,12 +46,12 @@ export class AnchorFinder {
     }
   }
 
-  /** Whether any anchor is in the text. */
+  /** Returns whether any anchor is in the text. */
   isAnyIn(text: string): boolean {
     return this.#look(text, () => true);
   }
 
-  /** The numbers of the anchors that are in the text. */
+  /** Returns the numbers of the anchors that are in the text. */
   allIn(text: string): Set<number> {
     const found = new Set<number>();
     this.#look(text, (anchor) => {
@@ -61,7 +61,7 @@ export class AnchorFinder {
     return found;
   }
 
-  /** Ends at the first anchor for which `onFound` says so, and returns whether one did. */
+  /** Stops at the first anchor for which `onFound` returns true, and returns whether one did. */
   #look(text: string, onFound: (anchor: number) => boolean): boolean {
     const steps = this.#steps;
     const { length } = text;
@@ -81,7 +81,7 @@ export class AnchorFinder {
   }
 }
 
-/** Of the block that ends at a character. */
+/** Returns the slot of the block that ends at a character. */
 function slotAt(text: string, end: number): number {
   const hash = (text.charCodeAt(end - 2) * 961 + text.charCodeAt(end - 1)) * 31 + text.charCodeAt(end);
   return hash & (SLOTS - 1);

@@ -1,19 +1,19 @@
 /**
- * The beginnings of secrets that are left where a text was cut (core/text/cut.ts).
+ * Finds the beginnings of secrets left where a text was cut (core/text/cut.ts).
  *
- * The work is bounded by the length of the text, however often it says that it was cut.
+ * The work is bounded by the length of the text, however many cut marks it has.
  */
 import { CUT_MARK } from '../text/cut.ts';
 import { type Layer, layersOf, layersOfCut, placeIn } from './decode.ts';
 import { comparable, type Spelling } from './spellings.ts';
 
-/** From here on a beginning is found by its first characters. */
+/** From this length on, a beginning is found by its first characters. */
 const HEAD = 32;
-/** A character of a secret may take so many where it is escaped several times. */
+/** Most characters that one character of a secret takes when escaped several times. */
 const WIDEST_ESCAPE = 12;
 
 export class CutTails {
-  /** Every beginning of a spelling that is shorter than `HEAD`. */
+  /** Every beginning of a spelling shorter than `HEAD`. */
   readonly #short = new Set<string>();
   readonly #byHead = new Map<string, string[]>();
   readonly #reach: number;
@@ -37,7 +37,7 @@ export class CutTails {
     known.push(spelling);
   }
 
-  /** Ranges that hide what is left of secrets before each mark. */
+  /** Returns the ranges that hide the remains of secrets before each mark. */
   find(text: string): [number, number][] {
     const found: [number, number][] = [];
     let from = 0;
@@ -51,7 +51,7 @@ export class CutTails {
     return found;
   }
 
-  /** Where the longest beginning of a spelling starts that reaches the end of the text; infinite: there is none. */
+  /** Returns the start of the longest beginning of a spelling that reaches the end of the text; infinite: none does. */
   #beginIn(layers: readonly Layer[]): number {
     let first = Number.POSITIVE_INFINITY;
     for (const layer of layers) {

@@ -1,26 +1,26 @@
 /**
- * What a text says once its escapes are undone: those of JSON and JavaScript (`\n`, `\"`, `\u00e9`), of URLs (`%2F`) and
- * of HTML (`&quot;`), one layer after the other, as they may be nested.
+ * Decodes the escapes of a text: those of JSON and JavaScript (`\n`, `\"`, `\u00e9`), of URLs (`%2F`) and of HTML
+ * (`&quot;`), one layer after the other, as they may be nested.
  *
- * Each layer knows where its characters stand in the text that was given, so that what is found there can be replaced
- * here.
+ * Each layer knows the places of its characters in the original text, so that a finding in a layer can be replaced
+ * there.
  */
 
 export interface Layer {
   readonly text: string;
-  /** For each character, and for the end, its place in the text that was given; null: the same place. */
+  /** The place in the original text of each character and of the end; null: the same place. */
   readonly starts: Uint32Array | null;
 }
 
-/** JSON in JSON in a URL and so on; nobody nests deeper by accident. */
+/** Limit of nesting: JSON in JSON in a URL and so on. Deeper nesting does not happen by accident. */
 const MAX_LAYERS = 8;
 
 const ESCAPE =
   /\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|(?:%[0-9a-fA-F]{2})+|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});/g;
 const MAY_HOLD_ESCAPES = /[\\%&]/;
-/** With the backslashes before it, however often it was escaped. */
+/** Length with the backslashes before it, however often it was escaped. */
 const LONGEST_ESCAPE = 300;
-/** An escape whose end is missing, where a text was cut; of a character in several `%XX` some may be there. */
+/** An incomplete escape where a text was cut; a character in several `%XX` may have lost some of them. */
 const UNFINISHED =
   /(?:\\+(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|(?:%[cd][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f])?|%f[0-9a-f](?:%[89ab][0-9a-f]){0,2})?(?:%[0-9a-f]?)?|&[a-z#0-9]{0,7})$/i;
 
@@ -28,23 +28,24 @@ const BACKSLASHED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /**
- * Letters and digits that are escaped, which no usual escaping does: of bytes (`%61`, `%2561`), of code units (`\\u0061`,
+ * Escaped letters and digits, which the usual escaping leaves alone: as bytes (`%61`, `%2561`), as code units
+ * (`\\u0061`,
  * `\\x61`) and by number (`&#97;`).
  */
 const ESCAPED_LETTER =
   /(?:%(?:25)*|\\(?:u00|x))(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#(?:4[89]|5[0-7]|6[5-9]|[789]\d|1[01]\d|12[0-2]|[xX](?:3\d|[46][1-9a-fA-F]|[57][0-9aA]));/;
 
-/** Whether a text may hold letters in another form than their own. */
+/** Returns whether a text may hold escaped letters. */
 export function mayEscapeLetters(text: string): boolean {
   return ESCAPED_LETTER.test(text);
 }
 
-/** The text itself, and what it says after each layer of escapes; the last has none left. */
+/** Returns the text itself and the text after each layer of escapes; the last has no escapes left. */
 export function layersOf(text: string): Layer[] {
   return layersFrom({ text, starts: null }, (layer) => layer);
 }
 
-/** Likewise, of a text whose end was cut off: in each layer an escape that was cut in two is left out. */
+/** Like `layersOf`, for a text whose end was cut off: each layer drops an escape that was cut in two. */
 export function layersOfCut(text: string): Layer[] {
   return layersFrom(withoutUnfinished({ text, starts: null }), withoutUnfinished);
 }
@@ -65,17 +66,17 @@ function layersFrom(first: Layer, finish: (layer: Layer) => Layer): Layer[] {
   return layers;
 }
 
-/** The last layer's text: the same for a text and for all its spellings. */
+/** Returns the last layer's text: the same for a text and for all its spellings. */
 export function fullyDecoded(text: string): string {
   return layersOf(text).at(-1)!.text;
 }
 
-/** Where a character of a layer, or its end, stands in the text that was given. */
+/** Returns the place in the original text of a character of a layer, or of its end. */
 export function placeIn({ starts }: Layer, at: number): number {
   return starts === null ? at : starts[at]!;
 }
 
-/** Null: there is nothing to undo. */
+/** Returns the next layer; null: the text has no escapes. */
 function decodeOnce(layer: Layer): Layer | null {
   const { text } = layer;
   const writer = new LayerWriter(layer);
@@ -106,7 +107,7 @@ class LayerWriter {
     this.#copied = end;
   }
 
-  /** What `length` characters at `index` say; null: themselves. */
+  /** Writes the meaning of `length` characters at `index`; null: the characters themselves. */
   write(said: string | null, index: number, length: number): void {
     if (said === null) {
       this.copyUpTo(index + length);
@@ -140,7 +141,7 @@ function entity(written: string): string | null {
   return code <= 0x10ffff ? String.fromCodePoint(code) : null;
 }
 
-/** A run of `%XX`: bytes that are no UTF-8 stay as they are. */
+/** Decodes a run of `%XX`; bytes that are not UTF-8 stay as they are. */
 function decodePercent(run: string, index: number, writer: LayerWriter): void {
   const bytes = Uint8Array.from({ length: run.length / 3 }, (_, at) =>
     Number.parseInt(run.slice(at * 3 + 1, at * 3 + 3), 16),
@@ -153,7 +154,7 @@ function decodePercent(run: string, index: number, writer: LayerWriter): void {
   }
 }
 
-/** Bytes of the UTF-8 sequence at a place; 0: it is none. */
+/** Returns the length of the UTF-8 sequence at a place; 0: there is none. */
 function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at]!;
   const length =

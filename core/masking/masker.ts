@@ -1,15 +1,18 @@
 /**
- * The one masker: what leaves a step, an expression or the log leaves without secrets, in whatever spelling.
+ * The one masker: removes secrets, in any spelling, from everything that leaves a step, an expression or the log.
  *
- * Found are a secret as it is, escaped for JSON, JavaScript, URLs, forms and HTML in any mixture and nesting, its bytes
- * as base64, base64url and hexadecimal, each line of a secret that has several, and the beginning of one that was cut
- * in two (core/text/cut.ts). Not found is what was changed otherwise: compressed, encrypted, reversed, taken apart.
+ * It finds a secret as it is, escaped for JSON, JavaScript, URLs, forms and HTML in any mixture and nesting, its
+ * bytes as
+ * base64, base64url and hexadecimal, each line of a secret with several lines, and the beginning of one that was cut
+ * in two
+ * (core/text/cut.ts). It does not find secrets that were changed otherwise: compressed, encrypted, reversed, split.
  *
- * A value is masked, never its finished JSON text: keys and strings one by one. A number that shows a secret becomes
- * the text `***`. Keys that would be the same then are `***`, `***2`, `***3` and so on, in their order.
+ * Values are masked key by key and string by string, before they become JSON text. A number that shows a secret
+ * becomes the
+ * text `***`. Keys that would then collide are `***`, `***2`, `***3` and so on, in their order.
  *
- * Invariant 1: without secrets nothing is looked at.
- * Invariant 2: what holds no secret is given back as it is, the same object.
+ * Invariant 1: without secrets no text is searched.
+ * Invariant 2: a value that holds no secret is returned as it is, the same object.
  */
 import type { Json } from '../json/json.ts';
 import { CUT_MARK } from '../text/cut.ts';
@@ -21,11 +24,11 @@ import { comparable, type Spelling, spellingsOf } from './spellings.ts';
 export const MASK = '***';
 
 export interface Masker {
-  /** Whether a text may hold a secret; false is sure. The text may be the JSON text of a value. */
+  /** Returns whether a text may hold a secret; false is certain. The text may be the JSON text of a value. */
   suspects(text: string): boolean;
-  /** Text with `***` for every secret in it. */
+  /** Returns the text with `***` for every secret in it. */
   text(text: string): string;
-  /** A JSON value with its keys and strings masked; the same value when there is nothing to mask. */
+  /** Returns a JSON value with its keys and strings masked; the same value when there is nothing to mask. */
   value(value: Json): Json;
 }
 
@@ -33,16 +36,16 @@ type Range = [from: number, to: number];
 
 const NOTHING: Masker = { suspects: () => false, text: (text) => text, value: (value) => value };
 
-/** Empty texts are no secrets. */
+/** Creates a masker. Empty texts are ignored. */
 export function createMasker(secrets: readonly string[]): Masker {
   const spellings = [...new Set(secrets)].flatMap(spellingsOf);
   return spellings.length === 0 ? NOTHING : new SecretMasker(spellings);
 }
 
 class SecretMasker implements Masker {
-  /** Looked for when their anchor is there: by the number of the anchor. */
+  /** Spellings that are searched for only when their anchor is present, by the number of the anchor. */
   readonly #anchored: readonly (readonly Spelling[])[];
-  /** Have no anchor: looked for in every text. */
+  /** Spellings without an anchor: searched for in every text. */
   readonly #bare: readonly Spelling[];
   readonly #anchors: AnchorFinder | null;
   readonly #tails: CutTails;
@@ -68,7 +71,7 @@ class SecretMasker implements Masker {
     return found.length === 0 ? text : replaced(text, found);
   }
 
-  /** Those whose anchor is in the text, or in what it says when letters in it are escaped. */
+  /** Returns the spellings whose anchor is in the text, or in its decoded form when letters in it are escaped. */
   #anchoredIn(text: string): Spelling[] {
     if (this.#anchors === null) return [];
     const layers = mayEscapeLetters(text) ? layersOf(text).map((layer) => layer.text) : [text];
@@ -107,7 +110,7 @@ class SecretMasker implements Masker {
   }
 }
 
-/** Names that masked keys take: those that nobody has. */
+/** Names for masked keys that no other key has. */
 class FreeNames {
   readonly #taken: Set<string>;
   readonly #last = new Map<string, number>();
@@ -129,7 +132,7 @@ function numbered(key: string, count: number): string {
   return count === 1 ? key : key + count;
 }
 
-/** Where any of the spellings stands in a text, in whatever layer of escapes. */
+/** Returns the ranges of the spellings in a text, in every layer of escapes. */
 function rangesOf(text: string, spellings: readonly Spelling[]): Range[] {
   const layers = layersOf(text);
   const last = layers[layers.length - 1]!;
@@ -160,7 +163,7 @@ function replaced(text: string, ranges: Range[]): string {
   const parts: string[] = [];
   let end = -1;
   for (const [from, to] of ranges) {
-    // What touches another one is hidden with it.
+    // Adjacent ranges are hidden as one.
     if (from > end) parts.push(text.slice(Math.max(0, end), from), MASK);
     end = Math.max(end, to);
   }

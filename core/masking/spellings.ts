@@ -1,27 +1,27 @@
 /**
- * The texts by which a secret is found: itself, its lines, and its bytes as base64 and hexadecimal.
+ * The spellings of a secret: itself, its lines, and its bytes as base64 and hexadecimal.
  *
  * Spellings that escape single characters (JSON, URLs, HTML) are not listed: the text is decoded instead (decode.ts).
- * Bytes are listed as they come out of a secret and of its escaped forms, such as the base64 of a JSON text that holds
+ * Bytes are listed for a secret and for its escaped forms, such as the base64 of a JSON text that holds
  * it, at each of the three places where a secret may begin within a group of base64.
  */
 import { fullyDecoded } from './decode.ts';
 
-/** A text that gives a secret away. */
+/** A text that reveals a secret. */
 export interface Spelling {
   readonly text: string;
-  /** As every escaped form of it reads in the end; `+` counts as the space it may stand for. */
+  /** The fully decoded form; `+` counts as the space it may stand for. */
   readonly decoded: string;
-  /** Characters beside it that hold some of its bits. */
+  /** Adjacent characters that hold some of its bits. */
   readonly before: number;
   readonly after: number;
-  /** So many of its first characters give something away. */
+  /** The fewest first characters that reveal something. */
   readonly least: number;
 }
 
-/** Shorter parts of a secret would maim other text. */
+/** Shorter parts of a secret would mask unrelated text. */
 const SHORTEST_LINE = 8;
-/** In base64 and hexadecimal fewer characters are about a character or two of the secret. */
+/** Fewer characters of base64 or hexadecimal cover about one or two characters of the secret. */
 const SHORTEST_CODED = 4;
 
 export function spellingsOf(secret: string): Spelling[] {
@@ -37,12 +37,12 @@ export function spellingsOf(secret: string): Spelling[] {
   return [...found.values()];
 }
 
-/** What decoded texts are compared by. */
+/** Returns the form in which decoded texts are compared. */
 export function comparable(text: string): string {
   return text.replaceAll('+', ' ');
 }
 
-/** A key in several lines is often shown line by line. */
+/** Returns the lines of a secret: a key in several lines is often shown line by line. */
 function linesOf(secret: string): string[] {
   if (!/[\r\n]/.test(secret)) return [];
   return secret
@@ -51,7 +51,10 @@ function linesOf(secret: string): string[] {
     .filter((line) => line.length >= SHORTEST_LINE);
 }
 
-/** As texts that are turned into bytes hold it; other languages write JSON in ASCII, or escape slashes. */
+/**
+ * Returns the forms found in texts that are turned into bytes: other languages write JSON in ASCII, or escape
+ * slashes.
+ */
 function formsOf(secret: string): Set<string> {
   const text = secret.toWellFormed();
   const json = inJson(text);
@@ -75,7 +78,7 @@ function base64Of(bytes: Buffer): Spelling[] {
     const text = Buffer.concat([Buffer.alloc(place), bytes])
       .toString('base64')
       .replace(/=+$/, '');
-    // The character that shares its bits with a byte before or after the secret has another value each time.
+    // A character that shares its bits with a byte before or after the secret varies.
     const head = place === 0 ? 0 : place + 1;
     const shared = (place + bytes.length) % 3 === 0 ? 0 : 1;
     const whole = text.slice(head, text.length - shared);

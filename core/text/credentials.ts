@@ -1,9 +1,9 @@
 /**
- * User names and passwords of URLs, which must not be shown wherever a URL is.
+ * Hides user names and passwords of URLs, wherever a URL is shown.
  */
 
 const WORD = /[^\s"'<>`]+/g;
-/** As PostgreSQL takes it: in the query of a URL. */
+/** A password in the query of a URL, as PostgreSQL accepts it. */
 const PASSWORD_PARAMETER = /([?&]password=)[^&#]*/gi;
 
 /** Returns the text with `***` for the user name and password of every URL in it. */
@@ -11,7 +11,7 @@ export function hideCredentials(text: string): string {
   return text.includes('://') ? text.replace(WORD, hidden) : text;
 }
 
-/** Up to the last `@`: a password that was not encoded may hold any of `/`, `?`, `#` and `@`. */
+/** Hides up to the last `@`: a password that was not encoded may hold any of `/`, `?`, `#` and `@`. */
 function hidden(word: string): string {
   const host = word.indexOf('://') + 3;
   if (host < 3) return word;

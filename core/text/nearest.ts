@@ -1,5 +1,5 @@
 /**
- * "Did you mean": the known name that is closest to one that is unknown.
+ * "Did you mean": the known name closest to an unknown one.
  *
  * Not for search: a name that is far from all others has no nearest.
  */
@@ -7,8 +7,9 @@
 const LONGEST_NAME = 128;
 
 /**
- * The candidate with the fewest insertions, deletions, replacements and swaps of neighbours (case aside), or null
- * when none is close enough to be a slip. Costs about candidates x length; bound the number of calls.
+ * Returns the candidate with the fewest insertions, deletions, replacements and swaps of neighbours (case ignored),
+ * or
+ * null when none is close enough to be a typing error. Costs about candidates x length; bound the number of calls.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   if (name.length > LONGEST_NAME) return null;
@@ -26,15 +27,16 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
-/** A sentence to append: ` Did you mean "x"?`, or '' when nothing is near. */
+/** Returns a sentence to append: ` Did you mean "x"?`, or '' when no name is near. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
   const found = nearest(name, candidates);
   return found === null ? '' : ` Did you mean "${found}"?`;
 }
 
 /**
- * Optimal string alignment distance; anything above `limit` is returned as `limit + 1`. Only cells near the diagonal
- * are computed: others are above the limit.
+ * Returns the optimal string alignment distance; anything above `limit` is returned as `limit + 1`. Only cells near
+ * the
+ * diagonal are computed: others are above the limit.
  */
 function editDistance(a: string, b: string, limit: number): number {
   const far = limit + 1;

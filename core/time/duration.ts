@@ -1,6 +1,7 @@
 /**
- * Durations as the caller writes them: `250ms`, `30s`, `5m`, `2h`, `1d`, or milliseconds as a number. The one reader of
- * them, for definitions, requests, settings and parameters alike.
+ * Reads durations as the caller writes them: `250ms`, `30s`, `5m`, `2h`, `1d`, or milliseconds as a number. The one
+ * reader
+ * of durations, for definitions, requests, settings and parameters.
  *
  * Not here: how a duration is shown to people, and instants (instant.ts).
  */
@@ -10,16 +11,16 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
 export const DURATION_PATTERN = '^[0-9]+(ms|s|m|h|d)$';
 const FORM = /^(\d+)(ms|s|m|h|d)$/;
 
-/** The forms that parseDuration takes, for messages. */
+/** The accepted forms, for messages. */
 export const DURATION_ACCEPTED = 'a duration such as 250ms, 30s, 5m, 2h or 1d, or a number of milliseconds';
 
-/** Milliseconds, whole and from 0 to Number.MAX_SAFE_INTEGER; null when the value is no duration. */
+/** Returns milliseconds, whole and from 0 to Number.MAX_SAFE_INTEGER; null when the value is not a duration. */
 export function parseDuration(value: string | number): number | null {
   const ms = typeof value === 'number' ? value : fromText(value);
   return Number.isSafeInteger(ms) && ms >= 0 ? ms : null;
 }
 
-/** The same where every value arrives as text (settings, queries): digits alone are a number of milliseconds. */
+/** Like `parseDuration`, where every value arrives as text (settings, queries): digits alone are milliseconds. */
 export function parseDurationText(text: string): number | null {
   return parseDuration(/^\d+$/.test(text) ? Number(text) : text);
 }
