@@ -3,15 +3,18 @@
  *
  * Invariant 1: a text is returned as it is written, or not at all: bytes that are no UTF-8 are refused.
  * Invariant 2: standard input is read by one part of a command; a second one is refused.
+ * Invariant 3: no more than a bound is read, whatever the path names: a device has no end.
  */
-import { readFile } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
+import { createReadStream } from 'node:fs';
 import { UsageError } from './failure.ts';
 
 export interface TextSource {
   /** The text of a file, or of standard input for `-`. Throws UsageError. */
   read(path: string): Promise<string>;
 }
+
+/** Several times what an engine takes, unless it is told to take more. */
+const MAX_BYTES = 64 * 1_024 * 1_024;
 
 /** The sources of one command. */
 export function createTextSource(standardInput: NodeJS.ReadableStream = process.stdin): TextSource {
@@ -21,17 +24,32 @@ export function createTextSource(standardInput: NodeJS.ReadableStream = process.
       if (path !== '-') return decode(path, await readBytes(path));
       if (isTaken) throw new UsageError('standard input can be read once; give the other text as a file');
       isTaken = true;
-      return decode('standard input', await buffer(standardInput));
+      return decode('standard input', await readAll('standard input', standardInput));
     },
   };
 }
 
 async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readAll(path, createReadStream(path));
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? error}`);
   }
+}
+
+async function readAll(name: string, stream: AsyncIterable<unknown>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : (chunk as Uint8Array);
+    size += bytes.byteLength;
+    // Leaving the loop closes the stream.
+    if (size > MAX_BYTES)
+      throw new UsageError(`${name} has more than ${MAX_BYTES >> 20} MiB; give a smaller text`);
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks, size);
 }
 
 function decode(name: string, bytes: Uint8Array): string {
