@@ -146,7 +146,7 @@ function createPulse(
       for (const [owner, { length }] of Map.groupBy(found, (step) => step.owner))
         log.warn({ engine: owner, steps: length }, 'An engine is gone; its steps are taken over');
     },
-    unread: () => parts.steps.versions.unread,
+    unreadable: () => parts.steps.versions.unreadable,
     rescue: (step) => rescue(parts, step),
     releaseUnknown: async () => {
       const unknown = await findUnknownSteps(database.workPool, worker.committer, null);

@@ -78,7 +78,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
       compileContext(lint, stepTypes),
       {
         compiled: (version) => tellFaults(version, log),
-        unread: (template, err) =>
+        unreadable: (template, err) =>
           log.error(
             { template, err },
             'A definition is not understood here; its executions wait for an engine that does',

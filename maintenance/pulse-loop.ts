@@ -43,7 +43,7 @@ export interface PulseLoopOptions {
   /** Steps whose owners are dead were found. */
   onOrphans(steps: readonly OwnedStep[]): void;
   /** Templates whose steps this engine cannot take over. */
-  unread(): readonly string[];
+  unreadable(): readonly string[];
   /** Takes over a step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
   /** Gives back steps that this engine holds by their rows and knows nothing of. */
@@ -224,9 +224,9 @@ export class PulseLoop {
 
   /** Without those whose rescue is on its way. */
   async #stepsOfTheDead(): Promise<OwnedStep[]> {
-    const { db, engine, unread, signs } = this.#options;
+    const { db, engine, unreadable, signs } = this.#options;
     const limit = MAX_RESCUED + this.#inRescue.size;
-    const found = await stepsOfTheDead(db, { self: engine.id, limit, exceptTemplates: unread() }, signs);
+    const found = await stepsOfTheDead(db, { self: engine.id, limit, exceptTemplates: unreadable() }, signs);
     return found.filter(({ id }) => !this.#inRescue.has(id)).slice(0, MAX_RESCUED);
   }
 

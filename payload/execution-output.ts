@@ -1,5 +1,5 @@
 /**
- * What a completed execution gives back: its template's `output`, or the outputs of the leaves that completed.
+ * The output of a completed execution: its template's `output`, or the outputs of the leaves that completed.
  */
 
 import { failOutput } from '../core/ending.ts';
@@ -8,21 +8,21 @@ import type { Plan } from '../core/plan.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
-/** Where payloads and evaluation come from. */
+/** Sources of payloads and evaluation. */
 export interface Outputs {
-  /** The outputs of completed steps, by slot; read from the database where they did not pass through here. */
+  /** Returns the outputs of completed steps, by slot; the database is read for those missing in memory. */
   load(
     execution: ReadableExecution,
     plan: Plan,
     slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>>;
-  /** The template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
+  /** Returns the template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
   evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string>;
-  /** The message of an error as it may be stored. */
+  /** Returns the message of an error in a form that can be stored. */
   message(error: unknown): string;
 }
 
-/** JSON text; null when the execution failed with `output_failed`, which the plan then says. */
+/** Returns JSON text; null when the execution failed with `output_failed`, which is then in the plan. */
 export function finishOutputs(
   execution: ReadableExecution,
   plan: Plan,

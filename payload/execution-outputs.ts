@@ -1,5 +1,5 @@
 /**
- * Outputs of executions that complete: payloads from memory or the database, and the template's `output` evaluated.
+ * Makes outputs of completed executions: payloads from memory or the database, and the template's `output` evaluated.
  */
 import type { Json } from '../core/json/json.ts';
 import { next } from '../core/next.ts';

@@ -1,5 +1,5 @@
 /**
- * What an expression sees: the execution's input, the outputs of the steps it names, and what arrived.
+ * The scope of an expression: the execution's input, the outputs of the steps it names, and the step's own inputs.
  */
 
 import type { StepError } from '../core/event.ts';
@@ -20,12 +20,12 @@ export interface ScopeParts {
   vars: Readonly<Record<string, Json>>;
 }
 
-/** What a step's expressions read. */
+/** The data that a step's expressions read. */
 export interface ScopeNeeds {
-  /** Slots of the steps they name; null: any that is upstream. */
+  /** Slots of the steps they name; null: any upstream step. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
-  /** Whether they, or the handler, read what arrived. */
+  /** Whether they, or the handler, read `inputs`. */
   readonly usesInputs: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface ScopeSource {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** The scope of the step in a slot, whose join received `received`; at once when every payload is in memory. */
+/** Returns the scope of the step in a slot, whose join received `received`; at once when every payload is in memory. */
 export function gatherScope(
   { payloads, secrets }: ScopeSource,
   execution: ReadableExecution,
@@ -62,7 +62,7 @@ export function gatherScope(
   return next(reading, make);
 }
 
-/** `steps.<key>` of the slots that are read. */
+/** Returns `steps.<key>` of the slots that are read. */
 export function stepsScope(
   { outputs, errors }: Payloads,
   view: ExecutionView,
@@ -84,7 +84,7 @@ export function stepsScope(
   return steps;
 }
 
-/** `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */
+/** Returns `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */
 function inputsScope(
   { outputs, errors }: Payloads,
   view: ExecutionView,

@@ -1,5 +1,5 @@
 /**
- * A JSON value with its text: parsed or written once, whichever came first, and then kept.
+ * A JSON value with its text: each is made from the other once, on first use, and cached.
  */
 import type { Payload } from '../core/event.ts';
 import type { Json } from '../core/json/json.ts';

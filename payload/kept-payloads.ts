@@ -1,16 +1,16 @@
 /**
  * The input of an execution and the outputs of its steps, kept in memory for the steps that follow.
  *
- * A cache: what is not there is read again. Who reads over an await holds on to what was found (payload-reader.ts);
- * while it does, others find it too: 100 steps that read the same outputs hold them once.
+ * A cache: missing payloads are read again. A reader holds strong references to the payloads it found across awaits
+ * (payload-reader.ts), and other readers then find them too: 100 steps that read the same outputs share one copy.
  */
 import type { JsonPayload } from './json-payload.ts';
 
-/** What all executions of a process keep together, in characters of JSON. */
+/** Characters of JSON cached by all executions of a process together. */
 export interface KeptTotal {
   length: number;
   readonly most: number;
-  /** Lets go what is kept of executions that nothing happens to. */
+  /** Evicts payloads of idle executions. */
   makeRoom(): void;
 }
 
@@ -32,7 +32,7 @@ export class KeptPayloads {
     return this.#bySlot.get(slot) ?? this.#weak?.get(slot)?.deref();
   }
 
-  /** Beyond the total, and when there is no room to be made, what is kept of this execution is let go. */
+  /** Caches a payload. Demotes all payloads of this execution when the total is exceeded and no room can be made. */
   set(slot: number, payload: JsonPayload): void {
     if (this.#isOver) return;
     this.#add(payload.json.length - (this.#bySlot.get(slot)?.json.length ?? 0));
@@ -41,14 +41,14 @@ export class KeptPayloads {
     if (this.#total.length > this.#total.most) this.letGo();
   }
 
-  /** Others find it as long as somebody holds it. */
+  /** Demotes to weak references: a payload can be found until its last reader drops it. */
   letGo(): void {
     this.#weak ??= new Map();
     for (const [slot, payload] of this.#bySlot) this.#weak.set(slot, new WeakRef(payload));
     this.#clear();
   }
 
-  /** The execution is forgotten: what is still being read of it is not kept. */
+  /** Clears the cache, and ignores payloads that are still being read. */
   end(): void {
     this.#isOver = true;
     this.#clear();

@@ -1,6 +1,5 @@
 /**
- * The boundary where what a step or an expression gives becomes something to store: checked, and masked by the one
- * masker (core/masking/).
+ * Prepares results of steps and expressions for storage: checked, and masked by the one masker (core/masking/).
  */
 import type { Json } from '../core/json/json.ts';
 import { findUnstorable, type UnstorableKind } from '../core/json/storable.ts';
@@ -13,13 +12,13 @@ export interface OutputLimits {
   readonly maxBytes: number;
 }
 
-/** What allows more. */
+/** Settings that raise each limit. */
 const SETTINGS: Partial<Record<UnstorableKind, string>> = {
   size: 'EXECUTION_ENGINE_MAX_OUTPUT_BYTES',
   depth: 'EXECUTION_ENGINE_MAX_JSON_DEPTH',
 };
 
-/** A value that cannot be stored; the step or execution that made it fails with `output_not_storable`. */
+/** Thrown for a value that cannot be stored; its step or execution fails with `output_not_storable`. */
 export class NotStorable extends Error {
   readonly code = 'output_not_storable';
 }
@@ -28,7 +27,7 @@ export class OutputStore {
   readonly #limits: OutputLimits;
   readonly #masker: Masker;
 
-  /** @param secrets values that must not be stored; they are replaced by `***`. */
+  /** @param secrets values that must not be stored; they are replaced by `***` */
   constructor(limits: OutputLimits, secrets: readonly string[]) {
     this.#limits = limits;
     this.#masker = createMasker(secrets);
@@ -51,12 +50,12 @@ export class OutputStore {
     return this.#masked(output as Json);
   }
 
-  /** Text of at most `max` characters, for an error message, a name or a key: masked, then cut. */
+  /** Returns text of at most `max` characters, for an error message, a name or a key: masked, then cut. */
   text(text: string, max: number): string {
     return cutText(this.#masker.text(text.replaceAll('\u0000', '').toWellFormed()), max);
   }
 
-  /** Names of routes: they are stored beside the output. */
+  /** Returns the names of routes, masked: they are stored beside the output. */
   routes(names: readonly string[]): readonly string[] {
     return names.map((name) => this.#masker.text(name));
   }

@@ -1,9 +1,9 @@
 /**
- * Reads inputs, outputs and errors of an execution: from memory, and from the database what did not pass through
- * this process.
+ * Reads inputs, outputs and errors of an execution: from memory, or else from the database.
  *
- * Invariant: what one reading may hold is bounded, and it is known to fit before it is read: an execution whose
- * outputs would take all memory fails, and does not end one engine after another.
+ * Invariant: one reading holds a bounded amount of memory, and its size is checked before it is read. So an execution
+ * with
+ * huge outputs fails, rather than crashing one engine after another.
  */
 import type { StepError } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
@@ -19,21 +19,21 @@ import type { ReadableExecution } from './readable-execution.ts';
 export interface PayloadNeeds {
   /** Whether the execution's own input is read. */
   readonly input: boolean;
-  /** Of steps whose output or error is read. */
+  /** Slots of the steps whose output or error is read. */
   readonly slots: readonly number[];
 }
 
-/** What was found; the execution may forget it meanwhile. */
+/** The payloads that were read; they stay valid when the cache drops them. */
 export interface Payloads {
-  /** Null: it was not asked for. */
+  /** Null: not requested. */
   readonly input: JsonPayload | null;
-  /** Of completed steps, by slot. */
+  /** Outputs of completed steps, by slot. */
   readonly outputs: ReadonlyMap<number, JsonPayload>;
-  /** Of failed steps, by slot. */
+  /** Errors of failed steps, by slot. */
   readonly errors: ReadonlyMap<number, StepError>;
 }
 
-/** What one statement brought. */
+/** Rows of one statement. */
 type Loaded = ReadonlyMap<number, JsonPayload | StepError>;
 
 interface Reading {
@@ -43,13 +43,17 @@ interface Reading {
 }
 
 export interface PayloadLimits {
-  /** Of one output. */
+  /** Limit for one output. */
   readonly maxOutputBytes: number;
-  /** Of all that one step, or the output of an execution, reads. */
+  /** Limit for everything that one step, or the output of an execution, reads. */
   readonly maxInputsBytes: number;
 }
 
-/** The step that reads it fails before its handler begins; an execution whose output reads it fails too. */
+/**
+ * Thrown for inputs over the limit. A step that reads them fails before its handler begins; so does an execution
+ * whose output
+ * reads them.
+ */
 export class InputsTooLarge extends Error {
   readonly code = 'inputs_too_large';
   readonly details: JsonObject;
@@ -65,9 +69,9 @@ export class InputsTooLarge extends Error {
 export class PayloadReader {
   readonly #db: Db;
   readonly #limits: PayloadLimits;
-  /** Statements on their way, by slot: after a takeover many steps begin at once that read the same. */
+  /** Statements in flight, by slot: after a takeover many steps begin at once that read the same payloads. */
   readonly #loading = new WeakMap<KeptPayloads, Map<number, Promise<Loaded>>>();
-  /** The last sums: outputs never change. */
+  /** The last sums, cached: outputs never change. */
   readonly #sums = new WeakMap<KeptPayloads, { key: string; bytes: Promise<number> }>();
 
   constructor(db: Db, limits: PayloadLimits) {
@@ -76,8 +80,8 @@ export class PayloadReader {
   }
 
   /**
-   * At once when everything is in memory.
-   * @param plan what it is about to write counts as written; null: nothing is
+   * Returns at once when everything is in memory.
+   * @param plan its unwritten results count as written; null: none
    * @throws InputsTooLarge
    */
   read(
@@ -113,7 +117,7 @@ export class PayloadReader {
     return this.#load(execution, view, reading, missing, mayBeTooLarge ? known : null);
   }
 
-  /** @param known bytes that are in memory; null: they cannot be too many with what is missing */
+  /** @param known bytes that are in memory; null: with the missing ones they cannot exceed the limit */
   async #load(
     execution: ReadableExecution,
     view: ExecutionView,
@@ -133,7 +137,7 @@ export class PayloadReader {
     return reading;
   }
 
-  /** Asked for once by many steps that read the same. Stored text is up to twice as long as it was: it counts half. */
+  /** Shared by many steps that read the same. Text is stored with up to twice its length: it counts half. */
   #storedBytes(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Promise<number> {
     const ids = stepsAt(slots).map((slot) => view.steps[slot]!.id);
     const key = ids.join();
@@ -146,7 +150,7 @@ export class PayloadReader {
     return bytes;
   }
 
-  /** The statements that bring the slots: those on their way, and one for the others. */
+  /** Returns the statements that load the slots: those in flight, and one for the rest. */
   #share(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Set<Promise<Loaded>> {
     const onTheirWay = this.#loading.get(execution.kept) ?? new Map<number, Promise<Loaded>>();
     this.#loading.set(execution.kept, onTheirWay);

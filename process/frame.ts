@@ -1,14 +1,14 @@
 /**
  * The wire between the engine and a sandbox process: length-prefixed frames over stdin and stdout.
  *
- * A frame is two unsigned 32-bit lengths (header, body; big endian), a JSON header and a UTF-8 body that is
+ * A frame is two unsigned 32-bit lengths (header, body; big endian), a JSON header and a UTF-8 body. The body is
  * JSON text already and is not encoded a second time.
  *
  * Invariant 1: JSON.stringify escapes control characters and lone surrogates, so every text survives UTF-8.
  */
 export interface Frame<H> {
   header: H;
-  /** Decoded when it is asked for. */
+  /** Decoded on first use. */
   readonly body: string;
   readonly bytes: Buffer;
 }
@@ -29,7 +29,7 @@ export function encodeFrame(header: object, body: string | Uint8Array = ''): Buf
   return frame;
 }
 
-/** Collects chunks and gives back whole frames. Throws when a frame would be larger than `maxBytes`. */
+/** Collects chunks and returns whole frames. Throws when a frame would be larger than `maxBytes`. */
 export class FrameReader<H> {
   #chunks: Buffer[] = [];
   #bytes = 0;

@@ -1,17 +1,17 @@
 /**
- * A child process that the engine speaks to in frames: how it is started, written to, read and ended.
+ * A child process that exchanges frames with the engine: how it is started, written to, read and ended.
  *
- * Not here: what is said, and when it must end.
+ * Not here: the content of frames, and the reasons to end a process.
  *
- * Invariant 1: whatever it writes, the engine only reads frames of a bounded size; any other output ends it.
- * Invariant 2: the engine's process can end although this one lives.
+ * Invariant 1: the engine reads only frames of a bounded size; any other output ends the process.
+ * Invariant 2: the engine's process can exit while this one is alive.
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { type Frame, FrameReader } from './frame.ts';
 import { LineSplitter } from './line-splitter.ts';
 
-/** How a process ended. */
+/** The way a process ended. */
 export interface Exit {
   /** Null when a signal ended it, or when it could not be started. */
   readonly code: number | null;
@@ -22,21 +22,22 @@ export interface FramedProcessOptions<H> {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd?: string;
-  /** The engine's own environment when it is left out. */
+  /** Default: the engine's own environment. */
   readonly env?: Readonly<Record<string, string>>;
   /**
-   * Where frames go: over stdin and stdout, or over descriptor 3. Then stdin stays silent and open for as long as the
-   * engine lives, and each line that the process writes to stdout and stderr is handed to `onOutput`.
+   * The channel of frames: stdin and stdout, or descriptor 3. With descriptor 3, stdin stays silent and open for as
+   * long as
+   * the engine lives, and each line that the process writes to stdout and stderr is passed to `onOutput`.
    */
   readonly channel: 'stdio' | 'extra';
   readonly maxFrameBytes: number;
   onFrame(frame: Frame<H>): void;
   onOutput?(line: string, stream: 'stdout' | 'stderr'): void;
-  /** Once, when the process is gone and the frames it wrote were read. */
+  /** Called once, when the process has exited and its frames were read. */
   onClose(exit: Exit): void;
 }
 
-/** Processes that the process has started may hold its channel open when it is gone. */
+/** Children of the process may hold its channel open after it has exited. */
 const CHANNEL_CLOSES_WITHIN_MS = 250;
 const MAX_LINE_LENGTH = 10_000;
 
@@ -46,12 +47,12 @@ export class FramedProcess<H> {
   readonly #ownGroup: boolean;
   #closed = false;
 
-  /** Throws what spawn throws. */
+  /** @throws Error of spawn */
   constructor(options: FramedProcessOptions<H>) {
     const { command, args, cwd, env, channel } = options;
     const stdio: StdioOptions =
       channel === 'stdio' ? ['pipe', 'pipe', 'ignore'] : ['pipe', 'pipe', 'pipe', 'pipe'];
-    // A group of its own: a Ctrl-C is the engine's business, and what it starts can be ended with it.
+    // A group of its own: Ctrl-C reaches the engine alone, and the children of the process can be ended with it.
     this.#ownGroup = channel === 'extra' && process.platform !== 'win32';
     this.#child = spawn(command, args, {
       stdio,
@@ -64,7 +65,7 @@ export class FramedProcess<H> {
     this.#read(input, options);
     this.#noticeEnd(input, options);
     if (channel === 'extra') this.#readOutput(options);
-    // A process that is gone is noticed by its end; a write that comes too late is of no interest.
+    // A dead process is noticed by its exit, so a failed write needs no handling.
     this.#out.on('error', () => undefined);
     this.#child.stdin!.on('error', () => undefined);
     this.#unref();
@@ -78,7 +79,7 @@ export class FramedProcess<H> {
     this.#out.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
   }
 
-  /** Ends it, and with a group of its own what it has started. */
+  /** Kills the process, and its children when it has a group of its own. */
   kill(): void {
     if (this.#ownGroup) this.#killGroup();
     this.#child.kill('SIGKILL');
@@ -90,7 +91,7 @@ export class FramedProcess<H> {
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
-      // Nobody is left in it.
+      // The group is empty already.
     }
   }
 
@@ -122,7 +123,7 @@ export class FramedProcess<H> {
       if (input.destroyed || input.readableEnded) return close(exit);
       input.on('close', () => close(exit));
       input.on('end', () => close(exit));
-      // What lies unread is read first: this process may have been held up for just as long.
+      // Pending output is read first: this process may have been paused for just as long.
       setTimeout(() => setImmediate(() => setImmediate(() => close(exit))), CHANNEL_CLOSES_WITHIN_MS);
     });
   }

@@ -1,11 +1,11 @@
 /**
- * Long work on the event loop, a slice at a time: everything else has its turn between two slices.
+ * Long work on the event loop, a slice at a time: other work runs between two slices.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 const SLICE_MS = 8;
 
-/** The result of work that may be paused wherever it yields. At once when it is done within a slice. */
+/** Returns the result of work that may be paused at each yield; at once when it is done within a slice. */
 export async function inSlices<T>(work: Iterator<unknown, T>): Promise<T> {
   for (;;) {
     const until = performance.now() + SLICE_MS;

@@ -1,14 +1,14 @@
 /**
- * The end of the launcher (scripts/bun.mjs) as the process that it has started sees it: another parent.
+ * Detects the end of the launcher (scripts/bun.mjs) by a changed parent process.
  *
- * A launcher that is killed cannot hand its end on, and neither can one whose own starter took it along.
+ * A killed launcher cannot pass its end on, nor can a launcher that was killed along with its own parent.
  */
 
 const LOOK_EVERY_MS = 500;
 
 /**
- * Calls `gone` once when the launcher is no longer the parent of this process. A launcher that lives and is not the
- * parent started a process further up, which handed its environment on: nothing is watched then.
+ * Calls `gone` once when the launcher is no longer the parent of this process. A live launcher that is not the parent
+ * started a process further up, whose environment was inherited: nothing is watched then.
  */
 export function watchLauncher(pid: number, gone: () => void): void {
   if (process.ppid !== pid && isAlive(pid)) return;

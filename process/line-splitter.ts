@@ -1,7 +1,7 @@
 /**
- * The lines of a stream that comes in pieces: a line is given when it is whole.
+ * Splits a stream of chunks into lines: a line is passed on once it is complete.
  *
- * Invariant: no more than the longest line and a piece is held, however long a line is.
+ * Invariant: at most one line of the longest length and one chunk are held, however long a line is.
  */
 import { cutText } from '../core/text/cut.ts';
 
@@ -10,7 +10,7 @@ export class LineSplitter {
   readonly #onLine: (line: string) => void;
   #begun = '';
 
-  /** @param maxLength of a line, in characters; what is longer is cut */
+  /** @param maxLength most characters of a line; the rest is cut off */
   constructor(maxLength: number, onLine: (line: string) => void) {
     this.#maxLength = maxLength;
     this.#onLine = onLine;
@@ -19,13 +19,13 @@ export class LineSplitter {
   push(piece: string): void {
     const lines = piece.split('\n');
     for (const [at, part] of lines.entries()) {
-      // One character more than is shown, so that the cut is seen.
+      // Keeps one character more than the maximum, so that the cut is detected.
       this.#begun += part.slice(0, this.#maxLength + 1 - this.#begun.length);
       if (at < lines.length - 1) this.end();
     }
   }
 
-  /** The stream is over, and its last line needs no end. */
+  /** Ends the stream; its last line may lack a line break. */
   end(): void {
     const line = this.#begun;
     this.#begun = '';

@@ -1,11 +1,11 @@
 /**
- * What another process uses, from Linux's /proc; null where that cannot be read.
+ * Resource usage of another process, from Linux's /proc; null where that cannot be read.
  */
 import { readFileSync } from 'node:fs';
 
 const PAGE_BYTES = 4096;
 
-/** Processor time it has used, in milliseconds (in ticks of 10 ms). */
+/** Returns the processor time used, in milliseconds (in ticks of 10 ms). */
 export function cpuMs(pid: number | null): number | null {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
@@ -15,7 +15,7 @@ export function cpuMs(pid: number | null): number | null {
   }
 }
 
-/** Processes that it has started and that are its children still; none where that cannot be read. */
+/** Returns the current child processes of a process; empty where that cannot be read. */
 export function childrenOf(pid: number): number[] {
   try {
     const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
@@ -28,7 +28,7 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
-/** Memory it holds: resident, and `data` as the limit of `prlimit --data` counts it. */
+/** Returns its memory: resident, and `data` as the limit of `prlimit --data` counts it. */
 export function memoryBytes(pid: number | null): { resident: number; data: number } | null {
   try {
     const fields = readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ').map(Number);

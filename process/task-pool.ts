@@ -1,6 +1,7 @@
 /**
- * A few processes that do one task each at a time, with a bound on the processor time and the memory of a task: what
- * could take long is done here and not on the event loop.
+ * A pool of processes that do one task each at a time, with bounds on the processor time and the memory of a task. It
+ * keeps
+ * slow work off the event loop.
  *
  * Processes are started when there is work and ended when there has been none for a while.
  *
@@ -17,27 +18,27 @@ export interface TaskPoolOptions {
   readonly args: readonly string[];
   /** Most processes. */
   readonly size: number;
-  /** The first frame that a process gets; it answers `ready`, or `broken` with a message. */
+  /** The first frame sent to a process; it answers `ready`, or `broken` with a message. */
   readonly setup: object;
-  /** Resident memory of a process. */
+  /** Limit for the resident memory of a process. */
   readonly maxMemoryBytes: number;
   readonly maxAnswerBytes: number;
-  /** Most tasks in line. */
+  /** Most tasks waiting. */
   readonly maxWaiting: number;
-  /** What a process writes beside its answers. */
+  /** Called for output of a process beside its answers. */
   onOutput?(text: string): void;
 }
 
 export interface Task {
   readonly header: object;
   readonly body: string | Uint8Array;
-  /** Owners take turns. */
+  /** Owner of the task; owners take turns. */
   readonly owner: string;
-  /** Processor time. */
+  /** Limit for the processor time of the task. */
   readonly maxMs: number;
 }
 
-/** `died`: twice, and nobody knows why; `unusable`: no process can be started here. */
+/** `died`: twice, for an unknown reason; `unusable`: no process can be started here. */
 export type TaskFailure = 'time' | 'memory' | 'died' | 'busy' | 'unusable' | 'closed';
 
 export class TaskFailed extends Error {
@@ -66,7 +67,7 @@ interface Member {
   readonly process: FramedProcess<Answer>;
   state: 'starting' | 'idle' | 'busy' | 'killed';
   entry: Entry | null;
-  /** When it began what it does, and the processor time it had used then; null: unknown. */
+  /** Start of its current work, and the processor time it had used by then; null: unknown. */
   since: number;
   cpuSince: number | null;
 }
@@ -76,9 +77,9 @@ const IDLE_MS = 30_000;
 const START_MS = 60_000;
 const MAX_DEATHS = 2;
 const MAX_FAILED_STARTS = 3;
-/** A process that gets little of the processor may take so many times its time. */
+/** Wall time allowed, as a multiple of `maxMs`, for a process that gets little processor time. */
 const STARVED_FACTOR = 10;
-/** Above this share of its memory an idle process is not used again. */
+/** An idle process above this share of its memory limit is not used again. */
 const TIRED_SHARE = 0.5;
 
 export class TaskPool {
@@ -94,7 +95,7 @@ export class TaskPool {
     this.#queue = new TaskQueue(options.size);
   }
 
-  /** The answer of a process. @throws TaskFailed */
+  /** Returns the answer of a process. @throws TaskFailed */
   run<H extends object>(task: Task): Promise<Frame<H>> {
     if (this.#closed) return Promise.reject(new TaskFailed('closed', 'the engine is stopping'));
     if (this.#queue.size >= this.#options.maxWaiting) {
@@ -196,7 +197,7 @@ export class TaskPool {
     if (this.#members.size === 0) this.#stopTicking();
   }
 
-  /** A process that died by itself: its task gets another one. */
+  /** Retries the task of a process that died by itself. */
   #again(entry: Entry): void {
     this.#queue.ended(entry);
     entry.deaths += 1;
@@ -265,6 +266,6 @@ function isOverdue({ process, cpuSince }: Member, { maxMs }: Entry, age: number)
   if (age < maxMs) return false;
   if (age > maxMs * STARVED_FACTOR) return true;
   const now = cpuMs(process.pid);
-  // Unknown: the clock alone decides.
+  // Usage unknown: only the clock decides.
   return now === null || cpuSince === null || now - cpuSince >= maxMs;
 }

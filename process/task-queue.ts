@@ -1,17 +1,17 @@
 /**
- * Tasks in line for a few processes: owners in turn, and none of them has all processes at once.
+ * The queue of a task pool: owners take turns, and one owner cannot occupy all processes.
  *
  * Not here: the processes (task-pool.ts).
  */
 
 export class TaskQueue<T extends { readonly owner: string }> {
-  /** By owner, the one whose turn is next first. */
+  /** Waiting tasks by owner; the owner whose turn is next comes first. */
   readonly #waiting = new Map<string, T[]>();
   readonly #running = new Map<string, number>();
   readonly #maxRunning: number;
   #size = 0;
 
-  /** @param processes of which one owner may have all but one at a time, if there are several */
+  /** @param processes size of the pool; one owner may have all but one at a time, if there are several */
   constructor(processes: number) {
     this.#maxRunning = Math.max(1, processes - 1);
   }
@@ -20,7 +20,7 @@ export class TaskQueue<T extends { readonly owner: string }> {
     return this.#size;
   }
 
-  /** @param first before what waits of the same owner */
+  /** @param first puts the task ahead of other tasks of the same owner */
   add(task: T, first = false): void {
     const line = this.#waiting.get(task.owner) ?? [];
     if (first) line.unshift(task);
@@ -29,7 +29,7 @@ export class TaskQueue<T extends { readonly owner: string }> {
     this.#size += 1;
   }
 
-  /** Takes the next task that may begin; null: there is none. */
+  /** Takes the next task that may begin; null: none. */
   take(): T | null {
     for (const [owner, line] of this.#waiting) {
       const running = this.#running.get(owner) ?? 0;
@@ -44,7 +44,7 @@ export class TaskQueue<T extends { readonly owner: string }> {
     return null;
   }
 
-  /** Whether `take` would give one. */
+  /** Returns whether `take` would return a task. */
   get hasNext(): boolean {
     for (const owner of this.#waiting.keys()) {
       if ((this.#running.get(owner) ?? 0) < this.#maxRunning) return true;
@@ -52,7 +52,7 @@ export class TaskQueue<T extends { readonly owner: string }> {
     return false;
   }
 
-  /** A task that was taken is over. */
+  /** Records the end of a task that was taken. */
   ended({ owner }: T): void {
     const left = (this.#running.get(owner) ?? 1) - 1;
     if (left > 0) this.#running.set(owner, left);

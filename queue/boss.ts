@@ -21,7 +21,7 @@ const TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600;
 
 export interface BossOptions {
   readonly url: string;
-  /** Default: PostgreSQL, in sessions that last. */
+  /** Default: PostgreSQL, with long-lived sessions. */
   readonly session?: DatabaseWay['session'];
   readonly backend?: Backend;
   readonly schema: string;
@@ -30,20 +30,23 @@ export interface BossOptions {
   onError(error: Error): void;
 }
 
-/** pg-boss makes its tables and rebuilds its indexes on these connections: that takes longer than the engine's work. */
+/**
+ * pg-boss creates its tables and rebuilds its indexes on these connections, which takes longer than the engine's
+ * statements.
+ */
 const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
 const POOL_SIZE = 3;
-/** One for each statement that makes something, and more. */
+/** One for each statement that creates something, and some more. */
 const MAX_FAILURES = 20;
 
-/** @throws Error naming the schema and the way out when an older pg-boss with other queues is found there. */
+/** @throws Error naming the schema and the fix when an older pg-boss with other queues is found there */
 export async function startBoss(options: BossOptions): Promise<PgBoss> {
   await refuseForeignBoss(options);
   for (let failures = 0; ; failures += 1) {
     try {
       return await startOnce(options);
     } catch (error) {
-      // Without advisory locks pg-boss does not make its tables in turn: of two, one fails and finds them made.
+      // Without advisory locks several pg-boss create their tables at once: the loser fails and finds them created.
       const { backend = 'postgres' } = options;
       if (backend === 'postgres' || failures === MAX_FAILURES || !isMadeElsewhere(error)) throw error;
     }
@@ -57,25 +60,25 @@ async function startOnce(options: BossOptions): Promise<PgBoss> {
     await boss.start();
     for (const name of QUEUES) await boss.createQueue(name, queueOptions());
   } catch (error) {
-    // Nothing of it may go on beside the next one that is started.
+    // Stops everything before the next attempt.
     await boss.stop({ graceful: false, close: true }).catch(() => {});
     throw error;
   }
   return boss;
 }
 
-/** pg-boss hands what it does not know on to its pool, and the pool to each of its connections. */
+/** Returns the options. pg-boss passes unknown ones on to its pool, and the pool to each of its connections. */
 function bossConfig(options: BossOptions): ConstructorOptions {
   const { url, schema, backend = 'postgres', applicationName = 'engine/queue' } = options;
   const session: SessionOptions = { ...SESSION, ...options.session, applicationName };
-  // It reads numbers in its own way.
+  // pg-boss parses numbers in its own way.
   const { types: _types, ...connection } = connectionConfig(url, session);
   const pool: pg.PoolConfig = {
     ...connection,
     max: POOL_SIZE,
     onConnect: (client) => prepareSession(client, session),
   };
-  // The list of instances is for pg-boss's dashboard; it is kept with SKIP LOCKED, whatever the backend.
+  // The list of instances is for pg-boss's dashboard; it uses SKIP LOCKED on every backend.
   const list = backend === 'postgres' ? {} : { registerInstance: false };
   return {
     ...(pool as ConstructorOptions),
@@ -87,13 +90,13 @@ function bossConfig(options: BossOptions): ConstructorOptions {
   };
 }
 
-/** Makes pg-boss's schema and the engine's queues, and leaves nothing running. */
+/** Creates pg-boss's schema and the engine's queues, then stops pg-boss. */
 export async function installBoss(options: BossOptions): Promise<void> {
   const boss = await startBoss(options);
   await boss.stop({ graceful: false, close: true });
 }
 
-/** What pg-boss would run to make its schema; nothing where it is there. */
+/** Returns the SQL with which pg-boss would create its schema; empty where it exists. */
 export async function bossPlans(
   url: string,
   schema: string,
@@ -106,7 +109,7 @@ export async function bossPlans(
 
 /**
  * A partition of its own keeps the planner's statistics right after a burst. Jobs are tickets and never
- * expire on their own: a ticket that pg-boss deleted silently would be a step that waits for ever.
+ * expire on their own: if pg-boss silently deleted a ticket, its step would wait for ever.
  */
 function queueOptions() {
   return {
@@ -144,7 +147,7 @@ async function withClient<T>(
 ): Promise<T> {
   const session = { ...kind, applicationName: 'engine/queue' };
   const client = new pg.Client(connectionConfig(url, session));
-  // A connection that breaks meanwhile rejects what is running on it.
+  // A connection that breaks meanwhile rejects its running statements.
   client.on('error', () => {});
   try {
     await client.connect();

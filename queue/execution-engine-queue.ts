@@ -1,11 +1,11 @@
 /**
- * Jobs: "this execution is to be begun", "this step is ready", "this timer is due". State is in the rows.
+ * Jobs: "begin this execution", "this step is ready", "this timer is due". State is in the rows.
  *
- * pg-boss writes and deletes jobs through the caller's transaction. On the hot path its statements are taken
- * down instead of run, so that they go to the server in one piece with the transition they belong to.
+ * pg-boss writes and deletes jobs through the caller's transaction. On the hot path its statements are captured
+ * instead of run, so that they go to the server in one batch with their transition.
  *
- * These statements are planned each time: a plan made while a queue was empty may take any of a job table's many
- * indexes, and it was measured at 35 ms for what takes 1 ms once 20,000 jobs were there.
+ * These statements are planned each time: a plan made while a queue was empty may use any of a job table's many
+ * indexes, and was measured at 35 ms for a statement of 1 ms once 20,000 jobs were there.
  *
  * Invariant: a job that could not be inserted fails its transaction (no ticket is lost silently).
  */
@@ -28,20 +28,20 @@ export class ExecutionEngineQueue {
   readonly #boss: PgBoss;
   readonly #unlocked: string | null;
 
-  /** @param unlockedTable pg-boss's job table where locked rows cannot be passed over: fetching only reads there */
+  /** @param unlockedTable pg-boss's job table where the database has no SKIP LOCKED: fetching only reads there */
   constructor(boss: PgBoss, unlockedTable: string | null = null) {
     this.#boss = boss;
     this.#unlocked = unlockedTable;
   }
 
-  /** Whether what is fetched is locked until the end of the transaction. */
+  /** Returns whether fetched jobs are locked until the end of the transaction. */
   get locksFetched(): boolean {
     return this.#unlocked === null;
   }
 
   /**
-   * The statements that insert jobs; each fails its transaction when a job is refused.
-   * @param sinceBeginMs how long after the beginning of the transaction the time begins by which they are put off
+   * Returns the statements that insert jobs; each fails its transaction when a job is refused.
+   * @param sinceBeginMs milliseconds between the transaction's beginning and the time from which jobs are delayed
    */
   async insertStatements(jobs: readonly Job[], sinceBeginMs = 0): Promise<Statement[]> {
     return Promise.all(
@@ -64,11 +64,13 @@ export class ExecutionEngineQueue {
   }
 
   /**
-   * The statements that delete jobs by id. A job that is gone already is no error: the row decides. One that
-   * another engine is fetching is left to it: it drops the job, at once or after it has put it back while the
-   * execution was locked, when it finds that there is nothing left to do. To wait for it here, with the execution
-   * locked, would be a deadlock. (Portable: whoever takes a job locks its execution first, so there is nobody to wait
-   * for.)
+   * Returns the statements that delete jobs by id. A job that is already gone is fine: the row decides. A job locked
+   * by
+   * another engine's fetch is skipped: that engine drops it when it finds nothing left to do, at once or after it has
+   * put the
+   * job back because the execution was locked. Waiting for it here, with the execution locked, would deadlock.
+   * (Portable
+   * backends: an engine locks the execution before it takes a job, so there is no wait.)
    */
   async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
     return Promise.all(
@@ -84,7 +86,7 @@ export class ExecutionEngineQueue {
     );
   }
 
-  /** Puts another job in the place of one, or nothing. Changes nothing when somebody else has taken it. */
+  /** Replaces a job by another one, or by none. Changes nothing when the job was already taken. */
   async replace(tx: Db, job: { queue: QueueName; id: string }, by: Job | null): Promise<void> {
     const [deletion] = await this.deleteStatements([job]);
     const { rows } = await tx.query(deletion!);
@@ -92,7 +94,7 @@ export class ExecutionEngineQueue {
     for (const statement of await this.insertStatements([by])) await tx.query(statement);
   }
 
-  /** Fetches due jobs inside the caller's transaction: rolled back, they are there for the next one. */
+  /** Fetches due jobs inside the caller's transaction; a rollback leaves them for the next fetch. */
   async fetch(tx: Db, queue: QueueName, limit: number, minPriority?: number): Promise<FetchedJob[]> {
     if (this.#unlocked !== null) return readDue(tx, this.#unlocked, queue, limit, minPriority);
     const jobs = await this.#boss.fetch<JobData>(queue, {
@@ -110,7 +112,7 @@ export class ExecutionEngineQueue {
     }));
   }
 
-  /** Of jobs that were read, those that nobody has taken since; their executions must be locked. */
+  /** Returns those of the jobs read that are still there; their executions must be locked. */
   async stillThere(tx: Db, jobs: readonly FetchedJob[]): Promise<FetchedJob[]> {
     if (jobs.length === 0) return [];
     const { rows } = await tx.query(
@@ -141,7 +143,7 @@ export class ExecutionEngineQueue {
   }
 
   /**
-   * Puts a job off by 30 s under a singleton key. The last safety net: a ticket for a step that is not ready
+   * Delays a job by 30 s under a singleton key. The last safety net: a ticket for a step that is not ready
    * should not exist.
    */
   async defer(tx: Db, job: FetchedJob, key: string): Promise<void> {
@@ -157,7 +159,7 @@ export class ExecutionEngineQueue {
 
 const DEFER_SECONDS = 30;
 
-/** What pg-boss would fetch, in its order, as it is. */
+/** Reads the jobs that pg-boss would fetch, in its order, unchanged. */
 async function readDue(
   tx: Db,
   table: string,
@@ -224,7 +226,7 @@ function adapter(tx: Db) {
 
 const BY_ID = /DELETE FROM (\S+)(\s+)WHERE name = \$1\s+AND id = ANY\(\$2::uuid\[\]\)/;
 
-/** pg-boss's deletion by id, of those jobs that nobody has locked. */
+/** pg-boss's deletion by id, limited to unlocked jobs. */
 function passingOverLocked({ text, values }: Statement): Statement {
   if (!BY_ID.test(text)) throw new Error('pg-boss deletes jobs in a way that this version does not know');
   const mine = 'select ctid from $1 where name = $$1 and id = any($$2::uuid[]) for update skip locked';
@@ -234,7 +236,7 @@ function passingOverLocked({ text, values }: Statement): Statement {
   };
 }
 
-/** A database that writes down the one statement it is given and runs nothing. */
+/** A database that captures the one statement it is given and runs nothing. */
 function takeDown() {
   let taken: { text: string; values: unknown[] } | null = null;
   return {

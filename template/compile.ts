@@ -26,12 +26,12 @@ export interface CompileContext {
   judge(document: JsonObject): Judgement;
   /** Builds the template of a definition without errors; yields after each step. */
   build(document: JsonObject): Generator<void, Template>;
-  /** Holds a value against a schema. */
+  /** Validates a value against a schema. */
   validate(schema: JsonSchema, value: unknown): readonly SchemaFault[];
 }
 
 /**
- * Compiles a stored definition as it was judged; yields after each step, so that it can be paused.
+ * Compiles a stored definition with its judgement; yields after each step, so that it can be paused.
  * @throws EngineError('invalid_definition') when this engine does not understand the definition
  */
 export function* compileVersion(
@@ -92,7 +92,7 @@ function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
   };
 }
 
-/** The validator is compiled when it is asked first, and shared by all steps of a type. */
+/** Returns the validator of a schema. It is compiled on first use, and shared by all steps of a type. */
 function checkOf(schema: JsonSchema, context: CompileContext): Check {
   return (value) => context.validate(schema, value);
 }
@@ -118,7 +118,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
   };
 }
 
-/** Types of the operator's own may throw: then they are given what they may want. */
+/** Returns whether the step reads its inputs. Custom types may throw: they then count as reading them. */
 function readsInputs(type: StepType, step: TemplateStep): boolean {
   try {
     return type.readsInputs?.(step.with) !== false;

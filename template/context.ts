@@ -1,5 +1,5 @@
 /**
- * The step types, expressions and schema rules of this engine: definitions are checked against them when they are
+ * The step types, expressions and schema rules of this engine. Definitions are checked against them when they are
  * published, and compiled with them when they run.
  */
 import { buildStored, judgeStored } from '../definition/definition.ts';

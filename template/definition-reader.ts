@@ -1,7 +1,8 @@
 /**
- * A definition as it arrives to what is published of it, or to what is wrong with it.
+ * Reads a definition as it arrives: returns its published form, or its problems.
  *
- * Invariant: what may take more than some milliseconds is not done here; `tryRead` says so and does not begin it.
+ * Invariant: `tryRead` takes milliseconds at most. It returns null for a definition that may take longer, without
+ * beginning it.
  */
 import { createHash } from 'node:crypto';
 import { definitionFingerprint } from '../core/json/canonical.ts';
@@ -12,9 +13,9 @@ import { isLightSchema } from '../definition/schema/weight.ts';
 import { type DefinitionSource, parseSource } from '../definition/source.ts';
 import type { Reading } from './reading.ts';
 
-/** Bytes that are read and checked within some milliseconds, whatever they are. */
+/** Sizes up to which any document is read and checked within milliseconds. */
 const MAX_LIGHT_BYTES: Readonly<Record<DocumentFormat, number>> = { json: 3_072, yaml: 1_024 };
-/** Of a definition that was parsed already. */
+/** Limit for a definition that was parsed already. */
 export const MAX_LIGHT_SOURCE = MAX_LIGHT_BYTES.json;
 
 /** Reads a definition, however long it takes. @throws EngineError */
@@ -22,7 +23,7 @@ export function readNow(source: DefinitionSource, context: LintContext, limits: 
   return judge(parseSource(source, limits), context);
 }
 
-/** Reads a definition if that takes some milliseconds at most; null: it may take longer. @throws EngineError */
+/** Reads a definition if that takes milliseconds at most; null: it may take longer. @throws EngineError */
 export function tryRead(
   source: DefinitionSource,
   context: LintContext,
@@ -33,7 +34,7 @@ export function tryRead(
   return isLightDocument(document) ? judge(document, context) : null;
 }
 
-/** Whether the schema in a document, which may be anything, is compiled within some milliseconds. */
+/** Returns whether the schema in any document compiles within milliseconds. */
 export function isLightDocument(document: unknown): boolean {
   if (typeof document !== 'object' || document === null) return true;
   return isLightSchema((document as { input?: unknown }).input);

@@ -1,7 +1,7 @@
 /**
- * Inputs of an execution against the input schema of its template.
+ * Checks the inputs of an execution against the input schema of its template.
  *
- * Invariant: what may take more than some milliseconds is not done here; `tryCheck` says so and does not go on.
+ * Invariant: `tryCheck` takes milliseconds at most. It returns null when a check may take longer.
  */
 import type { Json, JsonSchema } from '../core/json/json.ts';
 import { EngineError } from '../core/problem.ts';
@@ -9,21 +9,21 @@ import type { SchemaChecker, SchemaFault } from '../definition/schema/checker.ts
 import { isLightCheck } from '../definition/schema/weight.ts';
 import type { TemplateVersion } from './version.ts';
 
-/** A JSON value with its text; the value is parsed when it is asked for. */
+/** A JSON value with its text; the value is parsed on first use. */
 export interface InputText {
   readonly json: string;
   readonly value: Json;
 }
 
 export interface InputChecker {
-  /** What is wrong with inputs; at once when that is known soon. @throws EngineError: it cannot be told now */
+  /** Returns the faults of inputs; at once when the check is quick. @throws EngineError: they cannot be checked now */
   check(
     version: TemplateVersion,
     inputs: InputText,
   ): readonly SchemaFault[] | Promise<readonly SchemaFault[]>;
 }
 
-/** What is wrong with inputs, if that takes some milliseconds at most; null: it may take longer. */
+/** Returns the faults of inputs, if that takes milliseconds at most; null: it may take longer. */
 export function tryCheck(
   schemas: SchemaChecker,
   schema: JsonSchema | null,
@@ -34,7 +34,7 @@ export function tryCheck(
   return schemas.validateBriefly(schema, inputs.value);
 }
 
-/** @throws EngineError('invalid_inputs') for what is wrong with the inputs of a version */
+/** @throws EngineError('invalid_inputs') when the inputs of a version have faults */
 export function refuseFaults({ name }: TemplateVersion, faults: readonly SchemaFault[]): void {
   if (faults.length === 0) return;
   const problems = faults.map(({ pointer, message }) => ({

@@ -1,7 +1,7 @@
 /**
- * The versions that are kept, up to so many bytes of memory: those that nobody asked for the longest are forgotten.
+ * A cache of versions, up to a number of bytes of memory: the least recently used are evicted.
  *
- * What is in use is kept alive by whoever uses it. The one that came last is always kept, however large it is.
+ * A version in use is kept alive by its user. The newest one is always kept, however large it is.
  */
 import type { TemplateVersion } from './version.ts';
 import { weightOf } from './weight.ts';
@@ -32,7 +32,7 @@ export class KeptVersions {
   get(id: string): TemplateVersion | undefined {
     const kept = this.#byId.get(id);
     if (kept === undefined) return undefined;
-    // Moves it to the young end.
+    // Moves it to the most recently used end.
     this.#byId.delete(id);
     this.#byId.set(id, kept);
     return kept.version;

@@ -1,15 +1,15 @@
 /**
- * Definitions as they are read from their text: what is stored of them, or the problems.
+ * The result of reading a definition from its text: the form to store, or the problems.
  */
 import type { Problem } from '../core/problem.ts';
 import type { DefinitionSource } from '../definition/source.ts';
 
-/** What is stored of a definition. Plain data: it may come from another process. */
+/** The stored form of a definition. Plain data: it may come from another process. */
 export interface ReadDefinition {
   readonly name: string;
   readonly description: string | null;
   readonly steps: readonly { readonly key: string; readonly type: string }[];
-  /** Equal for definitions that mean the same. */
+  /** Equal for equivalent definitions. */
   readonly hash: string;
   /** The definition as JSON. */
   readonly text: string;
@@ -24,8 +24,8 @@ export interface Reading {
 
 export interface DefinitionReader {
   /**
-   * @param owner whose definition it is; owners take turns
-   * @throws EngineError: it cannot be read at all
+   * @param owner owner of the definition; owners take turns
+   * @throws EngineError: the document cannot be read at all
    */
   read(owner: string, source: DefinitionSource): Promise<Reading>;
 }

@@ -6,7 +6,7 @@ import { type ExecutionRow, type ExecutionView, loadView } from '../core/view.ts
 import type { LoadedStep } from '../db/workflow-step-execution.ts';
 import type { TemplateVersion } from './version.ts';
 
-/** @throws EngineError when the rows are not those of the definition */
+/** @throws EngineError when the rows do not match the definition */
 export function viewOf(
   version: TemplateVersion,
   { id, status, sequence, stopRequested, failure }: ExecutionRow,

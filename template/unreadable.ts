@@ -1,4 +1,4 @@
 /**
- * How long a definition that is not understood here is left to other engines, in milliseconds.
+ * Milliseconds for which a definition that this engine cannot read is left to other engines.
  */
 export const UNREADABLE_MS = 30_000;

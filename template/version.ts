@@ -11,14 +11,14 @@ import type { SchemaFault } from '../definition/schema/checker.ts';
 import type { CompiledCondition, CompiledValue } from '../expression/compiled.ts';
 import type { StepType } from '../steps/step-type.ts';
 
-/** What is wrong with a value; [] when it fits the schema. */
+/** Returns the faults of a value; [] when it fits the schema. */
 export type Check = (value: unknown) => readonly SchemaFault[];
 
-/** What holds a step back although it is ready, with what its keys read. */
+/** Limits of a ready step, with the data that their keys read. */
 export interface CompiledLimits {
   readonly concurrency: { readonly key: CompiledValue; readonly limit: number } | null;
   readonly rate: { readonly key: CompiledValue; readonly limit: number; readonly perMs: number } | null;
-  /** Of the keys and of the guard, which is asked first. As in CompiledStep. */
+  /** Slots read by the keys and by the guard, which is evaluated first. As in CompiledStep. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
   readonly usesInputs: boolean;
@@ -26,23 +26,23 @@ export interface CompiledLimits {
 
 export interface CompiledStep {
   readonly step: TemplateStep;
-  /** Why this engine cannot run the step, which is left to others then; null: it can. */
+  /** Reason why this engine cannot run the step, and leaves it to others; null: it can run it. */
   readonly fault: Problem | null;
   readonly type: StepType;
-  /** Null: always. */
+  /** Null: the step always runs. */
   readonly when: CompiledCondition | null;
   /** Null: the definition has no `with`. */
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */
   readonly validateParams: Check | null;
-  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any that is upstream. */
+  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any upstream step. */
   readonly reads: readonly number[] | null;
   readonly usesInput: boolean;
-  /** Whether its handler or an expression reads what arrived. */
+  /** Whether its handler or an expression reads `inputs`. */
   readonly usesInputs: boolean;
   /** Null: the step starts when it is ready and a slot is free. */
   readonly limits: CompiledLimits | null;
-  /** Deferred parameters as they are met, by their text; null: none was met. */
+  /** Compiled deferred parameters, by their text; null: none so far. */
   deferred: Map<string, CompiledValue> | null;
 }
 
@@ -67,7 +67,7 @@ export interface TemplateVersion {
   readonly output: CompiledValue | null;
 }
 
-/** Refuses what this engine could not run by itself. @throws EngineError('invalid_definition') */
+/** Refuses a version with steps that this engine cannot run. @throws EngineError('invalid_definition') */
 export function assertRunnable(version: TemplateVersion): void {
   if (!version.hasFaults) return;
   const faults = version.steps.flatMap(({ fault }) => fault ?? []);

@@ -1,7 +1,7 @@
 /**
- * Template versions by id, compiled on first use and kept while they are used: a version never changes.
+ * Template versions by id, compiled on first use and cached: a version never changes.
  *
- * What is not understood here is "unread" for a while: asked for again, the answer is the error that there was.
+ * A template that this engine cannot read is "unreadable" for a while: its error is cached and thrown again.
  */
 import { EngineError } from '../core/problem.ts';
 import type { StoredTemplate } from '../core/template.ts';
@@ -14,16 +14,16 @@ import { KeptVersions } from './kept-versions.ts';
 import { UNREADABLE_MS } from './unreadable.ts';
 import type { TemplateVersion } from './version.ts';
 
-/** Of all versions that are kept. */
+/** Limit for all cached versions together. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
 export interface VersionsObserver {
   compiled(version: TemplateVersion): void;
-  /** Said again when it was tried again in vain. */
-  unread(templateId: string, error: EngineError): void;
+  /** Called again after each failed attempt. */
+  unreadable(templateId: string, error: EngineError): void;
 }
 
-/** What is wrong with a stored definition in this engine. */
+/** Returns the faults of a stored definition in this engine. */
 export type Judge = (stored: StoredTemplate) => Judgement | Promise<Judgement>;
 
 export class TemplateVersions {
@@ -32,9 +32,9 @@ export class TemplateVersions {
   readonly #judge: Judge;
   readonly #versions = new KeptVersions(MAX_KEPT_BYTES);
   readonly #compiling = new Map<string, Promise<TemplateVersion>>();
-  /** The error, and until when (of performance.now()) it is the answer. */
-  readonly #unread = new Map<string, { readonly error: EngineError; readonly until: number }>();
-  /** Of all versions there were, those with steps that are left to other engines: that never changes. */
+  /** The cached error, and its expiry (of performance.now()). */
+  readonly #unreadable = new Map<string, { readonly error: EngineError; readonly until: number }>();
+  /** All versions ever seen with steps that are left to other engines: that never changes. */
   readonly #faulty = new Set<string>();
 
   constructor(context: CompileContext, observer: VersionsObserver | null = null, judge: Judge | null = null) {
@@ -43,24 +43,24 @@ export class TemplateVersions {
     this.#judge = judge ?? (({ definition }) => context.judge(definition));
   }
 
-  /** Templates, by id, that were found unread a short while ago. */
-  get unread(): string[] {
+  /** Ids of templates that were recently found unreadable. */
+  get unreadable(): string[] {
     const now = performance.now();
-    for (const [id, { until }] of this.#unread) if (until < now) this.#unread.delete(id);
-    return [...this.#unread.keys()];
+    for (const [id, { until }] of this.#unreadable) if (until < now) this.#unreadable.delete(id);
+    return [...this.#unreadable.keys()];
   }
 
-  /** Templates, by id, whose executions this engine does not begin: it could not run them by itself. */
+  /** Ids of templates whose executions this engine does not begin: it cannot run all of their steps. */
   get notBegun(): string[] {
-    return [...this.unread, ...this.#faulty];
+    return [...this.unreadable, ...this.#faulty];
   }
 
   /** @throws EngineError('template_not_found'), EngineError('invalid_definition') */
   async get(db: Db, id: string): Promise<TemplateVersion> {
     const known = this.#versions.get(id);
     if (known !== undefined) return known;
-    const unread = this.#unread.get(id);
-    if (unread !== undefined && unread.until > performance.now()) throw unread.error;
+    const unreadable = this.#unreadable.get(id);
+    if (unreadable !== undefined && unreadable.until > performance.now()) throw unreadable.error;
     try {
       return this.#keep(await this.#read(db, id));
     } catch (error) {
@@ -69,7 +69,7 @@ export class TemplateVersions {
     }
   }
 
-  /** Null: unread. */
+  /** Null: unreadable. */
   async find(db: Db, id: string): Promise<TemplateVersion | null> {
     try {
       return await this.get(db, id);
@@ -86,7 +86,7 @@ export class TemplateVersions {
     return this.#versions.get(id) ?? this.#compile(stored);
   }
 
-  /** Once for all who ask meanwhile, in slices of the event loop's time. */
+  /** Compiles once for all concurrent callers, in slices of the event loop's time. */
   #compile(stored: StoredTemplate): Promise<TemplateVersion> {
     const { id } = stored;
     const running = this.#compiling.get(id);
@@ -111,7 +111,7 @@ export class TemplateVersions {
   }
 
   #leave(id: string, error: EngineError): void {
-    this.#unread.set(id, { error, until: performance.now() + UNREADABLE_MS });
-    this.#observer?.unread(id, error);
+    this.#unreadable.set(id, { error, until: performance.now() + UNREADABLE_MS });
+    this.#observer?.unreadable(id, error);
   }
 }

@@ -1,8 +1,9 @@
 /**
- * How much memory a compiled version keeps, estimated from what it is made of.
+ * Estimates the memory of a compiled version from its parts.
  *
- * The figures are measured (JavaScriptCore, bytes of the heap after a collection) and rounded up; what matters is that
- * none of the parts is missing, whose number a definition decides.
+ * The figures are measured (JavaScriptCore, bytes of the heap after a collection) and rounded up. The estimate must
+ * include
+ * every part whose number depends on the definition.
  */
 import type { Json } from '../core/json/json.ts';
 import type { CompiledValue, Node } from '../expression/compiled.ts';
@@ -11,17 +12,17 @@ import type { CompiledStep, TemplateVersion } from './version.ts';
 const PER_VERSION = 4_000;
 const PER_STEP = 1_000;
 const PER_EDGE = 350;
-/** An expression, without what it reads and its text. */
+/** An expression, without its reads and its text. */
 const PER_PART = 500;
 /** A read of an expression, which is also a piece of compiled code. */
 const PER_READ = 450;
 const PER_CHARACTER = 2;
 /** An array, an object or a scalar of a value that is kept as it was written. */
 const PER_VALUE = 64;
-/** A part of the input schema, with what it is compiled to. */
+/** A part of the input schema, with its compiled form. */
 const PER_SCHEMA_PART = 1_500;
 
-/** Bytes. */
+/** Returns bytes. */
 export function weightOf({ steps, graph, output, template }: TemplateVersion): number {
   const schema = (weightOfJson(template.input) / PER_VALUE) * PER_SCHEMA_PART;
   let bytes = PER_VERSION + schema + graph.edges.length * PER_EDGE + weightOfCompiled(output);
