@@ -29,6 +29,7 @@ export interface CaseReport {
 
 const FIGURES: Readonly<Record<Case, string>> = {
   kill: 'from the kill to the first call of the next attempt, others alive',
+  'kill-after-cut': 'the same, up to 3 s after the connections of all engines were cut',
   alone: 'from the start of the next process to the first call of the next attempt',
   freeze: 'from the freeze to the first call of the next attempt',
   partition: 'from the cut to the first call of the next attempt',
@@ -43,6 +44,10 @@ const TWO_QUANTILES: readonly Goal[] = [
 const most = (maxMs: number): readonly Goal[] => [{ figure: 'max', maxMs }];
 const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   kill: TWO_QUANTILES,
+  'kill-after-cut': [
+    { figure: 'p50', maxMs: 1_500 },
+    { figure: 'p99', maxMs: 5_000 },
+  ],
   alone: most(6_000),
   freeze: most(15_000),
   partition: most(10_000),
@@ -50,7 +55,11 @@ const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   'db-crash': [],
 };
 /** Without leases only a missing heartbeat tells. */
-const WITHOUT_LEASES: Partial<Record<Case, readonly Goal[]>> = { kill: most(10_000), alone: most(10_000) };
+const WITHOUT_LEASES: Partial<Record<Case, readonly Goal[]>> = {
+  kill: most(10_000),
+  'kill-after-cut': most(10_000),
+  alone: most(10_000),
+};
 
 export function goalsOf(
   name: Case,

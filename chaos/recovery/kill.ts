@@ -1,5 +1,6 @@
 /**
- * The cases "kill" (others are alive) and "alone" (it comes back): kill -9, and the first calls of the next attempts.
+ * The cases "kill" (others are alive), "kill-after-cut" (they have all just lost their connections) and "alone" (it
+ * comes back): kill -9, and the first calls of the next attempts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineProcess } from '../stage/engine-process.ts';
@@ -8,6 +9,11 @@ import type { Call } from './witness.ts';
 
 const LONGEST_TAKEOVER_MS = 30_000;
 const TELL_EVERY = 10;
+/** Seconds from the cut of all connections to the kill. */
+const AFTER_CUT = [0, 3] as const;
+const CUT_ALL = `
+  select pg_terminate_backend(pid) from pg_stat_activity
+   where backend_type = 'client backend' and application_name like 'engine/%'`;
 /** Seconds that a lone engine is down. */
 const DOWN = [0, 1] as const;
 
@@ -15,13 +21,26 @@ const DOWN = [0, 1] as const;
  * Engines are killed one after the other until one is left; then all of them are started again. So no start disturbs
  * a measurement, and the last kill of each round is one with a single other engine.
  */
-export async function playKills(play: Play): Promise<void> {
+export function playKills(play: Play): Promise<void> {
+  return playRounds(play, async () => {});
+}
+
+/** Every engine has come back from the same absence a moment ago, or is about to. */
+export function playKillsAfterCuts(play: Play): Promise<void> {
+  return playRounds(play, async ({ stage: { admin }, draw }) => {
+    await admin.query(CUT_ALL);
+    await sleep(draw.between(AFTER_CUT) * 1_000);
+  });
+}
+
+async function playRounds(play: Play, before: (play: Play) => Promise<void>): Promise<void> {
   const { fleet } = play.stage;
   for (let count = 0; count < play.times; ) {
     await allSettled(play.stage);
     const round = Promise.withResolvers<void>();
     try {
       while (fleet.ready.length > 1 && count < play.times) {
+        await before(play);
         const engine = await pickBusy(play, () => fleet.ready);
         const { hits, at } = strike(play, engine, round.promise);
         const again = await play.stage.witness.seenAgain(hits, LONGEST_TAKEOVER_MS);

@@ -10,7 +10,7 @@ import type { Range } from '../options.ts';
 import { endOnSignals } from '../stage/signals.ts';
 import { checkRecovery } from './checks.ts';
 import { type CaseReport, isGood, makeCaseReport, recoveryText } from './goals.ts';
-import { playAlone, playKills } from './kill.ts';
+import { playAlone, playKills, playKillsAfterCuts } from './kill.ts';
 import { RecoveryLoad } from './load.ts';
 import {
   type Case,
@@ -26,6 +26,7 @@ import { type RecoveryStage, setRecoveryStage } from './stage.ts';
 
 const PLAYS: Readonly<Record<Case, (play: Play) => Promise<void>>> = {
   kill: playKills,
+  'kill-after-cut': playKillsAfterCuts,
   alone: playAlone,
   freeze: playFreezes,
   partition: playPartitions,

@@ -5,7 +5,15 @@ import { InvalidArgumentError, Option } from 'commander';
 import { BACKENDS } from '../../db/connection/features.ts';
 import { atLeastOne, createCommand, RANDOM_SEED, whole } from '../options.ts';
 
-export const CASES = ['kill', 'alone', 'freeze', 'partition', 'db-restart', 'db-crash'] as const;
+export const CASES = [
+  'kill',
+  'kill-after-cut',
+  'alone',
+  'freeze',
+  'partition',
+  'db-restart',
+  'db-crash',
+] as const;
 export type Case = (typeof CASES)[number];
 
 export interface RecoveryOptions {
@@ -28,6 +36,7 @@ export interface RecoveryOptions {
 
 export const DEFAULT_TIMES: Readonly<Record<Case, number>> = {
   kill: 100,
+  'kill-after-cut': 50,
   alone: 20,
   freeze: 3,
   partition: 10,
