@@ -62,6 +62,7 @@ describe('an empty environment', () => {
       maxInputsBytes: 32 * 1_048_576,
       maxJsonDepth: 512,
       maxDefinitionBytes: 1_048_576,
+      maxMetricTemplates: 100,
       maxSteps: 10_000,
       maxForeachItems: 100_000,
       maxLoopIterations: 1_000,

@@ -188,6 +188,12 @@ export const LIMITS = {
   ),
   maxJsonDepth: count('EXECUTION_ENGINE_MAX_JSON_DEPTH', '512', 5_000, 'Deepest nesting of a JSON value.'),
   maxDefinitionBytes: size('EXECUTION_ENGINE_MAX_DEFINITION_BYTES', '1MiB', 'Largest workflow definition.'),
+  maxMetricTemplates: count(
+    'EXECUTION_ENGINE_MAX_METRIC_TEMPLATES',
+    '100',
+    10_000,
+    'Most templates that metrics tell apart in one process; the others are counted together, as _other.',
+  ),
   maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),
   maxForeachItems: count(
     'EXECUTION_ENGINE_MAX_FOREACH_ITEMS',

@@ -54,6 +54,8 @@ export type Event =
       readonly begun: boolean;
       /** In [0, 1): the jitter of the retry's delay. */
       readonly random: number;
+      /** How long the attempt ran in its process, for those who are told of it. */
+      readonly ranMs?: number;
     }
   /** The guard was falsy. */
   | { readonly type: 'skip'; readonly slot: number; readonly claim: Claim }

@@ -170,11 +170,14 @@ export interface LoadedExecution extends ExecutionRow {
   readonly workspaceId: string | null;
   readonly priority: number;
   readonly callbackUrl: string | null;
+  /** Milliseconds since it began; null: it has not. */
+  readonly runMs: number | null;
 }
 
 const LOCK = `
   select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error,
-         stop_requested_at is not null as stopping, stop_reason
+         stop_requested_at is not null as stopping, stop_reason,
+         (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
    where id = any($1::uuid[])
    order by id
@@ -199,6 +202,7 @@ export async function lockExecutions(
     workspaceId: row.workspace_id,
     priority: row.priority,
     callbackUrl: row.callback_url,
+    runMs: row.run_ms,
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
   }));

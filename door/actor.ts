@@ -36,6 +36,8 @@ export class Loaded implements ReadableExecution {
   readonly actor: Actor;
   readonly facts: ExecutionFacts;
   readonly view: ExecutionView;
+  /** When the execution began, of performance.now(); null: it has not. */
+  begunAt: number | null = null;
 
   constructor(actor: Actor, facts: ExecutionFacts, view: ExecutionView) {
     this.actor = actor;

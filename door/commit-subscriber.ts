@@ -1,7 +1,7 @@
 /**
  * Who hears of commits.
  */
-import type { DecidedUnit } from './unit.ts';
+import type { DecidedUnit, Unit } from './unit.ts';
 
 /**
  * Hears of every commit, after the actors have kept its payloads and before its handlers begin. Subscribers are called in
@@ -16,6 +16,6 @@ export interface CommitSubscriber {
 export interface CommitObserver {
   /** A fast commit did not go through and is decided again under locks. */
   conflict(error: unknown): void;
-  /** A locked commit failed and is tried again, or given up. */
-  commitFailed(error: unknown, willRetry: boolean): void;
+  /** @param unit whose events are given up; null: a locked commit is tried again */
+  commitFailed(error: unknown, unit: Unit | null): void;
 }

@@ -111,7 +111,10 @@ export class Committer {
   /** After a commit: payloads are kept, subscribers hear, handlers begin, events are settled, ended executions go. */
   committed(units: readonly DecidedUnit[], decidedAt: number): void {
     const durationMs = performance.now() - decidedAt;
-    for (const unit of units) keepPayloads(unit);
+    for (const unit of units) {
+      keepPayloads(unit);
+      if (unit.plan.begun) unit.loaded.begunAt = performance.now();
+    }
     for (const subscriber of this.#options.subscribers) subscriber.committed(units, durationMs);
     for (const unit of units) this.#followUp(unit);
     this.actors.trim();
@@ -151,7 +154,7 @@ export class Committer {
    * handlers are lost with them, and count as attempts: they are not made again as the same.
    */
   refuse(unit: Unit, error: unknown): void {
-    this.#options.observer.commitFailed(error, false);
+    this.#options.observer.commitFailed(error, unit);
     this.settleAll(unit, 'late', error);
     for (const { event } of unit.mails) {
       if (!isOutcome(event)) continue;
@@ -166,7 +169,7 @@ export class Committer {
       this.#begin(unit);
       this.#settle(unit);
     } catch (error) {
-      this.#options.observer.commitFailed(error, false);
+      this.#options.observer.commitFailed(error, unit);
       unit.actor.forget();
       this.actors.mark(unit.actor);
     }

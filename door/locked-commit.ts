@@ -92,7 +92,7 @@ export class LockedCommit {
           this.#giveUp(units, error, settle);
           return;
         }
-        this.#committer.observer.commitFailed(error, true);
+        this.#committer.observer.commitFailed(error, null);
         if (mayBeOfOne(error) && this.#part(units, settle)) return;
         if (failures === MAX_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
@@ -192,6 +192,7 @@ export class LockedCommit {
       const { workspaceId, priority, callbackUrl } = execution;
       const view = viewOf(version, execution, steps);
       loaded = actor.load({ version, workspaceId, priority, callbackUrl }, view);
+      if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
     } catch (error) {
       if (error instanceof EngineError) return error;
       throw error;

@@ -66,6 +66,8 @@ export interface PeersParts {
 }
 
 const CHANNEL = 'execution_engine';
+/** Executions that a line names. */
+const MAX_NAMED = 5;
 
 /**
  * Makes this engine known, and listens to the others. An engine that stops first stops judging others and listening to
@@ -139,7 +141,7 @@ function createPulse(
     onPeers: (ids) => watch?.watch(ids),
     onSilence: (ms) =>
       log.warn(
-        { silentMs: Math.round(ms) },
+        { engine: parts.engineId, silent_ms: Math.round(ms) },
         'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
       ),
     onOrphans: (found) => {
@@ -152,7 +154,9 @@ function createPulse(
       const unknown = await findUnknownSteps(database.workPool, worker.committer, null);
       const ids = new Set(unknown.map(({ executionId }) => executionId!));
       await reconsider(worker.committer.actors, worker.locked, ids);
-      if (ids.size > 0) log.warn({ steps: unknown.length }, 'Steps that nobody here ran were given back');
+      if (ids.size === 0) return;
+      const executions = [...ids].slice(0, MAX_NAMED);
+      log.warn({ steps: unknown.length, executions }, 'Steps that nobody here ran were given back');
     },
     onError,
   });

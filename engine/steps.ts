@@ -78,9 +78,9 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
       compileContext(lint, stepTypes),
       {
         compiled: (version) => tellFaults(version, log),
-        unreadable: (template, err) =>
+        unreadable: (templateId, err) =>
           log.error(
-            { template, err },
+            { template_id: templateId, err },
             'A definition is not understood here; its executions wait for an engine that does',
           ),
       },

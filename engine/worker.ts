@@ -18,6 +18,7 @@ import type { ExecutionWaiters } from '../services/execution-waiters.ts';
 import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { TemplateMetrics } from '../telemetry/template-metrics.ts';
 import { AttemptRunner } from '../worker/attempt-runner.ts';
 import { Backlog } from '../worker/backlog.ts';
 import { CallbackSender } from '../worker/callbacks/sender.ts';
@@ -47,6 +48,7 @@ export interface WorkerParts {
 
 const MAX_HOSTS = 4;
 const JITTER_MS = 1_000;
+const MAX_LABEL_LENGTH = 128;
 
 /** The parts refer to each other: what one calls of another is looked up when it is called. */
 export class Worker {
@@ -95,7 +97,11 @@ export class Worker {
     this.dispatcher.useGate(this.gate);
     this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
     this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
-    const observer = new ExecutionObserver(parts.metrics, log);
+    const templates = new TemplateMetrics(parts.metrics, {
+      max: config.limits.maxMetricTemplates,
+      masked: (name) => steps.store.text(name, MAX_LABEL_LENGTH),
+    });
+    const observer = new ExecutionObserver(parts.metrics, templates, log);
     this.committer = this.#createCommitter(observer, [
       observer,
       this.gate,

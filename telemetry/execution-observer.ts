@@ -1,15 +1,22 @@
 /**
  * Counts what the door commits. Named events in, metrics and log lines out; it decides nothing.
  */
-import type { Plan } from '../core/plan.ts';
+import type { Event } from '../core/event.ts';
+import type { Plan, StepChange } from '../core/plan.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { TemplateCounters, TemplateMetrics } from './template-metrics.ts';
 
 /** One committed unit, as far as telemetry looks at it. */
 export interface CommittedUnit {
-  readonly mails: readonly unknown[];
+  readonly mails: readonly { readonly event: Event }[];
   /** Null: the execution was there before. */
   readonly start: unknown | null;
+  readonly loaded: {
+    readonly version: { readonly name: string; readonly version: number };
+    /** Of performance.now(); null: it has not begun. */
+    readonly begunAt: number | null;
+  };
   readonly plan: Plan;
 }
 
@@ -18,10 +25,12 @@ const OUTCOMES = new Set(['complete', 'fail', 'skip', 'park']);
 
 export class ExecutionObserver {
   readonly #metrics: Metrics;
+  readonly #templates: TemplateMetrics;
   readonly #log: Log;
 
-  constructor(metrics: Metrics, log: Log) {
+  constructor(metrics: Metrics, templates: TemplateMetrics, log: Log) {
     this.#metrics = metrics;
+    this.#templates = templates;
     this.#log = log;
   }
 
@@ -37,38 +46,82 @@ export class ExecutionObserver {
     }
     const metrics = this.#metrics;
     metrics.commitBatchSize.observe(events);
-    if (tally.started > 0) metrics.executionsStarted.inc(tally.started);
     if (tally.late > 0) metrics.staleCompletions.inc(tally.late);
-    for (const [queue, count] of tally.claims) metrics.claims.inc({ queue }, count);
-    for (const [type, count] of tally.retries) metrics.stepRetries.inc({ type }, count);
-    for (const [status, count] of tally.ended) metrics.executionsFinished.inc({ status }, count);
+    for (const [{ started }, number] of tally.started) started.inc(number);
+    for (const [{ stepsFailed }, number] of tally.failed) stepsFailed.inc(number);
+    for (const [queue, number] of tally.claims) metrics.claims.inc({ queue }, number);
+    for (const [type, number] of tally.retries) metrics.stepRetries.inc({ type }, number);
     for (const [type, statuses] of tally.finished) {
-      for (const [status, count] of statuses) metrics.stepsFinished.inc({ type, status }, count);
+      for (const [status, number] of statuses) metrics.stepsFinished.inc({ type, status }, number);
     }
   }
 
-  #unit({ start, plan }: CommittedUnit, tally: Tally): void {
-    if (start !== null) tally.started += 1;
+  #unit(unit: CommittedUnit, tally: Tally): void {
+    const { start, plan, loaded } = unit;
+    if (start !== null) count(tally.started, this.#templates.of(loaded.version.name));
     for (const [slot, change] of plan.steps) {
-      const { key, type, needsCount } = plan.view.graph.steps[slot]!;
-      const { status, attempt } = change.state;
+      const { type, needsCount } = plan.view.graph.steps[slot]!;
+      const { status } = change.state;
       if (FINAL.has(status)) count(tally.finishedOf(type), status);
       if (change.claimed) count(tally.claims, needsCount > 1 ? 'MergeExecutionQueue' : 'StepExecutionQueue');
       if (status === 'retrying') count(tally.retries, type);
-      if (change.error === null || (status !== 'failed' && status !== 'retrying')) continue;
-      const { code, message } = change.error;
+      if (status === 'failed') count(tally.failed, this.#templates.of(loaded.version.name));
+      if (change.error !== null && (status === 'failed' || status === 'retrying'))
+        this.#tellFailure(unit, slot, change);
+    }
+    this.#tellLost(unit);
+    for (const { type } of plan.late) if (OUTCOMES.has(type)) tally.late += 1;
+    if (plan.end !== null) this.#end(unit, plan.end);
+  }
+
+  #tellFailure(unit: CommittedUnit, slot: number, { state, error, from, timer }: StepChange): void {
+    const failed = unit.mails.find(({ event }) => event.type === 'fail' && event.slot === slot);
+    const ranMs = failed?.event.type === 'fail' ? failed.event.ranMs : undefined;
+    const { code, message } = error!;
+    this.#log.warn(
+      {
+        ...executionOf(unit),
+        ...stepOf(unit, slot),
+        attempt: state.attempt,
+        ...(from?.owner == null ? {} : { engine: from.owner }),
+        status: state.status,
+        code,
+        reason: message,
+        ...(ranMs === undefined ? {} : { ran_ms: Math.round(ranMs) }),
+        ...(state.status === 'retrying' && timer !== null ? { retry_in_ms: Math.round(timer.afterMs) } : {}),
+      },
+      'A step failed',
+    );
+  }
+
+  /** Attempts that ended with the process that ran them. */
+  #tellLost(unit: CommittedUnit): void {
+    for (const { event } of unit.mails) {
+      if (event.type !== 'rescue' && event.type !== 'displace') continue;
+      if (unit.plan.late.includes(event)) continue;
+      const { slot, claim } = event;
+      const fields = { attempt: claim.attempt, engine: claim.owner };
       this.#log.warn(
-        { execution: plan.view.id, step: key, attempt, status, code, reason: message },
-        'A step failed',
+        { ...executionOf(unit), ...stepOf(unit, slot), ...fields, crashed: event.type === 'rescue' },
+        'An attempt was lost with its process; the step gets another',
       );
     }
-    for (const { type } of plan.late) if (OUTCOMES.has(type)) tally.late += 1;
-    if (plan.end === null) return;
-    const { status, error } = plan.end;
-    count(tally.ended, status);
+  }
+
+  #end(unit: CommittedUnit, { status, error }: NonNullable<Plan['end']>): void {
+    const { version, begunAt } = unit.loaded;
+    const { finished, duration }: TemplateCounters = this.#templates.of(version.name);
+    const ranMs = begunAt === null ? null : performance.now() - begunAt;
+    finished[status].inc();
+    if (ranMs !== null) duration.observe(ranMs / 1000);
     if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
-      { execution: plan.view.id, status, ...(error === null ? {} : { reason: error }) },
+      {
+        ...executionOf(unit),
+        status,
+        ...(error === null ? {} : { step: error.step, code: error.code, reason: error.message }),
+        ...(ranMs === null ? {} : { ran_ms: Math.round(ranMs) }),
+      },
       'An execution ended',
     );
   }
@@ -77,19 +130,41 @@ export class ExecutionObserver {
     this.#log.debug({ err: error }, 'A commit is decided again under locks');
   }
 
-  commitFailed(error: unknown, willRetry: boolean): void {
-    if (willRetry) this.#log.debug({ err: error }, 'A commit is tried again');
-    else this.#log.error({ err: error }, 'A commit was refused');
+  /** @param unit whose events are given up; null: they are tried again */
+  commitFailed(error: unknown, unit: RefusedUnit | null): void {
+    if (unit === null) this.#log.debug({ err: error }, 'A commit is tried again');
+    else this.#log.error({ ...refusedOf(unit), err: error }, 'A commit was refused');
   }
+}
+
+/** A unit whose events are given up. */
+export interface RefusedUnit {
+  readonly actor: { readonly id: string; readonly loaded: CommittedUnit['loaded'] | null };
+  readonly mails: CommittedUnit['mails'];
+}
+
+function executionOf({ plan, loaded: { version } }: Pick<CommittedUnit, 'plan' | 'loaded'>) {
+  return { execution: plan.view.id, template: version.name, version: version.version };
+}
+
+function stepOf({ plan }: CommittedUnit, slot: number) {
+  const { key, type } = plan.view.graph.steps[slot]!;
+  return { step: key, type };
+}
+
+function refusedOf({ actor: { id, loaded }, mails }: RefusedUnit) {
+  const named = loaded === null ? {} : { template: loaded.version.name, version: loaded.version.version };
+  return { execution: id, ...named, events: [...new Set(mails.map(({ event }) => event.type))] };
 }
 
 /** What one commit adds to the counters. */
 class Tally {
-  started = 0;
   late = 0;
+  readonly started = new Map<TemplateCounters, number>();
+  /** Steps. */
+  readonly failed = new Map<TemplateCounters, number>();
   readonly claims = new Map<string, number>();
   readonly retries = new Map<string, number>();
-  readonly ended = new Map<string, number>();
   readonly finished = new Map<string, Map<string, number>>();
 
   finishedOf(type: string): Map<string, number> {
@@ -102,6 +177,6 @@ class Tally {
   }
 }
 
-function count(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
+function count<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

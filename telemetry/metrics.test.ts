@@ -8,8 +8,10 @@ import {
 } from './metrics.ts';
 
 function moveAll(metrics: Metrics): void {
-  metrics.executionsStarted.inc();
-  metrics.executionsFinished.inc({ status: 'completed' });
+  metrics.executionsStarted.inc({ template: 'orders' });
+  metrics.executionsFinished.inc({ status: 'completed', template: 'orders' });
+  metrics.executionDuration.observe({ template: 'orders' }, 2);
+  metrics.stepsFailed.inc({ template: 'orders' });
   metrics.stepsFinished.inc({ type: 'http', status: 'failed' });
   metrics.stepRetries.inc({ type: 'http' });
   setActiveExecutions(metrics, { running: 3 });
@@ -56,8 +58,8 @@ describe('metrics', () => {
 
   test('of two engines in a process do not mix', async () => {
     const [one, two] = [createMetrics({ version: '1' }), createMetrics({ version: '1' })];
-    one.executionsStarted.inc(5);
-    expect(await two.render()).toContain('execution_engine_executions_started_total 0');
+    one.staleCompletions.inc(5);
+    expect(await two.render()).toContain('execution_engine_stale_completions_total 0');
   });
 });
 

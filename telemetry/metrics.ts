@@ -7,7 +7,8 @@
  * knows (`process_…`, `nodejs_…`). Counters and histograms are of this process and start at 0; gauges that
  * describe the database are the same in every process that reports them: take their maximum, not their sum.
  *
- * Invariant 1: labels come from closed or configured sets; never an id, a name of a user or a path.
+ * Invariant 1: labels come from closed or configured sets, or are a bounded number of names of templates; never an id, a
+ * name of a user or a path.
  * Invariant 2: a scrape answers although a collector fails or hangs; what it would have set is left out, not stale.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
@@ -24,6 +25,8 @@ const LEFT_OUT = /^nodejs_(active_\w+_total|eventloop_lag_\w+|heap_space_\w+)$/;
 const FAST_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const HANDLER_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600];
+/** Few: there is a series of each for every template. */
+const EXECUTION_SECONDS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400];
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /** Reads something when a scrape comes and sets gauges from it. */
@@ -90,12 +93,21 @@ export function replaceSamples<Label extends string>(
 function executionInstruments(registry: Registry) {
   return {
     /** Executions created by this process. */
-    executionsStarted: counter(registry, 'executions_started_total', 'Executions created.'),
+    executionsStarted: counter(registry, 'executions_started_total', 'Executions created, by template.', [
+      'template',
+    ]),
     executionsFinished: counter(
       registry,
       'executions_finished_total',
-      'Executions that became final, by status.',
-      ['status'],
+      'Executions that became final, by status and template.',
+      ['status', 'template'],
+    ),
+    executionDuration: histogram(
+      registry,
+      'execution_duration_seconds',
+      'Time from the begin of an execution to its end, by template.',
+      EXECUTION_SECONDS,
+      ['template'],
     ),
     executionsRemoved: counter(
       registry,
@@ -112,6 +124,10 @@ function executionInstruments(registry: Registry) {
     stepsFinished: counter(registry, 'steps_finished_total', 'Steps that became final, by type and status.', [
       'type',
       'status',
+    ]),
+    /** See TemplateMetrics. */
+    stepsFailed: counter(registry, 'steps_failed_total', 'Steps that failed for good, by template.', [
+      'template',
     ]),
     stepRetries: counter(
       registry,

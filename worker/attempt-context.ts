@@ -11,8 +11,6 @@ export interface ContextParts {
   readonly params: JsonObject;
   readonly hasParams: boolean;
   readonly inputs: Record<string, Json>;
-  readonly template: string;
-  readonly version: number;
   readonly key: string;
   readonly resumed: StepContext['resumed'];
   readonly secrets: Readonly<Record<string, string>>;
@@ -44,8 +42,7 @@ export class AttemptContext implements StepContext {
   }
 
   get execution() {
-    const { attempt, template, version } = this.#parts;
-    return { id: attempt.executionId, template, version };
+    return this.#parts.attempt.execution;
   }
 
   get step() {
@@ -80,7 +77,8 @@ export class AttemptContext implements StepContext {
 }
 
 function stepLog({ log, attempt, key }: ContextParts): StepLog {
-  const child = log.child({ execution: attempt.executionId, step: key, attempt: attempt.claim.attempt });
+  const { id: execution, template, version } = attempt.execution;
+  const child = log.child({ execution, template, version, step: key, attempt: attempt.claim.attempt });
   return {
     info: (message, fields) => child.info(fields ?? {}, message),
     warn: (message, fields) => child.warn(fields ?? {}, message),

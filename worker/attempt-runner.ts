@@ -105,7 +105,9 @@ export class AttemptRunner {
     done: (attempt: Attempt) => void,
   ): Attempt {
     const crashes = loaded.view.steps[slot]?.crashes ?? 0;
-    const attempt = new Attempt(loaded.id, slot, stepId, claim, crashes, done);
+    const { name: template, version } = loaded.version;
+    const execution = { id: loaded.id, template, version };
+    const attempt = new Attempt(execution, slot, stepId, claim, crashes, done);
     const compiled = loaded.step(slot);
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
@@ -195,15 +197,13 @@ export class AttemptRunner {
   }
 
   #handle(work: Work, params: JsonObject): unknown {
-    const { loaded, attempt, compiled, scope, resumed } = work;
+    const { attempt, compiled, scope, resumed } = work;
     if (attempt.abortReason !== null) throw attempt.abortReason;
     const context = new AttemptContext({
       attempt,
       params,
       hasParams: compiled.params !== null,
       inputs: scope.inputs,
-      template: loaded.version.name,
-      version: loaded.version.version,
       key: compiled.step.key,
       resumed,
       secrets: this.#options.secrets,
@@ -284,6 +284,7 @@ export class AttemptRunner {
       retryAfterMs: pauseOf(failure.retryAfterMs),
       begun: !guard && !(reason instanceof InputsTooLarge),
       random: Math.random(),
+      ranMs: performance.now() - attempt.startedAt,
     });
   }
 

@@ -3,7 +3,14 @@ import type { StepFailure } from '../steps/step-type.ts';
 import { Attempt } from './attempt.ts';
 
 function attempt(): Attempt {
-  return new Attempt('execution', 0, 'step', { attempt: 1, owner: 'engine' }, 0, () => {});
+  return new Attempt(
+    { id: 'execution', template: 'test', version: 1 },
+    0,
+    'step',
+    { attempt: 1, owner: 'engine' },
+    0,
+    () => {},
+  );
 }
 
 /** Resolves with the reason once the attempt has been silent for so long. */

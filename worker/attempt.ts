@@ -21,8 +21,15 @@ export interface Remote {
   isHeldUp(): boolean;
 }
 
+/** The execution of an attempt, as handlers and the log are told of it. */
+export interface NamedExecution {
+  readonly id: string;
+  readonly template: string;
+  readonly version: number;
+}
+
 export class Attempt {
-  readonly executionId: string;
+  readonly execution: NamedExecution;
   readonly slot: number;
   readonly stepId: string;
   readonly claim: Claim;
@@ -44,19 +51,23 @@ export class Attempt {
   #done = false;
 
   constructor(
-    executionId: string,
+    execution: NamedExecution,
     slot: number,
     stepId: string,
     claim: Claim,
     crashes: number,
     onDone: (attempt: Attempt) => void,
   ) {
-    this.executionId = executionId;
+    this.execution = execution;
     this.slot = slot;
     this.stepId = stepId;
     this.claim = claim;
     this.crashes = crashes;
     this.#onDone = onDone;
+  }
+
+  get executionId(): string {
+    return this.execution.id;
   }
 
   get isDone(): boolean {

@@ -15,15 +15,19 @@ import { messageOf, withStack } from './hosts/wire.ts';
 export function logThrown(
   log: Log,
   step: { readonly key: string; readonly type: string },
-  attempt: Pick<Attempt, 'abortReason' | 'claim' | 'executionId'>,
+  attempt: Pick<Attempt, 'abortReason' | 'claim' | 'execution'>,
   thrown: unknown,
 ): void {
   if (thrown === attempt.abortReason || isOfTheEngine(thrown)) return;
   const level = thrown instanceof StepFailure ? 'debug' : 'info';
   if (!log.isLevelEnabled(level)) return;
-  const { executionId: execution, claim } = attempt;
+  const { id: execution, template, version } = attempt.execution;
   const err = thrown instanceof Error ? thrown : withStack(new Error(messageOf(thrown)), '');
-  log[level]({ execution, step: step.key, attempt: claim.attempt, type: step.type, err }, 'A handler threw');
+  const { key, type } = step;
+  log[level](
+    { execution, template, version, step: key, attempt: attempt.claim.attempt, type, err },
+    'A handler threw',
+  );
 }
 
 function isOfTheEngine(thrown: unknown): boolean {

@@ -106,15 +106,25 @@ export class CallbackSender {
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
     const code = reason instanceof StepFailure ? reason.code : null;
     const isOver = attempt >= MAX_ATTEMPTS || code === HOPELESS;
-    const about = { execution: id, attempt, reason: reason.message };
     if (code === BLOCKED && attempt === 1)
-      this.#options.log.warn(
-        about,
+      await this.#tell(
+        job,
+        reason,
         'A callback must not be called from here; it is tried again, by any engine',
       );
     if (!isOver) return this.#replace(job, again(job, pauseMs(attempt), attempt + 1));
-    this.#options.log.warn(about, 'A callback was given up');
+    await this.#tell(job, reason, 'A callback was given up');
     return this.#replace(job, null);
+  }
+
+  /** Names the receiver by its host alone: path and query may hold a token. */
+  async #tell(job: FetchedJob, { message: reason }: Error, line: string): Promise<void> {
+    const { execution_id: execution, attempt } = job.data as CallbackData;
+    const callback = await readCallback(this.#options.pool, execution);
+    if (callback === null) return;
+    const { template, version, url } = callback;
+    const receiver = URL.parse(url)?.host ?? '';
+    this.#options.log.warn({ execution, template, version, receiver, attempt, reason }, line);
   }
 
   /** Null when the receiver has it, or there is nothing to tell; otherwise why not. */

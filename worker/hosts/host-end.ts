@@ -20,7 +20,7 @@ interface LostRun {
     readonly type: string;
     readonly crashes: number;
     readonly context: {
-      readonly execution: { readonly id: string };
+      readonly execution: { readonly id: string; readonly template: string; readonly version: number };
       readonly step: { readonly key: string };
     };
   };
@@ -63,7 +63,9 @@ const MAX_NAMED = 10;
 /** @param lost what was in it */
 export function logEnd(log: Log, host: EndedHost, exit: Exit, lost: readonly LostRun[]): void {
   const named = lost.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
-    execution_id: context.execution.id,
+    execution: context.execution.id,
+    template: context.execution.template,
+    version: context.execution.version,
     step: context.step.key,
     type,
   }));

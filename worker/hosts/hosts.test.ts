@@ -97,6 +97,7 @@ async function hostsOf(
 }
 
 const NEVER: number | null = null;
+const EXECUTION = { id: 'execution', template: 'test', version: 1 };
 
 interface Started {
   readonly attempt: Attempt;
@@ -109,7 +110,7 @@ function start(
   context: Partial<StepContext> = {},
   { crashes = 0, dynamic = false, timeoutMs = NEVER, heartbeatTimeoutMs = NEVER } = {},
 ): Started {
-  const attempt = new Attempt('execution', 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
+  const attempt = new Attempt(EXECUTION, 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
   if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, () => attempt.finish());
   const call = { type, attempt, context: stepContext(context), dynamic, crashes, heartbeatTimeoutMs };

@@ -39,14 +39,18 @@ async function samples(): Promise<Samples> {
   return found;
 }
 
-/** The labelled samples of a metric, without those that are 0: `{ "status=failed": 1 }`. */
+/** The labelled samples of a metric, without those that are 0, summed over all templates: `{ "status=failed": 1 }`. */
 function of(all: Samples, metric: string): Record<string, number> {
-  return Object.fromEntries(
-    [...all]
-      .filter(([name, value]) => name.startsWith(`${metric}{`) && value !== 0)
-      .map(([name, value]) => [name.slice(metric.length + 1, -1), value]),
-  );
+  const sums: Record<string, number> = {};
+  for (const [name, value] of all) {
+    if (!name.startsWith(`${metric}{`) || value === 0) continue;
+    const labels = name.slice(metric.length + 1, -1).replace(/,?template=[^,]*/, '');
+    sums[labels] = (sums[labels] ?? 0) + value;
+  }
+  return sums;
 }
+
+const startedOf = (all: Samples) => of(all, 'executions_started_total')[''] ?? 0;
 
 /** What happened to a metric meanwhile. */
 async function grown(metrics: readonly string[], work: () => Promise<unknown>) {
@@ -99,9 +103,7 @@ describe('the counters', () => {
       // start, left three times, right, and the one whose guard skips it: five each.
       claims_total: { 'queue=StepExecutionQueue': 30, 'queue=MergeExecutionQueue': 5 },
     });
-    expect((await samples()).get('executions_started_total')! - before.get('executions_started_total')!).toBe(
-      5,
-    );
+    expect(startedOf(await samples()) - startedOf(before)).toBe(5);
   });
 
   test('of work that ends in every other way', async () => {
@@ -195,6 +197,50 @@ describe('the counters', () => {
   });
 });
 
+describe('of a template', () => {
+  const ofTemplate = async (template: string) =>
+    Object.fromEntries(
+      [...(await samples())].filter(
+        ([name, value]) => name.includes(`template=${template}`) && value !== 0 && !name.includes('_bucket'),
+      ),
+    );
+
+  test('starts, ends, durations and failed steps are counted under its name', async () => {
+    const name = `orders-${crypto.randomUUID()}`;
+    const definition = {
+      name,
+      onFailure: 'continue',
+      steps: {
+        a: { type: 'flaky', with: { failures: 1 }, retry: retry(1) },
+        b: { type: 'fail', with: { code: 'c', message: 'm' } },
+        c: { type: 'fail', with: { code: 'c', message: 'm' } },
+      },
+    };
+    await engine.run(definition);
+    const { [`execution_duration_seconds_sum{template=${name}}`]: seconds, ...counts } =
+      await ofTemplate(name);
+    expect(seconds).toBeGreaterThan(0);
+    expect(counts).toEqual({
+      [`executions_started_total{template=${name}}`]: 1,
+      [`executions_finished_total{status=failed,template=${name}}`]: 1,
+      [`execution_duration_seconds_count{template=${name}}`]: 1,
+      [`steps_failed_total{template=${name}}`]: 2,
+    });
+  });
+
+  test('an execution that never began has no duration', async () => {
+    const name = await engine.publish({
+      name: `later-${crypto.randomUUID()}`,
+      steps: { a: { type: 'noop' } },
+    });
+    await engine.client.cancel(await engine.start(name, { start_after: '1h' }));
+    expect(await ofTemplate(name)).toEqual({
+      [`executions_started_total{template=${name}}`]: 1,
+      [`executions_finished_total{status=cancelled,template=${name}}`]: 1,
+    });
+  });
+});
+
 describe('the histograms', () => {
   test('of commits count every commit once, with its time and its events', async () => {
     const all = await samples();
@@ -202,8 +248,7 @@ describe('the histograms', () => {
     expect(commits).toBeGreaterThan(10);
     expect(all.get('transition_duration_seconds_count')).toBe(commits);
     expect(all.get('transition_duration_seconds_sum')).toBeGreaterThan(0);
-    const started = all.get('executions_started_total')!;
-    expect(all.get('commit_batch_size_sum')).toBeGreaterThanOrEqual(started);
+    expect(all.get('commit_batch_size_sum')).toBeGreaterThanOrEqual(startedOf(all));
     for (const name of ['commit_batch_size', 'transition_duration_seconds'])
       expectCumulative(all, name, commits);
   });
@@ -294,7 +339,7 @@ describe('the text', () => {
     },
   );
 
-  test('has no id, name or path in a label, whoever asked for what', async () => {
+  test('has no id or path in a label, whoever asked for what, and of names those of templates alone', async () => {
     const name = await engine.publish({
       name: `label-${crypto.randomUUID()}`,
       steps: { labelled: { type: 'noop' } },
@@ -304,7 +349,9 @@ describe('the text', () => {
     await fetch(`${engine.url}/some/path/${id}`);
     await fetch(`${engine.url}/api/v1/templates/${name}`);
     const text = await scrape();
-    for (const word of [id, name, 'labelled', 'some/path', database.url]) expect(text).not.toContain(word);
+    for (const word of [id, 'labelled', 'some/path', database.url]) expect(text).not.toContain(word);
+    const linesWithName = text.split('\n').filter((line) => line.includes(name));
+    expect(linesWithName.filter((line) => !line.includes(`template="${name}"`))).toEqual([]);
     expect(text).toContain('route="/api/v1/templates/{name}"');
     const response = await fetch(`${engine.url}/metrics`);
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
