@@ -109,7 +109,7 @@ export const StartShape = z
       .openapi({ description: 'Higher first, from -1000000 to 1000000; default 0.' }),
     tags: z.array(TagShape).max(maxTags).optional(),
     callback_url: z
-      .url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+      .url({ protocol: /^https?$/, error: 'expected an http or https URL', abort: true })
       .max(maxCallbackLength)
       .refine(holdsNoCredentials, {
         error: 'expected a URL without user name and password; put a token into its path or query',
