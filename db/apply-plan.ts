@@ -2,7 +2,7 @@
  * Turns plans of many executions into a fixed, small number of statements.
  *
  * Order: executions (their guard comes first and their rows are locked in id order), new steps, changed
- * steps, inputs. A statement without rows is left out. Jobs are the queue's, in the same transaction.
+ * steps, inputs. A statement without rows is left out. Jobs are written by the queue, in the same transaction.
  */
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
@@ -39,11 +39,11 @@ interface Rows {
   complete: StepCompletion[];
   update: StepUpdate[];
   inputs: InputInsert[];
-  /** Steps with limits that are claimed. */
+  /** Claimed steps that have limits. */
   granted: string[];
 }
 
-/** @param at the moment of the plans; null: when the transaction began (db/clock.ts) */
+/** @param at time of the plans; null: the beginning of the transaction (db/clock.ts) */
 export function planStatements(plans: readonly PlanToWrite[], at: string | null): Statement[] {
   const rows: Rows = {
     advance: [],
@@ -164,7 +164,7 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
   };
 }
 
-/** Inputs without a route are shared by all executions of a graph: their text is made once. */
+/** Inputs without a route are shared by all executions of a graph: their text is cached. */
 const INPUT_TEXTS = new WeakMap<ReceivedInput, string>();
 const SINGLE_LITERALS = new WeakMap<ReceivedInput, string>();
 

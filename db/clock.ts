@@ -1,13 +1,13 @@
 /**
- * The database's clock, which all timers and leases compare with.
+ * The database's clock, with which all timers and leases are compared.
  *
- * `now()` is when a transaction began. One that then waited for a lock decides on what others committed meanwhile, so
- * the times that it writes are of the moment after the lock (`readClock`). One that waits for nothing it builds on
- * writes `now()`.
+ * `now()` is the beginning of a transaction. A transaction that then waited for a lock decides on data committed
+ * meanwhile, so
+ * it writes the time after the lock (`readClock`). A transaction without such a wait writes `now()`.
  */
 import type { Db } from './connection/client.ts';
 
-/** Milliseconds from now to an instant (ISO 8601); negative: it has passed. */
+/** Returns milliseconds from now to an instant (ISO 8601); negative: it has passed. */
 export async function msUntil(db: Db, instant: string): Promise<number> {
   const { rows } = await db.query<{ ms: string }>(MS_UNTIL, [instant]);
   return Number(rows[0]!.ms);
@@ -20,7 +20,7 @@ export interface Moment {
   readonly sinceBeginMs: number;
 }
 
-/** Returns the present moment, also where the transaction began long ago. */
+/** Returns the current time, even in a transaction that began long ago. */
 export async function readClock(tx: Db): Promise<Moment> {
   const { rows } = await tx.query({ name: 'read_clock', text: CLOCK, values: [] });
   return { at: rows[0].at, sinceBeginMs: rows[0].since_begin_ms };
@@ -31,7 +31,10 @@ const CLOCK = `
          extract(epoch from clock - now())::double precision * 1000 as since_begin_ms
     from (select clock_timestamp() as clock offset 0) c`;
 
-/** SQL: the moment of a transition. @param parameter a moment's `at`; null: the transaction's start */
+/**
+ * Returns SQL for the time of a transition. @param parameter number of the parameter with a moment's `at`; null
+ * there: `now()`
+ */
 export function momentOf(parameter: number): string {
   return `coalesce($${parameter}::timestamptz, now())`;
 }

@@ -1,5 +1,5 @@
 /**
- * Statements on execution_engines, and the one query a process makes each second when nothing happens.
+ * Statements on execution_engines, and the one query an idle process makes each second.
  */
 import type pg from 'pg';
 import { plainArray } from './array-literal.ts';
@@ -25,7 +25,7 @@ export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
   );
 }
 
-/** Takes an engine off the list. One that still holds steps stays, until its silence says that they are to be rescued. */
+/** Unregisters an engine. One that still holds steps stays, until it is silent and its steps are rescued. */
 export async function unregisterEngine(db: Db, id: string): Promise<void> {
   await db.query(
     `delete from execution_engines g
@@ -41,19 +41,19 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
 }
 
 export interface Pulse {
-  /** False when this engine's own row was taken away: it was thought dead. */
+  /** False when this engine's own row was removed: it was declared dead. */
   readonly registered: boolean;
-  /** Engines that are alive, without this one. */
+  /** Other engines that are alive. */
   readonly peers: readonly string[];
   readonly deadEngines: readonly string[];
   readonly hasJobs: boolean;
-  /** Executions of those asked about that are final or being stopped. */
+  /** Those of the watched executions that are final or being stopped. */
   readonly ended: readonly string[];
 }
 
 /**
- * How long a heartbeat waits for its answer. On a connection that fell silent it would wait for longer than an engine
- * may be silent: it is sent again on another one.
+ * Timeout of a heartbeat's answer. A connection that fell silent would keep it waiting longer than an engine
+ * may be silent: after this time it is sent again on another connection.
  */
 const ANSWER_MS = 2_000;
 
@@ -61,7 +61,7 @@ const endedOf = (ids: string) => `
   select id::text from workflow_executions
    where id = any(${ids}::uuid[]) and (completed_at is not null or stop_requested_at is not null)`;
 
-/** Those of the executions that are final or being stopped. */
+/** Returns those of the executions that are final or being stopped. */
 export async function endedExecutions(db: Db, executionIds: readonly string[]): Promise<string[]> {
   const { rows } = await db.query({
     name: 'ended_executions',
@@ -72,8 +72,8 @@ export async function endedExecutions(db: Db, executionIds: readonly string[]): 
 }
 
 /**
- * Heartbeat, peers, due jobs and the executions that wait or run here: one statement.
- * @param watched executions this process runs steps of or has waiters for
+ * Sends the heartbeat, and reads peers, due jobs and the watched executions: one statement.
+ * @param watched executions of which this process runs steps or has waiters
  */
 export async function pulse(
   db: Db,
@@ -132,24 +132,24 @@ export interface OwnedStep {
 }
 
 export interface OrphanSearch {
-  /** The id of the engine that asks. */
+  /** The id of the asking engine. */
   readonly self: string;
   readonly limit: number;
-  /** Templates whose steps it could do nothing about. */
+  /** Templates whose steps it cannot run. */
   readonly exceptTemplates?: readonly string[];
 }
 
 /**
- * Running steps whose owner is dead or not on the list at all, a bounded number of them. Uses
+ * Returns running steps whose owner is dead or unregistered, up to `limit`. Uses
  * workflow_executions_open and, for each of these, workflow_step_executions_scope_step: `offset 0` keeps the planner
- * from the one join that would read every step there ever was.
+ * from the one join that would read every step ever written.
  */
 export async function stepsOfTheDead(
   db: Db,
   { self, limit, exceptTemplates = [] }: OrphanSearch,
   { engineIsAlive, mayJudge, wasAway }: SignsOfLife = BY_LEASE,
 ): Promise<OwnedStep[]> {
-  // An engine that was away judges nobody before its next heartbeat.
+  // An engine that was away declares no peer dead before its next heartbeat.
   const { rows } = await db.query(
     `with observer as materialized (
        select o.started_at, o.heard_since, o.settled_at from execution_engines o
@@ -182,8 +182,9 @@ export async function stepsOfTheDead(
 }
 
 /**
- * Milliseconds until an engine whose lease is free counts as dead, should no heartbeat come; null: there is no such
- * engine, it said goodbye.
+ * Returns milliseconds until an engine whose lease is free counts as dead, if no heartbeat comes; null: the engine is
+ * gone,
+ * it unregistered.
  */
 export async function msUntilLate(db: Db, engineId: string): Promise<number | null> {
   const { rows } = await db.query(
@@ -193,7 +194,7 @@ export async function msUntilLate(db: Db, engineId: string): Promise<number | nu
   return rows[0] === undefined ? null : Math.max(0, Number(rows[0].ms));
 }
 
-/** Forgets engines that have been silent for so long that nothing of them can come any more. */
+/** Deletes engines that have been silent for so long that no late write of theirs can arrive. */
 export async function forgetEngines(db: Db): Promise<void> {
   await db.query(`delete from execution_engines where heartbeat_at < now() - interval '1 minute'`);
 }
@@ -204,7 +205,7 @@ export interface QueueDepth {
   readonly oldestAgeSeconds: number;
 }
 
-/** Jobs that are due, by queue; executions that line up count for theirs. */
+/** Returns the number of due jobs by queue; waiting executions count for theirs. */
 export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueDepth[]> {
   const { rows } = await db.query(
     `select q.name, count(w.since) as depth, coalesce(extract(epoch from now() - min(w.since)), 0) as age

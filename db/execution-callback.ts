@@ -1,5 +1,5 @@
 /**
- * What is told to the `callback_url` of an execution that is final.
+ * Reads the body for the `callback_url` of a final execution.
  */
 import type { ExecutionStatus } from '../core/status.ts';
 import type { Db } from './connection/client.ts';
@@ -18,7 +18,7 @@ export interface ExecutionCallback {
   readonly completedAt: Date;
 }
 
-/** Null: nobody is to be told. */
+/** Returns the URL; null: no callback. */
 export async function readCallbackUrl(db: Db, executionId: string): Promise<string | null> {
   const { rows } = await db.query('select callback_url from workflow_executions where id = $1', [
     executionId,
@@ -26,7 +26,7 @@ export async function readCallbackUrl(db: Db, executionId: string): Promise<stri
   return rows[0]?.callback_url ?? null;
 }
 
-/** Null when there is nothing to tell: no such execution, no URL, or it is not final (any more). */
+/** Returns null when there is nothing to send: no such execution, no URL, or it is not final (any more). */
 export async function readCallback(db: Db, executionId: string): Promise<ExecutionCallback | null> {
   const { rows } = await db.query(
     `select e.callback_url, e.status, t.name, t.version, coalesce(e.outputs::text, 'null') as outputs,

@@ -1,5 +1,5 @@
 /**
- * What is read of executions: one at a time with its steps, and lists that never touch payloads.
+ * Reads executions: one at a time with its steps, and lists that never touch payloads.
  */
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import { plainArray } from './array-literal.ts';
@@ -27,7 +27,7 @@ export interface ExecutionListRow extends ExecutionHead {
 export interface ExecutionDetail extends ExecutionListRow {
   readonly inputs: unknown;
   readonly outputs: unknown;
-  /** When an execution that was put off begins; null: it was not. */
+  /** Time at which a delayed execution begins; null: it was not delayed. */
   readonly startAfter: Date | null;
 }
 
@@ -56,7 +56,7 @@ export interface ExecutionState {
   readonly workspaceId: string | null;
 }
 
-/** The states of the executions that are there. */
+/** Returns the states of those executions that exist. */
 export async function readStates(db: Db, ids: readonly string[]): Promise<ExecutionState[]> {
   const { rows } = await db.query({
     name: 'read_execution_states',
@@ -86,11 +86,11 @@ export interface StepDetail {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
-  /** When the timer of a step that waits is due; null: it waits for no time, or not at all. */
+  /** Time at which the timer of a waiting step is due; null: no timer. */
   readonly resumeAt: Date | null;
 }
 
-/** Of all steps of an execution, in bytes of JSON. */
+/** Returns the outputs of all steps of an execution together, in bytes of JSON. */
 export async function sumOutputBytes(db: Db, executionId: string): Promise<number> {
   const { rows } = await db.query({
     name: 'sum_output_bytes',
@@ -138,8 +138,8 @@ export interface TrackedInput {
 }
 
 /**
- * Edges are looked up step by step, whatever the planner thinks of the tables: with the statistics of an hour ago it
- * reads all edges there are. (`offset 0` keeps it from joining in another way.)
+ * Edges are looked up step by step, whatever the planner's statistics: with stale ones it would
+ * read all edges there are. (`offset 0` prevents other joins.)
  */
 const TRACKED = `
   select i.step_execution_id, i.from_step_execution_id, i.live, i.route
@@ -149,7 +149,7 @@ const TRACKED = `
        from workflow_input_tracker t where t.step_execution_id = s.id offset 0) i
    where s.workflow_execution_id = $1 and s.scope = ''`;
 
-/** Every resolved edge of an execution, before and after its join was decided. */
+/** Returns every resolved edge of an execution, before and after its join was decided. */
 export async function readTrackedInputs(db: Db, executionId: string): Promise<TrackedInput[]> {
   const { rows } = await db.query({
     name: 'read_tracked_inputs',
@@ -172,7 +172,7 @@ export interface ExecutionListFilter {
   readonly since?: string | undefined;
   readonly until?: string | undefined;
   readonly q?: string | undefined;
-  /** Id of the last row of the page before. */
+  /** Id of the last row of the previous page. */
   readonly before?: string | undefined;
   readonly limit: number;
 }
@@ -214,11 +214,11 @@ export interface IdempotentExecution {
   readonly id: string;
   readonly key: string;
   readonly status: ExecutionStatus;
-  /** Whether template, explicit version and inputs are those of the request. */
+  /** Whether template, explicit version and inputs equal those of the request. */
   readonly same: boolean;
 }
 
-/** Executions that hold one of the keys in a workspace, compared with what is asked for now. */
+/** Returns executions that hold one of the keys in a workspace, compared with the current request. */
 export async function findByKeys(
   db: Db,
   workspaceId: string | null,
@@ -248,7 +248,10 @@ function requestJson(request: {
   return `{"key":${JSON.stringify(key)},"template":${JSON.stringify(template)},"version":${version},"inputs":${inputs}}`;
 }
 
-/** Pending executions there are, those that are put off included, counted no further than `most`. Index: workflow_executions_open. */
+/**
+ * Returns the number of pending executions, delayed ones included, counted up to `most`. Index:
+ * workflow_executions_open.
+ */
 export async function countPending(db: Db, most: number): Promise<number> {
   const { rows } = await db.query({
     name: 'count_pending',
@@ -258,7 +261,7 @@ export async function countPending(db: Db, most: number): Promise<number> {
   return Number(rows[0].count);
 }
 
-/** Executions and steps that are not final, by status. */
+/** Returns the number of open executions and steps, by status. */
 export async function countOpen(
   db: Db,
 ): Promise<{ executions: Record<string, number>; steps: Record<string, number> }> {
@@ -277,7 +280,7 @@ export async function countOpen(
   return counts;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
 function toHead(row: any): ExecutionHead {
   return {
     id: row.id,

@@ -1,5 +1,5 @@
 /**
- * The notification that a commit sends to the other engines; what is in it: door/news.ts.
+ * The notification that a commit sends to the other engines; its content is in door/news.ts.
  */
 import type { Statement } from './statement.ts';
 

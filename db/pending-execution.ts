@@ -1,20 +1,20 @@
 /**
- * Which pending executions begin next: workspaces in turn, then priority, then start time.
+ * Chooses the pending executions that begin next: workspaces in turn, then priority, then start time.
  *
- * The rows are the line, and have no jobs: a queue that is first in, first out would let one workspace's backlog
+ * The rows themselves are the queue, without jobs: a first-in-first-out queue would let one workspace's backlog
  * starve the others.
  */
 import { plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 
-/** The workspace of executions that have none. */
+/** The workspace of executions without one. */
 export const NOBODY = '00000000-0000-0000-0000-000000000000';
 
 /**
- * The workspaces that have something pending are found by hopping through the index (a "loose index scan"), so
- * the cost does not grow with the backlog. Each gives an equal share, and the turn goes on after the workspace
- * that was served last. Rows another engine is about to begin are passed over.
- * Uses workflow_executions_pending; locks the rows it answers where locked rows can be passed over.
+ * The workspaces with pending executions are found by hopping through the index (a "loose index scan"), so
+ * the cost does not grow with the backlog. Each gets an equal share, and the turn continues after the workspace
+ * served last. Rows that another engine is about to begin are skipped.
+ * Uses workflow_executions_pending; locks the rows it returns where SKIP LOCKED is available.
  */
 const PICK = (locking: string) => `
   with recursive turn(workspace) as (
@@ -45,7 +45,10 @@ const PICK = (locking: string) => `
    limit $1::integer`;
 
 const PICK_LOCKED = PICK('for no key update skip locked');
-/** Portable: who is about to begin what was picked is found out when it is locked, in the order of the ids. */
+/**
+ * Portable: picked rows that another engine is about to begin are found when they are locked, in the order of the
+ * ids.
+ */
 const PICK_UNLOCKED = PICK('');
 
 export interface PickedExecution {
@@ -55,14 +58,14 @@ export interface PickedExecution {
 
 export interface Pick {
   readonly limit: number;
-  /** The workspace that was served last. */
+  /** The workspace served last. */
   readonly after: string | null;
-  /** Workspaces whose turn it is not. */
+  /** Workspaces to leave out. */
   readonly exceptWorkspaces: readonly string[];
-  /** Templates whose executions are for others. */
+  /** Templates to leave out, which other engines run. */
   readonly exceptTemplates: readonly string[];
   readonly exceptExecutions: readonly string[];
-  /** Whether the database can pass over locked rows; the rows are not locked otherwise. */
+  /** Whether the database can skip locked rows; otherwise the rows are not locked. */
   readonly skipLocked: boolean;
 }
 
@@ -75,7 +78,7 @@ export async function pickPending(tx: Db, pick: Pick): Promise<PickedExecution[]
   return rows;
 }
 
-/** The time of executions that were put off has come: they line up with the others. */
+/** Makes delayed executions pending like others once their time has come. */
 export async function lineUp(tx: Db, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await tx.query(

@@ -1,6 +1,7 @@
 /**
- * The presence of an engine on an embedded server: a connection of its own that holds a shared advisory lock. Who
- * would stop the server holds that lock alone.
+ * The presence of an engine on an embedded server: a connection of its own that holds a shared advisory lock. An
+ * engine
+ * takes the exclusive lock before it stops the server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -8,7 +9,7 @@ import pg from 'pg';
 /** An arbitrary number that only this purpose uses ('EENG' and a version). */
 const PRESENCE_LOCK = '297515501313';
 const POLL_MS = 15;
-/** How long connections that are being closed may still show. */
+/** How long connections that are closing may still be listed. */
 const GOODBYE_MS = 2_000;
 
 export class Presence {
@@ -19,14 +20,14 @@ export class Presence {
       connectionString: url,
       application_name: 'execution-engine/presence',
       connectionTimeoutMillis: 5_000,
-      // Who holds the lock alone is about to stop the server; one that is frozen in the middle must not freeze us.
+      // The holder of the exclusive lock is about to stop the server; if it freezes halfway, this wait must end.
       lock_timeout: 10_000,
       keepAlive: true,
     });
     this.#client.on('error', () => {});
   }
 
-  /** Connects and takes the lock. Returns the server's data directory. */
+  /** Connects and acquires the lock. Returns the server's data directory. */
   async join(): Promise<string> {
     await this.#client.connect();
     await this.#client.query('select pg_advisory_lock_shared($1)', [PRESENCE_LOCK]);
@@ -34,7 +35,7 @@ export class Presence {
     return rows[0]!.data_directory;
   }
 
-  /** Returns whether the lock is held alone, from now on, and no other client is connected. */
+  /** Returns whether the exclusive lock was acquired and no other client is connected. */
   async becomeAlone(): Promise<boolean> {
     const client = this.#client;
     const key = [PRESENCE_LOCK];
@@ -50,23 +51,23 @@ export class Presence {
     }
   }
 
-  /** Calls back when the connection is gone, whoever ended it. */
+  /** Calls back when the connection is gone, whichever side ended it. */
   onGone(gone: () => void): void {
     this.#client.once('end', gone);
   }
 
-  /** Gives the presence up on a server that stays. */
+  /** Releases the presence on a server that keeps running. */
   async leave(): Promise<void> {
     await this.#client.end();
   }
 
-  /** Not `end()`: it waits for a goodbye that a server which is going away may never send. */
+  /** Not `end()`: it waits for an answer that a stopping server may never send. */
   hangUp(): void {
     this.#client.connection.stream.destroy();
   }
 }
 
-// An engine that waits for the presence lock is about to find the server gone, and starts it again.
+// An engine that waits for the presence lock will find the server stopped, and start it again.
 const OTHER_CLIENTS = `
   select count(*)::int as others
   from pg_stat_activity
@@ -74,7 +75,7 @@ const OTHER_CLIENTS = `
     and pid <> pg_backend_pid()
     and not (application_name = 'execution-engine/presence' and wait_event = 'advisory')`;
 
-/** Whether the server refused the password. */
+/** Returns whether the server refused the password. */
 export function isWrongPassword(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === '28P01';
 }

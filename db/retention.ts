@@ -1,13 +1,16 @@
 /**
  * Statements that remove executions which have been final for long enough.
  *
- * An execution goes in two moves. It is marked (`removed_at`, its idempotency key is free again): from that commit on
- * nobody reads it. Then its rows go, edges first and the execution itself last, a bounded number per transaction:
- * an execution of 10,000 steps is many short transactions and never half an answer. Whoever comes after a sweep that
- * was killed finds the mark and goes on.
+ * An execution is removed in two steps. First it is marked (`removed_at`, and its idempotency key becomes free): from
+ * that
+ * commit on it is never read. Then its rows are deleted, edges first and the execution itself last, a bounded number
+ * per
+ * transaction: an execution of 10,000 steps takes many short transactions, and a partly deleted one is never
+ * returned.
+ * The sweep after a killed one finds the mark and continues.
  *
- * Invariant 1: nothing is marked that is not final, or whose end has still to be told to its `callback_url`.
- * Invariant 2: no statement looks at more than a bounded number of rows, and each goes by index.
+ * Invariant 1: only final executions are marked, after the callback to their `callback_url`.
+ * Invariant 2: every statement reads a bounded number of rows, each by index.
  */
 import pg from 'pg';
 import { plainArray } from './array-literal.ts';
@@ -21,13 +24,13 @@ import {
   type SessionOptions,
 } from './connection/session.ts';
 
-/** Of the advisory lock that one sweep at a time takes, transaction by transaction. */
+/** The advisory lock of the sweep, taken transaction by transaction: one sweep runs at a time. */
 const LOCK_CLASS = 1_163_413_830;
 
 type Features = Pick<DatabaseFeatures, 'advisoryLocks' | 'skipLocked' | 'multiMutationCtes'>;
 const ALL: Features = { advisoryLocks: true, skipLocked: true, multiMutationCtes: true };
 
-/** Whether this transaction may sweep; another engine's is at work otherwise. */
+/** Returns whether this transaction may sweep; otherwise another engine is sweeping. */
 export async function lockRetention(tx: Tx, { advisoryLocks } = ALL): Promise<boolean> {
   if (!advisoryLocks) return tryLockRow(tx, 'retention');
   const { rows } = await tx.query('select pg_try_advisory_xact_lock($1, 1) as locked', [LOCK_CLASS]);
@@ -35,11 +38,11 @@ export async function lockRetention(tx: Tx, { advisoryLocks } = ALL): Promise<bo
 }
 
 export interface Sweep {
-  /** Executions that ended before it are removed (an instant of the database's clock, as text). */
+  /** Executions that ended before this are removed (an instant of the database's clock, as text). */
   readonly endedBefore: string;
-  /** Executions that stay: their end has not been told yet, or something keeps them from being deleted. */
+  /** Executions to keep: their callback is still pending, or they cannot be deleted. */
   readonly kept: readonly string[];
-  /** Every execution that ended before `endedBefore` and was made by the engine has a smaller id. */
+  /** Every execution that ended before `endedBefore`, and whose id the engine made, has a smaller id. */
   readonly idsBelow: string;
 }
 
@@ -53,7 +56,7 @@ const MOMENT = `
          lpad(to_hex(greatest(0, floor(extract(epoch from now()) * 1000 - $1))::bigint), 12, '0') as ms`;
 
 /**
- * What a sweep goes by. The callbacks that are to be made are read once: an execution that is old enough already
+ * Returns the bounds of a sweep. Pending callbacks are read once: an execution that is old enough already
  * cannot get another one.
  * @param jobTable the qualified name of pg-boss's job table
  */
@@ -90,16 +93,16 @@ const MARK = (locking: string) => `
   returning e.id`;
 
 const MARK_FREE = MARK('for update skip locked');
-/** Portable: they are final, so whoever has one locked has it for a moment. */
+/** Portable: the executions are final, so another lock on them is brief. */
 const MARK_ALL = MARK('for update');
 
 export interface Marked {
   readonly ids: readonly string[];
-  /** Where to look on; null: there is no more. */
+  /** Where to continue; null: at the end. */
   readonly next: string | null;
 }
 
-/** Marks the next executions that are due, by id, after `after` and below `below`. Uses the primary key. */
+/** Marks the next due executions, by id, after `after` and below `below`. Uses the primary key. */
 export async function markDue(
   tx: Tx,
   sweep: Sweep,
@@ -152,7 +155,7 @@ async function deleteSomeSteps(tx: Tx, ids: readonly string[], { multiMutationCt
 const DELETE_EXECUTIONS = `
   delete from workflow_executions where id = any($1::uuid[]) and removed_at is not null`;
 
-/** Deletes some of the edges of marked executions; true: there may be more. */
+/** Deletes some of the edges of marked executions; returns whether there may be more. */
 export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boolean> {
   const { rowCount } = await tx.query(DELETE_EDGES, [plainArray(ids)]);
   return rowCount === MAX_EDGES;
@@ -160,7 +163,7 @@ export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boole
 
 /**
  * Deletes some of the steps of marked executions, and with the last of them the executions.
- * @returns how many executions are gone; null: there are more steps
+ * @returns the number of executions deleted; null: there are more steps
  */
 export async function deleteSteps(tx: Tx, ids: readonly string[], features = ALL): Promise<number | null> {
   if ((await deleteSomeSteps(tx, ids, features)) === MAX_STEPS) return null;
@@ -175,10 +178,10 @@ const INDEX_STATE = `
                   where p.relid = to_regclass('workflow_input_tracker')) as in_progress`;
 
 /**
- * Makes the index by which PostgreSQL looks for edges that come from a step it deletes: without it every step is a
- * walk through all edges there are. Only where executions are removed: it is a sixth of the cost of writing an edge.
- * Made beside the work that goes on; takes as long as the table is large.
- * @returns false when another engine is making it
+ * Creates the index by which PostgreSQL finds the edges from a deleted step: without it every deleted step scans
+ * all edges. Only where executions are removed: it adds a sixth to the cost of writing an edge.
+ * Built concurrently with other work; takes long on a large table.
+ * @returns false when another engine is building it
  */
 export async function makeRetentionIndex(
   url: string,
@@ -194,7 +197,7 @@ export async function makeRetentionIndex(
     const { rows } = await client.query(INDEX_STATE);
     if (rows[0].valid === true) return true;
     if (rows[0].in_progress) return false;
-    // What is left of a making that was cut short is no index and never will be.
+    // An interrupted build leaves an invalid index that never becomes valid.
     if (rows[0].valid === false) await client.query(`drop index concurrently if exists ${INDEX}`);
     await client.query(
       `create index concurrently ${INDEX} on workflow_input_tracker (from_step_execution_id)`,
@@ -208,7 +211,7 @@ export async function makeRetentionIndex(
   }
 }
 
-/** SQLSTATEs of who is slower than another engine: the name is taken, a lock is held, a deadlock. */
+/** SQLSTATEs of losing to another engine: the name is taken, a lock is held, a deadlock. */
 function isTaken(error: unknown): boolean {
   return ['42P07', '23505', '55P03', '40P01', '42704'].includes(String((error as { code?: unknown }).code));
 }

@@ -1,8 +1,8 @@
 /**
- * A statement with its values: what the store hands to a connection.
+ * A statement with its values, as passed to a connection.
  */
 export interface Statement {
-  /** Prepared once per connection under this name; without one it is planned each time. */
+  /** Prepared once per connection under this name; without a name it is planned each time. */
   readonly name?: string;
   readonly text: string;
   readonly values: unknown[];
@@ -12,10 +12,10 @@ export interface Statement {
 export const GUARD_FAILED = '22012';
 
 /**
- * Makes a statement that must change a given number of rows fail when it changes another number, so that
- * the whole transaction fails with it, without a round trip to look. The count is the last parameter.
+ * Makes a statement that must change a given number of rows fail when it changes another number. The
+ * whole transaction fails with it, without an extra round trip. The count is the last parameter.
  *
- * Portable: a failing expression is the only way to raise an error that every backend knows.
+ * Portable: a failing expression is the only way to raise an error that works on every backend.
  */
 export function guarded(text: string, countParameter: number): string {
   return `with changed as (${text} returning 1) select 1 / (count(*) = $${countParameter}::bigint)::integer from changed`;

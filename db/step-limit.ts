@@ -1,14 +1,14 @@
 /**
  * Statements on workflow_step_limits and workflow_step_grants.
  *
- * Asking for starts is one transaction of these, in this order: lock the limits, drop what no longer counts, read,
- * decide (core/step-limit.ts), write. Each is a statement of its own because each must see what committed before it.
- * Those that look at steps are planned each time: a plan made while there were few steps reads them all later.
+ * Requesting starts is one transaction of these, in this order: lock the limits, drop stale grants, read,
+ * decide (core/step-limit.ts), write. Each is a statement of its own because each must see earlier commits.
+ * Those that read steps are planned each time: a plan made while there were few steps would later scan them all.
  *
- * Invariant 1: whoever grants a slot of a limit holds the limit's row locked.
+ * Invariant 1: slots of a limit are granted only under the lock of the limit's row.
  * Invariant 2: a grant counts only with a step that is queued (not claimed, and for GRANT_SECONDS) or running
- * (claimed); so what ends the step, or its engine, frees the slot.
- * Invariant 3: a claim of a step with limits takes its grant in the same transaction, or fails with it.
+ * (claimed); so the end of the step, or of its engine, frees the slot.
+ * Invariant 3: a claim of a step with limits claims its grant in the same transaction, or fails with it.
  */
 import type { LimitUse } from '../core/step-limit.ts';
 import { plainArray, textArray } from './array-literal.ts';
@@ -16,10 +16,10 @@ import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
 import { newId } from './uuid.ts';
 
-/** How long a granted step may take to be claimed: the engine that asked has a slot for it already. */
+/** Time within which a granted step must be claimed: the asking engine has a slot for it already. */
 const GRANT_SECONDS = 3;
 
-/** `now()` is the transaction's: a grant that counted when the rest was dropped still counts when it is read. */
+/** `now()` is the transaction's: a grant kept when stale ones were dropped still counts when it is read. */
 const COUNTS = `
   (case when g.claimed then s.status = 'running'
         else s.status = 'queued' and g.granted_at > now() - interval '${GRANT_SECONDS} seconds'
@@ -40,7 +40,7 @@ const LOCK = `
    order by id
   on conflict (id) do update set asked_at = now()`;
 
-/** Makes the limits that are not there, and locks them all in id order until the transaction ends. */
+/** Inserts missing limits, and locks them all in id order until the transaction ends. */
 export async function lockLimits(tx: Db, limits: readonly LimitRow[]): Promise<void> {
   await tx.query({
     name: 'lock_step_limits',
@@ -55,8 +55,8 @@ export async function lockLimits(tx: Db, limits: readonly LimitRow[]): Promise<v
 }
 
 /**
- * Compares the grant with the one that was seen: one that is claimed in this moment stays, and the statement after
- * this one counts it.
+ * Compares the grant with the one that was read: a grant that is claimed meanwhile stays, and the next statement
+ * counts it.
  */
 const DROP = (where: string) => `
   with stale as materialized (
@@ -90,7 +90,7 @@ export interface MeasuredUse extends LimitUse {
   readonly endsMs: number | null;
 }
 
-/** What there is of each limit, by id. Its row must be locked. */
+/** Returns the use of each limit, by id. Its row must be locked. */
 export async function readLimitUses(
   tx: Db,
   limits: readonly { id: string; perMs: number | null }[],
@@ -110,7 +110,7 @@ export async function readLimitUses(
 export interface AskingStep {
   readonly id: string;
   readonly queued: boolean;
-  /** The grant that counts for it, not claimed yet; null: none. */
+  /** The step's valid grant, not claimed yet; null: none. */
   readonly grant: {
     readonly owner: string;
     readonly limitId: string | null;
@@ -196,7 +196,7 @@ const CLAIM = guarded(
   2,
 );
 
-/** Takes the grants of steps that are claimed; fails the transaction when one is not there any more. */
+/** Claims the grants of steps that are claimed; fails the transaction when one is gone. */
 export function claimGrants(stepIds: readonly string[]): Statement {
   return { name: 'claim_grants', text: CLAIM, values: [plainArray(stepIds), stepIds.length] };
 }
@@ -207,7 +207,7 @@ const FORGET = `
    where l.asked_at < now() - interval '1 hour' and (l.window_ends_at is null or l.window_ends_at < now())
      and not exists (select 1 from workflow_step_grants g where g.limit_id = l.id)`;
 
-/** Housekeeping: grants of keys that nobody asks for any more, and limits without any. */
+/** Housekeeping: deletes stale grants of unused keys, and limits without grants. */
 export async function forgetLimits(db: Db): Promise<void> {
   await db.query(DROP_ALL);
   await db.query(FORGET);

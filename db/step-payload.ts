@@ -1,5 +1,5 @@
 /**
- * What steps have received and given: read when it did not pass through this process.
+ * Reads received inputs and outputs of steps that are missing in this process's memory.
  */
 import type { Claim } from '../core/event.ts';
 import { plainArray } from './array-literal.ts';
@@ -44,8 +44,8 @@ const PAYLOAD_BYTES = `
     from stored`;
 
 /**
- * What `readPayloads` would read of outputs and error details, in bytes of JSON.
- * @param most beyond which it is enough to know that there are more: then it is what is stored, compressed
+ * Returns the size of the outputs and error details that `readPayloads` would read, in bytes of JSON.
+ * @param most bound beyond which the stored, compressed size is returned instead
  */
 export async function sumPayloadBytes(db: Db, ids: readonly string[], most: number): Promise<number> {
   const { rows } = await db.query({
@@ -59,9 +59,9 @@ export async function sumPayloadBytes(db: Db, ids: readonly string[], most: numb
 export interface StepResumption {
   readonly received: readonly { key: string; live: boolean; route: string | null }[];
   readonly parkedState: unknown;
-  /** Measured by the database's clock; null when the step is not parked. */
+  /** Milliseconds by the database's clock; null when the step is not parked. */
   readonly parkedMs: number | null;
-  /** What is left of the attempt's timeout; null: it has no deadline yet. */
+  /** Milliseconds left of the attempt's timeout; null: it has no deadline yet. */
   readonly timeoutMs: number | null;
 }
 
@@ -75,9 +75,9 @@ const RESUMPTION = `
               and sequence = coalesce($4::bigint, sequence)))`;
 
 /**
- * What an attempt needs when this process did not decide the step's join itself.
- * @param claim what must still hold the step; null: whoever does
- * @returns null when the claim is lost: what is there now is of another attempt
+ * Returns the data of an attempt whose join was not decided in this process.
+ * @param claim must still hold the step; null: any claim
+ * @returns null when the claim is lost: the row belongs to another attempt
  */
 export async function readResumption(
   db: Db,

@@ -1,9 +1,9 @@
 /**
- * Ids of new rows: UUIDv7 (RFC 9562 section 5.7), so that rows written together lie together in the index.
+ * Ids of new rows: UUIDv7 (RFC 9562 section 5.7), so that rows written together are adjacent in the index.
  *
- * Not a library's: three are made per step, and building them from bytes took a twelfth of the engine's time.
+ * Own code, not a library: three are made per step, and building them from bytes took a twelfth of the engine's time.
  * The random part is the platform's own `randomUUID`; the 12 bits after the time count within a millisecond
- * (section 6.2, method 1), so ids of one process grow in the order they were made.
+ * (section 6.2, method 1), so ids of one process grow in the order of their creation.
  */
 import { randomUUID } from 'node:crypto';
 
@@ -16,7 +16,7 @@ let prefix = '';
 export function newId(): string {
   const now = Date.now();
   if (now > lastMs || counter === MAX_IN_ONE_MS) {
-    // A clock that goes back, or more ids than the counter holds: time goes on from where it was.
+    // The clock went back, or the counter is full: time continues from the last value.
     lastMs = Math.max(now, lastMs + 1);
     counter = 0;
     const hex = lastMs.toString(16).padStart(12, '0');
@@ -29,7 +29,7 @@ export function newId(): string {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Whether a value is a UUID as PostgreSQL writes one (RFC 9562), of any version. */
+/** Returns whether a value is a UUID as PostgreSQL writes it (RFC 9562), of any version. */
 export function isUuid(value: unknown): boolean {
   return typeof value === 'string' && UUID.test(value);
 }

@@ -1,7 +1,7 @@
 /**
  * Statements on workflow_executions: one function each, guarded by status and sequence.
  *
- * The row's `sequence` counts the execution's transitions. Whoever writes an execution names the sequence it
+ * The row's `sequence` counts the execution's transitions. A write names the sequence it was
  * decided on; when another process was faster the statement changes no row and the transaction fails.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -82,10 +82,10 @@ const ADVANCE = guarded(
 );
 
 /**
- * Counts a transition of running executions that changes nothing else of them. Locks the rows in id order.
+ * Counts a transition of running executions with no other change to their rows. Locks the rows in id order.
  *
  * The status is compared as an expression so that no index on it can be used: a plan made while the table was
- * small walked all running executions for each row, 55 ms where the primary key takes 3.
+ * small scanned all running executions for each row, 55 ms where the primary key takes 3.
  * @param at see db/clock.ts
  */
 export function advanceExecutions(
@@ -141,7 +141,7 @@ const CHANGE = guarded(
 /**
  * Moves executions between statuses. Locks the rows in id order.
  *
- * The moment may be before the row was committed that it changes: times of a row never run backwards all the same.
+ * `at` may lie before the row's last change: the times of a row still never run backwards.
  * @param at see db/clock.ts
  */
 export function changeExecutions(rows: readonly ExecutionChange[], at: string | null = null): Statement {
@@ -185,7 +185,7 @@ const LOCK = `
 
 /**
  * Locks executions in id order, so that two engines that need the same ones wait instead of deadlocking.
- * @param passOver leave out those that somebody else has locked
+ * @param passOver skips executions that are already locked
  */
 export async function lockExecutions(
   tx: Db,
@@ -208,13 +208,14 @@ export async function lockExecutions(
   }));
 }
 
-/** Between the looks at what somebody has locked: a commit takes some milliseconds. */
+/** Pauses between checks of locked executions: a commit takes some milliseconds. */
 const PAUSES_MS = [2, 4, 8, 16];
 
 /**
- * Locks executions that nobody else has locked for longer than a commit takes. Nothing is waited for under a lock of
- * the database, so that no order is needed.
- * @returns the ids that somebody else still has locked
+ * Locks executions, except those locked elsewhere for longer than a commit takes. It never waits while it holds a
+ * lock in
+ * the database, so no order is needed.
+ * @returns the ids that are still locked elsewhere
  */
 export async function lockSoon(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
   let left = await stillLocked(tx, ids);
@@ -234,7 +235,7 @@ async function stillLocked(tx: Db, ids: readonly string[]): Promise<ReadonlySet<
   );
 }
 
-/** Which of the ids are there. */
+/** Returns those of the ids that exist. */
 export async function existingExecutions(db: Db, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set();
   const { rows } = await db.query('select id from workflow_executions where id = any($1::uuid[])', [
@@ -243,7 +244,7 @@ export async function existingExecutions(db: Db, ids: readonly string[]): Promis
   return new Set(rows.map((row) => row.id));
 }
 
-/** What is stored is cut first, since it is known without being unpacked. */
+/** Limits by the stored size first, since that is known without decompression. */
 const INPUTS = `
   with sizes as materialized (
     select e.id, n, sum(coalesce(pg_column_size(e.inputs), 0)) over (order by n)
@@ -260,8 +261,8 @@ const INPUTS = `
    where before <= $2::bigint or $2 is null`;
 
 /**
- * Inputs of executions as JSON text, by id.
- * @param maxBytes those beyond it are left out, in the order of `ids`, but for the first; null: none is
+ * Returns inputs of executions as JSON text, by id.
+ * @param maxBytes those beyond it are left out, in the order of `ids`, except the first; null: no limit
  */
 export async function readManyInputs(
   db: Db,

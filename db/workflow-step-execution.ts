@@ -1,6 +1,6 @@
 /**
- * Statements on workflow_step_executions: one function each. Every update names the status and the claim it
- * believes in; when a row has moved on the transaction fails as a whole.
+ * Statements on workflow_step_executions: one function each. Every update names the expected status and claim;
+ * when a row has changed since, the whole transaction fails.
  */
 import type { StepStatus } from '../core/status.ts';
 import { plainArray, textArray } from './array-literal.ts';
@@ -114,9 +114,9 @@ export interface StepUpdate {
   /** JSON text. */
   readonly parkedState: string | null;
   readonly hasDeadline: boolean;
-  /** Sets the deadline; null: it stays, or goes with `hasDeadline`. */
+  /** Sets the deadline; null: it stays, or is cleared with `hasDeadline`. */
   readonly deadlineMs: number | null;
-  /** JSON text; null: it waits for its timer, or not at all. */
+  /** JSON text; null: it waits for its timer, or does not wait. */
   readonly waitingFor: string | null;
 }
 
@@ -206,7 +206,7 @@ const LOAD = `
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
 
-/** What views are rebuilt from: never payloads. Uses workflow_step_executions_scope_step. */
+/** Returns the rows from which views are rebuilt: never payloads. Uses workflow_step_executions_scope_step. */
 export async function loadSteps(db: Db, executionIds: readonly string[]): Promise<LoadedStep[]> {
   const { rows } = await db.query({ name: 'load_steps', text: LOAD, values: [plainArray(executionIds)] });
   return rows.map((row) => ({
@@ -232,7 +232,7 @@ export interface StepPhase {
   readonly sequence: number;
 }
 
-/** Where the steps that are there stand, by id, without a lock. */
+/** Returns the phases of those steps that exist, by id, without a lock. */
 export async function readStepPhases(db: Db, ids: readonly string[]): Promise<Map<string, StepPhase>> {
   if (ids.length === 0) return new Map();
   const { rows } = await db.query({

@@ -23,7 +23,7 @@ export async function readTemplateById(db: Db, id: string): Promise<StoredTempla
   return rows.length === 0 ? null : toTemplate(rows[0]);
 }
 
-/** The version asked for, or the latest; archived ones too. */
+/** Returns the requested version, or the latest; archived ones too. */
 export async function readTemplateByName(
   db: Db,
   workspaceId: string | null,
@@ -45,7 +45,7 @@ export async function readTemplateByName(
   return rows.length === 0 ? null : toTemplate(rows[0]);
 }
 
-/** Which version a start means, without its definition. */
+/** The version that a start refers to, without its definition. */
 export interface FoundTemplate {
   readonly id: string;
   readonly version: number;
@@ -64,7 +64,7 @@ export async function findTemplateById(db: Db, id: string): Promise<FoundTemplat
   return rows.length === 0 ? null : toFound(rows[0]);
 }
 
-/** The version asked for, or the latest; archived ones too. */
+/** Finds the requested version, or the latest; archived ones too. */
 export async function findTemplateByName(
   db: Db,
   workspaceId: string | null,
@@ -84,7 +84,7 @@ export async function findTemplateByName(
   return rows.length === 0 ? null : toFound(rows[0]);
 }
 
-/** Serialises publishers of one name, so that versions have no gap and no double. */
+/** Serializes publishers of one name, so that versions have no gaps and no duplicates. */
 export async function lockTemplateName(
   tx: Db,
   workspaceId: string | null,
@@ -141,7 +141,7 @@ export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<
   );
 }
 
-/** Archives every version of a name; answers how many were not archived before. */
+/** Archives every version of a name; returns how many were not archived before. */
 export async function archiveTemplates(db: Db, workspaceId: string | null, name: string): Promise<number> {
   const { rowCount } = await db.query(
     `update workflow_templates
@@ -160,7 +160,7 @@ export interface TemplateListRow {
   readonly createdAt: Date;
 }
 
-/** The latest version of each name that is not archived, by name, after `afterName`. */
+/** Returns the latest version of each name that is not archived, by name, after `afterName`. */
 export async function listTemplates(
   db: Db,
   workspaceId: string | null,
@@ -185,12 +185,12 @@ export async function listTemplates(
   }));
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
 function toFound(row: any): FoundTemplate {
   return { id: row.id, version: row.version, workspaceId: row.workspace_id, isArchived: row.archived };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a row as the driver gives it
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
 function toTemplate(row: any): StoredTemplate {
   return {
     id: row.id,
@@ -207,7 +207,7 @@ function toTemplate(row: any): StoredTemplate {
   };
 }
 
-/** @throws EngineError('invalid_definition'): somebody wrote what is no JSON */
+/** @throws EngineError('invalid_definition'): the stored definition is not JSON */
 function parseSource({ name, version, definition_source: source }: Record<string, string>): JsonObject {
   try {
     return JSON.parse(source!) as JsonObject;

@@ -1,13 +1,13 @@
 /**
  * The three kinds of connections the engine has: pools for transactions, one listener for wake-ups, and
- * pipelines for the hot path. Everything that talks to PostgreSQL gets one of these.
+ * pipelines for the hot path. All access to PostgreSQL goes through one of these.
  *
  * Not here: SQL of the engine's own tables, and pg-boss's connections (it has its own pool).
  *
  * Invariants
- * 1. A transaction that returned was committed: COMMIT's answer is checked, because PostgreSQL answers a
- *    COMMIT of a failed transaction with ROLLBACK and no error.
- * 2. A connection that saw an error it cannot explain is closed, never handed to the next user.
+ * 1. A transaction that returned was committed: the answer to COMMIT is checked, because PostgreSQL answers a
+ *   COMMIT of a failed transaction with ROLLBACK and no error.
+ * 2. A connection that met an unknown error is closed, never reused.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -24,12 +24,12 @@ export type Tx = pg.PoolClient;
 export interface PoolOptions extends SessionOptions {
   /** Most connections at a time. */
   max: number;
-  /** Told of connections that broke while idle; they are replaced without it. */
+  /** Called for idle connections that broke; they are replaced automatically. */
   onError?: (error: Error) => void;
 }
 
 /**
- * A pool whose every session has the engine's settings (session.ts). Makes no connection by itself.
+ * Creates a pool whose sessions all have the engine's settings (session.ts). Opens no connection yet.
  * `connect` and `query` throw when no connection is free or can be made within connectTimeoutMs.
  */
 export function createPool(url: string, options: PoolOptions): Pool {
@@ -37,26 +37,26 @@ export function createPool(url: string, options: PoolOptions): Pool {
     ...connectionConfig(url, options),
     max: options.max,
     idleTimeoutMillis: 60_000,
-    // Awaited by pg-pool: a connection without its settings is never handed out.
+    // Awaited by pg-pool: a connection is handed out only once its settings are made.
     ...(options.pooled
       ? { Client: lentClient(options) }
       : { onConnect: (client: pg.ClientBase) => prepareSession(client, options) }),
   });
   if (options.portable) runStatementsAgain(pool);
   pool.on('error', (error) => options.onError?.(error));
-  // A connection that breaks while somebody holds it rejects what is running on it. Without a listener
+  // A connection that breaks while in use rejects its running statements. Without a listener
   // the same error would also end the process.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 
-/** A statement that is a transaction of its own, and could not be serialized, has done nothing. */
+/** Retries single statements: one that failed to serialize has changed nothing. */
 function runStatementsAgain(pool: Pool): void {
   const query = pool.query.bind(pool) as (...all: unknown[]) => Promise<unknown>;
   pool.query = ((...all: unknown[]) => runAgain(() => query(...all))) as Pool['query'];
 }
 
-/** COMMIT was answered with ROLLBACK: a statement had failed and its error was swallowed. */
+/** COMMIT was answered with ROLLBACK: an earlier statement failed and its error was swallowed. */
 export class TransactionRolledBack extends Error {
   constructor() {
     super('The transaction was rolled back: a statement in it had failed and its error was not thrown on');
@@ -65,8 +65,8 @@ export class TransactionRolledBack extends Error {
 }
 
 /**
- * Runs `work` in a transaction at READ COMMITTED (in portable mode: at what the database has). Commits when it returns, rolls back when it throws, and
- * throws what it threw. When the connection breaks during COMMIT the outcome is unknown
+ * Runs `work` in a transaction at READ COMMITTED (in portable mode: at the database's own isolation). Commits when it
+ * returns; rolls back and rethrows when it throws. When the connection breaks during COMMIT the outcome is unknown
  * (`isConnectionError`): callers must be able to run the same work again.
  */
 export async function withTransaction<T>(pool: Pool, work: (tx: Tx) => Promise<T>): Promise<T> {
@@ -86,7 +86,7 @@ export async function withTransaction<T>(pool: Pool, work: (tx: Tx) => Promise<T
   }
 }
 
-/** True when the connection is clean again. */
+/** Returns whether the connection is clean again. */
 async function rollBack(tx: Tx, reason: unknown): Promise<boolean> {
   if (reason instanceof TransactionRolledBack) return true;
   if (isConnectionError(reason)) return false;
@@ -97,10 +97,11 @@ async function rollBack(tx: Tx, reason: unknown): Promise<boolean> {
 }
 
 /**
- * Reads that outlive their connection: a query is asked again, ever more slowly, until the database answers or
- * the pool is ended. For reads only, because a query whose connection broke may have been done.
+ * Reads that survive a lost connection: a query is retried, with growing pauses, until the database answers or the
+ * pool
+ * is ended. For reads only, because a write whose connection broke may have been committed.
  *
- * @throws what the database says; connection errors only when the pool is ended.
+ * @throws errors of the database; connection errors only when the pool is ended
  */
 export function patientReads(pool: Pool): Db {
   const query = async (...parameters: unknown[]): Promise<unknown> => {
@@ -122,24 +123,27 @@ export type Statement = string | pg.QueryConfig<unknown[]>;
 
 export interface Pipeline extends Db {
   /**
-   * Sends begin, the statements and commit in one go. Throws the first error, in the order of the
-   * statements; nothing was committed then, unless the connection broke (`isConnectionError`): unknown.
+   * Sends begin, the statements and commit in one batch. Throws the first error, in the order of the
+   * statements. Nothing was committed then, unless the connection broke (`isConnectionError`): the outcome is
+   * unknown.
    */
   transaction(statements: readonly Statement[]): Promise<pg.QueryResult[]>;
   /** False from the moment the connection is known to be gone. */
   readonly usable: boolean;
   /** Resolves when the connection is gone, with the reason; null after `close`. Never rejects. */
   readonly lost: Promise<Error | null>;
-  /** Waits for what was sent, then closes. */
+  /** Waits for the statements already sent, then closes. */
   close(): Promise<void>;
 }
 
 /**
- * One dedicated connection on which statements are sent without waiting for the answers of those before.
+ * One dedicated connection on which statements are sent without waiting for earlier answers.
  *
- * Statements that were submitted in the same tick stay next to each other, so `transaction` may be called
- * from many places at once. A transaction with an `await` between its statements is not possible here: other
- * users' statements would get into it. Reconnecting is up to the caller (`lost`).
+ * Statements submitted in the same tick stay next to each other, so `transaction` may be called from many places at
+ * once.
+ * A transaction with an `await` between its statements is not possible here: statements of other callers would get
+ * into it.
+ * Reconnecting is up to the caller (`lost`).
  */
 export async function connectPipeline(url: string, options: SessionOptions): Promise<Pipeline> {
   const Client = options.pooled ? lentClient(options) : pg.Client;

@@ -1,21 +1,21 @@
 /**
- * The URL of a database as PostgreSQL's own clients read it: what is wrong with one, and which TLS it asks for.
+ * The URL of a database, read as PostgreSQL's own clients read it: its faults, and the TLS mode it asks for.
  *
  * Not here: whether the server behind it can be used (server-check.ts).
  *
- * Invariant: what is said of a URL holds nothing of it but the names of its parameters and of certificate files.
+ * Invariant: messages about a URL contain nothing of it but the names of its parameters and of certificate files.
  */
 import { readFileSync } from 'node:fs';
 
 const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
 const CERTIFICATES = ['sslrootcert', 'sslcert', 'sslkey'];
-/** `allow` is the only one of libpq's that is missing here. */
+/** All of libpq's modes but `allow`. */
 const ACCEPTED_MODES = `accepted here: ${TLS_MODES.join(', ')}`;
-/** Parameters about TLS that node-postgres would read in a way of its own, or that nothing here reads. */
+/** Parameters about TLS that node-postgres reads differently from libpq, or that are ignored here. */
 const REFUSED_PARAMETER =
   /^(ssl|uselibpqcompat|requiressl|ssl(?!mode$|rootcert$|cert$|key$|negotiation$).+|gssencmode|channel_binding|target_session_attrs)$/;
 
-/** Returns what is wrong, as the rest of a sentence whose subject is the variable; null: nothing. */
+/** Returns the fault, as the rest of a sentence whose subject is the variable; null: none. */
 export function findUrlFault(url: string): string | null {
   const rest = /^postgres(?:ql)?:\/\/(\S+)$/.exec(url)?.[1];
   if (rest === undefined) return 'is not a PostgreSQL URL';
@@ -50,7 +50,7 @@ function isPort(text: string): boolean {
   return text === '' || (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535);
 }
 
-/** A URL without a host is one: its host is a parameter, or the default. */
+/** Returns whether a place can be parsed. It may lack a host, which is then a parameter or the default. */
 function isReadable(place: string): boolean {
   try {
     decodeURIComponent(place);
@@ -95,7 +95,7 @@ function findFileFault(path: string): string | null {
   }
 }
 
-/** The URL as node-postgres is to be given it, so that `sslmode` means what it means to libpq. */
+/** Returns the URL for node-postgres, in which `sslmode` has the same meaning as in libpq. */
 export function withLibpqModes(url: string): string {
   return /[?&]sslmode=/.test(url) ? `${url}&uselibpqcompat=true` : url;
 }
@@ -104,12 +104,12 @@ export function tlsModeOf(url: string): string {
   return new URLSearchParams(splitOnce(url, '?')[1]).get('sslmode') ?? 'disable';
 }
 
-/** The same URL with another `sslmode`. */
+/** Returns the same URL with another `sslmode`. */
 export function withTlsMode(url: string, mode: string): string {
   return url.replace(/([?&]sslmode=)[^&]*/, `$1${mode}`);
 }
 
-/** Where the URL leads, for messages: host, port and database. */
+/** Returns the target of the URL, for messages: host, port and database. */
 export function placeOf(url: string): string {
   const [place, query] = splitOnce(url.replace(/^\w+:\/\//, ''), '?');
   const host = new URLSearchParams(query).get('host');

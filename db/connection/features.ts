@@ -1,28 +1,29 @@
 /**
- * What the database offers, as far as the engine would use it: the one place that says so. It follows from
- * `DATABASE_BACKEND` alone and is decided once, when the engine starts.
+ * The features of the database that the engine would use, defined only here. They follow from `DATABASE_BACKEND`
+ * alone and
+ * are decided once, when the engine starts.
  *
- * Portable mode is everything but `postgres`: the least that CockroachDB, YugabyteDB and Citus have in common, so
- * that there is one such mode to test and not three. A statement that needs a feature has its portable variant
- * beside it.
+ * Portable mode is every backend but `postgres`: the common subset of CockroachDB, YugabyteDB and Citus, so that
+ * there is one
+ * such mode to test and not three. A statement that needs a feature has its portable variant beside it.
  *
- * Whether a session lasts is no feature of the database but of the way to it: see `DatabaseRoute`.
+ * The lifetime of sessions depends on the connection, not on the database: see `DatabaseRoute`.
  */
 
-/** As pg-boss names them. */
+/** Names as in pg-boss. */
 export const BACKENDS = ['postgres', 'citus', 'cockroachdb', 'yugabytedb'] as const;
 export type Backend = (typeof BACKENDS)[number];
 
 export interface DatabaseFeatures {
-  /** Rows that somebody has locked can be passed over. */
+  /** SELECT can skip locked rows. */
   readonly skipLocked: boolean;
-  /** Of sessions and of transactions. Without them an engine is known to be alive by its heartbeat alone. */
+  /** Locks of sessions and of transactions. Without them only the heartbeat shows that an engine is alive. */
   readonly advisoryLocks: boolean;
-  /** LISTEN and NOTIFY. Without them what another engine did is found within a second. */
+  /** LISTEN and NOTIFY. Without them the work of another engine is noticed within a second. */
   readonly listen: boolean;
   /** One statement may change several tables. */
   readonly multiMutationCtes: boolean;
-  /** READ COMMITTED is to be had. Otherwise the isolation is the database's, and failures to serialize are normal. */
+  /** READ COMMITTED is available. Otherwise the isolation is the database's, and serialization failures are normal. */
   readonly readCommitted: boolean;
 }
 
@@ -45,30 +46,30 @@ export function featuresOf(backend: Backend): DatabaseFeatures {
   return backend === 'postgres' ? ALL : PORTABLE;
 }
 
-/** One way to the database, and what its connections are like. */
+/** A route to the database, and the kind of its connections. */
 export interface DatabaseWay {
   readonly url: string;
   readonly session: {
-    /** A pooler lends a session of the server for one transaction at a time. */
+    /** A pooler in between lends a server session for one transaction at a time. */
     readonly pooled: boolean;
     /** The isolation is the database's. */
     readonly portable: boolean;
   };
 }
 
-/** How the database is reached. */
+/** All routes to the database. */
 export interface DatabaseRoute {
   readonly backend: Backend;
   readonly features: DatabaseFeatures;
   /** For transactions. */
   readonly work: DatabaseWay;
-  /** For what takes long, and is better done past a pooler. */
+  /** For long work, which is better done past a pooler. */
   readonly long: DatabaseWay;
-  /** Where a session lasts as long as its connection; null: nowhere. */
+  /** URL at which a session lasts as long as its connection; null: none. */
   readonly sessionUrl: string | null;
 }
 
-/** @param directUrl past the pooler; null: there is none, or no pooler */
+/** @param directUrl URL past the pooler; null: none, or no pooler */
 export function routeTo(
   url: string,
   { backend = 'postgres', isPooled = false, directUrl = null }: Partial<RouteOptions> = {},

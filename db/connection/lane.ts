@@ -1,8 +1,9 @@
 /**
- * The pipelined connections commits go through: one transaction at a time on each.
+ * The pipelined connections for commits: one transaction at a time on each.
  *
- * Two lanes overlap: while the database works on one commit the engine prepares the next. A lane that breaks
- * is connected again when it is next needed.
+ * Two lanes overlap: while the database works on one commit the engine prepares the next. A broken lane is
+ * reconnected
+ * when it is next needed.
  */
 
 import { GUARD_FAILED, type Statement } from '../statement.ts';
@@ -22,17 +23,17 @@ export class Lane {
     this.#options = options;
   }
 
-  /** Transactions that were answered, if only to say that somebody else was faster. */
+  /** Number of transactions that the database answered, including lost races. */
   get answers(): number {
     return this.#answers;
   }
 
-  /** Transactions that the database could not take. */
+  /** Number of transactions that the database could not process. */
   get failures(): number {
     return this.#failures;
   }
 
-  /** All or nothing. Throws the first error; after a connection error the outcome is unknown. */
+  /** Commits all statements or none. Throws the first error; after a connection error the outcome is unknown. */
   async transaction(statements: readonly Statement[]): Promise<void> {
     try {
       const pipeline = await this.#connect();
@@ -59,8 +60,9 @@ export class Lane {
 }
 
 /**
- * Whether an error is an answer of a database that works, as that somebody else was faster. A connection that broke is
- * none, and neither is a lack of room on the disk, of memory or of connections (SQLSTATE class 53).
+ * Returns whether an error is an answer of a working database, such as a lost race. A broken connection is not, nor
+ * is a
+ * lack of disk space, memory or connections (SQLSTATE class 53).
  */
 export function isAnswer(error: unknown): boolean {
   return !isConnectionError(error) && !String((error as { code?: unknown } | null)?.code).startsWith('53');
@@ -69,7 +71,7 @@ export function isAnswer(error: unknown): boolean {
 /** SQLSTATEs: guard, deadlock, serialization, lock timeout. */
 const CONTENDED: ReadonlySet<unknown> = new Set([GUARD_FAILED, '40P01', '40001', '55P03']);
 
-/** Whether another transaction was in the way: nothing was written, and the same may go through now. */
+/** Returns whether another transaction was in the way: nothing was written, and a retry may succeed now. */
 export function isContended(error: unknown): boolean {
   return CONTENDED.has((error as { code?: unknown } | null)?.code);
 }

@@ -1,27 +1,28 @@
 /**
  * A connection through a pooler that lends out sessions of the server for one transaction at a time.
  *
- * What others rely on does not last there, so it is done again in each transaction or left out:
- * - Statements are planned each time: a name would mean a statement of a session that somebody else has by now.
- *   (PgBouncer passes prepared statements on since 1.21, and only when it is told to.)
- * - The engine's settings are made with `begin`, in the same message, until the end of that transaction. A `set` that
- *   outlived it would change the sessions of everybody behind the pooler.
+ * State that others keep in a session does not last there, so it is set again in each transaction or left out:
+ * - Statements are planned each time: a name would refer to a statement of a session that was since lent to others.
+ *   (PgBouncer passes prepared statements on since 1.21, and only when configured to.)
+ * - The engine's settings are made with `begin`, in the same message, until the end of that transaction. A longer
+ * `set`
+ *   would change the sessions of all users of the pooler.
  *
- * Single statements outside a transaction go with the settings of the role, and are bounded by this side's timeout.
+ * Single statements outside a transaction run with the settings of the role, and are bounded by the client's timeout.
  */
 import pg from 'pg';
 import { type SessionOptions, sessionSettings } from './session.ts';
 
-/** Of the connection between the pooler and the server, or of what comes after this transaction. */
+/** Settings of the connection between the pooler and the server, or of later transactions. */
 const NOT_OF_TRANSACTIONS = /^(tcp_|client_connection_check|default_)/;
 
-/** A message of two statements. */
+/** Returns one message with two statements. */
 export function beginWithSettings(options: SessionOptions): string {
   const isolation = options.portable ? '' : ' isolation level read committed';
   return `begin${isolation}; ${settingsOfTransaction(options)}`;
 }
 
-/** A statement that makes the settings until the end of the transaction, but for those that the server does not know. */
+/** Returns a statement that makes the settings until the end of the transaction, except those unknown to the server. */
 export function settingsOfTransaction(options: SessionOptions): string {
   const settings = Object.entries(sessionSettings(options)).filter(
     ([name]) => !NOT_OF_TRANSACTIONS.test(name),
@@ -33,7 +34,7 @@ export function settingsOfTransaction(options: SessionOptions): string {
   );
 }
 
-/** The class of such connections, for node-pg's pool or for one of their own. */
+/** Returns the class of such connections, for node-pg's pool or for standalone ones. */
 export function lentClient(options: SessionOptions): typeof pg.Client {
   const begin = beginWithSettings(options);
   return class LentClient extends pg.Client {

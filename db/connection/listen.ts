@@ -1,8 +1,8 @@
 /**
  * A standing connection that LISTENs.
  *
- * A notification is a hint, never the only trace of work: what was sent while the connection was down is
- * lost, so `onReconnect` is where a caller looks for itself.
+ * A notification is a hint, never the only trace of work: notifications sent while the connection was down are
+ * lost, so a caller must look for missed work in `onReconnect`.
  */
 import { keepConnection, type StandingConnection, type StandingOptions } from './standing-connection.ts';
 
@@ -11,8 +11,7 @@ export type Listener = Pick<StandingConnection, 'ready' | 'close'>;
 
 /**
  * Listens until closed; no callback is called after that. `onNotify` gets the channel and the payload ('' when
- * there was none); `onReconnect` is called after each time the connection was lost and the channels are listened
- * to again.
+ * there was none); `onReconnect` is called each time the channels are listened to again after a lost connection.
  */
 export function listen(
   url: string,

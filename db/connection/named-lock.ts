@@ -1,6 +1,6 @@
 /**
- * One at a time, under a name, for databases without advisory locks: the lock of a row, until the end of the
- * transaction. Whoever needs it takes an advisory lock where there are such.
+ * A named mutual exclusion for databases without advisory locks: the lock of a row, until the end of the
+ * transaction. Callers use an advisory lock where the database has them.
  */
 import type { Db } from './client.ts';
 
@@ -10,29 +10,29 @@ const LOCK =
 const ADD = 'insert into execution_engine_locks (name) values ($1) on conflict (name) do nothing';
 const TRY = 'select name from execution_engine_locks where name = $1 for update nowait';
 
-/** SQLSTATEs of two that make the same at the same moment: schema, table, type, a name in the catalogue. */
+/** SQLSTATEs of two concurrent creations of the same object: schema, table, type, a name in the catalogue. */
 const MADE_ELSEWHERE = new Set(['42P06', '42P07', '42710', '23505', '40001']);
 
-/** Whether somebody else was faster to make what was to be made if it was not there. */
+/** Returns whether a create-if-missing failed because another process created the same object first. */
 export function isMadeElsewhere(error: unknown): boolean {
   return MADE_ELSEWHERE.has(String((error as { code?: unknown } | null)?.code));
 }
 
-/** Makes the table of the locks; outside a transaction. */
+/** Creates the table of the locks; outside a transaction. */
 export async function makeLockTable(db: Db): Promise<void> {
   await db.query(CREATE_TABLE).catch((error: unknown) => {
     if (!isMadeElsewhere(error)) throw error;
   });
 }
 
-/** Waits for the lock. */
+/** Acquires the lock, waiting for it. */
 export async function lockRow(tx: Db, name: string): Promise<void> {
   await tx.query(LOCK, [name]);
 }
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Takes the lock if it is free. False: somebody has it, and the transaction has failed. */
+/** Acquires the lock if it is free. False: it is held elsewhere, and the transaction has failed. */
 export async function tryLockRow(tx: Db, name: string): Promise<boolean> {
   try {
     await tx.query(ADD, [name]);

@@ -1,24 +1,26 @@
 /**
- * Whether a pooler that lends out server sessions for one transaction at a time (PgBouncer's `transaction` and
- * `statement` mode, and their like) is between this process and PostgreSQL.
+ * Detects a pooler between this process and PostgreSQL that lends out server sessions for one transaction at a time
+ * (PgBouncer's `transaction` and `statement` mode, and the like).
  *
- * A session of one's own answers every statement from the same server process, and nobody else's come from it. While
- * others keep a pooler busy it may happen to look like that: a connection that did not get the key of its server
- * process at the login has a pooler before it, and is looked at for longer.
+ * Without such a pooler, every statement of a session is answered by one server process, and no other session is. A
+ * busy
+ * pooler may happen to look like that: a connection that got no key of its server process at login goes through some
+ * pooler,
+ * and is tested for longer.
  */
 import pg from 'pg';
 import { connectionConfig } from './session.ts';
 
 const SESSION = { applicationName: 'engine/check', connectTimeoutMs: 5_000 };
-/** How many others hold a transaction, so that a pooler has to lend out what was ours. */
+/** Number of other connections that hold a transaction, so that a pooler has to lend our session out. */
 const OTHERS = 2;
-/** Who has a session of its own is answered at once. */
+/** Most time spent on the test. A session without a pooler is recognized at once. */
 const PATIENCE_MS = 3_000;
-/** Of connections that ask at the same moment, in another order each time: chance is one in six per round. */
+/** Rounds of simultaneous queries, in another order each time: a false result has a chance of one in six per round. */
 const ROUNDS = 12;
 const PID = 'select pg_backend_pid() as pid';
 
-/** Makes three connections for a moment. @throws what the first connection throws */
+/** Opens three connections for a moment. @throws errors of the first connection */
 export async function detectPooler(url: string): Promise<boolean> {
   const clients: pg.Client[] = [];
   const connect = async () => {
@@ -48,7 +50,7 @@ async function pidOf(client: pg.Client): Promise<number> {
   return rows[0].pid;
 }
 
-/** Whether connections that ask side by side are answered by one another's server processes. */
+/** Returns whether connections that query side by side are answered by one another's server processes. */
 async function sessionsMix(clients: readonly pg.Client[]): Promise<boolean> {
   await Promise.all(clients.map((client) => client.query('rollback').catch(() => {})));
   const first = new Map<pg.Client, number>();
@@ -65,7 +67,7 @@ async function sessionsMix(clients: readonly pg.Client[]): Promise<boolean> {
   return false;
 }
 
-/** Leaves the transaction open. Refused: the pooler knows no transactions. Null: no answer, which says nothing. */
+/** Leaves the transaction open. 'refused': the pooler allows no transactions. Null: no answer, hence no evidence. */
 async function pidInTransaction(connect: () => Promise<pg.Client>): Promise<number | 'refused' | null> {
   try {
     const client = await connect();

@@ -1,10 +1,10 @@
-/** A user of the database who may not do what the engine needs. */
+/** Explains missing rights of a database user. */
 import pg from 'pg';
 import { connectionConfig } from './session.ts';
 
 const INSUFFICIENT_PRIVILEGE = '42501';
 
-/** Returns an error that says what to grant when rights are missing; any other error as it is. */
+/** Returns an error that names the rights to grant when some are missing; any other error unchanged. */
 export function explainRights(error: unknown, url: string): unknown {
   const { code, cause, message } = error as { code?: unknown; cause?: { code?: unknown }; message?: unknown };
   if (code !== INSUFFICIENT_PRIVILEGE && cause?.code !== INSUFFICIENT_PRIVILEGE) return error;

@@ -1,5 +1,5 @@
 /**
- * What the engine asks of the PostgreSQL behind a URL: refuses what cannot work, and warns of what may lose data.
+ * Checks the PostgreSQL server behind a URL: refuses an unusable one, and warns of settings that may lose data.
  *
  * Not here: the schema (migrate.ts) and pg-boss's tables (queue/boss.ts).
  */
@@ -11,10 +11,10 @@ import { detectPooler } from './pooler.ts';
 import { connectionConfig, prepareSession } from './session.ts';
 import { settleTls, tlsAdvice } from './tls.ts';
 
-/** `gen_random_uuid()` is part of PostgreSQL since 13; older ones have none, and pg-boss asks for the same. */
+/** `gen_random_uuid()` is built in since PostgreSQL 13, which pg-boss requires too. */
 const OLDEST = { number: 130_000, name: '13' };
 
-/** What must be on for the database to keep what it has acknowledged. */
+/** Settings that must be on for the database to keep acknowledged data. */
 const DURABILITY = {
   fsync:
     'what was acknowledged is lost, and the data may be damaged, when the machine of the database goes down',
@@ -23,9 +23,9 @@ const DURABILITY = {
 } as const;
 
 export interface ServerState {
-  /** As the server names it. */
+  /** Version as the server reports it. */
   readonly version: string;
-  /** Why it cannot be used; null: it can. */
+  /** Reason why it cannot be used; null: it can. */
   readonly refusal: string | null;
   /** One sentence each. */
   readonly warnings: readonly string[];
@@ -37,12 +37,12 @@ const STATE = `
          current_setting('fsync', true) as fsync, current_setting('full_page_writes', true) as full_page_writes,
          current_setting('synchronous_commit', true) as synchronous_commit`;
 
-/** What two ways to the same database agree on. */
+/** Equal for two routes to the same database. */
 const IDENTITY = `
   select concat_ws(' ', current_database(), d.oid, extract(epoch from pg_postmaster_start_time())) as identity
     from pg_database d where d.datname = current_database()`;
 
-/** How the server is now: it may become a standby, and settings may be changed, while it runs. */
+/** Returns the current state of the server: it may become a standby, and settings may change, while it runs. */
 export async function readServerState(db: Db, isPooled = false): Promise<ServerState> {
   const { rows } = await db.query(isPooled ? STATE : { name: 'server_state', text: STATE, values: [] });
   const [row] = rows;
@@ -77,15 +77,15 @@ const DIRECT_IS_POOLED =
 
 export interface CheckedServer extends ServerState {
   readonly isPooled: boolean;
-  /** The URL to use: `sslmode=prefer` is settled. */
+  /** The URL to use, with `sslmode=prefer` resolved. */
   readonly url: string;
-  /** The way past the pooler, if it is one; null: there is none. */
+  /** The URL past the pooler; null: none. */
   readonly directUrl: string | null;
 }
 
 /**
- * Looks at the server once, before anything is written. The warnings include a pooler that is in the way.
- * @throws Error that says what is wrong with which variable and what is accepted, or what the connection throws
+ * Checks the server once, before any write. The warnings include a pooler that is in the way.
+ * @throws Error that names the variable, the fault and the accepted values, or errors of the connection
  */
 export async function checkServer(
   url: string,
@@ -101,7 +101,7 @@ export async function checkServer(
   const usableUrl = direct === null || direct.isPooled ? null : direct.url;
   const warnings = [...state.warnings];
   if (direct?.isPooled) warnings.push(DIRECT_IS_POOLED);
-  // Portable mode has neither, whatever is in between.
+  // Portable mode has neither feature, with or without a pooler.
   else if (isPooled && usableUrl === null && backend === 'postgres') warnings.push(POOLED);
   return { ...state, warnings, isPooled, url: own.url, directUrl: usableUrl };
 }
@@ -118,7 +118,7 @@ async function lookAt(url: string, variable: string, backend: RouteOptions['back
 /** The system error codes and SQLSTATEs of a database that cannot be reached or refuses us. */
 const UNREACHABLE = /^(ECONN|ENOTFOUND|ENOENT|EAI_|EHOST|ETIMEDOUT|28|3D|42501|57P03|08)/;
 
-/** Says which variable an unusable database comes from, and where that leads. */
+/** Returns an error that names the variable of an unusable database, and the place it points to. */
 function explained(error: unknown, variable: string, url: string): unknown {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const tls = tlsAdvice(error, url);

@@ -1,14 +1,15 @@
 /**
- * What every session of the engine looks like to PostgreSQL: its settings, its type parsers, its timeouts,
- * and which errors mean that the session is gone.
+ * The settings of every session of the engine: PostgreSQL's parameters, type parsers and timeouts. Also the errors
+ * which
+ * mean that the session is gone.
  *
- * The settings are made by one statement right after connecting and not by the `options` startup parameter:
- * a server that lacks one of them (an older PostgreSQL, a compatible database) ignores it that way, a session
- * pooler lets it pass, and an `options` of the user's own URL stays intact.
+ * The settings are made by one statement right after connecting and not by the `options` startup parameter. That way
+ * a server that lacks one of them (an older PostgreSQL, a compatible database) ignores it, a session
+ * pooler lets it pass, and the `options` of the user's own URL stay intact.
  *
  * Invariants
  * 1. Time is UTC in every session (behind a pooler: in every transaction), and a `timestamp` without zone is read as UTC.
- * 2. No statement, lock wait or open transaction is unbounded, on the server and on this side.
+ * 2. Every statement, lock wait and open transaction is bounded, on the server and on the client.
  */
 import pg from 'pg';
 import { withLibpqModes } from './database-url.ts';
@@ -23,25 +24,25 @@ export interface SessionOptions {
   /** Per connection attempt, in milliseconds. Default 5 s. */
   connectTimeoutMs?: number;
   /**
-   * Every statement goes by index, in the order of its arrays. Plans must not depend on statistics, which are
-   * stale right after a burst, nor on how small a table was when its statements were prepared.
+   * Every statement uses indexes, in the order of its arrays. Plans must not depend on statistics, which are
+   * stale right after a burst, or on the size of a table when its statements were prepared.
    */
   byIndex?: boolean;
-  /** A pooler lends a session of the server for one transaction at a time: nothing is set for longer (lent-client.ts). */
+  /** A pooler lends a server session for one transaction at a time: no setting may last longer (lent-client.ts). */
   pooled?: boolean;
-  /** The isolation of transactions is what the database has. */
+  /** The isolation of transactions is the database's own. */
   portable?: boolean;
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 15_000;
 const DEFAULT_LOCK_TIMEOUT_MS = 5_000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
-/** How much longer than the server this side waits for an answer before it gives the connection up. */
+/** Time that the client waits for an answer beyond the server's timeout, before it closes the connection. */
 const ANSWER_GRACE_MS = 5_000;
-/** Transactions may hold several statements; two statement timeouts is the 30 s that is usual here. */
+/** A transaction may hold several statements: two statement timeouts, 30 s by default. */
 const TRANSACTION_TIMEOUT_FACTOR = 2;
 
-/** The settings of a session, as PostgreSQL names them. */
+/** Returns the settings of a session, by their PostgreSQL names. */
 export function sessionSettings(options: SessionOptions): Record<string, string> {
   const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
   return {
@@ -55,7 +56,7 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
     tcp_keepalives_idle: '5',
     tcp_keepalives_interval: '2',
     tcp_keepalives_count: '3',
-    // Batches estimate badly (unnest), and compiling a plan that runs for a millisecond costs a hundred.
+    // Row estimates of batches are bad (unnest), and compiling a plan that runs for a millisecond takes a hundred.
     jit: 'off',
     ...(options.byIndex ? BY_INDEX : {}),
   };
@@ -68,7 +69,7 @@ const BY_INDEX = {
   plan_cache_mode: 'force_generic_plan',
 };
 
-/** node-pg's configuration of one connection; the settings are made by `prepareSession` afterwards. */
+/** Returns node-pg's configuration of one connection; `prepareSession` makes the settings afterwards. */
 export function connectionConfig(url: string, options: SessionOptions): pg.ClientConfig {
   const statementMs = options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS;
   return {
@@ -82,13 +83,13 @@ export function connectionConfig(url: string, options: SessionOptions): pg.Clien
   };
 }
 
-// Unknown settings are left out; `false` makes a setting last for the session.
+// Unknown settings are skipped; `false` makes a setting last for the session.
 const SET_ALL = `
   select set_config(wanted.name, wanted.value, false)
   from unnest($1::text[], $2::text[]) as wanted(name, value)
   where current_setting(wanted.name, true) is not null`;
 
-/** Makes the settings of a fresh connection. Throws what the connection throws. */
+/** Makes the settings of a fresh connection. Throws errors of the connection. */
 export async function prepareSession(client: pg.ClientBase, options: SessionOptions): Promise<void> {
   if (options.pooled) return;
   const settings = Object.entries(sessionSettings(options));
@@ -96,7 +97,7 @@ export async function prepareSession(client: pg.ClientBase, options: SessionOpti
     await client.query(SET_ALL, [settings.map(([name]) => name), settings.map(([, value]) => value)]);
   } catch (error) {
     if (isConnectionError(error)) throw error;
-    // A platform may know a setting and refuse its value (client_connection_check_interval on Windows).
+    // A platform may have a setting and refuse its value (client_connection_check_interval on Windows).
     for (const [name, value] of settings) {
       await client.query(SET_ALL, [[name], [value]]).catch((refusal: unknown) => {
         if (isConnectionError(refusal)) throw refusal;
@@ -118,7 +119,7 @@ function parseInt8(text: string): number {
 const parseTimestamptz = pg.types.getTypeParser(1184, 'text') as (text: string) => Date | number;
 const parseTimestampUtc = (text: string) => parseTimestamptz(text.endsWith('infinity') ? text : `${text}+00`);
 
-/** This module's own parsers: the global ones belong to whoever else uses node-pg in this process. */
+/** Parsers of this module only: the global ones belong to other users of node-pg in this process. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
   if (format !== 'binary') {
     if (oid === INT8) return parseInt8;
@@ -128,8 +129,9 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
 }
 
 /**
- * SQLSTATEs after which the session is over or never was: class 08, shutdowns, and the fatal timeouts. And 25006: the
- * session is with a server that cannot be written, as after a failover; the next one may find the primary.
+ * SQLSTATEs after which the session is over or never existed: class 08, shutdowns, and the fatal timeouts. Also
+ * 25006: the
+ * server is read-only, as after a failover; the next connection may reach the primary.
  */
 const FATAL_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53300', '25006']);
 const NETWORK_CODES = new Set([
@@ -145,32 +147,34 @@ const NETWORK_CODES = new Set([
   'ENOENT',
   'EADDRNOTAVAIL',
 ]);
-// node-pg has no codes for its own errors.
+// node-pg's own errors have no codes.
 const DRIVER_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying|Client has encountered a connection error|Client was closed|Cannot use a pool after)/;
 
 /**
- * SQLSTATEs of a database that works and cannot do it now: resources (class 53), timeouts, deadlock, serialization. And
- * 40003: it does not know itself whether the statement was completed.
+ * SQLSTATEs of a working database that cannot do it now: resources (class 53), timeouts, deadlock, serialization.
+ * Also
+ * 40003: the database itself does not know whether the statement was completed.
  */
 const BUSY_STATES = /^(53...|57014|55P03|40P01|40001|40003)$/;
 
-/** Whether an error says that the database cannot be used at present: asking again later may well succeed. */
+/** Returns whether an error means that the database is unavailable at present: a later retry may succeed. */
 export function isUnavailable(error: unknown): boolean {
   return isConnectionError(error) || BUSY_STATES.test(String((error as { code?: unknown } | null)?.code));
 }
 
 /**
- * Whether something in what was sent may be to blame: the rest goes through without it. Of a database that cannot do it
- * now, that is so of statements that took or waited for too long.
+ * Returns whether one part of a batch may be to blame, so that the rest would succeed without it. Of the errors of an
+ * unavailable database, that holds for statements that ran or waited for too long.
  */
 export function mayBeOfOne(error: unknown): boolean {
   return !isUnavailable(error) || /^(57014|55P03)$/.test(String((error as { code?: unknown }).code));
 }
 
 /**
- * Whether an error says that the connection is gone or could not be made. What was in flight may or may not
- * have been committed; asking again on another connection is the right answer.
+ * Returns whether an error means that the connection is gone or could not be made. Statements in flight may or may
+ * not
+ * have been committed; retry on another connection.
  */
 export function isConnectionError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -1,26 +1,26 @@
 /**
- * One connection that is there for as long as its process, and makes itself anew when it breaks.
+ * One connection that lasts as long as its process, and reconnects when it breaks.
  *
- * A connection that died silently (no FIN, no RST) is found by a heartbeat on it.
+ * A connection that died silently (no FIN, no RST) is detected by a heartbeat.
  */
 import pg from 'pg';
 import { connectionConfig, prepareSession, type SessionOptions } from './session.ts';
 
 export interface StandingOptions extends Partial<SessionOptions> {
-  /** Between two heartbeats, in milliseconds; an answer has half of it. Default 10 s. */
+  /** Milliseconds between two heartbeats; an answer must come within half of it. Default 10 s. */
   heartbeatMs?: number;
   /** Longest pause between two attempts to connect. Default 5 s. */
   maxBackoffMs?: number;
-  /** Told why the connection was lost or could not be made, once per attempt. */
+  /** Called with the reason when the connection was lost or could not be made, once per attempt. */
   onError?: (error: Error) => void;
   /** 0 to 1, for the jitter. Default Math.random. */
   random?: () => number;
 }
 
 export interface StandingConnection {
-  /** Resolves when the connection is open for the first time, or was closed before. */
+  /** Resolves when the connection is open for the first time, or was closed before that. */
   readonly ready: Promise<void>;
-  /** Whether the connection is open, as far as this side knows. */
+  /** Whether the connection is open, as far as the client knows. */
   readonly isOpen: boolean;
   /** Stops at once. */
   close(): Promise<void>;
@@ -29,8 +29,8 @@ export interface StandingConnection {
 const FIRST_BACKOFF_MS = 100;
 
 /**
- * Connects, and again whenever the connection is lost, until closed. `open` makes a fresh connection ready for
- * its use; `onReconnect` is called after each time but the first.
+ * Connects, and reconnects whenever the connection is lost, until closed. `open` prepares a fresh connection;
+ * `onReconnect` is called each time except the first.
  */
 export function keepConnection(
   url: string,
@@ -72,7 +72,7 @@ export function keepConnection(
   };
 }
 
-/** Full jitter over an exponential ceiling: a restarted server is not met by everyone at once. */
+/** Full jitter over an exponential ceiling, so that not all clients reach a restarted server at once. */
 function backoffMs(failures: number, options: StandingOptions): number {
   const ceiling = Math.min(options.maxBackoffMs ?? 5_000, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16));
   return (options.random ?? Math.random)() * ceiling;
@@ -119,7 +119,7 @@ async function connectOnce(
   } finally {
     closed.removeEventListener('abort', stop);
     clearInterval(heartbeat);
-    // Not end(): a peer that fell silent would never answer a polite goodbye.
+    // Not end(): a silent peer would never answer it.
     client.connection.stream.destroy();
   }
 }

@@ -1,6 +1,5 @@
 /**
- * TLS between the engine and its database, as far as something is decided about it: `prefer`, and why a connection
- * with it was not to be had.
+ * TLS between the engine and its database: resolves `prefer`, and explains failed connections.
  */
 import pg from 'pg';
 import { tlsModeOf, withTlsMode } from './database-url.ts';
@@ -9,7 +8,7 @@ import { connectionConfig } from './session.ts';
 const NOT_OFFERED = /server does not support SSL/i;
 
 /**
- * Returns the URL to use. With `sslmode=prefer` the server is asked once: where it offers no TLS there is none, for as
+ * Returns the URL to use. With `sslmode=prefer` the server is asked once: if it offers no TLS, none is used for as
  * long as the engine runs.
  */
 export async function settleTls(url: string): Promise<string> {
@@ -20,7 +19,7 @@ export async function settleTls(url: string): Promise<string> {
     await client.connect();
     return withTlsMode(url, 'require');
   } catch (error) {
-    // Whatever else it is, whoever connects next meets it too.
+    // Any other error will show again on the next connection.
     return NOT_OFFERED.test((error as Error).message) ? withTlsMode(url, 'disable') : url;
   } finally {
     await client.end().catch(() => {});
@@ -30,7 +29,7 @@ export async function settleTls(url: string): Promise<string> {
 const CERTIFICATE_CODES =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT(_LOCALLY)?)|CERT_(UNTRUSTED|SIGNATURE_FAILURE))$/;
 
-/** Returns what to do about a connection that TLS was in the way of; null: it was not. */
+/** Returns advice for a connection that failed because of TLS; null: TLS is not the cause. */
 export function tlsAdvice(error: unknown, url: string): string | null {
   const { code, message } = error as { code?: unknown; message: string };
   const mode = tlsModeOf(url);

@@ -1,32 +1,35 @@
 /**
- * Runs a transaction again when what kept it from its commit passes by itself: the one rule for all transactions that
- * somebody waits for, but for those of the door, which have their own (door/locked-commit.ts).
+ * Retries a transaction after a transient failure. The one rule for all transactions with a waiting caller, except
+ * those of
+ * the door, which have their own (door/locked-commit.ts).
  *
- * Invariant 1: a transaction whose outcome is unknown may have been committed, so `work` must come to the same when it
- * finds its own rows.
- * Invariant 2: an answer that another attempt would not change is thrown at once: so is a statement that took all its
- * time, and a disk without room.
+ * Invariant 1: a transaction whose outcome is unknown may have been committed, so `work` must be idempotent: it must
+ * have the
+ * same result when it finds its own rows.
+ * Invariant 2: an error that another attempt would not change is thrown at once. That includes a statement that used
+ * up its
+ * timeout, and a full disk.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Pool, type Tx, withTransaction } from './client.ts';
 import { isConnectionError } from './session.ts';
 
-/** A caller may wait for so long; a process that was frozen for longer than that still gets its other attempts. */
+/** Longest time for which a caller waits. A process that was frozen for longer still gets its other attempts. */
 const LONGEST_MS = 10_000;
 const MIN_ATTEMPTS = 3;
 const LONGEST_PAUSE_MS = 500;
-/** Not serialized, deadlock, lock not to be had in time, unknown whether it was completed. */
+/** Not serialized, deadlock, lock timeout, unknown whether it was completed. */
 const CONTENDED = new Set<unknown>(['40001', '40P01', '55P03', '40003']);
 
-/** Whether the same transaction may well go through a moment later. */
+/** Returns whether a failure is transient: a retry may soon succeed. */
 export function isPassing(error: unknown): boolean {
   return isConnectionError(error) || CONTENDED.has((error as { code?: unknown } | null)?.code);
 }
 
 /**
- * Runs `work` in a transaction, and again while what fails it passes.
- * @param signal ends the attempts; the one under way is waited for
- * @throws what `work` and its commit throw, when another attempt would not help or has not helped for ten seconds
+ * Runs `work` in a transaction, and retries it while failures are transient.
+ * @param signal stops further attempts; the current one is awaited
+ * @throws errors of `work` and its commit, when a retry would not help or has not helped for ten seconds
  */
 export async function transact<T>(
   pool: Pool,

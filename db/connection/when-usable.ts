@@ -4,15 +4,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isUnavailable } from './session.ts';
 
-/** A database that is started or comes back takes less; one whose name is wrong is to be told of. */
+/** A starting or recovering database takes less time; a wrong name must be reported. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_PAUSE_MS = 1_000;
 const TOLD_EVERY_MS = 10_000;
 
 /**
- * Does something that can be done again, and does it again while the database is away.
- * @param onWait hears of it at once, and every 10 s
- * @throws what `work` throws: at once when waiting does not help, or when the database has been away for a minute
+ * Runs idempotent work, and retries it while the database is unavailable.
+ * @param onWait called at once, and every 10 s
+ * @throws errors of `work`: at once when waiting does not help, or after a minute
  */
 export async function whenUsable<T>(work: () => Promise<T>, onWait: (error: unknown) => void): Promise<T> {
   const begunAt = performance.now();

@@ -1,5 +1,5 @@
 /**
- * The database itself: it keeps what it has acknowledged, and nobody keeps it from cleaning up.
+ * Checks of the database itself: it keeps acknowledged data, and vacuum is not blocked.
  */
 import type { SqlInvariant } from './invariant.ts';
 

@@ -1,8 +1,9 @@
 /**
- * The doctor's questions to the database: all invariants that are SQL, asked of one snapshot.
+ * The doctor's queries: all invariants that are SQL, checked in one snapshot.
  *
- * A connection of its own, so that nobody waits for a slot of a pool; read only, so that nobody waits for a lock; one
- * snapshot, so that no check sees half of a commit; and a deadline, after which what was not answered is named.
+ * They use a connection of their own, so that no slot of a pool is taken; read only, so that no lock is waited for;
+ * one
+ * snapshot, so that no check sees half of a commit; and a deadline, after which the unanswered checks are named.
  */
 import pg from 'pg';
 import { plainArray } from '../array-literal.ts';
@@ -29,7 +30,7 @@ export interface Snapshot {
   leftMs(): number;
 }
 
-/** Reads in one snapshot, by index alone: statistics of tables that have just grown would mislead the planner. */
+/** Reads in one snapshot, by index alone: stale statistics of tables that have just grown would mislead the planner. */
 export async function inSnapshot<T>(
   url: string,
   options: { deadlineMs: number; session?: DatabaseWay['session'] | undefined },
@@ -61,20 +62,20 @@ export async function inSnapshot<T>(
 
 export interface Asked {
   readonly pgbossSchema: string;
-  /** Null: each invariant's own. */
+  /** Null: the grace of each invariant. */
   readonly graceSeconds: number | null;
-  /** Final executions are looked at from this id on: ids grow with time. */
+  /** Final executions are examined from this id on: ids grow with time. */
   readonly since: string;
-  /** Most rows that are answered; all are counted. */
+  /** Most rows returned; all are counted. */
   readonly most: number;
-  /** Only what belongs to these executions. */
+  /** Limits the check to these executions. */
   readonly executionIds?: readonly string[];
 }
 
 export interface Offender {
   readonly id: string;
   readonly executionId: string | null;
-  /** Of a job. */
+  /** Queue of a job. */
   readonly queue: string | null;
   readonly detail: string;
 }
@@ -84,7 +85,7 @@ export interface Offenders {
   readonly rows: readonly Offender[];
 }
 
-/** The rows that break an invariant. */
+/** Returns the rows that break an invariant. */
 export async function findOffenders(db: Db, invariant: SqlInvariant, asked: Asked): Promise<Offenders> {
   const { pgbossSchema, graceSeconds, since, most, executionIds } = asked;
   const isForSome = executionIds !== undefined;
@@ -125,8 +126,8 @@ const QUERY_CANCELED = '57014';
 type Answer = Offenders | { readonly error: Error };
 
 /**
- * Asks every invariant; one that takes too long, or cannot be asked here, does not keep the others from an answer. Each
- * has its share of the time that is left. Those for which that was too little share what the others leave over.
+ * Checks every invariant; one that is slow or fails does not stop the others. Each gets a
+ * share of the time left. Those that ran out of time share the time left over by the others.
  */
 export async function examineTables(
   snapshot: Snapshot,
@@ -171,12 +172,13 @@ async function askAll(
   return answers;
 }
 
-/** At a thousand executions a second an hour has millions: what is asked for by default stays quick. */
+/** An hour may hold millions at a thousand executions a second: this bound keeps the default quick. */
 const MAX_RECENT = 20_000;
 
 /**
- * Ids are UUIDv7: from which on executions were made in the last `seconds` by the database's clock, and no more than
- * the newest 20,000. Null: from the first on.
+ * Returns the first id of the executions made in the last `seconds` of the database's clock, at most the newest
+ * 20,000.
+ * Ids are UUIDv7. Null: all executions.
  */
 export async function firstIdOfTheLast(db: Db, seconds: number | null): Promise<string> {
   if (seconds === null) return '00000000-0000-0000-0000-000000000000';
@@ -197,7 +199,7 @@ export interface ClaimedStep {
 }
 
 /**
- * Running steps that an engine holds, as far as nothing changed there for the grace.
+ * Returns running steps held by an engine that have not changed within the grace.
  * Uses workflow_executions_open and, for each of these, workflow_step_executions_scope_step.
  */
 export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {

@@ -1,26 +1,30 @@
 /**
- * What an invariant of the doctor is, and the words its SQL is made of.
+ * Definition of the doctor's invariants, and building blocks of their SQL.
  *
- * Every query answers the rows that break it: `id`, `execution_id` (null where there is none) and `detail`, what is
- * wrong with the row. Jobs come with their `queue` as well. `{{pgboss}}` stands for the schema of pg-boss, `{{only}}`
- * for the executions `e` that are asked for.
+ * Every query returns the rows that break it: `id`, `execution_id` (null where there is none) and `detail`, the fault
+ * of
+ * the row. Jobs have their `queue` as well. `{{pgboss}}` stands for the schema of pg-boss, `{{only}}`
+ * for the requested executions `e`.
  *
- * Invariant 1: a query over executions that are not final finds them by workflow_executions_open, and one that looks
- * at final ones as well goes no further back than it is asked to. Neither walks a table of millions.
- * Invariant 2: nothing is locked and nothing is written.
- * Invariant 3: the cost grows with the rows that are looked at, whatever the planner believes of the tables. So it has
- * no choice: the text says in which order tables are read, and each row of the next one is found by an index. `offset 0`
- * keeps a subquery from being mixed with what surrounds it.
+ * Invariant 1: a query finds open executions by workflow_executions_open, and looks at final ones no further back
+ * than
+ * requested. Neither scans a table of millions.
+ * Invariant 2: queries lock nothing and write nothing.
+ * Invariant 3: the cost grows with the rows examined, whatever the planner's statistics. So the plan is forced: the
+ * text fixes
+ * the order of the tables, and each row of the next one is found by an index. `offset 0` keeps a subquery from being
+ * merged
+ * into the outer query.
  */
 export interface Invariant {
-  /** Stable: people and programs refer to it. */
+  /** Stable name: users and programs refer to it. */
   readonly name: string;
   readonly meaning: string;
-  /** What to do when rows break it. */
+  /** Advice when rows break it. */
   readonly advice: string;
-  /** What a repair does; null: it is only reported. */
+  /** Effect of a repair; null: it is only reported. */
   readonly repair: string | null;
-  /** How long something must have been so, by the database's clock, unless the caller says. */
+  /** How long a fault must have lasted, by the database's clock, unless the caller says otherwise. */
   readonly graceSeconds: number;
 }
 
@@ -28,7 +32,7 @@ export interface SqlInvariant extends Invariant {
   readonly offenders: string;
 }
 
-/** Long enough for whoever is about to put it right to have done so. */
+/** Long enough for pending work to have corrected it. */
 export const USUAL_GRACE_SECONDS = 10;
 
 export const FINAL_STEP = `('completed', 'failed', 'skipped', 'cancelled')`;
@@ -48,9 +52,9 @@ function executionsWhere(condition: string): string {
 const IS_OPEN = `x.status in ('pending', 'running', 'paused')`;
 /** Executions `e` that are not final. */
 export const OPEN = executionsWhere(IS_OPEN);
-/** Executions `e` that are under way. */
+/** Running or paused executions `e`. */
 export const UNDER_WAY = executionsWhere(`x.status in ('running', 'paused')`);
-/** Executions `e` that are not final, and the final ones that were asked for. */
+/** Executions `e` that are not final, and the requested final ones. */
 export const EXAMINED = executionsWhere(
   `(${IS_OPEN} or (x.removed_at is null and x.id >= (select since from asked)))`,
 );
@@ -69,7 +73,7 @@ export const WITH_TEMPLATES = `
         select workflow_template_id, definition from workflow_step_templates x
          where x.id = s.step_template_id offset 0) t`;
 
-/** The producers `p` that `needs` of the template `t` names in an execution and scope; one for each that has a row. */
+/** The producers `p` named by `needs` of the template `t`, in an execution and scope; one for each that has a row. */
 export function producersOf(execution: string, scope: string): string {
   return `${needsOf('t')}
           cross join lateral (
@@ -80,12 +84,12 @@ export function producersOf(execution: string, scope: string): string {
              where x.workflow_execution_id = ${execution} and x.scope = ${scope} and x.step_template_id = u.id offset 0) p`;
 }
 
-/** Whether nothing has changed there for the grace. @param instant when something last did */
+/** Returns SQL: whether nothing has changed within the grace. @param instant time of the last change */
 export function isCalm(instant: string): string {
   return `${instant} <= now() - (select grace from asked)`;
 }
 
-/** The entries of a step template's `needs`: one alone is a list of one. Each is `n`. */
+/** Returns SQL for the entries of a step template's `needs`, each as `n`; a single entry counts as a list of one. */
 export function needsOf(template: string): string {
   const needs = `${template}.definition -> 'needs'`;
   return `jsonb_array_elements(case jsonb_typeof(${needs}) when 'array' then ${needs}
@@ -93,16 +97,16 @@ export function needsOf(template: string): string {
             else '[]' end) n`;
 }
 
-/** The key that an entry of `needs` names. */
+/** The key named by an entry of `needs`. */
 export const NEEDED_KEY = `coalesce(n ->> 'step', n #>> '{}')`;
 
-/** An id in a job's data; null where it is none. */
+/** Returns SQL for an id in a job's data; null where it is not an id. */
 export function idIn(field: string): string {
   const text = `j.data ->> '${field}'`;
   return `(case when ${text} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then (${text})::uuid end)`;
 }
 
-/** The id of an execution's own timer (door/unit.ts). @param mark d for its deadline, 5 for its stop */
+/** Returns SQL for the id of an execution's own timer (door/unit.ts). @param mark d for its deadline, 5 for its stop */
 export function timerIdOf(execution: string, mark: 'd' | '5'): string {
   return `(left(${execution}::text, 14) || '8${mark}' || substr(${execution}::text, 17))::uuid`;
 }

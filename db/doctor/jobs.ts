@@ -1,5 +1,6 @@
 /**
- * Every job is awaited by the row it is for, and can be fetched; the queues keep jobs as long as the engine needs.
+ * Checks of jobs: the row of each job awaits it, it can be fetched, and the queues keep jobs as long as the engine
+ * needs.
  */
 import { TIMER_PRIORITY } from '../../core/jobs.ts';
 import {

@@ -1,5 +1,5 @@
 /**
- * What a repair reads of rows whose jobs are missing, under the lock of their executions.
+ * Reads rows whose jobs are missing, for a repair, under the lock of their executions.
  */
 import type { StepStatus } from '../../core/status.ts';
 import { plainArray } from '../array-literal.ts';
@@ -12,10 +12,10 @@ export interface JoblessStep {
   readonly status: StepStatus;
   readonly attempt: number;
   readonly sequence: number;
-  /** Milliseconds until it goes on; negative: it should have. Null: the row does not say. */
+  /** Milliseconds until it resumes; negative: overdue. Null: the row does not say. */
   readonly resumesInMs: number | null;
   readonly retries: number;
-  /** Milliseconds until its deadline; negative: it is over. Null: it has none. */
+  /** Milliseconds until its deadline; negative: passed. Null: none. */
   readonly deadlineInMs: number | null;
 }
 
@@ -43,11 +43,11 @@ export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<
 
 export interface JoblessExecution {
   readonly id: string;
-  /** Milliseconds until it is to begin; 0 when it was not put off. */
+  /** Milliseconds until it should begin; 0 when it was not delayed. */
   readonly beginsInMs: number;
-  /** Since it was begun; 0 when it was not. */
+  /** Milliseconds since it began; 0 when it has not. */
   readonly runningMs: number;
-  /** Since somebody asked for its stop; 0 when nobody did. */
+  /** Milliseconds since its stop was requested; 0 when it was not. */
   readonly stoppingMs: number;
 }
 

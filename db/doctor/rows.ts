@@ -1,5 +1,5 @@
 /**
- * Rows contradict neither each other nor themselves. None of this can be repaired: it would be a guess.
+ * Checks that rows are consistent. These faults are only reported: a repair would be a guess.
  */
 import {
   EXAMINED,

@@ -1,5 +1,5 @@
 /**
- * Whole executions with their jobs and tracked inputs, as the doctor holds them against the rules of the core.
+ * Reads whole executions with their jobs and tracked inputs, for the doctor to check against the rules of the core.
  */
 import pg from 'pg';
 import type { StepJob, TrackedInput } from '../../core/invariants.ts';
@@ -13,7 +13,7 @@ export interface StoredExecution extends ExecutionRow {
   readonly templateId: string;
 }
 
-/** Executions by id, from `after` on. Uses the primary key. */
+/** Returns executions by id, after `after`. Uses the primary key. */
 export async function readExecutionsAfter(db: Db, after: string, limit: number): Promise<StoredExecution[]> {
   const { rows } = await db.query(
     `select id, workflow_template_id, status, sequence, error, stop_requested_at is not null as stopping, stop_reason
@@ -33,7 +33,7 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
   }));
 }
 
-/** Jobs that have the ids of these steps, by execution. Whether others have them is asked of all jobs: see jobs.ts. */
+/** Returns the jobs with the ids of these steps, by execution. jobs.ts checks all jobs for other ids. */
 export async function readStepJobs(
   db: Db,
   pgbossSchema: string,
@@ -48,7 +48,7 @@ export async function readStepJobs(
   return grouped(rows, (row) => ({ queue: row.name as QueueName, stepId: row.step_id as string }));
 }
 
-/** Tracked inputs of the executions, by execution. */
+/** Returns tracked inputs by execution. */
 export async function readInputs(
   db: Db,
   executionIds: readonly string[],
@@ -69,7 +69,7 @@ export async function readInputs(
   }));
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: rows as the driver gives them
+// biome-ignore lint/suspicious/noExplicitAny: rows from the driver
 function grouped<T>(rows: readonly any[], read: (row: any) => T): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const row of rows) {

@@ -1,5 +1,5 @@
 /**
- * Whatever is not final has a reason to be so: a job, a timer, an owner that is alive, or an input to wait for.
+ * Checks that everything open has a reason to be: a job, a timer, a live owner, or an awaited input.
  */
 
 import { ownerIsAlive } from '../engine-alive.ts';
@@ -22,10 +22,11 @@ import {
 const OWNER_GRACE_SECONDS = 30;
 
 /**
- * Rows whose job is missing. The two are brought together by sorting: pg-boss has many indexes that begin with the queue,
- * and with other statistics the planner would find each job by reading a whole queue.
- * @param rows `id`, `execution_id`, `job` (the id that it has) and `detail`
- * @param jobs what is asked of `j`
+ * Returns SQL for rows whose job is missing. Rows and jobs are joined by sorting: pg-boss has many indexes that begin
+ * with
+ * the queue, and with other statistics the planner would find each job by reading a whole queue.
+ * @param rows `id`, `execution_id`, `job` (its id) and `detail`
+ * @param jobs condition on `j`
  */
 function withoutJob(rows: string, jobs: string): string {
   return `

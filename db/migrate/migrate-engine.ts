@@ -1,8 +1,8 @@
 /**
- * Brings a database to what this version of the engine needs: migrations, then its SQL functions.
+ * Brings a database up to this version of the engine: migrations, then its SQL functions.
  *
- * The functions hold settings of this engine (pg-boss's schema, the largest input) and are therefore written
- * at every start where they differ from what is there, under the lock of the migrations.
+ * The functions hold settings of this engine (pg-boss's schema, the largest input) and are therefore replaced
+ * at every start where they differ from the stored ones, under the lock of the migrations.
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -28,7 +28,7 @@ const FUNCTIONS = [
 /** The same number as the migrations' lock: one engine at a time changes the schema. */
 const LOCK = '297528313602';
 const DEFAULT_MAX_JSON_DEPTH = 512;
-/** The line of workflow_start that wakes engines: without NOTIFY they look by themselves. */
+/** The line of workflow_start that wakes engines; removed without NOTIFY, as engines poll then. */
 const NOTIFY = /^ *perform pg_notify\(.*\);\n/m;
 
 export interface MigrateEngineOptions {
@@ -39,7 +39,7 @@ export interface MigrateEngineOptions {
   readonly dryRun?: boolean;
 }
 
-/** @param database a URL, or a way that is known in more detail */
+/** @param database a URL, or a known route */
 export async function migrateEngine(
   database: string | DatabaseRoute,
   options: MigrateEngineOptions,
@@ -49,7 +49,7 @@ export async function migrateEngine(
   const { advisoryLocks } = features;
   const { pooled } = long.session;
   const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
-  // The functions are the newer version's as well.
+  // The functions are of the newer version too.
   if (result.newer.length > 0) return result;
   const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
   client.on('error', () => {});
@@ -69,7 +69,7 @@ export async function migrateEngine(
   }
 }
 
-/** What is filled in for `{{name}}`. */
+/** Returns the values for `{{name}}`. */
 function functionValues(
   schema: string,
   { pgbossSchema, maxInputBytes, maxJsonDepth = DEFAULT_MAX_JSON_DEPTH }: MigrateEngineOptions,
@@ -104,7 +104,7 @@ async function functionSql(
   return { name, sql };
 }
 
-/** Whether the function's body is the one in the file. */
+/** Returns whether the stored body of the function equals the file's. */
 async function isCurrent(client: pg.Client, name: string, sql: string): Promise<boolean> {
   const { rows } = await client.query(
     `select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace

@@ -1,12 +1,12 @@
 /**
  * Brings a database to the schema of this version: numbered SQL files, each applied once, in order, in a
- * transaction of its own that also writes it into the books (`execution_engine_migrations`).
+ * transaction of its own that also records it (`execution_engine_migrations`).
  *
  * Several engines may start at the same moment: each migration takes a transaction-level advisory lock (or, where
- * there are none, that of a row) and looks again before it runs. A killed run leaves whole migrations only.
+ * the database has none, that of a row) and checks again before it runs. A killed run leaves whole migrations only.
  *
- * `{{pgboss}}` in a file stands for the quoted name of pg-boss's schema. The checksum is of the file as it is
- * written.
+ * `{{pgboss}}` in a file stands for the quoted name of pg-boss's schema. The checksum is of the file before
+ * replacement.
  *
  * Not here: pg-boss's own migrations.
  */
@@ -23,7 +23,7 @@ export interface MigrateOptions {
   dir: string;
   /** Name of pg-boss's schema. */
   pgbossSchema: string;
-  /** Changes nothing; the answer's `pending` is what would be run. */
+  /** Changes nothing; `pending` in the result lists the migrations that would run. */
   dryRun?: boolean;
   /** Whether the database has advisory locks; default true. */
   advisoryLocks?: boolean;
@@ -34,7 +34,7 @@ export interface MigrateOptions {
 export interface Migration {
   /** File name. */
   readonly name: string;
-  /** As it is run: placeholders filled in. */
+  /** The SQL as it runs: placeholders replaced. */
   readonly sql: string;
   /** sha-256 of the file, in hex. */
   readonly checksum: string;
@@ -43,13 +43,13 @@ export interface Migration {
 export interface MigrateResult {
   /** Names of the migrations that this call applied, in order. */
   applied: string[];
-  /** With dryRun: what would have been applied. */
+  /** With dryRun: the migrations that would have been applied. */
   pending: Migration[];
-  /** What a newer version has applied. It only adds, so that this one can go on beside it. */
+  /** Migrations of a newer version. They only add, so that this version can run beside it. */
   newer: string[];
 }
 
-/** The files or the database are not as they must be. The message says which, and what to do. */
+/** The files or the database are in a wrong state. The message names the fault and the fix. */
 export class MigrationError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
@@ -58,21 +58,21 @@ export class MigrationError extends Error {
 }
 
 const FILE = /^(\d{4})_[a-z0-9_]+\.sql$/;
-/** Checksums of files in which a comment alone has been changed since, and what they are now. */
+/** Earlier checksums of files in which only a comment has changed since, with the current ones. */
 const SAME_STATEMENTS: Readonly<Record<string, string>> = {
   f2738c851ae647ad49239824cfd4ab48279459215bd14e428539076a20505241:
     'ccab2f407d2db7e154d6bf8114668ee7770d0939b2ed43bc04144cee801d7472',
 };
 /** An arbitrary number that only this purpose uses ('EENG' and 2). */
 const LOCK = '297515501314';
-/** The row that is locked instead; that of migrate-engine.ts as well. */
+/** The row that is locked instead, also by migrate-engine.ts. */
 export const MIGRATIONS_LOCK = 'migrations';
 const SESSION: SessionOptions = { applicationName: 'engine/migrate', statementTimeoutMs: 0 };
-/** A migration that waits for a busy table steps back and tries again, so that it holds nobody up for long. */
+/** A migration that waits for a busy table gives up and retries, so that it never blocks others for long. */
 const MAX_LOCK_TIMEOUTS = 20;
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Reads the migrations of a folder, in order. Throws MigrationError for a name or number that is wrong. */
+/** Reads the migrations of a folder, in order. Throws MigrationError for a wrong name or number. */
 export async function readMigrations(dir: string, pgbossSchema: string): Promise<Migration[]> {
   const names = (await readdir(dir)).filter((name) => name.endsWith('.sql')).sort();
   const migrations: Migration[] = [];
@@ -96,9 +96,9 @@ export async function readMigrations(dir: string, pgbossSchema: string): Promise
 }
 
 /**
- * Applies what is missing. `database` is a URL. Throws MigrationError when an applied file was changed, when
- * the database was migrated by another line of versions, or when a migration fails (nothing of that migration
- * stays); throws connection errors as they are.
+ * Applies missing migrations. `database` is a URL. Throws MigrationError when an applied file was changed, when
+ * the database was migrated by another line of versions, or when a migration fails (which is rolled back whole);
+ * throws connection errors as they are.
  */
 export async function migrate(database: string, options: MigrateOptions): Promise<MigrateResult> {
   const migrations = await readMigrations(options.dir, options.pgbossSchema);
@@ -139,7 +139,7 @@ const CREATE_BOOKS = `
     applied_at timestamptz not null default now()
   )`;
 
-/** False when another engine was faster. */
+/** Returns false when another engine was faster. */
 async function applyOnce(
   client: pg.Client,
   migration: Migration,
@@ -170,11 +170,11 @@ async function applyOnce(
 
 type Locked = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** Runs `work` in a transaction that nobody else runs at the same time. */
+/** Runs `work` in a transaction under the lock of the migrations. */
 async function inTurn<T>(client: pg.Client, advisoryLocks: boolean, work: () => Promise<T>): Promise<T> {
   await client.query('begin');
   try {
-    // The wait for other engines is not the wait for a busy table.
+    // Waiting for other engines is unbounded; only the wait for a busy table has a timeout.
     await client.query('set local lock_timeout = 0');
     if (advisoryLocks) await client.query('select pg_advisory_xact_lock($1)', [LOCK]);
     else await lockRow(client, MIGRATIONS_LOCK);
@@ -191,7 +191,7 @@ async function inTurn<T>(client: pg.Client, advisoryLocks: boolean, work: () => 
 
 type Books = ReadonlyMap<string, string>;
 
-/** Checksums of the applied migrations by name; empty when the database has no books yet. */
+/** Returns the checksums of the applied migrations by name; empty when the database has no record of any yet. */
 async function readBooks(client: pg.Client): Promise<Books> {
   const { rows: found } = await client.query(
     "select to_regclass('execution_engine_migrations') is not null as found",
@@ -229,7 +229,7 @@ function newerOf(migrations: readonly Migration[], books: Books): string[] {
   return [...books.keys()].filter((name) => !known.has(name));
 }
 
-/** PostgreSQL's words, with the line of the file it points at. */
+/** Returns PostgreSQL's message, with the line of the file it refers to. */
 function describe(error: unknown, sql: string): string {
   const { message, position } = error as { message: string; position?: string };
   if (position === undefined) return message;
