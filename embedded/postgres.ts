@@ -1,12 +1,12 @@
 /**
- * A PostgreSQL of one's own for a machine that has none: started with the engine, kept when the engine is
+ * A private PostgreSQL for a machine without one: started with the engine, kept when the engine is
  * killed, adopted by the next engine, shared by all engines on one folder.
  *
- * Not here: where the data lies and who owns it (embedded-place.ts), how a data directory is made and a
- * server launched (embedded-cluster.ts), how engines share one server (embedded-server.ts).
+ * Not here: the folder of the data and its owner (place.ts), how a data directory is created and a
+ * server launched (cluster.ts), how engines share one server (server.ts).
  *
  * No process exit hook is used: a killed engine leaves its server running on purpose. While an engine lives,
- * a server that dies is brought back, on the same port when it is still free.
+ * a server that dies is restarted, on the same port when it is still free.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from './cluster.ts';
@@ -15,32 +15,32 @@ import { joinServer, leaveServer, type Server } from './server.ts';
 import { embeddedSettings } from './settings.ts';
 
 export interface EmbeddedOptions {
-  /** Folder for the data directory; made when missing. */
+  /** Folder for the data directory; created when missing. */
   dataDir: string;
   log: (message: string) => void;
-  /** PostgreSQL settings that replace the usual ones. An adopted server keeps its own. */
+  /** PostgreSQL settings that override the defaults. An adopted server keeps its own. */
   settings?: Record<string, string>;
-  /** Wanted port, 54329 by default; another one is taken when it is in use. */
+  /** Preferred port, 54329 by default; another one is used when it is taken. */
   port?: number;
 }
 
 export interface EmbeddedPostgres {
-  /** With the superuser's password: never to be logged. */
+  /** Holds the superuser's password: must never be logged. */
   readonly url: string;
-  /** The folder that is really used; it differs from the one asked for when that one cannot be used. */
+  /** The folder in use; it differs from the requested one when that one cannot be used. */
   readonly dataDir: string;
   /** Whether the server was running already. */
   readonly adopted: boolean;
-  /** Stops the server unless somebody else is connected. May be called twice. */
+  /** Stops the server unless another client is connected. May be called twice. */
   stop(): Promise<void>;
 }
 
 const DEFAULT_PORT = 54_329;
-/** Whoever restarts the server on purpose gets this long before it is started from here. */
+/** Time for a deliberate restart from outside, before the server is started from here. */
 const RESTART_GRACE_MS = 3_000;
 const POLL_MS = 50;
 
-/** Starts or adopts the server of a folder. Throws, saying what to do, when there can be none. */
+/** Starts or adopts the server of a folder. Throws with advice when neither is possible. */
 export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const place = await choosePlace(options.dataDir, options.log);
   const supervisor = new Supervisor(place, options);
@@ -48,7 +48,7 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   return { url, dataDir: place.folder, adopted, stop: () => supervisor.stop() };
 }
 
-/** Keeps this engine's presence on the server, and the server alive, until stopped. */
+/** Keeps this engine's presence on the server, and keeps the server running, until stopped. */
 class Supervisor {
   readonly #place: Place;
   readonly #options: EmbeddedOptions;

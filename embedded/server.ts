@@ -1,13 +1,14 @@
 /**
- * Joining and leaving the server of one data directory: start it or adopt it, and stop it when nobody else is
- * there.
+ * Joins and leaves the server of one data directory: starts or adopts it, and stops it when no other client is
+ * connected.
  *
  * Invariants
  * 1. Every engine that uses the server holds a shared advisory lock on a connection of its own ("presence").
- *    Who stops the server holds that lock alone, so an engine that is about to adopt it waits, loses its
- *    connection, and starts the server again.
- * 2. A server is adopted only after it has let us in with the password of this data directory and has said
- *    that it serves this data directory.
+ *   An engine takes the exclusive lock before it stops the server, so an engine that is about to adopt it waits,
+ * loses its
+ *   connection, and starts the server again.
+ * 2. A server is adopted only after it has accepted the password of this data directory and has confirmed
+ *   that it serves this data directory.
  */
 import { realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -29,7 +30,7 @@ import { runAs } from './user.ts';
 export interface Server {
   readonly url: string;
   readonly port: number;
-  /** Whether it was running already, or another engine started it. */
+  /** True when it was running already, or when another engine started it. */
   readonly adopted: boolean;
   readonly presence: Presence;
 }
@@ -41,15 +42,17 @@ export interface JoinOptions {
 }
 
 const POLL_MS = 15;
-/** A server that recovers from a crash may take minutes: say so this often (a multiple of POLL_MS). */
+/** A server may recover from a crash for minutes: the interval of log lines about it (a multiple of POLL_MS). */
 const PATIENCE_MS = 700 * POLL_MS;
-/** Another server on the data directory, orphans of a killed one, a port that was taken meanwhile: go on. */
+/**
+ * Transient failures: another server on the data directory, orphans of a killed one, a port that was taken meanwhile.
+ */
 const PASSING_FAILURE = /already exists|still in use|could not create any TCP/;
 const MAX_PASSING_FAILURES = 100;
 const MAX_OTHER_FAILURES = 3;
 const SHUTDOWN_MS = 60_000;
 
-/** Starts or adopts the server and holds the presence lock. Throws with PostgreSQL's own words. */
+/** Starts or adopts the server and holds the presence lock. Throws with PostgreSQL's own message. */
 export async function joinServer(place: Place, options: JoinOptions): Promise<Server> {
   const starter = new Starter(place, options);
   for (let waited = 0; ; waited += POLL_MS) {
@@ -74,12 +77,12 @@ export async function joinServer(place: Place, options: JoinOptions): Promise<Se
   }
 }
 
-/** Starts servers until one stays, and knows when to give up. */
+/** Starts servers until one stays up, with a limit on failures. */
 class Starter {
   readonly #place: Place;
   readonly #options: JoinOptions;
   #failures = 0;
-  /** What the server that was started last has logged, once it has ended; '' while it lives. */
+  /** Log output of the last server that was started, once it has ended; '' while it runs. */
   #ended: string | null = null;
   pid: number | undefined;
 
@@ -88,7 +91,7 @@ class Starter {
     this.#options = options;
   }
 
-  /** Called while no server is to be seen. Throws when there is no point in starting another one. */
+  /** Called while no server is found. Throws when another start would be useless. */
   async startUnlessStarting(): Promise<void> {
     if (this.#ended === '') return;
     if (this.#ended !== null) this.#judge(this.#ended);
@@ -109,7 +112,7 @@ class Starter {
   }
 }
 
-/** Null when the server goes away while we join it. Throws when it is not ours. */
+/** Returns null when the server goes away meanwhile. Throws when it serves other data. */
 async function adopt(place: Place, port: number, adopted: boolean): Promise<Server | null> {
   const url = `postgres://postgres:${encodeURIComponent(await readPassword(place))}@127.0.0.1:${port}/postgres`;
   const presence = new Presence(url);
@@ -130,7 +133,7 @@ async function adopt(place: Place, port: number, adopted: boolean): Promise<Serv
   return null;
 }
 
-/** The wanted port when it is free, else any free one. */
+/** Returns the preferred port when it is free, else any free one. */
 function freePort(wanted: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const server = createServer();
@@ -142,7 +145,7 @@ function freePort(wanted: number): Promise<number> {
   return promise;
 }
 
-/** Gives the presence up and stops the server unless another engine or client is connected to it. */
+/** Releases the presence and stops the server unless another engine or client is connected to it. */
 export async function leaveServer(
   place: Place,
   server: Server,
@@ -159,8 +162,8 @@ export async function leaveServer(
 }
 
 /**
- * PostgreSQL's fast shutdown: open transactions are rolled back, everything is written. Not through `pg_ctl
- * stop`, which goes on waiting when the next engine has started a server meanwhile.
+ * Runs PostgreSQL's fast shutdown: open transactions are rolled back, everything is written. `pg_ctl
+ * stop` is unsuitable: it keeps waiting when the next engine has started a server meanwhile.
  */
 async function stopServer(place: Place, log: (message: string) => void): Promise<void> {
   const state = await inspect(place);

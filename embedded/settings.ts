@@ -1,12 +1,12 @@
 /**
- * How the embedded server is set up. Durability is PostgreSQL's default: an answered commit survives a
+ * The settings of the embedded server. Durability is PostgreSQL's default: an acknowledged commit survives a
  * power cut.
  */
 import { totalmem } from 'node:os';
 
 const LARGE_MACHINE_BYTES = 8 * 1024 ** 3;
 
-/** Settings by name; `overrides` win. */
+/** Returns settings by name; `overrides` take precedence. */
 export function embeddedSettings(overrides: Readonly<Record<string, string>> = {}): Record<string, string> {
   return {
     listen_addresses: '127.0.0.1',
@@ -18,7 +18,7 @@ export function embeddedSettings(overrides: Readonly<Record<string, string>> = {
     max_wal_size: '2GB',
     fsync: 'on',
     synchronous_commit: 'on',
-    // Failed statements carry inputs and outputs of workflows; the log keeps to the server's own affairs.
+    // Failed statements hold inputs and outputs of workflows: they are kept out of the log.
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
     log_checkpoints: 'off',

@@ -1,9 +1,9 @@
 /**
- * As whom the embedded PostgreSQL runs. PostgreSQL refuses root, so an engine that runs as root starts it as
+ * Chooses the user of the embedded PostgreSQL. PostgreSQL refuses root, so an engine that runs as root starts it as
  * `postgres`, or `nobody` where that does not exist; any other engine starts it as itself.
  *
- * What that user may do is found out by doing it as that user: permission bits do not tell of ACLs, mount
- * options and folders above.
+ * Permissions of that user are tested by acting as that user: permission bits do not reflect ACLs, mount
+ * options and parent folders.
  */
 import { spawn } from 'node:child_process';
 import { chown, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -16,17 +16,17 @@ export interface ServiceUser {
 }
 
 export interface Ran {
-  /** Exit code; null when a signal ended it or it could not be started at all. */
+  /** Exit code; null when a signal ended it or it could not be started. */
   code: number | null;
   stdout: string;
   /** Also holds the reason when it could not be started. */
   stderr: string;
 }
 
-/** initdb looks its user up by number, so only users of the password file will do. */
+/** initdb looks its user up by number, so the user must be in the password file. */
 const CANDIDATES = ['postgres', 'nobody'];
 
-/** Null: run as this process. Throws when this process is root and no service user exists. */
+/** Returns null to run as the user of this process. Throws when this process is root and no service user exists. */
 export async function serviceUser(): Promise<ServiceUser | null> {
   if (process.getuid?.() !== 0) return null;
   const users = await readUsers();
@@ -40,7 +40,7 @@ export async function serviceUser(): Promise<ServiceUser | null> {
   return user;
 }
 
-/** The user of a number; one that the password file does not list is known by its number alone. */
+/** Returns the user of a number; a user missing in the password file has only the number. */
 export async function userById(uid: number, gid: number): Promise<ServiceUser> {
   const known = (await readUsers()).find((user) => user.uid === uid);
   return known ?? { name: String(uid), uid, gid };
@@ -54,11 +54,11 @@ async function readUsers(): Promise<ServiceUser[]> {
   });
 }
 
-/** spawn options that make a child run as the user, without this process's environment (it holds secrets). */
+/** Returns spawn options that run a child as the user, without this process's environment (it holds secrets). */
 export function spawnAs(user: ServiceUser | null) {
   return {
     ...(user === null ? {} : { uid: user.uid, gid: user.gid }),
-    // The service user may not be able to enter the folder this process was started in.
+    // The service user may lack access to the current folder.
     cwd: process.platform === 'win32' ? undefined : '/',
     env: process.platform === 'win32' ? undefined : { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin' },
   };
@@ -80,7 +80,7 @@ export function runAs(user: ServiceUser | null, program: string, args: readonly 
   return promise;
 }
 
-/** Whether the user can reach the folder and work in a folder of its own there: tried, then removed. */
+/** Returns whether the user can reach the folder and work in a subfolder: tested with one that is then removed. */
 export async function canWorkIn(user: ServiceUser | null, folder: string): Promise<boolean> {
   let probe: string | undefined;
   try {

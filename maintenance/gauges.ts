@@ -1,5 +1,5 @@
 /**
- * Gauges that are read when somebody scrapes: open executions and steps, queues, pools, slots.
+ * Gauges computed at each scrape: open executions and steps, queues, pools, slots.
  */
 import type { Pool } from '../db/connection/client.ts';
 import { readQueueDepths } from '../db/engine.ts';

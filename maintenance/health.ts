@@ -1,8 +1,8 @@
 /**
- * Whether the engine lives, and whether it can serve.
+ * Decides whether the engine is alive, and whether it can serve.
  *
- * What is worth a look without keeping the engine from serving is a warning: of the boot, and of the database as it
- * is now.
+ * A problem that does not stop the engine from serving is a warning: one of the start, or of the database's current
+ * state.
  */
 import { hideCredentials } from '../core/text/credentials.ts';
 import type { Pool } from '../db/connection/client.ts';
@@ -11,21 +11,21 @@ import type { HealthReport } from '../services/health-report.ts';
 
 export interface HealthSources {
   readonly pool: Pool;
-  /** What was found at the start and stays so. */
+  /** Warnings of the start; they never change. */
   readonly warnings: readonly string[];
   /** Milliseconds since the work loop last reached the database. */
   silentMs(): number;
-  /** What does not happen although there is work; null: everything goes its way. */
+  /** The work that is stuck; null: none. */
   stall(): string | null;
   isDraining(): boolean;
 }
 
-/** The work loop beats once a second; this much silence means that it or the database is stuck. */
+/** The work loop runs once a second; this much silence means that it or the database is stuck. */
 const LONGEST_SILENCE_MS = 5_000;
 const LOOK_AGAIN_MS = 500;
 
 interface Look {
-  /** Null: the database can be used. */
+  /** Null: the database is usable. */
   readonly failure: string | null;
   readonly warnings: readonly string[];
 }

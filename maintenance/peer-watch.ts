@@ -1,25 +1,25 @@
 /**
- * Waits for a peer's death: each engine watches the next one in the ring of engine ids, blocked on its lease.
+ * Waits for a peer's death: each engine watches the next one in the ring of engine ids, by waiting for its lease.
  *
- * Only a short cut. The pulse finds the dead as well, up to a second later.
+ * Only a shortcut: the pulse finds dead engines as well, up to a second later.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { nextInRing } from './ring.ts';
 
 export interface PeerWatchOptions {
   readonly engineId: string;
-  /** Resolves when nobody holds the engine's lease; rejects when it cannot be waited for any more. */
+  /** Resolves when the engine's lease is free; rejects when waiting is no longer possible. */
   leaseIsFree(engineId: string, signal: AbortSignal): Promise<void>;
-  /** Milliseconds until the engine counts as dead if no heartbeat comes; null: it said goodbye. */
+  /** Milliseconds until the engine counts as dead if no heartbeat comes; null: it unregistered. */
   msUntilLate(engineId: string): Promise<number | null>;
-  /** Takes over what dead engines hold. */
+  /** Takes over the steps of dead engines. */
   takeOver(): Promise<void>;
   onError(error: unknown): void;
 }
 
-/** Before a lease is waited for again that is free although its engine lives. */
+/** Pause before waiting again for a lease that is free although its engine is alive. */
 const PAUSE_MS = 1_000;
-/** The clock that counts is the database's. */
+/** Added because the database's clock decides. */
 const SLACK_MS = 5;
 
 export class PeerWatch {
@@ -31,7 +31,7 @@ export class PeerWatch {
     this.#options = options;
   }
 
-  /** Watches the one of these engines whose turn it is, and no other. */
+  /** Watches the peer whose turn it is, and only that one. */
   watch(peers: readonly string[]): void {
     const target = nextInRing(this.#options.engineId, peers);
     if (target === this.#target) return;

@@ -1,8 +1,8 @@
 /**
- * Once a second: say that this engine is alive, and look for what nobody told it: due jobs, dead peers,
+ * Once a second: sends the heartbeat, and looks for work without a notification: due jobs, dead peers,
  * executions that were ended elsewhere.
  *
- * `tick()` is public and does one round; the loop only calls it.
+ * `tick()` is public and runs one round; the loop only calls it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Db } from '../db/connection/client.ts';
@@ -23,47 +23,47 @@ import type { StallWatch } from './stall-watch.ts';
 export interface PulseLoopOptions {
   readonly db: Db;
   readonly engine: EngineRow;
-  /** How it is told who is alive, and who may say so. */
+  /** The rules for judging which engines are alive. */
   readonly signs: SignsOfLife;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
   runningCount(): number;
-  /** Whether this engine holds its lease. */
+  /** Returns whether this engine holds its lease. */
   hasLease(): boolean;
-  /** Executions this process runs steps of or has waiters for. */
+  /** Executions of which this process runs steps or has waiters. */
   watched(): readonly string[];
   /** Jobs are due in the queues. */
   onJobs(): void;
   /** Watched executions that are final or being stopped. */
   onEnded(executionIds: readonly string[]): void;
-  /** Which other engines are alive, after each round. */
+  /** Ids of the other live engines, after each round. */
   onPeers(ids: readonly string[]): void;
-  /** The database has not heard from this engine for so long that its steps may have been taken over. */
+  /** The database has received no heartbeat for so long that this engine's steps may have been taken over. */
   onSilence(ms: number): void;
-  /** Steps whose owners are dead were found. */
+  /** Found steps whose owners are dead. */
   onOrphans(steps: readonly OwnedStep[]): void;
   /** Templates whose steps this engine cannot take over. */
   unreadable(): readonly string[];
   /** Takes over a step whose owner is dead. */
   rescue(step: OwnedStep): Promise<void>;
-  /** Gives back steps that this engine holds by their rows and knows nothing of. */
+  /** Gives back steps that this engine owns by their rows but does not run. */
   releaseUnknown(): Promise<void>;
   onError(error: unknown): void;
 }
 
 const INTERVAL_MS = 1_000;
-/** After a heartbeat that failed: an engine that is soon back is not taken for dead. */
+/** Pause after a failed heartbeat: short, so that a recovered engine is not declared dead. */
 const AFTER_FAILURE_MS = 250;
 const MAX_RESCUED = 1_000;
 const TICKS_BETWEEN_RESCUES = 10;
-/** What one engine takes over is left to it for this long by the next. */
+/** Head start for each earlier engine in the ring. */
 const TURN_MS = 400;
 const MAX_TURNS = 3;
-/** An execution that somebody has locked, who may be frozen, keeps no other from being looked for. */
+/** A locked execution, whose lock holder may be frozen, must not delay the search for others. */
 const LOCKED_MS = 1_000;
-/** A statement that a dead engine had sent may still commit for a while after its end. */
+/** Rounds of extra searches: a statement sent by a dead engine may still commit a while after its end. */
 const TICKS_OF_ALARM = 5;
-/** Others may take an engine for dead that is silent for longer, when its lease was lost too (engine-alive.ts). */
+/** Peers may declare an engine dead after a longer silence, when its lease was lost too (engine-alive.ts). */
 const SILENT_MS = 4_000;
 
 export class PulseLoop {
@@ -72,15 +72,15 @@ export class PulseLoop {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #ticking: Promise<void> = Promise.resolve();
   #open = true;
-  /** Null: no round has ended yet. */
+  /** Null until the first round has ended. */
   #peers: readonly string[] | null = null;
   #silent: ReadonlySet<string> = new Set();
   #untilRescue = 0;
   #alarm = 0;
   #rescuing: Promise<void> | null = null;
-  /** Aborted: the turns of others are over. */
+  /** Aborted when this engine may take over without waiting for the turns of others. */
   #waiting = new AbortController();
-  /** Steps whose rescue is on its way, by their ids. */
+  /** Rescues in progress, by step id. */
   readonly #inRescue = new Map<string, Promise<void>>();
   readonly #toLookAt = new Set<string>();
   #looking: Promise<void> | null = null;
@@ -90,12 +90,12 @@ export class PulseLoop {
     this.#options = options;
   }
 
-  /** Hears of each heartbeat that was answered. */
+  /** Sets the watch that is called after each answered heartbeat. */
   useStallWatch(stalls: Pick<StallWatch, 'round'>): void {
     this.#stalls = stalls;
   }
 
-  /** Until the first round nobody knows: better to notify in vain. */
+  /** True until the first round shows otherwise: a needless notification is better than a missing one. */
   get hasPeers(): boolean {
     return this.#peers?.length !== 0;
   }
@@ -145,7 +145,7 @@ export class PulseLoop {
 
   /**
    * Looks which of the watched executions were ended elsewhere.
-   * @param named those that somebody said it of; null: it may be any
+   * @param named ids named in a notification; null: any
    */
   lookForEnded(named: readonly string[] | null): void {
     const watched = this.#options.watched();
@@ -168,8 +168,8 @@ export class PulseLoop {
   }
 
   /**
-   * As soon as an engine is dead and some rounds more, and every so often whatever the list says: a frozen engine
-   * may have committed a claim after it was given up. The heartbeat does not wait for what is found.
+   * Searches as soon as an engine is dead and for some rounds more, and regularly besides: a frozen engine
+   * may have committed a claim after it was declared dead. The heartbeat does not wait for the search.
    */
   #lookForTheDead(silent: readonly string[]): void {
     const news = silent.some((id) => !this.#silent.has(id));
@@ -180,7 +180,7 @@ export class PulseLoop {
     this.#beginRescue();
   }
 
-  /** Looks for the dead now, whatever the list says; resolves when what was found is taken over. */
+  /** Searches for steps of dead engines now; resolves when all that were found are taken over. */
   async takeOver(): Promise<void> {
     this.#waiting.abort();
     await this.#rescuing;
@@ -202,8 +202,9 @@ export class PulseLoop {
   }
 
   /**
-   * What this engine watched it takes over at once. What is another's turn it takes when that is still there a while
-   * later: several that rescue the same steps at once hold each other up.
+   * Takes over at once the steps of the engine that this one watched. Steps that are another engine's turn are taken
+   * when they
+   * are still there a while later: engines that rescue the same steps at once block each other.
    */
   async #rescue(): Promise<void> {
     const { db, releaseUnknown } = this.#options;
@@ -222,7 +223,7 @@ export class PulseLoop {
     await releaseUnknown();
   }
 
-  /** Without those whose rescue is on its way. */
+  /** Leaves out steps whose rescue is in progress. */
   async #stepsOfTheDead(): Promise<OwnedStep[]> {
     const { db, engine, unreadable, signs } = this.#options;
     const limit = MAX_RESCUED + this.#inRescue.size;
@@ -234,7 +235,7 @@ export class PulseLoop {
     return turnAt(this.#options.engine.id, this.#peers ?? [], owner);
   }
 
-  /** Rescues go through the door, guarded by the claim: of two rescuers one is late. */
+  /** Rescues go through the door, guarded by the claim: of two rescuers one is late and changes nothing. */
   async #rescueAll(steps: readonly OwnedStep[]): Promise<void> {
     if (steps.length === 0) return;
     this.#options.onOrphans(steps);
@@ -247,7 +248,7 @@ export class PulseLoop {
     locked.abort();
   }
 
-  /** One that cannot be taken over keeps nobody from the others. */
+  /** A failed rescue does not stop the others. */
   #rescueOne(step: OwnedStep): Promise<void> {
     const { rescue, onError } = this.#options;
     const rescued = rescue(step)

@@ -1,8 +1,8 @@
 /**
  * Removes executions that have been final for longer than `EXECUTION_ENGINE_RETENTION`.
  *
- * Of several engines one sweeps at a time. A sweep is made of short transactions with a pause as long as each took,
- * so that it has no more than half of one session, and starts keep their pace. `sweep()` is public and does one whole
+ * One engine sweeps at a time. A sweep consists of short transactions with a pause as long as each took,
+ * so that it uses at most half of one session, and starts are not slowed down. `sweep()` is public and runs one whole
  * round; the loop only calls it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,18 +20,20 @@ import {
 } from '../db/retention.ts';
 
 export interface RetentionOptions {
-  /** The index is made on a connection of its own. */
+  /** Route for a connection of its own, on which the index is built. */
   readonly route: DatabaseRoute;
   readonly engineId: string;
-  /** Statements by index, and one connection: nothing here is in a hurry. */
+  /** One connection, with statements by index: this work is not urgent. */
   readonly pool: Pool;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
   readonly retentionMs: number;
-  /** Between two transactions, in milliseconds; default: waits. */
+  /** Waits between two transactions, in milliseconds; default: a timer. */
   pause?(ms: number): Promise<void>;
   onRemoved(count: number): void;
-  /** An execution cannot be deleted, as when a table of somebody else's refers to it. It is not tried again here. */
+  /**
+   * An execution cannot be deleted, for example because a foreign table refers to it. This process does not retry it.
+   */
   onUndeletable(executionId: string, error: unknown): void;
   onError(error: unknown): void;
 }
@@ -39,22 +41,22 @@ export interface RetentionOptions {
 const INTERVAL_MS = 60_000;
 const SHORTEST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 2_000;
-/** Who had begun to read an execution before it was marked has read it by then. */
+/** Grace for readers that started before the mark. */
 const READERS_MS = 100;
 
 const FIRST = '00000000-0000-0000-0000-000000000000';
 const LAST = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
-/** No UUIDv7 is this large before the year 2109; an execution that somebody else made may have any id. */
+/** Larger than every UUIDv7 before the year 2109; an execution made outside the engine may have any id. */
 const BEYOND_TIME = '04000000-0000-0000-0000-000000000000';
 
 const MAX_UNDELETABLE = 1_000;
 
-/** SQLSTATEs by which other people's constraints and triggers refuse: class 23, and what `raise` gives. */
+/** Matches SQLSTATEs of foreign constraints and triggers: class 23, and that of `raise`. */
 function isRefused(error: unknown): boolean {
   return /^(23|P0001$)/.test(String((error as { code?: unknown }).code));
 }
 
-/** Another engine sweeps: this one has nothing to do. */
+/** Thrown when another engine is sweeping: this one has nothing to do. */
 class SweptElsewhere extends Error {}
 
 export class Retention {
@@ -62,7 +64,7 @@ export class Retention {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #sweeping: Promise<unknown> = Promise.resolve();
   readonly #closing = new AbortController();
-  /** Executions that could not be deleted while this process was there. */
+  /** Executions that could not be deleted since this process started. */
   readonly #undeletable = new Set<string>();
 
   constructor(options: RetentionOptions) {
@@ -79,7 +81,7 @@ export class Retention {
     round();
   }
 
-  /** Ends after the transaction under way. */
+  /** Stops after the current transaction. */
   async close(): Promise<void> {
     this.#closing.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -87,8 +89,8 @@ export class Retention {
   }
 
   /**
-   * Removes everything that is due; answers how many executions. 0 as well when another engine is at it.
-   * @throws what the database says; what was removed by then stays removed
+   * Removes all due executions; returns how many. Also returns 0 when another engine is sweeping.
+   * @throws errors of the database; executions removed by then stay removed
    */
   async sweep(): Promise<number> {
     const { route, engineId, pool, retentionMs, jobTable } = this.#options;
@@ -118,7 +120,7 @@ export class Retention {
     return count;
   }
 
-  /** What cannot be deleted keeps no other: it is found by halves. */
+  /** An execution that cannot be deleted must not block others: it is found by bisection. */
   async #remove(ids: readonly string[]): Promise<number> {
     try {
       return await this.#removeTogether(ids);
@@ -134,7 +136,7 @@ export class Retention {
     }
   }
 
-  /** What is left when the engine stops is found marked by the next sweep. */
+  /** The next sweep finds the marks of executions left when the engine stops. */
   async #removeTogether(ids: readonly string[]): Promise<number> {
     const { signal } = this.#closing;
     const { features } = this.#options.route;

@@ -1,25 +1,25 @@
 /**
- * Alive but stuck: there is work, the heart beats, and a loop that should take the work does not turn.
+ * Detects a stall: work is due and heartbeats succeed, but the loop that should take the work does not run.
  *
- * Looked at after each heartbeat that the database answered, and counted in those: a database that is away, a frozen
- * process and a clock that jumps are no stall. Steps that are held back (limits, pauses, no free slot) are none either:
- * a loop that looks and finds nothing to take has turned.
+ * Checked after each heartbeat that the database answered, and counted in those: an unavailable database, a frozen
+ * process or a clock jump is no stall. Steps that are held back (limits, pauses, no free slot) are no stall either:
+ * a loop that looks and finds nothing to take has made a turn.
  *
- * Not here: what to do about it. Health says it; whoever runs the engine restarts it, and others take the work.
+ * Not here: the reaction. Health reports the stall; the operator restarts the engine, and peers take its work.
  */
 
 export interface WatchedLoop {
-  /** What does not happen when it is stuck, for people: "Work is due, but ...". */
+  /** The stalled work in words: "Work is due, but ...". */
   readonly stuck: string;
-  /** How often it has turned so far. */
+  /** Number of turns so far. */
   turns(): number;
-  /** Whether it should turn. @param jobsAreDue what the heartbeat saw */
+  /** Returns whether it should be turning. @param jobsAreDue seen by the heartbeat */
   hasWork(jobsAreDue: boolean): boolean;
-  /** Lets it turn if it can: what took the work meanwhile is no proof that it works. */
+  /** Triggers a turn, since work that was taken meanwhile proves nothing about the loop. */
   nudge(): void;
 }
 
-/** A round is a second: longer than any wait for a lock, short enough for a restart to be worth it. */
+/** A round is a second: longer than any wait for a lock, short enough to make a restart worthwhile. */
 const STUCK_ROUNDS = 10;
 
 interface Seen {
@@ -36,7 +36,7 @@ export class StallWatch {
     this.#seen = loops.map((loop) => ({ loop, turns: loop.turns(), rounds: 0 }));
   }
 
-  /** A heartbeat was answered. */
+  /** Records an answered heartbeat. */
   round(jobsAreDue: boolean): void {
     for (const seen of this.#seen) {
       const { loop } = seen;
@@ -49,7 +49,7 @@ export class StallWatch {
     }
   }
 
-  /** What does not happen although it should; null: everything turns. */
+  /** Returns the stalled work in words; null: none. */
   get stall(): string | null {
     const stuck = this.#seen.find(isStuck);
     return stuck === undefined || stuck.loop.turns() !== stuck.turns ? null : stuck.loop.stuck;

@@ -1,7 +1,7 @@
 /**
- * Whoever makes a call.
+ * The caller of a service.
  */
-/** Who asks. An admin sees every workspace; a null workspace is a workspace of its own. */
+/** An admin sees every workspace; a null workspace is a workspace of its own. */
 export interface Caller {
   readonly workspaceId: string | null;
   readonly admin: boolean;

@@ -1,14 +1,14 @@
 /**
- * Cursors of lists: opaque to callers, the list's name and the last row's key inside.
+ * Cursors of lists: opaque to callers, they hold the list's name and the last row's key.
  *
- * Invariant 1: a cursor of one list is refused by every other, also where its key could be one of theirs.
- * Invariant 2: a key that no row of the list could have never reaches the database.
+ * Invariant 1: a cursor of one list is refused by every other, even when its key would fit.
+ * Invariant 2: only keys of the list's own form reach the database.
  */
 
 import { EngineError } from '../core/problem.ts';
 import { TEMPLATE_NAME } from '../definition/definition.ts';
 
-/** What the key of a list's rows looks like. */
+/** The form of the keys of a list's rows. */
 const KEYS = {
   executions: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
   templates: TEMPLATE_NAME,
@@ -19,7 +19,7 @@ export function encodeCursor(list: ListName, key: string): string {
   return Buffer.from(`${list}:${key}`).toString('base64url');
 }
 
-/** @throws EngineError('validation_failed') for anything that encodeCursor did not make for this list */
+/** @throws EngineError('validation_failed') for text that is not a cursor of this list */
 export function decodeCursor(list: ListName, cursor: string): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8');
   const key = text.slice(list.length + 1);

@@ -1,5 +1,5 @@
 /**
- * Executions as the API asks for them and tells of them, in the field names of its JSON.
+ * Requests and answers about executions, in the field names of the API.
  */
 import type { Json } from '../core/json/json.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
@@ -12,7 +12,7 @@ export interface StartItem {
   template?: string | undefined;
   workflow_template_id?: string | undefined;
   version?: number | undefined;
-  /** A value, or its text, which is stored as it is. */
+  /** A value, or its text, which is stored unchanged. */
   inputs?: Json | JsonPayload | undefined;
   idempotency_key?: string | undefined;
   /** ISO 8601 instant, or a duration from now (`5m`). */
@@ -68,7 +68,7 @@ export interface StepStatusBody {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
-  /** When a waiting or retrying step goes on; null: no time says so. */
+  /** Time at which a waiting or retrying step resumes; null: no timer. */
   resume_at: string | null;
   outputs?: Json;
 }
@@ -87,7 +87,7 @@ export interface ExecutionStatusBody {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
-  /** When a pending execution that was put off begins; null: it was not. */
+  /** Time at which a delayed pending execution begins; null: it was not delayed. */
   resume_at: string | null;
 }
 
@@ -105,7 +105,7 @@ export interface ExecutionListItem {
   workspace_id: string | null;
   user_id: string | null;
   tags: string[];
-  /** Null while the execution goes on. */
+  /** Null until the execution has ended. */
   error: ExecutionErrorBody | null;
   created_at: string;
   started_at: string | null;
@@ -136,9 +136,9 @@ export interface StatusOptions {
 
 export interface ExecutionServicePort {
   start(caller: Caller, item: StartItem): Promise<StartResult>;
-  /** All or nothing. */
+  /** Starts all items or none. */
   startMany(caller: Caller, items: StartItem[]): Promise<StartResult[]>;
-  /** With waitMs > 0 answers when the execution is final or the time is over, holding no connection meanwhile. */
+  /** With waitMs > 0 answers when the execution is final or the time is over; holds no connection meanwhile. */
   status(caller: Caller, executionId: string, options: StatusOptions): Promise<ExecutionStatusBody>;
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;

@@ -1,7 +1,7 @@
 /**
- * Starts executions: resolves templates, checks inputs, honours idempotency keys, and inserts all or none.
+ * Starts executions: resolves templates, checks inputs, applies idempotency keys, and inserts all or none.
  *
- * A start whose key is there already adds nothing, and is answered however full the backlog is.
+ * A start with an existing key adds nothing, and is answered even when the backlog is full.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalJson } from '../core/json/canonical.ts';
@@ -26,15 +26,15 @@ import type { Caller } from './caller.ts';
 import type { StartItem, StartResult } from './execution-answers.ts';
 import type { StartGate } from './start-gate.ts';
 
-/** How often, and for how long, a start looks again when its idempotency key is taken while it inserts. */
+/** Limits of retries when a start's idempotency key is taken by another start while it inserts. */
 const MAX_RACES = 50;
 const LONGEST_RACES_MS = 5_000;
 const PAUSE_MS = 5;
 
-/** An item with the version it means. */
+/** An item with its resolved template version. */
 interface Draft {
   readonly item: StartItem;
-  /** Names the item in problems. */
+  /** Pointer of the item, for problems. */
   readonly pointer: string;
   readonly workspaceId: string | null;
   readonly version: TemplateVersion;
@@ -71,7 +71,7 @@ export class ExecutionStarter {
     this.#finder = new TemplateFinder(pool);
   }
 
-  /** @param many names the item in problems as `/items/<n>` */
+  /** @param many problems name the item as `/items/<n>` */
   start(caller: Caller, items: readonly StartItem[], many: boolean): Promise<StartResult[]> {
     return this.#gate.waitIn(items.length, () => this.#start(caller, items, many));
   }
@@ -95,7 +95,7 @@ export class ExecutionStarter {
     return requests.map(({ execution }) => created(execution, this.#door));
   }
 
-  /** What this engine could not run is refused. What the commit has begun already is no part of the backlog. */
+  /** Refuses versions that this engine cannot run. Executions begun by the commit itself do not count as backlog. */
   async #insert(executions: readonly NewExecution[], keyed: boolean): Promise<void> {
     for (const { version } of executions) assertRunnable(version);
     await this.#gate.enter(executions.length, async () => {
@@ -104,14 +104,14 @@ export class ExecutionStarter {
     });
   }
 
-  /** What is wrong with the inputs of each item. Yields after each: together they may take long. */
+  /** Checks the inputs of each item. Yields after each: together they may take long. */
   *#checks(
     drafts: readonly Draft[],
   ): Generator<void, (readonly SchemaFault[] | Promise<readonly SchemaFault[]>)[]> {
     const checks: (readonly SchemaFault[] | Promise<readonly SchemaFault[]>)[] = [];
     for (const { version, inputs } of drafts) {
       const checked = this.#inputs.check(version, inputs);
-      // It is waited for when all are begun; one that fails before that is no error that nobody hears of.
+      // Awaited once all are started; until then this handler prevents an unhandled rejection.
       if (checked instanceof Promise) checked.catch(() => undefined);
       checks.push(checked);
       yield;
@@ -142,7 +142,7 @@ export class ExecutionStarter {
     ]);
   }
 
-  /** Looks for the keys, inserts what is new, and looks again when another start was faster. */
+  /** Looks the keys up, inserts new executions, and looks again when another start was faster. */
   async #startKeyed(requests: readonly Request[]): Promise<StartResult[]> {
     const until = performance.now() + LONGEST_RACES_MS;
     for (let races = 0; ; races++) {
@@ -161,7 +161,7 @@ export class ExecutionStarter {
             error,
           );
         }
-        // The faster start has committed by now, or will have; not all slower ones need to look at once.
+        // The faster start has committed by now, or soon will; a random pause spreads the slower ones.
         await delay(PAUSE_MS * Math.random());
       }
     }
@@ -269,12 +269,12 @@ function keyConflict(key: string): EngineError {
   );
 }
 
-/** The status as the door left it: the commit may have begun the execution already. */
+/** Returns the status as the door left it: the commit may have begun the execution already. */
 function created({ row }: NewExecution, door: ExecutionDoor): StartResult {
   return { execution_id: row.id, status: door.statusOf(row.id), created: true };
 }
 
-/** What is refused inside is named below the pointer. */
+/** Problems thrown inside are placed below the pointer. */
 function below(pointer: string, check: () => void): void {
   try {
     check();
@@ -288,7 +288,7 @@ function below(pointer: string, check: () => void): void {
   }
 }
 
-/** Milliseconds from now, an instant, or null. */
+/** Returns milliseconds from now, an instant, or null. */
 function startTime(startAfter: string | number | undefined, pointer: string): number | string | null {
   if (startAfter === undefined) return null;
   const duration = parseDuration(startAfter);

@@ -1,5 +1,5 @@
 /**
- * The answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
+ * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
 import type { Json } from '../core/json/json.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
@@ -50,7 +50,7 @@ const COUNTED_AS: Record<StepStatus, keyof Progress> = {
   cancelled: 'cancelled',
 };
 
-/** Of steps that a timer may wake. */
+/** Statuses of steps with a possible timer. */
 const WAITS: ReadonlySet<StepStatus> = new Set(['waiting', 'retrying']);
 
 /** Steps without a row yet count as waiting, so the counts add up to `total`. */

@@ -1,5 +1,5 @@
 /**
- * Long polls: who waits for which execution to become final. Holds promises, never connections.
+ * Long polls: waiters for an execution to become final. Holds promises, never connections.
  */
 import type { CommitSubscriber } from '../door/commit-subscriber.ts';
 import type { DecidedUnit } from '../door/unit.ts';
@@ -7,9 +7,9 @@ import type { DecidedUnit } from '../door/unit.ts';
 export class ExecutionWaiters implements CommitSubscriber {
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  /** Resolves when the execution is said to be final, when the time is over, or when the signal is aborted. */
+  /** Resolves when the execution is reported final, when the time is over, or when the signal is aborted. */
   wait(executionId: string, ms: number, signal?: AbortSignal): Promise<void> {
-    // An aborted signal says so once, and has.
+    // An aborted signal fires no further event.
     if (signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const set = this.#waiting.get(executionId) ?? new Set();
@@ -31,12 +31,12 @@ export class ExecutionWaiters implements CommitSubscriber {
     for (const { plan, actor } of units) if (plan.end !== null) this.wake(actor.id);
   }
 
-  /** Wakes those who wait for this execution. */
+  /** Wakes all waiters of this execution. */
   wake(executionId: string): void {
     for (const done of this.#waiting.get(executionId) ?? []) done();
   }
 
-  /** Executions somebody waits for: another process may have ended them. */
+  /** Executions with waiters: another process may have ended them. */
   get ids(): string[] {
     return [...this.#waiting.keys()];
   }

@@ -1,9 +1,9 @@
 /**
- * The health of an engine, as the API tells of it.
+ * The health of an engine, as the API reports it.
  */
 export interface HealthReport {
   status: 'ok' | 'unavailable';
   checks: Record<string, { status: 'ok' | 'fail'; message?: string }>;
-  /** What does not keep the engine from serving and should be mended all the same; one sentence each. */
+  /** Problems that should be fixed although the engine can serve; one sentence each. */
   warnings?: string[];
 }

@@ -1,13 +1,14 @@
 /**
- * Whether more starts are taken: a bound on the executions that line up in the database, and on the starts that wait
- * in this process.
+ * Limits starts: bounds the pending executions in the database, and the starts that wait in this process.
  *
- * Nothing is counted per start. The backlog is what the database said last, and what this process has added since. It
- * is asked at most every tenth of a second, only while starts come in, and for at most a twentieth of the time; the
- * question is bounded by the limit. So it is right to within what other engines and main servers add between two
- * questions, and one request.
+ * The backlog is estimated without a query per start: the last count by the database, plus the executions added by
+ * this
+ * process since. The database is asked at most every tenth of a second, only while starts come in, and for at most a
+ * twentieth of the time; the count stops at the limit. So the estimate is off by at most the executions that other
+ * engines
+ * and main servers add between two counts, and by one request.
  *
- * Invariant: every place that was taken is given back, whatever becomes of the start.
+ * Invariant: every place is given back, whether the start succeeds or fails.
  */
 import { EngineError } from '../core/problem.ts';
 
@@ -18,28 +19,28 @@ export interface StartGateOptions {
   readonly maxBacklog: number;
   /** Most starts that wait in this process. */
   readonly maxWaiting: number;
-  /** Pending executions there are, counted no further than `most`. */
+  /** Returns the number of pending executions, counted up to `most`. */
   count(most: number): Promise<number>;
   onRefused(reason: StartRefusal, starts: number): void;
-  /** Milliseconds of a clock that never goes back; default the process's. */
+  /** Returns milliseconds of a monotonic clock; default the process's. */
   now?: () => number;
 }
 
-/** Between two questions, while there is room and when there is none. */
+/** Interval of counts, while there is room and when there is none. */
 const CALM_MS = 1_000;
 const FULL_MS = 100;
-/** A question that took long is not asked again soon. */
+/** Most time spent counting, as a share: a slow count is repeated later. */
 const MAX_SHARE = 1 / 20;
 
 export class StartGate {
   readonly #options: StartGateOptions;
   readonly #now: () => number;
   #waiting = 0;
-  /** What the database said; null: it was not asked yet, or has not answered. */
+  /** The database's last count; null: none yet. */
   #counted: number | null = null;
-  /** Executions this process has added to the backlog since. */
+  /** Executions that this process has added to the backlog since. */
   #added = 0;
-  /** Starts of this process that are on their way into the database. */
+  /** Starts of this process that are being inserted. */
   #entering = 0;
   #counting: Promise<void> | null = null;
   #countedAt = Number.NEGATIVE_INFINITY;
@@ -50,10 +51,10 @@ export class StartGate {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Lets starts wait in this process while `work` runs. @throws EngineError too_many_requests */
+  /** Runs `work`, whose starts wait in this process. @throws EngineError too_many_requests */
   async waitIn<T>(starts: number, work: () => Promise<T>): Promise<T> {
     const { maxWaiting } = this.#options;
-    // Alone it always fits, however small the bound.
+    // A request that is alone always fits, however small the bound.
     if (this.#waiting > 0 && this.#waiting + starts > maxWaiting) {
       this.#refuse(
         'process',
@@ -70,7 +71,7 @@ export class StartGate {
   }
 
   /**
-   * Lets new executions into the database while `insert` runs, which answers how many of them line up there.
+   * Runs `insert`, which adds executions to the database and returns how many of them are pending there.
    * @throws EngineError too_many_requests when the backlog is full
    */
   async enter(starts: number, insert: () => Promise<number>): Promise<void> {
@@ -96,7 +97,7 @@ export class StartGate {
     return (this.#counted ?? 0) + this.#added + this.#entering;
   }
 
-  /** Waits for the answer only where it decides: at the first start, and when there is no room. */
+  /** Waits for the count only where it decides: at the first start, and when there is no room. */
   async #askWhenDue(): Promise<void> {
     const isFull = this.#backlog >= this.#options.maxBacklog;
     const pauseMs = Math.max(isFull ? FULL_MS : CALM_MS, this.#countMs / MAX_SHARE);
@@ -113,10 +114,10 @@ export class StartGate {
     const addedBefore = this.#added;
     try {
       this.#counted = await this.#options.count(this.#options.maxBacklog);
-      // What was added meanwhile may or may not have been seen: better to count it twice.
+      // Executions added during the count may be missing in it: counting them twice is safer.
       this.#added -= addedBefore;
     } catch {
-      // Whatever keeps the database from answering, the start itself will meet.
+      // The start itself will meet the error.
     } finally {
       this.#countedAt = this.#now();
       this.#countMs = this.#countedAt - begunAt;

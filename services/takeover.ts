@@ -1,5 +1,6 @@
 /**
- * Takes over the running steps of dead engines: each is released through the door, guarded by the claim of the dead.
+ * Takes over the running steps of dead engines: each is released through the door, guarded by the dead engine's
+ * claim.
  */
 import type { Event } from '../core/event.ts';
 import { takeoverEvent } from '../core/takeover.ts';
@@ -12,11 +13,11 @@ export interface TakeoverOptions {
   readonly db: Db;
   readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
   readonly versions: Pick<TemplateVersions, 'find'>;
-  /** Whether handlers of a step type run in the process of their engine. */
+  /** Returns whether handlers of a step type run in the process of their engine. */
   runsInEngine(type: string): boolean;
 }
 
-/** Resolves when the step is released, or does not belong to its dead owner any more. */
+/** Resolves when the step is released, or no longer belongs to its dead owner. */
 export async function takeOver(options: TakeoverOptions, step: OwnedStep): Promise<void> {
   const { db, door, versions, runsInEngine } = options;
   const { executionId, templateId, stepTemplateId, attempt, owner } = step;

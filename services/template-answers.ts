@@ -1,5 +1,5 @@
 /**
- * Templates as the API tells of them, in the field names of its JSON.
+ * Answers about templates, in the field names of the API.
  */
 
 import type { JsonObject } from '../core/json/json.ts';

@@ -1,5 +1,5 @@
 /**
- * Templates as the API works with them: the service, as its routes see it.
+ * The template service as the API's routes see it.
  */
 import type { DefinitionSource } from '../definition/source.ts';
 import type { Caller } from './caller.ts';
@@ -15,6 +15,6 @@ export interface TemplateServicePort {
     caller: Caller,
     page: { limit?: number | undefined; cursor?: string | undefined },
   ): Promise<Page<TemplateSummary>>;
-  /** Archives every version: running executions go on, a start answers 404. */
+  /** Archives every version: running executions continue, a start answers 404. */
   archive(caller: Caller, name: string): Promise<void>;
 }

@@ -131,10 +131,11 @@ export class TemplateService implements TemplateServicePort {
   }
 
   async archive(caller: Caller, name: string): Promise<void> {
-    // In a transaction: a main server's `updated_at` may be without a zone, and is UTC only there behind a pooler.
+    // In a transaction: a main server's `updated_at` may lack a zone, and behind a pooler is UTC only in a
+    // transaction.
     let archived = 0;
     await transact(this.#pool, async (tx) => {
-      // An attempt whose commit was not answered may have archived them.
+      // An earlier attempt, whose commit was not answered, may have archived them.
       archived += await archiveTemplates(tx, caller.workspaceId, name);
     });
     if (archived === 0) throw templateNotFound(name);

@@ -1,5 +1,5 @@
 /**
- * Executions: start, status, stop, cancel, list. Writes go through the door and nowhere else.
+ * Executions: start, status, stop, cancel, list. All writes go through the door.
  */
 
 import type { Event } from '../core/event.ts';
@@ -83,7 +83,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
   }
 
-  /** Answers are made in memory, and many may be asked for at a time. @throws EngineError('outputs_too_large') */
+  /** Answers are built in memory, and many may be requested at a time. @throws EngineError('outputs_too_large') */
   async #refuseTooLarge(executionId: string, steps: number): Promise<void> {
     const { pool, limits } = this.#options;
     const { maxOutputBytes, maxInputsBytes } = limits;
@@ -97,8 +97,9 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   }
 
   /**
-   * Listens before it looks, so that an end between the two is not missed. Who need not wait leaves alone: a
-   * caller who may not see the execution must not end the waits of those who may.
+   * Listens before it reads, so that an end between the two is noticed. A caller with nothing to wait for removes
+   * only its
+   * own waiter: a caller who may not see the execution must not end the waits of others.
    */
   async #waitUntilFinal(
     caller: Caller,
@@ -164,7 +165,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   }
 }
 
-/** Another workspace's execution is not there. */
+/** An execution of another workspace counts as missing. */
 function visible<T extends ExecutionState | ExecutionDetail>(caller: Caller, id: string, found: T | null): T {
   if (found !== null && (caller.admin || found.workspaceId === caller.workspaceId)) return found;
   throw new EngineError('execution_not_found', `There is no execution ${id} in this workspace.`);

@@ -1,16 +1,16 @@
 /**
- * Measures how late the event loop is: the time for which nothing else in the process could run.
+ * Measures the lag of the event loop: the time for which no other work in the process could run.
  *
- * The runtime's own figure is not used: on Bun it reads 0.
+ * The runtime's own figure is unusable: on Bun it reads 0.
  */
 import type { Metrics } from './metrics.ts';
 
 const LAG_PERIOD_MS = 100;
 
 export interface EventLoopWatch {
-  /** Milliseconds of a clock that never goes back. */
+  /** Returns milliseconds of a monotonic clock. */
   now: () => number;
-  /** Calls back every `ms` milliseconds, without keeping the process alive; returns what ends it. */
+  /** Calls back every `ms` milliseconds, without keeping the process alive; returns a function that ends it. */
   every: (ms: number, callback: () => void) => () => void;
 }
 

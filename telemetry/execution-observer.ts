@@ -7,7 +7,7 @@ import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { TemplateCounters, TemplateMetrics } from './template-metrics.ts';
 
-/** One committed unit, as far as telemetry looks at it. */
+/** One committed unit, as telemetry needs it. */
 export interface CommittedUnit {
   readonly mails: readonly { readonly event: Event }[];
   /** Null: the execution was there before. */

@@ -1,10 +1,10 @@
 /**
- * A line of the log as it is written: without secrets and passwords, of a bounded length, and with everything that
- * cannot be seen written as an escape.
+ * Formats a line of the log: without secrets and passwords, of a bounded length, and with invisible
+ * characters written as escapes.
  *
- * A line that comes is one JSON object, and so is a line that goes. Most lines go as they came.
+ * Input and output are one JSON object per line. Most lines pass unchanged.
  *
- * The order matters: secrets are masked in the whole text, only then is it cut.
+ * The order matters: secrets are masked in the whole text before it is cut.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Masker } from '../core/masking/masker.ts';
@@ -12,14 +12,14 @@ import { hideCredentials } from '../core/text/credentials.ts';
 import { cutText } from '../core/text/cut.ts';
 import { visibleLines, visibleText } from '../core/text/visible.ts';
 
-/** Of a text in a line, such as a message or a stack. */
+/** Limit for a text in a line, such as a message or a stack. */
 export const MAX_LOG_TEXT_LENGTH = 10_000;
 export const MAX_LOG_LINE_LENGTH = 50_000;
 
-/** What is kept of a line that is too long all the same; even written as escapes it has room. */
+/** The parts kept of a line that is still too long; they fit even when written as escapes. */
 const EXCERPT = { fields: 12, fieldLength: 200, messageLength: 2_000, restLength: 3_000 };
 
-/** The line for programs: JSON. */
+/** Returns the line for programs: JSON. */
 export function writtenLine(line: string, masker: Masker): string {
   const json = line.trimEnd();
   const visible = visibleText(json);
@@ -30,14 +30,14 @@ export function writtenLine(line: string, masker: Masker): string {
   return `${whole.length <= MAX_LOG_LINE_LENGTH ? whole : visibleText(JSON.stringify(excerpt(object)))}\n`;
 }
 
-/** The line for what formats it for people: JSON, in which texts are as they are shown. */
+/** Returns the line for a formatter for people: JSON, with texts ready to be shown. */
 export function shownLine(line: string, masker: Masker): string {
   const object = readable(line.trimEnd(), masker);
   const isShort = JSON.stringify(object).length <= MAX_LOG_TEXT_LENGTH;
   return JSON.stringify(shown(isShort ? object : excerpt(object)));
 }
 
-/** Lines that are no part of the log, such as the reason for which a process does not start. */
+/** Returns text outside the log in safe form, such as the reason for which a process does not start. */
 export function plainText(text: string, masker: Masker): string {
   return visibleLines(cutText(hideCredentials(masker.text(text)), MAX_LOG_TEXT_LENGTH));
 }
@@ -48,7 +48,7 @@ function readable(json: string, masker: Masker): JsonObject {
   ) as JsonObject;
 }
 
-/** What is no JSON object is a message. */
+/** Text that is not a JSON object becomes a message. */
 function parsed(json: string): JsonObject {
   try {
     return JSON.parse(json) as JsonObject;
@@ -77,7 +77,7 @@ function excerpt(object: JsonObject): JsonObject {
   };
 }
 
-/** A stack has lines, and they are shown as lines. */
+/** A stack keeps its line breaks. */
 function shown(value: Json, name = ''): Json {
   if (typeof value === 'string') return name === 'stack' ? visibleLines(value) : visibleText(value);
   if (typeof value !== 'object' || value === null) return value;

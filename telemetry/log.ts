@@ -1,10 +1,11 @@
 /**
  * The log: one JSON object per line on stdout, or lines for people.
  *
- * Not here: what is logged. An error is logged once, where it is handled, with its cause: `log.error({ err }, …)`.
+ * Not here: the choice of what to log. An error is logged once, where it is handled, with its cause: `log.error({ err
+ * }, …)`.
  *
- * Invariant 1: no configured secret and no password of a URL leaves through the log, in whatever field, message or stack
- * it sits, and no line is longer than it may be (log-line.ts).
+ * Invariant 1: no configured secret and no password of a URL leaves through the log, in any field, message or stack,
+ * and every line has a bounded length (log-line.ts).
  * Invariant 2: an error that repeats cannot fill the disk: see createErrorReporter.
  */
 import pino, { type DestinationStream, type Logger } from 'pino';
@@ -22,13 +23,13 @@ export interface LogOptions {
   level: LogLevel;
   /** Lines for people instead of JSON. */
   pretty: boolean;
-  /** Values that are masked in whatever spelling; short ones would maim other text, config refuses those. */
+  /** Values that are masked in every spelling. Short ones would mask unrelated text; config refuses those. */
   secrets: readonly string[];
-  /** Where lines go; default stdout. */
+  /** Target of the lines; default stdout. */
   destination?: DestinationStream | undefined;
 }
 
-/** A pino logger. `err` fields are written with their stack and causes. */
+/** Returns a pino logger. `err` fields are written with their stack and causes. */
 export function createLog({
   level,
   pretty: forPeople,
@@ -36,7 +37,7 @@ export function createLog({
   destination = process.stdout,
 }: LogOptions): Logger {
   const masker = createMasker(secrets);
-  // In this process, not in a worker thread: what is logged right before an exit is on its way already.
+  // In this process, not in a worker thread: lines logged right before an exit are then not lost.
   const pretty = forPeople ? prettyFactory({ colorize: hasColours(destination) }) : null;
   const format = (line: string) =>
     pretty === null ? writtenLine(line, masker) : (pretty(shownLine(line, masker)) ?? '');
@@ -53,8 +54,9 @@ export function createLog({
 }
 
 /**
- * An error as it is written: with its stack and causes, without the objects that hang on it. A database driver's client
- * is such an object, and has the key by which its statements can be cancelled.
+ * Returns an error as it is logged: with its stack and causes, without the objects attached to it. A database
+ * driver's
+ * client is such an object, and holds the key by which its statements can be cancelled.
  */
 function writable(error: Error): unknown {
   return withoutObjects(pino.stdSerializers.errWithCause(error));
@@ -72,7 +74,7 @@ function withoutObjects(value: unknown): unknown {
   return Object.fromEntries(kept);
 }
 
-/** JSON data, such as the details of a failure. */
+/** Returns whether a value is JSON data, such as the details of a failure. */
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   return Array.isArray(value) || prototype === Object.prototype || prototype === null;
@@ -83,9 +85,9 @@ function hasColours(destination: DestinationStream): boolean {
 }
 
 export interface ErrorReporterOptions {
-  /** Lines of one key are this far apart, in milliseconds. */
+  /** Milliseconds between lines of one key. */
   everyMs: number;
-  /** Calls back once, after so many milliseconds; default: a timer that keeps no process alive. */
+  /** Calls back once, after that many milliseconds; default: a timer that does not keep the process alive. */
   after?: (ms: number, callback: () => void) => void;
 }
 
@@ -102,9 +104,9 @@ interface Repetition {
 }
 
 /**
- * Writes the first error of a key at once and counts those that follow: every period one line says how many there
- * were, until there are none. For what meets the same failure again and again, such as a database that is away.
- * Errors of more keys than anyone reads are counted together.
+ * Writes the first error of a key at once and counts those that follow: one line per period says how many there
+ * were, until there are none. For failures that repeat, such as an unavailable database.
+ * Errors beyond a number of keys are counted together.
  */
 export function createErrorReporter(
   log: Pick<Logger, 'error'>,
@@ -137,7 +139,7 @@ export function createErrorReporter(
   };
 }
 
-/** What makes two errors the same for a reader: the code, or the message without its numbers. */
+/** Returns the key of equal errors: the code, or the message without its numbers. */
 export function errorKey(error: unknown): string {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   return typeof code === 'string' ? code : String(message).replace(/[0-9a-f-]{8,}|\d+/g, '#');

@@ -1,22 +1,23 @@
 /**
  * The instruments of the engine, for Prometheus.
  *
- * Not here: when they move (whoever does the work counts it) and how they are served (api/).
+ * Not here: the places that count (each in the code that does the work) and serving (api/).
  *
- * Names start with `execution_engine_`; what the process and its runtime report keeps the names every dashboard
- * knows (`process_…`, `nodejs_…`). Counters and histograms are of this process and start at 0; gauges that
+ * Names start with `execution_engine_`; metrics of the process and its runtime keep their well-known names
+ * (`process_…`, `nodejs_…`). Counters and histograms are of this process and start at 0; gauges that
  * describe the database are the same in every process that reports them: take their maximum, not their sum.
  *
  * Invariant 1: labels come from closed or configured sets, or are a bounded number of names of templates; never an id, a
  * name of a user or a path.
- * Invariant 2: a scrape answers although a collector fails or hangs; what it would have set is left out, not stale.
+ * Invariant 2: a scrape answers even when a collector fails or hangs; that collector's gauges are left out, not
+ * stale.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 
 const PREFIX = 'execution_engine_';
 
-/** A collector slower than this is left out of the scrape; scrapers give up after 10 s. */
+/** Slower collectors are left out of the scrape; scrapers give up after 10 s. */
 const COLLECT_TIMEOUT_MS = 5_000;
 
 /** Gauges of the runtime whose names end like counters, and those that read 0 on Bun whatever happens. */
@@ -25,16 +26,16 @@ const LEFT_OUT = /^nodejs_(active_\w+_total|eventloop_lag_\w+|heap_space_\w+)$/;
 const FAST_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const HANDLER_SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600];
-/** Few: there is a series of each for every template. */
+/** Kept few: each adds a series for every template. */
 const EXECUTION_SECONDS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400];
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
-/** Reads something when a scrape comes and sets gauges from it. */
+/** Sets gauges at each scrape. */
 export type Collector = () => Promise<void> | void;
 
 interface Collection {
   collector: Collector;
-  /** Emptied when the collector fails. */
+  /** Reset when the collector fails. */
   gauges: readonly Pick<Gauge, 'reset'>[];
 }
 
@@ -48,11 +49,11 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 export interface MetricsOptions {
   version: string;
-  /** Told of a collector that failed or was too slow. */
+  /** Called for a collector that failed or was too slow. */
   onCollectError?: ((error: unknown) => void) | undefined;
 }
 
-/** A registry of its own with every instrument of the engine; nothing is global. */
+/** Creates a registry with every instrument of the engine; nothing is global. */
 export function createMetrics({ version, onCollectError }: MetricsOptions) {
   const registry = new Registry();
   addRuntime(registry, version);
@@ -67,13 +68,13 @@ export function createMetrics({ version, onCollectError }: MetricsOptions) {
     ...workerInstruments(registry),
     ...databaseInstruments(registry),
     ...processInstruments(registry),
-    /** Runs a collector of these gauges at every scrape; the returned function takes it away again. */
+    /** Runs a collector of these gauges at every scrape; the returned function removes it. */
     onCollect(gauges: Collection['gauges'], collector: Collector): () => void {
       const collection = { gauges, collector };
       collections.add(collection);
       return () => collections.delete(collection);
     },
-    /** The metrics in the Prometheus text format, collectors included. */
+    /** Returns the metrics in the Prometheus text format, collectors included. */
     async render(): Promise<string> {
       await Promise.all([...collections].map((collection) => collect(collection, errors, onCollectError)));
       return registry.metrics();
@@ -114,7 +115,7 @@ function executionInstruments(registry: Registry) {
       'executions_removed_total',
       'Executions removed because their time of retention was over.',
     ),
-    /** By the gate of the starts and by the intake of bodies. */
+    /** Counted by the gate of starts and by the intake of bodies. */
     requestsRefused: counter(
       registry,
       'requests_refused_total',

@@ -1,8 +1,9 @@
 /**
- * Counters by template, so that there can be an alert for each workflow.
+ * Counters by template, so that each workflow can have its own alert.
  *
- * Invariant: there are no more labels than the setting says, and one for the rest. Templates are counted under their
- * name in the order in which this process comes across them.
+ * Invariant: there are at most as many labels as the setting says, and one for the rest. Templates get a label of
+ * their own
+ * in the order in which this process first sees them.
  */
 import type { Counter, Histogram } from 'prom-client';
 import type { ExecutionEnd } from '../core/plan.ts';
@@ -29,14 +30,14 @@ export interface TemplateCounters {
 
 export interface TemplateLabels {
   readonly max: number;
-  /** A name without secrets, and not too long. */
+  /** Returns a name without secrets, cut to a bounded length. */
   masked(name: string): string;
 }
 
 export class TemplateMetrics {
   readonly #instruments: Instruments;
   readonly #labels: TemplateLabels;
-  /** By the name of the template. */
+  /** Counters by template name. */
   readonly #known = new Map<string, TemplateCounters>();
   #others: TemplateCounters | null = null;
 
@@ -57,7 +58,7 @@ export class TemplateMetrics {
     return counters;
   }
 
-  /** All of them are there from the first execution on: an increase is seen only from a value that was there before. */
+  /** Creates all counters at the first execution: an increase is visible only from an earlier value. */
   #create(template: string): TemplateCounters {
     const { executionsStarted, executionsFinished, executionDuration, stepsFailed } = this.#instruments;
     const finished = ENDS.map((status) => [status, executionsFinished.labels({ status, template })] as const);

@@ -1,8 +1,9 @@
 /**
- * The doctor: whether the design's invariants hold of the database, and what can be put right.
+ * The doctor: checks the design's invariants against the database, and repairs faults.
  *
- * A repair goes the ways the engine goes: jobs are written under the locks of their executions, the steps of the dead
- * are taken over, and what is stuck is decided again by the core. What would be a guess is only reported.
+ * A repair uses the engine's own paths: jobs are written under the locks of their executions, steps of dead engines
+ * are taken over, and stuck executions are decided again by the core. Faults without a certain repair are only
+ * reported.
  *
  * Invariant: one examination or repair at a time in a process; the next one waits for it.
  */
@@ -25,17 +26,17 @@ import { type JobRepairOptions, MISSING_JOBS, repairJobs, STRAY_JOBS } from './r
 import type { DoctorPort, DoctorReport, DoctorRequest } from './report.ts';
 import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './views.ts';
 
-/** All there are, in the order in which they are reported. */
+/** All invariants, in the order of the report. */
 export const INVARIANTS: readonly Invariant[] = [...SQL_INVARIANTS, HELD_INVARIANT, VIEW_INVARIANT];
 
 export interface DoctorOptions extends ViewSources, JobRepairOptions {
   readonly committer: Committer;
   readonly locked: LockedCommit;
-  /** Takes over what dead engines hold (maintenance/pulse-loop.ts). */
+  /** Takes over the steps of dead engines (maintenance/pulse-loop.ts). */
   takeOver(): Promise<void>;
 }
 
-/** Final executions of this long ago and younger are looked at, unless everything is asked for. */
+/** Default age up to which final executions are examined. */
 const USUAL_SECONDS = 3_600;
 const USUAL_DEADLINE_MS = 10_000;
 const LONG_DEADLINE_MS = 120_000;
@@ -44,7 +45,7 @@ const MAX_REPAIRED_PER_ROUND = 1_000;
 const MAX_ROUNDS = 20;
 const EXECUTIONS_PER_TRANSACTION = 50;
 
-/** Decided again by the core, which also gives back what this engine holds without knowing. */
+/** Repaired by a new decision of the core, which also gives back steps that this engine holds without knowing. */
 const RECONSIDERED: readonly string[] = ['undecided-join', 'execution-not-ended', HELD_INVARIANT.name];
 const TAKEN_OVER = 'running-step-without-owner';
 
@@ -54,7 +55,7 @@ export interface Examination {
   readonly checked: readonly Invariant[];
 }
 
-/** What every engine on the database would answer: the invariants that need no process. */
+/** Checks the invariants that need no engine process: every engine on the database gives the same answer. */
 export async function examineDatabase(
   sources: ViewSources,
   { everything, graceSeconds, accept }: DoctorRequest,
@@ -94,7 +95,7 @@ export class Doctor implements DoctorPort {
     requireKnown(request.accept);
     return this.#inTurn(async () => {
       const repaired = new Map<string, number>();
-      // A repair mends rows; only the examination after it need look at everything.
+      // A repair mends rows; only the examination after it has to cover everything.
       const quick = { ...request, everything: false };
       for (let round = 0; round < MAX_ROUNDS; round++) {
         const found = await this.#examine(quick, MAX_REPAIRED_PER_ROUND);
@@ -121,7 +122,7 @@ export class Doctor implements DoctorPort {
     return { ...found, offenders, checked: [...found.checked, HELD_INVARIANT] };
   }
 
-  /** One round; returns whether anything was put right, so that another one may find more. */
+  /** Runs one round; returns whether something was repaired, so that another round may find more. */
   async #mend({ offenders }: Examination, repaired: Map<string, number>): Promise<boolean> {
     let total = 0;
     const count = (name: string, more: number) => {
@@ -145,7 +146,7 @@ export class Doctor implements DoctorPort {
     return total > 0;
   }
 
-  /** How many rows still break an invariant that the takeover was to put right. */
+  /** Returns how many rows still break an invariant that the takeover should have repaired. */
   async #left(name: string, most: number): Promise<number> {
     const accept = INVARIANTS.filter((invariant) => invariant.name !== name).map(
       (invariant) => invariant.name,
@@ -170,7 +171,7 @@ export class Doctor implements DoctorPort {
   }
 }
 
-/** What the engine is working on it may put right itself; if not, it is found again. */
+/** Ignores faults on which the engine is working at the moment; if they stay, they are found again. */
 function unlessContended(error: unknown): Map<string, number> {
   if (isContended(error)) return new Map();
   throw error;

@@ -1,7 +1,8 @@
 /**
- * Running steps that this engine holds by their rows and knows nothing of: made by a commit whose answer was lost.
+ * Finds running steps that this engine owns by their rows but does not run: claimed by a commit whose answer was
+ * lost.
  *
- * Each engine can answer for itself alone.
+ * Each engine can answer only for itself.
  */
 import type { Pool } from '../../db/connection/client.ts';
 import { type ClaimedStep, type Offender, stepsHeldBy } from '../../db/doctor/examine.ts';
@@ -17,8 +18,8 @@ export const HELD_INVARIANT: Invariant = {
 };
 
 /**
- * The rows are read again after the handlers were looked at: a step that ended in between has left its row by then,
- * or has its commit on the way.
+ * Reads the rows again after the handlers were checked: a step that ended in between has changed its row by then,
+ * or its commit is in flight.
  */
 export async function findUnknownSteps(
   pool: Pool,

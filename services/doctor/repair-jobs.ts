@@ -1,8 +1,9 @@
 /**
- * The repair of jobs: those that no row awaits are deleted, those that a row lacks are written again.
+ * Repairs jobs: deletes jobs that no row awaits, and writes missing ones.
  *
- * Under the lock of their executions, in one transaction: no engine commits a transition of them meanwhile, and what
- * is wrong is looked up again there. A job that an engine is fetching at that moment is left to it.
+ * In one transaction, under the lock of their executions: no engine can commit a transition of them meanwhile, and
+ * the
+ * faults are looked up again there. A job that an engine is fetching at that moment is left to it.
  */
 
 import {
@@ -33,7 +34,7 @@ export interface JobRepairOptions {
   readonly stopGraceMs: number;
 }
 
-/** Jobs that are to go. */
+/** Invariants whose jobs must be deleted. */
 export const STRAY_JOBS: readonly string[] = [
   'job-of-final-step',
   'job-not-awaited',
@@ -44,7 +45,7 @@ export const STRAY_JOBS: readonly string[] = [
 
 type JobWriter = (repair: Repair, offenders: readonly Offender[]) => Promise<Job[]>;
 
-/** Rows that lack a job, and what writes it. */
+/** Invariants of rows without their job, with the function that writes it. */
 export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
   'queued-step-without-job': stepJobs,
   'waiting-step-without-timer': stepJobs,
@@ -60,7 +61,7 @@ interface Repair {
   readonly executions: ReadonlyMap<string, LoadedExecution>;
 }
 
-/** Repairs the jobs of some executions, some dozens at most. Returns how many by invariant. */
+/** Repairs the jobs of at most a few dozen executions. Returns how many by invariant. */
 export async function repairJobs(
   options: JobRepairOptions,
   invariants: readonly SqlInvariant[],
@@ -92,7 +93,7 @@ export async function repairJobs(
 
 const MAX_PER_TRANSACTION = 20_000;
 
-/** Under the lock nothing is in between: no grace. */
+/** No grace: under the lock there is no work in between. */
 async function findHere(
   tx: Tx,
   { pgbossSchema }: JobRepairOptions,
@@ -124,8 +125,9 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
 }
 
 /**
- * None for a step with a timeout that an engine of an earlier version parked: it has no deadline, and no row says whether
- * its timer was to resume it or to time it out.
+ * Returns no job for a step with a timeout that an engine of an earlier version parked: it has no deadline, and its
+ * row
+ * does not say whether its timer was to resume it or to time it out.
  */
 function jobOfStep({ graph, template }: TemplateVersion, position: number, step: JoblessStep): Job[] {
   if (step.status === 'queued') {

@@ -1,18 +1,18 @@
 /**
- * What the doctor is asked and what it answers, in the words of the API.
+ * Requests and reports of the doctor, in the field names of the API.
  */
 
 export interface DoctorRequest {
-  /** Also every final execution, whenever it was, and every execution as a whole; takes as long as it takes. */
+  /** Also checks every final execution, of any age, and every execution as a whole; takes as long as needed. */
   readonly everything: boolean;
-  /** How long something must have been so, in seconds of the database's clock; null: each invariant's own grace. */
+  /** How long a fault must have lasted, in seconds of the database's clock; null: each invariant's own grace. */
   readonly graceSeconds: number | null;
-  /** Names of invariants that may be broken here. */
+  /** Names of invariants whose violation is accepted here. */
   readonly accept: readonly string[];
 }
 
 export interface DoctorExample {
-  /** Of the row: a step, an execution, a job, or whatever `detail` says. */
+  /** Id of the row: a step, an execution, a job, or as `detail` says. */
   id: string;
   execution_id: string | null;
   detail: string;
@@ -27,20 +27,20 @@ export interface DoctorFinding {
 }
 
 export interface DoctorReport {
-  /** Every invariant was looked at and holds. */
+  /** True when every invariant was checked and holds. */
   ok: boolean;
   findings: DoctorFinding[];
-  /** What a repair put right, in rows. */
+  /** Number of rows repaired. */
   repaired: { invariant: string; count: number }[];
-  /** The invariants that were looked at. */
+  /** The invariants that were checked. */
   checked: string[];
-  /** Those that could not be, and why. */
+  /** The invariants that could not be checked, with the reason. */
   unanswered: { invariant: string; reason: string }[];
 }
 
 export interface DoctorPort {
   /** @throws EngineError `validation_failed` when `accept` names no invariant */
   examine(request: DoctorRequest): Promise<DoctorReport>;
-  /** Puts right what can be put right without a guess, and examines again. @throws as `examine` */
+  /** Repairs every fault with a certain repair, and examines again. @throws as `examine` */
   repair(request: DoctorRequest): Promise<DoctorReport>;
 }

@@ -1,7 +1,7 @@
 /**
- * Every execution as a whole, held against the rules of the core: what SQL cannot say.
+ * Checks every execution as a whole against the rules of the core, beyond the reach of SQL.
  *
- * Each page of executions is one snapshot of its own: an execution cannot contradict itself in it, and no transaction
+ * Each page of executions is one snapshot of its own: it shows each execution consistently, and no transaction
  * stays open for long.
  */
 import { type Finding, findInInputs, findInJobs, findInView } from '../../core/invariants.ts';
@@ -25,7 +25,7 @@ export const VIEW_INVARIANT: Invariant = {
 
 export interface ViewSources {
   readonly url: string;
-  /** Default: a session that lasts. */
+  /** Default: a long-lived session. */
   readonly session?: DatabaseWay['session'] | undefined;
   readonly pgbossSchema: string;
   readonly versions: TemplateVersions;
@@ -35,7 +35,7 @@ const PAGE = 100;
 const PAGE_DEADLINE_MS = 30_000;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
 
-/** What is wrong with all executions there are, page by page, until `most` findings. */
+/** Returns the faults of all executions, page by page, until `most` findings. */
 export async function findInExecutions(
   sources: ViewSources,
   most: number,
@@ -93,7 +93,7 @@ async function findInPage(
   return { offenders, last: executions.length < PAGE ? null : executions.at(-1)!.id };
 }
 
-/** A settled row remembers who settled it; a view does not. */
+/** A settled row keeps its owner; a view does not. */
 function withoutOwnerWhenSettled(step: LoadedStep): LoadedStep {
   return isFinalStep(step.status) ? { ...step, owner: null } : step;
 }
