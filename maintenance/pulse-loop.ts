@@ -17,6 +17,7 @@ import {
   stepsOfTheDead,
 } from '../db/engine.ts';
 import type { SignsOfLife } from '../db/engine-alive.ts';
+import { Periodic } from '../process/periodic.ts';
 import { turnAt } from './ring.ts';
 import type { StallWatch } from './stall-watch.ts';
 
@@ -69,8 +70,7 @@ const SILENT_MS = 4_000;
 export class PulseLoop {
   readonly #options: PulseLoopOptions;
   #stalls: Pick<StallWatch, 'round'> | null = null;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #ticking: Promise<void> = Promise.resolve();
+  readonly #rounds: Periodic;
   #open = true;
   /** Null until the first round has ended. */
   #peers: readonly string[] | null = null;
@@ -88,6 +88,12 @@ export class PulseLoop {
 
   constructor(options: PulseLoopOptions) {
     this.#options = options;
+    this.#rounds = new Periodic({
+      tick: () => this.tick(),
+      intervalMs: INTERVAL_MS,
+      afterFailureMs: AFTER_FAILURE_MS,
+      onError: options.onError,
+    });
   }
 
   /** Sets the watch that is called after each answered heartbeat. */
@@ -106,23 +112,12 @@ export class PulseLoop {
   }
 
   start(): void {
-    const round = async () => {
-      if (!this.#open) return;
-      let pauseMs = INTERVAL_MS;
-      this.#ticking = this.tick().catch((error) => {
-        pauseMs = AFTER_FAILURE_MS;
-        this.#options.onError(error);
-      });
-      await this.#ticking;
-      if (this.#open) this.#timer = setTimeout(round, pauseMs);
-    };
-    round();
+    this.#rounds.start();
   }
 
   async close(): Promise<void> {
     this.#open = false;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#ticking;
+    await this.#rounds.close();
     this.#waiting.abort();
     await this.#rescuing;
     await this.#looking;

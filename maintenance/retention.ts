@@ -5,6 +5,7 @@
  * so that it uses at most half of one session, and starts are not slowed down. `sweep()` is public and runs one whole
  * round; the loop only calls it.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseRoute } from '../db/connection/features.ts';
@@ -18,6 +19,7 @@ import {
   markDue,
   type Sweep,
 } from '../db/retention.ts';
+import { Periodic } from '../process/periodic.ts';
 
 export interface RetentionOptions {
   /** Route for a connection of its own, on which the index is built. */
@@ -61,31 +63,26 @@ class SweptElsewhere extends Error {}
 
 export class Retention {
   readonly #options: RetentionOptions;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #sweeping: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Periodic;
   readonly #closing = new AbortController();
   /** Executions that could not be deleted since this process started. */
   readonly #undeletable = new Set<string>();
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+    const { onError } = options;
+    this.#rounds = new Periodic({ tick: () => this.sweep(), intervalMs: INTERVAL_MS, onError });
   }
 
   /** Sweeps now and once a minute. */
   start(): void {
-    const round = async () => {
-      this.#sweeping = this.sweep().catch(this.#options.onError);
-      await this.#sweeping;
-      if (!this.#closing.signal.aborted) this.#timer = setTimeout(round, INTERVAL_MS);
-    };
-    round();
+    this.#rounds.start();
   }
 
   /** Stops after the current transaction. */
   async close(): Promise<void> {
     this.#closing.abort();
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#sweeping;
+    await this.#rounds.close();
   }
 
   /**

@@ -1,0 +1,46 @@
+/**
+ * Work that is done in rounds: the next one begins a pause after the last has ended, whatever became of it.
+ */
+export interface PeriodicOptions {
+  tick(): Promise<unknown>;
+  readonly intervalMs: number;
+  /** The pause after a round that failed; default: the same. */
+  readonly afterFailureMs?: number;
+  onError(error: unknown): void;
+}
+
+export class Periodic {
+  readonly #options: PeriodicOptions;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #round: Promise<void> = Promise.resolve();
+  #open = true;
+
+  constructor(options: PeriodicOptions) {
+    this.#options = options;
+  }
+
+  /** Begins the first round at once. */
+  start(): void {
+    this.#round = this.#next();
+  }
+
+  /** No round begins after this. Resolves when the one under way has ended. */
+  async close(): Promise<void> {
+    this.#open = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  async #next(): Promise<void> {
+    if (!this.#open) return;
+    const { tick, intervalMs, afterFailureMs = intervalMs, onError } = this.#options;
+    let pauseMs = intervalMs;
+    try {
+      await tick();
+    } catch (error) {
+      pauseMs = afterFailureMs;
+      onError(error);
+    }
+    if (this.#open) this.#timer = setTimeout(() => this.start(), pauseMs);
+  }
+}
