@@ -1,8 +1,8 @@
 /**
  * The definition format as a JSON Schema 2020-12, for editors: completion, hover texts and red lines while typing.
  *
- * The engine itself does not use it: definition/definition.ts checks more and says it better. What the engine accepts this
- * schema accepts too; what it refuses may still be wrong (a cycle, an unknown step).
+ * The engine itself does not use it: definition/definition.ts checks more, with better messages. The schema accepts
+ * every definition that the engine accepts, and others too (a cycle, an unknown step).
  */
 
 import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
@@ -108,7 +108,7 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
   };
 }
 
-/** The parameters of one type, and what it has no use for; `with` itself is required where a parameter is. */
+/** The parameters of one type, and the fields that it does not use; `with` is required when a parameter is. */
 function branch({ type, schema, sendsNoHeartbeats }: StepTypeInfo): JsonObject {
   const required = isObject(schema) && Array.isArray(schema.required) && schema.required.length > 0;
   const fits = {
@@ -125,7 +125,7 @@ function branch({ type, schema, sendsNoHeartbeats }: StepTypeInfo): JsonObject {
 function params({ type, schema }: StepTypeInfo): JsonSchema {
   const loose = looseSchema(schema, orExpression);
   if (!isObject(loose)) return loose;
-  // References of the schema into itself go on meaning itself.
+  // References of the schema into itself stay references into itself.
   const refers = JSON.stringify(schema).includes('"$ref"') || Object.hasOwn(loose, '$id');
   return refers ? { $id: `${DEFINITION_SCHEMA_ID}:${encodeURIComponent(type)}`, ...loose } : loose;
 }

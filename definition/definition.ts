@@ -1,5 +1,5 @@
 /**
- * A definition document to a template: every field read, every rule of the format checked, all at once.
+ * Turns a definition document into a template: reads every field and checks every rule of the format, all at once.
  *
  * Not here: text to document (core/json/parse-json.ts, document.ts), and storing it.
  *
@@ -57,9 +57,11 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
 }
 
-/** Places that only whoever runs the step makes use of. */
+/** Places that are used only where the step is run. */
 const OF_THE_RUN = /^\/steps\/([^/]+)\/(?:type|with|when|heartbeatTimeout|concurrency|rateLimit)(?:\/|$)/;
-/** What was right when it was published, with the routes that step types had then, and keeps nothing from being decided. */
+/**
+ * Problems that were none when the definition was published, with the routes of that time, and that stop no decision.
+ */
 const OF_ROUTES: ReadonlySet<string> = new Set([
   'route_not_allowed',
   'unknown_route',
@@ -69,7 +71,7 @@ const OF_ROUTES: ReadonlySet<string> = new Set([
 const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIVE_INFINITY };
 
 /**
- * Judges a definition that was published once: by an engine that had other step types, or settings, or was of a newer
+ * Judges a published definition. The engine that published it may have had other step types or settings, or a newer
  * version.
  */
 export function judgeStored(document: unknown, context: LintContext): Judgement {
@@ -101,7 +103,7 @@ export function* buildStored(document: JsonObject, context: LintContext): Genera
   return { ...header, steps };
 }
 
-/** What was published stays in force when a limit is lowered, or a bound is new. */
+/** Published definitions stay valid when a limit is lowered, or a bound is new. */
 function ofStored({ schemas, ...context }: LintContext): LintContext {
   return { ...context, limits: NO_LIMITS, schemas: { ...schemas, checkSchema: schemas.checkStored } };
 }
@@ -139,7 +141,7 @@ function readHeader(reader: FieldReader, context: LintContext): Omit<Template, '
   };
 }
 
-/** Reports what cannot be stored; false when the document is no JSON at all, so that reading it makes no sense. */
+/** Reports values that cannot be stored; false when the document is not JSON at all and cannot be read. */
 function canBeRead(document: unknown, maxDepth: number, errors: ProblemList): boolean {
   const found = findUnstorable(document, { maxDepth });
   if (found === null) return true;
@@ -173,7 +175,7 @@ function readInput(reader: FieldReader, context: LintContext): JsonSchema | null
   return schema as JsonSchema;
 }
 
-/** Null when there is nothing that could be checked further. */
+/** Null when no further check is possible. */
 function readSteps(reader: FieldReader, context: LintContext): StepDraft[] | null {
   const { fields, problems } = reader;
   const steps = fieldOf(fields, 'steps');

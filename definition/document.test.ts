@@ -20,7 +20,7 @@ function refusal(text: string, format: DocumentFormat = 'yaml', limits = LIMITS)
   throw new Error('nothing was thrown');
 }
 
-/** Pointers of what a text is refused for. */
+/** Pointers of the values for which a text is refused. */
 function problemsOf(read: () => unknown): string[] {
   try {
     read();

@@ -1,12 +1,12 @@
 /**
- * The text of a definition, JSON or YAML, to the document it stands for.
+ * Turns the text of a definition, JSON or YAML, into its document.
  *
- * YAML is read as 1.2 with the core schema: one document, plain JSON values, no merge keys, no tags of its own.
- * A key that is there twice is an error in both formats: one of two steps would silently be lost.
+ * YAML is read as 1.2 with the core schema: one document, plain JSON values, no merge keys, no tags of its own. A
+ * repeated key is an error in both formats: one of two steps would silently be lost.
  *
  * Invariant 1: the depth is known before anything recurses, and aliases cannot make the document larger than
- * `maxBytes`, so no text uses up the stack or the memory.
- * Invariant 2: what is returned can be stored, and has no references to itself.
+ * `maxBytes`, so no text uses up the stack or the memory. Invariant 2: the returned document can be stored, and has no
+ * references to itself.
  */
 import {
   Composer,
@@ -117,7 +117,7 @@ interface Placed {
   readonly parent: Placed | null;
 }
 
-/** Throws for a key that is there twice, and collects the numbers that are not exact. */
+/** Throws for a repeated key, and collects the numbers that are not exact. */
 function checkNodes(document: Document, lines: LineCounter, numbers: InexactNumbers): void {
   const open: Placed[] = [{ node: document.contents, segment: '', parent: null }];
   for (let placed = open.pop(); placed !== undefined; placed = open.pop()) {

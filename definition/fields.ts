@@ -1,7 +1,7 @@
 /**
  * Reads one field of a definition: its value with the default filled in, and a problem when it is not allowed.
  *
- * A field that is absent gets its default; one that is there must have the right type: null is not "absent".
+ * An absent field gets its default. A present field must have the right type: null is not "absent".
  */
 
 import { pointerSegment } from '../core/problem.ts';
@@ -106,7 +106,7 @@ export function readDuration(reader: FieldReader, name: string, zero: 'allowed' 
   return null;
 }
 
-/** Reports a field that has another type than it may have. */
+/** Reports a field of a wrong type. */
 export function wrongType(reader: FieldReader, name: string, value: unknown, wanted: string): void {
   const message = `"${name}" is ${describe(value)}; it must be ${wanted}, or left out.`;
   reader.problems.add(place(reader, name), 'invalid_type', message);

@@ -1,5 +1,5 @@
 /**
- * Whether an engine understands a definition that was published once.
+ * The judgement of an engine on a published definition: whether it understands it.
  */
 import type { Problem } from '../core/problem.ts';
 
@@ -7,6 +7,6 @@ import type { Problem } from '../core/problem.ts';
 export interface Judgement {
   /** Problems that keep the whole definition from being understood. */
   readonly errors: readonly Problem[];
-  /** By step key, the problem that keeps that step from being run here, and no other step from anything. */
+  /** By step key, the problem for which this engine cannot run that step; other steps are not affected. */
   readonly faults: Readonly<Record<string, Problem>>;
 }

@@ -89,7 +89,9 @@ export function mergeEdges(entries: readonly Need[]): Edge[] {
   return Array.from(merged, ([from, conditions]) => ({ from, conditions }));
 }
 
-/** `all` when it is absent or wrong. `edges` is the number of distinct predecessors; null when it is not known. */
+/**
+ * Returns `all` when it is absent or wrong. `edges` is the number of distinct predecessors; null when it is not known.
+ */
 export function readJoin(step: FieldReader, edges: number | null): Join {
   const value = fieldOf(step.fields, 'join');
   if (value === undefined) return 'all';

@@ -1,5 +1,5 @@
 /**
- * How a step is run: `retry`, `concurrency` and `rateLimit`, with their defaults.
+ * The policies of a step: `retry`, `concurrency` and `rateLimit`, with their defaults.
  */
 
 import { isObject } from '../core/json/json.ts';
@@ -22,7 +22,7 @@ export const RETRY_FIELDS = ['limit', 'delay', 'backoff', 'maxDelay', 'jitter'] 
 export const CONCURRENCY_FIELDS = ['key', 'limit'] as const;
 export const RATE_LIMIT_FIELDS = ['key', 'limit', 'per'] as const;
 
-/** Retries and shared limits above this are a mistake, and it fits every integer column. */
+/** Retries and shared limits above this are a mistake. It fits every integer column. */
 export const MAX_RETRIES = 100_000;
 export const MAX_SHARED = 1_000_000;
 

@@ -1,8 +1,8 @@
 /**
- * Where the checks of a definition put what they find.
+ * The list of the problems that the checks of a definition find.
  *
  * Every problem is kept up to a cap that no person reads past, and those above it are only counted: their sentences are
- * not made. Suggestions of near names cost a look at all names, so the names that are looked at are bounded as well.
+ * not made. A suggestion compares all names, so the number of compared names is bounded as well.
  */
 
 import type { Problem } from '../core/problem.ts';
@@ -12,7 +12,7 @@ import { didYouMean } from '../core/text/nearest.ts';
 
 const MAX_PROBLEMS = 1_000;
 const MAX_SUGGESTIONS = 40;
-/** Names that all suggestions look at. */
+/** The maximum of names that all suggestions compare. */
 const MAX_CANDIDATES = 20_000;
 const MAX_SHOWN_LENGTH = 68;
 
@@ -27,7 +27,7 @@ export class ProblemList {
     this.#most = most;
   }
 
-  /** @param message a sentence, or what makes it when it is needed */
+  /** @param message a sentence, or a function that makes it when it is needed */
   add(pointer: string, code: ProblemCode, message: string | (() => string)): void {
     if (this.#problems.length >= this.#most) this.#left += 1;
     else this.#problems.push({ pointer, code, message: typeof message === 'string' ? message : message() });
@@ -48,7 +48,7 @@ export class ProblemList {
     }
   }
 
-  /** What was found, in the order of the checks; the last one counts those above the cap. */
+  /** The problems in the order of the checks; the last one counts those above the cap. */
   list(): Problem[] {
     if (this.#left === 0) return [...this.#problems];
     const message = `${this.#left} more problems were found; mend the ones above first.`;

@@ -1,5 +1,5 @@
 /**
- * A definition as it arrives: bytes of JSON or YAML, of which nothing is known yet.
+ * A definition as it arrives: unchecked bytes of JSON or YAML.
  */
 import { decodeUtf8 } from '../core/json/utf8.ts';
 import { EngineError } from '../core/problem.ts';
@@ -12,7 +12,7 @@ export interface DefinitionSource {
 
 /**
  * The document of a source. Throws EngineError as `parseDocument` does, and `malformed_json` or `malformed_yaml` for
- * what is empty or no UTF-8.
+ * bytes that are empty or not UTF-8.
  */
 export function parseSource({ bytes, format }: DefinitionSource, limits: DocumentLimits): unknown {
   const code = format === 'json' ? 'malformed_json' : 'malformed_yaml';

@@ -13,7 +13,7 @@ export interface Need {
 
 export interface Needs {
   readonly entries: readonly Need[];
-  /** False when an entry could not be read: then nothing is concluded from how many there are. */
+  /** False when an entry could not be read: their number is then not used. */
   readonly complete: boolean;
 }
 

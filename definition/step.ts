@@ -39,7 +39,10 @@ export const STEP_FIELDS = [
 export const STEP_KEY = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/;
 export const PRIORITY_RANGE = { min: -1_000_000, max: 1_000_000 };
 
-/** Reads a step; what cannot be read is reported and replaced by its default, so that others can still refer to it. */
+/**
+ * Reads a step. A field that cannot be read is reported and replaced by its default, so that others can still refer to
+ * the step.
+ */
 export function readStep(
   key: string,
   value: unknown,
@@ -174,7 +177,7 @@ function readWhen(reader: FieldReader): boolean | string | undefined {
   return undefined;
 }
 
-/** Whether a text is one `${{ }}` and nothing else. */
+/** Returns whether a text is one `${{ }}` and nothing else. */
 function isOneExpression(text: string): boolean {
   return text.startsWith('${{') && text.endsWith('}}') && text.length >= 5 && text.indexOf('${{', 3) === -1;
 }

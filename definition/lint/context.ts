@@ -1,5 +1,5 @@
 /**
- * What the checks of a definition are given: the parts they ask, and what they look at.
+ * The arguments of the checks of a definition: the parts that they ask, and the data that they check.
  */
 
 import type { Json } from '../../core/json/json.ts';
@@ -11,7 +11,7 @@ export interface LintContext {
   readonly stepTypes: StepTypeRegistry;
   readonly expressions: ExpressionChecker;
   readonly schemas: SchemaChecker;
-  /** Names of the secrets that there are now; null: not known here. */
+  /** Names of the present secrets; null: not known here. */
   readonly secrets: ReadonlySet<string> | null;
   readonly limits: {
     /** Steps of the whole definition. */
@@ -21,7 +21,7 @@ export interface LintContext {
   };
 }
 
-/** What is linted; the positions of the checks are indexes into `drafts`. */
+/** The definition to check; the positions of the checks are indexes into `drafts`. */
 export interface Drafted {
   readonly drafts: readonly StepDraft[];
   readonly output: Json | undefined;

@@ -1,7 +1,7 @@
 /**
- * Whether the steps and routes that `needs` names exist, and the edges that remain when they do.
+ * Checks that the steps and routes in `needs` exist, and makes the edges of those that do.
  *
- * An entry that names nothing is reported once and then counts as an edge from somewhere that may be live.
+ * An entry with an unknown name is reported once and then counts as an edge that may be live.
  */
 
 import type { EdgeCondition } from '../../core/template.ts';
@@ -21,7 +21,7 @@ export interface DraftEdges {
   readonly incoming: readonly (readonly DraftEdge[])[];
   /** By position: entries that name no step, or the step itself. */
   readonly unresolved: readonly number[];
-  /** By position: declared routes; null when the type has none or they cannot be told. */
+  /** By position: declared routes; null when the type has none or they are not known. */
   readonly routes: readonly (readonly string[] | null)[];
 }
 
@@ -46,13 +46,13 @@ export function resolveEdges(
   return { incoming, unresolved, routes };
 }
 
-/** The routes a step can take; null when its type has none, or when they cannot be told. */
+/** The routes a step can take; null when its type has none, or when they are not known. */
 export function declaredRoutes({ type, step }: StepDraft): readonly string[] | null {
   if (type?.routes === undefined) return null;
   try {
     return type.routes(step.with ?? {});
   } catch {
-    // A type of the operator's own that trips over its parameters: nothing is known, so nothing is reported.
+    // An operator's type threw on its parameters. Nothing is known then, so nothing is reported.
     return null;
   }
 }
@@ -64,7 +64,7 @@ interface Lookup {
   readonly errors: ProblemList;
 }
 
-/** None when the entry names no other step. */
+/** Empty when the entry names no other step. */
 function resolve(need: Need, position: number, lookup: Lookup): DraftEdge[] {
   const { positions, errors } = lookup;
   const from = positions.get(need.from);

@@ -1,9 +1,9 @@
 /**
  * The steps as a graph: groups in an order in which every step comes after what it needs, and the cycles.
  *
- * Steps that need each other, however indirectly, are one group (a strongly connected component, after Tarjan,
- * "Depth-first search and linear graph algorithms", 1972, with an explicit stack); in a definition without cycles
- * every group is one step.
+ * Steps that need each other, also indirectly, are one group (a strongly connected component, after Tarjan,
+ * "Depth-first search and linear graph algorithms", 1972, with an explicit stack); in a definition without cycles every
+ * group is one step.
  */
 
 import type { ProblemList } from '../problem-list.ts';
@@ -27,7 +27,7 @@ interface Search {
   readonly low: Int32Array;
   readonly isOpen: Uint8Array;
   readonly open: number[];
-  /** The path that is being searched: step and the next producer to look at. */
+  /** The path of the search: each step with the next producer to visit. */
   readonly path: { step: number; next: number }[];
   readonly groups: number[][];
   clock: number;

@@ -1,21 +1,21 @@
 /**
- * Steps that pass on all that arrived: where branches of them meet again and again, the output holds what came before
- * once for each way through the graph, so it doubles at every join.
+ * Finds steps that pass on all inputs. Where branches of them meet again and again, the output holds every earlier
+ * value once for each path through the graph, so it doubles at every join.
  */
 import type { ProblemList } from '../problem-list.ts';
 import type { StepDraft } from '../step-draft.ts';
 import type { DraftGraph } from './graph.ts';
 
 const MAX_NESTED_JOINS = 8;
-/** So many outputs are in what arrives when branches of two meet so often. */
+/** The number of outputs in the inputs of a step after that many joins of two branches. */
 const MAX_COPIES = 2 ** MAX_NESTED_JOINS;
 
 interface Growth {
-  /** Joins of steps that pass on what arrived, one in the other. */
+  /** Nested joins of steps that pass on their inputs. */
   readonly joins: number;
-  /** Outputs that are in the output, each counted as often as it is there. */
+  /** The number of outputs within the output, counted with repeats. */
   readonly copies: number;
-  /** It, or a step before it, has been warned of. */
+  /** Whether a warning names this step or one before it. */
   readonly isTold: boolean;
 }
 
@@ -37,7 +37,7 @@ function passesInputs({ type, step }: StepDraft): boolean {
   try {
     return type?.passesInputs?.(step.with) ?? false;
   } catch {
-    // A type of the operator's own that trips over its parameters: nothing is known, so nothing is reported.
+    // An operator's type threw on its parameters. Nothing is known then, so nothing is reported.
     return false;
   }
 }

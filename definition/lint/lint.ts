@@ -1,8 +1,8 @@
 /**
  * The checks across the steps of a definition: edges, cycles, reachability, joins, references, parameters.
  *
- * Each check is one file and one function that reports what it finds. A check must never report what can work:
- * where a definition is broken in one place, the others are judged as if that place were right.
+ * Each check is one file and one function that reports its findings. A check must never report a definition that can
+ * work. When one place is broken, the others are judged as if it were right.
  */
 
 import { inexactNumberMessage } from '../../core/json/exact-number.ts';
@@ -26,7 +26,7 @@ interface Linted {
   readonly inexactNumbers: readonly InexactLiteral[];
 }
 
-/** What holds for every definition, also for one that was published long ago. */
+/** The checks for every definition, also for one that was published long ago. */
 export function lint(
   drafted: Drafted,
   context: LintContext,
@@ -43,8 +43,8 @@ export function lint(
 }
 
 /**
- * The same, and the mistakes of one that is published now. A definition that was stored with such a mistake is run as
- * it is: its step fails, and others see it fail.
+ * The same checks, and those for a definition that is published now. A stored definition with such a mistake is run as
+ * it is: its step fails, and others see the failure.
  */
 export function lintNew(
   drafted: Drafted,

@@ -1,5 +1,5 @@
 /**
- * Text that looks like an expression and is none: `{{ input.x }}` or `${input.x}`, as other languages write it.
+ * Finds text that looks like an expression of another language: `{{ input.x }}` or `${input.x}`.
  */
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
@@ -40,7 +40,7 @@ function warnText(text: string, pointer: string, warnings: ProblemList): void {
   warnings.add(pointer, 'literal_expression', message);
 }
 
-/** As far as can be told without parsing it: what is between `${{` and the next `}}` is an expression. */
+/** A guess without parsing: the text between `${{` and the next `}}` is an expression. */
 function withoutExpressions(text: string): string {
   let kept = '';
   let position = 0;

@@ -1,8 +1,8 @@
 /**
- * Names below `execution`, `secrets` and `vars` that are not there.
+ * Finds unknown names below `execution`, `secrets` and `vars`.
  *
- * What `execution` has is fixed, so another name is an error. A secret or variable may come before the step runs, so one
- * that is missing now is a warning; a step that reads it then fails.
+ * The names of `execution` are fixed, so an unknown one is an error. A secret or variable may be added before the step
+ * runs, so a missing one is a warning; if it is still missing, the step fails.
  */
 import type { MemberReference } from '../../core/step-type.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';

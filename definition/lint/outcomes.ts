@@ -1,8 +1,8 @@
 /**
- * How a step can end, as far as its edges can tell, and on which of these outcomes an edge is live.
+ * The outcomes of a step that its edges can tell apart, and the outcomes on which an edge is live.
  *
- * An outcome that makes fewer edges live than another is left out: what matters is whether a step can start, and one
- * more live edge never keeps a step from it.
+ * An outcome that makes fewer edges live than another is left out: the question is whether a step can start, and one
+ * more live edge never prevents that.
  */
 import type { EdgeCondition } from '../../core/template.ts';
 import type { StepDraft } from '../step-draft.ts';
@@ -12,7 +12,7 @@ import type { DraftEdge, DraftEdges } from './edges.ts';
 export type Outcomes = ReadonlySet<number>;
 
 const FAILED = 0;
-/** Completions up to which they are told apart; beyond, the step is taken to name all of its routes at once. */
+/** The maximum of completions that are told apart; with more, the step is taken to name all of its routes at once. */
 const MAX_COMPLETIONS = 64;
 
 export class StepOutcomes {
@@ -35,7 +35,10 @@ export class StepOutcomes {
     this.#isTold = common.map((outcomes) => outcomes?.size === 0);
   }
 
-  /** Whether the edge is live whatever the outcome of its producer is, or can be together with all others from it. */
+  /**
+   * Returns whether the edge is live on every outcome of its producer, or can be live together with all its other
+   * edges.
+   */
   isFree({ from }: DraftEdge, live: Outcomes): boolean {
     return !this.#isTold[from] || live.size > this.#completions[from]!.length;
   }
@@ -73,7 +76,7 @@ function completionsOf(
     const named = type?.routesTogether?.(step.with ?? {}) ?? [routes];
     return named.length > 0 && named.length <= MAX_COMPLETIONS ? named : [routes];
   } catch {
-    // A type of the operator's own that trips over its parameters: any of its routes may be named together.
+    // An operator's type threw on its parameters: any of its routes may be named together.
     return [routes];
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Whether `with` is what the step's type takes, as far as that can be told before expressions are evaluated.
+ * Checks `with` against the step's type, as far as that is possible before expressions are evaluated.
  *
  * Where a string holds an expression, its value is not known: there, the loose variant of the schema allows it
  * (loose-schema.ts).
@@ -13,10 +13,10 @@ import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step-draft.ts';
 import type { LintContext } from './context.ts';
 
-/** Kept as long as the type is, so that a validator that is kept by its schema is compiled once. */
+/** Kept as long as its type, so that its validator, which is cached by schema, is compiled once. */
 const looseSchemas = new WeakMap<StepTypeInfo, JsonSchema>();
 
-/** By position: whether the parameters are right, so that more can be concluded from them. */
+/** By position: whether the parameters are right, so that other checks can rely on them. */
 export function checkParams(
   drafts: readonly StepDraft[],
   context: LintContext,
@@ -35,7 +35,7 @@ export function checkParams(
   });
 }
 
-/** Reports what the step types find in parameters that fit their schema. */
+/** Reports the findings of step types in parameters that fit their schema. */
 export function reviewParams(
   drafts: readonly StepDraft[],
   sound: readonly boolean[],
@@ -57,7 +57,7 @@ function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullabl
   }
 }
 
-/** Parameters that are never evaluated as a whole: what is written there is what the handler gets. */
+/** Parameters that are never evaluated as a whole: the handler gets them as they are written. */
 function deferredNames({ deferred = [] }: StepTypeInfo): ReadonlySet<string> {
   return new Set(deferred.map((pointer) => pointer.split('/')[1]!));
 }
@@ -85,8 +85,8 @@ function looseOf(type: StepTypeInfo): JsonSchema {
 }
 
 /**
- * Routes must be known before a step runs. Every string with an expression is replaced by a mark that names it:
- * a mark that comes back as a route is a route that is not known.
+ * Routes must be known before a step runs. Every string with an expression is replaced by a mark that names it: a route
+ * that is a mark is not known.
  */
 function reportDynamicRoutes(draft: StepDraft, params: JsonObject, errors: ProblemList): boolean {
   if (draft.type?.routes === undefined) return false;
@@ -127,7 +127,7 @@ function mapStrings(value: Json, map: (text: string, pointer: string) => string,
   );
 }
 
-/** Whether any string in a value, keys aside, is what is looked for. */
+/** Returns whether any string in a value, keys aside, matches. */
 function someString(value: Json, found: (text: string) => boolean): boolean {
   if (typeof value === 'string') return found(value);
   if (typeof value !== 'object' || value === null) return false;

@@ -1,14 +1,14 @@
 /**
- * Which steps can never start: no edge of theirs can be live, or fewer at a time than the join asks for.
+ * Finds steps that can never start: none of their edges can be live, or fewer at a time than the join needs.
  *
  * A step that ends has one outcome (outcomes.ts). Two edges that ask for different outcomes of one step are never live
  * together, and neither are two steps that can only run after such edges. For each step the check keeps which outcomes
  * of which earlier steps it depends on ("needs `decide` to have ended on `express`"), and counts for every outcome how
- * many edges of a join agree with it. That is quick and finds most; what it lets through of joins that ask for several
- * edges is searched for outcomes with which the step does start (witness.ts).
+ * many edges of a join agree with it. That is quick and finds most. For the other joins that need several edges,
+ * outcomes with which the step does start are searched (witness.ts).
  *
- * Invariant 1: what is reported cannot happen. What is not known (a broken entry, a cycle, a long history of
- * choices) is taken as possible.
+ * Invariant 1: a reported start is impossible. The unknown (a broken entry, a cycle, a long history of choices) is
+ * taken as possible.
  */
 
 import type { ProblemList } from '../problem-list.ts';
@@ -120,7 +120,7 @@ function judgeStep(position: number, judgement: Judgement, dead: ReadonlySet<num
     : { starts: false, reason: 'impossible_join' };
 }
 
-/** What must be so for an edge to be live: the demands of its producer, and the outcome it asks of it. */
+/** The demands for an edge to be live: those of its producer, and the outcome that the edge needs. */
 function demandsOf(edge: DraftEdge, judgement: Judgement): Demands {
   const verdict = judgement.verdicts[edge.from];
   // Not judged yet: the two are in one knot of cycles.
@@ -133,8 +133,8 @@ function demandsOf(edge: DraftEdge, judgement: Judgement): Demands {
 }
 
 /**
- * What must be so for `required` of the edges to be live together; null when nothing can be.
- * `free` more edges are live whatever happened.
+ * The demands for `required` of the edges to be live together; null when they cannot be. `free` more edges are always
+ * live.
  */
 function combine(edges: readonly Demands[], free: number, required: number): Demands | null {
   if (edges.length === 1 && free === 0) return edges[0]!;

@@ -1,7 +1,7 @@
 /**
- * What the expressions of a definition refer to: their syntax, and whether the steps they name are known by then.
+ * Checks the expressions of a definition: their syntax, and that the steps they name have ended by then.
  *
- * `steps.<key>` must be upstream of the step that reads it, over whatever edges; `inputs.<key>` must be a direct
+ * `steps.<key>` must be upstream of the step that reads it, over any edges; `inputs.<key>` must be a direct
  * predecessor. The `output` of the definition is evaluated at the end and may read every step.
  */
 
@@ -31,7 +31,10 @@ interface Check {
   readonly found: Found;
 }
 
-/** What expressions read below other roots than those of steps, and numbers in them, with the pointers of the definition. */
+/**
+ * The reads of expressions below other roots than those of steps, and numbers in them, with the pointers of the
+ * definition.
+ */
 interface Found {
   readonly members: MemberReference[];
   readonly inexactNumbers: InexactLiteral[];
@@ -82,8 +85,8 @@ function checkStep(position: number, check: Check): void {
 }
 
 /**
- * Deferred parameters are evaluated by the step itself, or never (code). What is one whole expression is
- * evaluated, so it is checked; an inline scope has steps of its own and is not this scope's to check.
+ * Deferred parameters are evaluated by the step itself, or never (code). A whole expression is evaluated, so it is
+ * checked; an inline scope has its own steps and is not checked here.
  */
 function checkWith(position: number, check: Check): void {
   const { step, pointer, type } = check.drafts[position]!;
@@ -130,7 +133,7 @@ function checkValue(
   }
 }
 
-/** Reports what is wrong in itself, and keeps what is not about steps. */
+/** Reports errors within expressions, and keeps the reads that are not of steps. */
 function take(use: ExpressionUse, pointer: string, { errors, found }: Check): void {
   for (const problem of use.problems) errors.add(pointer + problem.pointer, problem.code, problem.message);
   for (const reference of use.memberReferences)
@@ -190,7 +193,7 @@ function reportDistant(check: Check): void {
 
 function reportNotUpstream({ reader, target, pointer }: DistantRead, check: Check): void {
   const { step, needs } = check.drafts[reader]!;
-  // With a broken "needs" it is not known what comes before the step.
+  // With a broken "needs" the steps before this one are not known.
   if (!needs.complete || check.graph.unresolved[reader]! > 0) return;
   const { key } = check.drafts[target]!.step;
   const message =
@@ -222,8 +225,8 @@ function reachedFrom(targets: readonly number[], graph: DraftGraph): Int32Array 
 const MAX_CLOSINGS = 50;
 
 /**
- * Whether a text that begins with `${{` and ends with `}}` goes on after its expression. Braces may be part of an
- * expression: it ends at the first closing that leaves it without a syntax error.
+ * Returns whether a text that begins with `${{` and ends with `}}` goes on after its expression. Braces may be part of
+ * an expression: it ends at the first closing that leaves it without a syntax error.
  */
 function isFollowedByText(text: string, { context }: Check): boolean {
   const last = text.length - 2;

@@ -1,8 +1,8 @@
 /**
  * Looks for outcomes of the earlier steps with which a step starts: the answer is exact, where it is found in time.
  *
- * Whether there are any is a question of the kind that takes for ever in the worst case (an instance of SAT can be written
- * as a definition), so the work is bounded. Real definitions ask for few steps that exclude each other.
+ * The search takes exponential time in the worst case (an instance of SAT can be written as a definition), so the work
+ * is bounded. Real definitions ask for few steps that exclude each other.
  */
 import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdge } from './edges.ts';
@@ -20,7 +20,7 @@ export class WitnessSearch {
   readonly #outcomes: StepOutcomes;
   /** Steps whose edges are never live. */
   readonly #dead: ReadonlySet<number>;
-  /** Steps that can start whatever the outcome of any other step is. */
+  /** Steps that can start with every outcome of every other step. */
   readonly #free = new Set<number>();
   /** Outcomes that are settled in the present try, by position. */
   readonly #chosen = new Map<number, number>();
@@ -41,7 +41,7 @@ export class WitnessSearch {
     this.#dead = dead;
   }
 
-  /** Producers first: says that a step can start. One of a knot of cycles may, whatever happened. */
+  /** Records that a step can start; producers come first. A step of a knot of cycles always may. */
   add(position: number, isKnot: boolean): void {
     if (isKnot || this.#hasFreeEdges(position)) this.#free.add(position);
   }
@@ -65,7 +65,7 @@ export class WitnessSearch {
     return isRoot ? 0 : (join === 'all' ? 1 : join) - this.#graph.unresolved[position]!;
   }
 
-  /** Whether enough of its edges can be live whatever happened elsewhere. */
+  /** Returns whether enough of its edges can be live with every outcome of other steps. */
   #hasFreeEdges(position: number): boolean {
     const isFree = (edge: DraftEdge) =>
       this.#free.has(edge.from) && this.#outcomes.isFree(edge, this.#outcomes.liveOn(edge));
@@ -78,7 +78,7 @@ export class WitnessSearch {
     );
   }
 
-  /** Whether the step can start and `then` holds. */
+  /** Returns whether the step can start and `then` holds. */
   #start(position: number, then: () => boolean): boolean {
     if (this.#free.has(position) || this.#started.has(position)) return then();
     if (this.#isOver()) return true;
@@ -88,7 +88,7 @@ export class WitnessSearch {
     return found;
   }
 
-  /** Whether as many of the edges from the index on can be live, and `then` holds. */
+  /** Returns whether as many of the edges from the index on can be live, and `then` holds. */
   #pick(edges: readonly DraftEdge[], from: number, required: number, then: () => boolean): boolean {
     if (required <= 0) return then();
     for (let index = from; index + required <= edges.length; index++) {

@@ -1,21 +1,21 @@
 /**
- * What the core needs of JSON Schema 2020-12; definition/schema/json-schema.ts provides it.
+ * The part of JSON Schema 2020-12 that the checks need; definition/schema/json-schema.ts provides it.
  */
 import type { JsonSchema } from '../../core/json/json.ts';
 
 export interface SchemaFault {
-  /** JSON pointer below what was checked; a missing or unknown property is named by it too. */
+  /** JSON pointer below the checked value; it names a missing or unknown property too. */
   pointer: string;
-  /** One sentence that says what was found and what is allowed. */
+  /** One sentence with the found value and the allowed ones. */
   message: string;
 }
 
 export interface SchemaChecker {
-  /** What is wrong with a schema itself; `schema` is any JSON value. */
+  /** The problems of a schema itself; `schema` is any JSON value. */
   checkSchema(schema: unknown): readonly SchemaFault[];
-  /** The same of a schema that passed once, perhaps when more was allowed. */
+  /** The same for a schema that passed once, perhaps under wider bounds. */
   checkStored(schema: unknown): readonly SchemaFault[];
-  /** What is wrong with a value; `schema` has passed `checkSchema`. May cache by the identity of the schema. */
+  /** The problems of a value; `schema` has passed `checkSchema`. May cache by the identity of the schema. */
   validate(schema: JsonSchema, value: unknown): readonly SchemaFault[];
   /** The same within some milliseconds; null: it would take longer. */
   validateBriefly(schema: JsonSchema, value: unknown): readonly SchemaFault[] | null;

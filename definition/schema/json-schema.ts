@@ -23,8 +23,8 @@ import { patternSize } from './pattern-size.ts';
 import { isLargerThan } from './weight.ts';
 
 /**
- * What is wrong with a value. Given an effort, throws TooMuchWork when that is used up; otherwise a value that takes
- * too much work is a problem.
+ * Returns the problems of a value. Given an effort, throws TooMuchWork when that is used up; otherwise a value that
+ * takes too much work is a problem.
  */
 export type Validator = (value: unknown, effort?: Effort) => Problem[];
 
@@ -93,7 +93,10 @@ function run(validate: ValidateFunction, value: unknown, isBounded = false): Pro
 const TOO_MUCH_WORK =
   'The value takes too much work to check: the references of the schema multiply; make it simpler.';
 
-/** Schemas are anyone's: that one overtaxes the compiled code, or the compiler, must not look like our own failure. */
+/**
+ * Schemas are foreign: one that overtaxes the compiled code, or the compiler, must not look like an error of the
+ * engine.
+ */
 function failureOf(error: unknown): string {
   if (error instanceof TooMuchWork || error instanceof RangeError) {
     return TOO_MUCH_WORK;
@@ -101,12 +104,12 @@ function failureOf(error: unknown): string {
   return `The schema cannot be held against this value (${String(error)}); make it simpler.`;
 }
 
-/** What is wrong with a schema; [] when values can be held against it. */
+/** Returns the problems of a schema; [] when values can be checked against it. */
 export function checkSchema(schema: unknown): SchemaFault[] {
   return schemaFaults(schema, 'new');
 }
 
-/** @param patterns of a schema that is known were found right when it was new, whatever the bound was then */
+/** @param patterns those of a known schema were accepted when it was new, perhaps under another bound */
 function schemaFaults(schema: unknown, patterns: 'new' | 'known'): SchemaFault[] {
   if (typeof schema === 'boolean') return [];
   if (!isObject(schema)) return [{ pointer: '', message: 'A JSON Schema is an object, true or false.' }];
@@ -121,7 +124,7 @@ function schemaFaults(schema: unknown, patterns: 'new' | 'known'): SchemaFault[]
   return faults.length > 0 ? faults : compileFaults(schema as JsonSchema, onPattern, effort);
 }
 
-/** Looks at each pattern of a schema, and refuses those that make all of them too large. */
+/** Checks each pattern of a schema, and refuses those that make all of them too large. */
 function countedPatterns(): OnPattern {
   const met = new Set<string>();
   let size = 0;
@@ -222,7 +225,7 @@ function createAjv(options: Options): Ajv2020 {
     logger: false,
     verbose: true,
     formats: FORMATS,
-    // Inherited names such as "constructor" are no properties of a value.
+    // Inherited names such as "constructor" are not properties of a value.
     ownProperties: true,
     // A large part that is referred to often would be copied into the code each time.
     inlineRefs: false,
@@ -258,7 +261,7 @@ function isOneOf(allowed: Json[]): (value: Json) => boolean {
 /** Told of each pattern when a schema is compiled. Throws PatternError. */
 type OnPattern = (pattern: string) => void;
 
-/** Patterns are compiled when a value is held against them. */
+/** Patterns are compiled when a value is matched against them. */
 const matchedLater: OnPattern = () => undefined;
 
 /** A compiler of its own for each schema: they may have the same `$id`, and are forgotten together. */
@@ -276,7 +279,7 @@ function compile(
   const regExp = Object.assign(metered, { code: 'linearPattern' });
   const formats = { ...FORMATS, regex: meteredFormat(meter) };
   const ajv = createAjv({ allErrors, meta: false, validateSchema: false, code: { regExp }, formats });
-  // Only for schemas that ask for it: what tracks evaluated members trips over some of those that do not.
+  // Only for schemas that need it: the code that tracks evaluated members fails on some of the others.
   ajv.opts.unevaluated = mentionsUnevaluated(schema);
   meterReferences(ajv, spend);
   return ajv.compile(schema);

@@ -4,7 +4,7 @@
  * Schemas come from the authors of workflows and texts from anyone, so the host's regular expressions, which can
  * take exponential time, are never used for them. The price: no look-around and no back-references.
  *
- * Compiled patterns are kept up to a size, whatever schema they are of, and compiled again when they were forgotten.
+ * Compiled patterns of all schemas are kept up to a size, and compiled again when they were forgotten.
  */
 import { RE2JS } from 're2js';
 import { patternSize } from './pattern-size.ts';
@@ -13,7 +13,7 @@ export interface LinearPattern {
   /** Instructions of the compiled pattern, at most: matching costs so many steps for each character. */
   readonly size: number;
   test(text: string): boolean;
-  /** The pattern; equal patterns are the same one to whoever asks. */
+  /** The pattern; equal patterns share one object. */
   toString(): string;
 }
 
@@ -21,7 +21,7 @@ const LONGEST_PATTERN = 4_000;
 /** Of all patterns that are kept: some tens of megabytes. */
 const MAX_KEPT_SIZE = 100_000;
 
-/** What is wrong with a pattern. */
+/** The error of a pattern. */
 export class PatternError extends Error {
   readonly pattern: string;
 
@@ -32,7 +32,7 @@ export class PatternError extends Error {
   }
 }
 
-/** A JavaScript pattern, compiled when it is first matched. `test` throws PatternError when it is none. */
+/** A JavaScript pattern, compiled when it is first matched. `test` throws PatternError when it is not valid. */
 export function linearPattern(pattern: string): LinearPattern {
   return {
     size: patternSize(pattern),
@@ -41,13 +41,13 @@ export function linearPattern(pattern: string): LinearPattern {
   };
 }
 
-/** Throws PatternError when a text is no pattern that can be matched here. */
+/** Throws PatternError when a text is not a pattern that can be matched here. */
 export function checkPattern(pattern: string): void {
   const reason = compile(pattern);
   if (typeof reason === 'string') throw new PatternError(pattern, reason);
 }
 
-/** Whether a text is a pattern that can be matched here. */
+/** Returns whether a text is a pattern that can be matched here. */
 export function isPattern(text: string): boolean {
   return typeof compile(text) !== 'string';
 }

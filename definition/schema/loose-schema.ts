@@ -1,16 +1,16 @@
 /**
- * A schema of parameters, loosened to what can be said of them before their expressions are evaluated.
+ * A schema of parameters, loosened to the checks that are possible before their expressions are evaluated.
  *
- * Wherever the schema describes a value, a string that holds an expression is allowed instead of it. What an
- * expression could turn round is dropped or widened: `not`, `contains`, `uniqueItems`; of `if` both branches are
- * allowed, and of `oneOf` several may fit.
+ * Wherever the schema describes a value, a string that holds an expression is allowed instead of it. Checks whose
+ * result an expression could reverse are dropped or widened: `not`, `contains`, `uniqueItems`; of `if` both branches
+ * are allowed, and of `oneOf` several may fit.
  *
  * Invariant 1: a value that fits the schema once its expressions are evaluated fits the loose schema before, unless
  * an expression removed a key by being undefined.
  */
 import { isObject, type JsonObject, type JsonSchema } from '../../core/json/json.ts';
 
-/** Whether a string holds `${{`; what it evaluates to is then not known. */
+/** Returns whether a string holds `${{`; its evaluated value is then not known. */
 export function holdsExpression(text: string): boolean {
   return text.includes('${{');
 }
@@ -18,17 +18,17 @@ export function holdsExpression(text: string): boolean {
 /** A schema for the strings that hold an expression. */
 export const EXPRESSION_SCHEMA: JsonObject = { type: 'string', pattern: '\\$\\{\\{' };
 
-/** How a schema is combined with the permission to write an expression instead. */
+/** Combines a schema with the permission to write an expression instead. */
 export type Allow = (schema: JsonSchema) => JsonSchema;
 
-/** Reports what is wrong with a value that is no expression as its plain schema would. */
+/** Reports the problems of a value without expression as its plain schema would. */
 const unlessExpression: Allow = (schema) =>
   typeof schema === 'boolean' ? schema : { if: EXPRESSION_SCHEMA, else: schema };
 
 const ONE_SCHEMA = ['items', 'additionalProperties', 'unevaluatedItems', 'unevaluatedProperties'];
 const SCHEMA_LISTS = ['prefixItems'];
 const SCHEMA_MAPS = ['properties', 'patternProperties'];
-/** These hold for the value itself, which is no expression when they are asked. */
+/** These apply to the value itself, which is not an expression when they are checked. */
 const IN_PLACE_LISTS = ['allOf', 'anyOf'];
 const IN_PLACE_MAPS = ['dependentSchemas', '$defs', 'definitions'];
 const DROPPED = [
@@ -44,8 +44,8 @@ const DROPPED = [
 ];
 
 /**
- * The loose variant of a schema; the value as a whole must still be no expression.
- * Recurses as deep as the schema, which is the author's of a step type and not a user's.
+ * The loose variant of a schema; the value as a whole must still not be an expression. Recurses as deep as the schema,
+ * which comes from the author of a step type, not from a user.
  */
 export function looseSchema(schema: JsonSchema, allow: Allow = unlessExpression): JsonSchema {
   if (!isObject(schema)) return schema;
@@ -67,7 +67,9 @@ export function looseSchema(schema: JsonSchema, allow: Allow = unlessExpression)
     : { ...loose, allOf: [...((loose.allOf as JsonSchema[]) ?? []), ...choices] };
 }
 
-/** Whether an `enum` or `const` has an array or object, which an expression inside the value could turn into. */
+/**
+ * Returns whether an `enum` or `const` has an array or object, which an expression inside the value could turn into.
+ */
 function isDeepChoice(keyword: string, value: unknown): boolean {
   if (keyword !== 'enum' && keyword !== 'const') return false;
   return [value].flat().some((choice) => typeof choice === 'object' && choice !== null);

@@ -1,5 +1,5 @@
 /**
- * What Ajv found, as problems that a person can mend: the exact place, what is expected there, what was found.
+ * Turns the errors of Ajv into problems that a person can mend: the exact place, the expected and the found value.
  *
  * The errors of the branches of an `anyOf` or `oneOf` become one: the branch that fits best speaks for all, or the
  * alternatives are listed.
@@ -12,7 +12,7 @@ import { didYouMean } from '../../core/text/nearest.ts';
 
 /** Problems that are reported for one value. */
 const MAX_PROBLEMS = 50;
-/** Errors of Ajv that are looked at; the branches of a choice have several. */
+/** Errors of Ajv that are read; the branches of a choice have several. */
 const MAX_ERRORS = 500;
 const MAX_SHOWN_LENGTH = 68;
 
@@ -61,7 +61,7 @@ function bestBranch(choice: ErrorObject, branches: readonly Collapsed[]): readon
 
 /**
  * The index of the branch that an error comes from; null when it comes from elsewhere. Behind a reference the path
- * starts anew, so what is in no part of the schema that holds the choice is taken to come from its referring branches.
+ * starts anew, so an error outside the schema that holds the choice is taken to come from its referring branches.
  */
 function branchOf(choice: ErrorObject, error: ErrorObject): number | null {
   const own = `${choice.schemaPath}/`;
@@ -74,7 +74,7 @@ function branchOf(choice: ErrorObject, error: ErrorObject): number | null {
 
 const DEFINITIONS: ReadonlySet<string> = new Set(['$defs', 'definitions']);
 
-/** Whether a schema is in another, neither behind a reference nor among the definitions. */
+/** Returns whether a schema is in another, neither behind a reference nor among the definitions. */
 function holds(schema: unknown, part: unknown): boolean {
   const open: unknown[] = [schema];
   while (open.length > 0) {
@@ -155,7 +155,7 @@ const TYPES: Readonly<Record<string, string>> = {
   null: 'null',
 };
 
-/** What is expected, to follow "it must be". */
+/** The expected value, to follow "it must be". */
 function expectation({ error, branches }: Collapsed): string {
   const { keyword, params } = error;
   const phrase = Object.hasOwn(PHRASES, keyword) ? PHRASES[keyword] : undefined;

@@ -18,7 +18,7 @@ export interface Effort {
   readonly steps: number;
 }
 
-/** Ends when the process that does it is ended. */
+/** Ends when its process is ended. */
 export const THOROUGH: Effort = { references: 500_000, steps: Number.POSITIVE_INFINITY };
 /** Some milliseconds. */
 export const BRIEF: Effort = { references: 20_000, steps: 1_000_000 };

@@ -11,7 +11,7 @@ interface Decimal {
 
 const FORM = /^(-?\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/;
 
-/** Whether a number is a whole multiple of the divisor, which is more than 0. */
+/** Returns whether a number is a whole multiple of the divisor, which is more than 0. */
 export function isMultipleOf(divisor: number): (value: number) => boolean {
   const by = decimalOf(divisor);
   return (value) => {
@@ -23,7 +23,7 @@ export function isMultipleOf(divisor: number): (value: number) => boolean {
   };
 }
 
-/** The shortest decimal that is read as this double: what was written, of numbers with up to 15 digits. */
+/** The shortest decimal that is read as this double: for numbers with up to 15 digits, the written text. */
 function decimalOf(number: number): Decimal {
   const [, whole = '0', fraction = '', exponent = '0'] = FORM.exec(String(number)) ?? [];
   return { digits: BigInt(whole + fraction), power: Number(exponent) - fraction.length };

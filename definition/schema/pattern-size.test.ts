@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { patternSize } from './pattern-size.ts';
 
-/** Beginning, end and match of a program are no part of its pattern. */
+/** Beginning, end and match of a program are not part of its pattern. */
 const FRAME = 4;
 
 const pattern = fc.letrec<{ any: string }>((tie) => {

@@ -1,13 +1,13 @@
 /**
- * How large a pattern becomes when it is compiled, told from its text alone.
+ * The size of a pattern when it is compiled, estimated from its text alone.
  *
- * A counted repeat copies what it repeats: `(x|y){0,1000}` is 14 characters and thousands of instructions. The size is
- * an upper bound of the instructions; what is no pattern at all has a size too, and its compiler says what is wrong.
+ * A counted repeat copies its content: `(x|y){0,1000}` is 14 characters and thousands of instructions. The size is an
+ * upper bound of the instructions. An invalid pattern has a size too; its compiler reports the error.
  *
  * Invariant 1: linear in the text, without recursion and without compiling.
  */
 
-/** Larger counts are refused by the compiler, which says so better. */
+/** Larger counts are refused by the compiler, which has the better message. */
 const MAX_REPEAT = 1_000;
 const COUNTED = /\{(\d+)(,(\d*))?\}/y;
 const ESCAPED = /\\(?:u\{[^}]*\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[pP]\{[^}]*\}|[pPk]?[\s\S]?)/y;
@@ -16,7 +16,7 @@ const CLASS = /\[\^?\]?(?:\[:\^?\w*:\]|\\[\s\S]|[^\]\\])*\]?/y;
 const GROUP = /\((?:\?(?::|P?<[^>]*>|[a-zA-Z-]*:?))?/y;
 
 interface Level {
-  /** Of what came before the last atom. */
+  /** The size of everything before the last atom. */
   before: number;
   /** The last atom with its repeats. */
   atom: number;
@@ -56,7 +56,7 @@ function lengthAt(pattern: string, at: number): number {
   return part.exec(pattern)?.[0].length ?? 1;
 }
 
-/** Copies of what is repeated, and the choices between them; null: no repeat, or one that the compiler refuses. */
+/** Copies of the repeated part, and the choices between them; null: no repeat, or one that the compiler refuses. */
 function repeatAt(pattern: string, at: number): { copies: number; choices: number } | null {
   COUNTED.lastIndex = at;
   const [, least, range, most] = COUNTED.exec(pattern) ?? [];

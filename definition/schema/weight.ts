@@ -1,6 +1,6 @@
 /**
- * How much work a schema and a value are, told before any of it is done: what is light is checked where it is asked,
- * within some milliseconds, and everything else elsewhere.
+ * The work that a schema and a value take, estimated before it is done. Light work is done at once, within some
+ * milliseconds; everything else is done in another process.
  */
 import { isObject, type JsonSchema } from '../../core/json/json.ts';
 import { patternSize } from './pattern-size.ts';
@@ -14,14 +14,17 @@ interface SchemaWeight {
 
 const MAX_LIGHT_NODES = 60;
 const MAX_LIGHT_PATTERNS = 2_000;
-/** Parts of the schema times parts of the value: a keyword may look at every part, and find something wrong there. */
+/** Parts of the schema times parts of the value: a keyword may check every part, and find an error there. */
 const MAX_LIGHT_PAIRS = 50_000;
-/** Parts of the schema times characters of the value: `const`, `enum` and `uniqueItems` write out what they compare. */
+/**
+ * Parts of the schema times characters of the value: `const`, `enum` and `uniqueItems` write out the values that they
+ * compare.
+ */
 const MAX_LIGHT_TEXT = 500_000;
 
 const weights = new WeakMap<object, SchemaWeight>();
 
-/** Whether a schema is compiled within some milliseconds. */
+/** Returns whether a schema is compiled within some milliseconds. */
 export function isLightSchema(schema: unknown): boolean {
   if (typeof schema !== 'object' || schema === null) return true;
   const { nodes, patterns } = weightOf(schema);
@@ -29,10 +32,10 @@ export function isLightSchema(schema: unknown): boolean {
 }
 
 /**
- * Whether a value can be held against a light schema within some milliseconds, apart from references and patterns,
- * which are counted as they are met.
+ * Returns whether a value can be checked against a light schema within some milliseconds, apart from references and
+ * patterns, which are counted as they are met.
  * @param length characters of the value as JSON
- * @param value gives it, when its length alone does not decide
+ * @param value returns the value, when its length alone does not decide
  */
 export function isLightCheck(schema: JsonSchema, length: number, value: () => unknown): boolean {
   if (typeof schema === 'boolean') return true;
@@ -41,7 +44,7 @@ export function isLightCheck(schema: JsonSchema, length: number, value: () => un
   return nodes * length <= MAX_LIGHT_TEXT && !isLargerThan(value(), MAX_LIGHT_PAIRS / nodes);
 }
 
-/** Whether a value has more objects, arrays and scalars; looks at no more of them than that. */
+/** Returns whether a value has more objects, arrays and scalars than this; stops counting there. */
 export function isLargerThan(value: unknown, most: number): boolean {
   const open: unknown[] = [value];
   for (let count = 0; open.length > 0; count++) {
@@ -63,7 +66,10 @@ function weightOf(schema: object): SchemaWeight {
   return weight;
 }
 
-/** What is not a pattern but is called so counts too. Stops where it is known to be heavy. */
+/**
+ * Counts every member with the name of a pattern, also one that is not a pattern. Stops when the schema is known to be
+ * heavy.
+ */
 function weigh(schema: object): SchemaWeight {
   const open: unknown[] = [schema];
   let nodes = 0;
