@@ -1,14 +1,14 @@
 /**
- * What one parsed expression refers to, and what in it is not allowed.
+ * The references of one parsed expression, and the parts of it that are not allowed.
  *
- * Not here: whether a step that is referred to exists or is upstream; the core's lint asks that.
+ * Not here: whether a referenced step exists or is upstream; the lint of the definition checks that.
  *
- * Invariant 1: every read of a root is covered by one of `reads`, so that sending only those parts of the
- * scope to the sandbox changes nothing. Names that plain data inherits end a read at the object before them.
- * Invariant 2: names are resolved per function, not per block; a name bound anywhere in a function counts as
- * bound in all of it. What that misses fails in the sandbox as any undeclared name does.
+ * Invariant 1: every read of a root is covered by one of `reads`, so that sending only those parts of the scope to the
+ * sandbox changes nothing. Names that plain data inherits end a read at the object before them. Invariant 2: names are
+ * resolved per function, not per block; a name bound anywhere in a function counts as bound in all of it. A name that
+ * this misses fails in the sandbox like any undeclared name.
  *
- * A parsed expression is only so deep (depth.ts), so walking it may recurse.
+ * The depth of a parsed expression is bounded (depth.ts), so the walk may recurse.
  */
 import type {
   AnyNode,
@@ -59,7 +59,7 @@ export interface Analysis {
 }
 
 const MAX_READ_DEPTH = 8;
-/** Issues of one expression; a person mends the first ones first. */
+/** The maximum of issues of one expression; a person mends the first ones first. */
 const MAX_ISSUES = 20;
 
 interface Walk {

@@ -1,5 +1,5 @@
 /**
- * Which names a pattern or the body of a function binds, and the children of a syntax node.
+ * The names that a pattern or the body of a function binds, and the children of a syntax node.
  */
 import type { AnyNode } from 'acorn';
 
@@ -39,7 +39,7 @@ export function boundNames(pattern: AnyNode, into: Set<string>): void {
   }
 }
 
-/** Adds every name that is declared in a function's body, in whatever block, but not in functions inside it. */
+/** Adds every name that is declared in a function's body, in any block, but not in functions inside it. */
 export function hoistedNames(body: AnyNode, into: Set<string>): void {
   for (const child of childrenOf(body)) {
     if (child.type === 'VariableDeclarator') boundNames(child.id, into);

@@ -33,8 +33,8 @@ interface Draft {
 const MAX_DEPTH = 512;
 
 /**
- * Compiles every string of a value. `deferred` are pointers in which `*` stands for any segment; what they name
- * is neither looked at nor changed (compile it on its own when its moment comes). Never throws.
+ * Compiles every string of a value. `deferred` are pointers in which `*` stands for any segment; the values they name
+ * are left as they are (compile them on their own when they are needed). Never throws.
  */
 export function compileValue(value: Json, deferred: readonly string[] = []): CompiledValue {
   const draft = emptyDraft();
@@ -71,7 +71,7 @@ function emptyDraft(): Draft {
   };
 }
 
-/** A version of a template has thousands of these: what is empty, or the same in most, is shared. */
+/** A version of a template has thousands of these, so empty and frequent ones are shared. */
 function finish({ seen: _, ...draft }: Draft, node: Node): CompiledValue {
   const { problems, stepReferences, inputReferences, roots, parts } = draft;
   return {
@@ -94,7 +94,7 @@ function shared<T>(list: readonly T[]): readonly T[] {
   return list.length === 0 ? NOTHING : list;
 }
 
-/** As many as there are combinations that somebody uses. */
+/** One entry for each combination in use. */
 const knownRoots = new Map<string, ReadonlySet<Root>>();
 
 function sharedRoots(roots: ReadonlySet<Root>): ReadonlySet<Root> {

@@ -1,5 +1,5 @@
 /**
- * Values and conditions as they are compiled: what an evaluation needs to know of them.
+ * Compiled values and conditions: the data that an evaluation needs.
  */
 import type { Json } from '../core/json/json.ts';
 import type { Problem } from '../core/problem.ts';
@@ -7,10 +7,10 @@ import type { InexactLiteral, MemberReference } from '../core/step-type.ts';
 import type { Read } from './analysis.ts';
 import type { Root, StepProperty } from './names.ts';
 
-/** What an expression may read. A member that is absent is undefined, or `{}` for the roots that are objects. */
+/** The values that an expression may read. An absent member is undefined, or `{}` for the roots that are objects. */
 export type Scope = { readonly [root in Root]?: unknown };
 
-/** Computes the expression; throws ExpressionError as the expression fails, NotNative when the sandbox must run it. */
+/** Computes the expression; throws ExpressionError when it fails, NotNative when the sandbox must run it. */
 export type Native = (scope: Scope) => unknown;
 
 /** One `${{ }}` of the value. */
@@ -18,11 +18,11 @@ export interface Part {
   readonly source: string;
   readonly pointer: string;
   readonly reads: readonly Read[];
-  /** What the sandbox is given to compute it. */
+  /** The code that the sandbox runs to compute it. */
   readonly code: string;
   /** Null when only the sandbox can compute it. */
   readonly native: Native | null;
-  /** It only names a place in the scope, so its value is no larger than that and needs no settling. */
+  /** It only names a place in the scope, so its value is not larger than that and need not be settled. */
   readonly path: boolean;
 }
 
@@ -37,7 +37,7 @@ export type Node =
 export interface StepReference {
   key: string;
   pointer: string;
-  /** Null: all of the step, or a member that only a run can tell. */
+  /** Null: the whole step, or a member that is known only at run time. */
   property: StepProperty | null;
 }
 
@@ -55,7 +55,7 @@ export interface CompiledValue {
   readonly dynamicInputs: boolean;
   /** It has no expressions (the deferred parts aside). */
   readonly constant: boolean;
-  /** Nothing is left to the sandbox unless a value surprises at run time. */
+  /** All of it is computed natively, unless a value at run time needs the sandbox. */
   readonly native: boolean;
   /** The expressions, which `node` refers to by position. */
   readonly parts: readonly Part[];

@@ -16,7 +16,7 @@ export function compileCondition(value: boolean | string): CompiledCondition {
     return { ...compiled, ...notACondition(value, compiled), condition: true };
   const { native, ...part } = compiled.parts[0]!;
   const truth: Native | null = native === null ? null : (scope) => Boolean(native(scope));
-  // Truth is decided where the value is: a function or a NaN does not survive the way back.
+  // The sandbox computes the truth of its value itself: a function or a NaN cannot be sent back.
   const code = `Boolean((${part.code}\n))`;
   return { ...compiled, parts: [{ ...part, code, native: truth }], condition: true };
 }

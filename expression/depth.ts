@@ -1,8 +1,8 @@
 /**
- * How deep a parsed expression is, measured without recursion: whoever walks it afterwards may recurse.
+ * The depth of a parsed expression, measured without recursion, so that later walks may recurse.
  *
- * Every node below another is a level, whatever it is: a call, an operand, a branch, an item, a template, a function. A
- * link of a member chain (`a.b.c`) is a quarter of one: chains are long where data is deep, and nothing branches there.
+ * Every node below another is a level: a call, an operand, a branch, an item, a template, a function. A link of a
+ * member chain (`a.b.c`) is a quarter of a level, since chains are long where data is deep, and do not branch.
  */
 import type { AnyNode } from 'acorn';
 import { childrenOf } from './binding.ts';
@@ -10,7 +10,7 @@ import { childrenOf } from './binding.ts';
 const MAX_DEPTH = 400;
 const LINK = 0.25;
 
-/** Whether a node has more levels than can be walked. */
+/** Returns whether a node has more levels than can be walked. */
 export function isTooDeep(root: AnyNode): boolean {
   const open: { readonly node: AnyNode; readonly depth: number }[] = [{ node: root, depth: 1 }];
   while (open.length > 0) {

@@ -1,8 +1,8 @@
 /**
  * Evaluates compiled values: natively where possible, the rest in one round trip to the sandbox.
  *
- * Invariant 1: a part that fails makes the whole fail; the error names the part's pointer and source.
- * Invariant 2: a result may share objects with the scope; nobody may change either.
+ * Invariant 1: a part that fails makes the whole fail; the error names the part's pointer and source. Invariant 2: a
+ * result may share objects with the scope; neither may be changed.
  */
 
 import type { Json } from '../core/json/json.ts';
@@ -27,7 +27,7 @@ export interface Evaluator {
    * null; a number that is not finite stays, for the caller to refuse.
    */
   evaluate(compiled: CompiledValue, scope: Scope, options?: EvaluateOptions): unknown | Promise<unknown>;
-  /** The same for what `compileCondition` made. */
+  /** The same for a result of `compileCondition`. */
   evaluateCondition(
     compiled: CompiledCondition,
     scope: Scope,
@@ -36,7 +36,7 @@ export interface Evaluator {
 }
 
 const PENDING = Symbol('pending');
-/** So many times can a value name a large part of the scope before its size is counted. */
+/** The number of times that a value may name a large part of the scope before its size is counted. */
 const MAX_UNMEASURED = 8;
 
 export function createEvaluator(sandbox: Pick<Sandbox, 'evaluateAll'>): Evaluator {
@@ -126,7 +126,7 @@ function assemble({ node, parts }: CompiledValue, values: readonly unknown[]): u
   return build(node, { parts, values, budget: { left: RESULT_LIMIT }, unmeasured: MAX_UNMEASURED }) ?? null;
 }
 
-/** Fresh arrays and objects for what the definition wrote; undefined where the expression is. */
+/** Fresh arrays and objects for those of the definition; undefined in the place of an expression. */
 function build(node: Node, assembly: Assembly): unknown {
   switch (node.kind) {
     case 'constant':

@@ -1,11 +1,11 @@
 /**
- * The one error of this folder: what an expression or a script can fail with.
+ * The one error of this folder: the failure of an expression or a script.
  *
  * Codes:
  * - expression_failed: the expression threw, or read a property of null or undefined. Never retried.
  * - expression_timeout: it did not answer within its time.
  * - script_failed, script_timeout, script_out_of_memory: the same for scripts.
- * - secret_missing, variable_missing: the expression read a name of `secrets` or `vars` that is not there.
+ * - secret_missing, variable_missing: the expression read an unknown name of `secrets` or `vars`.
  * - output_not_storable: the result is larger or deeper than a result may be.
  * - aborted: the caller's signal, or the sandbox was closed.
  * - sandbox_unavailable: the machine could not start a sandbox process; the only one worth a retry.
@@ -31,7 +31,7 @@ export interface ExpressionErrorOptions {
   line?: number | null;
   /** Pointer, below the evaluated value, of the string that holds the expression. */
   pointer?: string | null;
-  /** Which of the sources of one call failed. */
+  /** The index of the source that failed, among those of one call. */
   sourceIndex?: number | null;
   cause?: unknown;
 }

@@ -1,6 +1,6 @@
 /**
- * `secrets` and `vars`: reading a name that is not there fails the expression. Everywhere else a name that is not there
- * is undefined, and joined text would hide it: `Bearer ${{ secrets.TOKEN }}` would be sent as `Bearer `.
+ * `secrets` and `vars`: reading an unknown name fails the expression. Everywhere else an unknown name is undefined, and
+ * joined text would hide that: `Bearer ${{ secrets.TOKEN }}` would be sent as `Bearer `.
  *
  * Natively the objects of the two roots are marked; in the sandbox they are proxies (sandbox/prelude.ts).
  */
@@ -28,17 +28,17 @@ export function isStrictRoot(root: string): root is StrictRoot {
   return Object.hasOwn(STRICT_ROOTS, root);
 }
 
-/** Says that the object is what the root stands for. */
+/** Marks the object as the value of the root. */
 export function markStrict(object: object, root: StrictRoot): void {
   if (!strict.has(object)) strict.set(object, root);
 }
 
-/** The root that the object stands for; undefined: none that is strict. */
+/** The strict root whose value the object is; undefined: none. */
 export function strictRootOf(object: object): StrictRoot | undefined {
   return strict.get(object);
 }
 
-/** What an expression fails with that read the name. */
+/** The failure of an expression that read the name. */
 export function missingName(root: StrictRoot, name: string): ExpressionError {
   const { code, missing } = STRICT_ROOTS[root];
   return new ExpressionError(code, missing(JSON.stringify(name.slice(0, MAX_NAME))));

@@ -29,7 +29,7 @@ export function isRoot(name: string): name is Root {
 /** Roots that are objects by definition, so that their first segment is a key of ours. */
 export const KEYED_ROOTS: ReadonlySet<string> = new Set(['steps', 'inputs', 'execution', 'secrets', 'vars']);
 
-/** What `steps.<key>` has. */
+/** The members of `steps.<key>`. */
 export const STEP_PROPERTIES = ['output', 'status', 'error', 'route'] as const;
 export type StepProperty = (typeof STEP_PROPERTIES)[number];
 
@@ -70,7 +70,7 @@ const INHERITED_BY_ANY: ReadonlySet<string> = new Set(
   Object.values(INHERITED).flatMap((names) => [...names]),
 );
 
-/** Whether some plain value has a member of this name without owning it. */
+/** Returns whether some plain value has a member of this name without owning it. */
 export function isInheritedByAny(name: string): boolean {
   return INHERITED_BY_ANY.has(name);
 }

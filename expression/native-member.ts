@@ -4,9 +4,8 @@
  * An own member is read here, an unknown name is undefined, and a name that the value inherits (a method,
  * `constructor`, `__proto__`) is left to the sandbox, where it cannot reach anything of the host.
  *
- * Invariant 1: no member of a host prototype is ever returned.
- * Invariant 2: numbers of the scope come out as JSON has them, -0 as 0 and what is not finite as null; those that
- * the expression made itself stay as they are.
+ * Invariant 1: no member of a host prototype is ever returned. Invariant 2: numbers of the scope are read as JSON has
+ * them, -0 as 0 and numbers that are not finite as null; those that the expression made itself stay as they are.
  */
 import { ExpressionError, quoteSource } from './expression-error.ts';
 import { missingName, strictRootOf } from './missing-name.ts';
@@ -16,13 +15,13 @@ import { leaveToSandbox, primitive } from './native-operators.ts';
 /** Objects and arrays that expressions have built, as opposed to those of a scope. */
 const built = new WeakSet<object>();
 
-/** Says that an expression has built the object. */
+/** Marks the object as built by an expression. */
 export function markBuilt<T extends object>(object: T): T {
   built.add(object);
   return object;
 }
 
-/** What was read from `holder` (null: the scope itself), as it would be in the sandbox. */
+/** The value read from `holder` (null: the scope itself), as it would be in the sandbox. */
 export function asData(value: unknown, holder: object | null): unknown {
   if (typeof value !== 'number' || (value !== 0 && Number.isFinite(value))) return value;
   if (Object.is(value, 0) || (holder !== null && built.has(holder))) return value;

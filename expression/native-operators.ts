@@ -1,11 +1,11 @@
 /**
  * JavaScript's operators on plain values, exactly as the sandbox computes them.
  *
- * Where the host could differ from the sandbox (objects turned into text, identity of two objects, `**`) or could
- * be made to work long, the operation is left to the sandbox: `leaveToSandbox` throws the signal for it.
+ * Where the host could differ from the sandbox (objects turned into text, identity of two objects, `**`) or would have
+ * to work long, the operation is left to the sandbox: `leaveToSandbox` throws the signal for it.
  */
 
-/** Thrown by native code that finds out at run time that an expression is not for it. */
+/** Thrown by native code that finds out at run time that only the sandbox can compute an expression. */
 export class NotNative extends Error {}
 
 const NOT_NATIVE = new NotNative('not native');
@@ -14,7 +14,7 @@ export function leaveToSandbox(): never {
   throw NOT_NATIVE;
 }
 
-/** Longest text that native code builds; a longer one is the sandbox's, whose memory is bounded. */
+/** Longest text that native code builds; longer ones are left to the sandbox, whose memory is bounded. */
 export const MAX_NATIVE_TEXT = 262_144;
 
 type Primitive = string | number | boolean | null | undefined;

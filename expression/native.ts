@@ -2,12 +2,12 @@
  * The fast lane: expressions that only read, compare, calculate and build are compiled to closures once and run
  * in this process, synchronously, with exactly the sandbox's result.
  *
- * Native are paths, optional chaining, literals, templates, comparisons, arithmetic, logic, conditionals, and
- * object and array literals with spread. Everything else (calls, functions, regular expressions, `in`, `**`,
- * names that data inherit) is the sandbox's. Held against the sandbox by a property test.
+ * Native are paths, optional chaining, literals, templates, comparisons, arithmetic, logic, conditionals, and object
+ * and array literals with spread. Everything else (calls, functions, regular expressions, `in`, `**`, names that data
+ * inherit) is left to the sandbox. A property test compares the two.
  *
- * Invariant 1: no code of a definition is ever given to the host's own evaluator.
- * Invariant 2: the work is bounded: nothing loops but a spread, and that over MAX_SPREAD entries at most.
+ * Invariant 1: no code of a definition is ever given to the host's own evaluator. Invariant 2: the work is bounded: the
+ * only loop is a spread, over MAX_SPREAD entries at most.
  */
 import type { AnyNode, Expression, MemberExpression, ObjectExpression, Property } from 'acorn';
 import type { Native, Scope } from './compiled.ts';
@@ -22,7 +22,7 @@ export { NotNative };
 
 const MAX_SPREAD = 10_000;
 const EMPTY = {};
-/** What a chain becomes when `?.` met null or undefined; never leaves a ChainExpression. */
+/** The value of a chain when `?.` met null or undefined; it never leaves a ChainExpression. */
 const SHORT = Symbol('short');
 
 /** The closure of an expression, or null when it has something that only the sandbox computes. */
@@ -94,7 +94,7 @@ function compileName(name: string): Native {
   return leaveToSandbox();
 }
 
-/** Its value is marked, so that whoever reads a name of it that is not there fails. */
+/** Its value is marked, so that reading an unknown name of it fails. */
 function compileStrictRoot(root: StrictRoot): Native {
   const none = {};
   return (scope) => {
@@ -215,7 +215,7 @@ function propertyName({ computed, key }: Property): string | null {
   return typeof key.value === 'string' || typeof key.value === 'number' ? String(key.value) : null;
 }
 
-/** Makes an own member whatever its name; assignment would run the setter of `__proto__`. */
+/** Makes an own member of any name; assignment would run the setter of `__proto__`. */
 export function define(target: object, name: string, value: unknown): void {
   if (name !== '__proto__') (target as Record<string, unknown>)[name] = value;
   else Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });

@@ -1,8 +1,8 @@
 /**
  * Writes the parts of a scope that expressions read as the JSON text the sandbox gets.
  *
- * Only what the reads name is looked at and sent: a secret nobody names never reaches the sandbox. Arrays go
- * whole. The event loop gets its turn between large parts.
+ * Only the parts that the reads name are visited and sent: a secret that no expression names never reaches the sandbox.
+ * Arrays are sent whole. The event loop gets its turn between large parts.
  */
 
 import type { Read } from './analysis.ts';
@@ -21,7 +21,7 @@ interface Writer {
   sincePause: number;
 }
 
-/** The JSON text of an object with the roots that are read; what is absent in the scope is absent in it. */
+/** The JSON text of an object with the roots that are read; roots that are absent in the scope are absent in it. */
 export async function scopeText(scope: Scope, reads: readonly Read[]): Promise<string> {
   const needs = new Map<string, Needs>();
   for (const read of reads) addNeed(needs, read);

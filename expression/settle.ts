@@ -4,13 +4,13 @@
  * undefined members are dropped, undefined items are null, -0 is 0. Numbers that are not finite stay, for the
  * caller to refuse by name. Parts that need no change are not copied, so a result may share them with the scope.
  *
- * Invariant 1: the work ends when the budget is spent, however large the value looks (a value that names one
- * large part many times over is larger than what holds it).
+ * Invariant 1: the work ends when the budget is spent, for values of any size (a value that names one large part many
+ * times is larger than the memory it takes).
  */
 import { ExpressionError } from './expression-error.ts';
 import { define } from './native.ts';
 
-/** Characters of JSON that one evaluated value may come to, counted roughly. */
+/** The maximum of characters of one evaluated value as JSON, counted roughly. */
 export const RESULT_LIMIT = 16 * 1024 * 1024;
 /** Characters that a joined text may have. */
 export const TEXT_LIMIT = 1024 * 1024;

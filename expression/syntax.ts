@@ -1,11 +1,11 @@
 /**
- * Finds the `${{ }}` of a string and parses what is between them.
+ * Finds the `${{ }}` of a string and parses the expressions between them.
  *
- * The JavaScript parser decides where an expression ends, so braces, strings, templates and regular
- * expressions inside it may hold `}}`. Not here: what an expression may refer to (analysis.ts).
+ * The JavaScript parser decides where an expression ends, so braces, strings, templates and regular expressions inside
+ * it may hold `}}`. Not here: the references that an expression may have (analysis.ts).
  *
- * Invariant 1: the work is linear in the length of the string; the first error of a string ends its check.
- * Invariant 2: what is parsed is only so deep, so that walking it cannot use up the stack.
+ * Invariant 1: the work is linear in the length of the string; the first error of a string ends its check. Invariant 2:
+ * the depth of a parsed expression is bounded, so that walking it cannot use up the stack.
  */
 import { type Expression, parseExpressionAt } from 'acorn';
 import { isTooDeep } from './depth.ts';
@@ -33,7 +33,7 @@ const OPEN = '${{';
 const CLOSE = '}}';
 const OUTSIDE = /(?:\s|\/\*[\s\S]*?\*\/|\/\/[^\n\r\u2028\u2029]*)*/y;
 
-/** Whether the string needs parsing at all. */
+/** Returns whether the string needs parsing at all. */
 export function holdsExpression(text: string): boolean {
   return text.includes(OPEN);
 }
@@ -111,7 +111,7 @@ function explain(error: unknown, rest: string): { message: string; offset: numbe
   return { message: `not a JavaScript expression: ${reason}`, offset: position };
 }
 
-/** Where in a string an offset is, as a person counts: `line 2, character 7`, or `character 7`. */
+/** The place of an offset in a string, as a person counts: `line 2, character 7`, or `character 7`. */
 export function describePosition(text: string, offset: number): string {
   const before = text.slice(0, offset);
   const line = before.split('\n').length;

@@ -97,7 +97,7 @@ test('the event loop turns while a bomb runs that no interrupt reaches', async (
 });
 
 test('scripts that never end are contained and do not hold expressions up', async () => {
-  // Who starts first is not what this is about.
+  // The order of the starts does not matter here.
   await sandbox.evaluate('Math.abs(1)', {});
   const order: string[] = [];
   const endless = [

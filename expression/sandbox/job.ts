@@ -1,7 +1,7 @@
 /**
- * The book-keeping of a lane: jobs on their way, the workers that have them, and when one is over its time.
+ * The book-keeping of a lane: jobs on their way, the workers that have them, and the times at which they are overdue.
  *
- * Not here: what is done about it (sandbox-lane.ts).
+ * Not here: the reaction to an overdue job (lane.ts).
  */
 
 import { encodeFrame } from '../../process/frame.ts';
@@ -31,7 +31,7 @@ export interface Worker {
   ready: boolean;
   /** Gets no more work: killed, gone or tired. */
   retired: boolean;
-  /** The head holds the others up. */
+  /** The head delays the others. */
   stalled: boolean;
   headSince: number;
   headCpuMs: number | null;
@@ -39,11 +39,11 @@ export interface Worker {
   unwatchedMs: number;
 }
 
-/** A head that takes so long holds up the requests behind it. */
+/** After this time a head delays the requests behind it. */
 export const STALL_MS = 25;
-/** What a process may need beyond the time it keeps itself, before it is killed. */
+/** The time beyond its own limit after which a process is killed. */
 const GRACE_MS = 60;
-/** A process that got no turn from the system may take so many times its time. */
+/** The factor for the time of a process that got no processor from the system. */
 const STARVED_FACTOR = 4;
 
 export function newWorker(process: SandboxProcess): Worker {
@@ -87,7 +87,7 @@ export function settle(entry: Entry, how: () => void): void {
   how();
 }
 
-/** What is sent of a job; null: it cannot be written, and is rejected. */
+/** The request for a job; null: it cannot be written, and is rejected. */
 export function frameOf(entry: Entry, id: number): Buffer | null {
   try {
     return encodeFrame({ ...entry.request, id }, entry.body());
@@ -113,7 +113,7 @@ export function isOverdue(worker: Worker, { request }: Entry, age: number): bool
   if (worker.headCpuMs === null && age >= STALL_MS) worker.headCpuMs = cpuMs(worker.process.pid);
   const maxMs = request.timeoutMs + GRACE_MS;
   if (age < maxMs) return false;
-  // An answer that came meanwhile, or a request that had not gone out, is nothing to be blamed for.
+  // The head is not to blame when its answer has come meanwhile, or its request had not gone out.
   const watchedMs = age - worker.unwatchedMs;
   if (watchedMs > STARVED_FACTOR * maxMs) return true;
   const now = cpuMs(worker.process.pid);

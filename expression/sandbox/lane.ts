@@ -1,15 +1,14 @@
 /**
- * A lane of sandbox processes with one queue: starts them when there is work, shares the work out, and keeps
- * every promise about time.
+ * A lane of sandbox processes with one queue: starts them when there is work, distributes the work, and enforces the
+ * time limits.
  *
  * A process runs its requests in order and answers each before the next, so the first request without an answer
  * (the head) is the one that runs. When a head takes long, the requests behind it move to another process; when
  * it is over its time, the process is killed and only the head fails.
  *
- * Invariant 1: every job is settled exactly once, whatever the processes do.
- * Invariant 2: a job fails for a death of a process only when it was the head, and by accident never: a death
- * nobody ordered costs the head one more try first.
- * Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
+ * Invariant 1: every job is settled exactly once, whatever happens to the processes. Invariant 2: a job fails for the
+ * death of a process only when it was the head, and never for one accident: after a death that was not ordered the head
+ * is tried once more. Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
  */
 
 import { encodeFrame, type Frame } from '../../process/frame.ts';
@@ -58,7 +57,7 @@ export class SandboxLane {
   #paused = false;
   #failedStarts = 0;
   #limited = true;
-  /** A request that moves gets another number, so an answer always tells which sending it is for. */
+  /** A request that moves gets another number, so an answer always belongs to one sending. */
   #lastSent = 0;
   #flushing = false;
   #closed = false;
@@ -200,7 +199,7 @@ export class SandboxLane {
     this.#flushSoon();
   }
 
-  /** Ends a process that is tired, or that was the spare, when nothing is left for it. */
+  /** Ends a process that is worn out, or that was the spare, when it has no more work. */
   #retireIfDone(worker: Worker): void {
     if (worker.running.size > 0) return;
     const live = [...this.#workers].filter(({ retired }) => !retired).length;
@@ -223,7 +222,7 @@ export class SandboxLane {
   }
 
   #onFailedStart(): void {
-    // A limit that this machine's runtime cannot start under must not cost it its sandbox.
+    // A machine whose runtime cannot start under the limit still gets a sandbox, without the limit.
     this.#limited = false;
     if (++this.#failedStarts < MAX_FAILED_STARTS) return;
     this.#failedStarts = 0;
@@ -254,7 +253,7 @@ export class SandboxLane {
     const late = now - this.#lastTick > 3 * TICK_MS;
     if (late) for (const worker of this.#workers) worker.unwatchedMs += now - this.#lastTick;
     this.#lastTick = now;
-    // After a pause of this process answers may lie unread; they come before the next tick.
+    // After a pause of this process there may be unread answers; they are read before the next tick.
     this.#paused = late && !this.#paused;
     if (this.#paused) return;
     for (const worker of this.#workers) this.#watch(worker, now);
@@ -273,7 +272,7 @@ export class SandboxLane {
     else if (age >= STALL_MS && !worker.stalled) this.#relieve(worker, head);
   }
 
-  /** Moves what waits behind a slow head to other processes. */
+  /** Moves the requests behind a slow head to other processes. */
   #relieve(worker: Worker, head: Entry): void {
     worker.stalled = true;
     const behind = [...worker.running].filter(([, entry]) => entry !== head);
@@ -289,7 +288,7 @@ export class SandboxLane {
     this.#kill(worker);
   }
 
-  /** Ends a process for what its head does; the others of it go elsewhere. */
+  /** Ends a process because of its head; its other requests move elsewhere. */
   #kill(worker: Worker): void {
     this.#options.onKill();
     worker.retired = true;

@@ -62,7 +62,7 @@ test('no other method of a built-in object takes a locale', async () => {
   })()`;
   const methods = (await sandbox.evaluate(source, {})) as string[];
   const refused = ['Date', 'Number', 'BigInt', 'Array', 'Int8Array', 'String'];
-  // The one of Object.prototype is toString() by another name, and takes nothing by its definition.
+  // The method of Object.prototype is toString() by another name, and takes no arguments by its definition.
   const own = methods.filter(
     (name) => !name.endsWith('.toLocaleString') || refused.includes(name.split('.')[0]!),
   );

@@ -8,7 +8,7 @@ interface Refusal {
   readonly methods: readonly string[];
   /** Arguments before the locale. */
   readonly before: number;
-  /** What to write instead. */
+  /** The replacement to write. */
   readonly instead: string;
 }
 

@@ -1,8 +1,8 @@
 /**
- * The JavaScript that runs inside QuickJS before anything of a definition does.
+ * The JavaScript that runs inside QuickJS before any code of a definition.
  *
- * It takes and gives texts only, so no object of the sandbox is ever handled outside of it. It keeps its own
- * references to what it needs; what the code of a definition does to its globals changes its own result at most.
+ * It takes and gives texts only, so no object of the sandbox is ever handled outside of it. It keeps its own references
+ * to the globals it needs: a definition that changes globals can only change its own result.
  *
  * A result is `=` and JSON (`[value]`, or `[]` for undefined), with a `*` before it when a value is specially
  * written (sandbox-wire.ts), or `!` and the JSON of an error, or '' while a script is waiting.
@@ -36,7 +36,7 @@ ${more}
   const { Proxy, TypeError: MissingError } = globalThis;
   const { hasOwn, prototype: plain } = Object;
   let missing = null;
-  // A name that is not there fails the whole expression, whatever its code makes of the error.
+  // An unknown name fails the whole expression, even if its code catches the error.
   const strict = (root, members) =>
     new Proxy(members, {
       get(target, key) {
@@ -68,7 +68,7 @@ ${more}
     return (special ? '*' : '') + (json === undefined ? '=[]' : '=[' + json + ']');
   };
 
-  // As core/text/cut.ts does it: what is cut says so.
+  // As in core/text/cut.ts, a text that is cut ends with a mark.
   const cut = (whole, max) =>
     whole.length <= max ? whole : apply(slice, whole, [0, max - CUT_MARK.length]) + CUT_MARK;
 

@@ -1,7 +1,7 @@
 /**
- * One sandbox process, seen from the engine: what it is started with, and how little that is.
+ * One sandbox process, seen from the engine, and the little that it is started with.
  *
- * Not here: what it is given to do and for how long (sandbox-lane.ts).
+ * Not here: its requests and their time limits (lane.ts).
  *
  * Invariant: the process sees no variable of the engine's environment, and an empty working directory.
  */
@@ -26,7 +26,7 @@ export interface ProcessOptions {
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
 const PRLIMIT = '/usr/bin/prlimit';
 const BASE_BYTES = 768 * 1024 * 1024;
-/** A process whose engine is gone and that cannot be interrupted ends at the latest after so much CPU time. */
+/** The CPU time after which the system ends a process that cannot be interrupted and whose engine is gone. */
 const CPU_SECONDS = 1800;
 // JavaScriptCore reserves 1 GB for compiled code, which counts as data, and interprets everything when it cannot.
 const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1024 * 1024) };

@@ -1,8 +1,8 @@
 /**
- * The sandbox: JavaScript of definitions, in processes of their own that can be killed.
+ * The sandbox: JavaScript of definitions, in separate processes that can be killed.
  *
- * Expressions and scripts have lanes of their own, so a long script never holds an expression up. Processes are
- * started when first needed; an engine that evaluates everything natively has none.
+ * Expressions and scripts have separate lanes, so a long script never delays an expression. Processes are started when
+ * first needed; an engine that evaluates everything natively has none.
  *
  * Every failure is an ExpressionError.
  */
@@ -46,11 +46,11 @@ export interface ScriptCall {
 
 export interface Sandbox {
   /**
-   * Evaluates one JavaScript expression over the roots in `scope`. The result is what JSON keeps of it
-   * (undefined for undefined; numbers that are not finite stay).
+   * Evaluates one JavaScript expression over the roots in `scope`. The result is the value as JSON keeps it (undefined
+   * for undefined; numbers that are not finite stay).
    */
   evaluate(source: string, scope: object, call?: EvaluateCall): Promise<unknown>;
-  /** Several expressions over one scope, given as JSON text, in one round trip; each sees a scope of its own. */
+  /** Several expressions over one scope, given as JSON text, in one round trip; each gets its own copy of the scope. */
   evaluateAll(sources: readonly string[], scopeText: string, call?: EvaluateCall): Promise<unknown[]>;
   /** Runs the body of an async function of `input`. undefined is null; a number JSON cannot hold stays. */
   runScript(code: string, input: Json, call: ScriptCall): Promise<Json>;
@@ -58,7 +58,7 @@ export interface Sandbox {
   warm(): void;
   /** Ids of the processes that are up or starting, for diagnosis. */
   processIds(): number[];
-  /** Ends the processes; what is not answered is rejected with `aborted`. */
+  /** Ends the processes; unanswered calls are rejected with `aborted`. */
   close(): void;
   /** Since the start: processes killed because a call was out of time or aborted, and calls made. */
   readonly counters: Readonly<{ kills: number; evaluations: number; scripts: number }>;

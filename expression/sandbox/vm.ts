@@ -1,13 +1,13 @@
 /**
  * Runs one expression or script at a time in QuickJS (WebAssembly). Lives in the sandbox process only.
  *
- * Every expression and every script gets a runtime and a context of its own, so nothing one of them does can be
- * seen by another. Only texts go in and out.
+ * Every expression and every script gets its own runtime and context, so none can see the effects of another. Only
+ * texts go in and out.
  *
- * What this cannot bound is the parent's to end by SIGKILL: some built-in functions of QuickJS run for seconds
- * without asking the interrupt handler.
+ * The parent ends by SIGKILL any work that cannot be bounded here: some built-in functions of QuickJS run for seconds
+ * without calling the interrupt handler.
  *
- * Invariant 1: after `broken` is true nothing may run here again; the process ends.
+ * Invariant 1: once `broken` is true no code may run here again; the process ends.
  */
 import variant from '@jitl/quickjs-ng-wasmfile-release-sync';
 import {
@@ -60,7 +60,7 @@ class Deadline {
   }
 
   readonly check = (): boolean => {
-    // Nobody is left to answer, or to end this process.
+    // The engine is gone: no process is left to answer, or to end this one.
     if (process.ppid !== PARENT) process.exit(0);
     if (this.passed) return true;
     if (performance.now() - this.#startedAt < this.#timeoutMs) return false;
@@ -91,7 +91,7 @@ export class SandboxVm {
     return new SandboxVm(await newQuickJSWASMModuleFromVariant(bounded), heap);
   }
 
-  /** Whether the process should be replaced once its work is done. */
+  /** Returns whether the process should be replaced once its work is done. */
   get tired(): boolean {
     return this.broken || this.#runs >= TIRED_RUNS || this.#heap.buffer.byteLength > TIRED_HEAP_BYTES;
   }
@@ -193,7 +193,7 @@ function withPrelude(
 
 type CallResult = ReturnType<QuickJSContext['evalCode']>;
 
-/** The value of a call; what the sandbox's own code lets through is an interrupt or a lack of memory. */
+/** The value of a call; the only errors that pass the sandbox's own code are an interrupt and a lack of memory. */
 function unwrap(context: QuickJSContext, result: CallResult): QuickJSHandle {
   if (result.error === undefined) return result.value;
   const message = context.getProp(result.error, 'message').consume((handle) => context.getString(handle));
@@ -238,7 +238,7 @@ interface Thrown {
   message: string;
   line: number | null;
   internal: boolean;
-  /** The root and the name that was read of it and is not there. */
+  /** The root, and the unknown name that was read of it. */
   missing: [StrictRoot, string] | null;
 }
 
@@ -276,7 +276,7 @@ function tooLarge(outputBytes: number, sourceIndex: number | null): Failure {
   return new RunFailure('output_not_storable', message, { sourceIndex }).failure;
 }
 
-/** Whether JSON text is nested deeper than a result may be; the array around every result is not counted. */
+/** Returns whether JSON text is nested deeper than a result may be; the array around every result is not counted. */
 function tooDeep(json: string): boolean {
   let depth = -1;
   for (let position = 0; position < json.length; position++) {

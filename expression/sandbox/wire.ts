@@ -1,9 +1,9 @@
 /**
- * What the engine and a sandbox process say to each other, as frame headers.
+ * The messages between the engine and a sandbox process, as frame headers.
  *
- * Results travel as JSON text in the frame's body. JSON has no NaN: a number that is not finite is written as a
- * string that starts with NUL, and strings that start with NUL themselves get one more; `special` says that
- * there are any, so that the reader need not look otherwise.
+ * Results travel as JSON text in the frame's body. JSON has no NaN: a number that is not finite is written as a string
+ * that starts with NUL, and strings that start with NUL themselves get one more; `special` says whether there are any,
+ * so that the reader need not look for them otherwise.
  */
 import type { ExpressionErrorCode } from '../expression-error.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Entry point of a sandbox process: reads requests from stdin, runs them one after the other, answers on stdout.
  *
- * It has no secrets in its environment and no permission it needs; the engine kills it when it does not answer.
+ * It has no secrets in its environment and needs no permissions; the engine kills it when it does not answer.
  *
  * Invariant 1: answers are written before the next request begins, so the first request without an answer is
  * the one that runs.
@@ -24,7 +24,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 let scheduled = false;
 let vm: SandboxVm | null = null;
 
-// Nothing but frames may go to stdout.
+// Only frames may go to stdout.
 for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const) console[level] = () => undefined;
 
 process.stdin.on('data', (chunk: Buffer) => {
