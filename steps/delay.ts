@@ -1,9 +1,9 @@
 /**
  * `delay`: waits without holding a worker.
  *
- * The step parks; the database wakes it. This process's clock decides nothing but the obvious: an instant more
- * than a day ago. Anything nearer is parked and judged by the database, so that an engine whose clock is wrong
- * neither skips nor prolongs a wait.
+ * The step parks; the database wakes it. This process's clock decides only the obvious: an instant more than a day ago.
+ * Anything nearer is parked and judged by the database, so that an engine whose clock is wrong neither skips nor
+ * prolongs a wait.
  */
 import {
   checkedInstant,

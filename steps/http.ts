@@ -1,9 +1,9 @@
 /**
  * `http`: calls a URL and gives `{ status, headers, body }`.
  *
- * Not here: connections, redirects and the address rule (http/client.ts); what bytes become (http/body.ts).
+ * Not here: connections, redirects and the address rule (http/client.ts); the reading of bodies (http/body.ts).
  *
- * 1. A status outside `expect` is a failure, and so never mistaken for a result. It decides before the body does.
+ * 1. A status outside `expect` is a failure, never a result. The status decides before the body does.
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
@@ -176,7 +176,7 @@ function contentTypeOf(headers: HttpHeaders): string | undefined {
   return [headers['content-type']].flat()[0];
 }
 
-/** Milliseconds. A date is measured against the peer's own clock where it tells it. */
+/** Milliseconds. A date is measured against the peer's own clock if the response has it. */
 function retryAfter(reply: HttpReply): number | null {
   const text = [reply.headers['retry-after']].flat()[0]?.trim() ?? '';
   if (/^\d{1,10}$/.test(text)) return Number(text) * 1_000;

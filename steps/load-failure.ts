@@ -1,11 +1,11 @@
 /**
- * Why a module cannot be loaded, with the place in its source: file, line, column, message.
+ * The reason why a module cannot be loaded, with the place in its source: file, line, column, message.
  *
- * Runtimes tell these things in different ways, and some not at all: Bun has a list of positions for what does not
- * parse and none for imports; Node.js has a place at the head of the stack, and none for JavaScript that does not
- * parse. What a runtime leaves out is looked for in the sources, from the module along its imports.
+ * Runtimes report places in different ways, or not at all: Bun has a list of positions for code that does not parse and
+ * none for imports; Node.js has a place at the head of the stack, and none for JavaScript that does not parse. A
+ * missing place is searched in the sources, from the module along its imports.
  *
- * Invariant 1: nothing here throws, and nothing is run again.
+ * Invariant 1: this code does not throw, and does not run the module again.
  */
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
@@ -14,12 +14,12 @@ import { isObject } from '../core/json/json.ts';
 import { findImport, findUnparsable, type SourcePlace } from './module-sources.ts';
 
 export interface LoadFailure {
-  /** Null when nobody knows. */
+  /** Null when it is not known. */
   readonly place: SourcePlace | null;
   readonly message: string;
 }
 
-/** More than one reads before mending the first. */
+/** More than a person reads before mending the first. */
 const MAX_FAILURES = 5;
 const ADVICE: Readonly<Record<string, string>> = {
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX:

@@ -45,7 +45,7 @@ export function durationOf(value: string | number, name: string, least: number):
   );
 }
 
-/** What is wrong with parameters, when reading them throws. */
+/** The problems of parameters whose reading throws. */
 export function faultsOf(reads: Readonly<Record<string, () => unknown>>): ParamFault[] {
   return Object.entries(reads).flatMap(([name, read]) => {
     try {

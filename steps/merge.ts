@@ -1,8 +1,8 @@
 /**
  * `merge`: joins the outputs of several branches into one value.
  *
- * It sees the inputs that were live when the join was decided, in the order of `needs`; it never waits itself:
- * that is what `join` is for.
+ * It sees the inputs that were live when the join was decided, in the order of `needs`. It never waits itself: `join`
+ * does that.
  */
 import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
 import { StepFailure, type StepType } from './step-type.ts';

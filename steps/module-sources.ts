@@ -1,5 +1,5 @@
 /**
- * The sources of a module and of what it imports by path, searched for a place that a runtime does not tell.
+ * The sources of a module and of its imports by path, searched for a place that the runtime does not report.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -46,7 +46,7 @@ export function findImport(file: string, { target, name }: SoughtImport): Source
   });
 }
 
-/** The place where the first source of JavaScript that does not parse stops to make sense. */
+/** The place of the syntax error in the first JavaScript source that does not parse. */
 export function findUnparsable(file: string): SourcePlace | null {
   return search(file, (path, text) => {
     if (!/\.[cm]?js$/.test(path)) return null;

@@ -1,4 +1,4 @@
-/** `noop`: passes data on. A place to meet, to fork, or to name a value; it does nothing else. */
+/** `noop`: passes data on. It is a place for branches to meet or fork, or a name for a value. */
 import type { StepType } from './step-type.ts';
 
 export const noop: StepType = {

@@ -12,7 +12,7 @@ const options: StepTypesOptions = {
 const types = createStepTypes(options);
 const own: StepType = { type: 'own', summary: 'Mine.', schema: {}, run: () => null };
 
-/** What a type's schema says of parameters: '' when it takes them. */
+/** The answer of a type's schema for parameters: '' when it takes them. */
 function verdict(type: string, params: unknown): string {
   const ajv = new Ajv2020({ strict: true, allErrors: true });
   return ajv.validate(types.get(type)!.schema as object, params) ? '' : ajv.errorsText();

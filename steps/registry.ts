@@ -1,7 +1,7 @@
 /**
  * The step types an engine offers: the built-in ones and the operator's own.
  *
- * Here a type gets what it needs of the configuration; a handler reads no environment.
+ * Types get their part of the configuration here; a handler reads no environment.
  */
 import { delay } from './delay.ts';
 import { fail } from './fail.ts';
@@ -30,7 +30,7 @@ export interface StepTypesOptions {
 
 /**
  * Every step type by its name. Throws an Error when an entry of the allow list cannot be read, or when a type of
- * `extra` has a name that is taken.
+ * `extra` has a name that is already used.
  */
 export function createStepTypes(options: StepTypesOptions): Map<string, StepType> {
   const client = createHttpClient({ ...options.http, allow: parseAllowList(options.http.allow) });

@@ -1,7 +1,7 @@
 /**
- * Whether the code of a script is JavaScript at all, told without running it.
+ * Checks that the code of a script is JavaScript, without running it.
  *
- * The parser knows all of the language that the sandbox runs; what only the sandbox refuses fails the step.
+ * The parser knows all of the language that the sandbox runs; code that only the sandbox refuses fails the step.
  */
 import { parse } from 'acorn';
 
@@ -9,7 +9,7 @@ import { parse } from 'acorn';
 const HEAD = '(async function anonymous(input\n) {\n';
 const TAIL = '\n})';
 
-/** Throws an Error that says what is wrong and where. */
+/** Throws an Error with the problem and its place. */
 export function checkScript(code: string): void {
   const source = HEAD + code + TAIL;
   const end = endOfFunction(source, code);
@@ -26,7 +26,7 @@ function endOfFunction(source: string, code: string): number | null {
       ? statement.expression.end
       : -1;
   } catch (error) {
-    // Too deep for the parser, which says nothing about the sandbox.
+    // The code is too deep for the parser; the sandbox may still run it.
     if (!(error instanceof SyntaxError) || error.message.includes('stack space')) return null;
     throw explained(error as SyntaxError & { pos?: number }, code);
   }

@@ -45,7 +45,7 @@ export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
         memory: () => memory !== undefined && bytesOf(memory as string | number, 'memory'),
       }),
     deferred: ['/code'],
-    // An expression may yield undefined, which is as good as no `input`.
+    // An expression may yield undefined, which counts as no `input`.
     readsInputs: (params) => params?.input === undefined || typeof params.input === 'string',
     run({ params, inputs, signal, runScript }) {
       const timeoutMs =

@@ -1,9 +1,9 @@
 /**
- * What a step type is: a name, a schema of its parameters and a handler.
+ * A step type: a name, a schema of its parameters and a handler.
  *
- * To add a type, copy a file of this folder. A handler returns its output (any JSON value; undefined is
- * null), a `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed.
- * It throws `StepFailure` to say how its failure is to be taken; any other error is retryable.
+ * To add a type, copy a file of this folder. A handler returns its output (any JSON value; undefined is null), a
+ * `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed. It throws
+ * `StepFailure` to say whether its failure is retryable; any other error is.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { StepTypeInfo } from '../core/step-type.ts';
@@ -37,9 +37,9 @@ export interface StepContext<P = JsonObject> {
   readonly signal: AbortSignal;
   readonly log: StepLog;
   readonly secrets: Readonly<Record<string, string>>;
-  /** Says that the handler is alive. Throws the signal's reason once that is aborted. */
+  /** Reports that the handler is alive. Throws the signal's reason once that is aborted. */
   heartbeat(): void;
-  /** What `Parked` carried, and the database's measure of how long the step was parked; null on a first run. */
+  /** The state of `Parked`, and the time for which the step was parked by the database's clock; null on a first run. */
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
   /** Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope. */
   evaluate(value: Json): Json | Promise<Json>;
@@ -79,7 +79,7 @@ export class Parked {
 export interface StepFailureOptions {
   /** Default false. */
   retryable?: boolean;
-  /** What the other side asked to wait before a retry, in milliseconds. */
+  /** The wait before a retry that the other side asked for, in milliseconds. */
   retryAfterMs?: number;
   details?: Json;
   cause?: unknown;

@@ -1,8 +1,8 @@
 /**
  * `switch`: names the routes its result takes; edges with another `route` are dead.
  *
- * Each `when` is evaluated at its moment and not with the other parameters, so a case after the one that was
- * chosen is never evaluated and cannot fail the step.
+ * Each `when` is evaluated in its turn and not with the other parameters, so a case after the chosen one is never
+ * evaluated and cannot fail the step.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import { isObject } from '../core/json/json.ts';

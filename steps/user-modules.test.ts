@@ -16,7 +16,7 @@ async function modules(files: Record<string, string>) {
 const SMS = `import type { X } from './nowhere.ts';
 export default { type: 'sms', summary: 'Sends.', schema: { type: 'object' }, run: (c: unknown) => 'sent' };`;
 
-/** The lines of the error that loading one module ends with. */
+/** The lines of the error when one module is loaded. */
 async function problemsOf(source: string): Promise<string[]> {
   await using folder = await modules({ 'm.ts': source });
   return (await failureOf(loadUserStepTypes(['m.ts'], folder.cwd))).message.split('\n').slice(1);
@@ -188,7 +188,7 @@ test('the faults of all modules are told at once', async () => {
 
 const TEST_RUNTIME = process.env.EXECUTION_ENGINE_TEST_RUNTIME ?? process.execPath;
 
-/** What a process of the runtime under test finds wrong with modules. */
+/** The problems of modules that a process of the runtime under test finds. */
 async function problemsElsewhere(paths: readonly string[], cwd: string): Promise<string[]> {
   const program = new URL('../tests/support/steps/load-modules.ts', import.meta.url).pathname;
   const child = Bun.spawn([TEST_RUNTIME, program, ...paths], { cwd, stdout: 'pipe' });

@@ -1,9 +1,9 @@
 /**
  * Step types of the operator's own, loaded from the modules that EXECUTION_ENGINE_STEPS names.
  *
- * Such a module is trusted code. The engine loads it for what its types say of themselves, the processes that run
- * handlers for the handlers. Its default export is one step type or an array of them. Not here: whether their schemas are
- * valid, which is checked where schemas are compiled.
+ * Such a module is trusted code. The engine loads it for the descriptions of its types; the processes that run handlers
+ * load it for the handlers. Its default export is one step type or an array of them. Not here: whether their schemas
+ * are valid, which is checked where schemas are compiled.
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';

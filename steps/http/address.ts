@@ -1,11 +1,11 @@
 /**
- * Which addresses an outgoing call may reach: the public internet, and what the operator allows by name.
+ * The addresses that an outgoing call may reach: the public internet, and those that the operator allows.
  *
  * Not here: the call itself (client.ts), and a firewall, which is still wise to have.
  *
  * 1. Every address a name resolves to must be permitted, or none is used.
- * 2. What was checked is what is connected to: the caller pins the addresses returned here.
- * 3. Anything that is not certainly public is refused: of IPv6 only 2000::/3 without its special ranges.
+ * 2. The call connects to the checked addresses: the caller pins those returned here.
+ * 3. An address that is not certainly public is refused: of IPv6 only 2000::/3 without its special ranges.
  */
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
@@ -64,7 +64,7 @@ function parseEntry(text: string): AllowRule | null {
   const target = match === undefined ? entry.replace(/^\[(.*)\]$/, '$1') : (match.six ?? match.host ?? '');
   const range = parseRange(target);
   if (range !== null) return { range, port };
-  // An all-digit last label is an address someone mistyped, never a name.
+  // An all-digit last label is a mistyped address, never a name.
   const name = target.replace(/\.$/, '');
   if (!NAME.test(name) || /(?:^|\.)\d+$/.test(name)) return null;
   return { name: name.replace(/^\*\./, ''), subdomains: name.startsWith('*.'), port };
@@ -78,7 +78,7 @@ function parseRange(text: string): Range | null {
   return [address, address.kind() === 'ipv4' ? 32 : 128];
 }
 
-/** Whether an address (IPv4 in four decimal parts, or IPv6) belongs to the public internet. */
+/** Returns whether an address (IPv4 in four decimal parts, or IPv6) belongs to the public internet. */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);
@@ -86,7 +86,7 @@ export function isPublicAddress(address: string): boolean {
   return parsed.kind() === 'ipv4' || parsed.match(GLOBAL_UNICAST);
 }
 
-/** The operator allows addresses, or names whatever they resolve to. */
+/** The operator allows addresses, or names with all their addresses. */
 function isAllowed(host: string, address: string, port: number, allow: AllowList): boolean {
   const parsed = ipaddr.process(address);
   return allow.some((rule) => {
@@ -107,9 +107,9 @@ function bareHost(hostname: string): string {
 const resolveAll: Resolver = (hostname) => lookup(hostname, { all: true, order: 'verbatim' });
 
 /**
- * The addresses of a URL's host, each of them permitted. `hostname` is as `URL` gives it (so the decimal, octal
- * and hexadecimal forms of an IPv4 address are already in four parts).
- * Throws StepFailure `http_blocked_address`, or what the resolver throws.
+ * The addresses of a URL's host, each of them permitted. `hostname` is as `URL` gives it (so the decimal, octal and
+ * hexadecimal forms of an IPv4 address are already in four parts). Throws StepFailure `http_blocked_address`, or the
+ * error of the resolver.
  */
 export async function permittedAddresses(
   hostname: string,

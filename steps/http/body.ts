@@ -1,5 +1,5 @@
 /**
- * Bodies of the `http` step: what is sent for a value, and what a response's bytes become.
+ * Bodies of the `http` step: the bytes to send for a value, and the value of a response's bytes.
  *
  * JSON becomes a value and text a string. Bytes that are neither become a base64 string, and the output says so
  * with `encoding`.
@@ -24,8 +24,8 @@ export interface SentBody {
 }
 
 /**
- * `contentType` is what the author set, if anything. Null and nothing are no body.
- * Throws StepFailure `http_invalid_request` for what the charset of the content type does not have.
+ * `contentType` is the one that the author set, if any. Null and undefined are no body. Throws StepFailure
+ * `http_invalid_request` for a character that the charset of the content type lacks.
  */
 export function encodeBody(value: Json | undefined, contentType: string | undefined): SentBody {
   if (value === undefined || value === null) return { body: null, contentType: null };
@@ -85,7 +85,7 @@ export interface ReceivedBody {
   encoding?: 'base64';
 }
 
-/** What to do with numbers of JSON that would not keep their value. */
+/** The treatment of numbers in JSON that would not keep their value. */
 export type BigNumbers = 'fail' | 'text';
 
 /** Throws StepFailure `number_not_exact` with `fail`. */

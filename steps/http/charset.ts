@@ -10,20 +10,20 @@ export function charsetOf(contentType: string | undefined): string | null {
   return (name?.[1] ?? name?.[2])?.trim().toLowerCase() || null;
 }
 
-/** Returns whether a name is one of a charset. */
+/** Returns whether a name is the name of a charset. */
 export function isCharset(name: string): boolean {
   return decoderOf(name) !== null;
 }
 
 /**
- * The text of a body. A byte order mark says how it is written, before the charset does. An unknown charset is read
- * as UTF-8; bytes that the charset does not allow become U+FFFD.
+ * The text of a body. A byte order mark takes precedence over the charset. An unknown charset is read as UTF-8; bytes
+ * that the charset does not allow become U+FFFD.
  */
 export function decodeText(bytes: Buffer, charset: string | null): string {
   return (decoderOf(markedCharset(bytes) ?? charset ?? 'utf-8') ?? new TextDecoder()).decode(bytes);
 }
 
-/** Null when the bytes are no UTF-8. */
+/** Null when the bytes are not UTF-8. */
 export function strictText(bytes: Buffer): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

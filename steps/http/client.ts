@@ -1,8 +1,8 @@
 /**
  * The HTTP client for addresses that a workflow's author chose: `http`, and every later step that calls out.
  *
- * It gives what a peer answered, whatever the status: what a status means is the caller's business. A body that
- * cannot be had hides no status: the reply says why it is not there.
+ * It returns the answer of a peer with any status; the caller judges the status. A body that cannot be read does not
+ * hide the status: the reply says why it is missing.
  *
  * 1. Every hop of a redirect passes the same checks as the first URL.
  * 2. Across origins only headers that cannot hold a credential go along.
@@ -42,7 +42,7 @@ interface ReplyHead {
   headers: HttpHeaders;
 }
 
-/** The answer of a peer; `fault` says why its body could not be had. */
+/** The answer of a peer; `fault` says why its body could not be read. */
 export type HttpReply = ReplyHead & ({ body: Buffer; fault: null } | { body: null; fault: StepFailure });
 
 export type HttpClient = (call: HttpCall) => Promise<HttpReply>;
@@ -55,7 +55,7 @@ interface Hop {
 }
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** What goes along to another origin. */
+/** The headers that are sent to another origin. */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set(
   'accept accept-encoding accept-language cache-control content-type content-language content-encoding idempotency-key user-agent'.split(
     ' ',
@@ -194,7 +194,7 @@ function checkedHeaders(headers: HttpHeaders): HttpHeaders {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-/** Where a response redirects to; null when it does not. */
+/** The target of a redirect; null when the response is none. */
 function nextHop(hop: Hop, message: IncomingMessage): Hop | null {
   const status = message.statusCode ?? 0;
   const location = message.headers.location;

@@ -1,10 +1,10 @@
 /**
- * The content codings of a response (RFC 9110, 8.4): what `Content-Encoding` names, undone.
+ * Decodes the content codings of a response (RFC 9110, 8.4), which `Content-Encoding` names.
  *
- * Several are undone from the last to the first. Names that change no byte are passed over, as browsers do: servers put
- * charsets and storage formats there. A name that is unknown is passed over when the body is text all the same.
+ * Several are decoded from the last to the first. Names that change no byte are ignored, as in browsers: servers put
+ * charsets and storage formats there. An unknown name is ignored when the body is text.
  *
- * Invariant 1: no more than the cap comes out of any of them.
+ * Invariant 1: no decoder returns more than the cap.
  */
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';

@@ -20,14 +20,14 @@ interface Answer {
   body: string | Buffer;
 }
 
-/** What the step makes of an answer. */
+/** The step's output for an answer. */
 async function receive({ status = 200, headers = {}, body }: Answer, params: Partial<Params> = {}) {
   await using peer = await httpPeer((_request, response) => response.writeHead(status, headers).end(body));
   const run = http.run(stepContext({ params: { url: `${peer.origin}/path`, ...params } }));
   return (await run) as { status: number; body: unknown; encoding?: string };
 }
 
-/** What arrives at the peer. */
+/** The request that arrives at the peer. */
 async function send(params: Partial<Params>): Promise<{ type: string | undefined; bytes: Buffer }> {
   const arrived = Promise.withResolvers<{ type: string | undefined; bytes: Buffer }>();
   await using peer = await httpPeer(async (request, response) => {

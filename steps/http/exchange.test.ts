@@ -244,7 +244,7 @@ describe('the connection', () => {
       );
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
-      // Which certificates are trusted is decided when a process starts.
+      // The trusted certificates are fixed when a process starts.
       const client = new URL('../../tests/support/call-pinned.ts', import.meta.url).pathname;
       const { port } = server.address() as AddressInfo;
       const ask = async (host: string, env: Record<string, string>) => {

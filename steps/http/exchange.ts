@@ -6,7 +6,7 @@
  * 1. Never `fetch`: on Bun it ignores a pinned lookup, and it honours proxies found in the environment.
  * 2. A connection is used once: no two calls share one, so no check of an address outlives its call, and no
  *    request is lost on a connection that the peer is just closing.
- * 3. No more than the cap is kept of a body, before and after it is decoded.
+ * 3. Of a body at most the cap is kept, before and after it is decoded.
  */
 import type { LookupAddress } from 'node:dns';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';

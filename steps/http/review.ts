@@ -1,5 +1,5 @@
 /**
- * What is wrong with the parameters of an `http` step before it runs: what no call could be made with.
+ * Finds parameters of an `http` step with which no call could be made, before it runs.
  */
 import type { JsonObject } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';

@@ -1,11 +1,11 @@
 /**
- * What a request may be sent to and with: its URL and its headers, checked by the same rules when a definition is
- * published, before a call and at each redirect.
+ * The URL and the headers of a request, checked by the same rules when a definition is published, before a call and at
+ * each redirect.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { StepFailure } from '../step-type.ts';
 
-/** The connection's own headers: set by a caller they would contradict what is really sent. */
+/** The connection's own headers: a caller's value would contradict the bytes that are sent. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(
   'host connection content-length transfer-encoding upgrade keep-alive proxy-connection te trailer expect'.split(
     ' ',
