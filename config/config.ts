@@ -1,8 +1,8 @@
 /**
  * The environment, read once and checked as a whole: a frozen Config, or every problem at once.
  *
- * The only reader of `process.env`. An empty variable counts as one that is not set. The variables themselves
- * are in variables.ts, the kinds of values in values.ts.
+ * The only reader of `process.env`. An empty variable counts as not set. The variables themselves are in variables.ts,
+ * the kinds of values in values.ts.
  *
  * Invariants
  * 1. No message contains a secret, an API key, or a URL with a password.
@@ -27,7 +27,7 @@ export interface Config extends Values<typeof VARIABLES> {
   readonly limits: Limits;
   /** Of the launcher that started this process, scripts/bun.mjs; null: it was started without one. */
   readonly launcherPid: number | null;
-  /** Lines to log at the start: names that are not known, files that others can read. */
+  /** Lines to log at the start: unknown names, files that others can read. */
   readonly warnings: readonly string[];
 }
 

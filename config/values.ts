@@ -1,8 +1,8 @@
 /**
- * How the text of one environment variable becomes a value: a zod schema per kind of value.
+ * Turns the text of one environment variable into a value: a zod schema per kind of value.
  *
- * A schema's message says only what is wrong ("is not a whole number"); config.ts puts the name before it and
- * what is accepted behind it. Messages never repeat a value: some of these are secrets.
+ * A schema's message has only the problem ("is not a whole number"); config.ts puts the name before it and the accepted
+ * values behind it. Messages never repeat a value: some of these are secrets.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -31,7 +31,7 @@ export interface ApiKey {
 type Schema<T> = z.ZodType<T, string>;
 type Report = (problem: string) => void;
 
-/** A schema from a function that reports what is wrong; what it returns then is not used. */
+/** A schema from a function that reports problems; its result is then not used. */
 function parsed<T>(parse: (text: string, report: Report) => T): Schema<T> {
   return z.string().transform((text, context): T => {
     const report = (message: string) => context.addIssue({ code: 'custom', message });
@@ -141,11 +141,11 @@ export function host(): Schema<string> {
 }
 
 function isHostName(value: string): boolean {
-  // A last label of digits only is an address with a slip, such as 10.0.0.300.
+  // A last label of digits only is a mistyped address, such as 10.0.0.300.
   return HOST_NAME.test(value) && !/(^|\.)\d+$/.test(value);
 }
 
-/** Whether a server bound to it can be reached from this machine only. */
+/** Returns whether a server bound to it can be reached from this machine only. */
 export function isLoopback(value: string): boolean {
   if (value.toLowerCase() === 'localhost') return true;
   return ipaddr.isValid(value) && ipaddr.process(value).range() === 'loopback';
@@ -193,9 +193,9 @@ export function apiKeys(): Schema<readonly ApiKey[]> {
   });
 }
 
-/** The key, or what is wrong with it. */
+/** The key, or its problem. */
 function toApiKey(entry: string): ApiKey | string {
-  // Keys may end in '=' (base64); what they grant holds none.
+  // Keys may end in '=' (base64); the grant behind them has none.
   const split = entry.lastIndexOf('=');
   const key = entry.slice(0, Math.max(split, 0)).trim();
   const grant = entry.slice(split + 1).trim();
@@ -257,7 +257,7 @@ function readJson(path: string, report: Report): unknown {
   return undefined;
 }
 
-/** Whether other users of the machine may read the file. */
+/** Returns whether other users of the machine may read the file. */
 export function isReadableByOthers(path: string): boolean {
   return process.platform !== 'win32' && (statSync(path).mode & 0o007) !== 0;
 }

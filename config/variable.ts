@@ -1,5 +1,5 @@
 /**
- * What one environment variable is, and the kinds of them there are.
+ * The description of one environment variable, and the kinds of variables.
  */
 import type { z } from 'zod';
 import { bytes, duration, integer } from './values.ts';

@@ -1,6 +1,6 @@
 /**
- * Every environment variable of the engine: its name, default, what it accepts and what it is for. The one
- * table that the configuration is read with and that its documentation is made of.
+ * Every environment variable of the engine: its name, default, accepted values and purpose. Both the configuration and
+ * its documentation are made from this table.
  */
 
 import { BACKENDS } from '../db/connection/features.ts';
