@@ -1,5 +1,5 @@
 /**
- * The calls of operators: every execution of every workspace, and the end of one at once.
+ * The calls of operators: the executions of every workspace, and the cancel of one.
  */
 import { z } from '@hono/zod-openapi';
 import type { ExecutionListItem, ExecutionServicePort } from '../services/execution-answers.ts';

@@ -1,4 +1,4 @@
-/** What every request goes through, and what the API says of itself. */
+/** The steps that every request goes through, and the API's description of itself. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp } from '../tests/support/api/test-app.ts';
 

@@ -1,5 +1,5 @@
 /**
- * The HTTP API as one application: what every request goes through, and the calls of this release.
+ * The HTTP API as one application: the middleware of every request, and the calls of this release.
  *
  * Not here: the socket (server.ts) and everything a call does (services/).
  *
@@ -35,9 +35,9 @@ export interface ApiLimits {
   definitionBytes: number;
   /** Most items of one start-many. */
   startMany: number;
-  /** Most bytes of all bodies that are worked on at a time. */
+  /** Most bytes of all bodies that are in work at a time. */
   intakeBytes: number;
-  /** How long a body may take to arrive, besides what its size allows; see body.ts. */
+  /** How long a body may take to arrive, besides the time for its size; see body.ts. */
   bodyGraceMs?: number | undefined;
 }
 
@@ -58,7 +58,7 @@ export interface AppDependencies {
   definitionSchema: () => object;
   log: ApiLog;
   version: string;
-  /** Told of every request that was refused because too many bytes were worked on. */
+  /** Told of every request that was refused because too many bytes were in work. */
   onIntakeRefused?: (() => void) | undefined;
   /** Told of every answered request. */
   onRequest?: ((observation: RequestObservation) => void) | undefined;
@@ -107,11 +107,11 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   return app;
 }
 
-/** Headers that keep browsers from guessing, framing and caching what the API answers. */
+/** Headers that keep browsers from guessing, framing and caching answers of the API. */
 function protect(): MiddlewareHandler<ApiEnv> {
   const headers = secureHeaders({
     contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    // Whoever terminates TLS in front of the engine decides for how long.
+    // The proxy that terminates TLS in front of the engine decides for how long.
     strictTransportSecurity: false,
   });
   return async (c, next) => {

@@ -1,4 +1,4 @@
-/** Who is let in, with and without keys. */
+/** The callers that are admitted, with and without keys. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, keyOf, LOOPBACK, problemOf } from '../tests/support/api/test-app.ts';
 import { isLoopbackAddress, isLoopbackHost } from './auth.ts';

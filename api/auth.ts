@@ -1,7 +1,7 @@
 /**
- * Who may call: API keys, roles, and the rules for an engine without any key.
+ * The right to call: API keys, roles, and the rules for an engine without any key.
  *
- * Not here: which objects a caller sees (the services filter by workspace) and where keys come from (config).
+ * Not here: the objects that a caller sees (the services filter by workspace) and the source of the keys (config).
  *
  * Invariant 1: keys are compared by their SHA-256 in constant time, every configured key each time.
  * Invariant 2: without keys only loopback sockets are served, and only under a loopback name: a web page that
@@ -23,7 +23,7 @@ export interface Identity extends Caller {
   readonly role: Role;
 }
 
-/** What a route asks of its caller: no key at all, a role, or a key for the whole engine. */
+/** The right that a route requires: none, a role, or a key for the whole engine. */
 export type Access = 'public' | Role | 'engine';
 
 export interface ApiKey {
@@ -31,23 +31,23 @@ export interface ApiKey {
   readonly hash: string;
   /** Null for a key of the engine. */
   readonly workspaceId: string | null;
-  /** Whether it is a key of the engine, who may do everything; a role `admin` ends at its workspace. */
+  /** Whether it is a key of the engine, which may do everything; a role `admin` ends at its workspace. */
   readonly admin: boolean;
   readonly role: Role;
 }
 
-/** What a policy looks at. */
+/** The parts of a request that a policy reads. */
 export interface Credentials {
   authorization: string | undefined;
   /** `host[:port]` as the client named it. */
   host: string;
   origin: string | undefined;
   remoteAddress: string | undefined;
-  /** The header by which a proxy says that the request is another's, if there is one. */
+  /** The header by which a proxy marks a forwarded request, if there is one. */
   forwardedBy: string | undefined;
 }
 
-/** What proxies add to the requests that they pass on, lower case. */
+/** The headers that proxies add to the requests they forward, lower case. */
 export const FORWARDING_HEADERS = [
   'forwarded',
   'x-forwarded-for',
@@ -84,7 +84,7 @@ export function createAuth({ keys }: { keys: readonly ApiKey[] }): AuthPolicy {
   };
 }
 
-/** Throws EngineError `forbidden` when the identity may not do what the route does. */
+/** Throws EngineError `forbidden` when the identity lacks the right that the route requires. */
 export function requireAccess(identity: Identity, access: Exclude<Access, 'public'>): void {
   if (identity.admin) return;
   if (access === 'engine')
@@ -96,7 +96,7 @@ export function requireAccess(identity: Identity, access: Exclude<Access, 'publi
   );
 }
 
-/** Throws EngineError `forbidden` when a caller that is no admin names a workspace other than its own. */
+/** Throws EngineError `forbidden` when a caller other than an admin names another workspace than its own. */
 export function requireWorkspace(identity: Identity, workspaceId: string | undefined): void {
   if (identity.admin || workspaceId === undefined || workspaceId === identity.workspaceId) return;
   throw new EngineError(
@@ -151,7 +151,7 @@ export function isLoopbackAddress(address: string | undefined): boolean {
   return address !== undefined && ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
 }
 
-/** Whether `host[:port]` names this machine and nothing else. */
+/** Returns whether `host[:port]` can only name this machine. */
 export function isLoopbackHost(host: string): boolean {
   if (!URL.canParse(`http://${host}`)) return false;
   const { hostname } = new URL(`http://${host}`);

@@ -1,4 +1,4 @@
-/** What a body must be, whichever call takes it. */
+/** The rules for a body, in every call that takes one. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
 import { bodyTimeMs } from './body.ts';

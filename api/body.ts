@@ -4,8 +4,8 @@
  * The framework's body parsers are not used: they read without a limit, take invalid UTF-8, and let values
  * through that the database refuses.
  *
- * Invariant 1: no more than the limit is held in memory, whatever Content-Length says or when there is none.
- * Invariant 2: a body that stops arriving, or drips, is given up after a bounded time.
+ * Invariant 1: at most the limit is held in memory, with any Content-Length or none. Invariant 2: a body that stops
+ * arriving, or arrives too slowly, is given up after a bounded time.
  */
 import { parseJson } from '../core/json/parse-json.ts';
 import { decodeUtf8 } from '../core/json/utf8.ts';
@@ -21,7 +21,7 @@ export interface BodyLimits {
   maxDepth: number;
   /** How long a body may take to arrive, in milliseconds, besides a second for each 16 kB of it; default 30 s. */
   graceMs?: number | undefined;
-  /** Told how long the body is as soon as that is known, and as it grows; may throw what the call answers. */
+  /** Told how long the body is as soon as that is known, and as it grows; may throw the error to answer. */
   onLength?: ((bytes: number) => void) | undefined;
 }
 
@@ -38,7 +38,7 @@ const YAML_MEDIA_TYPES: ReadonlySet<string> = new Set([
   'text/x-yaml',
 ]);
 
-/** Bytes of JSON that are parsed and checked within some milliseconds, whatever they are. */
+/** Bytes of any JSON that is parsed and checked within some milliseconds. */
 export const MAX_LIGHT_BODY_BYTES = 64 * 1_024;
 
 /** The limits of a call whose body has a few fields. */
@@ -65,7 +65,7 @@ export async function readJsonBytes(
   return bytes;
 }
 
-/** The value of a JSON body. Throws EngineError: malformed_json, or what the parser throws. */
+/** The value of a JSON body. Throws EngineError: malformed_json, or the error of the parser. */
 export function parseJsonBody(bytes: Uint8Array, { maxDepth }: BodyLimits): unknown {
   const text = decodeUtf8(bytes, 'malformed_json');
   if (text.trim() === '') throw new EngineError('malformed_json', 'The body is empty; send a JSON object.');
@@ -133,7 +133,7 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
 }
 
-/** How long a body may take of which so many bytes are here. */
+/** How long a body may take of which this many bytes have arrived. */
 export function bodyTimeMs(arrivedBytes: number, graceMs = GRACE_MS): number {
   return graceMs + arrivedBytes / BYTES_PER_MS;
 }

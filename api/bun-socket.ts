@@ -13,9 +13,9 @@ export function listenOnBun(
   const server = Bun.serve({
     hostname: host,
     port,
-    // Of a connection without a request so far: bytes of a head do not count as a sign of life.
+    // For a connection without a request so far: bytes of a head do not count as activity.
     idleTimeout: headSeconds,
-    // No pages with stacks for errors. Bun then takes it that processes share a port, unless it is told otherwise.
+    // No pages with stacks for errors. In this mode Bun lets processes share a port, unless it is told otherwise.
     development: false,
     reusePort: false,
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -24,13 +24,13 @@ export function listenOnBun(
       // that closes that moment.
       bun.timeout(request, 0);
       const connection = { remoteAddress: bun.requestIP(request)?.address, draining };
-      // A Host header that is no host leaves a request without an address of its own.
+      // With an invalid Host header a request has no usable URL.
       if (!URL.canParse(request.url)) return answerUnreadable(app, connection);
       const answer = app.fetch(request, connection);
       return request.method === 'GET' ? answer : boundUnread(answer, request, bun);
     },
   });
-  // A request that is answered before its body was read may go on sending, and nobody counts what comes.
+  // A request that is answered before its body was read may go on sending, and these bytes would not be counted.
   async function boundUnread(
     answer: Response | Promise<Response>,
     request: Request,

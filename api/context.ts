@@ -1,13 +1,13 @@
 /**
- * What travels with a request through the API: who sent it, from where, and where to write about it.
+ * The context of a request in the API: its sender, its address, and its log.
  */
 import type { Identity } from './auth.ts';
 
-/** What the server knows of a connection; `serve` fills it, tests pass it as the third argument of `app.request`. */
+/** The data of a connection; `serve` fills it, tests pass it as the third argument of `app.request`. */
 export interface Connection {
   /** IP address of the other end of the socket; undefined counts as foreign. */
   remoteAddress?: string | undefined;
-  /** Aborted when the server stops: long polls then answer with what they have. */
+  /** Aborted when the server stops: long polls then answer with the present state. */
   draining?: AbortSignal | undefined;
   /** Why the request itself could not be read, as a sentence: it is answered 400 with this. */
   unreadable?: string | undefined;

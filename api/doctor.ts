@@ -1,5 +1,5 @@
 /**
- * The doctor's calls: whether the invariants hold, and the repair of what breaks them.
+ * The doctor's calls: the check of the invariants, and the repair of broken ones.
  */
 import { z } from '@hono/zod-openapi';
 import type { DoctorPort, DoctorReport, DoctorRequest } from '../services/doctor/report.ts';

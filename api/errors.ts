@@ -1,11 +1,11 @@
 /**
- * Every answer that is no success: RFC 9457 `application/problem+json`.
+ * Every error answer: RFC 9457 `application/problem+json`.
  *
  * Not here: which errors exist (core/problem.ts has the closed list and the status of each) and how a request
  * is checked (request-check.ts).
  *
- * Invariant 1: nothing of an unexpected error reaches the caller but the request id; the log has the rest, once.
- * Invariant 2: `code` is stable, `type` and `title` follow from it.
+ * Invariant 1: of an unexpected error only the request id reaches the caller; the log has the rest, once. Invariant 2:
+ * `code` is stable, `type` and `title` follow from it.
  */
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -16,7 +16,7 @@ import type { ApiEnv, ApiLog } from './context.ts';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** How long a client may wait before it tries again, where the engine has no better idea. */
+/** How long a client should wait before it tries again, when no better time is known. */
 const RETRY_AFTER_SECONDS = 1;
 
 export const ProblemShape = z
@@ -35,7 +35,7 @@ export const ProblemShape = z
   .openapi('Problem');
 export type ProblemDocument = z.infer<typeof ProblemShape>;
 
-/** The handler for whatever a route throws. */
+/** The handler for every error that a route throws. */
 export function answerError(log: ApiLog): (error: Error, c: Context<ApiEnv>) => Response {
   return (error, c) => {
     if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
@@ -49,7 +49,7 @@ export function answerError(log: ApiLog): (error: Error, c: Context<ApiEnv>) => 
   };
 }
 
-/** A database that cannot be used now is no fault of the engine, and no secret. */
+/** A database that cannot be used now is not an error of the engine, and not a secret. */
 function unavailable(error: Error): EngineError | null {
   if (!isUnavailable(error)) return null;
   return new EngineError('unavailable', 'The database cannot be used at present; try again.', [], error);
@@ -71,7 +71,7 @@ export function problemResponse(
   const status = ERROR_STATUS[code];
   if (status === 401) c.header('WWW-Authenticate', 'Bearer realm="execution-engine"');
   if (status === 429 || status === 503) c.header('Retry-After', String(retryAfterSeconds));
-  // The rest of the request may still come, and is nobody's.
+  // The rest of the request may still come, and would not be read.
   if (status === 408) c.header('Connection', 'close');
   const body = JSON.stringify(problemDocument(code, detail, problems, c.get('requestId')));
   return c.body(body, status as ContentfulStatusCode, { 'Content-Type': PROBLEM_MEDIA_TYPE });

@@ -1,4 +1,4 @@
-/** Bodies that are worked on at the same time, and what is refused for them. */
+/** Bodies that are in work at the same time, and the requests that are refused for them. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
 import { until } from '../tests/support/until.ts';
@@ -7,7 +7,7 @@ const PATH = '/api/v1/execution/start';
 /** Of 100,000 that the test application works on at a time, and 20,000 in one body. */
 const LARGE = 'x'.repeat(18_000);
 
-/** An application whose starts wait until they are let go. */
+/** An application whose starts wait until they are released. */
 function waitingApp() {
   const refused: true[] = [];
   const gate = Promise.withResolvers<void>();
@@ -35,7 +35,7 @@ describe('large bodies', () => {
     expect(detail).toContain('100000');
     expect(refused).toHaveLength(1);
     expect(ports.calls.length).toBe(before + 5);
-    // A small call passes whatever there is.
+    // A small call always passes.
     expect((await send('GET', '/api/v1/execution/status?execution_id=x')).status).toBe(422);
     letGo();
     expect((await Promise.all(working)).map(({ status }) => status)).toEqual([202, 202, 202, 202, 202]);

@@ -1,11 +1,11 @@
 /**
- * How many bytes of request bodies are worked on at a time, so that memory stays bounded whatever arrives.
+ * The number of bytes of request bodies in work at a time. It is bounded, and so is the memory they take.
  *
- * A body counts from before it is read until its request is answered: as parsed values, as text and as parameters of
- * a statement it is there several times over. Small bodies are not counted, so that a flood of starts keeps nobody
- * from stopping an execution; what bounds those is the number of starts (services/start-gate.ts).
+ * A body counts from before it is read until its request is answered: its values, its text and the parameters of a
+ * statement are copies of it. Small bodies are not counted, so that executions can be stopped during a flood of starts;
+ * they are bounded by the number of starts (services/start-gate.ts).
  *
- * Invariant: what a ticket holds is given back once, whatever becomes of its request.
+ * Invariant: the bytes of a ticket are given back once, however its request ends.
  */
 import { EngineError } from '../core/problem.ts';
 
@@ -37,7 +37,7 @@ export class Intake {
       reached: (bytes) => {
         if (bytes <= SMALL_BYTES || bytes <= own) return;
         const others = this.#held - own;
-        // Alone it always fits: a body may be larger than all there is room for.
+        // A single body always fits, even one that is larger than the bound.
         if (others > 0 && others + bytes > this.#options.maxBytes) this.#refuse();
         this.#held += bytes - own;
         own = bytes;

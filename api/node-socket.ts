@@ -1,8 +1,8 @@
 /**
- * The socket on Node, by its `http` module. Hono's adapter makes requests of what comes in.
+ * The socket on Node, by its `http` module. Hono's adapter turns its messages into requests.
  *
- * Who is idle is kept here: Node counts a connection as idle whose answer is made and not sent yet, and one that has
- * asked nothing yet as busy.
+ * The idle connections are tracked here: Node counts a connection as idle whose answer is made and not sent yet, and
+ * one without a request so far as busy.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
@@ -10,7 +10,7 @@ import type { AddressInfo, Socket as Connection } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { type Address, answerUnreadable, HEAD_MS, type Servable, type Socket } from './socket.ts';
 
-/** How often heads that take too long are looked for. */
+/** The interval between checks for heads that take too long. */
 const CHECK_MS = 5_000;
 
 export async function listenOnNode(
@@ -26,7 +26,7 @@ export async function listenOnNode(
     },
     {
       overrideGlobalObjects: false,
-      // The application has no errors of its own: what is left is a request that makes no URL.
+      // The application throws no errors: the one left is a request without a valid URL.
       errorHandler: () => answerUnreadable(app, { draining }),
     },
   );
@@ -37,7 +37,7 @@ export async function listenOnNode(
     keepAliveTimeout: 0,
     keepAlive: true,
     headersTimeout: headMs,
-    // Bodies have a time of their own (body.ts).
+    // Bodies have their own time limit (body.ts).
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(headMs, CHECK_MS),
   });
@@ -61,7 +61,7 @@ export async function listenOnNode(
   };
   server.listen(port, host);
   await once(server, 'listening');
-  // One that could not be accepted is its client's to try again.
+  // The client of a connection that could not be accepted may try again.
   server.on('error', () => undefined);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   return {

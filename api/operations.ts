@@ -1,8 +1,8 @@
 /**
  * Health and metrics: for probes and scrapers, not for people.
  *
- * Health is open, since probes carry no keys. Metrics tell about every workspace and need an admin key where keys
- * are configured.
+ * Health is open, since probes carry no keys. Metrics cover every workspace and need an admin key where keys are
+ * configured.
  */
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';

@@ -1,5 +1,5 @@
 /**
- * Holds parts of a request against their schemas and turns every finding into a problem a person can act on.
+ * Checks parts of a request against their schemas and turns every finding into a problem that a person can mend.
  *
  * Not here: workflow definitions and inputs (core and services check those) and body syntax (body.ts).
  *

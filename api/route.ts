@@ -1,9 +1,9 @@
 /**
- * One description of a call serves three ends: it is mounted, it checks the request, and it is documented.
+ * One description of a call has three uses: it mounts the call, checks the request, and documents it.
  *
- * Invariant 1: a route without `access` does not compile; the key is checked before the body is read.
- * Invariant 2: the schema in the OpenAPI document is the object that checks the request.
- * Invariant 3: a handler sees only what its schemas let through.
+ * Invariant 1: a route without `access` does not compile; the key is checked before the body is read. Invariant 2: the
+ * schema in the OpenAPI document is the object that checks the request. Invariant 3: a handler sees only data that its
+ * schemas accept.
  */
 import { OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -30,10 +30,10 @@ import { PROBLEM_MEDIA_TYPE, ProblemShape, problemResponse } from './errors.ts';
 import type { Intake } from './intake.ts';
 import { check, readQuery, requireStorable } from './request-check.ts';
 
-/** What a handler gets besides the checked parts. */
+/** The arguments of a handler besides the checked parts. */
 export interface Call {
   readonly c: Context<ApiEnv>;
-  /** On a public route the identity of nobody is never read: handlers of those ignore it. */
+  /** On a public route the caller has no identity, and handlers do not read it. */
   readonly identity: Identity;
 }
 
@@ -45,7 +45,7 @@ export type BodySpec<B extends z.ZodType> =
       optional?: boolean;
       limits: BodyLimits;
       example?: unknown;
-      /** Reads and checks a body that would hold the event loop up. */
+      /** Reads and checks a body that would block the event loop. */
       readLarge?: ((bytes: Uint8Array, identity: Identity) => Promise<z.output<B>>) | undefined;
     }
   | { kind: 'definition'; schema: B; limits: BodyLimits };
@@ -113,7 +113,7 @@ export function createRouter(auth: AuthPolicy, intake: Intake): Router {
   };
 }
 
-/** What the auth policy looks at, from a request and its connection. */
+/** The parts of a request and its connection that the auth policy reads. */
 export function credentialsOf(c: Context<ApiEnv>): Credentials {
   return {
     authorization: c.req.header('Authorization'),

@@ -29,7 +29,7 @@ function sendRaw(port: number, bytes: string): Promise<string> {
   });
 }
 
-/** Sends bytes, then the same few again and again, until the other side closes; resolves with what it said. */
+/** Sends bytes, then the same few again and again, until the other side closes; resolves with its answer. */
 function untilClosed(port: number, bytes: string, drop: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
@@ -111,7 +111,7 @@ describe.each([
     expect(ports.calls).toEqual([]);
   });
 
-  // Bun looks every few seconds.
+  // Bun checks every few seconds.
   test('closes connections that bring nothing, a head that drips, or a body that nobody reads', async () => {
     const { server } = await served({}, 100);
     const head = 'GET /health HTTP/1.1\r\nHost: localhost\r\nX: ';

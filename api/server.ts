@@ -1,9 +1,9 @@
 /**
  * The server: serves an application on one address until it is told to stop.
  *
- * Not here: what is served, when to stop, and the socket itself.
+ * Not here: the application, the decision to stop, and the socket itself.
  *
- * Invariant 1: nothing is cut short but by the grace time: a long poll may last as long as its client asked for.
+ * Invariant 1: only the grace time cuts a request short: a long poll may last as long as its client asked for.
  * Invariant 2: the body limit is the application's, which answers 413 in its own words; the server sets none.
  */
 import type { Address, Listen, Servable, Socket } from './socket.ts';
@@ -12,7 +12,7 @@ export interface RunningServer {
   /** Without a slash at the end. */
   readonly url: string;
   readonly port: number;
-  /** Takes no more connections, lets requests end for graceMs milliseconds, then closes what is left. */
+  /** Takes no more connections, lets requests end for graceMs milliseconds, then closes the rest. */
   stop(graceMs: number): Promise<void>;
 }
 

@@ -1,9 +1,9 @@
 /**
- * What a runtime's own HTTP server has to offer: bun-socket.ts and node-socket.ts are one each.
+ * The interface to a runtime's own HTTP server, implemented by bun-socket.ts and node-socket.ts.
  */
 import type { Connection } from './context.ts';
 
-/** What can be served: a Hono application, or anything of its shape. */
+/** The application to serve: one of Hono, or anything of its shape. */
 export interface Servable {
   fetch(request: Request, connection: Connection): Response | Promise<Response>;
 }
@@ -21,17 +21,19 @@ export interface Socket {
   readonly port: number;
   /** Takes no more connections; resolves when the requests have ended. */
   close(): Promise<void>;
-  /** Cuts off what is left. */
+  /** Cuts off the remaining requests. */
   destroy(): Promise<void>;
 }
 
-/** Answers a request that is none: one whose path or Host header makes no URL. The application says it in its own form. */
+/**
+ * Answers a request without a valid URL, because of its path or Host header, in the form of the application's errors.
+ */
 export function answerUnreadable(app: Servable, connection: Connection): Response | Promise<Response> {
   const unreadable = 'The path or the Host header of the request cannot be read.';
   return app.fetch(new Request('http://localhost/'), { ...connection, unreadable });
 }
 
-/** Binds the address; `headMs` stands for HEAD_MS. @throws what the runtime says, with its `code`. */
+/** Binds the address; `headMs` stands for HEAD_MS. @throws the error of the runtime, with its `code`. */
 export type Listen = (
   app: Servable,
   address: Address,

@@ -1,8 +1,8 @@
 /**
- * Who tries keys: after 20 wrong ones within a minute an address is told to wait, whatever further wrong ones it
- * sends. A right one is not looked at here, so nobody can shut out others who share the address.
+ * The bound on guesses of keys: after 20 wrong keys within a minute an address must wait before further wrong ones are
+ * checked. Right keys are not counted here, so others who share the address cannot be shut out.
  *
- * Invariant 1: what is kept is bounded, whatever comes from however many addresses.
+ * Invariant 1: the memory is bounded for any number of addresses.
  */
 import ipaddr from 'ipaddr.js';
 import { EngineError } from '../core/problem.ts';
@@ -10,7 +10,7 @@ import { EngineError } from '../core/problem.ts';
 export const MAX_WRONG_KEYS = 20;
 const WINDOW_MS = 60_000;
 const MAX_ADDRESSES = 10_000;
-/** Whoever has one address of IPv6 has all of these. */
+/** A network that has one of these IPv6 addresses has all of them. */
 const OWN_PARTS_OF_IPV6 = 4;
 
 export class WrongKeys {

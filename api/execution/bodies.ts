@@ -1,7 +1,7 @@
 /**
- * What the execution calls take and answer, as schemas: they check requests and make the OpenAPI document.
+ * The requests and answers of the execution calls, as schemas: they check requests and make the OpenAPI document.
  *
- * Invariant 1: every object of a request is strict; a field nobody knows is refused, not dropped.
+ * Invariant 1: every object of a request is strict; an unknown field is refused, not dropped.
  */
 import { z } from '@hono/zod-openapi';
 import type { Json } from '../../core/json/json.ts';
@@ -68,7 +68,7 @@ const IdempotencyKeyShape = z
     error: `a key has 1 to ${maxKeyLength} characters, none of them a control character`,
   });
 
-/** A URL of which some parts are only guessed is none, as `https:///host`. */
+/** A URL of which some parts are only guessed is refused, such as `https:///host`. */
 const CALLBACK = new RegExp(START_BOUNDS.callbackPattern, 'i');
 
 const TagShape = z

@@ -1,4 +1,4 @@
-/** Starting, watching and stopping, as far as the API itself decides. */
+/** Starting, watching and stopping: the decisions of the API itself. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, LOOPBACK, problemOf } from '../../tests/support/api/test-app.ts';
 

@@ -40,7 +40,7 @@ export interface ExecutionRoutes {
   starts?: StartReader | undefined;
 }
 
-/** Reads and checks the bodies of starts where that holds nothing up. */
+/** Reads and checks the bodies of starts beside the event loop. */
 export interface StartReader {
   /** The items of a body of `start-many`, or the one of `start`. @throws EngineError */
   starts(kind: 'start' | 'start-many', owner: string, bytes: Uint8Array): Promise<StartItem[]>;
@@ -179,7 +179,10 @@ async function readStatus(
   }
 }
 
-/** The item with the key of the header. Throws EngineError when header and body differ, or the header is no key. */
+/**
+ * The item with the key of the header. Throws EngineError when header and body differ, or the header is not a valid
+ * key.
+ */
 function withHeaderKey(item: StartItem, header: string | undefined): StartItem {
   if (header === undefined) return item;
   check(HeadersShape, { 'Idempotency-Key': header }, 'header');

@@ -1,7 +1,7 @@
 /**
  * The API's description of itself: the OpenAPI document, the reference page, the schema of a definition.
  *
- * Everything here is open: it says nothing about what the engine holds.
+ * Everything here is open: it has no data of the engine.
  */
 import { readFileSync } from 'node:fs';
 import { z } from '@hono/zod-openapi';

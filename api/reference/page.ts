@@ -1,8 +1,8 @@
 /**
  * The API reference as one page of plain HTML, made from the OpenAPI document.
  *
- * It has no script and loads nothing from elsewhere: it works offline and under a policy that forbids both.
- * Not for trying calls out: each has a curl line to copy.
+ * It has no script and loads no other resources: it works offline and under a policy that forbids both. Calls cannot be
+ * tried out on it; each has a curl line to copy.
  */
 import { html } from 'hono/html';
 import { isObject } from '../../core/json/json.ts';
@@ -85,7 +85,7 @@ function schemaSection(name: string, schema: Node): Html {
   </section>`;
 }
 
-/** One row per field; objects that have no name of their own are spelled out as `outer.inner`. */
+/** One row per field; objects without a name are spelled out as `outer.inner`. */
 function fieldRows(schema: Node, prefix: string): Html[] {
   const required = new Set(array(schema.required));
   return Object.entries(object(schema.properties)).flatMap(([name, child]) => {

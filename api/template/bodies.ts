@@ -1,5 +1,5 @@
 /**
- * What the template calls take and answer, as schemas.
+ * The requests and answers of the template calls, as schemas.
  *
  * Not here: the definition itself; its schema comes from the core and its check from the service.
  */

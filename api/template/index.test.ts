@@ -1,4 +1,4 @@
-/** Publishing, checking and reading templates, as far as the API itself decides. */
+/** Publishing, checking and reading templates: the decisions of the API itself. */
 import { expect, test } from 'bun:test';
 import { createTestApp, problemOf } from '../../tests/support/api/test-app.ts';
 
