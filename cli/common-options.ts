@@ -1,5 +1,5 @@
 /**
- * What every command takes: which engine, with which key, how patiently, and how results are printed.
+ * The options of every command: the engine, the key, the patience, and the form of results.
  */
 import { visibleText } from '../core/text/visible.ts';
 import { type Connection, connect } from './connection.ts';
@@ -12,7 +12,7 @@ export interface CommonOptions {
   output: 'json' | 'table';
 }
 
-/** Throws UsageError when the address is none. */
+/** Throws UsageError when the address is not valid. */
 export function connectionOf(options: CommonOptions, timeoutMs?: number): Connection {
   if (options.token !== undefined) hideKey(options.token);
   return connect(options, (text) => writeLine(visibleText(text)), timeoutMs);

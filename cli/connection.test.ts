@@ -34,7 +34,7 @@ async function listen(server: Server, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** A server that gives these answers, then the last one for ever. */
+/** A server that gives these answers, and repeats the last one. */
 async function peer(...replies: Reply[]) {
   const notes: string[] = [];
   let calls = 0;

@@ -1,8 +1,8 @@
 /**
- * The engine a command talks to, and the patience with it: a call that fails in passing is made again.
+ * The connection of a command to its engine: a call with a failure that may pass is made again.
  *
- * Invariant 1: only calls that may be made twice come through `ask`.
- * Invariant 2: an address where nothing has answered yet is not waited for: most likely it is the wrong one.
+ * Invariant 1: only calls that may be made twice come through `ask`. Invariant 2: an address that has never answered is
+ * not waited for: most likely it is the wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -16,23 +16,23 @@ import { UsageError } from './failure.ts';
 export interface ConnectionOptions {
   url: string;
   token?: string | undefined;
-  /** How many seconds of failures in passing are borne. */
+  /** The number of seconds for which calls are made again. */
   patience: number;
 }
 
 export interface Connection {
   readonly client: EngineClient;
-  /** Makes a call, again and again while it fails in passing. Throws the last failure when that does not pass. */
+  /** Makes a call, and makes it again while its failures may pass. Throws the last failure when they do not. */
   ask<T>(call: (client: EngineClient) => Promise<T>): Promise<T>;
 }
 
 const TIMEOUT_MS = 30_000;
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 2_000;
-/** A proxy has these answers where its engine is away. */
+/** A proxy gives these answers when its engine is away. */
 const PROXY_ANSWERS: ReadonlySet<number | null> = new Set([502, 503, 504]);
 
-/** @param note is told once in each run of failures. Throws UsageError when the address is none. */
+/** @param note is told once in each run of failures. Throws UsageError when the address is not valid. */
 export function connect(
   { url, token, patience }: ConnectionOptions,
   note: (text: string) => void,

@@ -1,7 +1,7 @@
 /**
- * A workflow definition as a file, or from stdin: its text, its media type, and where its parts stand.
+ * A workflow definition as a file, or from stdin: its text, its media type, and the lines of its parts.
  *
- * Not here: what is right and wrong in it; the engine says that.
+ * Not here: the check of the definition, which the engine makes.
  */
 import {
   type Document,
@@ -17,7 +17,7 @@ import type { DefinitionMediaType } from '../client/engine-client.ts';
 import type { TextSource } from './text-source.ts';
 
 export interface DefinitionFile {
-  /** As people call it in messages. */
+  /** Its name in messages. */
   name: string;
   text: string;
   mediaType: DefinitionMediaType;

@@ -1,5 +1,5 @@
 /**
- * `doctor`: what breaks the invariants, as a table, and the repair of it.
+ * `doctor`: the broken invariants, as a table, and their repair.
  */
 import { visibleText } from '../core/text/visible.ts';
 import type { DoctorReport } from '../services/doctor/report.ts';
@@ -18,7 +18,7 @@ export interface DoctorOptions extends CommonOptions {
 /** A large database takes its time. */
 const TIMEOUT_MS = 600_000;
 
-/** Throws Failed when anything is wrong and was not repaired. */
+/** Throws Failed when a finding was not repaired. */
 export async function doctor(options: DoctorOptions): Promise<void> {
   const { ask } = connectionOf(options, TIMEOUT_MS);
   const request = { everything: options.everything, grace_seconds: options.grace, accept: options.accept };

@@ -1,5 +1,5 @@
 /**
- * The commands about executions that are there: shown, listed, stopped, cancelled.
+ * The commands about existing executions: show, list, stop, cancel.
  */
 
 import { EXECUTION_STATUSES, type ExecutionStatus } from '../core/status.ts';

@@ -1,5 +1,5 @@
 /**
- * How a command ends badly: the exit codes, and what is written to stderr.
+ * The failures of a command: the exit codes, and the text on stderr.
  */
 
 import { EngineProblem, EngineUnreachable } from '../client/engine-client.ts';
@@ -19,7 +19,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** What each code says, for `--help` and in the words of docs/cli.md. */
+/** The meaning of each code, for `--help` and in the words of docs/cli.md. */
 export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string])[] = [
   [EXIT.ok, 'it worked; for `run` and `start --wait`: the execution completed'],
   [EXIT.failed, 'the execution failed; `validate` or `doctor` found something'],
@@ -35,7 +35,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The command worked and the answer is bad; everything has been said already. */
+/** The command worked and the answer is bad; its text has been written already. */
 export class Failed extends Error {
   override readonly name = 'Failed';
   readonly exitCode: ExitCode;
@@ -52,7 +52,7 @@ export function exitCodeOf(status: ExecutionStatus): ExitCode {
   return status === 'failed' ? EXIT.failed : EXIT.ended;
 }
 
-/** Writes what went wrong and returns the exit code for it. Errors nobody expected are rethrown. */
+/** Writes the failure and returns its exit code. Unexpected errors are rethrown. */
 export function reportFailure(error: unknown, writeLine: (line: string) => void): ExitCode {
   const write = (text: string) => writeLine(visibleLines(text));
   if (error instanceof Failed) return error.exitCode;

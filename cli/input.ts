@@ -2,7 +2,7 @@
  * The inputs of an execution from the command line.
  *
  * One `--input` is `key=value`, `key=@file`, a JSON object or array, or `@file`; several are merged in order. Text is
- * never changed on its way: a value becomes something else than text only where that is written as the value is.
+ * never changed on its way: a value becomes another type only when its printed form has the same characters.
  *
  * | value | is |
  * |---|---|
@@ -19,7 +19,7 @@ import { parseDocument } from '../definition/document.ts';
 import { UsageError } from './failure.ts';
 import type { TextSource } from './text-source.ts';
 
-/** An engine may take less; it says so itself. */
+/** An engine may take less, and refuses larger inputs itself. */
 const LIMITS = { maxDepth: 5_000, maxBytes: Number.POSITIVE_INFINITY };
 const CONSTANTS: ReadonlyMap<string, Json> = new Map<string, Json>([
   ['true', true],
@@ -51,7 +51,7 @@ async function parseInput(option: string, source: TextSource): Promise<Json> {
   return { [key]: value.startsWith('@') ? await readMember(value.slice(1), source) : parseValue(key, value) };
 }
 
-/** All of the inputs: JSON unless the name says YAML. A text alone is no inputs that anybody means. */
+/** The whole inputs: JSON unless the file's name is one of YAML. A plain text makes no sense as inputs. */
 async function readWhole(path: string, source: TextSource): Promise<Json> {
   const text = await source.read(path);
   return readAs(formatOf(path) ?? 'json', path, text);
@@ -90,7 +90,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Throws UsageError, with the name of what was read, for what cannot be read or kept. */
+/** Throws UsageError, with the name of the source, for text that cannot be read or kept. */
 function understood(name: string, parse: () => unknown): Json {
   try {
     return parse() as Json;

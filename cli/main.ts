@@ -1,7 +1,7 @@
 /**
- * The command line: which commands there are and what they take.
+ * The command line: its commands and their options.
  *
- * Not here: what they do. Modules that only one command needs are loaded when it is called.
+ * Not here: the work of the commands. Modules that only one command needs are loaded when it is called.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { visibleLines } from '../core/text/visible.ts';
@@ -153,7 +153,7 @@ function common(self: Command): CommonOptions {
   const before = self.parent?.opts<Partial<CommonOptions>>() ?? {};
   const after = self.opts<Partial<CommonOptions>>();
   return {
-    // A variable that is set and empty is as good as none.
+    // A variable that is set and empty counts as not set.
     url: after.url || before.url || DEFAULT_URL,
     token: after.token ?? before.token,
     patience: after.patience ?? before.patience ?? DEFAULT_PATIENCE_SECONDS,
@@ -161,7 +161,7 @@ function common(self: Command): CommonOptions {
   };
 }
 
-/** Whether the command line itself says which engine. */
+/** Returns whether the command line itself names the engine. */
 function namesEngine(self: Command): boolean {
   return [self, self.parent].some((command) => command?.getOptionValueSource('url') === 'cli');
 }

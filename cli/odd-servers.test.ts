@@ -1,4 +1,4 @@
-/** The command line before what is no engine, through what is no network, and into what is no reader. */
+/** The command line with servers that are not engines, networks that fail, and readers that go away. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -160,7 +160,7 @@ describe('a reader', () => {
   const item = { ...ITEM, tags: ['x'.repeat(100)] };
   const many = JSON.stringify({ data: Array.from({ length: 5_000 }, () => item), next_cursor: null });
 
-  /** Exit code of the command, and what everybody wrote, in `command > file` or `command | reader`. */
+  /** Exit code of the command, and the output of both processes, in `command > file` or `command | reader`. */
   async function piped(args: readonly string[], to: string): Promise<{ code: number; text: string }> {
     const script = `"$0" "$@" ${to}; echo "code \${PIPESTATUS[0]}"`;
     const child = spawn('bash', ['-c', script, process.execPath, CLI_MAIN, ...args], {

@@ -1,19 +1,18 @@
 /**
- * Where a command writes: its result to stdout, everything else to stderr, so that a result can be piped.
+ * The output of a command: its result goes to stdout, everything else to stderr, so that a result can be piped.
  *
- * Invariant 1: a reader that goes away (`| head -1`) ends the output and nothing else.
- * Invariant 2: what was written before `flushOutput` resolves is not lost when the process exits.
- * Invariant 3: the caller's own key is never written, nor the password of a URL to stderr, and nothing but colours moves
- * a terminal.
+ * Invariant 1: a reader that goes away (`| head -1`) ends the output only. Invariant 2: output from before
+ * `flushOutput` resolves is not lost when the process exits. Invariant 3: the caller's own key is never written, nor
+ * the password of a URL to stderr, and the only control sequences are colours.
  */
 import type { Json } from '../core/json/json.ts';
 import { createMasker } from '../core/masking/masker.ts';
 import { hideCredentials } from '../core/text/credentials.ts';
 import { visibleLines } from '../core/text/visible.ts';
 
-/** A shorter key would maim other text; an engine takes none that is shorter. */
+/** Masking a shorter key would damage other text; engines take no shorter keys. */
 const SHORTEST_KEY = 8;
-/** What `styleText` writes. */
+/** The control sequences that `styleText` writes. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence begins with one.
 const COLOURS = /(\u001b\[\d+m)/;
 
@@ -27,7 +26,7 @@ export function hideKey(key: string): void {
 const unfinished = new Set<Promise<void>>();
 let failure: string | null = null;
 
-// Each write is told its own error; without a listener the stream's one would end the process.
+// Each write reports its own error; without a listener the stream's error would end the process.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 /** Prints a value so that a terminal shows all of it; it stays the same value, but for the caller's key. */
@@ -43,7 +42,7 @@ export function writeLine(line: string): void {
   write(process.stderr, shownLine(line));
 }
 
-/** Waits for everything that was written. Returns why some of it could not be, null when its reader has it or left. */
+/** Waits until everything is written. Returns the reason when that fails, null when the reader has it or left. */
 export async function flushOutput(): Promise<string | null> {
   await Promise.all(unfinished);
   return failure;

@@ -1,4 +1,4 @@
-/** What a run shows, on a terminal and elsewhere. */
+/** The progress of a run, on a terminal and elsewhere. */
 import { describe, expect, test } from 'bun:test';
 import type { StepStatus } from '../core/status.ts';
 import type { ExecutionStatusBody, StepStatusBody } from '../services/execution-answers.ts';

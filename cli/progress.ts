@@ -17,11 +17,11 @@ const BAR_WIDTH = 24;
 const MAX_LIVE_STEPS = 8;
 
 export interface Progress {
-  /** Shows what changed since the last call. */
+  /** Shows the changes since the last call. */
   show(execution: ExecutionStatusBody): void;
   /** A line between the others. */
   note(text: string): void;
-  /** Takes the live area away. */
+  /** Removes the live area. */
   close(): void;
 }
 
@@ -70,7 +70,7 @@ function stepLine(stream: NodeJS.WriteStream, step: StepStatusBody): string {
 }
 
 function liveArea(stream: NodeJS.WriteStream, execution: ExecutionStatusBody): string[] {
-  // A terminal that does not tell its size says 0.
+  // A terminal of unknown size reports 0.
   const width = stream.columns || 80;
   const room = Math.max(0, Math.min(MAX_LIVE_STEPS, (stream.rows || 24) - 3));
   const active = execution.steps.filter(

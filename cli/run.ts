@@ -1,9 +1,9 @@
 /**
  * Starting executions, and following one to its end.
  *
- * Invariant 1: an engine that goes away for a while (a restart) does not end the command: the execution goes on
- * when the engine is back, and so does this.
- * Invariant 2: a start that is sent again starts nothing twice: each one has an idempotency key.
+ * Invariant 1: an engine that goes away for a while (a restart) does not end the command: both the execution and the
+ * command go on when the engine is back. Invariant 2: a start that is sent again makes one execution only: each start
+ * has an idempotency key.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -31,7 +31,7 @@ export interface StartOptions extends CommonOptions {
   wait?: boolean | undefined;
 }
 
-/** Between two looks at a running execution. */
+/** The time between two calls for the status of a running execution. */
 const LOOK_EVERY_MS = 200;
 
 /** Starts an execution of a published template. */
@@ -59,7 +59,7 @@ export async function run(path: string, options: StartOptions): Promise<void> {
   await followToEnd(connection, started.execution_id, options);
 }
 
-/** The execution in its final state, shown on the way. Throws what `ask` throws. */
+/** Shows the execution until it is final and returns it. Throws the errors of `ask`. */
 export async function follow(
   { ask }: Pick<Connection, 'ask'>,
   executionId: string,
@@ -87,7 +87,7 @@ async function startItem(options: StartOptions, source: TextSource): Promise<Sta
   };
 }
 
-/** What a key of our own finds was made by an answer that got lost. */
+/** An execution that our own key finds was made by a start whose answer got lost. */
 async function startOnce({ ask }: Connection, item: StartItem): Promise<StartResult> {
   const key = item.idempotency_key ?? randomUUID();
   const started = await ask((client) => client.start({ ...item, idempotency_key: key }));

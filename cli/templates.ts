@@ -15,7 +15,7 @@ import { createTextSource } from './text-source.ts';
 
 type Published = PublishResult & { created: boolean };
 
-/** Publishes a definition and says which version it is. */
+/** Publishes a definition and prints its version. */
 export async function publish(path: string, options: CommonOptions): Promise<void> {
   const connection = connectionOf(options);
   const file = await readDefinition(path, createTextSource());
@@ -24,7 +24,7 @@ export async function publish(path: string, options: CommonOptions): Promise<voi
   printLine(publishedLine(published));
 }
 
-/** Tells the problems of a definition by their place in the file. */
+/** Prints the problems of a definition with their place in the file. */
 export async function publishFile({ ask }: Connection, file: DefinitionFile): Promise<Published> {
   try {
     const published = await ask((client) => client.publish(file.text, file.mediaType));
@@ -47,7 +47,7 @@ export function writeProblems(file: DefinitionFile, problems: readonly ProblemBo
   if (problems.length === 0) return;
   const lineOf = createLineFinder(file.text);
   for (const problem of problems) {
-    // What is wrong with the text as a whole says its own place.
+    // The message of a problem of the whole text has its place.
     const line = problem.pointer === '' ? null : lineOf(problem.pointer);
     writeLine(visibleText(problemLine(file.name, problem, line)));
   }

@@ -1,9 +1,9 @@
 /**
- * Where a command reads text from: files, and standard input under the name `-`.
+ * The sources of a command's text: files, and standard input under the name `-`.
  *
- * Invariant 1: a text is returned as it is written, or not at all: bytes that are no UTF-8 are refused.
- * Invariant 2: standard input is read by one part of a command; a second one is refused.
- * Invariant 3: no more than a bound is read, whatever the path names: a device has no end.
+ * Invariant 1: a text is returned as it is written, or not at all: bytes that are not UTF-8 are refused. Invariant 2:
+ * standard input is read by one part of a command; a second one is refused. Invariant 3: at most a bound is read from
+ * any path: a device has no end.
  */
 import { createReadStream } from 'node:fs';
 import { UsageError } from './failure.ts';
@@ -13,7 +13,7 @@ export interface TextSource {
   read(path: string): Promise<string>;
 }
 
-/** Several times what an engine takes, unless it is told to take more. */
+/** Several times the default limit of an engine. */
 const MAX_BYTES = 64 * 1_024 * 1_024;
 
 /** The sources of one command. */

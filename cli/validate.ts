@@ -1,5 +1,5 @@
 /**
- * `validate`: what is wrong with a definition, told without an engine by the checks of one, or by an engine.
+ * `validate`: the problems of a definition, found by the engine's checks in this process, or by an engine.
  */
 
 import { EngineProblem } from '../client/engine-client.ts';
@@ -25,7 +25,7 @@ export interface ValidateOptions extends CommonOptions {
   online: boolean;
 }
 
-/** The codes of a text that is no definition at all; the API refuses it, here it is a finding like others. */
+/** The codes of a text that cannot be read as a definition; the API refuses it, here it is a finding like others. */
 const UNREADABLE = new Set([
   'malformed_json',
   'malformed_yaml',
