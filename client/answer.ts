@@ -1,8 +1,8 @@
 /**
- * What the answers of an engine have at least: checks that tell them from those of another server.
+ * The minimum of an engine's answers: checks that tell them from those of another server.
  *
- * Members that are not known here pass, since a newer engine may send more. Not here: the types, which are those
- * of the services; a check that misses a member of its type does not compile.
+ * Unknown members pass, since a newer engine may send more. Not here: the types, which are those of the services; a
+ * check that misses a member of its type does not compile.
  */
 
 import type { DoctorReport } from '../services/doctor/report.ts';
@@ -22,7 +22,7 @@ import type {
 } from '../services/template-answers.ts';
 import type { ProblemAnswer } from './failure.ts';
 
-/** Returns what does not fit, `"data" is missing` for example, or null. */
+/** Returns the reason why the answer does not fit, `"data" is missing` for example, or null. */
 export interface Check<T> {
   (value: unknown, place: string): string | null;
   readonly type?: T;
@@ -34,7 +34,7 @@ const number: Check<number> = (value, place) => demand(typeof value === 'number'
 const flag: Check<boolean> = (value, place) =>
   demand(typeof value === 'boolean', value, place, 'true or false');
 
-/** Null, or not there at all, is as good: an older engine may not send it. */
+/** Null or absent is allowed: an older engine may not send it. */
 function optional<T>(check: Check<T>): Check<T | null | undefined> {
   return (value, place) => (value === null || value === undefined ? null : check(value, place));
 }

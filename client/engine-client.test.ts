@@ -72,7 +72,7 @@ describe('a client', () => {
     expect(error).not.toBeInstanceOf(EngineUnreachable);
   });
 
-  /** A client of an engine that answers 429 so often. */
+  /** A client of an engine that answers 429 this many times. */
   function busy(refusals: number, retryAfter: string | null) {
     const waited: number[] = [];
     let calls = 0;

@@ -1,10 +1,10 @@
 /**
- * The engine's HTTP API as typed calls, on the platform's `fetch` and nothing else.
+ * The engine's HTTP API as typed calls, on the platform's `fetch` alone.
  *
- * Nothing but a 429 is repeated here. A start with an idempotency key may be sent again by whoever wants to.
+ * Only a call that is answered 429 is repeated here. The caller may send a start with an idempotency key again.
  *
- * Invariant 1: a call resolves with what its type says, or throws EngineProblem (the engine said no) or
- * EngineUnreachable (no engine said anything). Only an AbortSignal of the caller adds a third way out.
+ * Invariant 1: a call resolves with a value of its type, or throws EngineProblem (the engine refused) or
+ * EngineUnreachable (no engine answered). Only an AbortSignal of the caller adds a third end.
  */
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionFilter, ExecutionStatusBody, StartItem } from '../services/execution-answers.ts';
@@ -54,7 +54,7 @@ export interface PageOptions {
 export interface DoctorQuery {
   /** Also final executions that are older than an hour, and every execution as a whole. */
   everything?: boolean | undefined;
-  /** Seconds for which something must have been so; default: a time that suits each invariant. */
+  /** Seconds for which a fault must have lasted; default: each invariant has its own time. */
   grace_seconds?: number | undefined;
   /** Names of invariants that may be broken here. */
   accept?: string[] | undefined;
@@ -62,7 +62,7 @@ export interface DoctorQuery {
 
 export type EngineClient = ReturnType<typeof createEngineClient>;
 
-/** A client of one engine. It holds no connection. Throws TypeError when the url is no address of an engine. */
+/** A client of one engine. It holds no connection. Throws TypeError when the url cannot be the address of an engine. */
 export function createEngineClient(options: EngineClientOptions) {
   const send = createSend(options);
   const call = async <T>(method: string, path: string, check: answer.Check<T>, payload?: Payload) =>
@@ -102,14 +102,14 @@ export function createEngineClient(options: EngineClientOptions) {
       }),
     listExecutions: (filter: ExecutionFilter = {}) =>
       call('GET', `/admin/executions${queryOf({ ...filter })}`, answer.executions),
-    /** Whether the invariants of the design hold. */
+    /** Checks the invariants of the engine. */
     examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>
       call(
         'GET',
         `/admin/doctor${queryOf({ everything: everything ? 'true' : undefined, grace_seconds, accept: accept.join() || undefined })}`,
         answer.report,
       ),
-    /** Puts right what can be put right without a guess; answers what is left then. */
+    /** Repairs the findings that can be repaired without a guess; returns the remaining ones. */
     repair: (query: DoctorQuery = {}) => call('POST', '/admin/doctor/repair', answer.report, { body: query }),
   };
 }

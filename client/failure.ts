@@ -1,5 +1,5 @@
 /**
- * How a call of the client ends when it does not resolve.
+ * The errors of the client's calls.
  */
 import type { ProblemBody } from '../services/template-answers.ts';
 
@@ -11,7 +11,7 @@ export interface ProblemAnswer {
   request_id?: string | undefined;
 }
 
-/** The engine refused; `problems` has one entry per thing that is wrong. */
+/** The engine refused the call; `problems` has one entry per error. */
 export class EngineProblem extends Error {
   readonly status: number;
   readonly code: string;
@@ -31,10 +31,10 @@ export class EngineProblem extends Error {
   }
 }
 
-/** Nothing that answers like an engine is at the address. */
+/** No engine answers at the address. */
 export class EngineUnreachable extends Error {
   readonly url: string;
-  /** The status of an answer that is no engine's; null: there was no whole answer. */
+  /** The status of an answer that is not from an engine; null: there was no whole answer. */
   readonly status: number | null;
 
   constructor(url: string, reason: string, options: { cause?: unknown; status?: number } = {}) {

@@ -1,4 +1,4 @@
-/** The client before servers that are no engines. */
+/** The client with servers that are not engines. */
 import { afterAll, describe, expect, test } from 'bun:test';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
@@ -33,7 +33,7 @@ const tcp = (speak: (socket: Socket) => void) =>
 const answers = (body: string, type = 'application/json', status = 200) =>
   web((_, response) => void response.writeHead(status, { 'content-type': type }).end(body));
 
-/** Every call that answers something. */
+/** Every call that has an answer. */
 const CALLS: readonly [name: string, call: (client: EngineClient) => Promise<unknown>][] = [
   ['publish', (client) => client.publish('{}', 'application/json')],
   ['validate', (client) => client.validate('{}', 'application/json')],

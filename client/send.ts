@@ -1,8 +1,8 @@
 /**
  * One call over HTTP: the request, its time limit, and the answer when it is an engine's.
  *
- * A call that is answered 429 changed nothing: it is sent once more after the time that the engine names. Nothing else
- * is repeated here.
+ * A call that is answered 429 changed nothing: it is sent once more after the time that the engine names. Other calls
+ * are not repeated here.
  */
 import { type Check, refused } from './answer.ts';
 import { EngineProblem, EngineUnreachable, reasonOf } from './failure.ts';
@@ -34,7 +34,9 @@ export interface Answer<T> {
   body: T;
 }
 
-/** Sends a request and checks the answer. Throws EngineProblem, EngineUnreachable, or what the caller's signal says. */
+/**
+ * Sends a request and checks the answer. Throws EngineProblem, EngineUnreachable, or the reason of the caller's signal.
+ */
 export type Send = <T>(
   method: string,
   path: string,
@@ -43,7 +45,7 @@ export type Send = <T>(
 ) => Promise<Answer<T>>;
 
 const DEFAULT_TIMEOUT_MS = 90_000;
-/** A longer wait that the engine asks for is the caller's to decide about. */
+/** The caller decides about a longer wait that the engine asks for. */
 const MAX_WAIT_SECONDS = 30;
 const LOOPBACK =
   /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\]|\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\])\.?$/;
@@ -64,7 +66,7 @@ export function createSend(options: EngineClientOptions): Send {
   };
 }
 
-/** Whether an address names this machine, whatever the network is. */
+/** Returns whether an address names this machine on every network. */
 export function isLoopbackUrl(url: string): boolean {
   return LOOPBACK.test(new URL(url).hostname);
 }
@@ -109,7 +111,7 @@ function baseOf(url: string): string {
   return url.replace(/\/+$/, '');
 }
 
-/** The engine sends whole seconds; a date says nothing here. */
+/** The engine sends whole seconds; a date is ignored. */
 function secondsOf(header: string | null): number | null {
   return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : null;
 }
@@ -145,16 +147,16 @@ function requestOf(
   return {
     method,
     headers,
-    // A redirect would take the key to a place nobody named.
+    // A redirect would send the key to an address that the caller did not name.
     redirect: 'manual',
     signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
     ...(content === undefined ? {} : { body: content }),
-    // Bun asks the proxy of the environment for loopback too, where it would find itself.
+    // Bun uses the proxy of the environment for loopback too, where the proxy would call itself.
     ...(isLoopback ? ({ proxy: false } as object) : {}),
   };
 }
 
-/** The JSON of an answer of the engine; anything else is no engine's. */
+/** The JSON of an answer of the engine; other answers are not from an engine. */
 function parse<T>(base: string, response: Response, text: string, check: Check<T>): T {
   const { status } = response;
   const fail = (reason: string, cause?: unknown) => new EngineUnreachable(base, reason, { cause, status });
