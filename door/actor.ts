@@ -1,11 +1,11 @@
 /**
- * An execution as this process works on it: its view, the payloads that passed through here, and the events that wait
- * for the next commit.
+ * An execution in this process: its view, the payloads produced or read here, and the events that wait for the next
+ * commit.
  *
- * An actor is a cache with a mailbox: losing one loses nothing, it is loaded again.
+ * An actor is a cache with a mailbox: a lost actor is loaded again.
  *
- * Invariant: while an actor is busy a plan of its view is on its way to the database, and no other is made. The actor
- * alone writes `busy` and `loaded`.
+ * Invariant: while an actor is busy a plan of its view is being committed, and no other plan is made. Only the actor
+ * writes `busy` and `loaded`.
  */
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
@@ -27,7 +27,7 @@ export interface ExecutionFacts {
   readonly version: TemplateVersion;
   readonly workspaceId: string | null;
   readonly priority: number;
-  /** Called at the end of the execution; null: nobody is. */
+  /** Called at the end of the execution; null: no callback. */
   readonly callbackUrl: string | null;
 }
 
@@ -36,7 +36,7 @@ export class Loaded implements ReadableExecution {
   readonly actor: Actor;
   readonly facts: ExecutionFacts;
   readonly view: ExecutionView;
-  /** When the execution began, of performance.now(); null: it has not. */
+  /** Start of the execution, of performance.now(); null: not begun. */
   begunAt: number | null = null;
 
   constructor(actor: Actor, facts: ExecutionFacts, view: ExecutionView) {
@@ -61,7 +61,7 @@ export class Loaded implements ReadableExecution {
     return this.actor.errors;
   }
 
-  /** The compiled step that the instance in a slot came from. */
+  /** Returns the compiled step of the instance in a slot. */
   step(slot: number): CompiledStep {
     return this.version.steps[this.view.graph.firstPosition + slot]!;
   }
@@ -70,15 +70,15 @@ export class Loaded implements ReadableExecution {
 export class Actor {
   readonly id: string;
   mailbox: Mail[] = [];
-  /** Its input and its outputs by slot, as far as they were produced or read here. */
+  /** Its input and its outputs by slot, as far as they were produced or read in this process. */
   readonly kept: KeptPayloads;
-  /** Errors of failed steps by slot, likewise. */
+  /** Errors of failed steps by slot, as far as they were produced or read in this process. */
   readonly errors = new Map<number, StepError>();
-  /** Edges as the join was decided, by slot, until the step has begun. */
+  /** Edges as they were when the join was decided, by slot, until the step has begun. */
   readonly received = new Map<number, readonly ReceivedInput[]>();
-  /** Ready slots that were passed over while a commit was on its way. */
+  /** Ready slots that were skipped during a commit. */
   readonly held: number[] = [];
-  /** Its share of the executions under way here; 0: none. */
+  /** Its share of the executions in progress here; 0: none. */
   weight = 0;
   /** Handlers running in this process. */
   runningCount = 0;
@@ -94,17 +94,17 @@ export class Actor {
     return this.#busy;
   }
 
-  /** Null until the execution was loaded, and again when a commit of it failed. */
+  /** Null until the execution is loaded, and again after a failed commit. */
   get loaded(): Loaded | null {
     return this.#loaded;
   }
 
-  /** Whether this process has something to do for the execution: a handler, a commit, or an event to be committed. */
+  /** Returns whether this process has work for the execution: a handler, a commit, or an event to be committed. */
   get isUnderWay(): boolean {
     return this.#busy || this.mailbox.length > 0 || this.runningCount > 0;
   }
 
-  /** Takes the actor for a commit. */
+  /** Reserves the actor for a commit. */
   take(): void {
     this.#busy = true;
   }
@@ -118,7 +118,7 @@ export class Actor {
     return this.#loaded;
   }
 
-  /** A half-applied decision is worthless: the view goes, with what was made ready by it. */
+  /** A half-applied decision is worthless: discards the view and the steps that it made ready. */
   forget(): void {
     this.#loaded = null;
     this.held.length = 0;

@@ -1,14 +1,14 @@
 /**
- * The executions this process has in memory, and which of them have something to be committed.
+ * The executions in this process's memory, and those with something to commit.
  */
 
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { MAX_OUTPUT, takeUnit, type Unit } from './unit.ts';
 
-/** Beyond this many executions those that nothing happens to are forgotten. */
+/** Idle executions beyond this number are evicted. */
 const MAX_ACTORS = 20_000;
-/** Events of one commit: enough to make it worth its round trip, few enough to keep the answer near. */
+/** Events of one commit: enough to be worth a round trip, few enough for a quick answer. */
 const MAX_EVENTS = 1_000;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
 const MAX_KEPT = 64 * 1024 * 1024;
@@ -26,12 +26,12 @@ export class Actors {
     return this.#actors.size;
   }
 
-  /** Characters of what is kept of all of them. */
+  /** Characters cached by all executions together. */
   get keptLength(): number {
     return this.#kept.length;
   }
 
-  /** Whether nothing waits for a commit and none is on its way. */
+  /** Returns whether no event waits for a commit and no commit is in flight. */
   get isQuiet(): boolean {
     return this.#dirty.size === 0 && ![...this.#actors.values()].some(({ busy }) => busy);
   }
@@ -40,7 +40,7 @@ export class Actors {
     return this.#actors.get(executionId);
   }
 
-  /** The actor of an execution, made when there is none. */
+  /** Returns the actor of an execution, created when there is none. */
   get(executionId: string): Actor {
     let actor = this.#actors.get(executionId);
     if (actor === undefined) {
@@ -57,18 +57,18 @@ export class Actors {
     this.mark(actor);
   }
 
-  /** The execution is to take part in the next commit that can take it. */
+  /** Includes the execution in the next commit that can take it. */
   mark(actor: Actor): void {
     this.#dirty.add(actor);
   }
 
-  /** Frees the actor for its next commit, which it has when something came in meanwhile. */
+  /** Frees the actor for its next commit, which follows when events arrived meanwhile. */
   free(actor: Actor): void {
     actor.free();
     if (actor.mailbox.length > 0) this.#dirty.add(actor);
   }
 
-  /** Executions that wait for hours must not keep those that run from what they read. */
+  /** Executions that wait for hours must not take the memory of those that run. */
   #makeRoom(): void {
     const now = performance.now();
     if (now - this.#madeRoomAt < ROOM_PAUSE_MS) return;
@@ -79,18 +79,18 @@ export class Actors {
     }
   }
 
-  /** Forgets an execution that is over, unless somebody has written to it since. */
+  /** Forgets an execution that is over, unless new events arrived. */
   drop(actor: Actor): void {
     if (actor.mailbox.length === 0) this.#forget(actor);
   }
 
   #forget(actor: Actor): void {
     actor.kept.end();
-    // One that was forgotten before may have a successor by now.
+    // A forgotten actor may have a successor by now.
     if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
   }
 
-  /** Takes the marked executions that no commit holds. */
+  /** Takes the marked executions that are not in a commit. */
   collect(): Unit[] {
     const units: Unit[] = [];
     let events = 0;
@@ -103,13 +103,13 @@ export class Actors {
       for (; count < actor.mailbox.length && output < MAX_OUTPUT; count += 1)
         output += outputLength(actor.mailbox[count]!);
       events += count;
-      // What is too much for one commit is for the next: the actor is marked again when it is free.
+      // Events beyond the limit go with the next commit: the actor is marked again when it is free.
       units.push(takeUnit(actor, actor.mailbox.splice(0, count)));
     }
     return units;
   }
 
-  /** Keeps the table bounded: what is forgotten is loaded again when it is needed. */
+  /** Keeps the table bounded: evicted executions are loaded again when needed. */
   trim(): void {
     if (this.#actors.size <= MAX_ACTORS) return;
     for (const actor of this.#actors.values()) {

@@ -1,5 +1,5 @@
 /**
- * The capacity of this process for running steps, as the door asks for it. The worker implements it; an engine that only
+ * The capacity of this process for running steps, as the door sees it. The worker implements it; an engine that only
  * serves the API has none.
  */
 import type { Claim } from '../core/event.ts';
@@ -17,24 +17,26 @@ export interface Capacity {
   /** The engine's id: the owner in every claim of this process. */
   readonly owner: string;
   /**
-   * Whether a new execution may begin here at once: capacity is free, nothing older waits for it, and its frontier
-   * together with those of the executions under way is not far wider than the capacity. Or nothing is free, but its
-   * workspace has no step in the line for what is freed next.
+   * Returns whether a new execution may begin here at once. Either capacity is free, nothing older waits for it, and
+   * its
+   * frontier together with those of the executions in progress is not much wider than the capacity. Or nothing is
+   * free, but its
+   * workspace has no step waiting for the next free slot.
    */
   hasRoom(graph: Graph, workspaceId: string | null): boolean;
-  /** An execution began here: its width counts until it is over or has nothing to do in this process. */
+  /** An execution began here: its width counts until it is over or has no more work in this process. */
   admit(loaded: Loaded): void;
   dismiss(actor: Actor): void;
   /** Steps that became ready and may be claimed here. */
   offer(loaded: Loaded, slots: readonly number[]): void;
-  /** Reserves capacity for the next ready step; null: nothing is free or nothing ready. */
+  /** Reserves capacity for the next ready step; null: nothing is free, or no step is ready. */
   reserve(): ReservedStep | null;
   /** The claim failed; its capacity is free again. */
   refund(step: ReservedStep): void;
   /** The claim is committed: run the step. */
   begin(step: ReservedStep, stepId: string, claim: Claim): void;
-  /** Whether a handler of this process runs for the step under this attempt, or a claim of it is on its way. */
+  /** Returns whether a handler of this process runs the step in this attempt, or its claim is being committed. */
   holds(stepId: string, attempt: number): boolean;
-  /** Steps that must not run any more; `graceful` leaves their handlers the grace time. */
+  /** Steps that must stop running; `graceful` gives their handlers the grace time. */
   abort(states: readonly StepState[], graceful: boolean): void;
 }

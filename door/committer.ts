@@ -1,10 +1,11 @@
 /**
- * The commit machinery: decides units, says which statements write them, and does what follows from a commit or from one
- * that failed. The door, the locked commit and the consumer of jobs commit through it.
+ * The commit machinery: decides units, returns the statements that write them, and runs the consequences of a
+ * successful or
+ * failed commit. The door, the locked commit and the consumer of jobs commit through it.
  *
  * Not here: connections and transactions (execution-door.ts, locked-commit.ts).
  *
- * Invariant 1: of one execution at most one plan is on its way (Actor.busy).
+ * Invariant 1: an execution has at most one plan in flight (Actor.busy).
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
@@ -35,9 +36,9 @@ export interface CommitterOptions {
   readonly subscribers: readonly CommitSubscriber[];
   readonly observer: CommitObserver;
   readonly stopGraceMs: number;
-  /** Whether another engine may be waiting for work or for an execution's end. */
+  /** Returns whether another engine may be waiting for work or for an execution's end. */
   hasPeers(): boolean;
-  /** Something may be committed. */
+  /** There may be something to commit. */
   wake(): void;
 }
 
@@ -74,12 +75,12 @@ export class Committer {
     return this.#frontier.decide(units, onlyThese);
   }
 
-  /** Returns units that were decided before and whose outputs are there by now. */
+  /** Returns units that were decided before and whose outputs have arrived. */
   takeFinished(): DecidedUnit[] {
     return this.#finished.take();
   }
 
-  /** Returns all statements of the units' commit. @param moment of its times, where it waited for a lock */
+  /** Returns all statements of the units' commit. @param moment time to write, when the commit waited for a lock */
   async statements(units: readonly DecidedUnit[], moment: Moment | null = null): Promise<Statement[]> {
     const { queue, capacity, hasPeers } = this.#options;
     const rows = inserts(units);
@@ -89,7 +90,7 @@ export class Committer {
     statements.push(...planStatements(writes(units), at));
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
     if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
-    // At most one notification per commit, and only when somebody may be listening.
+    // At most one notification per commit, and only when there may be listeners.
     const payload = hasPeers() ? notificationOf(units, add.length > 0, capacity.owner) : null;
     if (payload !== null) statements.push(notify(payload));
     return statements;
@@ -108,7 +109,7 @@ export class Committer {
     return { add, remove };
   }
 
-  /** After a commit: payloads are kept, subscribers hear, handlers begin, events are settled, ended executions go. */
+  /** After a commit: caches payloads, calls subscribers, begins handlers, settles events, drops ended executions. */
   committed(units: readonly DecidedUnit[], decidedAt: number): void {
     const durationMs = performance.now() - decidedAt;
     for (const unit of units) {
@@ -121,18 +122,18 @@ export class Committer {
     this.#options.wake();
   }
 
-  /** A plan that did not commit: its view is void and so are its claims. @param stays for the next attempt */
+  /** A plan did not commit: its view and its claims are void. @param stays keeps the unit for the next attempt */
   abandon(unit: LoadedUnit | DecidedUnit, stays = false): void {
     const { actor } = unit;
     const { capacity } = this.#options;
     actor.forget();
     capacity.dismiss(actor);
-    // Loading it again brings back what was ready and whatever else the plan took along.
+    // Loading it again restores the steps that were ready and everything else the plan consumed.
     if (!stays) this.release(unit);
     if ('plan' in unit) for (const step of claimedSteps(unit)) capacity.refund(step);
   }
 
-  /** Gives up a unit that was not decided: its execution is loaded again. */
+  /** Drops a unit that was not decided: its execution is loaded again. */
   release({ actor }: Unit): void {
     actor.forget();
     this.#options.capacity.dismiss(actor);
@@ -140,7 +141,7 @@ export class Committer {
     this.actors.mark(actor);
   }
 
-  /** Settles all events of an execution that is not there, or that an error keeps from being decided. */
+  /** Settles all events of an execution that does not exist, or that cannot be decided because of an error. */
   settleAll({ actor, mails }: Unit, delivery: Delivery, error?: unknown): void {
     this.actors.free(actor);
     this.#options.capacity.dismiss(actor);
@@ -150,8 +151,8 @@ export class Committer {
   }
 
   /**
-   * Drops the events of a unit that cannot be decided or written, whatever is tried: a fault of the engine. Results of
-   * handlers are lost with them, and count as attempts: they are not made again as the same.
+   * Drops the events of a unit that can never be decided or written: a fault of the engine. Results of handlers are
+   * lost with them, and count as attempts: a retry is a new attempt.
    */
   refuse(unit: Unit, error: unknown): void {
     this.#options.observer.commitFailed(error, unit);
@@ -163,7 +164,7 @@ export class Committer {
     }
   }
 
-  /** An error after the commit concerns one execution, which is loaded again. */
+  /** An error after the commit affects only its execution, which is loaded again. */
   #followUp(unit: DecidedUnit): void {
     try {
       this.#begin(unit);
@@ -206,7 +207,7 @@ function keepPayloads({ actor, plan }: DecidedUnit): void {
   }
 }
 
-/** The plans of the units that changed something. */
+/** Returns the plans of the units that changed something. */
 function writes(units: readonly DecidedUnit[]): PlanToWrite[] {
   return units
     .filter(({ plan, start }) => plan.changed && (start === null || plan.begun))

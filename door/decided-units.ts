@@ -1,5 +1,5 @@
 /**
- * Units whose outputs took time, until a commit takes them: only so many characters of them at once.
+ * Queue of units whose outputs took time, until a commit takes them: a limited number of characters at once.
  */
 import { type DecidedUnit, MAX_OUTPUT } from './unit.ts';
 
@@ -10,7 +10,7 @@ export class DecidedUnits {
     this.#units.push(unit);
   }
 
-  /** Returns those that go with the next commit. */
+  /** Returns the units for the next commit. */
   take(): DecidedUnit[] {
     let length = 0;
     const beyond = this.#units.findIndex(({ outputs }) => {

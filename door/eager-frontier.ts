@@ -1,8 +1,8 @@
 /**
  * The eager frontier: decides a batch of units and claims what is ready within the same commit.
  *
- * The commit that makes a step ready claims it for this process as far as there is free capacity, in the order of the
- * ready queue, so the whole frontier goes level by level and only what is left over becomes a job.
+ * The commit that makes a step ready claims it for this process as far as capacity is free, in the order of the
+ * ready queue. So the whole frontier advances level by level, and only the remaining steps become jobs.
  */
 import { emptyPlan, type Plan } from '../core/plan.ts';
 import { claimWithin, transition } from '../core/transition.ts';
@@ -15,7 +15,7 @@ import { type DecidedUnit, eventsOf, type LoadedUnit, type Unit } from './unit.t
 export interface FrontierOptions {
   readonly actors: {
     get(executionId: string): Actor;
-    /** The execution is to take part in the next commit. */
+    /** Includes the execution in the next commit. */
     mark(actor: Actor): void;
   };
   readonly capacity: Capacity;
@@ -26,7 +26,7 @@ export interface FrontierOptions {
   onError(unit: Unit, error: unknown): void;
 }
 
-/** Ready steps of other executions that one commit looks past before it leaves them to the next. */
+/** Ready steps of other executions that one commit skips before it leaves them to the next. */
 const MAX_PASSED_OVER = 1_000;
 
 /** Units of one commit, by their actors. */
@@ -40,8 +40,9 @@ export class EagerFrontier {
   }
 
   /**
-   * Decides units and claims what is ready, in the order of the ready queue: also steps of executions that had no
-   * event, unless `onlyThese`. Returns the units to be written; those whose outputs take time come with a later commit.
+   * Decides units and claims ready steps, in the order of the ready queue. Unless `onlyThese`, it also claims steps
+   * of
+   * executions without an event. Returns the units to write; units whose outputs take time come with a later commit.
    */
   decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
     const { capacity } = this.#options;
@@ -68,7 +69,7 @@ export class EagerFrontier {
       if (!(json instanceof Promise)) return decided(unit, plan, json);
       json.then((text) => onReady(withFinished(decided(unit, plan, text))));
     } catch (error) {
-      // A half-applied decision is worthless; reload the view.
+      // A half-applied decision is worthless: the view is loaded again.
       unit.actor.forget();
       onError(unit, error);
     }
@@ -99,7 +100,7 @@ export class EagerFrontier {
     for (const { actor, slot } of passedOver) this.#offerLater(actor, slot);
   }
 
-  /** The step comes back into the ready queue when its execution's commit is through. */
+  /** Offers the step again once the current commit of its execution is done. */
   #offerLater(actor: Actor, slot: number): void {
     const { capacity, actors } = this.#options;
     if (!actor.busy && actor.loaded !== null) {
@@ -111,7 +112,7 @@ export class EagerFrontier {
   }
 }
 
-/** Takes an execution that nothing happened to into the batch, for the sake of a claim. */
+/** Adds an execution without events to the batch, for a claim. */
 function joinBatch(actor: Actor, batch: Batch): DecidedUnit | undefined {
   const { loaded } = actor;
   if (actor.busy || loaded === null) return undefined;
@@ -130,7 +131,7 @@ function decided(
   return { actor, mails, start, finished, loaded, plan, outputs };
 }
 
-/** The outputs are there from the last decision of the same end. */
+/** Reuses the outputs made by the last decision of the same end. */
 function finishedBefore(unit: LoadedUnit, plan: Plan): DecidedUnit {
   const { end, outputs } = unit.finished!;
   plan.end = end;
@@ -143,7 +144,7 @@ function withFinished(unit: DecidedUnit): DecidedUnit {
   return { ...unit, finished: { fromSequence: plan.fromSequence, end: plan.end!, outputs } };
 }
 
-/** The steps that a plan claims, with the capacity reserved for them. */
+/** Returns the steps that a plan claims, with the capacity reserved for them. */
 export function claimedSteps({ plan, loaded }: DecidedUnit): ReservedStep[] {
   const claimed: ReservedStep[] = [];
   for (const [slot, change] of plan.steps) if (change.claimed) claimed.push({ loaded, slot });

@@ -1,12 +1,12 @@
 /**
- * The one door for writes: every change of an execution comes in here as an event and goes out as a commit.
+ * The one door for writes: every change of an execution enters as an event and leaves as a commit.
  *
- * Group commit: while commits are in flight events gather; the next commit takes them all, for all their
- * executions. There is no timer: an idle engine commits at once, a busy one batches by itself. The commit that
+ * Group commit: events gather while commits are in flight; the next commit takes them all, for all their
+ * executions. There is no timer: an idle engine commits at once, a busy one batches automatically. The commit that
  * makes steps ready claims them for this process as far as it has free capacity (the eager frontier).
  *
- * A commit goes the fast way first: it is decided on the views in memory and sent in one piece, guarded by each
- * execution's sequence. When another process was faster, or a view is not in memory, it goes the locked way
+ * A commit takes the fast path first: it is decided on the views in memory and sent in one batch, guarded by each
+ * execution's sequence. When another process was faster, or a view is not in memory, it takes the locked path
  * (locked-commit.ts): lock, load, decide again, write.
  */
 import type { Event } from '../core/event.ts';
@@ -28,12 +28,12 @@ export interface DoorOptions {
 
 interface StartGroup {
   readonly starts: readonly NewExecution[];
-  /** May break on a taken idempotency key, and so goes alone. */
+  /** May fail because of a taken idempotency key, and therefore is committed alone. */
   readonly alone: boolean;
   readonly settle: (error: unknown) => void;
 }
 
-/** Thrown to a starter whose idempotency key was taken, or was being taken, by another start at the same moment. */
+/** Thrown to a starter whose idempotency key was taken by another start, now or at the same moment. */
 export class KeyTaken extends Error {}
 
 export class ExecutionDoor {
@@ -56,12 +56,12 @@ export class ExecutionDoor {
     return this.#committer.actors;
   }
 
-  /** Of an execution that was just started here: its status by now, as far as this process knows. */
+  /** Returns the current status of an execution just started here, as far as this process knows. */
   statusOf(executionId: string): ExecutionStatus {
     return this.#actors.find(executionId)?.loaded?.view.status ?? 'pending';
   }
 
-  /** Hands in an event; `settle` hears of its fate after the commit. */
+  /** Hands in an event; `settle` is called after the commit. */
   post(executionId: string, event: Event, settle: Mail['settle'] = null): void {
     this.#actors.post(executionId, { event, settle });
     this.wake();
@@ -85,7 +85,7 @@ export class ExecutionDoor {
     });
   }
 
-  /** Commits what is there, in the next turn of the event loop: what ends in this one goes along. */
+  /** Commits pending events in the next turn of the event loop, together with those that arrive in this turn. */
   wake(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
@@ -95,13 +95,13 @@ export class ExecutionDoor {
     });
   }
 
-  /** Resolves when everything that was handed in is committed. */
+  /** Resolves when all events handed in are committed. */
   async settled(): Promise<void> {
     while (!this.#actors.isQuiet || this.#starts.length > 0)
       await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
-  /** No commit is made after this; those in flight are waited for by closing the lanes. */
+  /** Makes no further commits; closing the lanes waits for those in flight. */
   close(): void {
     this.#closed = true;
   }
@@ -109,7 +109,7 @@ export class ExecutionDoor {
   #pump(): void {
     for (const lane of this.#lanes) {
       if (lane.busy || this.#closed) continue;
-      // In turn: starts that go alone, one by one, must not keep all others from their commits.
+      // Takes turns: starts that are committed alone must not block all other commits.
       const isBatchsTurn = this.#wasAlone;
       this.#wasAlone = false;
       if (isBatchsTurn && this.#commitBatch(lane)) continue;
@@ -122,7 +122,7 @@ export class ExecutionDoor {
     }
   }
 
-  /** A start with an idempotency key: its commit must not take others down with it. */
+  /** Commits a start with an idempotency key alone, so that its failure cannot fail others. */
   #commitStarts(lane: Lane, group: StartGroup): void {
     const decidedAt = performance.now();
     const ready = this.#committer.decide(this.#startUnits(group), true);
@@ -201,8 +201,8 @@ function byView(units: readonly Unit[]): [loaded: LoadedUnit[], unloaded: Unit[]
 }
 
 /**
- * Splits off the units that have to be decided again under a lock: those with a late event of somebody else's claim.
- * Others claim without this process, so the cached view may be stale.
+ * Separates units that must be decided again under a lock: those with a late event of another engine's claim.
+ * Other engines claim independently of this process, so the cached view may be stale.
  */
 function splitStale(
   units: readonly DecidedUnit[],

@@ -1,14 +1,15 @@
 /**
- * The slow, sure way of a commit: lock the executions, load their views, decide, write, all in one transaction.
+ * The slow path of a commit: lock the executions, load their views, decide, write, all in one transaction.
  *
- * For executions whose view is not in memory, for commits that lost a race, and for jobs that come from the
+ * For executions whose view is not in memory, for commits that lost a race, and for jobs from the
  * queue: those are fetched and consumed in the same transaction.
  *
- * Invariant 1: a commit can be run again. After an unknown outcome the loaded view tells what had committed.
- * Invariant 2: an execution that somebody else has locked, who may be frozen, is waited for only when the others
+ * Invariant 1: a commit can be retried. After an unknown outcome the loaded view shows what was committed.
+ * Invariant 2: an execution locked elsewhere, whose lock holder may be frozen, is waited for only after the others
  * have been committed.
- * Invariant 3: what the database refuses takes down nobody but its own execution, and a value that it refuses nobody but
- * its own step: the batch is halved until the culprit stands alone.
+ * Invariant 3: data that the database refuses fails only its own execution, and a refused value only its own step:
+ * the batch
+ * is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '../core/event.ts';
@@ -30,10 +31,10 @@ import { isRefusable, refused } from './refused-outcome.ts';
 import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
 import { noUnloadable, type Unloadable } from './unloadable.ts';
 
-/** Classes of errors that one value brings about: data exception, limit exceeded. */
+/** SQLSTATE classes of errors caused by a value: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
 const LONGEST_PAUSE_MS = 2_000;
-/** Half a minute, and more where each failure takes its time. */
+/** Half a minute, or longer when each failure is slow. */
 const MAX_FAILED_STARTS = 20;
 
 export class LockedCommit {
@@ -44,7 +45,7 @@ export class LockedCommit {
   #answers = 0;
   #waiting = 0;
 
-  /** @param skipLocked whether the database can pass over what somebody has locked */
+  /** @param skipLocked whether the database can skip locked rows */
   constructor(pool: Pool, committer: Committer, versions: TemplateVersions, skipLocked: boolean) {
     this.#pool = pool;
     this.#committer = committer;
@@ -52,19 +53,20 @@ export class LockedCommit {
     this.#skipLocked = skipLocked;
   }
 
-  /** Attempts that were answered, if only to say that somebody else was faster. */
+  /** Number of attempts that the database answered, including lost races. */
   get answers(): number {
     return this.#answers;
   }
 
-  /** Whether a commit is under way, or waits for its next attempt. */
+  /** Returns whether a commit is in progress, or waits for its next attempt. */
   get isWaiting(): boolean {
     return this.#waiting > 0;
   }
 
   /**
-   * Commits the units however long it takes: what handlers did must not be lost. `settle` hears what became of those
-   * that start executions: their starters can ask again, and are not kept waiting for ever.
+   * Commits the units however long it takes: results of handlers must not be lost. `settle` gets the result of units
+   * that
+   * start executions: their starters can retry, and are not kept waiting for ever.
    */
   async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     this.#waiting += 1;
@@ -109,7 +111,7 @@ export class LockedCommit {
     return others;
   }
 
-  /** One transaction whose decided units are committed when it is. What it decided is void when it throws. */
+  /** Runs one transaction, whose decided units are committed with it. When it throws, its decisions are void. */
   async run(work: (tx: Tx) => Promise<readonly DecidedUnit[]>): Promise<void> {
     const begunAt = performance.now();
     let decided: readonly DecidedUnit[] = [];
@@ -117,7 +119,7 @@ export class LockedCommit {
       await withTransaction(this.#pool, async (tx) => {
         decided = await work(tx);
         if (decided.length === 0) return;
-        // The transaction may have begun before the end of what its locks waited for.
+        // The transaction may have begun before its locks became free.
         const moment = await readClock(tx);
         for (const statement of await this.#committer.statements(decided, moment)) await tx.query(statement);
       });
@@ -179,7 +181,7 @@ export class LockedCommit {
     for (const { unit, error } of unreadable) this.#committer.refuse(unit, error);
   }
 
-  /** Returns an error when the execution is not understood here. */
+  /** Returns an error when this engine cannot read the execution. */
   async #loadActor(
     tx: Tx,
     actor: Actor,
@@ -208,7 +210,7 @@ export class LockedCommit {
     return { actor, mails, start: null, finished, loaded };
   }
 
-  /** Releases of claims of this process that nobody in it knows of: made by a commit whose answer was lost. */
+  /** Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. */
   #orphans({ actor, mails }: Unit, view: ExecutionView): { event: Event; settle: null }[] {
     const { capacity } = this.#committer;
     const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
@@ -227,7 +229,10 @@ export class LockedCommit {
     return orphans;
   }
 
-  /** Commits the parts of a batch by themselves; false: there is nothing to part. Starts go together, to be answered so. */
+  /**
+   * Commits the parts of a batch separately; false: it cannot be split. Starts stay together, to be answered
+   * together.
+   */
   #part(units: readonly Unit[], settle?: (error?: unknown) => void): boolean {
     const [starting, others] = byStart(units);
     if (starting.length > 0 && others.length > 0) {
@@ -243,7 +248,7 @@ export class LockedCommit {
     return true;
   }
 
-  /** Parts a batch that holds what the database refuses; a culprit that stands alone fails its step. */
+  /** Splits a batch with data that the database refuses; a single culprit fails its step. */
   #giveUp(units: readonly Unit[], error: unknown, settle?: (error?: unknown) => void): void {
     if (this.#part(units, settle)) return;
     const [starting, [unit]] = byStart(units);
@@ -253,7 +258,10 @@ export class LockedCommit {
     else for (const each of units) this.#committer.refuse(each, error);
   }
 
-  /** Fails the step whose outcome the database refuses. Of several the later half waits, until one stands alone. */
+  /**
+   * Fails the step whose outcome the database refuses. With several outcomes the later half waits, until one stands
+   * alone.
+   */
   #blame(unit: Unit, error: unknown): void {
     const { mails, actor } = unit;
     const suspects = mails.filter(isRefusable);

@@ -1,27 +1,29 @@
 /**
- * The notification by which a commit tells the other engines of itself. It is a hint: everything is found within a second
- * without it.
+ * The notification by which a commit informs the other engines. It is a hint: without it they find everything within
+ * a
+ * second.
  *
- * Words divided by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or a mere `ended` for more than
- * can be named. Whoever starts executions in SQL sends `ready` alone.
+ * Words separated by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or `ended` alone for more
+ * than
+ * can be named. Starts in SQL send `ready` alone.
  */
 import { type DecidedUnit, isPending } from './unit.ts';
 
 export interface Notification {
   /** The engine's id; null: not an engine. */
   readonly from: string | null;
-  /** Something can be taken from the queues, or an execution begun. */
+  /** A job can be fetched, or an execution begun. */
   readonly ready: boolean;
-  /** A run of a step with limits is over. */
+  /** A step with limits has stopped running. */
   readonly freed: boolean;
-  /** Executions that are final, or whose handlers must end; null: more than were named. */
+  /** Executions that are final, or whose handlers must stop; null: more than were named. */
   readonly ended: readonly string[] | null;
 }
 
 /** PostgreSQL takes payloads below 8,000 bytes. */
 const MAX_NAMED = 100;
 
-/** Returns what other engines may be waiting for; null: nothing. */
+/** Returns the text for waiting engines; null: nothing concerns them. */
 export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
   const ended = units
     .filter(({ plan }) => plan.end !== null || plan.aborted.length > 0)
@@ -34,7 +36,7 @@ export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, 
   return words.length === 0 ? null : [`from=${from}`, ...words].join(' ');
 }
 
-/** Whether a plan ends a run of a step with limits, so that one that is held back may start. */
+/** Returns whether a plan ends the run of a step with limits, so that a held-back step may start. */
 function freesLimit({ loaded, plan }: DecidedUnit): boolean {
   if (!loaded.version.hasLimits) return false;
   return [...plan.steps].some(

@@ -1,6 +1,6 @@
 /**
- * Executions are loaded under their locks and decided again by the core: what was missed is caught up with, and
- * what this engine holds without knowing is given back.
+ * Loads executions under their locks and lets the core decide them again: missed changes are made, and claims that
+ * this engine holds without knowing are given back.
  */
 import type { Delivery } from './actor.ts';
 import type { Actors } from './actors.ts';
@@ -17,7 +17,7 @@ export async function reconsider(
   await Promise.all(
     [...executionIds].map(async (id) => {
       const actor = actors.get(id);
-      // Something happens to it already.
+      // Another commit of it is in progress.
       if (actor.busy) return;
       // An end whose outputs take time is committed after this commit.
       const delivery = await new Promise<Delivery>((settle) => {

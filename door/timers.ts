@@ -1,7 +1,9 @@
 /**
- * Timers of this process: a step parked for a moment wakes to the millisecond, not at the next look at the queue.
+ * Timers of this process: a step parked for a short time wakes on the millisecond, without waiting for the next poll
+ * of the
+ * queue.
  *
- * Every timer is durable as a deferred job as well; one that is lost here is only late.
+ * Every timer is also stored as a delayed job: a timer lost here only fires later.
  */
 import type { Event } from '../core/event.ts';
 import type { CommitSubscriber } from './commit-subscriber.ts';

@@ -1,5 +1,5 @@
 /**
- * One execution's share of a commit, in the stages it goes through: taken, loaded, decided.
+ * One execution's share of a commit, in its three stages: taken, loaded, decided.
  */
 import type { Event } from '../core/event.ts';
 import type { ExecutionEnd, Plan } from '../core/plan.ts';
@@ -14,12 +14,12 @@ export interface NewExecution {
   readonly version: TemplateVersion;
 }
 
-/** Its actor is taken; its events are to be decided. */
+/** A unit whose actor is taken; its events are to be decided. */
 export interface Unit {
   readonly actor: Actor;
   readonly mails: readonly Mail[];
   readonly start: NewExecution | null;
-  /** Outputs that took time, for when the end of this sequence is decided again. */
+  /** Outputs that took time, for the repeated decision of the end at this sequence. */
   readonly finished: FinishedOutputs | null;
 }
 
@@ -29,12 +29,12 @@ export interface FinishedOutputs {
   readonly outputs: string | null;
 }
 
-/** Its view is at hand. */
+/** A unit with its view. */
 export interface LoadedUnit extends Unit {
   readonly loaded: Loaded;
 }
 
-/** Its plan can be written. */
+/** A unit whose plan can be written. */
 export interface DecidedUnit extends LoadedUnit {
   readonly plan: Plan;
   /** Outputs of an execution that the plan completes, as JSON text. */
@@ -42,18 +42,19 @@ export interface DecidedUnit extends LoadedUnit {
 }
 
 /**
- * Characters of outputs that one commit takes of steps, and as many of executions; it takes several times as much to
- * send them.
+ * Characters of step outputs in one commit, and the same again for execution outputs. Sending them takes several
+ * times
+ * that memory.
  */
 export const MAX_OUTPUT = 16 * 1024 * 1024;
 
-/** Takes an actor, with events for it. */
+/** Takes an actor for a commit, with its events. */
 export function takeUnit(actor: Actor, mails: readonly Mail[]): Unit {
   actor.take();
   return { actor, mails, start: null, finished: null };
 }
 
-/** The unit with a view of an execution that has no rows yet. */
+/** Returns a unit with the view of an execution that has no rows yet. */
 export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mail[] = []): LoadedUnit {
   actor.take();
   const { workspaceId, priority, callbackUrl } = start.row;
@@ -62,12 +63,12 @@ export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mai
   return { actor, mails, start, finished: null, loaded };
 }
 
-/** Events of the unit, for the decision. */
+/** Returns the events of the unit, for the decision. */
 export function eventsOf({ mails }: Unit): Event[] {
   return mails.map(({ event }) => event);
 }
 
-/** Whether the unit starts an execution that waits in line: it begins when its turn comes, here or elsewhere. */
+/** Returns whether the unit starts a pending execution: it begins in its turn, here or elsewhere. */
 export function isPending({ start, plan }: DecidedUnit): boolean {
   return start !== null && start.row.startAfter === null && !plan.begun;
 }

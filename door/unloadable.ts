@@ -4,15 +4,15 @@
 import type { Unit } from './unit.ts';
 
 export interface Unloadable {
-  /** Somebody else has the execution locked; null: those are waited for. */
+  /** Units of executions locked elsewhere; null: their locks are waited for. */
   readonly locked: Unit[] | null;
-  /** This engine does not understand the execution, and why. */
+  /** Units that this engine cannot read, with the reason. */
   readonly unreadable: { readonly unit: Unit; readonly error: Error }[];
-  /** There is no such execution, or nothing but its end: it is not understood, and nothing will come of it. */
+  /** Units whose execution does not exist, or is unreadable and only ends: no result is expected. */
   readonly missing: Unit[];
 }
 
-/** Of one attempt; `passOver`: see `locked`. */
+/** Creates the lists of one attempt. @param passOver see `locked` */
 export function noUnloadable(passOver: boolean): Unloadable {
   return { locked: passOver ? [] : null, unreadable: [], missing: [] };
 }

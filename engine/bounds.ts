@@ -1,5 +1,5 @@
 /**
- * What keeps an engine within its bounds: the database it may use, the starts it takes, the executions it keeps, the
+ * Bounds of an engine: the database it may use, the starts it accepts, the executions it retains, the
  * lines it logs.
  */
 import type { Config } from '../config/config.ts';
@@ -15,18 +15,18 @@ import { createErrorReporter, errorKey, type Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Database } from './database.ts';
 
-/** A database that is away is one line in this time for each kind of error. */
+/** Interval of log lines about an unavailable database, for each kind of error. */
 const LINE_EVERY_MS = 10_000;
 /** Some kilobytes each, and a few seconds of work for the database. */
 const MAX_WAITING_STARTS = 20_000;
 
 export interface CheckedDatabase {
-  /** What health has to say of it. */
+  /** Warnings shown by /health. */
   readonly warnings: readonly string[];
   readonly route: DatabaseRoute;
 }
 
-/** Looks at the database, and at what is in between, before anything is written. @throws Error: unusable */
+/** Checks the database, and the path to it, before any write. @throws Error: unusable */
 export async function checkDatabase(
   url: string,
   { databaseBackend: backend, directUrl }: Config,
@@ -39,7 +39,7 @@ export async function checkDatabase(
   return { warnings, route: routeTo(checked.url, { backend, isPooled, directUrl: past }) };
 }
 
-/** What is logged when the database is not there at the start. */
+/** Returns the logger for a database that is unavailable at the start. */
 export function waitingFor(log: Log): (error: unknown) => void {
   return (error) => {
     const reason = error instanceof Error ? error.message : String(error);
@@ -49,11 +49,11 @@ export function waitingFor(log: Log): (error: unknown) => void {
 
 export interface DatabaseErrors {
   onError(error: unknown): void;
-  /** A log that writes errors of the database as sparingly. */
+  /** A log that limits lines about errors of the database in the same way. */
   readonly sparing: Pick<Log, 'error'>;
 }
 
-/** The one place where a database that cannot be used gets into the log. */
+/** The one place that logs an unavailable database. */
 export function databaseErrors(log: Log): DatabaseErrors {
   const report = createErrorReporter(log, { everyMs: LINE_EVERY_MS });
   const onError = (error: unknown) => report(errorKey(error), error, 'The database could not be used');
@@ -84,7 +84,7 @@ export interface RetentionParts {
   onError(error: unknown): void;
 }
 
-/** Begins to remove what is older than the configuration says; the function that is answered ends that. */
+/** Starts removing executions past their retention; the returned function stops that. */
 export function startRetention(parts: RetentionParts): () => Promise<void> {
   const { config, database, engineId, metrics, log, onError } = parts;
   const { retentionMs } = config;

@@ -1,5 +1,5 @@
 /**
- * The engine's connections: pools for the API and for the work, the lanes of commits, and the queue.
+ * The engine's connections: pools for the API and for the worker, the lanes of commits, and the queue.
  */
 import type { Config } from '../config/config.ts';
 import { createPool, type Db, type Pool, patientReads } from '../db/connection/client.ts';
@@ -13,26 +13,26 @@ import { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Undo } from './undo.ts';
 
 export interface Database {
-  /** Migrations of a newer version of the engine, which this one goes on beside. */
+  /** Migrations of a newer version of the engine, beside which this one can run. */
   readonly newer: readonly string[];
   readonly route: DatabaseRoute;
   readonly apiPool: Pool;
   readonly workPool: Pool;
-  /** One session that stays: who judges whether others are alive must have been there for a while. */
+  /** One lasting session: an engine that judges peers must itself have been connected for a while. */
   readonly pulsePool: Pool;
-  /** What a step reads before it runs is the engine's own affair: a broken connection must not fail the step. */
+  /** Reads before a step runs. They are the engine's own work: a broken connection must not fail the step. */
   readonly reads: Db;
   readonly lanes: readonly Lane[];
   readonly queue: ExecutionEngineQueue;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
-  /** Says goodbye to the other engines, when nothing of this one will be written any more. */
+  /** Sets the function that unregisters this engine, called once it will write nothing more. */
   onWritten(goodbye: () => Promise<unknown>): void;
 }
 
 export interface OpeningParts {
   readonly undo: Undo;
-  /** Told while the database cannot be used yet. */
+  /** Called while the database is not usable yet. */
   onWait(error: unknown): void;
   onError(error: unknown): void;
 }
@@ -40,12 +40,12 @@ export interface OpeningParts {
 /** Two overlap: while the database works on one commit the engine prepares the next. */
 const LANES = 2;
 const POOL_SIZE = 10;
-/** A commit that has to wait for an execution's lock is decided again, under locks that are taken in order. */
+/** A commit that waits longer for an execution's lock is decided again, on the locked path, which orders its locks. */
 const LANE_LOCK_MS = 200;
-/** A commit that takes longer goes the patient way; a lane that fell silent is given up soon after. */
+/** A slower commit takes the locked path; a silent lane is closed soon after. */
 const LANE_STATEMENT_MS = 5_000;
 
-/** Migrates, starts the queue and opens what the engine needs. Throws when the database cannot be used. */
+/** Migrates, starts the queue and opens the connections. Throws when the database is unusable. */
 export async function openDatabase(
   route: DatabaseRoute,
   engineId: string,
@@ -83,7 +83,7 @@ export async function openDatabase(
         statementTimeoutMs: LANE_STATEMENT_MS,
       }),
   );
-  // Waits for commits that were sent.
+  // Waits for commits in flight.
   await undo.add(() => Promise.all(lanes.map((lane) => lane.close())));
   const jobTable = `${pgbossSchema}.job`;
   return {

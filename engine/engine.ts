@@ -1,10 +1,10 @@
 /**
- * The composition root: the only file that knows every part and joins them to an engine.
+ * The composition root: the only file that knows every part and joins them into an engine.
  *
  * Start order: address, database, step types, migrations, queue, door, worker, API. Stop is a drain: no new claims,
- * running steps get the grace time, what is left is handed back, then everything closes in reverse.
+ * running steps get the grace time, the rest is given back, then everything closes in reverse.
  *
- * Invariant: a start that fails or is given up leaves nothing behind (undo.ts).
+ * Invariant: a start that fails or is cancelled leaves nothing behind (undo.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { createApp } from '../api/app.ts';
@@ -35,7 +35,7 @@ import { Worker } from './worker.ts';
 
 export interface Engine {
   readonly id: string;
-  /** Of the HTTP API; a worker serves health and metrics there. */
+  /** URL of the HTTP API; a worker serves health and metrics there. */
   readonly url: string;
   readonly executions: WorkflowExecutionService;
   readonly templates: TemplateService;
@@ -46,19 +46,19 @@ export interface Engine {
 
 const { version } = packageJson;
 
-/** A database that is there for the engine alone. */
+/** A database for this engine alone. */
 export interface OwnDatabase {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** A URL, or what starts a database of the engine's own, which the engine stops with itself. */
+/** A URL, or a function that starts a database of the engine's own, which stops with the engine. */
 export type DatabaseSource = string | (() => Promise<OwnDatabase>);
 
-/** How long a start that is given up may go on with what it is at. */
+/** How long a cancelled start may continue its current work. */
 const GIVE_UP_MS = 1_000;
 
-/** @param signal gives the start up. @throws what fails; nothing of what was made is left then */
+/** @param signal cancels the start @throws the first failure, after everything was undone */
 export async function startEngine(
   config: Config,
   source: DatabaseSource,
@@ -87,7 +87,7 @@ async function unlessGivenUp<T>(starting: Promise<T>, signal: AbortSignal): Prom
   }
 }
 
-/** Returns the URL. A server that is on its way when the start is given up is waited for, and stopped. */
+/** Returns the URL. A database that is starting when the start is cancelled is awaited, and stopped. */
 async function startDatabase(source: DatabaseSource, undo: Undo): Promise<string> {
   if (typeof source === 'string') return source;
   const starting = source();
@@ -119,7 +119,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
   await undo.add(watchEventLoop(metrics));
   const waiters = new ExecutionWaiters();
   let pulse: PulseLoop | null = null;
-  // Who may be listening. Until the first round nobody knows: better to notify in vain.
+  // True until the first round shows otherwise: a needless notification is better than a missing one.
   const hasPeers = () => route.features.listen && (pulse?.hasPeers ?? true);
   const worker = new Worker({
     engineId: id,
@@ -148,7 +148,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
   await undo.add(() => front.server.stop(graceMs));
   const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings };
   const { app, executions, templates, startDraining } = createApi(parts);
-  // While running steps finish, health says that the engine drains and every call is still answered.
+  // While running steps finish, health reports the drain and every call is still answered.
   await undo.add(() => worker.drain(graceMs));
   await undo.add(startDraining);
   pulse.start();
@@ -177,7 +177,7 @@ interface ApiParts {
   readonly log: Pick<Log, 'error'>;
   readonly waiters: ExecutionWaiters;
   readonly pulse: PulseLoop;
-  /** For health. */
+  /** Warnings shown by /health. */
   readonly warnings: readonly string[];
 }
 

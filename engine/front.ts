@@ -1,6 +1,6 @@
 /**
- * The socket of an engine: bound before anything else is made, so that an address that is in use is told at once and
- * costs nothing. Until the application is there it answers that the engine starts.
+ * The socket of an engine: bound before everything else, so that an address in use is reported at once and
+ * at no cost. Until the application is ready it answers that the engine is starting.
  */
 import { randomUUID } from 'node:crypto';
 import { PROBLEM_MEDIA_TYPE, problemDocument } from '../api/errors.ts';
@@ -9,7 +9,7 @@ import type { Address, Servable } from '../api/socket.ts';
 
 export interface Front {
   readonly server: RunningServer;
-  /** Every request from now on is the application's. */
+  /** Passes every later request to the application. */
   open(app: Servable): void;
 }
 
@@ -27,7 +27,7 @@ export async function openFront(address: Address): Promise<Front> {
   };
 }
 
-/** The process lives, and cannot serve yet. */
+/** The process is alive, but not ready to serve. */
 function answerStarting(request: Request): Response {
   const { pathname } = new URL(request.url);
   if (pathname === '/health/live')

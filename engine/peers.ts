@@ -1,6 +1,6 @@
 /**
- * What this engine and the others on its database know of each other: heartbeat, lease, notifications, and the
- * takeover of what the dead held.
+ * Links this engine with the others on its database: heartbeat, lease, notifications, and the
+ * takeover from dead engines.
  */
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
@@ -33,7 +33,7 @@ import { waitingFor } from './bounds.ts';
 import type { Database } from './database.ts';
 import type { Undo } from './undo.ts';
 
-/** The worker of this engine, as its peers make it work. */
+/** This engine's worker, as used by the handling of peers. */
 export interface PeersWorker {
   readonly capacity: number;
   readonly dispatcher: { readonly runningCount: number };
@@ -42,7 +42,7 @@ export interface PeersWorker {
   readonly door: ExecutionDoor;
   readonly gate: { endedElsewhere(): void };
   readonly consumer: { wake(): void };
-  /** Executions that steps run of in this process. */
+  /** Executions of which this process runs steps. */
   readonly runningExecutions: readonly string[];
   jobsAreDue(): Promise<void>;
   stopHandlers(executionId: string): void;
@@ -55,7 +55,7 @@ export interface PeersParts {
   readonly steps: {
     readonly versions: TemplateVersions;
     readonly stepTypes: ReadonlyMap<string, unknown>;
-    /** Names of the operator's own types. */
+    /** Names of custom step types. */
     readonly userTypes: ReadonlySet<string>;
   };
   readonly worker: PeersWorker;
@@ -66,12 +66,13 @@ export interface PeersParts {
 }
 
 const CHANNEL = 'execution_engine';
-/** Executions that a line names. */
+/** Executions named in one log line. */
 const MAX_NAMED = 5;
 
 /**
- * Makes this engine known, and listens to the others. An engine that stops first stops judging others and listening to
- * them; it counts as alive until nothing of it will be written any more.
+ * Registers this engine, and listens to the others. An engine that stops first stops judging and listening to peers;
+ * it
+ * counts as alive until it will write nothing more.
  */
 export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
   const { engineId, config, database, worker, undo, log, onError } = parts;
@@ -89,9 +90,9 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
     await unregisterEngine(workPool, engineId).catch(onError);
     await lease?.close();
   });
-  // In the session of its heartbeats: it has been heard from its beginning.
+  // In the session of its heartbeats: it counts as heard from the beginning of that session.
   await whenUsable(() => registerEngine(pulsePool, engine), waitingFor(log));
-  // A lease is a lock that a session holds: without either, the heartbeat alone says who is alive.
+  // A lease is a lock held by a session. Without locks or sessions, only the heartbeat shows that an engine is alive.
   const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
   if (leaseUrl !== null) lease = holdLease(leaseUrl, engineId, onError);
   const watch =
@@ -163,13 +164,13 @@ function createPulse(
 }
 
 function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
-  // Handlers of the operator's own types run in processes beside the engine, and so do those of types unknown here.
+  // Handlers of custom types run in separate processes, and so do those of types unknown here.
   const runsInEngine = (type: string) => steps.stepTypes.has(type) && !steps.userTypes.has(type);
   const options = { db: database.workPool, door: worker.door, versions: steps.versions, runsInEngine };
   return takeOver(options, step);
 }
 
-/** Notifications are hints: what one says is found within a second without it. */
+/** Notifications are hints: without them everything is found within a second. */
 function listenToPeers({ engineId, database, worker, onError }: PeersParts, pulse: PulseLoop) {
   const { features, sessionUrl } = database.route;
   if (!features.listen || sessionUrl === null) return null;

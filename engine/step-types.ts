@@ -1,6 +1,7 @@
 /**
- * The step types of a configuration, and what definitions are checked against with them: one way for an engine and
- * for a check without one.
+ * The step types of a configuration, and the rules by which definitions are checked with them: shared by an engine
+ * and
+ * by a check without one.
  */
 import type { Config } from '../config/config.ts';
 import type { LintContext } from '../definition/lint/context.ts';
@@ -11,20 +12,20 @@ import { loadUserStepTypes, StepModulesError } from '../steps/user-modules.ts';
 import { lintContext } from '../template/context.ts';
 
 export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
-  /** Null: not known here, so definitions may name any. */
+  /** Null: unknown here, so definitions may name any. */
   readonly secrets: Config['secrets'] | null;
 };
 
 export interface LoadedStepTypes {
   readonly stepTypes: ReadonlyMap<string, StepType>;
-  /** The operator's own. */
+  /** The custom ones. */
   readonly userTypes: readonly StepType[];
-  /** What the built-in ones were made with. */
+  /** Settings of the built-in ones. */
   readonly settings: Pick<StepTypesOptions, 'http' | 'script'>;
   readonly lint: LintContext;
 }
 
-/** Modules are named relative to `cwd`. Throws StepModulesError. */
+/** Resolves modules relative to `cwd`. Throws StepModulesError. */
 export async function loadStepTypes(
   { httpAllow, limits, steps, secrets }: StepTypeSettings,
   cwd: string,

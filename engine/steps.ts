@@ -1,5 +1,5 @@
 /**
- * What steps run with: the step types, the sandbox and its expressions, the boundary of what may be stored.
+ * The parts that run steps: the step types, the sandbox and its expressions, the checks before storage.
  */
 import type { Config } from '../config/config.ts';
 import { checkSchema } from '../definition/schema/json-schema.ts';
@@ -23,7 +23,7 @@ export interface StepParts {
   readonly evaluator: Evaluator;
   readonly store: OutputStore;
   readonly stepTypes: ReadonlyMap<string, StepType>;
-  /** Names of the operator's own types; here they are only described, their handlers run in step hosts. */
+  /** Names of custom types; here they are only described, their handlers run in step hosts. */
   readonly userTypes: ReadonlySet<string>;
   readonly hostSetup: HostSetup;
   readonly httpClient: HttpClient;
@@ -48,7 +48,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   const { stepTypes, userTypes, settings, lint } = await loadStepTypes(config, process.cwd());
   const { http, script } = settings;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
-  // The schema of schemas is compiled before anybody waits for it.
+  // Compiles the schema of schemas before the first request needs it.
   checkSchema({});
   const reader = new Reader(
     lint,
@@ -89,7 +89,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   };
 }
 
-/** Templates of other engines may have steps that are not for this one. */
+/** Logs steps that this engine cannot run: templates of other engines may have them. */
 function tellFaults({ name, version, steps, hasFaults }: TemplateVersion, log: Log): void {
   if (!hasFaults) return;
   const left = steps.filter(({ fault }) => fault !== null);

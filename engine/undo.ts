@@ -1,11 +1,11 @@
 /**
- * What a start has made so far, and how each part is undone: in reverse order, when a later part fails, when the start
- * is given up, and when the engine stops. All of it is undone, also when a part of that fails.
+ * Undoes a start: keeps how to undo each part, and does so in reverse order when a later part fails, when the start
+ * is cancelled, and when the engine stops. All parts are undone, even when undoing one of them fails.
  */
 export class Undo {
   readonly #stack = new AsyncDisposableStack();
 
-  /** @throws GivenUp when everything was undone meanwhile; then this is undone at once */
+  /** @throws GivenUp when everything was undone meanwhile; this part is then undone at once */
   async add(undo: () => Promise<unknown> | unknown): Promise<void> {
     const undoing = async () => {
       await undo();
@@ -17,13 +17,13 @@ export class Undo {
     }
   }
 
-  /** Safe to call twice; the second call waits for nothing. */
+  /** Safe to call twice; the second call returns at once. */
   run(): Promise<void> {
     return this.#stack.disposeAsync();
   }
 }
 
-/** The start was given up because the engine is to stop. */
+/** Thrown when the start was cancelled because the engine is to stop. */
 export class GivenUp extends Error {
   constructor() {
     super('The start was given up.');

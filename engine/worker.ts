@@ -1,5 +1,5 @@
 /**
- * The door and everything that works behind it: slots, limits, timers, the consumer of jobs, callbacks.
+ * The door and everything behind it: slots, limits, timers, the consumer of jobs, callbacks.
  */
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -50,7 +50,7 @@ const MAX_HOSTS = 4;
 const JITTER_MS = 1_000;
 const MAX_LABEL_LENGTH = 128;
 
-/** The parts refer to each other: what one calls of another is looked up when it is called. */
+/** The parts refer to each other: they are looked up at the time of a call. */
 export class Worker {
   readonly capacity: number;
   readonly dispatcher: Dispatcher;
@@ -166,7 +166,8 @@ export class Worker {
   }
 
   /**
-   * Jobs are due. An engine that just put jobs back waits a random time, so that two engines do not keep taking the same
+   * Fetches due jobs. An engine that just put jobs back waits a random time, so that two engines do not keep taking
+   * the same
    * jobs.
    */
   async jobsAreDue(): Promise<void> {
@@ -174,24 +175,24 @@ export class Worker {
     this.consumer.wake();
   }
 
-  /** Executions that steps run of in this process. */
+  /** Executions of which this process runs steps. */
   get runningExecutions(): string[] {
     return [...new Set([...this.dispatcher.attempts()].map(({ executionId }) => executionId))];
   }
 
-  /** An execution was ended or is being stopped elsewhere: its handlers here are told. */
+  /** Stops the handlers here of an execution that was ended or is being stopped elsewhere. */
   stopHandlers(executionId: string): void {
     for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();
   }
 
-  /** Takes nothing more, lets running steps finish within the grace time and hands the rest back. */
+  /** Takes no more work, lets running steps finish within the grace time and gives the rest back. */
   async drain(graceMs: number): Promise<void> {
     await this.consumer.close();
     await this.#callbacks.close();
     await drain({ door: this.door, dispatcher: this.dispatcher, graceMs });
   }
 
-  /** Commits what was handed in. An unreachable database does not block shutdown; peers rescue the rest. */
+  /** Commits pending events. An unreachable database does not block shutdown; peers rescue the rest. */
   async close(graceMs: number): Promise<void> {
     await Promise.race([this.door.settled(), delay(graceMs, undefined, { ref: false })]);
     this.#timers.close();
@@ -224,7 +225,7 @@ export class Worker {
     });
   }
 
-  /** @param subscribers in the order in which they hear of a commit */
+  /** @param subscribers in the order in which they are called after a commit */
   #createCommitter(observer: CommitObserver, subscribers: readonly CommitSubscriber[]): Committer {
     const { database, steps, config, hasPeers } = this.#parts;
     return new Committer({

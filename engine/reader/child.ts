@@ -1,10 +1,10 @@
 /**
- * Entry point of a reader: a process that reads and checks for the engine what callers have sent, one thing at a time.
+ * Entry point of a reader: a process that reads and checks callers' data for the engine, one task at a time.
  *
- * It has the engine's environment, because step types of the operator's own say what their parameters are; no secrets
+ * It has the engine's environment, because custom step types define their own parameters; no secrets
  * are sent to it, and it opens no connection.
  *
- * Invariant: when the engine is gone, so is this process.
+ * Invariant: this process exits when the engine is gone.
  */
 import { createReadStream, writeFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -19,20 +19,20 @@ import type { FromReader, ReaderRequest, ReaderSetup } from './wire.ts';
 
 const CHANNEL = 3;
 const MAX_FRAME_BYTES = 2 ** 31;
-/** The kernel, when memory is short, ends this process before the engine and the database. */
+/** When memory is short, the kernel ends this process before the engine and the database. */
 const OOM_SCORE = '900';
 
 const reader = new FrameReader<ReaderSetup | ReaderRequest>(MAX_FRAME_BYTES);
 const pause = new Int32Array(new SharedArrayBuffer(4));
 let tasks: ReaderTasks | null = null;
 
-// Node.js ends only when its threads have, and a read that blocks does not end: as a stream stdin does not block.
+// Node.js waits for its threads at exit, and a blocking read never ends: as a stream, stdin does not block.
 if (process.versions.bun === undefined) process.stdin.pause();
 new Worker(new URL('../../worker/hosts/lifeline.ts', import.meta.url)).unref();
 sacrificeFirst();
-// A drain is the engine's business: what it answers meanwhile is still read here.
+// The engine handles a drain: requests that it answers meanwhile are still read here.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-// Bun reads a socket like a file; Node.js needs to know that it is one.
+// Bun reads a socket like a file; Node.js must be told that it is one.
 const input =
   process.versions.bun === undefined
     ? new Socket({ fd: CHANNEL, readable: true, writable: false })
@@ -65,7 +65,7 @@ function answer(tasks: ReaderTasks, request: ReaderRequest, bytes: Buffer): [Fro
   try {
     found = tasks.run(request, bytes);
   } catch (error) {
-    // What it cannot say in words of the engine ends it: the task is tried once more, and then fails.
+    // Any other error ends the process: the task is tried once more, and then fails.
     if (!(error instanceof EngineError)) throw error;
     const { code, message, problems } = error;
     return [{ kind: 'done', refusal: { code, message, problems } }, ''];
@@ -79,7 +79,7 @@ function say(message: FromReader, body = ''): void {
     try {
       sent += writeSync(CHANNEL, frame, sent);
     } catch (error) {
-      // Nobody is there to be told: the engine is gone.
+      // The engine is gone.
       if ((error as { code?: unknown }).code !== 'EAGAIN') process.exit(0);
       Atomics.wait(pause, 0, 0, 1);
     }

@@ -1,9 +1,9 @@
 /**
- * Reads and checks what callers send without holding the event loop up: what is light is done at once, everything else
- * in processes beside the engine, with a bound on time and memory.
+ * Reads and checks callers' data without blocking the event loop: light work is done at once, everything else
+ * in separate processes, with a bound on time and memory.
  *
- * What was published before such a bound goes on running: a stored definition that nobody can judge in time is taken
- * as it was published.
+ * Definitions published before such a bound keep running: a stored definition that cannot be judged in time is
+ * accepted as it was published.
  */
 import { fileURLToPath } from 'node:url';
 import { EngineError, type Problem } from '../../core/problem.ts';
@@ -28,9 +28,9 @@ const ENTRY = fileURLToPath(new URL('./child.ts', import.meta.url));
 const PROCESSES = 2;
 const MAX_MEMORY_BYTES = 640 * 1024 * 1024;
 const MAX_WAITING = 1_000;
-/** Processor time of what somebody waits for. */
+/** Limit for the processor time of requests with a waiting caller. */
 const MAX_MS = 10_000;
-/** Of what was published already. */
+/** The same for definitions that are already published. */
 const MAX_STORED_MS = 60_000;
 
 export class Reader implements DefinitionReader, InputChecker {
@@ -66,7 +66,7 @@ export class Reader implements DefinitionReader, InputChecker {
     }
   }
 
-  /** What is wrong with a definition that was published, in this engine. */
+  /** Returns the faults of a published definition in this engine. */
   async judge(stored: StoredTemplate): Promise<Judgement> {
     const { definition, source, workspaceId } = stored;
     if (source.length <= MAX_LIGHT_SOURCE && isLightDocument(definition))
@@ -98,7 +98,7 @@ export class Reader implements DefinitionReader, InputChecker {
     }
   }
 
-  /** Null: the process does not know the schema. @throws TaskFailed */
+  /** Returns null when the process does not know the schema. @throws TaskFailed */
   async #faults(version: TemplateVersion, schema: string, json: string) {
     const body = Buffer.from(schema + json);
     const schemaBytes = Buffer.byteLength(schema);
@@ -106,7 +106,7 @@ export class Reader implements DefinitionReader, InputChecker {
     return (await this.#ask(ownerOf(version.workspaceId), request, body, MAX_STORED_MS)).answer.faults;
   }
 
-  /** The items of a body of `start-many`, or the one of `start`, checked. @throws EngineError */
+  /** Returns the checked items of a `start-many` body, or the one item of a `start` body. @throws EngineError */
   async starts(kind: 'start' | 'start-many', owner: string, bytes: Uint8Array): Promise<StartItem[]> {
     try {
       const { answer, frame } = await this.#ask(owner, { kind }, bytes, MAX_MS);
@@ -143,7 +143,7 @@ export class Reader implements DefinitionReader, InputChecker {
   }
 }
 
-/** Who takes a turn: workspaces. */
+/** Returns the owner of a task: workspaces take turns. */
 export function ownerOf(workspaceId: string | null): string {
   return workspaceId ?? '';
 }
@@ -162,7 +162,7 @@ function withInputs({ items, lengths }: StartsAnswer, texts: string): StartItem[
   });
 }
 
-/** The problem of what used up its time or memory. @throws EngineError for any other reason */
+/** Returns the problem of a document that used up its time or memory. @throws EngineError for any other reason */
 function tooMuch(what: string, error: unknown): Problem {
   const reason = error instanceof TaskFailed ? error.reason : null;
   if (reason !== 'time' && reason !== 'memory' && reason !== 'died') throw refusalOf(error);

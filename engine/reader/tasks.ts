@@ -1,5 +1,5 @@
 /**
- * What a reader process does with each request: pure, and as long as it takes.
+ * The work of a reader process for each request: pure, without a time limit.
  */
 import { StartShape, startManyShape } from '../../api/execution/bodies.ts';
 import { check } from '../../api/request-check.ts';
@@ -18,13 +18,13 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Schemas that are kept; a process that holds too much is not used again. */
+/** Cached schemas; a process that uses too much memory is replaced. */
 const MAX_KEPT_SCHEMAS = 50;
 
 export class ReaderTasks {
   readonly #setup: ReaderSetup;
   readonly #lint: LintContext;
-  /** By template version, the least recently used first. */
+  /** Validators by template version, the least recently used first. */
   readonly #validators = new Map<string, Validator>();
 
   constructor(setup: ReaderSetup, lint: LintContext) {
@@ -80,7 +80,7 @@ export class ReaderTasks {
   }
 }
 
-/** The inputs go as text, which the engine stores as it is and need not read. */
+/** The inputs are sent as text, which the engine stores unchanged without parsing it. */
 function startsOf(items: readonly StartItem[]): Answer {
   const texts = items.map(({ inputs }) => JSON.stringify(inputs ?? {}));
   return {

@@ -1,5 +1,5 @@
 /**
- * What the engine and a reader process say to each other, as frame headers; texts travel in the body.
+ * Messages between the engine and a reader process, as frame headers; texts travel in the body.
  */
 import type { ErrorCode, Problem } from '../../core/problem.ts';
 import type { DocumentFormat } from '../../definition/document.ts';
@@ -9,9 +9,9 @@ import type { StartItem } from '../../services/execution-answers.ts';
 import type { ReadDefinition, Reading } from '../../template/reading.ts';
 import type { HostSetup } from '../../worker/hosts/wire.ts';
 
-/** What a reader needs before it can read anything: the step types, and how much may be sent. */
+/** The set-up of a reader: the step types, and the limits of requests. */
 export interface ReaderSetup extends Pick<HostSetup, 'modules' | 'http' | 'script'> {
-  /** Their values stay in the engine. */
+  /** Only names: the values stay in the engine. */
   readonly secretNames: readonly string[];
   readonly maxSteps: number;
   readonly maxDepth: number;
@@ -19,32 +19,32 @@ export interface ReaderSetup extends Pick<HostSetup, 'modules' | 'http' | 'scrip
   readonly maxStarts: number;
 }
 
-/** The body is what is to be read. */
+/** A request; the body is the text to read. */
 export type ReaderRequest =
   | { readonly kind: 'definition'; readonly format: DocumentFormat }
   /** A definition as it is stored. */
   | { readonly kind: 'stored' }
   /** The body of a call. */
   | { readonly kind: 'start' | 'start-many' }
-  /** The body begins with the schema, of so many bytes; 0: it was sent before. */
+  /** The body begins with the schema, whose length this is; 0: it was sent before. */
   | { readonly kind: 'inputs'; readonly version: string; readonly schemaBytes: number };
 
-/** An EngineError on its way. */
+/** An EngineError in transit. */
 export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;
   readonly problems: readonly Problem[];
 }
 
-/** By the kind of the request. */
+/** Answers by the kind of the request. */
 export interface ReaderAnswers {
   /** The body is the text of the definition. */
   definition: Omit<Reading, 'definition'> & { readonly definition: Omit<ReadDefinition, 'text'> | null };
   stored: Judgement;
-  /** The body is the inputs one after the other, `null` without any; `lengths` are their characters. */
+  /** The body is the inputs one after the other, `null` where there are none; `lengths` are their characters. */
   start: StartsAnswer;
   'start-many': StartsAnswer;
-  /** Null: the schema is not known here. */
+  /** Null: the process does not know the schema. */
   inputs: { readonly faults: readonly SchemaFault[] | null };
 }
 
