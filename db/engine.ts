@@ -2,7 +2,7 @@
  * Statements on execution_engines, and the one query an idle process makes each second.
  */
 import type pg from 'pg';
-import { plainArray } from './array-literal.ts';
+import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { BY_LEASE, LATE_MS, SETTLES_AT, type SignsOfLife } from './engine-alive.ts';
 
@@ -13,15 +13,16 @@ export interface EngineRow {
   readonly pid: number;
   readonly version: string;
   readonly capacity: number;
+  readonly stepTypes: readonly string[];
 }
 
 export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
-  const { id, role, host, pid, version, capacity } = engine;
+  const { id, role, host, pid, version, capacity, stepTypes } = engine;
   await db.query(
-    `insert into execution_engines (id, role, host, pid, version, capacity, settled_at)
-     values ($1, $2, $3, $4, $5, $6, coalesce(${SETTLES_AT}, now()))
+    `insert into execution_engines (id, role, host, pid, version, capacity, step_types, settled_at)
+     values ($1, $2, $3, $4, $5, $6, $7::text[], coalesce(${SETTLES_AT}, now()))
      on conflict (id) do update set heartbeat_at = now()`,
-    [id, role, host, pid, version, capacity],
+    [id, role, host, pid, version, capacity, textArray(stepTypes)],
   );
 }
 
@@ -197,29 +198,4 @@ export async function msUntilLate(db: Db, engineId: string): Promise<number | nu
 /** Deletes engines that have been silent for so long that no late write of theirs can arrive. */
 export async function forgetEngines(db: Db): Promise<void> {
   await db.query(`delete from execution_engines where heartbeat_at < now() - interval '1 minute'`);
-}
-
-export interface QueueDepth {
-  readonly queue: string;
-  readonly depth: number;
-  readonly oldestAgeSeconds: number;
-}
-
-/** Returns the number of due jobs by queue; waiting executions count for theirs. */
-export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueDepth[]> {
-  const { rows } = await db.query(
-    `select q.name, count(w.since) as depth, coalesce(extract(epoch from now() - min(w.since)), 0) as age
-       from unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeExecutionQueue']) q(name)
-       left join (select name, start_after as since from ${jobTables}
-                   where state < 'active' and not blocked and start_after <= now()
-                  union all
-                  select 'WorkflowExecutionQueue', created_at from workflow_executions
-                   where status = 'pending' and start_after is null) w on w.name = q.name
-      group by q.name`,
-  );
-  return rows.map((row) => ({
-    queue: row.name,
-    depth: Number(row.depth),
-    oldestAgeSeconds: Number(row.age),
-  }));
 }

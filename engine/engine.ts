@@ -14,6 +14,7 @@ import type { Pool } from '../db/connection/client.ts';
 import { definitionSchema } from '../definition/definition-schema.ts';
 import { collectGauges } from '../maintenance/gauges.ts';
 import { createHealth } from '../maintenance/health.ts';
+import { IdleWorkWatch } from '../maintenance/idle-work-watch.ts';
 import type { PulseLoop } from '../maintenance/pulse-loop.ts';
 import { StallWatch } from '../maintenance/stall-watch.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -209,6 +210,7 @@ function createApi(parts: ApiParts) {
     stopGraceMs: limits.stopGraceMs,
     takeOver: () => pulse.takeOver(),
   });
+  const idleWork = new IdleWorkWatch(pool, jobTable);
   let draining = false;
   collectGauges(metrics, {
     db: pool,
@@ -228,6 +230,7 @@ function createApi(parts: ApiParts) {
       pool,
       warnings,
       silentMs: () => pulse.silentMs,
+      idleWork: () => idleWork.warnings,
       stall: () => stalls.stall,
       isDraining: () => draining,
     }),

@@ -75,7 +75,7 @@ const MAX_NAMED = 5;
  * counts as alive until it will write nothing more.
  */
 export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
-  const { engineId, config, database, worker, undo, log, onError } = parts;
+  const { engineId, config, database, steps, worker, undo, log, onError } = parts;
   const { workPool, pulsePool, route } = database;
   const engine: EngineRow = {
     id: engineId,
@@ -84,6 +84,7 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
     pid: process.pid,
     version: packageJson.version,
     capacity: worker.capacity,
+    stepTypes: [...steps.stepTypes.keys()],
   };
   let lease: StandingConnection | null = null;
   database.onWritten(async () => {

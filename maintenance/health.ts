@@ -15,6 +15,8 @@ export interface HealthSources {
   readonly warnings: readonly string[];
   /** Milliseconds since the work loop last reached the database. */
   silentMs(): number;
+  /** Ready work that no living engine can do; one sentence each. */
+  idleWork(): readonly string[];
   /** The work that is stuck; null: none. */
   stall(): string | null;
   isDraining(): boolean;
@@ -30,7 +32,7 @@ interface Look {
   readonly warnings: readonly string[];
 }
 
-export function createHealth({ pool, warnings, silentMs, stall, isDraining }: HealthSources) {
+export function createHealth({ pool, warnings, silentMs, idleWork, stall, isDraining }: HealthSources) {
   let last: { at: number; answer: Promise<Look> } | null = null;
   const database = () => {
     const now = performance.now();
@@ -47,7 +49,11 @@ export function createHealth({ pool, warnings, silentMs, stall, isDraining }: He
         accepting: isDraining() ? { status: 'fail', message: 'The engine is draining.' } : { status: 'ok' },
       };
       const ok = Object.values(checks).every(({ status }) => status === 'ok');
-      return { status: ok ? 'ok' : 'unavailable', checks, warnings: [...new Set([...warnings, ...found])] };
+      return {
+        status: ok ? 'ok' : 'unavailable',
+        checks,
+        warnings: [...new Set([...warnings, ...found, ...idleWork()])],
+      };
     },
   };
 }

@@ -146,11 +146,16 @@ function executionInstruments(registry: Registry) {
 
 function workerInstruments(registry: Registry) {
   return {
-    queueDepth: gauge(registry, 'queue_depth', 'Jobs that are ready and not claimed, by queue.', ['queue']),
+    queueDepth: gauge(
+      registry,
+      'queue_depth',
+      'Ready steps, due jobs and executions in line that nobody has claimed, by queue.',
+      ['queue'],
+    ),
     queueOldestAge: gauge(
       registry,
       'queue_oldest_age_seconds',
-      'Age of the oldest job that is ready, by queue.',
+      'How long the oldest of them has been ready, by queue, however often it was looked at in vain.',
       ['queue'],
     ),
     claims: counter(registry, 'claims_total', 'Jobs claimed, by queue.', ['queue']),

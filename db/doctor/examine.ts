@@ -12,6 +12,7 @@ import type { DatabaseWay } from '../connection/features.ts';
 import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
+import { ENGINE_INVARIANTS } from './engines.ts';
 import type { SqlInvariant } from './invariant.ts';
 import { JOB_INVARIANTS } from './jobs.ts';
 import { ROW_INVARIANTS } from './rows.ts';
@@ -19,6 +20,7 @@ import { WORK_INVARIANTS } from './work.ts';
 
 export const SQL_INVARIANTS: readonly SqlInvariant[] = [
   ...WORK_INVARIANTS,
+  ...ENGINE_INVARIANTS,
   ...JOB_INVARIANTS,
   ...ROW_INVARIANTS,
   ...DATABASE_INVARIANTS,

@@ -32,6 +32,8 @@ export interface InvariantOptions {
   /** Step types of the engines besides the recording ones. */
   readonly extra?: readonly StepType[];
   readonly pgbossSchema?: string;
+  /** Names of invariants that may be broken. */
+  readonly accept?: readonly string[];
 }
 
 const STALE_JOBS = /^(a job is left|job-of-final-step|job-not-awaited): /;
@@ -63,9 +65,9 @@ const passes = (findings: readonly string[]) =>
   );
 
 async function findBroken(url: string, options: InvariantOptions): Promise<string[]> {
-  const { allFinal = true, extra = [], pgbossSchema = 'pgboss' } = options;
+  const { allFinal = true, extra = [], pgbossSchema = 'pgboss', accept = [] } = options;
   const left = await findLeft(url, allFinal ? over(pgbossSchema) : {});
-  const request = { everything: true, graceSeconds: 0, accept: OF_THE_SERVER };
+  const request = { everything: true, graceSeconds: 0, accept: [...OF_THE_SERVER, ...accept] };
   const sources = { url, pgbossSchema, versions: templateVersions(url, extra) };
   const { offenders, unanswered } = await examineDatabase(sources, request);
   return [

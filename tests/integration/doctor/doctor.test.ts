@@ -97,6 +97,12 @@ const LARGE_SCAN = /Seq Scan on workflow_(executions|step_executions|input_track
 const NOBODY = '00000000-0000-4000-8000-00000000dead';
 const RUNNING = `status = 'running', completed_at = null, outputs = null`;
 
+/** A living engine that says which types it has. */
+async function engineWith(types: readonly string[]): Promise<void> {
+  const engine = await immortalEngine(database);
+  await database.pool.query('update execution_engines set step_types = $2 where id = $1', [engine, types]);
+}
+
 /** Name of what is found, what is planted, and the id that is named. */
 type Plant = [invariant: string, what: string, plant: (healthy: Healthy) => Promise<string>];
 
@@ -107,6 +113,28 @@ const PLANTS: Plant[] = [
     async ({ chain }) => {
       await reopen(database, chain, QUEUED);
       return chain.b;
+    },
+  ],
+  [
+    'step-type-without-engine',
+    'that is ready, and whose type the one living engine does not have',
+    async ({ chain }) => {
+      await engineWith(['noop']);
+      await reopen(database, chain, QUEUED);
+      await job(ticketOf(chain));
+      return chain.b;
+    },
+  ],
+  [
+    'step-type-without-engine',
+    'in line, and whose types no living engine has all of',
+    async ({ chain: { id } }) => {
+      await engineWith(['noop']);
+      await database.pool.query('delete from workflow_step_executions where workflow_execution_id = $1', [
+        id,
+      ]);
+      await changeExecution(id, `status = 'pending', completed_at = null, outputs = null, started_at = null`);
+      return id;
     },
   ],
   [

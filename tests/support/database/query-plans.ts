@@ -5,7 +5,7 @@
 
 import type { Job } from '../../../core/jobs.ts';
 import type { Db } from '../../../db/connection/client.ts';
-import { pulse, readQueueDepths, stepsOfTheDead } from '../../../db/engine.ts';
+import { pulse, stepsOfTheDead } from '../../../db/engine.ts';
 import {
   countOpen,
   findByKeys,
@@ -15,6 +15,7 @@ import {
   readSteps,
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
+import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
@@ -271,10 +272,17 @@ async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
     },
     {
       name: 'queue depths',
-      from,
+      from: 'db/ready-work.ts',
       when: 'a scrape of the metrics',
       lane: false,
       statement: await sent((db) => readQueueDepths(db, JOBS)),
+    },
+    {
+      name: 'work for nobody',
+      from: 'db/ready-work.ts',
+      when: 'once in 10 s while somebody asks for the health',
+      lane: false,
+      statement: await sent((db) => findWorkForNobody(db, JOBS, 10)),
     },
   ];
 }
