@@ -17,8 +17,8 @@ export interface StepTypeInfo {
    */
   readonly deferred?: readonly string[];
   /**
-   * The handler spends its time in one of a few sandbox processes: such steps get at most half of an engine's
-   * slots, so that those of one execution do not hold up everything else.
+   * The handler spends its time in one of a few sandbox processes. Such steps, and those with expressions that only the
+   * sandbox can evaluate, get at most half of an engine's slots: those that wait do not hold up everything else.
    */
   readonly sandboxed?: boolean;
   /**

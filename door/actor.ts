@@ -49,6 +49,10 @@ export class Loaded implements ReadableExecution {
     return this.actor.id;
   }
 
+  get workspaceId(): string | null {
+    return this.facts.workspaceId;
+  }
+
   get version(): TemplateVersion {
     return this.facts.version;
   }

@@ -18,6 +18,8 @@ export interface EvaluateOptions {
   /** CPU time of the sandboxed parts together, in milliseconds; default: the sandbox's. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Whose evaluation it is: workspaces take turns in the sandbox. */
+  workspace?: string | null;
 }
 
 export interface Evaluator {

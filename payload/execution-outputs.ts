@@ -42,14 +42,15 @@ export class ExecutionOutputs implements Outputs {
     const needs = { input: output.roots.has('input'), slots };
     const run = (found: Payloads) => {
       const { name, version } = execution.version;
-      const value = this.#evaluator.evaluate(output, {
+      const scope = {
         input: found.input?.value ?? null,
         steps: stepsScope(found, plan.view, slots),
         inputs: {},
         execution: { id: execution.id, template: name, version },
         secrets: this.#source.secrets,
         vars: {},
-      });
+      };
+      const value = this.#evaluator.evaluate(output, scope, { workspace: execution.workspaceId });
       return next(value, (done) => this.#text(done));
     };
     const reading = this.#source.payloads.read(execution, plan.view, needs, plan);

@@ -45,7 +45,7 @@ beforeEach(() => {
   asked = [];
   meanwhile = () => {};
   const { id, kept, errors } = new Actors().get('e');
-  actor = { id, kept, errors, version: { name: 't', version: 1, output: null } };
+  actor = { id, workspaceId: null, kept, errors, version: { name: 't', version: 1, output: null } };
   reader = new PayloadReader(db, LIMITS);
 });
 

@@ -7,6 +7,7 @@ import type { KeptPayloads } from './kept-payloads.ts';
 
 export interface ReadableExecution {
   readonly id: string;
+  readonly workspaceId: string | null;
   /** Its template, as visible to expressions. */
   readonly version: {
     readonly name: string;

@@ -87,6 +87,7 @@ function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
     reads: [],
     usesInput: false,
     usesInputs: false,
+    sandboxed: false,
     limits: null,
     deferred: null,
   };
@@ -113,6 +114,7 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     reads: values.some((value) => value.dynamicSteps) ? null : readSlots(values, graph),
     usesInput: values.some((value) => value.roots.has('input')),
     usesInputs: readsInputs(type, step) || values.some((value) => value.roots.has('inputs')),
+    sandboxed: type.sandboxed === true || values.some(({ native }) => !native),
     limits: compileLimits(step, when, graph),
     deferred: null,
   };

@@ -40,6 +40,8 @@ export interface CompiledStep {
   readonly usesInput: boolean;
   /** Whether its handler or an expression reads `inputs`. */
   readonly usesInputs: boolean;
+  /** Whether it spends time in the sandbox: its handler, or an expression of it, can run nowhere else. */
+  readonly sandboxed: boolean;
   /** Null: the step starts when it is ready and a slot is free. */
   readonly limits: CompiledLimits | null;
   /** Compiled deferred parameters, by their text; null: none so far. */

@@ -19,7 +19,7 @@ import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
 import type { OutputStore } from '../payload/output-store.ts';
 import { InputsTooLarge } from '../payload/payload-reader.ts';
-import { Parked, Routed, type ScriptOptions, type StepContext, type StepLog } from '../steps/step-type.ts';
+import { Parked, Routed, type StepContext, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
 import type { Admission } from './admission.ts';
@@ -40,6 +40,7 @@ import {
   storedPark,
   toFailure,
 } from './outcome.ts';
+import type { OwnedScript } from './script.ts';
 import { logThrown } from './thrown.ts';
 
 export interface AttemptRunnerOptions extends ScopeSource {
@@ -48,7 +49,7 @@ export interface AttemptRunnerOptions extends ScopeSource {
   readonly store: OutputStore;
   readonly log: Log;
   post(executionId: string, event: Event): void;
-  runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
+  runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
   /** The operator's own step types: their handlers run in hosts. */
   readonly userTypes: ReadonlySet<string>;
   readonly hosts: Pick<StepHosts, 'run' | 'areUsable'>;
@@ -74,6 +75,10 @@ interface Work {
 }
 
 const SKIPPED = Symbol('skipped');
+
+function optionsOf({ attempt, loaded }: Work) {
+  return callOptions(attempt, loaded.workspaceId);
+}
 
 export class AttemptRunner {
   readonly #options: AttemptRunnerOptions;
@@ -172,14 +177,15 @@ export class AttemptRunner {
    * Evaluated once, before the first attempt; an error in it fails the step with no attempt made. Asked again when
    * that attempt was lost with its process, because its answer was lost too.
    */
-  #passesGuard({ compiled, scope, attempt, hasPassed }: Work): unknown {
+  #passesGuard(work: Work): unknown {
+    const { compiled, scope, attempt, hasPassed } = work;
     if (attempt.admission !== null) return passesGate(attempt.admission);
     if (compiled.when === null || hasPassed) return true;
     const failed = (error: unknown): never => {
       throw new GuardFailure(error);
     };
     try {
-      const passes = this.#options.evaluator.evaluateCondition(compiled.when, scope, callOptions(attempt));
+      const passes = this.#options.evaluator.evaluateCondition(compiled.when, scope, optionsOf(work));
       return passes instanceof Promise ? passes.catch(failed) : passes;
     } catch (error) {
       return failed(error);
@@ -192,7 +198,7 @@ export class AttemptRunner {
     attempt.resumeTimeouts();
     if (compiled.params === null) return this.#handle(work, {});
     if (compiled.validateParams === null) return this.#handle(work, compiled.step.with!);
-    const params = this.#options.evaluator.evaluate(compiled.params, scope, callOptions(attempt));
+    const params = this.#options.evaluator.evaluate(compiled.params, scope, optionsOf(work));
     return next(params, (value) => this.#handle(work, checkParams(compiled, value as JsonObject)));
   }
 
@@ -209,7 +215,8 @@ export class AttemptRunner {
       secrets: this.#options.secrets,
       log: this.#options.log,
       evaluate: (value) => this.#evaluateDeferred(work, value),
-      runScript: this.#options.runScript,
+      runScript: (code, input, options, log) =>
+        this.#options.runScript(code, input, { ...options, workspace: work.loaded.workspaceId }, log),
     });
     return next(this.#call(attempt, compiled, context), (result) =>
       result instanceof Parked ? parkOutcome(attempt, result, this.#options.msUntil) : result,
@@ -226,7 +233,8 @@ export class AttemptRunner {
     return this.#options.hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
   }
 
-  #evaluateDeferred({ compiled, scope, attempt }: Work, value: Json): Json | Promise<Json> {
+  #evaluateDeferred(work: Work, value: Json): Json | Promise<Json> {
+    const { compiled, scope } = work;
     const text = JSON.stringify(value);
     let expression = compiled.deferred?.get(text);
     if (expression === undefined) {
@@ -234,7 +242,7 @@ export class AttemptRunner {
       compiled.deferred ??= new Map();
       compiled.deferred.set(text, expression);
     }
-    return this.#options.evaluator.evaluate(expression, scope, callOptions(attempt)) as Json | Promise<Json>;
+    return this.#options.evaluator.evaluate(expression, scope, optionsOf(work)) as Json | Promise<Json>;
   }
 
   #succeed(compiled: CompiledStep, attempt: Attempt, result: unknown): void {

@@ -12,7 +12,12 @@ import type { Attempt } from './attempt.ts';
 import { Dispatcher } from './dispatcher.ts';
 
 const GRAPH = compileGraph(fanOut(3));
-const STEPS = GRAPH.steps.map(() => ({ limits: null, fault: null, type: { type: 'noop' } }));
+const STEPS = GRAPH.steps.map(() => ({
+  limits: null,
+  fault: null,
+  sandboxed: false,
+  type: { type: 'noop' },
+}));
 const VERSION = { graph: GRAPH, steps: STEPS, hasLimits: false } as unknown as TemplateVersion;
 
 function begun(id = 'e', version = VERSION): Loaded {
@@ -53,10 +58,9 @@ test('a step that only a plan made ready that was not committed is passed over',
 });
 
 test('a step that cannot be run any more when its turn comes is dropped, and the next one takes its turn', () => {
-  const type = { type: 'script', sandboxed: true };
   const version = {
     ...VERSION,
-    steps: STEPS.map((step) => ({ ...step, type })),
+    steps: STEPS.map((step) => ({ ...step, sandboxed: true })),
   } as unknown as TemplateVersion;
   const lost = new Set<string>();
   // Half of the capacity is for sandboxed steps: they go one after the other.

@@ -3,10 +3,14 @@
  *
  * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
  * own handler is done, whatever its neighbours do.
+ *
+ * No workspace takes all slots once there are several; and steps that spend time in the sandbox get half of the slots,
+ * of which no workspace takes all either.
  */
 import type { Claim } from '../core/event.ts';
+import { ReadyQueue } from '../core/fairness/ready-queue.ts';
+import { Shares } from '../core/fairness/shares.ts';
 import type { Graph } from '../core/graph.ts';
-import { ReadyQueue } from '../core/ready-queue.ts';
 import type { StepState } from '../core/view.ts';
 import { NOBODY } from '../db/pending-execution.ts';
 import type { Actor, Loaded } from '../door/actor.ts';
@@ -20,6 +24,11 @@ import type { Gate, Turns } from './limits/turns.ts';
 const MAX_READY = 50_000;
 /** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
 const ADMITTED_PER_SLOT = 2;
+
+/** With several workspaces one of them runs so many times the free slots: 88 of 100. Fewer slots are not divided. */
+const TIMES_FREE = 7;
+/** Likewise of the slots for sandboxed steps: 38 of 50. */
+const TIMES_FREE_SANDBOXED = 3;
 
 /** How long slots are kept free for steps that the executions under way may make ready. */
 export const PATIENCE_MS = 25;
@@ -42,16 +51,16 @@ export class Dispatcher implements Capacity, Turns {
   readonly #granted: LimitedStep[] = [];
   /** Sandboxed steps that have had their turn while others had their share of the slots. */
   readonly #aside = new ReadyQueue<ReadyStep>();
-  readonly #maxSandboxed: number;
-  #sandboxedCount = 0;
+  readonly #running: Shares;
+  readonly #sandboxed: Shares;
   #gate: Gate | null = null;
-  /** Executions under way here, and the sum of their weights. */
-  readonly #admitted = new Set<Actor>();
+  /** Executions under way here with their workspaces, how many each has, and the sum of their weights. */
+  readonly #admitted = new Map<Actor, string>();
+  readonly #admittedOf = new Map<string, number>();
   #admittedWidth = 0;
   #lastWidth = 1;
   /** Of performance.now(): slots are free, but kept for the executions under way. */
   #spareSince = Number.POSITIVE_INFINITY;
-  #taken = 0;
   #open = true;
   #onIdle: (() => void) | null = null;
   /** @param backlog older work that waits: new executions line up behind it */
@@ -65,7 +74,9 @@ export class Dispatcher implements Capacity, Turns {
     this.capacity = capacity;
     this.#starter = starter;
     this.#backlog = backlog;
-    this.#maxSandboxed = Math.max(1, capacity >> 1);
+    this.#running = new Shares(capacity, capacity > TIMES_FREE ? TIMES_FREE : Number.POSITIVE_INFINITY);
+    const sandboxed = Math.max(1, capacity >> 1);
+    this.#sandboxed = new Shares(sandboxed, Math.min(TIMES_FREE_SANDBOXED, sandboxed - 1));
   }
 
   /** The gate needs the slots and the slots need it: the composition root joins the two. */
@@ -83,20 +94,20 @@ export class Dispatcher implements Capacity, Turns {
 
   /** Slots that nothing in memory will fill. */
   get spare(): number {
-    return this.#open ? Math.max(0, this.capacity - this.#taken - this.#ready.size) : 0;
+    return this.#open ? Math.max(0, this.#running.free - this.#ready.size) : 0;
   }
 
   /** Stops claiming; what runs goes on. */
   closeForClaims(): void {
     this.#open = false;
-    while (this.#granted.pop() !== undefined) this.release();
+    for (const step of this.#granted.splice(0)) this.release(step);
   }
 
   hasRoom(graph: Graph, workspaceId: string | null): boolean {
     if (this.#backlog.isWaiting) return false;
     if (this.spare === 0) return this.isUnserved(workspaceId);
-    const width = this.#admittedWidth;
-    return width === 0 || width + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+    if (!this.#admittedOf.has(workspaceId ?? NOBODY)) return true;
+    return this.#admittedWidth + graph.width <= this.capacity * ADMITTED_PER_SLOT;
   }
 
   /** Whether the workspace has no step in the line for the next slot, which it would be given in its turn. */
@@ -134,19 +145,26 @@ export class Dispatcher implements Capacity, Turns {
 
   /** Executions that went on elsewhere were dismissed by no commit of this process. */
   #recount(): void {
-    for (const actor of this.#admitted) if (!actor.isUnderWay) this.dismiss(actor);
+    for (const actor of this.#admitted.keys()) if (!actor.isUnderWay) this.dismiss(actor);
   }
 
-  admit({ actor, view }: Loaded): void {
+  admit(loaded: Loaded): void {
+    const { actor, view } = loaded;
     if (actor.weight > 0) return;
+    const workspace = workspaceOf(loaded);
     actor.weight = view.graph.width;
-    this.#admitted.add(actor);
+    this.#admitted.set(actor, workspace);
+    this.#admittedOf.set(workspace, (this.#admittedOf.get(workspace) ?? 0) + 1);
     this.#admittedWidth += actor.weight;
     this.#lastWidth = actor.weight;
   }
 
   dismiss(actor: Actor): void {
     if (actor.weight === 0) return;
+    const workspace = this.#admitted.get(actor)!;
+    const left = this.#admittedOf.get(workspace)! - 1;
+    if (left > 0) this.#admittedOf.set(workspace, left);
+    else this.#admittedOf.delete(workspace);
     this.#admitted.delete(actor);
     this.#admittedWidth -= actor.weight;
     actor.weight = 0;
@@ -155,6 +173,7 @@ export class Dispatcher implements Capacity, Turns {
   offer(loaded: Loaded, slots: readonly number[]): void {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = loaded.view;
+    for (const shares of [this.#running, this.#sandboxed]) shares.meet(workspaceOf(loaded));
     for (const slot of slots) {
       // A step that was made ready by a plan that did not commit is not there.
       if (steps[slot]?.status !== 'queued' || !this.#starter.canRun({ loaded, slot })) continue;
@@ -163,10 +182,10 @@ export class Dispatcher implements Capacity, Turns {
         continue;
       }
       const { id } = steps[slot]!;
-      if (this.#offered.has(id) || this.#ready.size >= MAX_READY) continue;
+      if (this.#offered.has(id) || Math.max(this.#ready.size, this.#aside.size) >= MAX_READY) continue;
       this.#offered.add(id);
       this.#ready.push({
-        workspace: loaded.facts.workspaceId ?? NOBODY,
+        workspace: workspaceOf(loaded),
         priority: loaded.facts.priority,
         executionId: loaded.id,
         rank: graph.rank[slot]!,
@@ -178,34 +197,20 @@ export class Dispatcher implements Capacity, Turns {
   reserve(): ReservedStep | null {
     if (!this.#open) return null;
     for (let step = this.#granted.shift(); step !== undefined; step = this.#granted.shift()) {
-      if (this.#isUp(step)) return this.#counted(step);
+      if (this.#isUp(step)) return step;
     }
-    while (this.#taken < this.capacity) {
-      const entry = this.#ready.pop();
+    for (;;) {
+      const entry = this.#ready.pop((workspace) => this.#running.mayTake(workspace));
       if (entry === undefined) return null;
-      this.#taken += 1;
-      const { limited, id } = entry.item;
-      if (limited === null) {
-        if (!this.#starter.canRun(entry.item)) {
-          this.#offered.delete(id);
-          this.#nextAside();
-          this.release();
-          continue;
-        }
-        if (isSandboxed(entry.item)) {
-          if (this.#sandboxedCount >= this.#maxSandboxed) {
-            this.#taken -= 1;
-            this.#aside.push(entry);
-            continue;
-          }
-          this.#sandboxedCount += 1;
-        }
-        this.#offered.delete(id);
-        return entry.item;
+      const { item, workspace } = entry;
+      if (isSandboxed(item) && !this.#sandboxed.mayTake(workspace)) {
+        this.#aside.push(entry);
+        continue;
       }
-      if (this.#isUp(limited)) return this.#counted(limited);
+      this.#take(item);
+      const step = item.limited ?? item;
+      if (this.#isUp(step)) return step;
     }
-    return null;
   }
 
   /** Whether the step is in this process's hands already and takes its turn here. */
@@ -214,16 +219,16 @@ export class Dispatcher implements Capacity, Turns {
   }
 
   /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
-  #isUp(step: LimitedStep): boolean {
-    const what = this.#gate!.popped(step, this.#starter.canRun(step));
-    if (what === 'drop') this.release();
-    return what === 'start';
-  }
-
-  /** A step with limits of its own is not held to the share of the sandbox, but counts towards it. */
-  #counted(step: LimitedStep): LimitedStep {
-    if (isSandboxed(step)) this.#sandboxedCount += 1;
-    return step;
+  #isUp(step: ReadyStep | LimitedStep): boolean {
+    const canRun = this.#starter.canRun(step);
+    if ('limited' in step) {
+      this.#offered.delete(step.id);
+      if (!canRun) this.release(step);
+      return canRun;
+    }
+    const verdict = this.#gate!.popped(step, canRun);
+    if (verdict === 'drop') this.release(step);
+    return verdict === 'start';
   }
 
   enqueue(step: LimitedStep): void {
@@ -233,29 +238,29 @@ export class Dispatcher implements Capacity, Turns {
 
   grant(step: LimitedStep): void {
     if (this.#open) this.#granted.push(step);
-    else this.release();
+    else this.release(step);
   }
 
-  release(): void {
-    this.#taken -= 1;
-    if (this.#taken === 0) this.#onIdle?.();
+  #take(step: ReservedStep): void {
+    const workspace = workspaceOf(step.loaded);
+    this.#running.take(workspace);
+    if (isSandboxed(step)) this.#sandboxed.take(workspace);
+  }
+
+  release(step: ReservedStep): void {
+    const workspace = workspaceOf(step.loaded);
+    this.#running.give(workspace);
+    if (isSandboxed(step)) {
+      this.#sandboxed.give(workspace);
+      // One that waits for its share of the sandbox may be looked at again.
+      const next = this.#aside.pop((waiting) => this.#sandboxed.mayTake(waiting));
+      if (next !== undefined) this.#ready.push(next);
+    }
+    if (this.#running.taken === 0) this.#onIdle?.();
   }
 
   refund(step: ReservedStep): void {
-    this.#taken -= 1;
-    this.#leaveSandbox(step);
-  }
-
-  /** The next step that waits for its share of the sandbox may be looked at again. */
-  #leaveSandbox(step: ReservedStep): void {
-    if (!isSandboxed(step)) return;
-    this.#sandboxedCount -= 1;
-    this.#nextAside();
-  }
-
-  #nextAside(): void {
-    const next = this.#aside.pop();
-    if (next !== undefined) this.#ready.push(next);
+    this.release(step);
   }
 
   begin(step: ReservedStep, stepId: string, claim: Claim): void {
@@ -263,9 +268,7 @@ export class Dispatcher implements Capacity, Turns {
     actor.runningCount += 1;
     const attempt = this.#starter.start(step, stepId, claim, (done) => {
       actor.runningCount -= 1;
-      this.#taken -= 1;
-      this.#leaveSandbox(step);
-      if (this.#taken === 0) this.#onIdle?.();
+      this.release(step);
       if (this.#attempts.get(stepId) === done) this.#attempts.delete(stepId);
     });
     if (!attempt.isDone) this.#attempts.set(stepId, attempt);
@@ -285,7 +288,7 @@ export class Dispatcher implements Capacity, Turns {
 
   /** Resolves when no handler runs any more, or the time is over. */
   async idleWithin(ms: number): Promise<void> {
-    if (this.#taken === 0) return;
+    if (this.#running.taken === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onIdle = resolve;
     const timer = setTimeout(resolve, ms);
@@ -299,5 +302,9 @@ export class Dispatcher implements Capacity, Turns {
 }
 
 function isSandboxed({ loaded, slot }: ReservedStep): boolean {
-  return loaded.step(slot).type.sandboxed === true;
+  return loaded.step(slot).sandboxed;
+}
+
+function workspaceOf({ workspaceId }: Loaded): string {
+  return workspaceId ?? NOBODY;
 }

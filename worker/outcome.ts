@@ -75,8 +75,9 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
 }
 
 /** The signal is made only when a sandboxed evaluation asks for it. */
-export function callOptions(attempt: Attempt) {
+export function callOptions(attempt: Attempt, workspace: string | null) {
   return {
+    workspace,
     get signal() {
       return attempt.signal;
     },

@@ -6,12 +6,17 @@ import { ExpressionError } from '../expression/expression-error.ts';
 import type { Sandbox } from '../expression/sandbox/sandbox.ts';
 import { type ScriptOptions, StepFailure, type StepLog } from '../steps/step-type.ts';
 
+/** A script with the workspace whose turn it takes. */
+export interface OwnedScript extends ScriptOptions {
+  readonly workspace: string | null;
+}
+
 /** @throws StepFailure; an aborted script throws the signal's reason. */
 export async function runScript(
   sandbox: Pick<Sandbox, 'runScript'>,
   code: string,
   input: Json,
-  options: ScriptOptions,
+  options: OwnedScript,
   log: StepLog,
 ): Promise<Json> {
   try {

@@ -1,7 +1,7 @@
 /**
  * The book-keeping of a lane: jobs on their way, the workers that have them, and the times at which they are overdue.
  *
- * Not here: the reaction to an overdue job (lane.ts).
+ * Not here: the reaction to an overdue job (lane.ts), the choice of a worker (placement.ts).
  */
 
 import { encodeFrame } from '../../process/frame.ts';
@@ -11,6 +11,8 @@ import type { SandboxProcess } from './process.ts';
 import { type Answer, type EvaluateRequest, type LogLevel, readResults, type ScriptRequest } from './wire.ts';
 
 export interface Job {
+  /** Whose it is: workspaces take turns. */
+  readonly workspace: string;
   readonly request: EvaluateRequest | ScriptRequest;
   /** JSON text of the scope or the input; asked for when a process takes the job, since many may wait for one. */
   readonly body: () => string;
@@ -20,7 +22,10 @@ export interface Job {
 }
 
 export interface Entry extends Job {
+  /** Of the order in which jobs came. */
+  readonly number: number;
   settled: boolean;
+  readonly onSettled: () => void;
   /** Deaths of processes that nobody ordered while this was the head. */
   crashes: number;
 }
@@ -60,16 +65,6 @@ export function newWorker(process: SandboxProcess): Worker {
   };
 }
 
-/** The worker with the least to do among those that may have more; null: none. */
-export function freest(workers: Iterable<Worker>, maxInFlight: number): Worker | null {
-  let best: Worker | null = null;
-  for (const worker of workers) {
-    if (!worker.ready || worker.retired || worker.stalled || worker.running.size >= maxInFlight) continue;
-    if (best === null || worker.running.size < best.running.size) best = worker;
-  }
-  return best;
-}
-
 export function headOf(worker: Worker): Entry | undefined {
   return worker.running.values().next().value;
 }
@@ -84,6 +79,7 @@ export function beginHead(worker: Worker): void {
 export function settle(entry: Entry, how: () => void): void {
   if (entry.settled) return;
   entry.settled = true;
+  entry.onSettled();
   how();
 }
 

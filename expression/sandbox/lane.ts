@@ -2,6 +2,9 @@
  * A lane of sandbox processes with one queue: starts them when there is work, distributes the work, and enforces the
  * time limits.
  *
+ * Workspaces take turns in the queue. A workspace whose jobs are slow cannot hold all processes (placement.ts): while
+ * some are held up there is one more, for those that hold none.
+ *
  * A process runs its requests in order and answers each before the next, so the first request without an answer
  * (the head) is the one that runs. When a head takes long, the requests behind it move to another process; when
  * it is over its time, the process is killed and only the head fails.
@@ -11,6 +14,7 @@
  * is tried once more. Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
  */
 
+import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
 import { encodeFrame, type Frame } from '../../process/frame.ts';
 import { ExpressionError } from '../expression-error.ts';
 import {
@@ -18,7 +22,6 @@ import {
   beginHead,
   type Entry,
   frameOf,
-  freest,
   headOf,
   isOverdue,
   type Job,
@@ -27,13 +30,16 @@ import {
   settle,
   type Worker,
 } from './job.ts';
+import { placementLimits, workerFor } from './placement.ts';
 import { SandboxProcess } from './process.ts';
 import type { Answer } from './wire.ts';
 
 export interface LaneOptions {
-  /** Processes; one more is started while all of them are held up and `spare` is set. */
+  /**
+   * Processes. While all are held up there is one more; and twice as many (two more, if it is one) at most once there are
+   * several workspaces, of which each holds no more than this.
+   */
   size: number;
-  spare: boolean;
   /** Requests that a process may have at once. */
   maxInFlight: number;
   directory: string;
@@ -50,7 +56,9 @@ const SHARE_FROM = 4;
 
 export class SandboxLane {
   readonly #options: LaneOptions;
-  readonly #queue: Entry[] = [];
+  readonly #queue = new ReadyQueue<Entry>();
+  /** Jobs that are not settled, by the id of their request. */
+  readonly #entries = new Map<number, Entry>();
   readonly #workers = new Set<Worker>();
   #ticker: ReturnType<typeof setInterval> | null = null;
   #lastTick = 0;
@@ -59,6 +67,10 @@ export class SandboxLane {
   #limited = true;
   /** A request that moves gets another number, so an answer always belongs to one sending. */
   #lastSent = 0;
+  #lastNumber = 0;
+  /** The first that came; and whether others came. */
+  #workspace: string | null = null;
+  #hasOthers = false;
   #flushing = false;
   #closed = false;
 
@@ -68,22 +80,29 @@ export class SandboxLane {
 
   /** Queues a job; those of one tick travel together. */
   submit(job: Job): void {
-    this.#queue.push({ ...job, settled: false, crashes: 0 });
+    const { id } = job.request;
+    this.#workspace ??= job.workspace;
+    this.#hasOthers ||= job.workspace !== this.#workspace;
+    const entry: Entry = {
+      ...job,
+      number: ++this.#lastNumber,
+      settled: false,
+      crashes: 0,
+      onSettled: () => this.#entries.delete(id),
+    };
+    this.#entries.set(id, entry);
+    this.#enqueue(entry);
     if (this.#closed) this.close();
     else this.#flushSoon();
   }
 
   /** Gives a job up; a process that runs it is killed. */
   abort(id: number): void {
-    const error = new ExpressionError('aborted', 'it was aborted');
-    const waiting = this.#queue.find((entry) => entry.request.id === id);
-    if (waiting !== undefined) settle(waiting, () => waiting.reject(error));
-    for (const worker of this.#workers) {
-      const entry = [...worker.running.values()].find(({ request }) => request.id === id);
-      if (entry === undefined) continue;
-      settle(entry, () => entry.reject(error));
-      if (headOf(worker) === entry && worker.ready) this.#kill(worker);
-    }
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    settle(entry, () => entry.reject(new ExpressionError('aborted', 'it was aborted')));
+    const worker = [...this.#workers].find((each) => headOf(each) === entry);
+    if (worker?.ready) this.#kill(worker);
     this.#flushSoon();
   }
 
@@ -99,9 +118,8 @@ export class SandboxLane {
   close(): void {
     this.#closed = true;
     const error = new ExpressionError('aborted', 'the sandbox was closed');
-    const running = [...this.#workers].flatMap((worker) => [...worker.running.values()]);
-    for (const entry of [...this.#queue, ...running]) settle(entry, () => entry.reject(error));
-    this.#queue.length = 0;
+    for (const entry of [...this.#entries.values()]) settle(entry, () => entry.reject(error));
+    this.#queue.clear();
     for (const worker of this.#workers) worker.process.kill();
     this.#workers.clear();
     this.#stopTicking();
@@ -118,12 +136,13 @@ export class SandboxLane {
 
   #dispatch(): void {
     const outgoing = new Map<Worker, Buffer[]>();
-    while (this.#queue.length > 0) {
-      const entry = this.#queue[0]!;
-      const worker = entry.settled ? null : freest(this.#workers, this.#options.maxInFlight);
-      if (!entry.settled && worker === null) break;
-      this.#queue.shift();
-      if (worker === null) continue;
+    const limits = placementLimits(this.#options, this.#hasOthers);
+    const place = (workspace: string) => workerFor(workspace, this.#workers, limits);
+    for (;;) {
+      const entry = this.#queue.pop((workspace) => place(workspace) !== null)?.item;
+      if (entry === undefined) break;
+      if (entry.settled) continue;
+      const worker = place(entry.workspace)!;
       const id = ++this.#lastSent;
       const frame = frameOf(entry, id);
       if (frame === null) continue;
@@ -138,14 +157,29 @@ export class SandboxLane {
     this.#keepTicking();
   }
 
+  #enqueue(entry: Entry): void {
+    const { workspace, number } = entry;
+    this.#queue.push({ workspace, priority: 0, executionId: '', rank: number, item: entry });
+  }
+
   #growIfBusy(): void {
-    const live = [...this.#workers].filter((worker) => !worker.retired);
+    const live = this.#live;
     if (live.some((worker) => !worker.ready)) return;
-    const stalled = live.every((worker) => worker.stalled);
-    const busy = stalled || live.every((worker) => worker.running.size >= SHARE_FROM);
-    const limit = this.#options.size + (this.#options.spare && stalled ? 1 : 0);
-    const wanted = this.#queue.length > 0 || (busy && live.length > 0);
+    const { size } = this.#options;
+    const areStalled = live.every((worker) => worker.stalled);
+    const busy = areStalled || live.every((worker) => worker.running.size >= SHARE_FROM);
+    const wanted = this.#queue.size > 0 || (busy && live.length > 0);
+    const limit = areStalled && this.#hasOthers ? Math.max(2 * size, size + 2) : this.#usual;
     if (wanted && live.length < limit) this.#start();
+  }
+
+  get #live(): Worker[] {
+    return [...this.#workers].filter(({ retired }) => !retired);
+  }
+
+  /** Processes that there may be when not all of them are held up. */
+  get #usual(): number {
+    return this.#options.size + (this.#live.some(({ stalled }) => stalled) ? 1 : 0);
   }
 
   #start(): void {
@@ -196,14 +230,22 @@ export class SandboxLane {
   #onReady(worker: Worker): void {
     worker.ready = true;
     this.#failedStarts = 0;
+    this.#retireIfDone(worker);
     this.#flushSoon();
   }
 
-  /** Ends a process that is worn out, or that was the spare, when it has no more work. */
+  /** Ends a process that is worn out, or that there is more of than usual, when it has no more work. */
   #retireIfDone(worker: Worker): void {
+    if (worker.retired) this.#retire(worker);
+    if (this.#queue.size > 0) return;
+    for (const idle of this.#live) {
+      if (this.#live.length <= this.#usual) return;
+      if (idle.ready) this.#retire(idle);
+    }
+  }
+
+  #retire(worker: Worker): void {
     if (worker.running.size > 0) return;
-    const live = [...this.#workers].filter(({ retired }) => !retired).length;
-    if (!worker.retired && live <= this.#options.size) return;
     worker.retired = true;
     this.#workers.delete(worker);
     worker.process.kill();
@@ -227,16 +269,19 @@ export class SandboxLane {
     if (++this.#failedStarts < MAX_FAILED_STARTS) return;
     this.#failedStarts = 0;
     const error = new ExpressionError('sandbox_unavailable', 'no sandbox process can be started here');
-    for (const entry of this.#queue.splice(0)) settle(entry, () => entry.reject(error));
+    for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) {
+      const { item } = next;
+      settle(item, () => item.reject(error));
+    }
   }
 
   #requeue(entries: readonly Entry[]): void {
-    this.#queue.unshift(...entries.filter(({ settled }) => !settled));
+    for (const entry of entries) if (!entry.settled) this.#enqueue(entry);
     this.#flushSoon();
   }
 
   #keepTicking(): void {
-    const idle = this.#queue.length === 0 && [...this.#workers].every(({ running }) => running.size === 0);
+    const idle = this.#queue.size === 0 && [...this.#workers].every(({ running }) => running.size === 0);
     if (idle) this.#stopTicking();
     if (idle || this.#ticker !== null) return;
     this.#lastTick = performance.now();

@@ -6,6 +6,7 @@
  * Invariant: the process sees no variable of the engine's environment, and an empty working directory.
  */
 import { existsSync, mkdirSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Frame } from '../../process/frame.ts';
 import { FramedProcess } from '../../process/framed-process.ts';
@@ -30,6 +31,7 @@ const BASE_BYTES = 768 * 1024 * 1024;
 const CPU_SECONDS = 1800;
 // JavaScriptCore reserves 1 GB for compiled code, which counts as data, and interprets everything when it cannot.
 const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1024 * 1024) };
+const NICENESS = 5;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export class SandboxProcess {
@@ -48,6 +50,7 @@ export class SandboxProcess {
       onFrame: onAnswer,
       onClose,
     });
+    giveWay(this.pid);
   }
 
   get pid(): number | null {
@@ -60,6 +63,15 @@ export class SandboxProcess {
 
   kill(): void {
     this.#process.kill();
+  }
+}
+
+/** Code that uses up a processor leaves it to the engine, and to whatever else runs on the machine. */
+function giveWay(pid: number | null): void {
+  try {
+    if (pid !== null) setPriority(pid, NICENESS);
+  } catch {
+    // The system does not let it, or the process is gone.
   }
 }
 

@@ -16,7 +16,7 @@ import { SandboxLane } from './lane.ts';
 import type { LogLevel } from './wire.ts';
 
 export interface SandboxOptions {
-  /** Processes per lane, 1 or more; default 2. */
+  /** Processes per lane, 1 or more, and up to twice as many while some are held up; default 2. */
   size?: number;
   /** Processor time of one evaluation, in milliseconds; default 1000. */
   timeoutMs?: number;
@@ -29,11 +29,15 @@ export interface SandboxOptions {
 }
 
 export interface EvaluateCall {
+  /** Whose it is: workspaces take turns. Null: of none. */
+  workspace?: string | null;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
 
 export interface ScriptCall {
+  /** As in EvaluateCall. */
+  workspace?: string | null;
   timeoutMs: number;
   /** Clamped to what the sandbox has. */
   memoryBytes: number;
@@ -76,8 +80,8 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
     counters.kills++;
   };
   const shared = { size: Math.max(1, size), directory, maxMemoryBytes, onKill };
-  const expressions = new SandboxLane({ ...shared, spare: true, maxInFlight: IN_FLIGHT });
-  const scripts = new SandboxLane({ ...shared, spare: false, maxInFlight: 1 });
+  const expressions = new SandboxLane({ ...shared, maxInFlight: IN_FLIGHT });
+  const scripts = new SandboxLane({ ...shared, maxInFlight: 1 });
   let lastId = 0;
 
   const evaluateAll: Sandbox['evaluateAll'] = (sources, scopeText, call = {}) => {
@@ -90,7 +94,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
       memoryBytes,
       outputBytes,
     } as const;
-    return submit(expressions, { request, body: () => scopeText, onLog: null }, call.signal);
+    return submit(expressions, { request, body: () => scopeText, onLog: null }, call);
   };
   return {
     evaluateAll,
@@ -109,7 +113,7 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
         outputBytes: call.outputBytes ?? outputBytes,
       } as const;
       const job = { request, body: () => JSON.stringify(input ?? null), onLog: call.onLog ?? null };
-      const [result] = await submit(scripts, job, call.signal);
+      const [result] = await submit(scripts, job, call);
       return (result ?? null) as Json;
     },
     warm: () => expressions.warm(),
@@ -125,7 +129,11 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
 
 type Work = Pick<Job, 'request' | 'body' | 'onLog'>;
 
-function submit(lane: SandboxLane, work: Work, signal: AbortSignal | undefined): Promise<unknown[]> {
+function submit(
+  lane: SandboxLane,
+  work: Work,
+  { workspace = null, signal }: EvaluateCall,
+): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExpressionError('aborted', 'it was aborted before it began'));
     const onAbort = (): void => lane.abort(work.request.id);
@@ -136,6 +144,7 @@ function submit(lane: SandboxLane, work: Work, signal: AbortSignal | undefined):
     };
     lane.submit({
       ...work,
+      workspace: workspace ?? '',
       resolve: (results) => done(() => resolve(results)),
       reject: (error) => done(() => reject(error)),
     });

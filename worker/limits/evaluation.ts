@@ -10,7 +10,6 @@ import type { Evaluator } from '../../expression/evaluator.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../../payload/expression-scope.ts';
 import { InputsTooLarge } from '../../payload/payload-reader.ts';
-import type { CompiledStep } from '../../template/version.ts';
 import type { LimitedStep } from './limited-step.ts';
 
 interface Key {
@@ -44,7 +43,7 @@ export class LimitEvaluation {
       actor.received.get(slot) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
     try {
       const scope = await gatherScope(this.#source, loaded, view, slot, received, limits);
-      step.admission = (await this.#passes(compiled, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
+      step.admission = (await this.#passes(step, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
       // A step that comes back from being parked goes on with its attempt: that is no start.
@@ -56,15 +55,18 @@ export class LimitEvaluation {
     }
   }
 
-  async #passes({ when }: CompiledStep, scope: ScopeParts, isFirst: boolean): Promise<boolean> {
-    return when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope);
+  async #passes({ loaded, slot }: LimitedStep, scope: ScopeParts, isFirst: boolean): Promise<boolean> {
+    const { when } = loaded.step(slot);
+    const workspace = loaded.workspaceId;
+    return when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope, { workspace });
   }
 
   async #shared({ loaded }: LimitedStep, shared: Key | null, scope: ScopeParts): Promise<SharedLimit | null> {
     if (shared === null) return null;
-    const key = keyText(await this.#evaluator.evaluate(shared.key, scope));
+    const workspace = loaded.workspaceId;
+    const key = keyText(await this.#evaluator.evaluate(shared.key, scope, { workspace }));
     const { limit, perMs = null } = shared;
-    return { id: limitId(loaded.facts.workspaceId, key, perMs), key, limit, perMs };
+    return { id: limitId(workspace, key, perMs), key, limit, perMs };
   }
 }
 

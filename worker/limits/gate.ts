@@ -217,7 +217,7 @@ export class LimitGate implements CommitSubscriber, Gate {
     const { turns } = this.#options;
     const group = this.#groups.of(step);
     if (step.removed || answer.verdict === 'gone') {
-      turns.release();
+      turns.release(step);
       this.#remove(step);
     } else if (answer.verdict === 'granted') {
       group?.unblock();
@@ -226,7 +226,7 @@ export class LimitGate implements CommitSubscriber, Gate {
       step.lined = true;
       turns.grant(step);
     } else {
-      turns.release();
+      turns.release(step);
       this.#heldBack(step, group, answer.retryAfterMs);
     }
   }

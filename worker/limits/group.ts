@@ -5,7 +5,7 @@
  *
  * Invariant: `outstanding` counts the members that left the line and neither began nor came back.
  */
-import { ReadyQueue } from '../../core/ready-queue.ts';
+import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 
 /** Members that ask at a time: more would hold slots of this process for an answer that is mostly no. */

@@ -10,8 +10,8 @@ export interface Turns {
   enqueue(step: LimitedStep): void;
   /** The step is granted and keeps the capacity it asked with. */
   grant(step: LimitedStep): void;
-  /** The capacity that a step asked with is free again. */
-  release(): void;
+  /** The capacity that the step asked with is free again. */
+  release(step: LimitedStep): void;
 }
 
 /** The gate, as the dispatcher sees it. */

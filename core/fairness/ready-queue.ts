@@ -13,6 +13,8 @@ export interface ReadyEntry<T> {
   readonly item: T;
 }
 
+const ALL = () => true;
+
 export class ReadyQueue<T> {
   /** One heap per workspace; the map's order is the turn. */
   readonly #heaps = new Map<string, ReadyEntry<T>[]>();
@@ -46,11 +48,21 @@ export class ReadyQueue<T> {
     this.#size += 1;
   }
 
-  /** Returns the next entry, or undefined. Its workspace goes to the end of the turn. */
-  pop(): ReadyEntry<T> | undefined {
-    const next = this.#heaps.entries().next();
-    if (next.done) return undefined;
-    const [workspace, heap] = next.value;
+  /**
+   * Returns the next entry of a workspace that may have its turn, or undefined. Its workspace goes to the end of the turn; those
+   * passed over keep their place.
+   */
+  pop(mayTake: (workspace: string) => boolean = ALL): ReadyEntry<T> | undefined {
+    for (const [workspace, heap] of this.#heaps) if (mayTake(workspace)) return this.#popOf(workspace, heap);
+    return undefined;
+  }
+
+  clear(): void {
+    this.#heaps.clear();
+    this.#size = 0;
+  }
+
+  #popOf(workspace: string, heap: ReadyEntry<T>[]): ReadyEntry<T> {
     const first = heap[0]!;
     const last = heap.pop()!;
     if (heap.length > 0) {

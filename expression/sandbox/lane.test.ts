@@ -1,0 +1,85 @@
+/** How a lane shares its processes out among workspaces. */
+import { afterAll, describe, expect, test } from 'bun:test';
+import { createSandbox, type EvaluateCall, type Sandbox } from './sandbox.ts';
+
+const ENDLESS = '(() => { for (;;); })()';
+const sandboxes: Sandbox[] = [];
+afterAll(() => {
+  for (const sandbox of sandboxes) sandbox.close();
+});
+
+function sandboxOf(size: number): Sandbox {
+  const sandbox = createSandbox({ size, timeoutMs: 60_000 });
+  sandboxes.push(sandbox);
+  return sandbox;
+}
+
+/** Evaluations of a workspace that end only when they are given up. */
+function flood(sandbox: Sandbox, workspace: string, count: number) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let over = 0;
+  const all = Array.from({ length: count }, () =>
+    sandbox.evaluate(ENDLESS, {}, { workspace, signal }).catch(() => {
+      over += 1;
+    }),
+  );
+  return {
+    over: () => over,
+    end: async () => {
+      controller.abort();
+      await Promise.all(all);
+    },
+  };
+}
+
+const one = (sandbox: Sandbox, call: EvaluateCall) => sandbox.evaluate('[1].map((x) => x)[0]', {}, call);
+
+describe.each([[1], [2]])('with %i processes', (size) => {
+  test('endless expressions of a workspace hold up no other, however many there are', async () => {
+    const sandbox = sandboxOf(size);
+    const busy = flood(sandbox, 'busy', 100);
+    for (const workspace of ['b', 'c', 'b', 'd']) expect(await one(sandbox, { workspace })).toBe(1);
+    expect(busy.over()).toBe(0);
+    await busy.end();
+  });
+
+  test('a second endless workspace holds up no third', async () => {
+    const sandbox = sandboxOf(Math.max(2, size));
+    const floods = ['a', 'b'].map((workspace) => flood(sandbox, workspace, 20));
+    expect(await one(sandbox, { workspace: 'c' })).toBe(1);
+    expect(floods.map(({ over }) => over())).toEqual([0, 0]);
+    for (const { end } of floods) await end();
+  });
+
+  test('scripts likewise', async () => {
+    const sandbox = sandboxOf(size);
+    const controller = new AbortController();
+    const call = { timeoutMs: 60_000, memoryBytes: 32 * 1024 * 1024 };
+    const busy = Array.from({ length: 20 }, () =>
+      sandbox
+        .runScript('for (;;);', null, { ...call, workspace: 'busy', signal: controller.signal })
+        .catch(() => 'given up'),
+    );
+    for (const result of [1, 2, 3])
+      expect(await sandbox.runScript(`return ${result}`, null, { ...call, workspace: 'other' })).toBe(result);
+    controller.abort();
+    expect(await Promise.all(busy)).toEqual(busy.map(() => 'given up'));
+  });
+
+  test('processes beyond the usual ones end when nothing is held up any more', async () => {
+    const sandbox = sandboxOf(size);
+    const busy = flood(sandbox, 'busy', 5);
+    await one(sandbox, { workspace: 'other' });
+    await busy.end();
+    await Promise.all(Array.from({ length: 40 }, () => one(sandbox, { workspace: 'other' })));
+    expect(sandbox.processIds().length).toBeLessThanOrEqual(size);
+  });
+});
+
+test('a workspace that is alone is served although as many of its expressions as there are processes are endless', async () => {
+  const sandbox = sandboxOf(2);
+  const busy = flood(sandbox, 'only', 2);
+  expect(await one(sandbox, { workspace: 'only' })).toBe(1);
+  await busy.end();
+});
