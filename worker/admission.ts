@@ -1,4 +1,4 @@
 /**
- * What was found before a step may start: it runs, its guard skips it, or an expression of it fails.
+ * The result of the checks before a step may start: it runs, its guard skips it, or one of its expressions fails.
  */
 export type Admission = 'pass' | 'skip' | { readonly error: unknown };

@@ -1,5 +1,5 @@
 /**
- * What a handler is given. Everything that costs something is made when it is asked for.
+ * The context passed to a handler. Costly members are created on first use.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
@@ -58,7 +58,7 @@ export class AttemptContext implements StepContext {
     return this.#log;
   }
 
-  // Getters, so that handlers may take these out of the context.
+  // Getters, so that handlers may destructure the context.
   get heartbeat(): StepContext['heartbeat'] {
     const { attempt } = this.#parts;
     return () => {

@@ -7,7 +7,7 @@ import type { TemplateVersion } from '../template/version.ts';
 import type { Attempt } from './attempt.ts';
 
 export interface AttemptStarter {
-  /** Whether this process can run all steps of a version, and one of them; others are left to others. */
+  /** Returns whether this process can run all steps of a version, or one step; the rest is left to other engines. */
   canRunAll(version: TemplateVersion): boolean;
   canRun(step: ReservedStep): boolean;
   /** Runs the attempt and calls `done` exactly once, when its capacity is free. */

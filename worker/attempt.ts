@@ -1,7 +1,7 @@
 /**
- * One attempt at a step in this process: its signal, and whether anybody still wants its outcome.
+ * One attempt at a step in this process: its signal, and whether its outcome is still wanted.
  *
- * Invariant: `finish` runs once; what the handler does after it is nobody's business any more.
+ * Invariant: `finish` runs once; anything the handler does afterwards is ignored.
  */
 import type { Claim } from '../core/event.ts';
 import { StepFailure } from '../steps/step-type.ts';
@@ -9,19 +9,19 @@ import type { Admission } from './admission.ts';
 import { Countdown } from './countdown.ts';
 import { heartbeatPauseMs } from './hosts/wire.ts';
 
-/** Who runs the handler elsewhere. */
+/** The process that runs the handler, when it is a separate one. */
 export interface Remote {
-  /** The handler is to end. */
+  /** Tells the handler to end. */
   aborted(reason: StepFailure): void;
-  /** Nobody wants the handler's outcome any more. */
+  /** The handler's outcome is no longer wanted. */
   finished(): void;
-  /** Asks its process for a sign of life. */
+  /** Asks the handler's process for a sign of life. */
   ping(): void;
-  /** Whether its process owes that sign, and another handler in it may be why. */
+  /** Returns whether its process owes that sign, and another handler in it may be the cause. */
   isHeldUp(): boolean;
 }
 
-/** The execution of an attempt, as handlers and the log are told of it. */
+/** The execution of an attempt, as named to handlers and in the log. */
 export interface NamedExecution {
   readonly id: string;
   readonly template: string;
@@ -33,20 +33,20 @@ export class Attempt {
   readonly slot: number;
   readonly stepId: string;
   readonly claim: Claim;
-  /** Milliseconds of performance.now() when the attempt began here. */
+  /** Start of the attempt in this process, in milliseconds of performance.now(). */
   readonly startedAt = performance.now();
-  /** What the limit gate found when it let the step through; null: the step has no limits. */
+  /** Result of the limit gate's checks; null: the step has no limits. */
   admission: Admission | null = null;
-  /** How often the step's process had died before. */
+  /** How often the step's process has died before. */
   readonly crashes: number;
   /** Null: the handler runs in this process. */
   remote: Remote | null = null;
   readonly #onDone: (attempt: Attempt) => void;
   #controller: AbortController | null = null;
   #reason: StepFailure | null = null;
-  /** Of the whole attempt; null: it has no timeout. */
+  /** Timeout of the whole attempt; null: none. */
   #timeout: Countdown | null = null;
-  /** From one heartbeat to the next; null: none are expected. */
+  /** Time from one heartbeat to the next; null: none are expected. */
   #silence: Countdown | null = null;
   #done = false;
 
@@ -74,7 +74,7 @@ export class Attempt {
     return this.#done;
   }
 
-  /** Made when a handler first asks for it: most never do. */
+  /** Created when a handler first asks for it: most never do. */
   get signal(): AbortSignal {
     if (this.#controller === null) {
       this.#controller = new AbortController();
@@ -83,33 +83,33 @@ export class Attempt {
     return this.#controller.signal;
   }
 
-  /** Why the attempt is to end; null while it is welcome. */
+  /** Reason for which the attempt must end; null while still wanted. */
   get abortReason(): StepFailure | null {
     return this.#reason;
   }
 
-  /** What is left of the step's own timeout; null: it has none. */
+  /** Milliseconds left of the step's own timeout; null: it has none. */
   get timeoutLeftMs(): number | null {
     return this.#timeout?.leftMs ?? null;
   }
 
-  /** Calls back once, when the step's own timeout is over. It stands still until `resumeTimeouts`. */
+  /** Calls back once, when the step's own timeout has passed. It is paused until `resumeTimeouts`. */
   armTimeout(timeoutMs: number, onTimeout: (reason: StepFailure) => void): void {
     const message = `The step did not finish within its timeout of ${timeoutMs} ms.`;
     this.#timeout = new Countdown(timeoutMs, () => this.#giveUp('timeout', message, onTimeout));
   }
 
-  /** The attempt goes on: its timeout has run since it was parked first. @throws StepFailure: it is over */
+  /** Resumes the attempt: its timeout has run since it was first parked. @throws StepFailure: the timeout has passed */
   limitTimeout(leftMs: number): void {
     if (leftMs > 0) this.#timeout?.limit(leftMs);
     else throw new StepFailure('timeout', 'The step did not finish within its timeout.', { retryable: true });
   }
 
-  /** Calls back once, when a handler that runs elsewhere has said nothing for so long. Stands still until `resumeTimeouts`. */
+  /** Calls back once, when a handler elsewhere has been silent for so long. Paused until `resumeTimeouts`. */
   armHeartbeat(timeoutMs: number, onSilence: (reason: StepFailure) => void): void {
     const message = `The step sent no heartbeat for ${timeoutMs} ms.`;
     const silence = new Countdown(timeoutMs + heartbeatPauseMs(timeoutMs), (lateMs) => {
-      // What kept this process may have kept the handler's as well.
+      // A delay of this process may have delayed the handler's as well.
       if (lateMs > LATE_MS) silence.renew();
       else {
         this.remote?.ping();
@@ -124,7 +124,7 @@ export class Attempt {
     this.#silence = silence;
   }
 
-  /** The handler says that it is alive. */
+  /** Records a heartbeat of the handler. */
   beat(): void {
     this.#silence?.renew();
   }
@@ -135,7 +135,7 @@ export class Attempt {
     then(reason);
   }
 
-  /** What passes from here on is not the step's time. */
+  /** Pauses the timeouts: the time from here on does not count for the step. */
   pauseTimeouts(): void {
     this.#timeout?.pause();
     this.#silence?.pause();
@@ -147,7 +147,7 @@ export class Attempt {
     this.#silence?.resume();
   }
 
-  /** Waits for what is the engine's affair and not the step's time, such as a database that is away for a while. */
+  /** Waits for the engine's own work with the timeouts paused, for example while the database is unavailable. */
   async untimed<T>(work: Promise<T>): Promise<T> {
     this.pauseTimeouts();
     try {
@@ -164,18 +164,18 @@ export class Attempt {
     this.remote?.aborted(reason);
   }
 
-  /** A stop: the handler is told, and what it gives back within the grace time still counts. */
+  /** Stops the attempt: the handler is told, and its result still counts if it comes within the grace time. */
   stop(): void {
     this.abort(new StepFailure('stopped', 'The execution is being stopped.'));
   }
 
-  /** The execution is over: the handler is told and its slot is free at once. */
+  /** Ends the attempt because its execution is over: the handler is told and its slot is free at once. */
   drop(): void {
     this.abort(new StepFailure('cancelled', 'The execution has ended.'));
     this.finish();
   }
 
-  /** Returns whether this was the first call: only then does an outcome count. */
+  /** Returns whether this was the first call: only the first outcome counts. */
   finish(): boolean {
     if (this.#done) return false;
     this.#done = true;
@@ -186,6 +186,6 @@ export class Attempt {
   }
 }
 
-/** Heartbeats may lie unread for a moment, and a sign of life takes its time. */
+/** Heartbeats may stay unread for a moment, and a sign of life takes its time. */
 const UNREAD_MS = 50;
 const LATE_MS = 1_000;

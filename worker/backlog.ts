@@ -1,18 +1,18 @@
 /**
- * The backlog: pending executions that wait in line because there was no room for them. While there are any, new
- * executions line up behind them, and room that comes free is for the oldest.
+ * The backlog: pending executions that wait because there was no room for them. While there are any, new
+ * executions wait behind them, and free capacity goes to the oldest.
  */
 import type { CommitSubscriber } from '../door/commit-subscriber.ts';
 import { type DecidedUnit, isPending } from '../door/unit.ts';
 
 export interface BacklogOptions {
-  /** Executions that may begin here now. */
+  /** Returns the number of executions that may begin here now. */
   room(): number;
-  /** Whether a workspace has no step in the line for capacity. */
+  /** Returns whether a workspace has no step waiting for capacity. */
   isUnserved(workspaceId: string | null): boolean;
   /** Looks for executions that may begin. */
   look(): void;
-  /** Free capacity is given to others after this time, although the executions under way may need it. */
+  /** After this time, free capacity that the executions in progress may need is given to others. */
   readonly patienceMs: number;
 }
 
@@ -25,12 +25,12 @@ export class Backlog implements CommitSubscriber {
     this.#options = options;
   }
 
-  /** Whether executions wait in line, as far as this process knows. */
+  /** Returns whether executions are waiting, as far as this process knows. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** A look at the line has shown whether executions are left in it. */
+  /** Records whether the last look left executions waiting. */
   seen(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
   }
@@ -49,7 +49,7 @@ export class Backlog implements CommitSubscriber {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  /** A long line gets those workspaces in that are not served. */
+  /** Even in a long backlog, workspaces without a waiting step get a place. */
   #lookLater(): void {
     const { look, patienceMs } = this.#options;
     this.#timer ??= setTimeout(() => {

@@ -1,5 +1,5 @@
 /**
- * A span of time that an attempt may take, which can stand still, and what follows when it is used up.
+ * A time span of an attempt, which can be paused, with a callback when it is used up.
  */
 
 /** The most setTimeout takes: 2^31 - 1 ms. */
@@ -10,12 +10,12 @@ export class Countdown {
   readonly #onOver: (lateMs: number) => void;
   #leftMs: number;
   #runs = false;
-  /** Of performance.now(), when it last began to run. */
+  /** Start of the current run, of performance.now(). */
   #since = 0;
-  /** Null: it stands still, or is over. */
+  /** Null: paused, or over. */
   #timer: ReturnType<typeof setTimeout> | null = null;
 
-  /** It stands still until `resume`. @param onOver is called each time it is used up */
+  /** Paused until `resume`. @param onOver is called each time it is used up */
   constructor(ms: number, onOver: (lateMs: number) => void) {
     this.#ms = ms;
     this.#leftMs = ms;
@@ -41,7 +41,7 @@ export class Countdown {
     this.#start();
   }
 
-  /** No more than this is left. */
+  /** Limits the time left. */
   limit(ms: number): void {
     const ran = this.#timer !== null;
     if (ran) this.#stop();
@@ -49,7 +49,7 @@ export class Countdown {
     if (ran) this.#start();
   }
 
-  /** The whole span is left again. One that stands still goes on standing still. */
+  /** Restores the whole span. A paused one stays paused. */
   renew(): void {
     if (this.#timer !== null) this.#stop();
     this.#leftMs = this.#ms;

@@ -1,7 +1,7 @@
 /**
- * A drain: claim nothing more, let running steps finish within the grace time, hand the rest back.
+ * A drain: claim nothing more, let running steps finish within the grace time, give the rest back.
  *
- * A step that is handed back is queued again with its ticket, and neither an attempt nor a retry is used.
+ * A step that is given back is queued again with its ticket, and neither an attempt nor a retry is used.
  */
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { Dispatcher } from './dispatcher.ts';

@@ -1,5 +1,5 @@
 /**
- * What comes out of an attempt, in the words of events: parked, refused by its guard, failed and how.
+ * Turns the outcome of an attempt into an event: parked, refused by its guard, or failed.
  */
 import type { Event, StepError } from '../core/event.ts';
 import type { JsonObject } from '../core/json/json.ts';
@@ -33,7 +33,7 @@ export class GuardFailure extends Error {
   }
 }
 
-/** The gate has asked the guard before it asked for a start: it is evaluated once. */
+/** The gate has evaluated the guard before it asked for a start: guards are evaluated once. */
 export function passesGate(admission: Admission): boolean {
   if (typeof admission === 'object') throw new GuardFailure(admission.error);
   return admission === 'pass';
@@ -49,7 +49,7 @@ export function checkParams(compiled: CompiledStep, params: JsonObject): JsonObj
   });
 }
 
-/** Says why, where an output cannot be stored because the step passes on all that arrived. */
+/** Adds the reason when an output cannot be stored because the step passes on all its inputs. */
 export function explained(error: unknown, { type, step }: CompiledStep): unknown {
   if (!(error instanceof NotStorable) || !type.passesInputs?.(step.with)) return error;
   const why = 'It is all that arrived, which is nested at every join';
@@ -58,12 +58,12 @@ export function explained(error: unknown, { type, step }: CompiledStep): unknown
   );
 }
 
-/** Thrown errors are retryable unless they say otherwise; expressions and values that cannot be stored never are. */
+/** Thrown errors are retryable by default; failed expressions and values that cannot be stored never are. */
 export function toFailure(error: unknown, attempt: Attempt): StepFailure {
   if (error instanceof StepFailure) return error;
   if (attempt.abortReason !== null) return attempt.abortReason;
   if (error instanceof ExpressionError || error instanceof NotStorable) {
-    // Only a sandbox that could not be started may be there the next time.
+    // Only a sandbox that could not be started may succeed the next time.
     const retryable = error.code === 'sandbox_unavailable';
     return new StepFailure(error.code, error.message, { retryable, cause: error });
   }
@@ -74,7 +74,7 @@ export function toFailure(error: unknown, attempt: Attempt): StepFailure {
   return new StepFailure('handler_failed', messageOf(error), { retryable: true, cause: error });
 }
 
-/** The signal is made only when a sandboxed evaluation asks for it. */
+/** The signal is created only when a sandboxed evaluation reads it. */
 export function callOptions(attempt: Attempt, workspace: string | null) {
   return {
     workspace,
@@ -86,13 +86,13 @@ export function callOptions(attempt: Attempt, workspace: string | null) {
 
 const MAX_MESSAGE_LENGTH = 10_000;
 const MAX_CODE_LENGTH = 200;
-/** About 9,500 years: a time of PostgreSQL after which there are still some. */
+/** About 9,500 years: added to the current time, still within PostgreSQL's range. */
 const LONGEST_PAUSE_MS = 3e14;
 
 const NO_INSTANT = `The handler asked to wait until what is not ${INSTANT_ACCEPTED}.`;
 const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
 
-/** The park event of a handler that gave its step up for a while. */
+/** Returns the park event of a handler that paused its step. */
 export function parkOutcome(
   attempt: Attempt,
   { forMs: span, until, state }: Parked,
@@ -110,17 +110,20 @@ export function parkOutcome(
   });
 }
 
-/** A pause as a handler gave it, in milliseconds; null: it is none that a database could add to a time. */
+/** Returns a handler's pause in milliseconds; null: it cannot be added to a time in the database. */
 export function pauseOf(given: unknown): number | null {
   return typeof given === 'number' && given <= LONGEST_PAUSE_MS ? Math.max(0, given) : null;
 }
 
-/** What is stored of a step that parks: its state is masked like an output. @throws NotStorable */
+/** Returns the event to store for a step that parks: its state is masked like an output. @throws NotStorable */
 export function storedPark(store: OutputStore, { event }: ParkOutcome): Event {
   return event.state === null ? event : { ...event, state: store.payload(event.state).value };
 }
 
-/** What is stored of a failure: masked, and replaced where it cannot be stored. Handlers may give anything for a text. */
+/**
+ * Returns the failure to store: masked, and replaced where it cannot be stored. Handlers may give any value for a
+ * text.
+ */
 export function storedError(store: OutputStore, { code: given, message, details }: StepFailure): StepError {
   const text = store.text(String(message ?? ''), MAX_MESSAGE_LENGTH);
   const code = store.text(String(given ?? ''), MAX_CODE_LENGTH) || 'handler_failed';

@@ -1,5 +1,5 @@
 /**
- * Scripts in the sandbox, with its errors in the words of steps.
+ * Runs scripts in the sandbox, and turns its errors into step failures.
  */
 import type { Json } from '../core/json/json.ts';
 import { ExpressionError } from '../expression/expression-error.ts';

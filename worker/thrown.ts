@@ -1,8 +1,8 @@
 /**
- * What a handler threw, for its author: the log has the stack, which is stored nowhere.
+ * Logs errors thrown by handlers, for their author: the log has the stack, which is stored nowhere.
  *
- * An error that nobody planned is told at `info`, a StepFailure at `debug`. What the engine says itself (a timeout, an
- * expression that failed) has no stack that helps.
+ * An unexpected error is logged at `info`, a StepFailure at `debug`. The engine's own failures (a timeout, an
+ * expression that failed) have no helpful stack.
  */
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable } from '../payload/output-store.ts';

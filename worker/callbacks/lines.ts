@@ -1,8 +1,9 @@
 /**
- * Which callbacks are called now: so many at a time, and no more than a share of them at one receiver, so that one that
- * is slow holds up only its own.
+ * Decides which callbacks are called now: a limited number at a time, and a limited share of them at one receiver, so
+ * that a
+ * slow receiver delays only its own callbacks.
  *
- * Some wait here for a place at their receiver, for a while: one that is quick is called again at once.
+ * Some wait here for a place at their receiver, for a limited time: a quick receiver is called again at once.
  */
 
 import { Spread } from '../consumer/spread.ts';
@@ -26,17 +27,20 @@ export class CallbackLines {
   readonly #receivers = new Map<string, Receiver>();
   readonly #waitMs: number;
 
-  /** @param waitMs how long a callback may wait for its place, in milliseconds */
+  /** @param waitMs milliseconds for which a callback may wait for its place */
   constructor(waitMs: number) {
     this.#waitMs = waitMs;
   }
 
-  /** Of one for which there is no place: milliseconds after which there may be. */
+  /** Returns milliseconds after which a callback without a place may find one. */
   pauseMs(): number {
     return this.#spread.next(this.#calls.paceMs);
   }
 
-  /** Calls when there is a place at the receiver. A number: there was none, and may be after so many milliseconds. */
+  /**
+   * Calls when there is a place at the receiver. A number: there was none, and there may be after that many
+   * milliseconds.
+   */
   async call<T>(url: string, call: () => Promise<T>): Promise<{ result: T } | number> {
     const host = URL.parse(url)?.host ?? url;
     const receiver = this.#receivers.get(host) ?? new Receiver();
@@ -62,7 +66,7 @@ export class CallbackLines {
     }
   }
 
-  /** Those that wait for a place do so no longer. */
+  /** Ends the wait of all callbacks without a place. */
   close(): void {
     this.#calls.close();
     for (const { places } of this.#receivers.values()) places.close();

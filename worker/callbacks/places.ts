@@ -1,8 +1,8 @@
 /**
- * A number of places, given in the order in which they were asked for; some wait for one, for a while.
+ * A limited number of places, given in the order of requests; some requests wait for one, for a limited time.
  */
 export class Places {
-  /** Since when each is taken, of performance.now(); the first of them is taken for longest. */
+  /** Start of each use, of performance.now(); the first has been in use the longest. */
   readonly #taken = new Set<{ readonly since: number }>();
   readonly #waiting = new Set<(place: (() => void) | null) => void>();
   readonly #most: number;
@@ -13,13 +13,13 @@ export class Places {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** How long one that comes now has to wait when all take as long as the one that is longest in, in milliseconds. */
+  /** Milliseconds until the next place is free, when every use takes as long as the longest current one. */
   get paceMs(): number {
     const [first] = this.#taken;
     return first === undefined ? 0 : (performance.now() - first.since) / this.#most;
   }
 
-  /** What it gives leaves the place. Null: there was none within the time, or too many wait. */
+  /** Takes a place, and returns the function that leaves it. Null: none was free in time, or too many wait. */
   async enter(withinMs: number): Promise<(() => void) | null> {
     if (this.#taken.size < this.#most) return this.#take();
     if (this.#waiting.size >= this.#maxWaiting) return null;
@@ -31,7 +31,7 @@ export class Places {
     return place;
   }
 
-  /** Nobody waits any longer. */
+  /** Ends all waits. */
   close(): void {
     for (const resolve of this.#waiting) this.#giveUp(resolve);
   }

@@ -1,10 +1,11 @@
 /**
- * Tells the `callback_url` of an execution that it is final: at least once, for about a day.
+ * Sends the end of an execution to its `callback_url`: at least once, retried for about a day.
  *
- * The job is written by the commit that ends the execution. Whoever takes it puts it off for as long as a call may
- * take, calls, and then deletes it or puts it off for longer: a process that dies in between loses nothing.
+ * The job is written by the commit that ends the execution. An engine that takes it delays it for as long as a call
+ * may
+ * take, calls, and then deletes it or delays it further: when the process dies in between, the job comes back.
  *
- * Invariant: the job goes only after a 2xx answer, or when the callback is given up, which is one log line.
+ * Invariant: the job is deleted only after a 2xx answer, or when the callback is given up, which is logged once.
  */
 
 import type { Job, JobData } from '../../core/jobs.ts';
@@ -26,21 +27,21 @@ export interface CallbackSenderOptions {
 }
 
 const TIMEOUT_MS = 15_000;
-/** Under way and waiting for a place. */
+/** Most callbacks in progress or waiting for a place. */
 const MAX_IN_HAND = 256;
 /** How long a callback waits for each of its places. */
 const WAIT_MS = 4_000;
-/** Longer than a call with what comes before and after it. */
+/** Longer than a call with the work before and after it. */
 const LEASE_MS = 30_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 3_600_000;
 /** With pauses of 1 s, 2 s, 4 s and so on up to an hour: a little over a day. */
 const MAX_ATTEMPTS = 36;
-/** Trying again would come to the same. */
+/** A retry would fail in the same way. */
 const HOPELESS = 'http_invalid_request';
 /** Another engine may be allowed to call it. */
 const BLOCKED = 'http_blocked_address';
-/** How long a call may still take when the engine stops. */
+/** Time left for calls in progress when the engine stops. */
 const CLOSE_MS = 2_000;
 
 type CallbackData = Extract<JobData, { kind: 'callback' }>;
@@ -57,8 +58,9 @@ export class CallbackSender {
   }
 
   /**
-   * Splits off the jobs that can be called for now. All of them are to go back in the transaction that fetched
-   * them, as `back` says; the calls may begin when it is committed.
+   * Separates the jobs that can be called for now. All of them must be put back as `back` in the transaction that
+   * fetched
+   * them; the calls may begin when it is committed.
    */
   lease(jobs: readonly FetchedJob[]): { back: Job[]; leased: FetchedJob[] } {
     const room = this.#isOpen ? Math.max(0, MAX_IN_HAND - this.#calls.size) : 0;
@@ -75,14 +77,14 @@ export class CallbackSender {
   send(leased: readonly FetchedJob[]): void {
     for (const job of leased) {
       const call = this.#deliver(job)
-        // The lease brings it back.
+        // The end of the lease brings the job back.
         .catch(this.#options.onError)
         .finally(() => this.#calls.delete(call));
       this.#calls.add(call);
     }
   }
 
-  /** Lets calls under way finish for a moment; the others go back into the queue. */
+  /** Lets calls in progress finish for a moment; the others go back into the queue. */
   async close(): Promise<void> {
     this.#isOpen = false;
     this.#lines.close();
@@ -97,12 +99,12 @@ export class CallbackSender {
     const { execution_id: id } = job.data as CallbackData;
     const url = await readCallbackUrl(this.#options.pool, id);
     const called = url === null ? { result: null } : await this.#lines.call(url, () => this.#call(id));
-    // What waited in vain was no attempt.
+    // A wait without a call does not count as an attempt.
     if (typeof called === 'number')
       return this.#replace(job, again(job, this.#isOpen ? called : null, attempt));
     const { result: reason } = called;
     if (reason === null) return this.#replace(job, null);
-    // A call that was cut off by a stop was no attempt.
+    // A call that was cut off by a stop does not count as an attempt.
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
     const code = reason instanceof StepFailure ? reason.code : null;
     const isOver = attempt >= MAX_ATTEMPTS || code === HOPELESS;
@@ -117,7 +119,7 @@ export class CallbackSender {
     return this.#replace(job, null);
   }
 
-  /** Names the receiver by its host alone: path and query may hold a token. */
+  /** Logs the receiver's host only: path and query may hold a token. */
   async #tell(job: FetchedJob, { message: reason }: Error, line: string): Promise<void> {
     const { execution_id: execution, attempt } = job.data as CallbackData;
     const callback = await readCallback(this.#options.pool, execution);
@@ -127,7 +129,7 @@ export class CallbackSender {
     this.#options.log.warn({ execution, template, version, receiver, attempt, reason }, line);
   }
 
-  /** Null when the receiver has it, or there is nothing to tell; otherwise why not. */
+  /** Returns null when the receiver has accepted it, or there is nothing to send; otherwise the error. */
   async #call(executionId: string): Promise<Error | null> {
     const callback = await readCallback(this.#options.pool, executionId);
     if (callback === null) return null;
@@ -181,7 +183,7 @@ function again({ queue, id, data, priority }: FetchedJob, startAfter: number | n
   return { queue, id, data: { ...(data as CallbackData), attempt }, priority, startAfter };
 }
 
-/** Spread by a quarter to either side. */
+/** Jitter of a quarter in both directions. */
 function pauseMs(attempt: number): number {
   const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
   return pause * (0.75 + Math.random() / 2);

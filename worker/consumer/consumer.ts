@@ -1,11 +1,11 @@
 /**
- * Takes jobs from the queues: executions to begin, ready steps that no slot was free for, timers that are due.
+ * Takes jobs from the queues: executions to begin, ready steps that found no free slot, due timers.
  *
- * Jobs are fetched, held against the rows, and consumed in one transaction with what they bring about. A job
+ * Jobs are fetched, compared with the rows, and consumed in one transaction with their effects. A job
  * whose step is final or claimed is dropped; one whose step is still queued when the slots are gone is put back.
  *
- * Invariant: what has become stale is dropped also while its execution has a commit on its way. That commit may
- * be to insert a job of the same id, and would wait for this one for ever.
+ * Invariant: stale jobs are dropped even during a commit of their execution. That commit may
+ * insert a job of the same id, and would wait for this one for ever.
  */
 
 import type { Job } from '../../core/jobs.ts';
@@ -59,12 +59,12 @@ export interface ConsumerOptions {
   readonly callbacks: CallbackSender;
   readonly versions: TemplateVersions;
   readonly inputs: InputChecker;
-  /** A job, or an execution that lines up, that cannot be worked on; it is looked at again after half a minute. */
+  /** A job or a pending execution that cannot be processed; it is tried again after half a minute. */
   onSetAside(what: Readonly<Record<string, unknown>>, error: unknown): void;
   onError(error: unknown): void;
 }
 
-/** When it is looked again after a look that failed: nobody else may say that there is work. */
+/** Pause after a failed look: there may be no other signal that there is work. */
 const AFTER_FAILURE_MS = 500;
 const MAX_CULPRITS = 5;
 
@@ -82,7 +82,7 @@ export class Consumer implements CommitSubscriber {
     this.#source = new JobSource(options);
   }
 
-  /** An end that somebody is to be told of has a job. */
+  /** The end of an execution with a callback has a job. */
   committed(units: readonly DecidedUnit[]): void {
     if (units.some(({ plan, loaded }) => plan.end !== null && loaded.facts.callbackUrl !== null)) this.wake();
   }
@@ -93,7 +93,7 @@ export class Consumer implements CommitSubscriber {
     this.wakeForPending();
   }
 
-  /** Looks for executions that may begin; for jobs only as far as there may be any. */
+  /** Looks for executions that may begin, and for jobs if there may be any. */
   wakeForPending(): void {
     if (!this.#open) return;
     this.#again = true;
@@ -120,7 +120,7 @@ export class Consumer implements CommitSubscriber {
     }
   }
 
-  /** Returns how much it took. One that failed for something it took is followed by smaller ones. */
+  /** Returns how much it took. A failure caused by a taken job or execution is followed by smaller looks. */
   async #look(): Promise<number> {
     const source = this.#source;
     try {
@@ -131,13 +131,13 @@ export class Consumer implements CommitSubscriber {
       const culprit = mayBeOfOne(error) ? source.narrow() : undefined;
       if (culprit === undefined) throw error;
       if (culprit !== null) await this.#setAside(culprit, error);
-      // So many, one after the other, are no culprits.
+      // That many in a row are not to blame themselves.
       if (source.culprits > MAX_CULPRITS) throw error;
       return 1;
     }
   }
 
-  /** Sets aside a job that always fails, so that others proceed. */
+  /** Delays a job that always fails, so that others proceed. */
   async #setAside({ job, executionId }: Culprit, error: unknown): Promise<void> {
     const { locked, queue, onSetAside } = this.#options;
     onSetAside(
@@ -151,15 +151,15 @@ export class Consumer implements CommitSubscriber {
     });
   }
 
-  /** Looks that came to their end, whatever they found. */
+  /** Number of completed looks, whatever they found. */
   get looks(): number {
     return this.#looks;
   }
 
-  /** One transaction; returns how much it took. */
+  /** Runs one transaction; returns how much it took. */
   async runOnce(): Promise<number> {
     const { locked, queue, callbacks } = this.#options;
-    // Filled as they are marked busy: whatever fails, they must not stay so.
+    // Filled while units are marked busy, so that they are released after any failure.
     const units: Unit[] = [];
     this.#source.begin();
     const unloadable = noUnloadable(false);
@@ -197,8 +197,9 @@ export class Consumer implements CommitSubscriber {
   }
 
   /**
-   * Locks the executions of the jobs, and lines up those that were put off and are due. What somebody else has locked,
-   * who may be frozen, is put back and holds up nothing.
+   * Locks the executions of the jobs, and makes delayed executions pending that are due. Jobs of executions locked
+   * elsewhere,
+   * whose lock holder may be frozen, are put back without waiting.
    */
   async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
     const due = dueStarts(fetched);
@@ -222,8 +223,8 @@ export class Consumer implements CommitSubscriber {
   }
 
   /**
-   * Portable: nothing is locked but executions, all of them in order. Jobs are only looked at until then, and count
-   * when they are still there. Those of executions with a commit on its way stay where they are.
+   * Portable: only executions are locked, in order. Jobs are only read until then, and count
+   * when they are still there. Jobs of executions with a commit in flight stay where they are.
    */
   async #takeUnlocked(tx: Tx, units: Unit[]): Promise<Taken> {
     const { queue, callbacks, committer } = this.#options;
@@ -253,7 +254,7 @@ export class Consumer implements CommitSubscriber {
     this.#looking.in(afterMs);
   }
 
-  /** Puts back what is still awaited, by the rows as they are committed. */
+  /** Puts back the jobs that are still awaited, according to the committed rows. */
   async #leaveAlone(tx: Tx, busy: Work['busy'], back: Job[]): Promise<void> {
     const stepIds = busy.flatMap(({ job: { data } }) => ('step_id' in data ? [data.step_id] : []));
     const phases = await readStepPhases(tx, stepIds);
@@ -276,14 +277,14 @@ export class Consumer implements CommitSubscriber {
     try {
       await this.#dispose(tx, ready, new Set(decided.map(({ actor }) => actor)), work);
     } catch (error) {
-      // The plans are void, and so are the claims in them.
+      // The plans and their claims are void.
       for (const unit of decided) committer.abandon(unit, true);
       throw error;
     }
     return decided;
   }
 
-  /** Of executions that there are not, or that nobody here understands: nothing was done for them. */
+  /** Settles units of executions that do not exist, or that this engine cannot read: their events had no effect. */
   #settle({ missing, unreadable }: Unloadable): void {
     const { committer } = this.#options;
     for (const unit of missing) committer.settleAll(unit, 'missing');
@@ -293,7 +294,7 @@ export class Consumer implements CommitSubscriber {
     }
   }
 
-  /** Consumes the jobs, and puts those back whose step is still to be run, or whose execution is not decided yet. */
+  /** Consumes the jobs, and puts back those whose step must still run, or whose execution is not decided yet. */
   async #dispose(
     tx: Tx,
     units: readonly LoadedUnit[],

@@ -1,8 +1,10 @@
 /**
- * What the consumer takes from: due jobs in the queues, and executions that line up. In which order, and how much of
- * it for the room there is.
+ * The sources of the consumer: due jobs in the queues, and pending executions. Decides their order, and how many are
+ * taken
+ * for the free capacity.
  *
- * A look that failed for something in it is followed by smaller ones, until that stands alone and is put off.
+ * A look that failed because of something in it is followed by smaller ones, until the culprit stands alone and is
+ * delayed.
  */
 
 import { TIMER_PRIORITY } from '../../core/jobs.ts';
@@ -20,11 +22,11 @@ export interface JobSourceOptions {
   readonly queue: ExecutionEngineQueue;
   readonly dispatcher: Dispatcher;
   readonly backlog: Pick<Backlog, 'seen'>;
-  /** Executions that this engine cannot begin stay in line for others. */
+  /** Executions that this engine cannot begin are left to others. */
   readonly versions: Pick<TemplateVersions, 'notBegun'>;
 }
 
-/** What stood alone in a look that failed. */
+/** The only job or execution in a look that failed. */
 export type Culprit =
   | { readonly job: FetchedJob; readonly executionId: null }
   | { readonly job: null; readonly executionId: string };
@@ -34,17 +36,17 @@ export class JobSource {
   readonly #dispatcher: Dispatcher;
   readonly #backlog: Pick<Backlog, 'seen'>;
   readonly #versions: Pick<TemplateVersions, 'notBegun'>;
-  /** The workspace that was served last: the turn goes on after it. */
+  /** The workspace served last: the turn continues after it. */
   #servedLast: string | null = null;
-  /** Jobs, and executions, of one look. */
+  /** Most jobs, and most executions, in one look. */
   #most = MAX_JOBS;
-  /** What the last look took. */
+  /** Jobs and executions of the last look. */
   #jobs: readonly FetchedJob[] = [];
   #picked: readonly string[] = [];
   #culprits = 0;
-  /** Executions that could not be begun, and until when (of performance.now()) they are left in line. */
+  /** Executions that could not be begun, and until when (of performance.now()) they are skipped. */
   readonly #putOff = new Map<string, number>();
-  /** Queues that were found empty stay so until somebody says otherwise. */
+  /** False: the queues were found empty, and no new job has been reported since. */
   mayHaveJobs = true;
 
   constructor({ queue, dispatcher, backlog, versions }: JobSourceOptions) {
@@ -54,16 +56,16 @@ export class JobSource {
     this.#versions = versions;
   }
 
-  /** A look begins: nothing was taken yet. */
+  /** Begins a look with nothing taken yet. */
   begin(): void {
     this.#jobs = [];
     this.#picked = [];
   }
 
-  /** Timers whatever else there is, and ready steps as far as there are slots. */
+  /** Fetches all due timers, and ready steps up to the free slots. */
   async fetch(tx: Tx): Promise<FetchedJob[]> {
     if (!this.mayHaveJobs) return [];
-    // First: what is said while they are fetched counts.
+    // Cleared before the fetch, so that a report during it is kept.
     this.mayHaveJobs = false;
     const queue = this.#queue;
     const most = this.#most;
@@ -77,7 +79,7 @@ export class JobSource {
     return [...this.#jobs];
   }
 
-  /** Executions that may begin: ready steps go before them. */
+  /** Picks executions that may begin: ready steps have precedence. */
   async pick(tx: Tx, fetchedCount: number): Promise<string[]> {
     const dispatcher = this.#dispatcher;
     const most = this.#isNarrow ? this.#most - fetchedCount : MAX_JOBS;
@@ -85,13 +87,13 @@ export class JobSource {
     if (room <= 0) return this.#isNarrow ? [] : this.#pickUnserved(tx);
     const picked = await this.#pick(tx, room, []);
     this.#servedLast = picked.at(-1)?.workspace ?? null;
-    // Who leaves some in line for others does not know from one share that it was the last.
+    // With some left to other engines, a single share does not show that it was the last.
     const isLast = this.#putOff.size === 0 && this.#versions.notBegun.length === 0;
     this.#backlog.seen(isLast ? picked.length === room : picked.length > 0);
     return picked.map(({ id }) => id);
   }
 
-  /** However long the line is, the next slots are for all workspaces in turn: each gets a place in it. */
+  /** However long the backlog is, the next slots are shared by all workspaces in turn: each gets a place. */
   async #pickUnserved(tx: Tx): Promise<string[]> {
     const dispatcher = this.#dispatcher;
     const room = Math.min(dispatcher.unservedRoom, MAX_JOBS);
@@ -119,15 +121,16 @@ export class JobSource {
     return this.#most < MAX_JOBS;
   }
 
-  /** A look went through: the next one may take more. */
+  /** A look succeeded: the next one may take more. */
   widen(): void {
     if (this.#jobs.length + this.#picked.length > 0) this.#culprits = 0;
     this.#most = Math.min(MAX_JOBS, this.#most * 2);
   }
 
   /**
-   * A look failed, perhaps for something in it: the next one takes half as much. Returns what stood alone, and is not
-   * picked again for a while; undefined: nothing was taken, so that it was no fault of that.
+   * A look failed, perhaps because of something in it: the next one takes half as much. Returns the culprit that
+   * stood alone,
+   * which is not picked again for a while; undefined: nothing was taken, so the cause lies elsewhere.
    */
   narrow(): Culprit | null | undefined {
     const count = this.#jobs.length + this.#picked.length;
@@ -142,12 +145,12 @@ export class JobSource {
     return { job: null, executionId };
   }
 
-  /** What stood alone since a look last went through with something. */
+  /** Number of culprits since a look last succeeded with something taken. */
   get culprits(): number {
     return this.#culprits;
   }
 
-  /** The execution, if it was picked just now, is not for a while. */
+  /** Delays an execution, if it was just picked. */
   putOff(executionId: string): void {
     if (!this.#picked.includes(executionId)) return;
     this.#putOff.set(executionId, performance.now() + UNREADABLE_MS);

@@ -1,5 +1,5 @@
 /**
- * When to look again: at the soonest moment that was asked for, and once more at the last.
+ * Timer of the next look: it fires at the soonest time requested, and once more at the last.
  */
 export class LookTimer {
   readonly #onDue: () => void;
@@ -12,7 +12,7 @@ export class LookTimer {
     this.#onDue = onDue;
   }
 
-  /** There will be something to look for after so many milliseconds. */
+  /** Requests a look after so many milliseconds. */
   in(afterMs: number): void {
     const at = performance.now() + afterMs;
     this.#last = Math.max(this.#last, at);

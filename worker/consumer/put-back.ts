@@ -1,5 +1,5 @@
 /**
- * When a job that was fetched, and that nothing came of here, is looked at again: by whom it is fetched then.
+ * Decides when a fetched job without effect becomes due again, and for which engines.
  */
 
 import type { Job } from '../../core/jobs.ts';
@@ -10,15 +10,15 @@ import { UNREADABLE_MS } from '../../template/unreadable.ts';
 import type { AttemptStarter } from '../attempt-starter.ts';
 import { Spread } from './spread.ts';
 
-/** Somebody else has the execution locked for longer than a commit takes. */
+/** The execution has been locked elsewhere for longer than a commit takes. */
 export const LOCKED_JOB_MS = 200;
-/** Its outputs are being made. */
+/** The outputs of its execution are being computed. */
 const UNDECIDED_MS = 1_000;
-/** A commit of this process that is on its way takes no longer. */
+/** Longer than a commit in flight of this process takes. */
 export const LOOK_AGAIN_MS = 50;
 /** The step takes its turn in this process. */
 const OFFERED_TICKET_MS = 1_000;
-/** What is for other engines comes back after this, and of this engine's so many in a second. */
+/** Delay of jobs left to other engines, and the number of this engine's in a second. */
 const FOR_OTHERS_MS = 400;
 const FOR_OTHERS_PER_SECOND = 300;
 const LONGEST_FOR_OTHERS_MS = 120_000;
@@ -29,17 +29,17 @@ export interface LeftJob {
   readonly actor: Actor;
   readonly job: FetchedJob;
   /**
-   * `busy`: a commit of this process is on its way, or the step is for others. `locked`: somebody else has the execution
-   * locked. `unreadable`: nobody here understands it.
+   * `busy`: a commit of this process is in flight, or the step is left to others. `locked`: the execution is locked
+   * elsewhere. `unreadable`: this engine cannot read the execution.
    */
   readonly because: 'busy' | 'locked' | 'unreadable';
 }
 
-/** The steps that this process has in hand. */
+/** The steps that this process is handling. */
 export interface StepsInHand {
-  /** Whether the step takes its turn here. */
+  /** Returns whether the step takes its turn here. */
   isOffered(stepId: string): boolean;
-  /** Milliseconds after which the ticket of a step with limits is to come back. */
+  /** Returns milliseconds after which the ticket of a step with limits should come back. */
   ticketDelayMs(): number;
 }
 
@@ -55,7 +55,7 @@ export class PutBack {
     this.#starter = starter;
   }
 
-  /** The job as it goes back, by the reason for which it was left. */
+  /** Returns the job to put back, delayed according to the reason. */
   left({ actor, job, because }: LeftJob): Job {
     if (because === 'locked') return later(job, LOCKED_JOB_MS);
     if (because === 'unreadable') return this.#forOthers(job);
@@ -63,7 +63,10 @@ export class PutBack {
     return back.startAfter === null ? later(job, LOOK_AGAIN_MS) : back;
   }
 
-  /** A ticket is due again at once, unless its step starts from here, asks for its start from here, or never will. */
+  /**
+   * Returns the ticket to put back, due at once, unless its step starts from here, asks for its start from here, or
+   * never starts.
+   */
   awaited(actor: Actor, job: FetchedJob): Job {
     const { loaded } = actor;
     if (job.data.kind !== 'step' || loaded === null) return later(job, LOOK_AGAIN_MS);
@@ -76,28 +79,28 @@ export class PutBack {
   }
 
   /**
-   * An execution whose outputs take time is written by a later commit, which takes its jobs away: until then they are
-   * what is left of it when the engine dies. One that could not be decided, a fault of the engine, keeps them.
+   * An execution whose outputs take time is written by a later commit, which deletes its jobs: until then they are
+   * needed in case the engine dies. An execution that could not be decided, a fault of the engine, keeps its jobs.
    */
   undecided({ loaded }: Actor, job: FetchedJob): Job {
     return later(job, loaded === null ? UNREADABLE_MS : UNDECIDED_MS);
   }
 
-  /** Whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
+  /** Returns whether a job is the ticket of a step that this engine cannot run, as far as it knows the execution. */
   isForOthers({ loaded }: Actor, { data }: FetchedJob): boolean {
     if (data.kind !== 'step' || loaded === null || this.#starter.canRunAll(loaded.version)) return false;
     const slot = findSlot(loaded.view, data.step_id);
     return slot !== null && !this.#starter.canRun({ loaded, slot });
   }
 
-  /** Whether a job was put back for others a short while ago. */
+  /** Returns whether a job was recently put back for others. */
   get hasPassedOn(): boolean {
     return performance.now() - this.#passedOnAt < RECENT_MS;
   }
 
   /**
-   * Soon, so that others are not kept waiting by an engine that looked first; later where there are many, so that
-   * looking at them in vain is no more than a part of this engine's work.
+   * A short delay, so that other engines do not wait for one that looked first; longer with many such jobs, so that
+   * fetching them for nothing stays a small part of this engine's work.
    */
   #forOthers(job: FetchedJob): Job {
     this.#passedOnAt = performance.now();

@@ -1,5 +1,5 @@
 /**
- * What jobs and picked executions ask for, and what the rows say of it: the consumer's reading of its mail.
+ * The consumer's view of one round: the requests of jobs and picked executions, checked against the rows.
  */
 
 import type { Job } from '../../core/jobs.ts';
@@ -22,7 +22,7 @@ import type { InputChecker } from '../../template/input-checker.ts';
 import { UNREADABLE_MS } from '../../template/unreadable.ts';
 import { type LeftJob, later, type PutBack } from './put-back.ts';
 
-/** What one job, or one picked execution, asks for. */
+/** The request of one job, or of one picked execution. */
 export type Task =
   | { readonly kind: 'start'; readonly job: null }
   | { readonly kind: 'job'; readonly job: FetchedJob };
@@ -32,15 +32,15 @@ type JobOfExecution = FetchedJob & { readonly data: Extract<FetchedJob['data'], 
 export interface Work {
   readonly fetched: readonly FetchedJob[];
   readonly byExecution: Map<string, readonly Task[]>;
-  /** Jobs that go back into their queue in the same transaction. */
+  /** Jobs to put back into their queue in the same transaction. */
   readonly back: Job[];
   readonly busy: LeftJob[];
 }
 
-/** What one round of the consumer has. */
+/** The work of one round of the consumer. */
 export interface Taken {
   readonly work: Work;
-  /** Callbacks that are made when the round is committed. */
+  /** Callbacks that are called when the round is committed. */
   readonly leased: FetchedJob[];
   readonly count: number;
 }
@@ -49,26 +49,26 @@ export function isCallback({ data }: FetchedJob): boolean {
   return data.kind === 'callback';
 }
 
-/** Whether a job is an event for its execution. */
+/** Returns whether a job is an event for its execution. */
 export function isOfExecution(job: FetchedJob): job is JobOfExecution {
   const { kind } = job.data;
   return kind !== 'start' && kind !== 'callback' && kind !== 'unknown';
 }
 
-/** Jobs of a shape that is not known here, as they go back. */
+/** Returns jobs of an unknown form, to be put back. */
 export function strangeJobs(fetched: readonly FetchedJob[]): Job[] {
   const strange = fetched.filter(({ data }) => data.kind === 'unknown');
   return strange.map((job) => later(job, UNREADABLE_MS));
 }
 
-/** Executions that a job is about without being an event for them. */
+/** Returns the executions named by jobs that are not events for them. */
 export function namedExecutions(fetched: readonly FetchedJob[]): string[] {
   return fetched.flatMap((job) =>
     isOfExecution(job) || job.data.kind === 'unknown' ? [] : job.data.execution_id,
   );
 }
 
-/** Executions that were put off and may line up now. */
+/** Returns the delayed executions that are now due. */
 export function dueStarts(fetched: readonly FetchedJob[]): string[] {
   return fetched.filter(({ data }) => data.kind === 'start').map(({ id }) => id);
 }
@@ -86,7 +86,7 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
 function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
   if (job === null) {
     const faults = inputs.faults.get(loaded.id);
-    // Whoever begins an execution can run it; what is begun, everybody goes on with.
+    // An engine begins only executions that it can run in full; any engine may continue one that has begun.
     if (faults === undefined || loaded.version.hasFaults) return [];
     return [{ event: begin(faults), settle: null }];
   }
@@ -118,7 +118,7 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
   }
 }
 
-/** The units, with what their tasks ask for. */
+/** Returns the units with the events of their tasks. */
 export function withMails(
   units: readonly LoadedUnit[],
   byExecution: Work['byExecution'],
@@ -135,14 +135,14 @@ function begin([first]: readonly SchemaFault[]): Mail['event'] {
   return { type: 'reject', code: 'invalid_inputs', message: `inputs${first.pointer}: ${first.message}` };
 }
 
-/** Of the step a ticket is for; undefined for any other job. */
+/** Returns the status of a ticket's step; undefined for any other job. */
 export function stepStatus({ loaded: { view } }: LoadedUnit, { data }: FetchedJob): StepStatus | undefined {
   if (data.kind !== 'step') return undefined;
   const slot = findSlot(view, data.step_id);
   return slot === null ? undefined : view.steps[slot]!.status;
 }
 
-/** Whether the step, as it is committed, still waits for the job. */
+/** Returns whether the committed step still waits for the job. */
 export function isAwaited({ data }: FetchedJob, { status, attempt, sequence }: StepPhase): boolean {
   if (data.kind === 'step') return status === 'queued' || status === 'waiting_inputs';
   if (data.kind !== 'timer') return true;
@@ -150,15 +150,17 @@ export function isAwaited({ data }: FetchedJob, { status, attempt, sequence }: S
   return waits && data.attempt === attempt && (setBy(data) ?? sequence) === sequence;
 }
 
-/** The transition that set a timer. Engines of an earlier version did not say: their timers go by the attempt alone. */
+/**
+ * Returns the transition that set a timer. Timers of earlier versions lack it: they are matched by the attempt alone.
+ */
 function setBy({ sequence }: { readonly sequence?: number }): number | undefined {
   return sequence;
 }
 
 interface Inputs {
-  /** What is wrong with the inputs of executions that begin. */
+  /** Faults in the inputs of executions that begin. */
   readonly faults: ReadonlyMap<string, readonly SchemaFault[]>;
-  /** Whether executions stay in line because theirs were too much, or could not be checked now. */
+  /** True when executions stay pending because their inputs were too large, or could not be checked now. */
   readonly areLeft: boolean;
 }
 
@@ -166,8 +168,8 @@ interface Inputs {
 const MAX_INPUT = 16 * 1024 * 1024;
 
 /**
- * Inputs are held against the schema when an execution is picked up: a main server may have written them. Executions
- * whose inputs are too much for one round stay in line.
+ * Checks inputs against the schema when an execution is picked up: a main server may have written them. Executions
+ * whose inputs are too large for one round stay pending.
  */
 export async function readInputs(
   tx: Tx,
@@ -186,7 +188,7 @@ export async function readInputs(
 
 type Checked = readonly [id: string, faults: readonly SchemaFault[] | null];
 
-/** Null: it cannot be told now. Yields after each execution: together they may take long. */
+/** Returns null for inputs that cannot be checked now. Yields after each execution: together they may take long. */
 function* checkEach(
   pending: readonly LoadedUnit[],
   texts: ReadonlyMap<string, string>,
@@ -204,7 +206,7 @@ function* checkEach(
       await faults.catch(leave),
     ];
     const check = found instanceof Promise ? later(found) : ([actor.id, found] as const);
-    // It is waited for when all are begun.
+    // Awaited once all are started.
     if (check instanceof Promise) check.catch(() => undefined);
     checks.push(check);
     yield;
@@ -212,15 +214,15 @@ function* checkEach(
   return checks;
 }
 
-/** What cannot be told now is asked again; anything else is somebody's mistake. */
+/** Returns null for a check that must be repeated later; any other error is rethrown. */
 function leave(error: unknown): null {
   if (error instanceof EngineError) return null;
   throw error;
 }
 
 /**
- * Marks the executions of the jobs busy. Those with a commit of this process on its way are left alone, and so are
- * tickets of steps that are known to be for others, when somebody tells: nothing needs to be locked or loaded for them.
+ * Marks the executions of the jobs busy. Skips those with a commit of this process in flight and, if `putBack` is given,
+ * tickets of steps known to be for others: these need no lock and no load.
  */
 export function markUnits(
   { byExecution, busy }: Work,
@@ -241,7 +243,7 @@ export function markUnits(
   return units;
 }
 
-/** Marks executions that were picked, and adds their task. */
+/** Marks picked executions, and adds their task. */
 export function markPicked(picked: readonly string[], { byExecution }: Work, actors: Actors): Unit[] {
   const units: Unit[] = [];
   for (const id of picked) {
@@ -253,7 +255,7 @@ export function markPicked(picked: readonly string[], { byExecution }: Work, act
   return units;
 }
 
-/** The jobs of executions that nobody here understands. */
+/** Returns the jobs of executions that this engine cannot read. */
 export function unreadableJobs({ unreadable }: Unloadable, byExecution: Work['byExecution']): LeftJob[] {
   return unreadable.flatMap(({ unit: { actor } }) =>
     byExecution

@@ -1,11 +1,11 @@
 /**
- * When things that cannot be done now are looked at again: soon where there are few, spread out where there are many,
- * so that looking at them in vain stays a part of the work.
+ * Schedules repeated looks at blocked work: soon when there is little of it, spread out when there is much,
+ * so that looking for nothing stays a small part of the work.
  */
 export class Spread {
   readonly #soonestMs: number;
   readonly #latestMs: number;
-  /** Of performance.now(): when the last one comes back. */
+  /** Time at which the last one comes back, of performance.now(). */
   #last = Number.NEGATIVE_INFINITY;
 
   constructor(soonestMs: number, latestMs: number) {
@@ -14,8 +14,8 @@ export class Spread {
   }
 
   /**
-   * Milliseconds until the next one comes back.
-   * @param apartMs between it and the one before, at least
+   * Returns milliseconds until the next one comes back.
+   * @param apartMs least time between it and the one before
    */
   next(apartMs: number, now = performance.now()): number {
     const due = Math.max(now + this.#soonestMs, this.#last + apartMs);
