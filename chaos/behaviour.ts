@@ -1,15 +1,15 @@
 /**
- * What a step does in an execution: a function of the execution's seed and the step's key alone, so that the
- * handler in an engine and the oracle in the harness know the same without talking.
+ * The behaviour of a step in an execution: a function of the execution's seed and the step's key alone, so that the
+ * handler in an engine and the oracle in the harness agree without messages.
  *
- * Invariant: how a step ends does not depend on how often its owners are lost. One that fails more often than it
+ * Invariant: the end of a step does not depend on how often its owners are lost. A step that fails more often than it
  * is retried fails in every attempt; any other fails at most in as many of its first attempts as it has retries.
  */
 import { ROUTES } from '../tests/support/core/route-names.ts';
 import type { StepScript } from '../tests/support/core/scripts.ts';
 import { type Chance, chance } from './chance.ts';
 
-/** What a definition says of a step, as far as its behaviour depends on it. */
+/** The properties of a step in its definition on which its behaviour depends. */
 export interface StepTraits {
   readonly kind: 'effect' | 'route' | 'switch' | 'noop' | 'transform' | 'merge' | 'delay';
   readonly retries: number;
@@ -62,14 +62,14 @@ function doomed(script: Behaviour): Behaviour {
   return { ...script, result: 'failed', failures: Number.POSITIVE_INFINITY };
 }
 
-/** Most are done at once; those that are not are there to be killed. */
+/** Most end at once; the longer ones are there to be killed. */
 function busyMs(draw: Chance): number {
   const size = draw.next();
   if (size < 0.8) return 0;
   return Math.floor(size < 0.96 ? draw.between([10, 300]) : draw.between([300, 2_500]));
 }
 
-/** What a step with an effect gives back; its consumers check that they get it. */
+/** The output of a step with an effect; its consumers check that they get it. */
 export function effectOutput(seed: number, key: string): { step: string; seed: number } {
   return { step: key, seed };
 }

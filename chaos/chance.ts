@@ -1,6 +1,6 @@
 /**
- * Everything that is random in a run, drawn from its seed: each purpose has a stream of its own, so that one
- * that draws more than before changes no other.
+ * The random choices of a run, drawn from its seed. Each purpose has its own stream, so that a change in one purpose
+ * leaves the others as they are.
  */
 import { seededRandom } from '../tests/support/core/seeded-random.ts';
 

@@ -1,7 +1,7 @@
 /**
- * Every execution against the oracle and against what the witness saw, a few hundred at a time.
+ * Checks every execution against the oracle and the records of the witness, a few hundred at a time.
  *
- * Not here: what the log of transitions says (transitions.ts) and the invariants of the database (the doctor).
+ * Not here: the log of transitions (transitions.ts) and the invariants of the database (the doctor).
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Pool } from '../db/connection/client.ts';
@@ -141,7 +141,7 @@ function checkExecution(planned: PlannedExecution, its: Its, complain: Complain)
   checkEffects(planned, its, complain);
 }
 
-/** The leaves that completed, each with what it gives. */
+/** The leaves that completed, each with its output. */
 function checkOutputs({ definition, seed }: PlannedExecution, { row, steps }: Its, complain: Complain): void {
   if (row.status !== 'completed') return;
   const producers = new Set(definition.template.steps.flatMap(({ edges }) => edges.map(({ from }) => from)));

@@ -1,7 +1,7 @@
 /**
- * The one who uses the engines: starts executions over HTTP, asks again when an answer is unclear, ends a few.
+ * The client of the engines: starts executions over HTTP, asks again when an answer is unclear, ends a few.
  *
- * What was acknowledged is written down with the witness, so that memory does not grow with the run.
+ * Acknowledged starts are recorded with the witness, so that memory does not grow with the run.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -30,7 +30,7 @@ export interface ClientCounts {
   cancelled: number;
   /** Calls without a clear answer, which were made again. */
   unclear: number;
-  /** Answers of 500 and above other than 503, by what they say. */
+  /** Answers of 500 and above other than 503, by their text. */
   readonly serverErrors: Record<string, number>;
 }
 
@@ -40,7 +40,7 @@ const LOOK_MS = 250;
 
 export class ChaosClient {
   readonly counts: ClientCounts = { started: 0, stopped: 0, cancelled: 0, unclear: 0, serverErrors: {} };
-  /** What must not have been answered. */
+  /** Answers that must not occur. */
   readonly complaints: string[] = [];
   readonly #parts: ClientParts;
   readonly #chance: Chance;

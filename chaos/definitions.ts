@@ -152,7 +152,7 @@ export function behavioursOf(
   return new Map(template.steps.map(({ key }) => [key, behaviourOf(seed, key, traits.get(key)!)]));
 }
 
-/** What the definition's own expressions read. */
+/** The inputs that the definition's own expressions read. */
 export function inputsOf(definition: DrawnDefinition, seed: number): JsonObject {
   const when: JsonObject = {};
   const probe: JsonObject = {};

@@ -1,5 +1,5 @@
 /**
- * All there is to know of the executions that something was wrong with, and of the moment, as files.
+ * Writes everything about the executions with violations, and about the moment, to files.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * Many durations as a few figures and as a picture in text.
+ * Sums up many durations in a few figures and in a picture in text.
  *
- * Not here: which of them is too long (recovery-goals.ts).
+ * Not here: the judgement whether one is too long (recovery/goals.ts).
  */
 
 /** Milliseconds, rounded. */

@@ -1,4 +1,4 @@
-/** The judge of how executions end: what the oracle plays is allowed, and every forgery of it is found. */
+/** The judge of how executions end: the oracle's play is allowed, and every forgery of it is found. */
 import { describe, expect, test } from 'bun:test';
 import { Oracle } from '../tests/support/core/oracle.ts';
 import { playOut } from '../tests/support/core/scripts.ts';
@@ -10,7 +10,7 @@ import { Plan, type PlannedExecution } from './plan.ts';
 const plan = new Plan(parseOptions('--seed 7 --templates 40 --max-steps 20 --executions 400'.split(' ')));
 const places = Array.from({ length: 400 }, (_, place) => plan.execution(place));
 
-/** As it ends when nothing disturbs it. */
+/** Its undisturbed end. */
 function played({ definition, seed }: PlannedExecution): FoundExecution {
   const { template } = definition;
   const behaviours = behavioursOf(definition, seed);
@@ -57,7 +57,7 @@ describe('an execution that ended by itself', () => {
     for (const planned of places.slice(0, 100)) {
       const execution = played(planned);
       for (const [key, { status }] of execution.steps) {
-        // What a failure cancelled may have come to its end before it.
+        // A step that a failure cancelled may have ended before it.
         if (status === 'cancelled') continue;
         const other = status === 'completed' ? 'skipped' : 'completed';
         expect(judge(planned, forged(execution, key, { status: other }))).not.toEqual([]);

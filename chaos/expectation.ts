@@ -1,10 +1,10 @@
 /**
- * How an execution must have ended: the oracle of the property tests, told what each step does, held against the
- * rows.
+ * The allowed ends of an execution: the oracle of the property tests, with the behaviour of each step, is compared with
+ * the rows.
  *
- * Without an early end there is one allowed outcome. With one there is a set: the steps that are not `cancelled`
- * are played to the oracle, then the end, and whatever follows from them must be there. So every early end is
- * allowed and nothing that contradicts itself.
+ * Without an early end there is one allowed outcome. With one there is a set: the steps that are not `cancelled` are
+ * played to the oracle, then the end, and all their consequences must be there. So every consistent early end is
+ * allowed.
  */
 
 import { Oracle } from '../tests/support/core/oracle.ts';
@@ -28,7 +28,7 @@ export interface FoundExecution {
 
 const ENDED_BY_ITSELF = new Set(['completed', 'failed', 'skipped']);
 
-/** What does not fit, a sentence each. */
+/** The contradictions, a sentence each. */
 export function contradictions(
   definition: DrawnDefinition,
   seed: number,
@@ -71,7 +71,7 @@ class Replay {
     return [...this.#compareEnd(), ...this.#compareSteps(), ...this.#compareEdges()];
   }
 
-  /** The failure that ended the execution: nothing came after it. */
+  /** The failure that ended the execution, the last of its events. */
   #fatal(): string | null {
     const { status, errorStep } = this.#found;
     return status === 'failed' && this.#definition.template.onFailure === 'stop' ? errorStep : null;
@@ -128,7 +128,7 @@ class Replay {
   #compareEnd(): string[] {
     const { execution, error } = this.#oracle.verdict;
     const { status, errorStep } = this.#found;
-    // The last step may have come to its end after the stop.
+    // The last step may have ended after the stop.
     const afterTheStop = this.#endedBy === 'stop' && ['completed', 'failed'].includes(execution);
     const wrong: string[] = [];
     if (execution !== status && !afterTheStop)
@@ -151,7 +151,7 @@ class Replay {
       const status = this.#found.steps.get(key)?.status ?? 'absent';
       const expected = steps[key]!;
       if (status === expected) return [];
-      // After a stop nothing is made ready, and so nothing is skipped.
+      // After a stop no step is made ready, and so none is skipped.
       if (this.#endedBy === 'stop' && status === 'cancelled' && expected === 'skipped') return [];
       return [`${key} is ${status} and should be ${expected}`];
     });

@@ -1,5 +1,6 @@
 /**
- * What the witness knows of the faults: which kills hit a running step, and how long it took until it ran again.
+ * Figures of the faults from the records of the witness: the kills that hit a running step, and the time until it ran
+ * again.
  */
 import type { Pool } from '../db/connection/client.ts';
 import { type Durations, durationsOf } from './durations.ts';
@@ -110,7 +111,7 @@ async function countPausesThatHit(witness: Pool): Promise<number> {
   return rows[0].count;
 }
 
-/** The next attempt began while the handler of this one was at work, by what it said of itself. */
+/** The next attempt began while the handler of this one was at work, by the duration it announced. */
 async function countTakenFromHealthy(witness: Pool): Promise<number> {
   const { rows } = await witness.query(
     `select count(*)::integer as count
@@ -126,7 +127,7 @@ async function countTakenFromHealthy(witness: Pool): Promise<number> {
 /** How long after the answer to a cancel a handler may still begin: a claim may have been on its way. */
 const AFTER_CANCEL = `interval '3 seconds'`;
 
-/** After the answer to a cancel nothing starts; what a frozen engine does when it thaws is not held against it. */
+/** After the answer to a cancel no handler starts; those that a frozen engine starts when it thaws are not counted. */
 export async function checkEndings(witness: Pool, violations: Violations): Promise<void> {
   const { rows } = await witness.query(
     `select n.execution_id, e.step_key, e.engine, extract(epoch from e.at - n.at)::float8 as seconds

@@ -1,8 +1,8 @@
 /**
  * `bun run chaos`: random executions on several engines while processes, database and connections fail.
  *
- * Ends with 0 when all was as promised, 1 when something was not, 2 when too little happened to say so. The folder
- * with data, logs and dumps stays unless it ends with 0.
+ * Ends with 0 when every promise held, 1 when one did not, 2 when too little happened to judge. The folder with data,
+ * logs and dumps stays unless it ends with 0.
  */
 import { writeFile } from 'node:fs/promises';
 import { commandOf, parseOptions } from './options.ts';

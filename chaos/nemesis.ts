@@ -1,5 +1,5 @@
 /**
- * What goes wrong, and when: a stream of faults per kind of victim, each drawn from the seed.
+ * The faults and their times: a stream per kind of victim, each drawn from the seed.
  *
  * The streams run side by side, so that faults meet; two faults of the database never overlap. Between two faults of a
  * stream the engines get something done: on a busy machine faults that came by the clock alone would leave no engine
@@ -32,7 +32,7 @@ export type FaultCounts = Record<Fault, number> & {
 const DOWN: Range = [0.2, 2];
 /** Commits of all engines between two faults of a stream: less than a second's on a quiet machine. */
 const LEAST_COMMITS = 40;
-/** The longest that a stream waits for them: what other streams do may keep everybody from committing. */
+/** The longest that a stream waits for them: other streams may keep all engines from committing. */
 const LONGEST_WAIT_SECONDS = 30;
 const LOOK_SECONDS = 0.1;
 /** From the kill of an engine until others are in the middle of its takeover. */
@@ -64,7 +64,7 @@ export class Nemesis {
     this.#streams = Promise.all(streams);
   }
 
-  /** Ends all faults and mends what they left: every engine runs, the database is there, the wire passes. */
+  /** Ends all faults and repairs their effects: every engine runs, the database is there, the wire passes. */
   async stop(): Promise<void> {
     const { fleet, proxy } = this.#parts;
     this.#ending.abort();
@@ -84,7 +84,7 @@ export class Nemesis {
     }
   }
 
-  /** Waits until the engines have made so many commits, but not for ever. False: the faults are over. */
+  /** Waits until the engines have made this many commits, for a bounded time. False: the faults are over. */
   async #committed(count: number): Promise<boolean> {
     const { proxy } = this.#parts;
     for (let waited = 0; waited < LONGEST_WAIT_SECONDS; waited += LOOK_SECONDS) {
@@ -169,7 +169,7 @@ export class Nemesis {
     await this.#note(fault, null, at, new Date());
   }
 
-  /** So that what stops the database now and then interrupts one. */
+  /** So that a stop of the database interrupts one now and then. */
   async #beginTakeover(draw: Chance): Promise<void> {
     const [isWanted, seconds] = [draw.happens(0.5), draw.between(TAKEOVER)];
     if (!isWanted || !this.#parts.options.faults.includes('kill')) return;
@@ -202,7 +202,7 @@ export class Nemesis {
   }
 }
 
-/** One in three is as long as can be: only those last until the engine is thought dead. */
+/** One in three has the maximum length: only those last until the engine is taken for dead. */
 function drawPause(draw: Chance, [from, to]: Range): number {
   const isLong = draw.happens(1 / 3);
   return isLong ? draw.between([Math.max(from, to * 0.95), to]) : draw.between([from, to]);

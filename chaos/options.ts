@@ -1,5 +1,5 @@
 /**
- * What a run is asked to do, all of it: the options and their defaults, and the command that repeats a run.
+ * The options of a run with their defaults, and the command that repeats it.
  *
  * Invariant: `commandOf` names every option, so that a printed command means the same after a default has changed.
  */
@@ -35,12 +35,12 @@ export interface Options {
   readonly cut: number;
   /** Seconds that the starts are spread over. */
   readonly atLeast: number;
-  /** Seconds until the faults end, whatever has been started by then. */
+  /** Seconds until the faults end, even if starts are left by then. */
   readonly atMost: number;
   /** Seconds in which everything must be final once the faults have ended. */
   readonly calm: number;
   readonly fsync: 'on' | 'off';
-  /** What the engines are told of the database, which is PostgreSQL all the same. */
+  /** DATABASE_BACKEND of the engines; the database is always PostgreSQL. */
   readonly backend: Backend;
   /** Keep the folder of the run also when it is green. */
   readonly keep: boolean;
@@ -48,7 +48,7 @@ export interface Options {
   readonly report: string | null;
 }
 
-/** For a run that is not told its seed. */
+/** For a run without a given seed. */
 export const RANDOM_SEED = Math.floor(Math.random() * 1_000_000_000);
 
 export function whole(text: string): number {
@@ -88,12 +88,12 @@ function faults(text: string): readonly Fault[] {
   });
 }
 
-/** A command that ends with 2 when it is not understood: 1 is for what a run finds. */
+/** A command that ends with 2 when it is not understood; 1 is for the findings of a run. */
 export function createCommand(name: string): Command {
   return new Command(name).exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 }
 
-/** Ends the process with what is wrong. */
+/** Ends the process with the error. */
 export function parseOptions(argv: readonly string[]): Options {
   const command = createCommand('chaos')
     .description('Random executions on several engines while processes, database and connections fail.')

@@ -1,5 +1,5 @@
 /**
- * What is started and when it is ended again: every execution of a run, each worked out from the seed and its place.
+ * The plan of a run: every execution and the moment of its early end, each computed from the seed and its place.
  */
 
 import type { JsonObject } from '../core/json/json.ts';
@@ -72,7 +72,7 @@ export class Plan {
     };
   }
 
-  /** How many executions the call that starts this one takes along. */
+  /** The number of executions in the call that starts this one. */
   groupSize(place: number): number {
     const draw = chance(this.options.seed, 'group', place);
     return draw.happens(0.6) ? 1 : 2 + draw.below(MAX_AT_ONCE - 1);
@@ -82,7 +82,7 @@ export class Plan {
     return `chaos-${this.options.seed}-${place}`;
   }
 
-  /** Of an execution's idempotency key; null: no start of this run. */
+  /** The place of an idempotency key; null: it is not of this run. */
   placeOf(key: string | null): number | null {
     const prefix = `chaos-${this.options.seed}-`;
     if (key === null || !key.startsWith(prefix)) return null;
@@ -102,7 +102,7 @@ export class Plan {
   }
 }
 
-/** What an engine of the run would say to a document. */
+/** The answer of an engine of the run to a document. */
 function publishable(): (document: JsonObject) => boolean {
   const stepTypes = createStepTypes({ ...NOTHING_RUNS, extra: chaosStepTypes() });
   const context = lintContext(stepTypes, { maxSteps: 10_000, maxDepth: 512 }, []);

@@ -1,5 +1,5 @@
 /**
- * What came of a run: whether it is green, was found wanting, or proves nothing; as data and as text.
+ * The result of a run: green, failed, or invalid; as data and as text.
  */
 import type { CheckedCounts } from './checks.ts';
 import type { ClientCounts } from './client.ts';
@@ -29,7 +29,7 @@ export type Verdict = 'green' | 'violations' | 'invalid';
 
 export interface Report extends Findings {
   readonly verdict: Verdict;
-  /** Why the run proves nothing. */
+  /** The reason why the run is invalid. */
   readonly shortcomings: readonly string[];
   readonly options: Options;
   readonly command: string;
@@ -56,7 +56,7 @@ export function makeReport(options: Options, findings: Findings, folder: string)
   };
 }
 
-/** A run that did too little must not pass for one in which nothing went wrong. */
+/** A run with too few faults must not count as green. */
 function shortcomingsOf(options: Options, { client, faults, figures }: Findings): string[] {
   const { executions } = options;
   const wanting: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * A run from its beginning to its report: faults while executions are started, then calm in which all must end,
- * then the checks.
+ * A run from its beginning to its report: faults while executions are started, then a calm in which all must end, then
+ * the checks.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEngineClient } from '../client/engine-client.ts';
@@ -39,7 +39,7 @@ class Run {
   readonly #client: ChaosClient;
   readonly #nemesis: Nemesis;
   readonly #violations = new Violations();
-  /** As it was when somebody looked last. */
+  /** The value at the last check. */
   #open = 0;
 
   constructor(options: Options, stage: Stage, tell: (line: string) => void) {

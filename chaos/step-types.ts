@@ -29,7 +29,7 @@ export function chaosSteps(witnessUrl: string, engine: string): StepType[] {
   return chaosStepTypes((context) => act(recorder, context as unknown as StepContext<Params>));
 }
 
-/** The types as definitions see them; without `run` they run nothing. */
+/** The types as definitions see them, without handlers. */
 export function chaosStepTypes(run: StepType['run'] = () => null): StepType[] {
   return [
     { type: 'chaos.effect', summary: 'Leaves an effect.', schema: SCHEMA, run },
@@ -65,7 +65,7 @@ function resultOf(kind: Params['kind'], seed: number, key: string, { routes }: B
   return kind === 'route' ? new Routed(output, routes) : output;
 }
 
-/** What came in is what its producers gave out. */
+/** Checks that the inputs are the outputs of its producers. */
 function complaintOf({ inputs, params }: StepContext<Params>): string | null {
   for (const [key, input] of Object.entries(inputs)) {
     if (!isOutput(input)) continue;

@@ -1,4 +1,4 @@
-/** The log of transitions finds what no engine may do. */
+/** The log of transitions finds forbidden changes. */
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createPool, type Pool } from '../db/connection/client.ts';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';

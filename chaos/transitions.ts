@@ -1,6 +1,6 @@
 /**
- * Every change of status as the database saw it: triggers on the engine's tables write it down in the transaction
- * that makes it. What is checked by it needs no word of the engine.
+ * The log of every change of status: triggers on the engine's tables record it in the transaction that makes it. Its
+ * checks do not depend on reports of the engine.
  *
  * Changes of one execution are made one after the other, so their positions are in the order of their commits.
  */
@@ -42,7 +42,7 @@ export const TRANSITION_LOG = `
 const FINAL_STEP = `('completed', 'failed', 'skipped', 'cancelled')`;
 const FINAL_EXECUTION = `('completed', 'failed', 'cancelled', 'timed_out')`;
 
-/** Each answers what is wrong: the execution, and a word about it. */
+/** Each returns violations: the execution, and a word about it. */
 export const TRANSITION_CHECKS: Readonly<Record<string, string>> = {
   'a final step was changed': `
     select execution_id, 'step ' || step_id || ': ' || coalesce(from_status, 'new') || ' to ' || to_status as detail

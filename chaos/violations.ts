@@ -1,5 +1,5 @@
 /**
- * What a run found wrong: how often, with a few examples of each.
+ * The violations that a run found: how often, with a few examples of each.
  */
 export interface Violation {
   readonly check: string;

@@ -1,5 +1,5 @@
 /**
- * What handlers did, written down where no fault reaches: a database of its own on a server of its own.
+ * The record of the handlers' effects, out of reach of every fault: a separate database on a separate server.
  *
  * Effects of one turn of the event loop share a statement. The step's id stands for its scope too: it is the id of
  * one row, of one step in one scope of one execution.
@@ -17,7 +17,7 @@ export interface Effect {
   readonly visit: number;
   /** How long the handler is going to take from here. */
   readonly busyMs: number;
-  /** What was wrong with what it was given; null: nothing. */
+  /** The error in its inputs; null: none. */
   readonly complaint: string | null;
 }
 
@@ -36,7 +36,7 @@ export const WITNESS_TABLES = `
     position bigint generated always as identity primary key,
     kind text not null, engine text, from_at timestamptz not null, to_at timestamptz);`;
 
-/** What the checks look things up by; made when all is written. */
+/** The indexes for the checks; made when everything is written. */
 export const WITNESS_INDEXES = `
   create index on chaos_effects (execution_id);
   create index on chaos_effects (step_id, attempt);

@@ -18,7 +18,7 @@ const list = <T>(length: number, make: (at: number) => T): T[] => Array.from({ l
 const stepsOf = (length: number, make: (at: number) => unknown): Steps =>
   Object.fromEntries(list(length, (at) => [`s${at}`, make(at)]));
 
-/** Steps, and what stands beside them; `size` is about as many characters. */
+/** Steps, and the fields beside them; `size` is about the number of characters. */
 const SHAPES: readonly ((draw: Chance, size: number) => { steps: unknown; [field: string]: unknown })[] = [
   (draw, size) => ({
     steps: { a: { type: 'transform', with: { value: hostileExpression(draw, size / 2) } } },
@@ -48,7 +48,7 @@ const SHAPES: readonly ((draw: Chance, size: number) => { steps: unknown; [field
       last: { type: 'merge', needs: list(size / 60, (at) => `s${at}`) },
     },
   }),
-  // Each needs all that come before it.
+  // Each step needs all steps before it.
   (_draw, size) => ({
     steps: stepsOf(Math.sqrt(size / 4), (at) => ({
       type: 'noop',

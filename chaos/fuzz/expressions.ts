@@ -1,5 +1,5 @@
 /**
- * Expressions that are hard on whoever reads them: deep in every way, long, full of names that there are not.
+ * Expressions that are hard to read for a parser: deep in every way, long, full of unknown names.
  */
 import type { Chance } from '../chance.ts';
 
@@ -29,7 +29,7 @@ const LONG: readonly ((count: number) => string)[] = [
   (count) => `steps.${'s'.repeat(count)}.outptu`,
 ];
 
-/** Below or above what is taken. @param most levels, names or characters */
+/** Below or above the accepted size. @param most levels, names or characters */
 export function hostileExpression(draw: Chance, most: number): string {
   const size = 1 + draw.below(most);
   return `\${{ ${draw.pick(draw.happens(0.5) ? NESTED : LONG)(size)} }}`;

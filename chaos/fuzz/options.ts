@@ -1,5 +1,5 @@
 /**
- * What a fuzz run is asked to do: the options and their defaults, and the command that repeats it.
+ * The options of a fuzz run with their defaults, and the command that repeats it.
  */
 import { atLeastOne, createCommand, RANDOM_SEED, whole } from '../options.ts';
 
@@ -17,7 +17,7 @@ export interface FuzzOptions {
   readonly report: string | null;
 }
 
-/** Ends the process with what is wrong. */
+/** Ends the process with the error. */
 export function parseFuzzOptions(argv: readonly string[]): FuzzOptions {
   const command = createCommand('fuzz')
     .description('Sends hostile documents to an engine through every door, and watches its event loop.')

@@ -1,5 +1,5 @@
 /**
- * What a fuzz run found, in words.
+ * The findings of a fuzz run, in words.
  */
 import { type FuzzOptions, fuzzCommandOf } from './options.ts';
 import type { Played, Sent } from './run.ts';
@@ -14,9 +14,9 @@ export interface FuzzReport {
   readonly answers: Readonly<Record<string, number>>;
   readonly failures: readonly Sent[];
   readonly longestBlockMs: number;
-  /** By the clock, which on a busy machine counts the work of others too. */
+  /** By the clock, which on a busy machine includes the work of others. */
   readonly longestWallMs: number;
-  /** Longer than allowed, with what was on its way meanwhile. */
+  /** Longer than allowed, with the requests that were on their way meanwhile. */
   readonly blocks: readonly { readonly ms: number; readonly suspects: readonly string[] }[];
   readonly maxEngineMiB: number;
   readonly maxChildrenMiB: number;
@@ -60,7 +60,7 @@ function longest(times: readonly number[]): number {
   return Math.round(times.reduce((most, ms) => Math.max(most, ms), 0));
 }
 
-/** What was on its way while the event loop stood still, or shortly before. */
+/** The requests that were on their way while the event loop stood still, or shortly before. */
 function suspectsOf({ endedAt, wallMs }: Block, sent: readonly Sent[]): string[] {
   const begunAt = endedAt - wallMs;
   return sent

@@ -1,5 +1,5 @@
 /**
- * What is sent, and through which door: each document follows from the seed and its number alone.
+ * The documents and the doors they are sent through: each document follows from the seed and its number alone.
  */
 import { type Chance, chance } from '../chance.ts';
 import { hostileDefinition } from './definitions.ts';
@@ -57,7 +57,7 @@ function doorOf(draw: Chance): Door {
   return at < 185 ? 'other' : 'sql';
 }
 
-/** Mostly small, which must not cost more than it weighs; some of any size up to what is taken, and beyond. */
+/** Mostly small, which must not cost more than their size; some of any size up to the limit, and beyond. */
 function sizeOf(draw: Chance, most: number): number {
   const kind = draw.below(100);
   if (kind < 80) return 16 + draw.below(3 * KIB);

@@ -1,5 +1,5 @@
 /**
- * Sends the documents, some at a time, and takes down what the engine did with each.
+ * Sends the documents, some at a time, and records the answer of the engine to each.
  */
 
 import { spawn } from 'node:child_process';
@@ -11,7 +11,7 @@ import { type HostileRequest, hostileRequest } from './requests.ts';
 import type { Block, Caller, FuzzStage } from './stage.ts';
 import { TEMPLATES } from './templates.ts';
 
-/** What came of a document. */
+/** The result of a document. */
 export interface Sent {
   readonly number: number;
   readonly door: string;
@@ -33,7 +33,7 @@ export interface Played {
 const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const NAMES = TEMPLATES.map(({ name }) => name);
 const MEMORY_EVERY_MS = 100;
-/** Every so many-th start is looked at afterwards. */
+/** The interval between starts whose execution is read afterwards. */
 const STATUS_EVERY = 5;
 /** A refusal that says to come back, which is no failure. */
 const BUSY: ReadonlySet<number> = new Set([503]);
@@ -116,7 +116,7 @@ async function call({ number, path, mediaType, body }: HostileRequest, stage: Fu
   return { answer: String(status), isFailure: isFailure && !text.includes('not_found') };
 }
 
-/** The status with everything in it, and a page of the list. */
+/** Reads the status with all outputs, and a page of the list. */
 async function look(url: string, key: string, executionId: string | undefined): Promise<void> {
   if (executionId === undefined) return;
   const headers = { authorization: `Bearer ${key}` };
@@ -129,7 +129,7 @@ async function look(url: string, key: string, executionId: string | undefined): 
   if (status.status >= 500 || !list.ok) throw new Error(`status ${status.status}, list ${list.status}`);
 }
 
-/** What the database refuses is its own business: the engine never sees it. */
+/** Values that the database refuses do not count: the engine never sees them. */
 async function startBySql({ number, body }: HostileRequest, stage: FuzzStage): Promise<Answer> {
   const options = JSON.stringify({ workspace_id: callerOf(number, stage).workspaceId });
   const template = NAMES[number % NAMES.length];
@@ -142,7 +142,7 @@ async function startBySql({ number, body }: HostileRequest, stage: FuzzStage): P
   }
 }
 
-/** Exit codes above 2 and signals are failures: anything else is said in words. */
+/** Exit codes above 2 and signals are failures; other ends have a message. */
 async function validateByCli({ number, mediaType, body }: HostileRequest, stage: FuzzStage): Promise<Answer> {
   const file = join(stage.folder, `${number}.${mediaType.endsWith('json') ? 'json' : 'yaml'}`);
   await writeFile(file, body);

@@ -1,5 +1,5 @@
 /**
- * What a fuzz run plays on: a PostgreSQL, one engine whose event loop is watched, and templates to start.
+ * The stage of a fuzz run: a PostgreSQL, one engine whose event loop is watched, and templates to start.
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ export interface Block {
   readonly wallMs: number;
 }
 
-/** Who sends: workspaces take turns, so there are two. */
+/** The senders: workspaces take turns, so there are two. */
 export interface Caller {
   readonly workspaceId: string;
   readonly key: string;
@@ -38,7 +38,7 @@ export interface FuzzStage {
   /** The engine, and the processes it has started. */
   memory(): { engine: number; children: number };
   isAlive(): boolean;
-  /** What the engine wrote last. */
+  /** The last lines that the engine wrote. */
   lastLines(): readonly string[];
   blocks(): Promise<Block[]>;
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * Templates that hostile inputs are started with: from any inputs at all to schemas that are checked beside the event
- * loop.
+ * Templates for starts with hostile inputs: from those that take any inputs to those whose schemas are checked beside
+ * the event loop.
  */
 
 const STEPS = {

@@ -1,5 +1,5 @@
 /**
- * JSON and YAML texts that are hard to read: deep, wide, both at once, long names, names twice, numbers, aliases.
+ * JSON and YAML texts that are hard to read: deep, wide, both at once, long names, repeated names, numbers, aliases.
  */
 import type { Chance } from '../chance.ts';
 
@@ -33,9 +33,9 @@ export function hostileJson(draw: Chance, size: number): string {
   return draw.pick(JSON_TEXTS)(draw, Math.max(2, Math.floor(size)));
 }
 
-/** Texts of YAML documents that are no plain JSON. */
+/** Texts of YAML documents that are not plain JSON. */
 const YAML_TEXTS: readonly ((size: number) => string)[] = [
-  // Ten aliases of what has ten aliases.
+  // Ten aliases of a value with ten aliases.
   (size) =>
     `${Array.from({ length: Math.min(size / 60, 200) }, (_, at) => `a${at}: &a${at} [${at === 0 ? 'x' : `*a${at - 1},`.repeat(9)}]`).join('\n')}\n`,
   (size) => Array.from({ length: size / 20 }, (_, at) => `k${at}: &a${at} ${at}`).join('\n'),

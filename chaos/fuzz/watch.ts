@@ -1,8 +1,8 @@
 /**
- * Loaded into an engine before everything else: writes down how long its event loop stands still.
+ * Loaded into an engine before everything else: records how long its event loop stands still.
  *
- * A block is what the thread worked between two turns, in processor time: on a machine that others use as well the
- * clock counts their work too. The clock's figure is written beside it.
+ * A block is the work of the thread between two turns, in processor time: on a shared machine the clock includes the
+ * work of others. The clock's figure is written beside it.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 
@@ -22,7 +22,7 @@ setInterval(() => {
   lastWorked = worked;
 }, TICK_MS).unref();
 
-/** Processor time of the thread that runs the event loop; null where that is not told. */
+/** Processor time of the thread that runs the event loop; null where the system does not report it. */
 function workedMs(): number | null {
   try {
     return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0]) / 1e6;

@@ -1,4 +1,4 @@
-/** Which attempts may be made again. */
+/** The attempts that may be made again. */
 import { expect, test } from 'bun:test';
 import { isExplained } from './checks.ts';
 

@@ -1,8 +1,8 @@
 /**
- * What must hold of every execution of a case, whatever was done to its engines: it completed, its output is of its
- * last attempt, no attempt was made twice, and none was made again whose engine was well.
+ * The conditions for every execution of a case, after any fault: it completed, its output is of its last attempt, no
+ * attempt was made twice, and no attempt of a healthy engine was made again.
  *
- * Invariant: it is asked when nothing is under way any more.
+ * Invariant: it is asked when no execution is under way any more.
  */
 import { assertInvariants } from '../../tests/support/invariants.ts';
 import type { Findings, Strike } from './play.ts';
@@ -79,7 +79,7 @@ function checkStep(
   }
 }
 
-/** Whether the engine of an attempt was struck while it ran. */
+/** Returns whether the engine of an attempt was hit by a fault while it ran. */
 export function isExplained(
   previous: Pick<Call, 'engine' | 'at'>,
   next: Pick<Call, 'at'>,

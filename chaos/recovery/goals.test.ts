@@ -1,4 +1,4 @@
-/** When the goals of a recovery run are met. */
+/** The goals of a recovery run, met and not met. */
 import { expect, test } from 'bun:test';
 import { isGood, makeCaseReport, recoveryText } from './goals.ts';
 import { parseRecoveryOptions } from './options.ts';

@@ -1,5 +1,5 @@
 /**
- * What the figures of each case must be, and the report of a run, as data and as text.
+ * The goals for the figures of each case, and the report of a run, as data and as text.
  */
 import { type Durations, durationsOf, histogram } from '../durations.ts';
 import { type Case, type RecoveryOptions, recoveryCommandOf } from './options.ts';
@@ -12,7 +12,7 @@ interface Goal {
 
 export interface CaseReport {
   readonly name: Case;
-  /** What one figure is the time of. */
+  /** The name of the time that one figure measures. */
   readonly figure: string;
   /** One for each fault: of its slowest step. */
   readonly faults: Durations | null;
@@ -54,7 +54,7 @@ const GOALS: Readonly<Record<Case, readonly Goal[]>> = {
   'db-restart': [],
   'db-crash': [],
 };
-/** Without leases only a missing heartbeat tells. */
+/** Without leases only a missing heartbeat shows that an engine is dead. */
 const WITHOUT_LEASES: Partial<Record<Case, readonly Goal[]>> = {
   kill: most(10_000),
   'kill-after-cut': most(10_000),
@@ -86,7 +86,7 @@ export function makeCaseReport(
   return { ...report, histogram: histogram(findings.faults) };
 }
 
-/** Every goal is met and nothing went wrong. */
+/** Every goal is met and every check passed. */
 export function isGood({ goals, problems }: CaseReport): boolean {
   return problems.length === 0 && goals.every(({ met }) => met);
 }

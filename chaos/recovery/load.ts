@@ -1,7 +1,7 @@
 /**
  * Keeps a number of executions under way, started over HTTP at whichever engine answers.
  *
- * An execution whose start was not clearly answered may be there all the same: it counts like any other.
+ * An execution without a clear answer to its start may exist: it counts like any other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEngineClient } from '../../client/engine-client.ts';
@@ -51,7 +51,7 @@ export class RecoveryLoad {
     await this.#running;
   }
 
-  /** Stops; resolves when nothing is under way any more, with what is left after a minute. */
+  /** Stops; resolves when no execution is under way any more, or after a minute with those that are. */
   async finish(): Promise<number> {
     await this.stop();
     const until = performance.now() + LONGEST_END_MS;
@@ -82,7 +82,7 @@ export class RecoveryLoad {
       .then((executions) => {
         this.started += executions.length;
       })
-      // Whoever was asked is gone, or its database is: the next one is asked.
+      // The asked engine is gone, or its database is: the next one is asked.
       .catch(() => {});
   }
 

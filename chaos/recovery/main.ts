@@ -2,7 +2,7 @@
  * `bun run recovery`: how long steps stand still after a fault of an engine, its network or the database, with the
  * default settings of the engine.
  *
- * Ends with 0 when every goal is met, with 1 when one is not or something went wrong.
+ * Ends with 0 when every goal is met and every check passed, with 1 otherwise.
  */
 import { writeFile } from 'node:fs/promises';
 import { chance } from '../chance.ts';

@@ -1,5 +1,5 @@
 /**
- * What a recovery run is asked to do: the options and their defaults, and the command that repeats it.
+ * The options of a recovery run with their defaults, and the command that repeats it.
  */
 import { InvalidArgumentError, Option } from 'commander';
 import { BACKENDS } from '../../db/connection/features.ts';
@@ -59,7 +59,7 @@ function atLeastTwo(text: string): number {
   return value;
 }
 
-/** Ends the process with what is wrong. */
+/** Ends the process with the error. */
 export function parseRecoveryOptions(argv: readonly string[]): RecoveryOptions {
   const command = createCommand('recovery')
     .description('How long steps stand still after a fault, with the default settings of the engine.')

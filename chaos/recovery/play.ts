@@ -1,6 +1,6 @@
 /**
- * What the cases of a recovery run have in common: who is on the stage, what is written down, and the loop in which
- * each fault waits until the one before is over.
+ * The common part of the cases of a recovery run: the stage, the records, and the loop in which each fault waits until
+ * the one before is over.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Chance } from '../chance.ts';
@@ -17,14 +17,14 @@ export interface Strike {
   to: number;
 }
 
-/** What a case found out. */
+/** The results of a case. */
 export class Findings {
   /** One figure for each fault, that of its slowest step, in milliseconds. */
   readonly faults: number[] = [];
   /** One for each step that was hit. */
   readonly steps: number[] = [];
   readonly strikes: Strike[] = [];
-  /** Further figures, by what they are. */
+  /** Further figures, by their names. */
   readonly facts: Record<string, number | string> = {};
   readonly problems: string[] = [];
 
@@ -73,7 +73,7 @@ export async function pickBusy(
   return draw.pick(busy());
 }
 
-/** Writes down how the rows are of steps that were not seen again: whose they are, and whether a job is for them. */
+/** Records the rows of steps that were not seen again: their owner, and whether they have a job. */
 export async function describeMissed(
   { stage, findings }: Play,
   hits: readonly Call[],
@@ -94,7 +94,7 @@ export async function describeMissed(
 }
 
 /**
- * Writes down how long the steps that were hit stood still, from a moment of performance.now().
+ * Records how long the steps that were hit stood still, from a moment of performance.now().
  * @returns the slowest, in milliseconds; null when one was not seen again
  */
 export function noteRecovery(

@@ -3,8 +3,8 @@
  * its backends was killed, while healthy engines run steps.
  *
  * No step that runs may lose its attempt: its engine is alive, and its result waits until there is a database again.
- * That none does is seen at the end (checks.ts). Each second time an engine is killed just before, so that one is among
- * those that come back that has only just begun; its own steps are the only ones that others may take.
+ * The end of the case checks this (checks.ts). Each second time an engine is killed just before, so that one of the
+ * engines that come back has only just begun; its steps are the only ones that others may take.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allSettled, type Play, until } from './play.ts';
@@ -44,7 +44,7 @@ export function playCrashes(play: Play): Promise<void> {
   });
 }
 
-/** A figure is the time from the database's return to the first call of a step that had not run before. */
+/** A figure is the time from the database's return to the first call of a step that had not run before it. */
 async function playReturns(
   play: Play,
   faults: string,

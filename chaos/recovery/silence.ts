@@ -2,7 +2,7 @@
  * The cases "freeze" (SIGSTOP) and "partition" (the wire is cut): an engine falls silent, others take over what it
  * runs, and it comes back as a zombie whose results come too late.
  *
- * That its results change nothing is seen at the end: every output is of the last attempt (recovery-checks.ts).
+ * The end of the case checks that its results change nothing: every output is of the last attempt (checks.ts).
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ async function silence(
   if (said !== 1) findings.problems.push(`${engine.name} said ${said} times in its log that it was silent`);
 }
 
-/** Back is who has begun a step since, or has ended: then another one is started. */
+/** An engine is back when it has begun a step since, or has ended: then another one is started. */
 function isBack({ stage }: Play, engine: EngineProcess, since: number): boolean {
   return (
     engine.state === 'ended' ||

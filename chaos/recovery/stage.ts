@@ -1,6 +1,6 @@
 /**
- * What one case of a recovery run plays on: a durable PostgreSQL, engines that are connected to it, directly unless
- * there is to be a pooler, with their default settings, and the witness.
+ * The stage of one case of a recovery run: a durable PostgreSQL, engines with their default settings, connected
+ * directly or through a pooler, and the witness.
  *
  * The case "partition" puts the engine at the first place behind a wire that can be cut.
  */
@@ -44,10 +44,10 @@ export interface RecoveryStage {
 const DATABASE = 'recovery';
 /** Of the server, for all engines together. */
 const POOLER_SESSIONS = 40;
-/** Of every call to an engine; those on loopback do not ask for it. */
+/** The key of every call to an engine; engines on loopback do not require it. */
 export const RECOVERY_TOKEN = 'recovery-0123456789';
 
-/** What is to be undone, the last one first. */
+/** The steps to undo, the last one first. */
 type Undo = ((remove: boolean) => Promise<unknown>)[];
 
 export async function setRecoveryStage(name: Case, options: RecoveryOptions): Promise<RecoveryStage> {
@@ -112,7 +112,7 @@ async function poolerBefore(url: string, undo: Undo): Promise<string> {
   return pooler.url;
 }
 
-/** Where an engine is asked that has a network of its own: who is not on loopback must have keys. */
+/** The address of an engine in a network namespace; an engine outside loopback must have keys. */
 function addressOf(namespace: NetworkNamespace | null): Record<string, string> {
   if (namespace === null) return {};
   return {

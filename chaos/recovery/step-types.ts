@@ -22,7 +22,7 @@ export function recoverySteps(socket: string, engine: string): StepType[] {
   return recoveryStepTypes((context) => hold(socket, engine, context as unknown as Context));
 }
 
-/** The type as definitions see it; without `run` it runs nothing. */
+/** The type as definitions see it, without a handler. */
 export function recoveryStepTypes(run: StepType['run'] = () => null): StepType[] {
   return [{ type: 'recovery.hold', summary: 'Lasts for a while.', schema: { type: 'object' }, run }];
 }

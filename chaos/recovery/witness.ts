@@ -1,6 +1,6 @@
 /**
- * Whom the steps of a recovery run call, at the beginning of every attempt: an HTTP server of the script, which
- * answers when the attempt is to end.
+ * The HTTP server that the steps of a recovery run call at the beginning of every attempt; it answers when the attempt
+ * is to end.
  *
  * It listens on a Unix socket, which no fault of a network reaches: an engine that is cut off can still be watched.
  *
@@ -54,7 +54,7 @@ export class RecoveryWitness {
     return [...this.#open].filter((call) => engine === null || call.engine === engine);
   }
 
-  /** For each the first call of a later attempt of its step; null: there was none in that time. */
+  /** For each call the first one of a later attempt of its step; null: there was none in that time. */
   async seenAgain(calls: readonly Call[], withinMs: number): Promise<(Call | null)[]> {
     const until = performance.now() + withinMs;
     const again = () => calls.map((call) => this.#nextOf(call));
@@ -94,7 +94,7 @@ export class RecoveryWitness {
   }
 }
 
-/** Calls the witness; resolves when it answers. Throws what the connection throws, and the signal's reason. */
+/** Calls the witness; resolves when it answers. Throws the error of the connection, or the signal's reason. */
 export async function callWitness(
   socketPath: string,
   announcement: Announcement,

@@ -1,5 +1,5 @@
 /**
- * The mix of a soak run: what its executions are, and the step type that they use besides the built-in ones.
+ * The mix of a soak run: the definitions of its executions, and the step type that they use besides the built-in ones.
  *
  * Every execution of every definition completes when the engine does as it should.
  */
@@ -9,12 +9,12 @@ import type { Chance } from '../chance.ts';
 
 export interface SoakDefinition {
   readonly document: JsonObject & { readonly name: string };
-  /** How many of all are of it, relative to the others. */
+  /** Its share of all executions, relative to the others. */
   readonly weight: number;
   inputs(draw: Chance): JsonObject;
 }
 
-/** The one whose time from start to end is told: nothing in it waits. */
+/** The definition whose time from start to end is reported: it has no waits. */
 export const TIMED = 'soak-chain';
 
 /** @param peerUrl of the server that the http step calls */
@@ -130,7 +130,7 @@ export function soakStepModule(): string {
   return `import { soakStepTypes } from ${JSON.stringify(new URL('./definitions.ts', import.meta.url).href)};\nexport default soakStepTypes();\n`;
 }
 
-/** One that fails in its first attempts, and gives back what it was given. */
+/** A handler that fails in its first attempts, and then returns its parameters. */
 export function soakStepTypes(): StepType[] {
   const run = ({ params, attempt }: StepContext): Json => {
     if (attempt <= Number(params.failures)) throw new StepFailure('soak', 'as planned', { retryable: true });

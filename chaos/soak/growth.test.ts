@@ -1,4 +1,4 @@
-/** What counts as growth. */
+/** The rule for growth. */
 import { expect, test } from 'bun:test';
 import { seededRandom } from '../../tests/support/core/seeded-random.ts';
 import { growthOf, lastTwoThirds, lineThrough, type Point } from './growth.ts';

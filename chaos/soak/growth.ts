@@ -1,9 +1,9 @@
 /**
- * Whether a series of a soak run grows: a straight line through the last two thirds of it, by least squares, and
- * what the line rises over that time, against what it may.
+ * The verdict whether a series of a soak run grows: the rise of a straight line through its last two thirds, by least
+ * squares, against the allowed rise.
  *
- * Not growth: what the noise of the series could make of a level line (two standard errors of the slope), and what
- * another series explains (tables, by the executions that are kept in them). A series that falls is fine.
+ * Not growth: the noise of the series (two standard errors of the slope), and the part that another series explains
+ * (tables, by the executions that are kept in them). A series that falls is fine.
  */
 export interface Point {
   /** Seconds. */
@@ -11,7 +11,7 @@ export interface Point {
   readonly value: number;
 }
 
-/** What a series may rise over the time that is judged: a share of its mean, and an amount besides. */
+/** The allowed rise of a series over the judged time: a share of its mean, and an amount. */
 export interface Tolerance {
   readonly share: number;
   readonly slack: number;
@@ -19,14 +19,14 @@ export interface Tolerance {
 
 export interface Line {
   readonly mean: number;
-  /** What the line rises from the first point to the last. */
+  /** The rise of the line from the first point to the last. */
   readonly rise: number;
   /** Two standard errors of the rise. */
   readonly noise: number;
 }
 
 export interface Growth extends Line {
-  /** What of the rise another series explains. */
+  /** The part of the rise that another series explains. */
   readonly explained: number;
   readonly allowed: number;
   readonly grows: boolean;

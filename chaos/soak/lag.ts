@@ -1,5 +1,5 @@
 /**
- * How late the event loop of an engine was, from two readings of its metrics.
+ * The lag of an engine's event loop, from two readings of its metrics.
  */
 const NAME = 'execution_engine_event_loop_lag_seconds';
 

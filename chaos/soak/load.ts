@@ -1,5 +1,5 @@
 /**
- * The load of a soak run: first as much as the engines take, to know how much that is, then a steady rate.
+ * The load of a soak run: first the maximum of the engines, to measure it, then a steady rate.
  *
  * Starts are due by the clock, however long the ones before take: a slow engine gets no fewer of them.
  */
@@ -18,7 +18,7 @@ export interface SoakLoadParts {
 
 const TICK_MS = 20;
 const CALL_TIMEOUT_MS = 10_000;
-/** Starts that wait for their answer; what is due beyond them is counted as missed. */
+/** The maximum of starts that wait for their answer; further due ones are counted as missed. */
 const MAX_CALLS = 200;
 const FULL_OPEN = 800;
 const FULL_CALLS = 16;
@@ -30,7 +30,7 @@ export class SoakLoad {
   started = 0;
   /** Starts that were due while too many waited for their answer. */
   missed = 0;
-  /** What was answered instead, each kind once, with how often. */
+  /** The other answers, each kind once, with its count. */
   readonly refusals = new Map<string, number>();
   readonly #parts: SoakLoadParts;
   readonly #clients: ReturnType<typeof createEngineClient>[];
@@ -52,7 +52,7 @@ export class SoakLoad {
       await this.#clients[0]!.publish(JSON.stringify(document), 'application/json');
   }
 
-  /** How many executions per second end while the engines have as much as they can do. */
+  /** The number of executions per second that end while the engines are saturated. */
   async measureFull(): Promise<number> {
     const begunAt = performance.now();
     const isOver = () => performance.now() - begunAt > FULL_WARM_MS + FULL_MS;
@@ -76,7 +76,7 @@ export class SoakLoad {
     return rows[0].count / (FULL_MS / 1_000);
   }
 
-  /** Starts so many executions per second until the signal is aborted. */
+  /** Starts this many executions per second until the signal is aborted. */
   async run(rate: number, signal: AbortSignal): Promise<void> {
     const begunAt = performance.now();
     for (let due = 0, done = 0; !signal.aborted; await sleep(TICK_MS)) {
@@ -88,7 +88,7 @@ export class SoakLoad {
     }
   }
 
-  /** Resolves when nothing is under way any more, with what is left after a minute. */
+  /** Resolves when no execution is under way any more, or after a minute with those that are. */
   async untilOver(): Promise<number> {
     const until = performance.now() + LONGEST_END_MS;
     for (;;) {

@@ -1,8 +1,8 @@
 /**
- * `bun run soak`: a steady load over HTTP for a long time, with retention at work, and whether anything grows that
- * must not: memory, connections, tables, latencies.
+ * `bun run soak`: applies a steady load over HTTP for a long time, with retention at work, and checks that memory,
+ * connections, tables and latencies do not grow.
  *
- * Ends with 0 when all is steady, with 1 when something grows or went wrong.
+ * Ends with 0 when all series are steady, with 1 when one grows or a check fails.
  */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,5 +1,5 @@
 /**
- * What a soak run is asked to do: the options and their defaults, and the command that repeats it.
+ * The options of a soak run with their defaults, and the command that repeats it.
  */
 import { InvalidArgumentError } from 'commander';
 import { atLeastOne, createCommand, RANDOM_SEED, whole } from '../options.ts';
@@ -26,7 +26,7 @@ function positive(text: string): number {
   return value;
 }
 
-/** Ends the process with what is wrong. */
+/** Ends the process with the error. */
 export function parseSoakOptions(argv: readonly string[]): SoakOptions {
   return createCommand('soak')
     .description('A steady load for a long time: what grows, and must not.')

@@ -1,5 +1,5 @@
 /**
- * What came of a soak run: a verdict for each series, as data and as text.
+ * The result of a soak run: a verdict for each series, as data and as text.
  */
 import { type Growth, growthOf, type Point } from './growth.ts';
 import { type SoakOptions, soakCommandOf } from './options.ts';
@@ -8,7 +8,7 @@ import { ruleOf } from './series.ts';
 
 export interface SoakFindings {
   readonly rate: number;
-  /** What the engines can do; null: it was not measured. */
+  /** The maximum rate of the engines; null: it was not measured. */
   readonly full: number | null;
   readonly started: number;
   readonly samples: readonly Sample[];
@@ -28,7 +28,7 @@ export interface SoakReport extends SoakFindings {
   readonly options: SoakOptions;
   readonly command: string;
   readonly series: readonly SeriesReport[];
-  /** Retention was not yet at its full work when the judged time began: what is kept had to rise. */
+  /** Retention was not yet at its full work when the judged time began: the kept executions had to rise. */
   readonly short: boolean;
   readonly good: boolean;
 }

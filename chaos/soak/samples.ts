@@ -1,5 +1,5 @@
 /**
- * What can be seen of engines and database from outside, as numbers by name, at one moment of a soak run.
+ * A sample of a soak run: the state of engines and database as seen from outside, as numbers by name.
  *
  * Rates and times are of the time since the sample before; the first sample has none.
  */

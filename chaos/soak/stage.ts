@@ -1,6 +1,6 @@
 /**
- * What a soak run plays on: a durable PostgreSQL that counts its statements, engines with retention, and a server
- * that their http steps call.
+ * The stage of a soak run: a durable PostgreSQL that counts its statements, engines with retention, and a server that
+ * their http steps call.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -12,13 +12,13 @@ export interface EngineSetup {
   /** Holds step modules and logs. */
   readonly folder: string;
   readonly databaseUrl: string;
-  /** Of its environment, besides what says where the database and its API are. */
+  /** Its environment, besides the addresses of the database and of its API. */
   readonly settings: Readonly<Record<string, string>>;
   /** The text of the module with its step types. @param engine its name */
   stepModule(engine: string): string;
   /** A module that is loaded before the engine. */
   readonly preload?: string;
-  /** What it is started within, command and arguments: `ip netns exec <name>`. Default: nothing. */
+  /** The command and arguments that it is started within: `ip netns exec <name>`. Default: none. */
   readonly within?: readonly string[];
 }
 
@@ -91,7 +91,7 @@ export class EngineProcess {
     return this.#child.pid;
   }
 
-  /** Whether it ended although nobody killed it. */
+  /** Whether it ended without being killed. */
   get gaveUp(): boolean {
     return this.state === 'ended' && !this.#killed;
   }

@@ -9,7 +9,7 @@ const RESTART_MS = 500;
 const SCRAPE_TIMEOUT_MS = 2_000;
 const LONGEST_START_MS = 60_000;
 const LOOK_MS = 50;
-/** Starts of a place that end by themselves before anybody believes that the next would not. */
+/** The maximum of starts of a place that end by themselves; after these the run gives up. */
 const MAX_IN_VAIN = 3;
 
 export interface GaveUp {
@@ -54,7 +54,7 @@ export class Fleet {
     return this.#places.filter((engine) => engine?.state === 'paused').map((engine) => engine!);
   }
 
-  /** @throws when they do not come up although nothing keeps them from it */
+  /** @throws when they do not become ready without a fault */
   async allReady(): Promise<void> {
     const until = performance.now() + LONGEST_START_MS;
     const inVain = () => this.gaveUp.filter(({ wasReady }) => !wasReady).length;
@@ -66,7 +66,7 @@ export class Fleet {
     }
   }
 
-  /** The process at this place, whatever its state. */
+  /** The process at this place, in any state. */
   at(place: number): EngineProcess | null {
     return this.#places[place] ?? null;
   }
@@ -79,7 +79,7 @@ export class Fleet {
     engine.kill();
   }
 
-  /** The last value that each process told of a metric without labels, added up. */
+  /** The sum of the last values of a metric without labels, over all processes. */
   async total(metric: string): Promise<number> {
     await Promise.all(this.ready.map((engine) => this.#scrape(engine, metric)));
     return [...this.#metrics.values()].reduce((sum, value) => sum + value, 0);
@@ -121,7 +121,7 @@ export class Fleet {
       const line = (await answer.text()).split('\n').find((text) => text.startsWith(`${metric} `));
       if (line !== undefined) this.#metrics.set(name, Number(line.split(' ')[1]));
     } catch {
-      // It was killed or paused meanwhile: what it told last stands.
+      // It was killed or paused meanwhile: its last value stays.
     }
   }
 }

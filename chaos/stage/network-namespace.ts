@@ -1,8 +1,8 @@
 /**
- * A network of its own for one process, with a wire to this machine that can be cut: a Linux network namespace and
- * a veth pair. Needs root and the `ip` command.
+ * A separate network for one process, with a wire to this machine that can be cut: a Linux network namespace and a veth
+ * pair. Needs root and the `ip` command.
  *
- * The end inside is what is taken down: to the other end the machine behind it has just fallen silent.
+ * The cut takes down the inner end: for the other end the machine behind it has fallen silent.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -26,7 +26,7 @@ export class NetworkNamespace {
     this.address = `10.213.${net}.2`;
   }
 
-  /** Throws with the words of `ip` when it cannot be made here; nothing is left then. */
+  /** Throws with the message of `ip` when it cannot be made here, and removes its parts. */
   static async create(): Promise<NetworkNamespace> {
     const namespace = new NetworkNamespace(`een${process.pid}`, process.pid % 256);
     try {
@@ -38,7 +38,7 @@ export class NetworkNamespace {
     return namespace;
   }
 
-  /** What a process is started within. */
+  /** The command that a process is started within. */
   get within(): readonly string[] {
     return ['ip', 'netns', 'exec', this.#name];
   }

@@ -1,7 +1,7 @@
 /**
  * A PostgreSQL of the harness's own: started, killed and crashed at will, and gone with its data at the end.
  *
- * Not here: what it is used for. The port may change with a restart; whoever connects asks for it each time.
+ * Not here: its use. The port may change with a restart; read it before each connection.
  */
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,9 +1,9 @@
 /**
  * The wire between the engines and PostgreSQL, with faults.
  *
- * It knows two things of the protocol: the message that asks for a commit, and the one that says it was done. Both
- * are looked for as bytes, so that passing on costs next to nothing; one that is split over two packets is missed,
- * and one that is found in somebody's data is a fault at an unusual place, which is just as well.
+ * It knows two things of the protocol: the message that asks for a commit, and the one that says it was done. Both are
+ * searched as bytes, so that passing on is cheap. A message that is split over two packets is missed, and a match
+ * within data is a fault at an unusual place, which is welcome too.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Chance } from '../chance.ts';
@@ -80,7 +80,7 @@ export class PostgresProxy {
     for (const wire of this.#wires) this.#destroy(wire);
   }
 
-  /** Nothing passes on one connection any more, and nobody is told, until the returned function is called. */
+  /** One connection passes no bytes and stays open, until the returned function is called. */
   silenceOne(): () => void {
     const wire = this.#drawWire();
     if (wire === null) return () => {};
@@ -89,7 +89,7 @@ export class PostgresProxy {
     return () => wakeUp(wire);
   }
 
-  /** Nothing passes any more, on new connections either, and nobody is told, until the returned function is called. */
+  /** All connections, also new ones, pass no bytes and stay open, until the returned function is called. */
   silenceAll(): () => void {
     this.#isSilent = true;
     for (const wire of this.#wires) silence(wire);
@@ -135,7 +135,7 @@ export class PostgresProxy {
       const at = chunk.indexOf(COMMIT);
       if (at >= HEADER_BYTES && this.#chance.happens(this.faults.cut)) {
         this.counts.cut += 1;
-        // What the transaction did so far arrives; that it is over does not.
+        // The transaction's work so far arrives; its commit does not.
         wire.server.end(chunk.subarray(0, at - HEADER_BYTES));
         this.#destroy(wire);
         return;

@@ -2,14 +2,14 @@
  * The end of a script that is interrupted: its servers and engines go with it.
  */
 
-/** Exit code of what a signal ended, as shells count it for SIGINT. */
+/** Exit code of a process that a signal ended, as shells count it for SIGINT. */
 const INTERRUPTED = 130;
 
 export function endOnSignals(close: () => Promise<unknown>): void {
   let ending = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => {
-      // One wish may come twice: from the terminal or the shell, and forwarded by npm.
+      // One signal may come twice: from the terminal or the shell, and forwarded by npm.
       if (ending) return;
       ending = true;
       close()

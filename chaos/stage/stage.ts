@@ -1,5 +1,5 @@
 /**
- * What a run plays on: two servers, the wire between, the engines, the witness; and how all of it goes away again.
+ * The stage of a run: two servers, the wire between, the engines, the witness; and the removal of all of it.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { ChaosPostgres } from './postgres.ts';
 import { PostgresProxy } from './proxy.ts';
 
 export interface Stage {
-  /** Holds everything; kept when something was wrong. */
+  /** Holds everything; kept when a check failed. */
   readonly folder: string;
   readonly postgres: ChaosPostgres;
   readonly proxy: PostgresProxy;
@@ -45,7 +45,7 @@ export async function setStage(options: Options): Promise<Stage> {
     ChaosPostgres.start(join(folder, 'engine'), {
       max_connections: '400',
       fsync: options.fsync,
-      // A backend that was killed must not be the end of its server.
+      // A killed backend must not end its server.
       restart_after_crash: 'on',
     }),
     ChaosPostgres.start(join(folder, 'witness'), WITNESS_SETTINGS),
