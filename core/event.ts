@@ -2,17 +2,14 @@
  * The events of an execution. Every change to a row comes from one of these.
  *
  * Events of a running attempt carry its claim. An event is late, and changes nothing, once its claim no longer holds
- * the
- * step.
+ * the step.
  */
 import type { Json } from './json/json.ts';
 
 /**
  * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back keeps
- * its
- * number when the same engine claims it again: the step's `sequence` at the claim tells the two apart. `sequence` may
- * be left
- * out by code that names a claim it did not make.
+ * its number when the same engine claims it again: the step's `sequence` at the claim tells the two apart. `sequence`
+ * may be left out by code that names a claim it did not make.
  */
 export interface Claim {
   readonly attempt: number;

@@ -2,10 +2,8 @@
  * The invariants of every execution at every commit, as functions that return findings.
  *
  * Shared by the property tests, the simulation and the doctor. They read a view, its queue jobs and its tracker rows,
- * and
- * report faults without repairing them. They recompute everything that `transition` derived: counters are counted
- * again,
- * joins are decided again.
+ * and report faults without repairing them. They recompute everything that `transition` derived: counters are counted
+ * again, joins are decided again.
  */
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';

@@ -1,7 +1,6 @@
 /**
  * The jobs that rows need: the jobs a plan adds and removes, and the form of each. The door writes them in the commit
- * of
- * the plan; the doctor writes missing ones.
+ * of the plan; the doctor writes missing ones.
  *
  * A job says "look at this" and holds ids; state is in the rows.
  *

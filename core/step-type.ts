@@ -23,8 +23,7 @@ export interface StepTypeInfo {
   readonly sandboxed?: boolean;
   /**
    * Returns whether the handler reads `inputs`, given the parameters as written; undefined: it does. When false,
-   * inputs are
-   * read only for expressions that name them.
+   * inputs are read only for expressions that name them.
    */
   readsInputs?(params: JsonObject | undefined): boolean;
   /** Returns whether the output holds all inputs, given the parameters as written; undefined: it does not. */

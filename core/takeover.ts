@@ -5,8 +5,7 @@ import type { Claim, Event } from './event.ts';
 
 /**
  * Returns a crash for a step whose handler ran in the dead process itself. A handler in a separate process did not
- * cause
- * that death: its attempt is only lost.
+ * cause that death: its attempt is only lost.
  */
 export function takeoverEvent(slot: number, claim: Claim, ranBeside: boolean): Event {
   return { type: ranBeside ? 'displace' : 'rescue', slot, claim };

@@ -2,10 +2,8 @@
  * PostgreSQL array literals (manual section 8.15.2), built for statements that take whole batches.
  *
  * The driver's own conversion escapes every element of every array with two regular expressions, which on the hot
- * path
- * costs more than the rest of a statement. Here, elements without special characters (uuids, numbers, booleans, enum
- * words)
- * are joined unchanged.
+ * path costs more than the rest of a statement. Here, elements without special characters (uuids, numbers, booleans,
+ * enum words) are joined unchanged.
  */
 type Plain = string | number | boolean | null;
 

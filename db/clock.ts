@@ -2,8 +2,7 @@
  * The database's clock, with which all timers and leases are compared.
  *
  * `now()` is the beginning of a transaction. A transaction that then waited for a lock decides on data committed
- * meanwhile, so
- * it writes the time after the lock (`readClock`). A transaction without such a wait writes `now()`.
+ * meanwhile, so it writes the time after the lock (`readClock`). A transaction without such a wait writes `now()`.
  */
 import type { Db } from './connection/client.ts';
 

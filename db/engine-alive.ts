@@ -1,15 +1,12 @@
 /**
  * Decides whether an engine is alive, and which engines may declare it dead. The one place for it, for the takeover
- * and for
- * the doctor.
+ * and for the doctor.
  *
  * An engine is silent when its heartbeat is old: its process is dead, frozen or cut off. An engine that held a lease
- * is
- * silent as soon as the lease is free and one heartbeat is missing. Time is the database's.
+ * is silent as soon as the lease is free and one heartbeat is missing. Time is the database's.
  *
  * Invariant: an engine never judges peers by an outage that it shared. When the database is restarted, fails over or
- * stalls,
- * or when the connections of all engines are cut, every lease may be free and every heartbeat late. An engine
+ * stalls, or when the connections of all engines are cut, every lease may be free and every heartbeat late. An engine
  * that comes back from such a time waits, so that the peers it has not heard since can come back too.
  */
 import { LEASE_CLASS, leaseKey } from './connection/lease.ts';

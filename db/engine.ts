@@ -184,8 +184,7 @@ export async function stepsOfTheDead(
 
 /**
  * Returns milliseconds until an engine whose lease is free counts as dead, if no heartbeat comes; null: the engine is
- * gone,
- * it unregistered.
+ * gone, it unregistered.
  */
 export async function msUntilLate(db: Db, engineId: string): Promise<number | null> {
   const { rows } = await db.query(

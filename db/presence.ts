@@ -1,7 +1,6 @@
 /**
  * The presence of an engine on an embedded server: a connection of its own that holds a shared advisory lock. An
- * engine
- * takes the exclusive lock before it stops the server.
+ * engine takes the exclusive lock before it stops the server.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';

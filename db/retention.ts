@@ -2,12 +2,9 @@
  * Statements that remove executions which have been final for long enough.
  *
  * An execution is removed in two steps. First it is marked (`removed_at`, and its idempotency key becomes free): from
- * that
- * commit on it is never read. Then its rows are deleted, edges first and the execution itself last, a bounded number
- * per
- * transaction: an execution of 10,000 steps takes many short transactions, and a partly deleted one is never
- * returned.
- * The sweep after a killed one finds the mark and continues.
+ * that commit on it is never read. Then its rows are deleted, edges first and the execution itself last, a bounded
+ * number per transaction: an execution of 10,000 steps takes many short transactions, and a partly deleted one is
+ * never returned. The sweep after a killed one finds the mark and continues.
  *
  * Invariant 1: only final executions are marked, after the callback to their `callback_url`.
  * Invariant 2: every statement reads a bounded number of rows, each by index.

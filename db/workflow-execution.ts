@@ -213,8 +213,7 @@ const PAUSES_MS = [2, 4, 8, 16];
 
 /**
  * Locks executions, except those locked elsewhere for longer than a commit takes. It never waits while it holds a
- * lock in
- * the database, so no order is needed.
+ * lock in the database, so no order is needed.
  * @returns the ids that are still locked elsewhere
  */
 export async function lockSoon(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {

@@ -18,10 +18,8 @@ export interface Capacity {
   readonly owner: string;
   /**
    * Returns whether a new execution may begin here at once. Either capacity is free, nothing older waits for it, and
-   * its
-   * frontier together with those of the executions in progress is not much wider than the capacity. Or nothing is
-   * free, but its
-   * workspace has no step waiting for the next free slot.
+   * its frontier together with those of the executions in progress is not much wider than the capacity. Or nothing is
+   * free, but its workspace has no step waiting for the next free slot.
    */
   hasRoom(graph: Graph, workspaceId: string | null): boolean;
   /** An execution began here: its width counts until it is over or has no more work in this process. */

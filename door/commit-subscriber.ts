@@ -5,8 +5,7 @@ import type { DecidedUnit, Unit } from './unit.ts';
 
 /**
  * Called for every commit, after the actors have cached its payloads and before its handlers begin. Subscribers are
- * called
- * in the order of their list; they change nothing that was committed and never throw.
+ * called in the order of their list; they change nothing that was committed and never throw.
  */
 export interface CommitSubscriber {
   /** @param durationMs from the decision to the database's answer */

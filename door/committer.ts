@@ -1,7 +1,6 @@
 /**
  * The commit machinery: decides units, returns the statements that write them, and runs the consequences of a
- * successful or
- * failed commit. The door, the locked commit and the consumer of jobs commit through it.
+ * successful or failed commit. The door, the locked commit and the consumer of jobs commit through it.
  *
  * Not here: connections and transactions (execution-door.ts, locked-commit.ts).
  *

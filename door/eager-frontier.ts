@@ -41,8 +41,8 @@ export class EagerFrontier {
 
   /**
    * Decides units and claims ready steps, in the order of the ready queue. Unless `onlyThese`, it also claims steps
-   * of
-   * executions without an event. Returns the units to write; units whose outputs take time come with a later commit.
+   * of executions without an event. Returns the units to write; units whose outputs take time come with a later
+   * commit.
    */
   decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
     const { capacity } = this.#options;

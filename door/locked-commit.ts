@@ -8,8 +8,7 @@
  * Invariant 2: an execution locked elsewhere, whose lock holder may be frozen, is waited for only after the others
  * have been committed.
  * Invariant 3: data that the database refuses fails only its own execution, and a refused value only its own step:
- * the batch
- * is halved until the culprit stands alone.
+ * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '../core/event.ts';
@@ -65,8 +64,7 @@ export class LockedCommit {
 
   /**
    * Commits the units however long it takes: results of handlers must not be lost. `settle` gets the result of units
-   * that
-   * start executions: their starters can retry, and are not kept waiting for ever.
+   * that start executions: their starters can retry, and are not kept waiting for ever.
    */
   async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     this.#waiting += 1;

@@ -1,11 +1,9 @@
 /**
  * The notification by which a commit informs the other engines. It is a hint: without it they find everything within
- * a
- * second.
+ * a second.
  *
  * Words separated by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or `ended` alone for more
- * than
- * can be named. Starts in SQL send `ready` alone.
+ * than can be named. Starts in SQL send `ready` alone.
  */
 import { type DecidedUnit, isPending } from './unit.ts';
 

@@ -1,7 +1,6 @@
 /**
  * Timers of this process: a step parked for a short time wakes on the millisecond, without waiting for the next poll
- * of the
- * queue.
+ * of the queue.
  *
  * Every timer is also stored as a delayed job: a timer lost here only fires later.
  */

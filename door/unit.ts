@@ -43,8 +43,7 @@ export interface DecidedUnit extends LoadedUnit {
 
 /**
  * Characters of step outputs in one commit, and the same again for execution outputs. Sending them takes several
- * times
- * that memory.
+ * times that memory.
  */
 export const MAX_OUTPUT = 16 * 1024 * 1024;
 

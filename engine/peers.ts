@@ -71,8 +71,7 @@ const MAX_NAMED = 5;
 
 /**
  * Registers this engine, and listens to the others. An engine that stops first stops judging and listening to peers;
- * it
- * counts as alive until it will write nothing more.
+ * it counts as alive until it will write nothing more.
  */
 export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
   const { engineId, config, database, steps, worker, undo, log, onError } = parts;

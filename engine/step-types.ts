@@ -1,7 +1,6 @@
 /**
  * The step types of a configuration, and the rules by which definitions are checked with them: shared by an engine
- * and
- * by a check without one.
+ * and by a check without one.
  */
 import type { Config } from '../config/config.ts';
 import type { LintContext } from '../definition/lint/context.ts';

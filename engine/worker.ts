@@ -167,8 +167,7 @@ export class Worker {
 
   /**
    * Fetches due jobs. An engine that just put jobs back waits a random time, so that two engines do not keep taking
-   * the same
-   * jobs.
+   * the same jobs.
    */
   async jobsAreDue(): Promise<void> {
     if (this.#putBack.hasPassedOn) await delay(Math.random() * JITTER_MS, undefined, { ref: false });

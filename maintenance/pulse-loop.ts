@@ -198,8 +198,7 @@ export class PulseLoop {
 
   /**
    * Takes over at once the steps of the engine that this one watched. Steps that are another engine's turn are taken
-   * when they
-   * are still there a while later: engines that rescue the same steps at once block each other.
+   * when they are still there a while later: engines that rescue the same steps at once block each other.
    */
   async #rescue(): Promise<void> {
     const { db, releaseUnknown } = this.#options;

@@ -2,8 +2,7 @@
  * Reads inputs, outputs and errors of an execution: from memory, or else from the database.
  *
  * Invariant: one reading holds a bounded amount of memory, and its size is checked before it is read. So an execution
- * with
- * huge outputs fails, rather than crashing one engine after another.
+ * with huge outputs fails, rather than crashing one engine after another.
  */
 import type { StepError } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
@@ -51,8 +50,7 @@ export interface PayloadLimits {
 
 /**
  * Thrown for inputs over the limit. A step that reads them fails before its handler begins; so does an execution
- * whose output
- * reads them.
+ * whose output reads them.
  */
 export class InputsTooLarge extends Error {
   readonly code = 'inputs_too_large';

@@ -26,8 +26,7 @@ export interface FramedProcessOptions<H> {
   readonly env?: Readonly<Record<string, string>>;
   /**
    * The channel of frames: stdin and stdout, or descriptor 3. With descriptor 3, stdin stays silent and open for as
-   * long as
-   * the engine lives, and each line that the process writes to stdout and stderr is passed to `onOutput`.
+   * long as the engine lives, and each line that the process writes to stdout and stderr is passed to `onOutput`.
    */
   readonly channel: 'stdio' | 'extra';
   readonly maxFrameBytes: number;

@@ -1,7 +1,6 @@
 /**
  * A pool of processes that do one task each at a time, with bounds on the processor time and the memory of a task. It
- * keeps
- * slow work off the event loop.
+ * keeps slow work off the event loop.
  *
  * Processes are started when there is work and ended when there has been none for a while.
  *

@@ -65,12 +65,9 @@ export class ExecutionEngineQueue {
 
   /**
    * Returns the statements that delete jobs by id. A job that is already gone is fine: the row decides. A job locked
-   * by
-   * another engine's fetch is skipped: that engine drops it when it finds nothing left to do, at once or after it has
-   * put the
-   * job back because the execution was locked. Waiting for it here, with the execution locked, would deadlock.
-   * (Portable
-   * backends: an engine locks the execution before it takes a job, so there is no wait.)
+   * by another engine's fetch is skipped: that engine drops it when it finds nothing left to do, at once or after it
+   * has put the job back because the execution was locked. Waiting for it here, with the execution locked, would
+   * deadlock. (Portable backends: an engine locks the execution before it takes a job, so there is no wait.)
    */
   async deleteStatements(jobs: readonly { queue: QueueName; id: string }[]): Promise<Statement[]> {
     return Promise.all(

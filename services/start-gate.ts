@@ -2,11 +2,9 @@
  * Limits starts: bounds the pending executions in the database, and the starts that wait in this process.
  *
  * The backlog is estimated without a query per start: the last count by the database, plus the executions added by
- * this
- * process since. The database is asked at most every tenth of a second, only while starts come in, and for at most a
- * twentieth of the time; the count stops at the limit. So the estimate is off by at most the executions that other
- * engines
- * and main servers add between two counts, and by one request.
+ * this process since. The database is asked at most every tenth of a second, only while starts come in, and for at
+ * most a twentieth of the time; the count stops at the limit. So the estimate is off by at most the executions that
+ * other engines and main servers add between two counts, and by one request.
  *
  * Invariant: every place is given back, whether the start succeeds or fails.
  */

@@ -98,8 +98,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
 
   /**
    * Listens before it reads, so that an end between the two is noticed. A caller with nothing to wait for removes
-   * only its
-   * own waiter: a caller who may not see the execution must not end the waits of others.
+   * only its own waiter: a caller who may not see the execution must not end the waits of others.
    */
   async #waitUntilFinal(
     caller: Caller,

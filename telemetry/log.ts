@@ -55,8 +55,7 @@ export function createLog({
 
 /**
  * Returns an error as it is logged: with its stack and causes, without the objects attached to it. A database
- * driver's
- * client is such an object, and holds the key by which its statements can be cancelled.
+ * driver's client is such an object, and holds the key by which its statements can be cancelled.
  */
 function writable(error: Error): unknown {
   return withoutObjects(pino.stdSerializers.errWithCause(error));

@@ -2,8 +2,7 @@
  * Counters by template, so that each workflow can have its own alert.
  *
  * Invariant: there are at most as many labels as the setting says, and one for the rest. Templates get a label of
- * their own
- * in the order in which this process first sees them.
+ * their own in the order in which this process first sees them.
  */
 import type { Counter, Histogram } from 'prom-client';
 import type { ExecutionEnd } from '../core/plan.ts';

@@ -1,8 +1,7 @@
 /**
  * Finds the template of a start by name. Starts that ask for the same one during a query share the next query, so a
  * thousand starts at once need only a few. A start is never answered by a query that began before it asked, so it
- * sees every
- * version published before it.
+ * sees every version published before it.
  */
 import type { Db } from '../db/connection/client.ts';
 import { type FoundTemplate, findTemplateById, findTemplateByName } from '../db/workflow-template.ts';

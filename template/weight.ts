@@ -2,8 +2,7 @@
  * Estimates the memory of a compiled version from its parts.
  *
  * The figures are measured (JavaScriptCore, bytes of the heap after a collection) and rounded up. The estimate must
- * include
- * every part whose number depends on the definition.
+ * include every part whose number depends on the definition.
  */
 import type { Json } from '../core/json/json.ts';
 import type { CompiledValue, Node } from '../expression/compiled.ts';

@@ -28,8 +28,7 @@ export function canonicalJson(value: unknown): string {
 
 /**
  * Returns the SHA-256 (hex) of a definition document. Documents that are equivalent step for step have equal hashes.
- * The
- * order of keys does not matter, except in `steps`, at the top level and in the `with` of a step.
+ * The order of keys does not matter, except in `steps`, at the top level and in the `with` of a step.
  */
 export function definitionFingerprint(document: unknown): string {
   const text =

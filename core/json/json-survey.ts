@@ -1,7 +1,6 @@
 /**
  * One quick pass over a JSON text before `JSON.parse`: finds nesting that would overflow a stack and numbers that
- * would
- * silently change.
+ * would silently change.
  *
  * Not here: syntax (left to `JSON.parse`), and the places of findings (json-scan.ts).
  *

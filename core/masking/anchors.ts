@@ -2,8 +2,7 @@
  * A quick search for many short texts in a long one, mostly to establish that none of them is there.
  *
  * An anchor is a part of a spelling that the usual escaping leaves unchanged (letters and digits), so it appears
- * unchanged in
- * every escaped form. The search skips as many characters at once as the shortest anchor allows
+ * unchanged in every escaped form. The search skips as many characters at once as the shortest anchor allows
  */
 
 /** Characters compared together. */

@@ -29,8 +29,7 @@ const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', qu
 
 /**
  * Escaped letters and digits, which the usual escaping leaves alone: as bytes (`%61`, `%2561`), as code units
- * (`\\u0061`,
- * `\\x61`) and by number (`&#97;`).
+ * (`\\u0061`, `\\x61`) and by number (`&#97;`).
  */
 const ESCAPED_LETTER =
   /(?:%(?:25)*|\\(?:u00|x))(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#(?:4[89]|5[0-7]|6[5-9]|[789]\d|1[01]\d|12[0-2]|[xX](?:3\d|[46][1-9a-fA-F]|[57][0-9aA]));/;

@@ -2,14 +2,12 @@
  * The one masker: removes secrets, in any spelling, from everything that leaves a step, an expression or the log.
  *
  * It finds a secret as it is, escaped for JSON, JavaScript, URLs, forms and HTML in any mixture and nesting, its
- * bytes as
- * base64, base64url and hexadecimal, each line of a secret with several lines, and the beginning of one that was cut
- * in two
- * (core/text/cut.ts). It does not find secrets that were changed otherwise: compressed, encrypted, reversed, split.
+ * bytes as base64, base64url and hexadecimal, each line of a secret with several lines, and the beginning of one that
+ * was cut in two (core/text/cut.ts). It does not find secrets that were changed otherwise: compressed, encrypted,
+ * reversed, split.
  *
  * Values are masked key by key and string by string, before they become JSON text. A number that shows a secret
- * becomes the
- * text `***`. Keys that would then collide are `***`, `***2`, `***3` and so on, in their order.
+ * becomes the text `***`. Keys that would then collide are `***`, `***2`, `***3` and so on, in their order.
  *
  * Invariant 1: without secrets no text is searched.
  * Invariant 2: a value that holds no secret is returned as it is, the same object.

@@ -8,8 +8,7 @@ const LONGEST_NAME = 128;
 
 /**
  * Returns the candidate with the fewest insertions, deletions, replacements and swaps of neighbours (case ignored),
- * or
- * null when none is close enough to be a typing error. Costs about candidates x length; bound the number of calls.
+ * or null when none is close enough to be a typing error. Costs about candidates x length; bound the number of calls.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   if (name.length > LONGEST_NAME) return null;
@@ -35,8 +34,7 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
 
 /**
  * Returns the optimal string alignment distance; anything above `limit` is returned as `limit + 1`. Only cells near
- * the
- * diagonal are computed: others are above the limit.
+ * the diagonal are computed: others are above the limit.
  */
 function editDistance(a: string, b: string, limit: number): number {
   const far = limit + 1;

@@ -2,9 +2,8 @@
  * Makes text from outside safe to show in the log and on a terminal.
  *
  * Control characters move a terminal's cursor, colour it or forge a new line; characters that change the direction of
- * text
- * make it read as something else; others are invisible. All are written as JSON escapes, so the original text stays
- * readable and a JSON text keeps its value.
+ * text make it read as something else; others are invisible. All are written as JSON escapes, so the original text
+ * stays readable and a JSON text keeps its value.
  */
 
 /** Controls, separators of lines and paragraphs, directions, ignorable characters, and halves of surrogate pairs. */

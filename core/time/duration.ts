@@ -1,7 +1,6 @@
 /**
  * Reads durations as the caller writes them: `250ms`, `30s`, `5m`, `2h`, `1d`, or milliseconds as a number. The one
- * reader
- * of durations, for definitions, requests, settings and parameters.
+ * reader of durations, for definitions, requests, settings and parameters.
  *
  * Not here: how a duration is shown to people, and instants (instant.ts).
  */

@@ -3,8 +3,7 @@
  * parameters.
  *
  * Days missing from the calendar, hour 24 and years outside the database's range are refused: `Date.parse` reads some
- * of them
- * as the following day.
+ * of them as the following day.
  */
 /** The forms in text, for JSON Schema, which cannot check whether a day exists. */
 export const INSTANT_OR_DATE_PATTERN =

@@ -98,8 +98,7 @@ async function rollBack(tx: Tx, reason: unknown): Promise<boolean> {
 
 /**
  * Reads that survive a lost connection: a query is retried, with growing pauses, until the database answers or the
- * pool
- * is ended. For reads only, because a write whose connection broke may have been committed.
+ * pool is ended. For reads only, because a write whose connection broke may have been committed.
  *
  * @throws errors of the database; connection errors only when the pool is ended
  */

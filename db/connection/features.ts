@@ -1,11 +1,9 @@
 /**
  * The features of the database that the engine would use, defined only here. They follow from `DATABASE_BACKEND`
- * alone and
- * are decided once, when the engine starts.
+ * alone and are decided once, when the engine starts.
  *
  * Portable mode is every backend but `postgres`: the common subset of CockroachDB, YugabyteDB and Citus, so that
- * there is one
- * such mode to test and not three. A statement that needs a feature has its portable variant beside it.
+ * there is one such mode to test and not three. A statement that needs a feature has its portable variant beside it.
  *
  * The lifetime of sessions depends on the connection, not on the database: see `DatabaseRoute`.
  */

@@ -2,8 +2,7 @@
  * The pipelined connections for commits: one transaction at a time on each.
  *
  * Two lanes overlap: while the database works on one commit the engine prepares the next. A broken lane is
- * reconnected
- * when it is next needed.
+ * reconnected when it is next needed.
  */
 
 import { GUARD_FAILED, type Statement } from '../statement.ts';
@@ -61,8 +60,7 @@ export class Lane {
 
 /**
  * Returns whether an error is an answer of a working database, such as a lost race. A broken connection is not, nor
- * is a
- * lack of disk space, memory or connections (SQLSTATE class 53).
+ * is a lack of disk space, memory or connections (SQLSTATE class 53).
  */
 export function isAnswer(error: unknown): boolean {
   return !isConnectionError(error) && !String((error as { code?: unknown } | null)?.code).startsWith('53');

@@ -3,10 +3,8 @@
  * (PgBouncer's `transaction` and `statement` mode, and the like).
  *
  * Without such a pooler, every statement of a session is answered by one server process, and no other session is. A
- * busy
- * pooler may happen to look like that: a connection that got no key of its server process at login goes through some
- * pooler,
- * and is tested for longer.
+ * busy pooler may happen to look like that: a connection that got no key of its server process at login goes through
+ * some pooler, and is tested for longer.
  */
 import pg from 'pg';
 import { connectionConfig } from './session.ts';

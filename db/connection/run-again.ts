@@ -1,7 +1,6 @@
 /**
  * Retries a transaction that could not be serialized. At READ COMMITTED that never happens; under stricter isolation
- * it is
- * how the database resolves a conflict between two writers.
+ * it is how the database resolves a conflict between two writers.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 

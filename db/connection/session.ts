@@ -1,7 +1,6 @@
 /**
  * The settings of every session of the engine: PostgreSQL's parameters, type parsers and timeouts. Also the errors
- * which
- * mean that the session is gone.
+ * which mean that the session is gone.
  *
  * The settings are made by one statement right after connecting and not by the `options` startup parameter. That way
  * a server that lacks one of them (an older PostgreSQL, a compatible database) ignores it, a session
@@ -130,8 +129,7 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
 
 /**
  * SQLSTATEs after which the session is over or never existed: class 08, shutdowns, and the fatal timeouts. Also
- * 25006: the
- * server is read-only, as after a failover; the next connection may reach the primary.
+ * 25006: the server is read-only, as after a failover; the next connection may reach the primary.
  */
 const FATAL_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '25P03', '25P04', '53300', '25006']);
 const NETWORK_CODES = new Set([
@@ -153,8 +151,7 @@ const DRIVER_MESSAGES =
 
 /**
  * SQLSTATEs of a working database that cannot do it now: resources (class 53), timeouts, deadlock, serialization.
- * Also
- * 40003: the database itself does not know whether the statement was completed.
+ * Also 40003: the database itself does not know whether the statement was completed.
  */
 const BUSY_STATES = /^(53...|57014|55P03|40P01|40001|40003)$/;
 
@@ -173,8 +170,7 @@ export function mayBeOfOne(error: unknown): boolean {
 
 /**
  * Returns whether an error means that the connection is gone or could not be made. Statements in flight may or may
- * not
- * have been committed; retry on another connection.
+ * not have been committed; retry on another connection.
  */
 export function isConnectionError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

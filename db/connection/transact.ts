@@ -1,14 +1,11 @@
 /**
  * Retries a transaction after a transient failure. The one rule for all transactions with a waiting caller, except
- * those of
- * the door, which have their own (door/locked-commit.ts).
+ * those of the door, which have their own (door/locked-commit.ts).
  *
  * Invariant 1: a transaction whose outcome is unknown may have been committed, so `work` must be idempotent: it must
- * have the
- * same result when it finds its own rows.
+ * have the same result when it finds its own rows.
  * Invariant 2: an error that another attempt would not change is thrown at once. That includes a statement that used
- * up its
- * timeout, and a full disk.
+ * up its timeout, and a full disk.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Pool, type Tx, withTransaction } from './client.ts';

@@ -2,8 +2,7 @@
  * The doctor's queries: all invariants that are SQL, checked in one snapshot.
  *
  * They use a connection of their own, so that no slot of a pool is taken; read only, so that no lock is waited for;
- * one
- * snapshot, so that no check sees half of a commit; and a deadline, after which the unanswered checks are named.
+ * one snapshot, so that no check sees half of a commit; and a deadline, after which the unanswered checks are named.
  */
 import pg from 'pg';
 import { plainArray } from '../array-literal.ts';

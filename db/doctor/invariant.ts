@@ -2,19 +2,15 @@
  * Definition of the doctor's invariants, and building blocks of their SQL.
  *
  * Every query returns the rows that break it: `id`, `execution_id` (null where there is none) and `detail`, the fault
- * of
- * the row. Jobs have their `queue` as well. `{{pgboss}}` stands for the schema of pg-boss, `{{only}}`
- * for the requested executions `e`.
+ * of the row. Jobs have their `queue` as well. `{{pgboss}}` stands for the schema of pg-boss, `{{only}}` for the
+ * requested executions `e`.
  *
  * Invariant 1: a query finds open executions by workflow_executions_open, and looks at final ones no further back
- * than
- * requested. Neither scans a table of millions.
+ * than requested. Neither scans a table of millions.
  * Invariant 2: queries lock nothing and write nothing.
  * Invariant 3: the cost grows with the rows examined, whatever the planner's statistics. So the plan is forced: the
- * text fixes
- * the order of the tables, and each row of the next one is found by an index. `offset 0` keeps a subquery from being
- * merged
- * into the outer query.
+ * text fixes the order of the tables, and each row of the next one is found by an index. `offset 0` keeps a subquery
+ * from being merged into the outer query.
  */
 export interface Invariant {
   /** Stable name: users and programs refer to it. */

@@ -23,8 +23,7 @@ const OWNER_GRACE_SECONDS = 30;
 
 /**
  * Returns SQL for rows whose job is missing. Rows and jobs are joined by sorting: pg-boss has many indexes that begin
- * with
- * the queue, and with other statistics the planner would find each job by reading a whole queue.
+ * with the queue, and with other statistics the planner would find each job by reading a whole queue.
  * @param rows `id`, `execution_id`, `job` (its id) and `detail`
  * @param jobs condition on `j`
  */

@@ -2,8 +2,7 @@
  * Repairs jobs: deletes jobs that no row awaits, and writes missing ones.
  *
  * In one transaction, under the lock of their executions: no engine can commit a transition of them meanwhile, and
- * the
- * faults are looked up again there. A job that an engine is fetching at that moment is left to it.
+ * the faults are looked up again there. A job that an engine is fetching at that moment is left to it.
  */
 
 import {
@@ -126,8 +125,7 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
 
 /**
  * Returns no job for a step with a timeout that an engine of an earlier version parked: it has no deadline, and its
- * row
- * does not say whether its timer was to resume it or to time it out.
+ * row does not say whether its timer was to resume it or to time it out.
  */
 function jobOfStep({ graph, template }: TemplateVersion, position: number, step: JoblessStep): Job[] {
   if (step.status === 'queued') {

@@ -1,7 +1,6 @@
 /**
  * Decides which callbacks are called now: a limited number at a time, and a limited share of them at one receiver, so
- * that a
- * slow receiver delays only its own callbacks.
+ * that a slow receiver delays only its own callbacks.
  *
  * Some wait here for a place at their receiver, for a limited time: a quick receiver is called again at once.
  */

@@ -2,8 +2,7 @@
  * Sends the end of an execution to its `callback_url`: at least once, retried for about a day.
  *
  * The job is written by the commit that ends the execution. An engine that takes it delays it for as long as a call
- * may
- * take, calls, and then deletes it or delays it further: when the process dies in between, the job comes back.
+ * may take, calls, and then deletes it or delays it further: when the process dies in between, the job comes back.
  *
  * Invariant: the job is deleted only after a 2xx answer, or when the callback is given up, which is logged once.
  */
@@ -59,8 +58,7 @@ export class CallbackSender {
 
   /**
    * Separates the jobs that can be called for now. All of them must be put back as `back` in the transaction that
-   * fetched
-   * them; the calls may begin when it is committed.
+   * fetched them; the calls may begin when it is committed.
    */
   lease(jobs: readonly FetchedJob[]): { back: Job[]; leased: FetchedJob[] } {
     const room = this.#isOpen ? Math.max(0, MAX_IN_HAND - this.#calls.size) : 0;

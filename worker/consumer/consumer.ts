@@ -198,8 +198,7 @@ export class Consumer implements CommitSubscriber {
 
   /**
    * Locks the executions of the jobs, and makes delayed executions pending that are due. Jobs of executions locked
-   * elsewhere,
-   * whose lock holder may be frozen, are put back without waiting.
+   * elsewhere, whose lock holder may be frozen, are put back without waiting.
    */
   async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
     const due = dueStarts(fetched);

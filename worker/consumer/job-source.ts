@@ -1,7 +1,6 @@
 /**
  * The sources of the consumer: due jobs in the queues, and pending executions. Decides their order, and how many are
- * taken
- * for the free capacity.
+ * taken for the free capacity.
  *
  * A look that failed because of something in it is followed by smaller ones, until the culprit stands alone and is
  * delayed.
@@ -129,8 +128,7 @@ export class JobSource {
 
   /**
    * A look failed, perhaps because of something in it: the next one takes half as much. Returns the culprit that
-   * stood alone,
-   * which is not picked again for a while; undefined: nothing was taken, so the cause lies elsewhere.
+   * stood alone, which is not picked again for a while; undefined: nothing was taken, so the cause lies elsewhere.
    */
   narrow(): Culprit | null | undefined {
     const count = this.#jobs.length + this.#picked.length;
