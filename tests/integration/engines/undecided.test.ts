@@ -45,7 +45,7 @@ test('its timer is there until its end is committed', async () => {
     }),
   );
   const { created } = await database.until(
-    `select true, created_on::text as created from pgboss.job where data ->> 'execution_id' = $1 and data ->> 'kind' = 'timer'`,
+    `select true, created_on::text as created from pgboss.job where data ->> 'execution_id' = $1 and data ->> 'kind' = 'step_deadline'`,
     [id],
   );
   // The one that parked the step would not need the job.
@@ -63,7 +63,7 @@ test('its timer is there until its end is committed', async () => {
   engine = await start('two');
   const { id: second } = engine;
   await database.until(
-    `select not exists (select from pgboss.job where data ->> 'execution_id' = $1 and data ->> 'kind' = 'timer' and created_on::text = $2)`,
+    `select not exists (select from pgboss.job where data ->> 'execution_id' = $1 and data ->> 'kind' = 'step_deadline' and created_on::text = $2)`,
     [id, created],
   );
   await killed();
