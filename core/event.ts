@@ -51,7 +51,7 @@ export type Event =
       readonly begun: boolean;
       /** In [0, 1): the jitter of the retry's delay. */
       readonly random: number;
-      /** How long the attempt ran in its process, for those who are told of it. */
+      /** Time for which the attempt ran in its process, for metrics and log lines. */
       readonly ranMs?: number;
     }
   /** The guard was falsy. */

@@ -1,8 +1,8 @@
 /**
- * Work that is ready: how much there is, for how long it has waited, and what no living engine can do of it.
+ * Ready work: how much there is, how long it has waited, and the part that no live engine can run.
  *
- * A ready step has a job, but how long it has waited is in its row: a job that nothing came of is put off and written
- * anew, again and again.
+ * A ready step has a job, but its waiting time is in its row: a job without effect is delayed and rewritten again and
+ * again.
  */
 import type { Db } from './connection/client.ts';
 import { BY_HEARTBEAT } from './engine-alive.ts';
@@ -13,7 +13,7 @@ export interface QueueDepth {
   readonly oldestAgeSeconds: number;
 }
 
-/** The queued steps `s` of the jobs `j` in the step queues, each by its primary key: its job has its id. */
+/** The queued steps `s` of the jobs `j` in the step queues, each by its primary key: its job has the same id. */
 const queuedSteps = (jobTables: string) => `
   ${jobTables} j
   cross join lateral (
@@ -22,8 +22,8 @@ const queuedSteps = (jobTables: string) => `
  where j.name in ('StepExecutionQueue', 'MergeExecutionQueue') and j.state < 'active' and not j.blocked`;
 
 /**
- * Ready steps by the queue of their job; in the queue of executions, jobs that are due and executions that line up. A
- * step's row and that of an execution in line were written last when they became ready.
+ * Returns ready steps by the queue of their job; for the queue of executions, due jobs and pending executions. The
+ * row of a ready step or pending execution was last written when it became ready.
  */
 export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueDepth[]> {
   const { rows } = await db.query(
@@ -45,20 +45,20 @@ export async function readQueueDepths(db: Db, jobTables: string): Promise<QueueD
   }));
 }
 
-/** SQL: the living engines that run steps. @param isAlive whether that of a row is */
+/** SQL: the live engines that run steps. @param isAlive condition on an engine's row */
 export function ableEngines(isAlive: (row: string) => string): string {
   return `select g.step_types from execution_engines g where g.capacity > 0 and ${isAlive('g')}`;
 }
 
 export interface WorkForNobody {
-  /** Living engines that run steps. */
+  /** Number of live engines that run steps. */
   readonly engines: number;
-  /** Ready steps that no such engine has the type of. */
+  /** Ready steps whose type none of these engines has. */
   readonly steps: readonly { readonly type: string; readonly count: number }[];
-  /** Executions in line: each needs an engine that has all types of its template. */
+  /** Pending executions: each needs an engine that has all step types of its template. */
   readonly executions: readonly {
     readonly template: string;
-    /** Types of the template that no living engine has; none: each has a part of them. */
+    /** Types of the template that no live engine has; empty: each engine has only part of the types. */
     readonly missing: readonly string[];
     readonly count: number;
   }[];
@@ -66,7 +66,10 @@ export interface WorkForNobody {
 
 const MAX_NAMED = 10;
 
-/** What has been ready for so long and no living engine can begin, as far as engines say what they can. */
+/**
+ * Returns work that has been ready for the grace and that no live engine can begin, according to their registered
+ * types.
+ */
 export async function findWorkForNobody(
   db: Db,
   jobTables: string,

@@ -1,15 +1,15 @@
 /**
- * Ready work that no living engine can do, in sentences for the health of an engine.
+ * Reports ready work that no live engine can run, as sentences for the health of an engine.
  *
- * Invariant: health never waits for it. It tells of the last look; a look is made in the background when somebody asks
- * and the last one is old.
+ * Invariant: health never waits for this check. It shows the last result, and a request starts a new check in the
+ * background when the last one is old.
  */
 import { visibleText } from '../core/text/visible.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { findWorkForNobody, type WorkForNobody } from '../db/ready-work.ts';
 
 const LOOK_AGAIN_MS = 10_000;
-/** An engine that was restarted is back by then. */
+/** A restarted engine is back within this time. */
 const GRACE_SECONDS = 10;
 
 export class IdleWorkWatch {
@@ -36,7 +36,7 @@ export class IdleWorkWatch {
     try {
       this.#warnings = sentences(await findWorkForNobody(this.#pool, this.#jobTables, GRACE_SECONDS));
     } catch {
-      // Whether the database answers is told by health itself.
+      // Health itself reports an unreachable database.
       this.#warnings = [];
     }
   }

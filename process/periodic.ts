@@ -1,10 +1,10 @@
 /**
- * Work that is done in rounds: the next one begins a pause after the last has ended, whatever became of it.
+ * Runs rounds of work: the next round begins a pause after the last has ended, successfully or not.
  */
 export interface PeriodicOptions {
   tick(): Promise<unknown>;
   readonly intervalMs: number;
-  /** The pause after a round that failed; default: the same. */
+  /** Pause after a failed round; default: the same. */
   readonly afterFailureMs?: number;
   onError(error: unknown): void;
 }
@@ -24,7 +24,7 @@ export class Periodic {
     this.#round = this.#next();
   }
 
-  /** No round begins after this. Resolves when the one under way has ended. */
+  /** Begins no further round. Resolves when the current one has ended. */
   async close(): Promise<void> {
     this.#open = false;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -1,5 +1,5 @@
 /**
- * Counts what the door commits. Named events in, metrics and log lines out; it decides nothing.
+ * Counts the door's commits. Named events in, metrics and log lines out; it decides nothing.
  */
 import type { Event } from '../core/event.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
@@ -10,11 +10,11 @@ import type { TemplateCounters, TemplateMetrics } from './template-metrics.ts';
 /** One committed unit, as telemetry needs it. */
 export interface CommittedUnit {
   readonly mails: readonly { readonly event: Event }[];
-  /** Null: the execution was there before. */
+  /** Null: the execution existed before. */
   readonly start: unknown | null;
   readonly loaded: {
     readonly version: { readonly name: string; readonly version: number };
-    /** Of performance.now(); null: it has not begun. */
+    /** Start, of performance.now(); null: not begun. */
     readonly begunAt: number | null;
   };
   readonly plan: Plan;
@@ -34,7 +34,9 @@ export class ExecutionObserver {
     this.#log = log;
   }
 
-  /** Counters are raised once per commit, not once per step. A look at the queues that found nothing is no commit. */
+  /**
+   * Counters are raised once per commit, not once per step. A look at the queues that found nothing is not a commit.
+   */
   committed(units: readonly CommittedUnit[], durationMs: number): void {
     if (units.length === 0) return;
     this.#metrics.transitionDuration.observe(durationMs / 1000);
@@ -130,14 +132,14 @@ export class ExecutionObserver {
     this.#log.debug({ err: error }, 'A commit is decided again under locks');
   }
 
-  /** @param unit whose events are given up; null: they are tried again */
+  /** @param unit whose events are dropped; null: they are retried */
   commitFailed(error: unknown, unit: RefusedUnit | null): void {
     if (unit === null) this.#log.debug({ err: error }, 'A commit is tried again');
     else this.#log.error({ ...refusedOf(unit), err: error }, 'A commit was refused');
   }
 }
 
-/** A unit whose events are given up. */
+/** A unit whose events are dropped. */
 export interface RefusedUnit {
   readonly actor: { readonly id: string; readonly loaded: CommittedUnit['loaded'] | null };
   readonly mails: CommittedUnit['mails'];
@@ -157,11 +159,11 @@ function refusedOf({ actor: { id, loaded }, mails }: RefusedUnit) {
   return { execution: id, ...named, events: [...new Set(mails.map(({ event }) => event.type))] };
 }
 
-/** What one commit adds to the counters. */
+/** The increments of one commit. */
 class Tally {
   late = 0;
   readonly started = new Map<TemplateCounters, number>();
-  /** Steps. */
+  /** Numbers of steps. */
   readonly failed = new Map<TemplateCounters, number>();
   readonly claims = new Map<string, number>();
   readonly retries = new Map<string, number>();

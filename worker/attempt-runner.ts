@@ -1,8 +1,8 @@
 /**
- * The pipeline of an attempt: gather what it reads, ask its guard, interpolate its parameters, run its
- * handler, and hand the outcome in at the door.
+ * The pipeline of an attempt: gathers its data, evaluates its guard, interpolates its parameters, runs its
+ * handler, and hands the outcome to the door.
  *
- * A step whose expressions are native and whose payloads are in memory goes through without waiting once.
+ * A step with native expressions and with all payloads in memory runs through without a single await.
  *
  * Invariant: exactly one outcome per attempt reaches the door, and none when the execution is over.
  */
@@ -50,27 +50,27 @@ export interface AttemptRunnerOptions extends ScopeSource {
   readonly log: Log;
   post(executionId: string, event: Event): void;
   runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
-  /** The operator's own step types: their handlers run in hosts. */
+  /** Custom step types: their handlers run in hosts. */
   readonly userTypes: ReadonlySet<string>;
   readonly hosts: Pick<StepHosts, 'run' | 'areUsable'>;
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
-  /** What the limit gate found when it let the step through; null: it did not ask. */
+  /** Returns the result of the limit gate's checks; null: the step did not go through the gate. */
   admission(stepId: string): Admission | null;
-  /** A handler is done, whatever came of it. */
+  /** A handler has ended, with any outcome. */
   finished(type: string, durationMs: number): void;
-  /** A handler came with a result for an attempt that was over. */
+  /** A handler returned a result for an attempt that was over. */
   refused(): void;
 }
 
-/** What an attempt has gathered before its handler runs. */
+/** The data gathered for an attempt before its handler runs. */
 interface Work {
   readonly loaded: Loaded;
   readonly attempt: Attempt;
   readonly compiled: CompiledStep;
   readonly scope: ScopeParts;
   readonly resumed: StepContext['resumed'];
-  /** The guard's answer is known from a failure or a wait of the step since. */
+  /** The guard was passed before: the step has failed or waited since. */
   readonly hasPassed: boolean;
 }
 
@@ -149,7 +149,7 @@ export class AttemptRunner {
     return this.#gatherPayloads(loaded, attempt, compiled, received, null);
   }
 
-  /** The join was decided by another process or before a restart, or the step comes back from being parked. */
+  /** The join was decided by another process or before a restart, or the step was parked. */
   async #gatherStored(loaded: Loaded, attempt: Attempt, compiled: CompiledStep): Promise<Work | null> {
     const { stepId, claim } = attempt;
     const stored = await readResumption(this.#options.db, stepId, claim);
@@ -174,8 +174,8 @@ export class AttemptRunner {
   }
 
   /**
-   * Evaluated once, before the first attempt; an error in it fails the step with no attempt made. Asked again when
-   * that attempt was lost with its process, because its answer was lost too.
+   * Evaluated once, before the first attempt; an error in it fails the step without an attempt. Evaluated again when
+   * that attempt was lost with its process, because the result was lost too.
    */
   #passesGuard(work: Work): unknown {
     const { compiled, scope, attempt, hasPassed } = work;
@@ -192,7 +192,7 @@ export class AttemptRunner {
     }
   }
 
-  /** From here on it is the step's time: an engine that is slow to ask the guard does not make a skipped step fail. */
+  /** The step's time starts here: a slow evaluation of the guard cannot make a skipped step fail. */
   #interpolateAndHandle(work: Work): unknown {
     const { compiled, scope, attempt } = work;
     attempt.resumeTimeouts();
@@ -277,7 +277,7 @@ export class AttemptRunner {
     const reason = guard ? error.reason : error;
     const failure = toFailure(reason, attempt);
     if (attempt.isDone) {
-      // Giving up for the reason it was told is no result.
+      // A handler that gave up for the given reason has no result.
       if (failure !== attempt.abortReason) this.#options.refused();
       return;
     }

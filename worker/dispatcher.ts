@@ -1,8 +1,8 @@
 /**
- * The slots of this process: which ready step gets one, and which handlers run.
+ * The slots of this process: decides which ready steps get one, and runs their handlers.
  *
  * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
- * own handler is done, whatever its neighbours do.
+ * own handler has ended.
  *
  * No workspace takes all slots once there are several; and steps that spend time in the sandbox get half of the slots,
  * of which no workspace takes all either.
@@ -22,20 +22,22 @@ import type { Gate, Turns } from './limits/turns.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MAX_READY = 50_000;
-/** Steps of executions under way per slot: more would only wait, and need a ticket while they do. */
+/** Steps of executions in progress per slot: more would only wait, and need a ticket meanwhile. */
 const ADMITTED_PER_SLOT = 2;
 
-/** With several workspaces one of them runs so many times the free slots: 88 of 100. Fewer slots are not divided. */
+/**
+ * With several workspaces, one of them may run this multiple of the free slots: 88 of 100. Few slots are not divided.
+ */
 const TIMES_FREE = 7;
-/** Likewise of the slots for sandboxed steps: 38 of 50. */
+/** The same for the slots of sandboxed steps: 38 of 50. */
 const TIMES_FREE_SANDBOXED = 3;
 
-/** How long slots are kept free for steps that the executions under way may make ready. */
+/** Time for which slots are kept free for steps that the executions in progress may make ready. */
 export const PATIENCE_MS = 25;
 
 interface ReadyStep extends ReservedStep {
   readonly id: string;
-  /** Set when limits hold the step back: the gate says what becomes of its turn. */
+  /** Set when limits hold the step back: the gate then decides about its turn. */
   readonly limited: LimitedStep | null;
 }
 
@@ -49,21 +51,21 @@ export class Dispatcher implements Capacity, Turns {
   readonly #attempts = new Map<string, Attempt>();
   /** Granted steps with limits: their slots are taken already. */
   readonly #granted: LimitedStep[] = [];
-  /** Sandboxed steps that have had their turn while others had their share of the slots. */
+  /** Sandboxed steps whose turn came while all sandbox slots were taken. */
   readonly #aside = new ReadyQueue<ReadyStep>();
   readonly #running: Shares;
   readonly #sandboxed: Shares;
   #gate: Gate | null = null;
-  /** Executions under way here with their workspaces, how many each has, and the sum of their weights. */
+  /** Executions in progress here with their workspaces, the number of each workspace, and the sum of their weights. */
   readonly #admitted = new Map<Actor, string>();
   readonly #admittedOf = new Map<string, number>();
   #admittedWidth = 0;
   #lastWidth = 1;
-  /** Of performance.now(): slots are free, but kept for the executions under way. */
+  /** Since when slots are free but kept for the executions in progress, of performance.now(). */
   #spareSince = Number.POSITIVE_INFINITY;
   #open = true;
   #onIdle: (() => void) | null = null;
-  /** @param backlog older work that waits: new executions line up behind it */
+  /** @param backlog older waiting work: new executions wait behind it */
   constructor(
     owner: string,
     capacity: number,
@@ -79,7 +81,7 @@ export class Dispatcher implements Capacity, Turns {
     this.#sandboxed = new Shares(sandboxed, Math.min(TIMES_FREE_SANDBOXED, sandboxed - 1));
   }
 
-  /** The gate needs the slots and the slots need it: the composition root joins the two. */
+  /** The gate and the slots need each other: the composition root joins them. */
   useGate(gate: Gate): void {
     this.#gate = gate;
   }
@@ -92,12 +94,12 @@ export class Dispatcher implements Capacity, Turns {
     return this.#ready.size;
   }
 
-  /** Slots that nothing in memory will fill. */
+  /** Returns the number of slots that nothing in memory will fill. */
   get spare(): number {
     return this.#open ? Math.max(0, this.#running.free - this.#ready.size) : 0;
   }
 
-  /** Stops claiming; what runs goes on. */
+  /** Stops claiming; running steps continue. */
   closeForClaims(): void {
     this.#open = false;
     for (const step of this.#granted.splice(0)) this.release(step);
@@ -110,12 +112,12 @@ export class Dispatcher implements Capacity, Turns {
     return this.#admittedWidth + graph.width <= this.capacity * ADMITTED_PER_SLOT;
   }
 
-  /** Whether the workspace has no step in the line for the next slot, which it would be given in its turn. */
+  /** Returns whether the workspace has no step waiting for the next slot, so that it would be served in its turn. */
   isUnserved(workspaceId: string | null): boolean {
     return this.unservedRoom > 0 && !this.#ready.hasWorkspace(workspaceId ?? NOBODY);
   }
 
-  /** How many executions of workspaces that are not served may begin although the line is as long as the slots. */
+  /** Returns how many executions of unserved workspaces may begin although the queue is as long as the slots. */
   get unservedRoom(): number {
     if (!this.#open || this.#ready.size === 0) return 0;
     return Math.max(0, this.capacity - this.#ready.workspaceCount);
@@ -125,7 +127,7 @@ export class Dispatcher implements Capacity, Turns {
     return [...this.#ready.workspaces];
   }
 
-  /** How many executions as wide as the last one may still begin. */
+  /** Returns how many executions as wide as the last one may still begin. */
   get room(): number {
     const { spare } = this;
     const left = this.capacity * ADMITTED_PER_SLOT - this.#admittedWidth;
@@ -134,7 +136,7 @@ export class Dispatcher implements Capacity, Turns {
       this.#spareSince = Number.POSITIVE_INFINITY;
       return Math.min(spare, Math.max(1, fits));
     }
-    // Wide executions that do not use the slots they might need must not keep others from them.
+    // Wide executions that leave their slots unused must not block others.
     const now = performance.now();
     this.#spareSince = Math.min(this.#spareSince, now);
     if (now - this.#spareSince < PATIENCE_MS) return 0;
@@ -143,7 +145,7 @@ export class Dispatcher implements Capacity, Turns {
     return Math.ceil(spare / this.#lastWidth);
   }
 
-  /** Executions that went on elsewhere were dismissed by no commit of this process. */
+  /** Dismisses executions that continued elsewhere: no commit of this process did. */
   #recount(): void {
     for (const actor of this.#admitted.keys()) if (!actor.isUnderWay) this.dismiss(actor);
   }
@@ -175,7 +177,7 @@ export class Dispatcher implements Capacity, Turns {
     const { graph, steps } = loaded.view;
     for (const shares of [this.#running, this.#sandboxed]) shares.meet(workspaceOf(loaded));
     for (const slot of slots) {
-      // A step that was made ready by a plan that did not commit is not there.
+      // A step made ready by a plan that did not commit is missing here.
       if (steps[slot]?.status !== 'queued' || !this.#starter.canRun({ loaded, slot })) continue;
       if (loaded.step(slot).limits !== null) {
         this.#gate!.offer({ loaded, slot });
@@ -213,12 +215,12 @@ export class Dispatcher implements Capacity, Turns {
     }
   }
 
-  /** Whether the step is in this process's hands already and takes its turn here. */
+  /** Returns whether this process already holds the step and it takes its turn here. */
   isOffered(stepId: string): boolean {
     return this.#offered.has(stepId);
   }
 
-  /** Whether the step, which has a slot, is to be claimed now. One that asks keeps its slot until the answer. */
+  /** Returns whether to claim a step with a slot now. A step that asks keeps its slot until the answer. */
   #isUp(step: ReadyStep | LimitedStep): boolean {
     const canRun = this.#starter.canRun(step);
     if ('limited' in step) {
@@ -252,7 +254,7 @@ export class Dispatcher implements Capacity, Turns {
     this.#running.give(workspace);
     if (isSandboxed(step)) {
       this.#sandboxed.give(workspace);
-      // One that waits for its share of the sandbox may be looked at again.
+      // A step that waits for its share of the sandbox may be looked at again.
       const next = this.#aside.pop((waiting) => this.#sandboxed.mayTake(waiting));
       if (next !== undefined) this.#ready.push(next);
     }
@@ -286,7 +288,7 @@ export class Dispatcher implements Capacity, Turns {
     }
   }
 
-  /** Resolves when no handler runs any more, or the time is over. */
+  /** Resolves when no handler is running, or the time is over. */
   async idleWithin(ms: number): Promise<void> {
     if (this.#running.taken === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();

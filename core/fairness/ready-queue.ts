@@ -49,8 +49,8 @@ export class ReadyQueue<T> {
   }
 
   /**
-   * Returns the next entry of a workspace that may have its turn, or undefined. Its workspace goes to the end of the turn; those
-   * passed over keep their place.
+   * Returns the next entry of a workspace that may take a turn, or undefined. That workspace goes to the end of the
+   * turn; skipped ones keep their place.
    */
   pop(mayTake: (workspace: string) => boolean = ALL): ReadyEntry<T> | undefined {
     for (const [workspace, heap] of this.#heaps) if (mayTake(workspace)) return this.#popOf(workspace, heap);

@@ -1,9 +1,9 @@
 /**
- * What workspaces hold of a number of places that all of them share, and which of them may take one more.
+ * Divides a shared number of places among workspaces, and decides which of them may take one more.
  *
- * A workspace may hold so many times what is free. So one that wants all of it leaves some free for whoever comes next,
- * and the next one leaves less: nobody is told beforehand how many there will be. As long as there is only one
- * workspace, it may hold all.
+ * A workspace may hold at most a multiple of the free places. So a busy workspace leaves some places free for the
+ * next one, which leaves fewer, without knowing how many will come. As long as there is only one workspace, it may
+ * hold all.
  */
 export class Shares {
   readonly total: number;
@@ -13,7 +13,7 @@ export class Shares {
   #hasOthers = false;
   #taken = 0;
 
-  /** @param factor how many times what is free a workspace may hold */
+  /** @param factor multiple of the free places that a workspace may hold */
   constructor(total: number, factor: number) {
     this.total = total;
     this.#factor = Math.max(1, factor);
@@ -27,7 +27,7 @@ export class Shares {
     return this.total - this.#taken;
   }
 
-  /** The workspace has something to do. */
+  /** Records that the workspace has work. */
   meet(workspace: string): void {
     this.#first ??= workspace;
     this.#hasOthers ||= workspace !== this.#first;

@@ -1,14 +1,14 @@
 /**
- * Whatever is ready has an engine that can do it, as far as engines say what they can.
+ * Checks that all ready work has an engine that can run it, according to the step types that engines register.
  */
 import { engineIsAlive } from '../engine-alive.ts';
 import { ableEngines } from '../ready-work.ts';
 import { isCalm, OPEN, type SqlInvariant, UNDER_WAY, WITH_STEPS } from './invariant.ts';
 
-/** An engine that is restarted is back by then. */
+/** A restarted engine is back within this time. */
 const RESTART_GRACE_SECONDS = 60;
 
-/** That no engine runs at all is no fault of the rows: nothing is found then. */
+/** Finds nothing when no engine is running: that is not a fault of the rows. */
 const STEP_TYPE: SqlInvariant = {
   name: 'step-type-without-engine',
   meaning: 'A living engine has the type of a ready step, and all types of an execution in line.',

@@ -1,7 +1,7 @@
 /**
- * What a step host writes to the engine: the messages of one turn of the event loop go out together.
+ * Sends messages from a step host to the engine: those of one turn of the event loop are sent together.
  *
- * Writes are synchronous, so what was said before a handler ends the process has been said.
+ * Writes are synchronous, so messages are sent even when a handler then ends the process.
  */
 import { writeSync } from 'node:fs';
 import { encodeFrame } from '../../process/frame.ts';
@@ -15,7 +15,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 let waiting: Buffer[] = [];
 let scheduled = false;
 
-/** Says it at the end of this turn. */
+/** Sends a message at the end of this turn. */
 export function say(message: FromHost, body = ''): void {
   waiting.push(encodeFrame(message, body));
   if (scheduled) return;
@@ -23,7 +23,7 @@ export function say(message: FromHost, body = ''): void {
   setImmediate(flush);
 }
 
-/** Says it, and what waits, before this returns. */
+/** Sends a message, and all pending ones, before it returns. */
 export function sayNow(message: FromHost): void {
   waiting.push(encodeFrame(message));
   flush();
@@ -38,7 +38,7 @@ export function flush(): void {
     try {
       sent += writeSync(CHANNEL, bytes, sent);
     } catch (error) {
-      // Nobody is there to be told: the engine is gone.
+      // The engine is gone.
       if ((error as { code?: unknown }).code !== 'EAGAIN') process.exit(0);
       Atomics.wait(pause, 0, 0, PAUSE_MS);
     }

@@ -1,9 +1,9 @@
 /**
- * One attempt inside a step host: the context its handler gets, and what is said of its end.
+ * One attempt inside a step host: the context of its handler, and the report of its end.
  *
- * What a handler asks of the engine (an expression, a script) travels there and back.
+ * A handler's requests to the engine (an expression, a script) are sent there, and the replies back.
  *
- * Invariant: an end is said exactly once, and nothing is said after it.
+ * Invariant: an end is reported exactly once, and no message follows it.
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
@@ -59,9 +59,9 @@ export class HostedStep implements StepContext {
   readonly secrets: Readonly<Record<string, string>>;
   readonly #id: number;
   readonly #controller = new AbortController();
-  /** Null: nobody waits for heartbeats. */
+  /** Null: heartbeats are not expected. */
   readonly #beatPauseMs: number | null;
-  /** Of performance.now(). */
+  /** Time of the last heartbeat, of performance.now(). */
   #beatAt = Number.NEGATIVE_INFINITY;
   #reason: StepFailure | null = null;
   #ended = false;
@@ -89,7 +89,7 @@ export class HostedStep implements StepContext {
     return this.#controller.signal;
   }
 
-  // Getters, so that handlers may take these out of the context.
+  // Getters, so that handlers may destructure the context.
   get log(): StepLog {
     const write = (level: 'info' | 'warn' | 'error') => (message: string, fields?: JsonObject) => {
       if (this.#ended) return;
@@ -114,7 +114,7 @@ export class HostedStep implements StepContext {
     return (code, input, options) => this.#runScript(code, input, options);
   }
 
-  /** At once: a handler that computes and says so may not yield for long. */
+  /** Sent at once: a handler that is busy computing may not yield for long. */
   #beat(): void {
     if (this.#ended || this.#beatPauseMs === null) return;
     const now = performance.now();
@@ -129,7 +129,7 @@ export class HostedStep implements StepContext {
     this.#controller.abort(reason);
   }
 
-  /** Runs the handler to its end and says what came of it. */
+  /** Runs the handler to its end and reports the outcome. */
   async run(type: StepType, store: OutputStore): Promise<void> {
     try {
       this.#succeed(await type.run(this), store);
@@ -151,7 +151,7 @@ export class HostedStep implements StepContext {
     say({ kind: 'done', id, routes }, store.payload(output).json);
   }
 
-  /** Even an error can be made so that looking at it throws. */
+  /** Guards against errors that throw when they are inspected. */
   #failSafely(error: unknown, store: OutputStore): void {
     try {
       this.#fail(error, store);

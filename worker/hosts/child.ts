@@ -1,10 +1,10 @@
 /**
- * Entry point of a step host: a process that runs handlers for the engine, many at a time, and says what came of
+ * Entry point of a step host: a process that runs handlers for the engine, many at a time, and reports the outcome of
  * each. It has the engine's environment and privileges: it protects the engine from accidents, not from malice.
  *
- * Invariant 1: what a handler returns is made text here: a value that cannot be stored never reaches the engine.
+ * Invariant 1: a handler's result is turned into text here: a value that cannot be stored never reaches the engine.
  * Invariant 2: a handler is called only after the engine was told that it begins.
- * Invariant 3: when the engine is gone, so is this process.
+ * Invariant 3: this process exits when the engine is gone.
  */
 import { createReadStream, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -20,7 +20,7 @@ import { HostedStep, replied } from './child-step.ts';
 import { type HostSetup, messageOf, type RunRequest, stepFailure, type ToHost } from './wire.ts';
 
 const MAX_FRAME_BYTES = 2 ** 31;
-/** The kernel, when memory is short, ends this process before the engine and the database. */
+/** When memory is short, the kernel ends this process before the engine and the database. */
 const OOM_SCORE = '500';
 
 interface Host {
@@ -33,19 +33,19 @@ const reader = new FrameReader<ToHost>(MAX_FRAME_BYTES);
 const running = new Map<number, HostedStep>();
 let host: Host | null = null;
 
-// Node.js ends only when its threads have, and a read that blocks does not end: as a stream stdin does not block.
+// Node.js waits for its threads at exit, and a blocking read never ends: as a stream, stdin does not block.
 if (process.versions.bun === undefined) process.stdin.pause();
 new Worker(new URL('./lifeline.ts', import.meta.url)).unref();
 sacrificeFirst();
-// A drain is the engine's business: signals that reach the whole service must not end handlers before it.
+// The engine handles a drain: signals sent to the whole service must not end handlers before it.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-// One handler's mistake behind its own back must not cost the others their process.
+// An unhandled rejection of one handler must not end the process of the others.
 process.on('unhandledRejection', (reason) =>
   complain('A promise was rejected that no handler waits for', reason),
 );
 process.on('uncaughtException', (error) => complain('An error was thrown outside of a handler', error));
 process.on('exit', flush);
-// Bun reads a socket like a file; Node.js needs to know that it is one.
+// Bun reads a socket like a file; Node.js must be told that it is one.
 const input =
   process.versions.bun === undefined
     ? new Socket({ fd: CHANNEL, readable: true, writable: false })
@@ -61,7 +61,7 @@ function receive(frames: readonly Frame<ToHost>[]): void {
   );
   if (begun.length > 0) sayNow({ kind: 'begun', ids: begun });
   for (const { header, body } of frames) {
-    // What is over before it begins does not begin.
+    // A run that ended before it began is not begun.
     if (header.kind === 'run' && over.has(header.id)) say({ kind: 'aborted', id: header.id });
     else accept(header, body);
   }

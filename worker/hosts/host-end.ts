@@ -1,17 +1,17 @@
 /**
- * The reports of a step host: its output and its end, to the log and in the failure of the step that brought it about.
+ * Reports of a step host: its output and its end, in the log and in the failure of the step that caused it.
  */
 import type { Exit } from '../../process/framed-process.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';
 
-/** Why the engine ended a host. */
+/** Reason for which the engine ended a host. */
 export type KillReason = 'hung' | 'displaced' | 'memory' | 'retired' | 'unstartable';
 
 interface EndedHost {
   readonly pid: number | null;
   readonly killReason: KillReason | null;
-  /** Why it could not load the step types; null: it could. */
+  /** Reason why it could not load the step types; null: it could. */
   readonly broken: string | null;
 }
 
@@ -42,7 +42,7 @@ export function endOf({ killReason, broken }: Omit<EndedHost, 'pid'>, { code, si
   return code === null ? 'it could not be started' : `it exited with code ${code}`;
 }
 
-/** The failure of a step that ran alone in a process that died. */
+/** Returns the failure of a step that ran alone in a process that died. */
 export function poisoned({ call }: LostRun, host: EndedHost, exit: Exit): StepFailure {
   const message =
     `The step ran alone after its process had died ${call.crashes} times, and this process died too: ` +
@@ -60,7 +60,7 @@ export function unavailable(why: string): StepFailure {
 
 const MAX_NAMED = 10;
 
-/** @param lost what was in it */
+/** @param lost runs in the host at its end */
 export function logEnd(log: Log, host: EndedHost, exit: Exit, lost: readonly LostRun[]): void {
   const named = lost.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
     execution: context.execution.id,

@@ -1,7 +1,7 @@
 /**
- * One step host, seen from the engine: what it runs, what it asks, and whether it answers.
+ * One step host, seen from the engine: its runs, its requests, and whether it answers.
  *
- * Not here: which host gets what, and when one must end (step-hosts.ts).
+ * Not here: the choice of a host for each run (hosts.ts), and when a host must end (watch.ts).
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -28,9 +28,9 @@ import {
 
 export interface StepHostOptions {
   readonly setup: HostSetup;
-  /** It is there for one handler. */
+  /** Reserved for a single handler. */
   readonly alone: boolean;
-  /** Memory beyond what it needs itself; null: as much as there is. */
+  /** Memory allowed beyond its own needs; null: no limit. */
   readonly memoryLimit: number | null;
   onReady(host: StepHost): void;
   /** A handler has ended. */
@@ -39,7 +39,7 @@ export interface StepHostOptions {
   onClose(host: StepHost, exit: Exit): void;
 }
 
-/** Whoever owes a sign of life for less than this is not late with it. */
+/** A sign of life is late only after this time. */
 const PROMPT_MS = 40;
 const ENTRY = fileURLToPath(new URL('./child.ts', import.meta.url));
 const PRLIMIT = '/usr/bin/prlimit';
@@ -48,16 +48,16 @@ export class StepHost {
   readonly runs = new Map<number, HostedRun>();
   readonly startedAt = performance.now();
   ready = false;
-  /** Gets nothing more to run. */
+  /** Gets no more runs. */
   retired = false;
   /** Set when the engine ends it. */
   killReason: KillReason | null = null;
-  /** Why it cannot run anything, in its own words. */
+  /** Reason why it cannot run anything, as reported by itself. */
   broken: string | null = null;
   readonly #options: StepHostOptions;
   readonly #process: FramedProcess<FromHost>;
   #outgoing: Buffer[] = [];
-  /** Of performance.now(): a ping without its answer; null: none. */
+  /** Time of the unanswered ping, of performance.now(); null: none. */
   #pingedAt: number | null = null;
   #cpuAtPing: number | null = null;
   #memoryAtStart = 0;
@@ -89,23 +89,23 @@ export class StepHost {
     return [...this.runs.values()].filter(({ abandonedAt }) => abandonedAt === null);
   }
 
-  /** Milliseconds since it was asked for a sign of life and gave none. */
+  /** Milliseconds since an unanswered request for a sign of life. */
   get silentMs(): number {
     return this.#pingedAt === null ? 0 : performance.now() - this.#pingedAt;
   }
 
-  /** Whether it owes a sign of life that another handler than the run's may hold up. */
+  /** Returns whether it owes a sign of life, and a handler other than the run's may be the cause. */
   isHeldUpBeside(run: HostedRun): boolean {
     return this.silentMs > PROMPT_MS && [...this.runs.values()].some((other) => other !== run && other.begun);
   }
 
-  /** Processor time it used in its silence; null: unknown. */
+  /** Processor time used during its silence; null: unknown. */
   get busyMs(): number | null {
     const now = cpuMs(this.pid);
     return now === null || this.#cpuAtPing === null ? null : now - this.#cpuAtPing;
   }
 
-  /** Memory it has taken since it was ready. */
+  /** Memory taken since it was ready. */
   get memoryUsed(): number {
     return (memoryBytes(this.pid)?.resident ?? 0) - this.#memoryAtStart;
   }
@@ -127,7 +127,7 @@ export class StepHost {
     this.#send({ kind: 'ping' });
   }
 
-  /** Lets it end by itself. */
+  /** Lets it exit by itself. */
   dismiss(): void {
     this.#send({ kind: 'close' });
   }
@@ -164,7 +164,7 @@ export class StepHost {
     for (const run of this.runs.values()) {
       if (run.abandonedAt !== null && run.abandonedAt <= askedAt) run.hasYielded = true;
     }
-    // One whose attempt ended after this was asked has not shown yet that it lets its host answer.
+    // A run that ended after this ping has not shown yet that it lets its host answer.
     const isOwed = [...this.runs.values()].some((run) => run.abandonedAt !== null && !run.hasYielded);
     if (isOwed) this.ping();
   }
@@ -213,7 +213,7 @@ export class StepHost {
     const { memoryLimit } = this.#options;
     const used = memoryLimit === null ? null : memoryBytes(this.pid);
     this.#memoryAtStart = used?.resident ?? 0;
-    // The look once per tick may come too late for a handler that takes memory fast.
+    // The check once per tick may be too late for a handler that takes memory fast.
     if (used !== null && existsSync(PRLIMIT)) {
       const limit = `--data=${used.data + memoryLimit!}`;
       spawn(PRLIMIT, ['--pid', String(this.pid), limit, '--core=0'], { stdio: 'ignore' }).on(
@@ -229,7 +229,7 @@ export class StepHost {
     this.#write(encodeFrame(message));
   }
 
-  /** What is said in one turn goes out together. */
+  /** Frames of one turn are sent together. */
   #write(frame: Buffer): void {
     this.#outgoing.push(frame);
     if (this.#outgoing.length > 1) return;

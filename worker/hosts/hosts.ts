@@ -1,15 +1,15 @@
 /**
- * The step hosts of an engine: processes in which handlers run that the engine does not trust with its own.
+ * The step hosts of an engine: separate processes for handlers that the engine does not trust within its own process.
  *
- * Shared hosts run many handlers each, and are started as they are needed. A step whose process has died twice runs
- * alone in a host of its own: when that dies too, the step is the one to blame.
+ * Shared hosts run many handlers each, and are started when needed. A step whose process has died twice runs
+ * alone in a host of its own: when that dies too, the step is to blame.
  *
- * Not here: what a host has to say and when it must end (step-host.ts, step-host-watch.ts).
+ * Not here: the messages of a host (host.ts) and when it must end (watch.ts).
  *
- * Invariant 1: every run is settled once: with its handler's end, or lost with its host. One that the engine has
- * given up is settled only by its handler's end.
- * Invariant 2: a run is lost only after its handler was about to be called; until then it goes to another host.
- * Invariant 3: while no host can be started nothing waits here: runs are given back, for engines that can.
+ * Invariant 1: every run is settled once: with its handler's end, or lost with its host. A run that the engine has
+ * abandoned is settled only by its handler's end.
+ * Invariant 2: a run is lost only after its handler was about to be called; until then it moves to another host.
+ * Invariant 3: while no host can be started no run waits here: runs are given back, for engines that can.
  */
 import type { Exit } from '../../process/framed-process.ts';
 import type { StepFailure } from '../../steps/step-type.ts';
@@ -22,7 +22,7 @@ import type { HostSetup } from './wire.ts';
 
 export interface StepHostsOptions {
   readonly setup: HostSetup;
-  /** Shared hosts; two more while some do not answer. */
+  /** Number of shared hosts; two more while some do not answer. */
   readonly size: number;
   readonly memoryLimit: number | null;
   readonly log: Log;
@@ -30,7 +30,7 @@ export interface StepHostsOptions {
 }
 
 const SPARE = 2;
-/** Steps that run alone at a time; more wait. */
+/** Most steps that run alone at a time; more wait. */
 const MAX_ALONE = 16;
 const MAX_FAILED_STARTS = 3;
 const FIRST_PAUSE_MS = 50;
@@ -58,7 +58,7 @@ export class StepHosts {
       hosts: () => [...this.#shared, ...this.#alone.keys()],
       memoryLimit: options.memoryLimit,
       times: options.times ?? {},
-      // A host that does not answer may leave work waiting that another one could do.
+      // A host that does not answer may hold work that another one could do.
       onTick: () => {
         this.#assign();
         if (this.#toldOutOfOrder && this.areUsable) logInOrder(this.#options.log);
@@ -68,10 +68,10 @@ export class StepHosts {
     });
   }
 
-  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with what the handler threw. */
+  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with the handler's error. */
   run(call: HostedCall): Promise<unknown> {
     const run = new HostedRun(++this.#lastId, call);
-    // The wait for a process is not the step's time.
+    // Waiting for a process does not count as the step's time.
     call.attempt.pauseTimeouts();
     call.attempt.remote = {
       aborted: (reason) => this.#abort(run, reason),
@@ -85,7 +85,7 @@ export class StepHosts {
     return run.result;
   }
 
-  /** False while no host can be started, and there is none. */
+  /** False while there is no host and none can be started. */
   get areUsable(): boolean {
     return this.#failedStarts < MAX_FAILED_STARTS || this.#freest() !== null;
   }
@@ -100,7 +100,7 @@ export class StepHosts {
     return [...this.#shared, ...this.#alone.keys()].flatMap(({ pid }) => (pid === null ? [] : [pid]));
   }
 
-  /** Ends all hosts; what still runs in them is nobody's business any more. */
+  /** Ends all hosts; handlers still running in them are ignored. */
   async close(): Promise<void> {
     const hosts = [...this.#shared, ...this.#alone.keys()];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -134,7 +134,7 @@ export class StepHosts {
     this.#watch.keepLooking();
   }
 
-  /** The host with the least to do among those that answer; null: none. */
+  /** Returns the least busy of the hosts that answer; null: none. */
   #freest(): StepHost | null {
     let best: StepHost | null = null;
     for (const host of this.#shared) {
@@ -158,7 +158,7 @@ export class StepHosts {
       this.#startShared();
   }
 
-  /** After a start that failed it takes a while until the next. */
+  /** Returns whether the pause after a failed start is over. */
   #mayStart(): boolean {
     return performance.now() >= this.#nextStartAt;
   }
@@ -215,12 +215,12 @@ export class StepHosts {
       host.abort(run, reason);
       return;
     }
-    // It waits for a process.
+    // The run is still waiting for a process.
     this.#forget(run);
     run.fail(reason);
   }
 
-  /** The attempt is over; its handler may not be. */
+  /** The attempt is over; its handler may still run. */
   #abandon(run: HostedRun): void {
     if (run.settled || run.abandonedAt !== null) return;
     run.abandonedAt = performance.now();
@@ -252,7 +252,7 @@ export class StepHosts {
     }
     const lost = host.live;
     if (!host.ready && own !== undefined && !lost.includes(own) && own.abandonedAt === null) lost.push(own);
-    // That none can be started is said once.
+    // A failure to start is logged once.
     const isNews = host.ready || !this.#toldOutOfOrder;
     if (isNews && (host.killReason !== 'retired' || lost.length > 0))
       logEnd(this.#options.log, host, exit, lost);
@@ -272,7 +272,7 @@ export class StepHosts {
 
   /** The handler was not called: the run goes to another host. */
   #moveOn(run: HostedRun, host: StepHost, exit: Exit): void {
-    // One that could not even be started was not ended by what it was given.
+    // A host that could not even be started was not ended by its run.
     if (host.ready) run.unbegunDeaths += 1;
     if (run.unbegunDeaths < MAX_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
     else run.fail(unavailable(endOf(host, exit)));
@@ -285,7 +285,7 @@ export class StepHosts {
     if (this.#failedStarts < MAX_FAILED_STARTS) return;
     const alone = this.#waitingAlone.splice(0);
     if (this.areUsable) {
-      // There is one, and no second beside it: what its modules need is taken.
+      // One host alone starts, but no second beside it: its modules need something exclusive.
       for (const run of alone) run.fail(unavailable(why));
       return;
     }

@@ -1,5 +1,5 @@
 /**
- * A thread of a step host that ends its process the moment the engine is gone, also when a handler never yields.
+ * A thread of a step host that ends its process the moment the engine is gone, even when a handler never yields.
  *
  * The engine holds the other end of stdin and never writes to it: it is open for as long as the engine lives.
  */
@@ -19,7 +19,7 @@ for (let isOpen = true; isOpen; ) {
   }
 }
 try {
-  // With what handlers have started: the process leads a group of its own.
+  // Includes the children of handlers: the process leads a group of its own.
   process.kill(-process.pid, 'SIGKILL');
 } catch {
   process.kill(process.pid, 'SIGKILL');

@@ -1,5 +1,5 @@
 /**
- * An attempt whose handler runs in a step host, as the engine knows it, and what can come of it.
+ * An attempt whose handler runs in a step host, as the engine sees it, with its possible results.
  */
 import type { Json } from '../../core/json/json.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
@@ -8,7 +8,7 @@ import { Parked, type ScriptOptions, type StepContext, StepFailure } from '../..
 import type { Attempt } from '../attempt.ts';
 import { encodePlain, encodeValues, type FromHost, type RunRequest, stepFailure, withStack } from './wire.ts';
 
-/** A result that the host has made text of. */
+/** A result that the host has turned into text. */
 export class HostedOutput {
   readonly payload: JsonPayload;
   readonly routes: readonly string[] | null;
@@ -19,9 +19,9 @@ export class HostedOutput {
   }
 }
 
-/** The process is gone, or the claim, and with it the attempt. */
+/** The attempt was lost with its process or its claim. */
 export class LostAttempt {
-  /** It crashed, or was ended for what another step did, or others have the step. */
+  /** It crashed, or was ended because of another step, or others have the step. */
   readonly event: 'rescue' | 'displace' | 'release';
 
   constructor(event: LostAttempt['event']) {
@@ -33,9 +33,9 @@ export interface HostedCall {
   readonly type: string;
   readonly attempt: Attempt;
   readonly context: StepContext;
-  /** Whether an expression may have put something into the parameters that JSON cannot write. */
+  /** Whether an expression may have produced parameters that JSON cannot write. */
   readonly dynamic: boolean;
-  /** How often the process of this step has died; from ALONE_FROM on it runs alone. */
+  /** Number of processes of this step that died; from ALONE_FROM on it runs alone. */
   readonly crashes: number;
   readonly heartbeatTimeoutMs: number | null;
 }
@@ -46,11 +46,11 @@ export const ALONE_FROM = 2;
 export class HostedRun {
   readonly id: number;
   readonly call: HostedCall;
-  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with what the handler threw. */
+  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with the handler's error. */
   readonly result: Promise<unknown>;
   /** Whether the host was about to call the handler. */
   begun = false;
-  /** Of performance.now(): the attempt was over before the handler was; null: it is not. */
+  /** Time at which the attempt ended before its handler, of performance.now(); null: it has not. */
   abandonedAt: number | null = null;
   /** It let its host answer after it was told to end. */
   hasYielded = false;
@@ -58,7 +58,7 @@ export class HostedRun {
   settled = false;
   /** Processes that died before the handler began. */
   unbegunDeaths = 0;
-  /** Scripts that run for it, by call. */
+  /** Running scripts of the handler, by call. */
   readonly scripts = new Map<number, AbortController>();
   readonly #resolve: (result: unknown) => void;
   readonly #reject: (error: unknown) => void;
@@ -110,7 +110,7 @@ export class HostedRun {
     this.#resolve(new LostAttempt(event));
   }
 
-  /** What the host said of the handler's end. */
+  /** Settles the run with the host's report of the handler's end. */
   settle(message: FromHost, body: string): void {
     this.settled = true;
     switch (message.kind) {
@@ -133,7 +133,7 @@ export class HostedRun {
     }
   }
 
-  /** A script of the handler's, ended with it. */
+  /** Runs a script of the handler, and ends it with the handler. */
   runScript(call: number, code: string, input: Json, limits: Omit<ScriptOptions, 'signal'>): Promise<Json> {
     const controller = new AbortController();
     this.scripts.set(call, controller);
@@ -141,7 +141,7 @@ export class HostedRun {
     return this.call.context.runScript(code, input, { ...limits, signal });
   }
 
-  /** Scripts go on for nobody. */
+  /** Ends all scripts of the handler. */
   endScripts(): void {
     for (const controller of this.scripts.values())
       controller.abort(new StepFailure('aborted', 'It has ended.'));

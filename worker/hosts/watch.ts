@@ -1,23 +1,23 @@
 /**
- * Looks after step hosts while something runs in them: which one does not answer, takes too much memory, or holds on
- * to handlers that nobody waits for.
+ * Watches busy step hosts, and ends those that do not answer, take too much memory, or keep running handlers whose
+ * result is no longer wanted.
  *
- * A handler whose attempt is over is told, and may take its time as long as it lets its host answer. One that never
- * yields costs its host: that is the only way to end it.
+ * A handler whose attempt is over is told, and may take its time as long as it lets its host answer. A handler that
+ * never yields can only be ended by ending its host.
  */
 import type { StepHost } from './host.ts';
 
 /** In milliseconds. */
 export interface WatchTimes {
-  /** Between two looks. */
+  /** Between two checks. */
   readonly tick: number;
-  /** A host that is silent for longer gets nothing more to do. */
+  /** A host that is silent for longer gets no more runs. */
   readonly stalled: number;
-  /** What a handler that is over has before its host is killed, when the host is silent. */
+  /** Time that a handler has after its attempt is over, before its silent host is killed. */
   readonly grace: number;
-  /** A host that is silent for so long holds up what else is in it, and is killed. */
+  /** A host that is silent for so long blocks its other runs, and is killed. */
   readonly hung: number;
-  /** A host with a handler that is over for so long gets nothing more to do, and is ended when it is done. */
+  /** A host with a handler whose attempt has been over for so long gets no more runs, and is ended when it is empty. */
   readonly abandoned: number;
   readonly start: number;
 }
@@ -30,7 +30,7 @@ const TIMES: WatchTimes = {
   abandoned: 30_000,
   start: 30_000,
 };
-/** A host that got no processor time may be silent for so many times the grace. */
+/** Multiple of the grace for a silent host that got no processor time. */
 const STARVED_FACTOR = 5;
 
 export interface HostWatchOptions {
@@ -58,7 +58,7 @@ export class HostWatch {
     return host.silentMs > this.#times.stalled;
   }
 
-  /** Looks from time to time until no host has anything to do. */
+  /** Checks regularly until no host is busy. */
   keepLooking(): void {
     if (this.#ticker !== null || this.#stopped) return;
     this.#lastTick = performance.now();
@@ -80,7 +80,7 @@ export class HostWatch {
     const now = performance.now();
     const late = now - this.#lastTick > 3 * this.#times.tick;
     this.#lastTick = now;
-    // After a pause of this process answers may lie unread; they come before the next tick.
+    // After a pause of this process answers may still be unread; they are read before the next tick.
     this.#paused = late && !this.#paused;
     if (this.#paused) return;
     const hosts = this.#options.hosts();

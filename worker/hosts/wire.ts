@@ -1,16 +1,16 @@
 /**
- * What the engine and a step host say to each other, as frame headers; values travel as JSON text in the body.
+ * Messages between the engine and a step host, as frame headers; values travel as JSON text in the body.
  *
- * A value can be one that JSON cannot write, such as a parameter that came out as NaN: encodeValues says how it
- * travels, and `special` that it did, as between the engine and its sandbox.
+ * Some values cannot be written as JSON, such as a parameter that became NaN: encodeValues encodes them, and marks
+ * the message as `special`, as between the engine and its sandbox.
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 
-/** What a host needs before it can run anything. */
+/** The set-up of a host. */
 export interface HostSetup {
-  /** Modules of the operator's step types. */
+  /** Modules of custom step types. */
   readonly modules: readonly string[];
   readonly http: {
     readonly allow: readonly string[];
@@ -22,7 +22,7 @@ export interface HostSetup {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** A StepFailure on its way. */
+/** A StepFailure in transit. */
 export interface WireFailure {
   readonly code: string;
   readonly message: string;
@@ -42,7 +42,7 @@ export interface RunRequest {
   readonly attempt: number;
   readonly idempotencyKey: string;
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
-  /** Null: nobody waits for its heartbeats. */
+  /** Null: heartbeats are not expected. */
   readonly heartbeatTimeoutMs: number | null;
   readonly special: boolean;
 }
@@ -51,7 +51,7 @@ export type ToHost =
   | ({ readonly kind: 'setup' } & HostSetup)
   | RunRequest
   | { readonly kind: 'abort'; readonly id: number; readonly reason: WireFailure }
-  /** What came of a call: its value is in the body, or it failed. */
+  /** Reply to a call: its value is in the body, or the call failed. */
   | {
       readonly kind: 'reply';
       readonly call: number;
@@ -63,12 +63,12 @@ export type ToHost =
 
 export type FromHost =
   | { readonly kind: 'ready' }
-  /** It cannot run anything. */
+  /** The host cannot run anything. */
   | { readonly kind: 'broken'; readonly message: string }
   | { readonly kind: 'pong' }
   /** Their handlers are about to be called. */
   | { readonly kind: 'begun'; readonly ids: readonly number[] }
-  /** The body is the output, as it is stored. */
+  /** The body is the output, as stored. */
   | { readonly kind: 'done'; readonly id: number; readonly routes: readonly string[] | null }
   /** The body is the state. */
   | {
@@ -80,9 +80,9 @@ export type FromHost =
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
   /** Its handler is alive. */
   | { readonly kind: 'beat'; readonly id: number }
-  /** What is no StepFailure. */
+  /** An error other than a StepFailure. */
   | { readonly kind: 'threw'; readonly id: number; readonly message: string; readonly stack: string }
-  /** It gave up for the reason it was told. */
+  /** The handler gave up for the given reason. */
   | { readonly kind: 'aborted'; readonly id: number }
   | {
       readonly kind: 'log';
@@ -91,7 +91,7 @@ export type FromHost =
       readonly message: string;
       readonly fields: JsonObject | null;
     }
-  /** Calls back to the engine; the body is what is to be evaluated, or the input. */
+  /** Calls to the engine; the body is the value to evaluate, or the input. */
   | { readonly kind: 'evaluate'; readonly id: number; readonly call: number }
   | {
       readonly kind: 'script';
@@ -103,18 +103,18 @@ export type FromHost =
     }
   | { readonly kind: 'abort-call'; readonly id: number; readonly call: number };
 
-/** A host may send this much besides an output. */
+/** Most bytes that a host may send besides an output. */
 export const MAX_CALL_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGE_LENGTH = 20_000;
 const MAX_STACK_LENGTH = 10_000;
 const MAX_CAUSES = 5;
 
-/** Of two heartbeats that come closer to each other than this the host says one. */
+/** Least time between two heartbeats: the host drops those that come sooner. */
 export function heartbeatPauseMs(heartbeatTimeoutMs: number): number {
   return Math.min(1_000, heartbeatTimeoutMs / 10);
 }
 
-/** Read again by readResults of expression/sandbox/wire.ts. */
+/** Decoded by readResults of expression/sandbox/wire.ts. */
 export function encodeValues(values: readonly unknown[]): { text: string; special: boolean } {
   let special = false;
   const text = JSON.stringify(
@@ -128,7 +128,7 @@ export function encodeValues(values: readonly unknown[]): { text: string; specia
   return { text, special };
 }
 
-/** Likewise, of values that come from JSON. */
+/** Like `encodeValues`, for values from JSON. */
 export function encodePlain(values: readonly Json[]): { text: string; special: boolean } {
   return { text: JSON.stringify(values.map((value) => [value])), special: false };
 }
@@ -138,7 +138,7 @@ function writable(value: unknown): unknown {
   return typeof value === 'string' && value.startsWith('\0') ? `\0${value}` : value;
 }
 
-/** @param details as they can be stored */
+/** @param details in a form that can be stored */
 export function wireFailure(failure: StepFailure, details: Json): WireFailure {
   const { code, retryable, retryAfterMs } = failure;
   return { code: String(code), message: messageOf(failure), retryable, retryAfterMs, details };
@@ -149,7 +149,7 @@ export function stepFailure({ code, message, retryable, retryAfterMs, details }:
   return new StepFailure(code, message, { retryable, details, ...wait });
 }
 
-/** The message of whatever was thrown, which may be no error, or one that resists. */
+/** Returns the message of any thrown value, including hostile ones. */
 export function messageOf(thrown: unknown): string {
   try {
     const text = thrown instanceof Error ? String(thrown.message || thrown.name) : String(thrown);
@@ -159,19 +159,19 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/** Where whatever was thrown comes from, with its causes, as text for the log; empty: it does not say. */
+/** Returns the stack of any thrown value, with its causes, as text for the log; empty: none. */
 export function stackOf(thrown: unknown): string {
   const stacks: string[] = [];
   try {
     for (let error = thrown; error instanceof Error && stacks.length < MAX_CAUSES; error = error.cause)
       stacks.push(String(error.stack));
   } catch {
-    // One that resists.
+    // Reading a hostile value threw.
   }
   return cutText(stacks.join('\ncaused by: '), MAX_STACK_LENGTH);
 }
 
-/** An error of another process: its stack is where it was thrown there. */
+/** Gives an error from another process the stack it had there. */
 export function withStack<E extends Error>(error: E, stack: string): E {
   error.stack = stack === '' ? `${error.name}: ${error.message}` : stack;
   return error;

@@ -1,7 +1,7 @@
 /**
- * Puts the questions of steps with limits to the database: one at a time, and what comes up meanwhile together.
+ * Asks the database for starts of steps with limits: one request at a time, with all steps that gathered meanwhile.
  *
- * Invariant: every step that asks is answered once, also when the database could not be asked.
+ * Invariant: every asking step is answered once, even when the database could not be asked.
  */
 import type { Answer, Asking, StepLimits } from './grants.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
@@ -48,7 +48,7 @@ function toRequest({ id, loaded, concurrency, rate }: LimitedStep): Asking {
   return { stepId: id, workspaceId: loaded.facts.workspaceId, concurrency, rate };
 }
 
-/** As the ready queue orders them: priority, start time, rank. */
+/** The order of the ready queue: priority, start time, rank. */
 function inOrder(a: LimitedStep, b: LimitedStep): number {
   const [one, two] = [placeOf(a, null), placeOf(b, null)];
   if (one.priority !== two.priority) return two.priority - one.priority;

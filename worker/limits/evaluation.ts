@@ -1,6 +1,6 @@
 /**
- * What a step with limits needs to know before it may ask for a start: whether its guard lets it run, and the keys
- * it shares. The guard comes first: a step that is skipped waits for nobody and counts for nothing.
+ * Evaluates a step with limits before it may ask for a start: its guard, and its keys. The guard comes first: a
+ * skipped step waits for no limit and counts for none.
  */
 import { keyText, limitId, type SharedLimit } from '../../core/step-limit.ts';
 import type { Db } from '../../db/connection/client.ts';
@@ -30,8 +30,8 @@ export class LimitEvaluation {
   }
 
   /**
-   * Fills in the step's admission and limits. A guard or key that fails is an admission that fails the step without
-   * an attempt. Throws what is nobody's fault but the moment's: no database, no sandbox.
+   * Fills in the step's admission and limits. A failing guard or key makes an admission that fails the step without
+   * an attempt. Throws on transient failures: no database, no sandbox.
    */
   async evaluate(step: LimitedStep): Promise<void> {
     const { loaded, slot } = step;
@@ -46,7 +46,7 @@ export class LimitEvaluation {
       step.admission = (await this.#passes(step, scope, retries === 0 && !parked)) ? 'pass' : 'skip';
       if (step.admission === 'skip') return;
       step.concurrency = await this.#shared(step, limits.concurrency, scope);
-      // A step that comes back from being parked goes on with its attempt: that is no start.
+      // A parked step resumes its attempt, which is not a start.
       step.rate = parked ? null : await this.#shared(step, limits.rate, scope);
     } catch (error) {
       if (isOfTheMoment(error)) throw error;

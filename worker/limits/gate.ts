@@ -1,14 +1,14 @@
 /**
- * Where ready steps with limits go: their guard and keys are evaluated, they take their turn for a slot, and with
- * the slot in hand they ask the database for a start. Who is held back gives the slot to the next at once.
+ * The gate for ready steps with limits: their guard and keys are evaluated, they take their turn for a slot, and with
+ * the slot reserved they ask the database for a start. A step that is held back gives its slot to the next at once.
  *
  * Held steps stay `queued` with their ticket. They ask again when a step with the same key ends here, when another
- * engine says that one ended there, when their rate's window is over, and at the latest after a second.
+ * engine reports such an end, when their rate's window is over, and at the latest after a second.
  *
- * Not here: who may start (core/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
+ * Not here: the decision (core/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
  *
- * Invariant 1: a step is handed on to be claimed only after it was granted; the claim's own commit checks it.
- * Invariant 2: a slot that was taken to ask goes on with its step or is released.
+ * Invariant 1: a step is passed on to be claimed only after it was granted; the claim's own commit checks it.
+ * Invariant 2: a slot that was taken to ask stays with its step or is released.
  */
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
@@ -34,11 +34,11 @@ export interface LimitGateOptions {
 
 const INTERVAL_MS = 1_000;
 const FORGET_EVERY_MS = 600_000;
-/** A grant is asked for again after this: the database keeps it a little longer. */
+/** A grant is requested again after this time: the database keeps it a little longer. */
 const LONGEST_GRANT_MS = 2_000;
-/** Windows that end later are noticed by the look once a second. */
+/** Windows that end later are noticed by the check once a second. */
 const LONGEST_WAIT_MS = 60_000;
-/** Between two looks because other engines say that steps ended. */
+/** Least time between two checks after reports of other engines. */
 const NEWS_GAP_MS = 50;
 /** Steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MAX_STEPS = 50_000;
@@ -67,7 +67,7 @@ export class LimitGate implements CommitSubscriber, Gate {
     });
   }
 
-  /** Looks once a second until closed. */
+  /** Checks once a second until closed. */
   start(): void {
     const round = () => {
       this.tick();
@@ -81,13 +81,16 @@ export class LimitGate implements CommitSubscriber, Gate {
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
-  /** When the ticket of a step with limits is to come back: it starts from here or not at all before that. */
+  /**
+   * Returns milliseconds until the ticket of a step with limits comes back: until then only this process can start
+   * it.
+   */
   ticketDelayMs(): number {
     const ms = Math.min(LONGEST_TICKET_MS, TICKET_MS + this.#steps.size * TICKET_MS_PER_HELD);
     return Math.round(ms * (0.75 + Math.random() / 2));
   }
 
-  /** A ready step with limits: of a commit on its way, of an execution just loaded, or passed over before. */
+  /** Takes a ready step with limits: of a commit in flight, of an execution just loaded, or skipped before. */
   offer({ loaded, slot }: ReservedStep): void {
     const { id } = loaded.view.steps[slot]!;
     const known = this.#steps.get(id);
@@ -95,7 +98,10 @@ export class LimitGate implements CommitSubscriber, Gate {
     else if (this.#steps.size < MAX_STEPS) this.#steps.add(new LimitedStep({ loaded, slot }));
   }
 
-  /** The step's turn has come, with a slot: `start` it, let it `ask` with the slot, or `drop` it. */
+  /**
+   * Returns what to do with a step whose turn has come, with a slot: `start` it, let it `ask` with the slot, or
+   * `drop` it.
+   */
   popped(step: LimitedStep, canRun: boolean): 'start' | 'ask' | 'drop' {
     step.lined = false;
     if (step.removed || !canRun || !step.isQueued) {
@@ -107,18 +113,18 @@ export class LimitGate implements CommitSubscriber, Gate {
     return 'ask';
   }
 
-  /** The step's claim is committed: what its guard said here. Null: it did not come through this gate. */
+  /** The step's claim is committed: returns its admission. Null: it did not go through this gate. */
   begun(stepId: string): Admission | null {
     const step = this.#steps.get(stepId);
     if (step === undefined) return null;
-    // Ends that other engines committed are not heard of here.
+    // Ends committed by other engines are not reported here.
     if (this.#running.size >= MAX_STEPS) this.#running.clear();
     this.#running.set(stepId, limitIds(step));
     this.#remove(step);
     return step.admission;
   }
 
-  /** Commits went through: what they made ready is looked at, what they ended has freed its slot. */
+  /** After commits: takes the steps that became ready, and frees the limits of those that ended. */
   committed(units: readonly DecidedUnit[]): void {
     for (const { loaded, plan } of units) {
       if (!loaded.version.hasLimits) continue;
@@ -132,7 +138,7 @@ export class LimitGate implements CommitSubscriber, Gate {
     }
   }
 
-  /** Another engine says that steps with limits ended there. */
+  /** Another engine reports the end of steps with limits. */
   endedElsewhere(): void {
     if (this.#groups.size === 0 || this.#hasNews) return;
     this.#hasNews = true;
@@ -142,7 +148,7 @@ export class LimitGate implements CommitSubscriber, Gate {
     });
   }
 
-  /** One look at everything that is held back. */
+  /** Checks every held step once. */
   tick(): void {
     for (const step of this.#steps.all()) if (step.isForgotten) this.#remove(step);
     this.#probeAll();
@@ -151,12 +157,12 @@ export class LimitGate implements CommitSubscriber, Gate {
     this.#options.limits.forget().catch(this.#options.onError);
   }
 
-  /** Its execution was loaded anew, or it was passed over while a commit was on its way. */
+  /** Its execution was loaded again, or it was skipped during a commit. */
   #offeredAgain(step: LimitedStep, loaded: Loaded): void {
     const isSame = step.loaded === loaded;
     step.loaded = loaded;
     if (step.stage !== 'granted' || step.lined) return;
-    // A claim that failed may have failed for the grant: it is asked for again.
+    // A failed claim may have lost its grant: it is requested again.
     if (!isSame) step.stage = 'ready';
     this.#enqueue(step);
   }
@@ -177,7 +183,7 @@ export class LimitGate implements CommitSubscriber, Gate {
     } catch (error) {
       this.#options.onError(error);
     }
-    // Its ticket brings it back, if it is queued at all.
+    // Its ticket brings it back if it is still queued.
     this.#remove(step);
   }
 
@@ -232,7 +238,7 @@ export class LimitGate implements CommitSubscriber, Gate {
   }
 
   #heldBack(step: LimitedStep, group: LimitGroup | null, retryAfterMs: number | null): void {
-    // Without limits only an error holds it back: its ticket brings it again.
+    // A step without limits was held back by an error: its ticket brings it back.
     if (group === null) return void this.#remove(step);
     group.outstanding -= 1;
     group.block(step.askedAt);

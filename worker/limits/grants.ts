@@ -1,7 +1,7 @@
 /**
- * Asks for starts of steps with limits: one short transaction, serialised per key over all engines.
+ * Asks for starts of steps with limits: one short transaction, serialized per key across all engines.
  *
- * A grant promises nothing for long: it is taken by the commit that claims the step, or counts no more.
+ * A grant is short-lived: the commit that claims the step claims it, or it expires.
  */
 import { decideRequests, type LimitedRequest } from '../../core/step-limit.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
@@ -19,16 +19,16 @@ import {
   readLimitUses,
 } from '../../db/step-limit.ts';
 
-/** A step of one workspace that asks. */
+/** An asking step of one workspace. */
 export interface Asking extends LimitedRequest {
   readonly workspaceId: string | null;
 }
 
 export type Answer =
-  /** It may be claimed; `leftMs` is how long, null: as long as a grant lasts. */
+  /** It may be claimed for `leftMs` milliseconds; null: as long as a grant lasts. */
   | { readonly verdict: 'granted'; readonly leftMs: number | null }
   | { readonly verdict: 'held'; readonly retryAfterMs: number | null }
-  /** It is not queued any more, or another engine is about to claim it. */
+  /** It is no longer queued, or another engine is about to claim it. */
   | { readonly verdict: 'gone' };
 
 type NamedLimit = LimitRow & { readonly perMs: number | null };
@@ -43,19 +43,19 @@ export class StepLimits {
   readonly #owner: string;
   readonly #shown: ShownText;
 
-  /** @param owner the engine's id; @param shown what may be stored of a key: masked, and so many characters at most. */
+  /** @param owner the engine's id; @param shown returns a key as it may be stored: masked and cut to a length */
   constructor(pool: Pool, owner: string, shown: ShownText) {
     this.#pool = pool;
     this.#owner = owner;
     this.#shown = shown;
   }
 
-  /** Returns answers in the order of the requests; earlier ones come first where there is not enough for all. */
+  /** Returns answers in the order of the requests; earlier ones have precedence when a limit cannot cover all. */
   ask(requests: readonly Asking[]): Promise<Answer[]> {
     return transact(this.#pool, (tx) => this.#askWithin(tx, requests));
   }
 
-  /** Deletes what nobody will ask for again. */
+  /** Deletes unused grants and limits. */
   forget(): Promise<void> {
     return forgetLimits(this.#pool);
   }

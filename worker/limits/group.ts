@@ -1,26 +1,26 @@
 /**
  * The steps of this process that share their limits, in order, and how many of them may ask at a time.
  *
- * Not here: asking (limit-gate.ts).
+ * Not here: asking (asker.ts).
  *
- * Invariant: `outstanding` counts the members that left the line and neither began nor came back.
+ * Invariant: `outstanding` counts the members that left the queue and neither began nor came back.
  */
 import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 
-/** Members that ask at a time: more would hold slots of this process for an answer that is mostly no. */
+/** Most members that ask at a time: more would hold slots of this process for answers that are mostly negative. */
 const MAX_OUTSTANDING = 64;
-/** Entries of members that are gone, before the line is made anew. */
+/** Entries of removed members after which the queue is rebuilt. */
 const MAX_GONE = 64;
 
 export class LimitGroup {
   readonly id: string;
   /** The limits' ids: one or two. */
   readonly limitIds: readonly string[];
-  /** How many may be outstanding: what its latest member says, within reason. */
+  /** Most members outstanding: the limit of its latest member, within bounds. */
   limit = 1;
   outstanding = 0;
-  /** Whether a look is due when the rate's window is over. */
+  /** Whether a check is due when the rate's window is over. */
   isAwaited = false;
   #blocked = false;
   #changes = 0;
@@ -33,7 +33,7 @@ export class LimitGroup {
     this.limitIds = limitIds;
   }
 
-  /** Members held back. */
+  /** Number of members held back. */
   get heldCount(): number {
     return this.#held;
   }
@@ -49,17 +49,17 @@ export class LimitGroup {
     if (this.#line.size > 2 * this.#held + MAX_GONE) this.#makeAnew();
   }
 
-  /** A member that was held is gone; its entry is passed over later. */
+  /** A held member is gone; its entry is skipped later. */
   forgetHeld(): void {
     this.#held -= 1;
   }
 
-  /** Counts what may have freed something: an answer is about what was known when it was asked for. */
+  /** Counts changes that may have freed something: an answer reflects the state when its question was asked. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** The answer was no: nobody asks until something has changed, which it may have since `askedAt`. */
+  /** The answer was negative: no member asks until something changes, which may have happened since `askedAt`. */
   block(askedAt: number): void {
     this.#blocked = true;
     this.#probes = this.#changes > askedAt ? 1 : 0;
@@ -75,7 +75,7 @@ export class LimitGroup {
     this.#probes = Math.min(this.limit, this.#probes + count);
   }
 
-  /** The next member that may ask; it counts as outstanding from here on. Null: nobody may. */
+  /** Returns the next member that may ask; it counts as outstanding from then on. Null: none may. */
   next(): LimitedStep | null {
     if (this.outstanding >= this.limit) return null;
     if (this.#blocked && this.#probes === 0) return null;
@@ -85,7 +85,7 @@ export class LimitGroup {
       this.#held -= 1;
       if (this.#blocked) this.#probes -= 1;
       this.outstanding += 1;
-      // Whoever finds it gone now takes it from those outstanding, not from the line.
+      // A removal from now on reduces the outstanding members, not the queue.
       step.stage = 'ready';
       return step;
     }
@@ -113,17 +113,17 @@ export class LimitGroups {
     return this.#groups.values();
   }
 
-  /** Null when the step has none, or its group is gone. */
+  /** Returns null when the step has no group, or its group is gone. */
   of({ groupId }: LimitedStep): LimitGroup | null {
     return groupId === null ? null : (this.#groups.get(groupId) ?? null);
   }
 
-  /** Those with at least one of the limits. */
+  /** Returns the groups with at least one of the limits. */
   sharing(limitIds: readonly string[]): Set<LimitGroup> {
     return new Set(limitIds.flatMap((id) => [...(this.#byLimit.get(id) ?? [])]));
   }
 
-  /** Puts the step into the group of its limits, held. */
+  /** Adds the step to the group of its limits, held. */
   join(step: LimitedStep, limitIds: readonly string[]): LimitGroup {
     const id = limitIds.join(' ');
     const group = this.#groups.get(id) ?? this.#make(id, limitIds);

@@ -6,7 +6,7 @@ import type { LimitedStep } from './limited-step.ts';
 export class LimitedSteps {
   readonly #steps = new Map<string, LimitedStep>();
   readonly #byExecution = new Map<string, Set<LimitedStep>>();
-  /** Made ready by a commit that is on its way, by execution. */
+  /** Steps made ready by a commit in flight, by execution. */
   readonly #fresh = new Map<string, LimitedStep[]>();
 
   get size(): number {
@@ -43,7 +43,7 @@ export class LimitedSteps {
     this.#fresh.delete(step.loaded.id);
   }
 
-  /** Those that were added since the last time; each once. */
+  /** Returns the steps added since the last call; each once. */
   takeFresh(executionId: string): readonly LimitedStep[] {
     const fresh = this.#fresh.get(executionId) ?? [];
     this.#fresh.delete(executionId);

@@ -1,7 +1,7 @@
 /**
  * A ready step with limits on its way to a start, as this process knows it.
  *
- * Losing one loses nothing: the step is queued and has its ticket.
+ * Losing one is harmless: the step is queued and has its ticket.
  */
 
 import type { SharedLimit } from '../../core/step-limit.ts';
@@ -11,28 +11,28 @@ import type { ReservedStep } from '../../door/capacity.ts';
 import type { Admission } from '../admission.ts';
 
 /**
- * `fresh`: the commit that made it ready is on its way; `evaluating` its keys; `held` back in its group;
- * `ready`: it takes its turn for a slot; `asking` with a slot; `granted`: to be claimed.
+ * `fresh`: the commit that made it ready is in flight; `evaluating` its keys; `held` back in its group;
+ * `ready`: it takes its turn for a slot; `asking` with a slot; `granted`: may be claimed.
  */
 type Stage = 'fresh' | 'evaluating' | 'held' | 'ready' | 'asking' | 'granted';
 
 export class LimitedStep implements ReservedStep {
   readonly id: string;
   readonly slot: number;
-  /** Its execution as it was when the step was offered last. */
+  /** Its execution when the step was last offered. */
   loaded: Loaded;
   stage: Stage = 'fresh';
-  /** Whether it is in the dispatcher's hands. */
+  /** Whether the dispatcher has it in its queue. */
   lined = false;
   removed = false;
   admission: Admission | null = null;
   concurrency: SharedLimit | null = null;
   rate: SharedLimit | null = null;
-  /** Of the steps that share its limits; null: it asks on its own. */
+  /** Group of the steps that share its limits; null: it asks on its own. */
   groupId: string | null = null;
-  /** What its group knew when it asked. */
+  /** The group's count of changes when it asked. */
   askedAt = 0;
-  /** Of performance.now(): a grant that was not claimed by then is asked for again. */
+  /** Expiry, of performance.now(): after it an unclaimed grant is requested again. */
   expiresAt = Number.POSITIVE_INFINITY;
 
   constructor({ loaded, slot }: ReservedStep) {
@@ -41,7 +41,7 @@ export class LimitedStep implements ReservedStep {
     this.id = loaded.view.steps[slot]!.id;
   }
 
-  /** Whether the step may still start, as far as this process knows. */
+  /** Returns whether the step may still start, as far as this process knows. */
   get isQueued(): boolean {
     const { actor, view } = this.loaded;
     if (actor.loaded !== this.loaded || view.status !== 'running' || view.stopRequested !== null)
@@ -50,7 +50,7 @@ export class LimitedStep implements ReservedStep {
     return state?.id === this.id && state.status === 'queued';
   }
 
-  /** Whether nothing will be heard of it any more: its commit or its claim did not come about. */
+  /** Returns whether nothing more will happen to it here: its commit or its claim failed. */
   get isForgotten(): boolean {
     if (this.isQueued || this.lined) return false;
     const { actor, view } = this.loaded;
@@ -59,7 +59,7 @@ export class LimitedStep implements ReservedStep {
   }
 }
 
-/** Its place in a ready queue. */
+/** Returns its place in a ready queue. */
 export function placeOf<T>(step: LimitedStep, item: T) {
   const { loaded, slot } = step;
   return {
