@@ -115,7 +115,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     log.warn({ migrations: database.newer }, 'The database was migrated by a newer version of the engine');
   const metrics = createMetrics({
     version,
-    onCollectError: (error) => log.warn({ err: error }, 'A gauge is missing'),
+    onCollectError: (err, gauges) => log.warn({ gauges, err }, 'Gauges are missing in a scrape'),
   });
   await undo.add(watchEventLoop(metrics));
   const waiters = new ExecutionWaiters();

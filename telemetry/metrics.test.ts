@@ -78,7 +78,7 @@ describe('a collector', () => {
 
   test('that fails is counted and told, and leaves no stale figure behind', async () => {
     const told: unknown[] = [];
-    const metrics = createMetrics({ version: '1', onCollectError: (error) => told.push(error) });
+    const metrics = createMetrics({ version: '1', onCollectError: (...error) => told.push(error) });
     metrics.poolConnections.set({ pool: 'work', state: 'idle' }, 4);
     setActiveSteps(metrics, { running: 9 });
     const failure = new Error('no database');
@@ -87,7 +87,7 @@ describe('a collector', () => {
     expect(text).not.toContain('active_steps{');
     expect(text).toContain('database_pool_connections{pool="work",state="idle"} 4');
     expect(text).toContain('execution_engine_collect_errors_total 1');
-    expect(told).toEqual([failure]);
+    expect(told).toEqual([[failure, ['execution_engine_active_steps']]]);
     remove();
     expect(await metrics.render()).toContain('execution_engine_collect_errors_total 1');
   });

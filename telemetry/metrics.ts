@@ -36,7 +36,7 @@ export type Collector = () => Promise<void> | void;
 interface Collection {
   collector: Collector;
   /** Reset when the collector fails. */
-  gauges: readonly Pick<Gauge, 'reset'>[];
+  gauges: readonly Pick<Gauge, 'reset' | 'get'>[];
 }
 
 /** One value of a gauge with labels. */
@@ -47,10 +47,13 @@ export interface Sample<Label extends string> {
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
+/** @param gauges their names: they are missing in the scrape */
+export type CollectErrorHandler = (error: unknown, gauges: readonly string[]) => void;
+
 export interface MetricsOptions {
   version: string;
   /** Called for a collector that failed or was too slow. */
-  onCollectError?: ((error: unknown) => void) | undefined;
+  onCollectError?: CollectErrorHandler | undefined;
 }
 
 /** Creates a registry with every instrument of the engine; nothing is global. */
@@ -266,7 +269,7 @@ function addRuntime(registry: Registry, version: string): void {
 async function collect(
   { collector, gauges }: Collection,
   errors: Counter,
-  onError: ((error: unknown) => void) | undefined,
+  onError: CollectErrorHandler | undefined,
 ): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const tooSlow = new Promise<never>((_resolve, reject) => {
@@ -280,7 +283,11 @@ async function collect(
   } catch (error) {
     for (const gauge of gauges) gauge.reset();
     errors.inc();
-    onError?.(error);
+    const metrics = await Promise.all(gauges.map((gauge) => gauge.get()));
+    onError?.(
+      error,
+      metrics.map(({ name }) => name),
+    );
   } finally {
     clearTimeout(timer);
   }

@@ -40,6 +40,7 @@ import {
   markPicked,
   markUnits,
   namedExecutions,
+  namesOf,
   readInputs,
   stepStatus,
   strangeJobs,
@@ -140,10 +141,7 @@ export class Consumer implements CommitSubscriber {
   /** Delays a job that always fails, so that others proceed. */
   async #setAside({ job, executionId }: Culprit, error: unknown): Promise<void> {
     const { locked, queue, onSetAside } = this.#options;
-    onSetAside(
-      job === null ? { execution: executionId } : { queue: job.queue, job: job.id, ...job.data },
-      error,
-    );
+    onSetAside(job === null ? { execution: executionId } : namesOf(job), error);
     if (job === null) return;
     await locked.run(async (tx) => {
       await queue.replace(tx, job, later(job, UNREADABLE_MS));

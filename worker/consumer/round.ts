@@ -55,6 +55,14 @@ export function isOfExecution(job: FetchedJob): job is JobOfExecution {
   return kind !== 'start' && kind !== 'callback' && kind !== 'unknown';
 }
 
+/** Returns what a line of the log names of a job. */
+export function namesOf({ queue, id, data }: FetchedJob): Readonly<Record<string, unknown>> {
+  const { kind } = data;
+  if (data.kind === 'unknown') return { queue, job: id, kind };
+  const step = 'step_id' in data ? { step_id: data.step_id } : {};
+  return { queue, job: id, kind, execution: data.execution_id, ...step };
+}
+
 /** Returns jobs of an unknown form, to be put back. */
 export function strangeJobs(fetched: readonly FetchedJob[]): Job[] {
   const strange = fetched.filter(({ data }) => data.kind === 'unknown');
