@@ -261,23 +261,33 @@ export async function countPending(db: Db, most: number): Promise<number> {
   return Number(rows[0].count);
 }
 
-/** Returns the number of open executions and steps, by status. */
-export async function countOpen(
-  db: Db,
-): Promise<{ executions: Record<string, number>; steps: Record<string, number> }> {
+export interface OpenWork {
+  /** By status. */
+  readonly executions: Record<string, number>;
+  readonly steps: Record<string, number>;
+  /** How long the oldest timer is overdue: of a step that waits, or of an execution that was put off. */
+  readonly timerLatenessSeconds: number;
+}
+
+/** Returns the numbers of executions and steps that are not final. */
+export async function countOpen(db: Db): Promise<OpenWork> {
   const { rows } = await db.query(`
     with open as (
-      select id, status from workflow_executions where status in ('pending', 'running', 'paused'))
-    select 'executions' as kind, status, count(*) as count from open group by status
+      select id, status, start_after from workflow_executions where status in ('pending', 'running', 'paused'))
+    select 'executions' as kind, status, count(*) as count,
+           extract(epoch from now() - min(start_after) filter (where status = 'pending')) as late
+      from open group by status
     union all
-    select 'steps', s.status, count(*)
+    select 'steps', s.status, count(*),
+           extract(epoch from now() - min(s.resume_at) filter (where s.status in ('waiting', 'retrying')))
       from open
-      cross join lateral (select status from workflow_step_executions where workflow_execution_id = open.id offset 0) s
+      cross join lateral (
+        select status, resume_at from workflow_step_executions where workflow_execution_id = open.id offset 0) s
      where s.status in ('waiting_inputs', 'queued', 'running', 'waiting', 'retrying')
      group by s.status`);
   const counts = { executions: {} as Record<string, number>, steps: {} as Record<string, number> };
   for (const { kind, status, count } of rows) counts[kind as 'executions' | 'steps'][status] = Number(count);
-  return counts;
+  return { ...counts, timerLatenessSeconds: Math.max(0, ...rows.map(({ late }) => Number(late ?? 0))) };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver

@@ -16,8 +16,10 @@ export interface GaugeSources {
 }
 
 export function collectGauges(metrics: Metrics, sources: GaugeSources): void {
-  metrics.onCollect([metrics.activeExecutions, metrics.activeSteps], async () => {
-    const { executions, steps } = await countOpen(sources.db);
+  const { activeExecutions, activeSteps, timerLateness } = metrics;
+  metrics.onCollect([activeExecutions, activeSteps, timerLateness], async () => {
+    const { executions, steps, timerLatenessSeconds } = await countOpen(sources.db);
+    timerLateness.set(timerLatenessSeconds);
     setActiveExecutions(metrics, executions);
     setActiveSteps(metrics, steps);
   });

@@ -18,6 +18,7 @@ function moveAll(metrics: Metrics): void {
   setActiveSteps(metrics, { queued: 5 });
   replaceSamples(metrics.queueDepth, [{ labels: { queue: 'execution' }, value: 7 }]);
   replaceSamples(metrics.queueOldestAge, [{ labels: { queue: 'execution' }, value: 0.5 }]);
+  metrics.timerLateness.set(0);
   metrics.claims.inc({ queue: 'execution' }, 10);
   metrics.staleCompletions.inc();
   metrics.handlerDuration.observe({ type: 'http' }, 0.2);

@@ -161,6 +161,11 @@ function workerInstruments(registry: Registry) {
       'How long the oldest of them has been ready, by queue, however often it was looked at in vain.',
       ['queue'],
     ),
+    timerLateness: gauge(
+      registry,
+      'timer_lateness_seconds',
+      'How long the oldest timer is overdue, of a step that waits or an execution that was put off.',
+    ),
     claims: counter(registry, 'claims_total', 'Jobs claimed, by queue.', ['queue']),
     staleCompletions: counter(
       registry,

@@ -223,6 +223,11 @@ test('an engine that does not understand a definition leaves its executions, tim
   const pending = await startBySql(delayed);
   await putBack(parked!, looked);
   await runsOthers(plain);
+  await database.pool.query(
+    `update workflow_step_executions set resume_at = now() - interval '1 hour' where workflow_execution_id = $1 and status = 'waiting'`,
+    [parked],
+  );
+  expect(await plain.metric('execution_engine_timer_lateness_seconds')).toBeGreaterThan(3_600);
   const { rows } = await database.pool.query('select status from workflow_executions where id = $1', [
     pending,
   ]);
