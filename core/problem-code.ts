@@ -2,7 +2,7 @@
  * The closed lists of codes that entries of `errors` and `warnings` have; docs/errors.md has each of them.
  */
 
-/** Of a definition, when it is published, validated or read again. */
+/** Codes for a definition, when it is published, validated or read again. */
 export const DEFINITION_PROBLEMS = [
   'not_an_object',
   'invalid_name',
@@ -45,7 +45,7 @@ export const DEFINITION_PROBLEMS = [
   'step_not_stored',
 ] as const;
 
-/** Of any other request. */
+/** Codes for any other request. */
 export const REQUEST_PROBLEMS = [
   'required',
   'repeated',

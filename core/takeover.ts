@@ -4,7 +4,7 @@
 import type { Claim, Event } from './event.ts';
 
 /**
- * Returns a crash for a step whose handler ran in the dead process itself. A handler in a separate process did not
+ * A crash is counted for a step whose handler ran in the dead process itself. A handler in a separate process did not
  * cause that death: its attempt is only lost.
  */
 export function takeoverEvent(slot: number, claim: Claim, ranBeside: boolean): Event {

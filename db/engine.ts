@@ -48,7 +48,7 @@ export interface Pulse {
   readonly peers: readonly string[];
   readonly deadEngines: readonly string[];
   readonly hasJobs: boolean;
-  /** Those of the watched executions that are final or being stopped. */
+  /** Watched executions that are final or being stopped. */
   readonly ended: readonly string[];
 }
 

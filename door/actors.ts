@@ -19,7 +19,7 @@ export class Actors {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
   readonly #kept = { length: 0, most: MAX_KEPT, makeRoom: () => this.#makeRoom() };
-  /** Of performance.now(). */
+  /** Time of the last eviction, of performance.now(). */
   #madeRoomAt = Number.NEGATIVE_INFINITY;
 
   get size(): number {

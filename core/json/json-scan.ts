@@ -11,7 +11,7 @@ export interface JsonFault {
   kind: 'syntax' | 'depth' | 'duplicate_key';
   /** UTF-16 offset into the text. */
   offset: number;
-  /** What is wrong there, without the place: `a comma or "]" is missing`. */
+  /** The fault, without its place: `a comma or "]" is missing`. */
   message: string;
 }
 

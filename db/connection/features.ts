@@ -59,9 +59,9 @@ export interface DatabaseWay {
 export interface DatabaseRoute {
   readonly backend: Backend;
   readonly features: DatabaseFeatures;
-  /** For transactions. */
+  /** Route for transactions. */
   readonly work: DatabaseWay;
-  /** For long work, which is better done past a pooler. */
+  /** Route for long work, which is better done past a pooler. */
   readonly long: DatabaseWay;
   /** URL at which a session lasts as long as its connection; null: none. */
   readonly sessionUrl: string | null;

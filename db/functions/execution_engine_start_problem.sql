@@ -1,5 +1,5 @@
--- execution_engine_start_problem: what is wrong with the options of a start, as a sentence that begins with the option;
--- null: nothing. The rules are those of the API (api/execution/bodies.ts), and so are the bounds (core/start/).
+-- execution_engine_start_problem: the fault of the options of a start, as a sentence that begins with the option;
+-- null: none. The rules are those of the API (api/execution/bodies.ts), and so are the bounds (core/start/).
 
 create or replace function execution_engine_start_problem(options jsonb)
 returns text

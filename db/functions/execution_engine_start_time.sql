@@ -1,6 +1,6 @@
--- execution_engine_start_time: the moment that `start_after` names, or null when it names none. The forms are those of
+-- execution_engine_start_time: the time of `start_after`, or null when it has an unknown form. The forms are those of
 -- the API: an instant in ISO 8601 with a zone (core/time/instant.ts), a duration, or milliseconds as a number
--- (core/time/duration.ts). The session's time zone and date style change nothing.
+-- (core/time/duration.ts). The session's time zone and date style have no effect.
 
 create or replace function execution_engine_start_time(value jsonb, present timestamptz)
 returns timestamptz

@@ -1,12 +1,11 @@
--- workflow_start: a main server starts an execution inside its own transaction. Rolled back means never started.
+-- workflow_start: a main server starts an execution inside its own transaction. A rollback undoes the start.
 --
 -- template: a name; its latest version unless options name one.
 -- options: version, idempotency_key, start_after, priority, tags, callback_url, user_id, workspace_id.
 -- The input schema is checked when the row is picked up. Each error has a code of the API in its detail.
 --
--- It runs with the rights of the engine, so that its callers need none of their own but to call it (see
--- grant_execution_engine), and finds nothing by a search path: whoever may make objects in some schema cannot put theirs
--- in the place of the engine's.
+-- It runs with the rights of the engine, so that its callers need only the right to call it (see
+-- grant_execution_engine). It ignores the caller's search path: objects in another schema cannot replace the engine's.
 
 create or replace function workflow_start(template text, inputs jsonb default '{}', options jsonb default '{}')
 returns uuid
@@ -37,7 +36,7 @@ begin
     raise exception 'workflow_start: inputs of % bytes are over the limit of % bytes', octet_length(v_inputs::text), {{max_input_bytes}}
       using errcode = '54000', detail = 'body_too_large';
   end if;
-  -- Over HTTP the inputs are one level down in their body.
+  -- Over HTTP the inputs are nested one level deep in the body.
   if jsonb_path_exists(v_inputs, 'strict $.**{{{max_inputs_depth}}} ? (@.type() == "object" || @.type() == "array")') then
     raise exception 'workflow_start: inputs are nested more than % levels deep', {{max_inputs_depth}}
       using errcode = '54000', detail = 'not_storable';
@@ -94,7 +93,7 @@ begin
     return v_existing;
   end if;
 
-  -- A start that is put off needs a timer; any other is in line as soon as it is there.
+  -- A delayed start needs a timer; any other execution is pending from its insert on.
   if v_after is not null then
     insert into {{pgboss_schema}}.job (id, name, data, priority, start_after, keep_until, policy, retry_limit, expire_seconds)
     values

@@ -4,7 +4,7 @@
 export class LookTimer {
   readonly #onDue: () => void;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  /** Of performance.now(). */
+  /** Times of performance.now(). */
   #soonest = 0;
   #last = 0;
 

@@ -47,7 +47,7 @@ export class PutBack {
   readonly #inHand: StepsInHand;
   readonly #starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>;
   readonly #spread = new Spread(FOR_OTHERS_MS, LONGEST_FOR_OTHERS_MS);
-  /** Of performance.now(). */
+  /** Time of the last job put back for others, of performance.now(). */
   #passedOnAt = Number.NEGATIVE_INFINITY;
 
   constructor(inHand: StepsInHand, starter: Pick<AttemptStarter, 'canRun' | 'canRunAll'>) {

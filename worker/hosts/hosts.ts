@@ -48,7 +48,7 @@ export class StepHosts {
   #lastId = 0;
   #failedStarts = 0;
   #toldOutOfOrder = false;
-  /** Of performance.now(). */
+  /** Time of performance.now(). */
   #nextStartAt = 0;
   #closed: (() => void) | null = null;
 
