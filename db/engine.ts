@@ -129,6 +129,8 @@ export interface OwnedStep {
   readonly templateId: string;
   readonly stepTemplateId: string;
   readonly attempt: number;
+  /** How often its process has died. */
+  readonly crashes: number;
   readonly owner: string;
 }
 
@@ -161,7 +163,7 @@ export async function stepsOfTheDead(
      select d.*, e.workflow_template_id
        from workflow_executions e
        cross join lateral (
-         select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.claimed_by
+         select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.crash_count, s.claimed_by
            from workflow_step_executions s
           where s.workflow_execution_id = e.id and s.status = 'running'
             and (s.claimed_by = any(array(select id from dead))
@@ -178,6 +180,7 @@ export async function stepsOfTheDead(
     templateId: row.workflow_template_id,
     stepTemplateId: row.step_template_id,
     attempt: row.attempt_count,
+    crashes: row.crash_count,
     owner: row.claimed_by,
   }));
 }

@@ -164,9 +164,9 @@ function createPulse(
 }
 
 function rescue({ database, steps, worker }: PeersParts, step: OwnedStep): Promise<void> {
-  // Handlers of custom types run in separate processes, and so do those of types unknown here.
-  const runsInEngine = (type: string) => steps.stepTypes.has(type) && !steps.userTypes.has(type);
-  const options = { db: database.workPool, door: worker.door, versions: steps.versions, runsInEngine };
+  // Types that are unknown here are an operator's.
+  const isBuiltIn = (type: string) => steps.stepTypes.has(type) && !steps.userTypes.has(type);
+  const options = { db: database.workPool, door: worker.door, versions: steps.versions, isBuiltIn };
   return takeOver(options, step);
 }
 

@@ -3,7 +3,7 @@
  * claim.
  */
 import type { Event } from '../core/event.ts';
-import { takeoverEvent } from '../core/takeover.ts';
+import { handlerPlace, takeoverEvent } from '../core/takeover.ts';
 import { slotOf } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
 import type { OwnedStep } from '../db/engine.ts';
@@ -13,18 +13,18 @@ export interface TakeoverOptions {
   readonly db: Db;
   readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
   readonly versions: Pick<TemplateVersions, 'find'>;
-  /** Returns whether handlers of a step type run in the process of their engine. */
-  runsInEngine(type: string): boolean;
+  /** Returns whether a step type is one of the engine's own. */
+  isBuiltIn(type: string): boolean;
 }
 
 /** Resolves when the step is released, or no longer belongs to its dead owner. */
 export async function takeOver(options: TakeoverOptions, step: OwnedStep): Promise<void> {
-  const { db, door, versions, runsInEngine } = options;
-  const { executionId, templateId, stepTemplateId, attempt, owner } = step;
+  const { db, door, versions, isBuiltIn } = options;
+  const { executionId, templateId, stepTemplateId, attempt, crashes, owner } = step;
   const version = await versions.find(db, templateId);
   const position = version?.positions.get(stepTemplateId);
   if (!version || position === undefined) return;
-  const ranBeside = !runsInEngine(version.steps[position]!.step.type);
+  const place = handlerPlace(isBuiltIn(version.steps[position]!.step.type), crashes);
   const slot = slotOf(version.graph, position);
-  await door.deliver(executionId, takeoverEvent(slot, { attempt, owner }, ranBeside));
+  await door.deliver(executionId, takeoverEvent(slot, { attempt, owner }, place));
 }

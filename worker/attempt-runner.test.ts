@@ -38,7 +38,7 @@ test('with hosts it runs all that it knows', () => {
   ]);
 });
 
-test('without hosts it runs built-in steps, but for those that are to run alone', () => {
+test('without hosts it runs built-in steps, but for those whose engine has died twice', () => {
   expect([runs(false, 0), runs(false, 2)]).toEqual([
     [true, false, false],
     [false, false, false],

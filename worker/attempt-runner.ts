@@ -10,6 +10,7 @@ import type { Claim, Event } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import { next } from '../core/next.ts';
+import { type HandlerPlace, handlerPlace } from '../core/takeover.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResumption } from '../db/step-payload.ts';
 import type { Loaded } from '../door/actor.ts';
@@ -26,7 +27,7 @@ import type { Admission } from './admission.ts';
 import { Attempt } from './attempt.ts';
 import { AttemptContext } from './attempt-context.ts';
 import type { StepHosts } from './hosts/hosts.ts';
-import { ALONE_FROM, HostedOutput, LostAttempt } from './hosts/run.ts';
+import { HostedOutput, LostAttempt } from './hosts/run.ts';
 import {
   callOptions,
   checkParams,
@@ -96,11 +97,11 @@ export class AttemptRunner {
     const { fault, step } = loaded.step(slot);
     if (fault !== null) return false;
     const crashes = loaded.view.steps[slot]?.crashes ?? 0;
-    return this.#options.hosts.areUsable || !this.#needsHost(step.type, crashes);
+    return this.#options.hosts.areUsable || this.#place(step.type, crashes) === 'engine';
   }
 
-  #needsHost(type: string, crashes: number): boolean {
-    return crashes >= ALONE_FROM || this.#options.userTypes.has(type);
+  #place(type: string, crashes: number): HandlerPlace {
+    return handlerPlace(!this.#options.userTypes.has(type), crashes);
   }
 
   start(
@@ -226,11 +227,13 @@ export class AttemptRunner {
   #call(attempt: Attempt, compiled: CompiledStep, context: AttemptContext): unknown {
     const { type, heartbeatTimeoutMs } = compiled.step;
     const { crashes } = attempt;
-    if (!this.#needsHost(type, crashes)) return compiled.type.run(context);
+    const place = this.#place(type, crashes);
+    if (place === 'engine') return compiled.type.run(context);
     if (heartbeatTimeoutMs !== null)
       attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(compiled, attempt, reason));
     const dynamic = compiled.validateParams !== null;
-    return this.#options.hosts.run({ type, attempt, context, dynamic, crashes, heartbeatTimeoutMs });
+    const alone = place === 'own host';
+    return this.#options.hosts.run({ type, attempt, context, dynamic, crashes, alone, heartbeatTimeoutMs });
   }
 
   #evaluateDeferred(work: Work, value: Json): Json | Promise<Json> {

@@ -113,7 +113,15 @@ function start(
   const attempt = new Attempt(EXECUTION, 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
   if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, () => attempt.finish());
-  const call = { type, attempt, context: stepContext(context), dynamic, crashes, heartbeatTimeoutMs };
+  const call = {
+    type,
+    attempt,
+    context: stepContext(context),
+    dynamic,
+    crashes,
+    alone: crashes >= 2,
+    heartbeatTimeoutMs,
+  };
   const result = hosts.run(call);
   result.catch(() => {});
   return { attempt, result };

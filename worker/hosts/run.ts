@@ -35,13 +35,12 @@ export interface HostedCall {
   readonly context: StepContext;
   /** Whether an expression may have produced parameters that JSON cannot write. */
   readonly dynamic: boolean;
-  /** Number of processes of this step that died; from ALONE_FROM on it runs alone. */
+  /** Number of processes of this step that died. */
   readonly crashes: number;
+  /** Whether it runs in a process of its own. */
+  readonly alone: boolean;
   readonly heartbeatTimeoutMs: number | null;
 }
-
-/** Crashes after which a step runs in a process of its own. */
-export const ALONE_FROM = 2;
 
 export class HostedRun {
   readonly id: number;
@@ -73,7 +72,7 @@ export class HostedRun {
   }
 
   get isAlone(): boolean {
-    return this.call.crashes >= ALONE_FROM;
+    return this.call.alone;
   }
 
   frame(): Buffer {

@@ -288,6 +288,14 @@ function parentOf(pid: number): number | null {
   }
 }
 
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 async function killed(process: EngineProcess): Promise<void> {
   process.kill('SIGKILL');
   await process.exited;
@@ -326,11 +334,35 @@ test('an innocent long step whose engine is killed three times completes, of you
     `select t.key, s.retry_count, s.crash_count
        from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id order by t.key`,
   );
-  // A step of your own ran beside the engine; a built-in one may be why it died.
+  // A step of your own ran beside the engine; a built-in one may be why it died, until it runs beside the engine too.
   expect(rows).toEqual([
-    { key: 'asks', retry_count: 0, crash_count: 3 },
+    { key: 'asks', retry_count: 0, crash_count: 2 },
     { key: 'sits', retry_count: 0, crash_count: 0 },
   ]);
+});
+
+test('many built-in steps whose engine was killed twice share a few processes', async () => {
+  const own = await fixture.database();
+  const held: (() => void)[] = [];
+  await using peer = await httpPeer((_request, response) => held.push(() => response.end('"answer"')));
+  const start = () =>
+    fixture.engineProcess({ url: own.url, config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
+  let current = await start();
+  const asks = { type: 'http', with: { url: peer.origin } };
+  const steps = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`s${at}`, asks]));
+  const id = await current.start(await current.publish({ steps }));
+  for (let run = 1; run <= 2; run += 1) {
+    await until(() => peer.requests.length >= 20 * run);
+    await killed(current);
+    current = await start();
+  }
+  await until(() => peer.requests.length >= 60);
+  const hosts = descendants(current.pid).filter((pid) => commandOf(pid).includes('hosts/child.ts'));
+  expect(hosts.length).toBeLessThanOrEqual(6);
+  for (const answer of held) answer();
+  const end = await current.end(id);
+  expect(end.status).toBe('completed');
+  expect(new Set(end.steps.map(({ attempt_count }) => attempt_count))).toEqual(new Set([3]));
 });
 
 test('an engine that is killed leaves no process behind, also none that never yields', async () => {
