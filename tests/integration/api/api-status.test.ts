@@ -38,9 +38,8 @@ test('a delayed step goes on at the end of its delay', async () => {
   await stepIs(id, 'pause', 'waiting');
   await stepIs(id, 'first', 'completed');
   const status = await engine.client.status(id);
-  // Until then it is a number of milliseconds, by the clock of the database.
-  const differenceMs = Date.parse(stepOf(status, 'pause').resume_at!) - Date.parse(until);
-  expect(Math.abs(differenceMs)).toBeLessThan(60_000);
+  // The engine counts the milliseconds until then, and the commit comes a moment later.
+  expect(stepOf(status, 'pause').resume_at).toStartWith('2090-01-31T08:');
   expect(stepOf(status, 'first').resume_at).toBeNull();
   expect(status.resume_at).toBeNull();
 
@@ -68,12 +67,11 @@ test('a step with a timeout goes on when its delay is over, not when its timeout
     await engine.publish({ steps: { pause: { type: 'delay', timeout: '2d', with: { for: '1h' } } } }),
   );
   await stepIs(id, 'pause', 'waiting');
-  const delayed = await instantOf(
+  const anHourAfterItParked = await instantOf(
     `select s.parked_at + interval '1 hour' from workflow_step_executions s where s.workflow_execution_id = $1`,
     id,
   );
-  const { resume_at } = stepOf(await engine.client.status(id), 'pause');
-  expect(Math.abs(Date.parse(resume_at!) - Date.parse(delayed))).toBeLessThan(60_000);
+  expect(stepOf(await engine.client.status(id), 'pause').resume_at).toBe(anHourAfterItParked);
   await engine.client.cancel(id);
 });
 
