@@ -1,8 +1,8 @@
 /**
  * Tables as they look after a burst, made in SQL: executions that wait in line, and executions that ended.
  *
- * What waits is written as `workflow_start` writes it. What ended is copied from an execution that the engine ran,
- * row by row under new ids, so that it is consistent whatever the schema is. Ids are UUIDv7 that count upwards.
+ * Waiting executions are written as `workflow_start` writes them. Ended ones are copied from an execution that the
+ * engine ran, row by row under new ids, so that they are consistent with any schema. Ids are UUIDv7 that count upwards.
  */
 import type { Pool } from '../db/connection/client.ts';
 import { OBSERVED } from './subject/protocol.ts';
@@ -26,7 +26,7 @@ const FIRST_WAITING = `
    order by coalesce(workspace_id, '00000000-0000-0000-0000-000000000000'), priority desc, id
    limit 1 ${OBSERVED}`;
 
-/** Executions of one template that wait in line, as many as are wanted. */
+/** Executions of one template that wait in line, of a wanted number. */
 export class Backlog {
   readonly #pool: Pool;
   readonly #template: string;
@@ -64,8 +64,8 @@ const COPIED_ID = (n: string, k: string, table: number) =>
     lpad(to_hex(${n}), 14, '0'))::uuid`;
 
 /**
- * Copies the only execution there is, which has ended, `count` times: with its steps and their inputs.
- * Foreign keys are not checked meanwhile: what is copied held.
+ * Copies the only execution there is, which has ended, `count` times: with its steps and their inputs. Foreign keys are
+ * not checked meanwhile: the copied rows fulfilled them.
  */
 export async function copyEnded(pool: Pool, count: number): Promise<void> {
   const client = await pool.connect();
@@ -83,7 +83,7 @@ export async function copyEnded(pool: Pool, count: number): Promise<void> {
       for (const text of copyStatements(copies)) await client.query(text);
     }
   } finally {
-    // Ends the connection: its setting must not meet anybody else.
+    // Ends the connection, so that its setting affects no other work.
     client.release(true);
   }
 }
@@ -119,13 +119,13 @@ const EACH_TABLE = (statement: string) => `
     loop execute format('${statement}', t.name); end loop;
   end $$`;
 
-/** The planner's statistics say "empty" from now on, whatever comes in. */
+/** The planner's statistics say "empty" from now on, even when rows come in. */
 export async function freezeStatistics(pool: Pool): Promise<void> {
   await pool.query(EACH_TABLE('alter table %s set (autovacuum_enabled = false)'));
   await pool.query('analyze');
 }
 
-/** Statistics as they are after autovacuum has been there, and it comes again. */
+/** Makes statistics as autovacuum does, and turns autovacuum on again. */
 export async function refreshStatistics(pool: Pool): Promise<void> {
   await pool.query(EACH_TABLE('alter table %s reset (autovacuum_enabled)'));
   await pool.query('analyze');

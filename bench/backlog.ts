@@ -1,12 +1,12 @@
 /**
- * `bun run bench:backlog`: whether the engine is as fast with a long line of executions, or with full tables, as
- * it is with a short line and empty ones: single steps and chains of 10, with 1,000 and with 200,000 executions
- * queued, with the planner's statistics as autovacuum leaves them and as they are right after a burst (taken when
- * the tables were empty), and with 1,000,000 completed steps in the tables. The ratios are to be 0.9 or more.
+ * `bun run bench:backlog`: compares the engine's speed with a long line of executions, or with full tables, to that
+ * with a short line and empty tables: single steps and chains of 10, with 1,000 and with 200,000 executions queued,
+ * with the planner's statistics as autovacuum leaves them and as they are right after a burst (taken when the tables
+ * were empty), and with 1,000,000 completed steps in the tables. The ratios are to be 0.9 or more.
  *
- * What is measured is the drain, not the start: the line is there before the engine is, and is kept at its length
- * in SQL by as many rows as the engine takes, in all setups alike. Steps are counted afterwards, in the rows. Every
- * cell has a database of its own; setups alternate, and ratios are of one round.
+ * The drain is measured, not the start: the line exists before the engine, and is kept at its length in SQL by as many
+ * rows as the engine takes, in all setups alike. Steps are counted afterwards, in the rows. Every cell has a database
+ * of its own; setups alternate, and ratios are of one round.
  *
  * BENCH_ROUNDS (3), BENCH_CELL_SECONDS (5), BENCH_BACKLOG_SHORT (1,000), BENCH_BACKLOG_LONG (200,000),
  * BENCH_BACKLOG_COMPLETED (1,000,000 steps). About ten minutes and 5 GB of disc.
@@ -34,7 +34,7 @@ const WARM_SECONDS = 2;
 /** The line is refilled before it is shorter than it should be: at 20,000 executions a second it loses 500. */
 const REFILL_MS = 25;
 const REFILL_MARGIN = 1_000;
-/** Of what was asked for: a line that was found shorter makes another cell than the one it is called. */
+/** The share of the wanted length; with a shorter line the cell would not be the one that its name says. */
 const SHORTEST = 0.9;
 const WANTED = 0.9;
 const EMPTY = 'backlog-empty';
@@ -73,7 +73,7 @@ interface Cell {
   readonly rate: number;
   /** The shortest that the line was found. */
   readonly lowest: number;
-  /** Cores that anything else on this machine kept busy meanwhile: the measure of how quiet it was. */
+  /** Cores that other work of this machine kept busy meanwhile: the measure of how quiet it was. */
   readonly otherCores: number | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a workload costs beside time: CPU of the measured process and of its server, and what PostgreSQL
- * counted (statements, transactions, WAL, fsyncs).
+ * The cost of a workload beside time: CPU of the measured process and of its server, and the counters of PostgreSQL
+ * (statements, transactions, WAL, fsyncs).
  *
  * CPU is read from /proc and is null elsewhere. PostgreSQL's backends hand in their counters when they end at
  * the latest, so transactions and fsyncs are read after the measured process has gone.
@@ -82,7 +82,7 @@ export interface Counters {
   readonly fsyncs: number;
 }
 
-/** PostgreSQL's own, run at commit for a deferred constraint: nobody sent it. */
+/** PostgreSQL's own statement, run at commit for a deferred constraint. */
 const FOREIGN_KEY_CHECK = 'SELECT % FROM ONLY % FOR KEY SHARE OF x';
 
 /** @param admin connected to another database than the one asked about, or its own work is counted */
@@ -125,7 +125,7 @@ export function perUnit(counters: Counters, units: number): Counters {
   };
 }
 
-/** What `whole` has over `part`, counter by counter. */
+/** The difference of `whole` and `part`, counter by counter. */
 export function beyond(whole: Counters, part: Counters): Counters {
   return {
     statements: whole.statements - part.statements,

@@ -1,10 +1,10 @@
 /**
- * Two ways to put load on the API: clients that start the next execution when the last was answered, and
- * arrivals at a fixed rate that wait for nobody.
+ * Two ways to put load on the API: clients that start the next execution when the last was answered, and arrivals at a
+ * fixed rate that do not wait.
  *
- * At a fixed rate a start's time counts from when it was due, not from when it was sent: a stall shows in every
- * request it held up. Completion is watched by long poll for a sample of the executions, so that watching does
- * not become the load.
+ * At a fixed rate a start's time counts from the moment it was due, not from when it was sent: a stall shows in every
+ * request that it delayed. Completion is watched by long poll for a sample of the executions, so that watching does not
+ * become the load.
  */
 
 import { quantiles } from './report/results.ts';

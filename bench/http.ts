@@ -51,7 +51,7 @@ try {
   const begun = performance.now();
   const full = await closedLoop(url!, body, clients, seconds);
   await untilIdle(pool);
-  // What is sustained is what is also finished: a backlog that grows is not throughput.
+  // Only finished executions count as sustained: a growing backlog is not throughput.
   maximum = full.started / ((performance.now() - begun) / 1000);
   loads.push({ name: `${clients} clients, as fast as they can`, load: full });
   for (const share of SHARES) {

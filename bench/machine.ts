@@ -1,5 +1,5 @@
 /**
- * What the figures were measured on.
+ * The machine and the sources of the figures.
  */
 import { spawnSync } from 'node:child_process';
 import { cpus, release, totalmem } from 'node:os';

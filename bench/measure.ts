@@ -26,7 +26,7 @@ export interface Cell {
   readonly processMs: number | null;
   /** The same of its server (PostgreSQL or Redis). */
   readonly serverMs: number | null;
-  /** Cores that anything else on this machine kept busy meanwhile: the measure of how quiet it was. */
+  /** Cores that other work of this machine kept busy meanwhile: the measure of how quiet it was. */
   readonly otherCores: number | null;
   readonly detail?: Readonly<Record<string, number>>;
 }

@@ -2,9 +2,9 @@
  * `bun run bench:memory`: how much memory an engine process holds while it works off many executions that were
  * started over HTTP in calls of 1,000, and what it still holds afterwards.
  *
- * Chains of 10 with 1 KB in and out of every step. The client keeps nothing of the answers. The process is read
- * from outside, every half second; its end is read after it was idle for a while, because the runtime gives
- * memory back late. What a forced collection would free is printed beside it and counts for nothing.
+ * Chains of 10 with 1 KB in and out of every step. The client does not keep the answers. The memory is read from
+ * outside, every half second; the last value is read after the process was idle for a while, because the runtime gives
+ * memory back late. The memory that a forced collection would free is printed beside it and not judged.
  *
  * BENCH_MEMORY_EXECUTIONS (100,000), BENCH_MEMORY_WARM (2,000 executions before the start is read),
  * BENCH_MEMORY_IDLE (30: seconds before the start and the end are read).
@@ -38,7 +38,7 @@ const watch = new MemoryWatch(engine.pid);
 interface Moments {
   readonly ready: MemorySample;
   readonly warm: MemorySample;
-  /** After the idle time that follows the warm-up: what the end is held against. */
+  /** After the idle time that follows the warm-up: the base for the last value. */
   readonly start: MemorySample;
   readonly allStarted: MemorySample;
   readonly allEnded: MemorySample;

@@ -52,7 +52,7 @@ const stage: Stage = {
 };
 
 try {
-  // First, while all tables are small and nobody's vacuum runs; those that write most come last.
+  // First, while all tables are small and no vacuum runs; those that write most come last.
   for (const candidate of chosen.toReversed()) {
     if (candidate.store !== 'postgres') continue;
     say(`counting statements and WAL: ${candidate.name}`);

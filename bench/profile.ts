@@ -1,5 +1,5 @@
 /**
- * `bun run bench:profile`: where the time of a step goes: the statements and their time, WAL, and the CPU of the
+ * `bun run bench:profile`: the parts of the time of a step: the statements and their time, WAL, and the CPU of the
  * engine and of PostgreSQL, for each of the three graphs.
  *
  * BENCH_PROFILE (comma list of workloads: single,chain,fan), BENCH_SECONDS (3). Counting statements costs a few

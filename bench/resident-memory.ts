@@ -1,5 +1,5 @@
 /**
- * How much memory a process holds: read every half second, from /proc or, where there is none, from `ps`.
+ * The memory of a process: read every half second, from /proc or, where there is none, from `ps`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ export interface MemorySample {
   readonly at: number;
   /** Resident, in MB of 1,048,576 bytes. */
   readonly mb: number;
-  /** Of it what is no file (the program itself is one); null where only `ps` can be asked. */
+  /** The part that is not mapped from files (such as the program itself); null where only `ps` can be asked. */
   readonly anonymousMb: number | null;
 }
 

@@ -2,7 +2,7 @@
  * The settings of the benchmarks, which come from the environment.
  */
 
-/** A number above 0; the process ends with what is accepted when it is none, before anything is measured. */
+/** A number above 0. For another value the process ends with the accepted ones, before the first measurement. */
 export function numberSetting(name: string, otherwise: number): number {
   const text = process.env[name];
   const value = text === undefined ? otherwise : Number(text);

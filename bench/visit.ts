@@ -1,6 +1,6 @@
 /**
- * One visit: a process is started, warmed, measured on its workloads, asked for its latencies, and ended, so
- * that nobody's pollers run while another is measured.
+ * One visit: a process is started, warmed, measured on its workloads, asked for its latencies, and ended, so that no
+ * poller of one runs while another is measured.
  */
 import { createPool } from '../db/connection/client.ts';
 import { beyond, type Counters, perUnit, readCounters, walBytes } from './cost.ts';
@@ -48,7 +48,7 @@ export async function visit(stage: Stage, candidate: Candidate): Promise<Visit> 
     if (candidate.name === ENGINE) {
       Object.assign(cells, await cellsOverHttp(stage, candidate, description.url!, databaseUrl, pids));
     }
-    // Idle is idle: what the load has left for the database to clean up is not a step's latency.
+    // The database finishes its clean-up after the load first, since that is not part of a step's latency.
     await stage.server.settle();
     return { description, cells, latencies: await latencies(stage, candidate, subject, description) };
   } finally {
@@ -136,8 +136,8 @@ export interface Costs extends Counters {
 }
 
 /**
- * What PostgreSQL counted per step. Starting and stopping costs statements too, so the process is started twice:
- * what the second, longer life has over the first is the work's.
+ * The counters of PostgreSQL per step. Starting and stopping costs statements too, so the process is started twice: the
+ * difference of the second, longer life and the first is the cost of the work.
  */
 export async function countCosts(stage: Stage, candidate: Candidate): Promise<Costs> {
   const { server } = stage;

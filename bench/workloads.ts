@@ -1,5 +1,5 @@
 /**
- * The graphs that are measured, and how long a number of executions of one takes from the first start to the last end.
+ * The measured graphs, and the time that a number of executions takes from the first start to the last end.
  */
 import type { Pool } from '../db/connection/client.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -40,7 +40,7 @@ function real(count: (source: string) => string): Body {
 const NATIVE = real(
   (source) => `${source}.count + ${source}.body.lines.length > 9 ? ${source}.count + 1 : 1`,
 );
-/** The call is what the native subset leaves to the sandbox. */
+/** The native subset leaves the call to the sandbox. */
 const SANDBOXED = real((source) => `${source}.body.lines.reduce((sum, line) => sum + line.quantity, 0)`);
 
 function step(body: Body, needs: readonly string[] = [], at = 0): object {
@@ -89,7 +89,7 @@ export const fan: Workload = fanOf(100);
 
 const REAL_INPUTS = { body: PAYLOAD, count: 0 };
 
-/** By the names the benchmark calls them over the channel. */
+/** By their names in requests over the channel. */
 export const WORKLOADS: Readonly<Record<Exclude<WorkloadName, 'lifecycle'>, Workload>> = {
   single,
   chain,
@@ -105,7 +105,7 @@ const CALLER = { workspaceId: null, admin: true };
 /** Of one start-many call. */
 export const MAX_ITEMS = 1_000;
 
-/** Publishes the workload's template; answers its name. */
+/** Publishes the workload's template; returns its name. */
 export async function publish(engine: Engine, workload: Workload): Promise<string> {
   const { result } = await engine.templates.publish(CALLER, {
     bytes: Buffer.from(JSON.stringify(workload.definition)),

@@ -2,9 +2,9 @@
  * Absurd: a queue and checkpoints in SQL functions. Its npm package does not bring them: BENCH_ABSURD_SQL is the path
  * of a file that has them.
  *
- * Its documentation names concurrency as what a worker's throughput hangs on (1 by default; tasks claimed per poll
- * follow it). A worker polls when it found nothing, every 250 ms by default: here so often that idle latency is not
- * the poll's.
+ * Its documentation says that a worker's throughput depends on concurrency (1 by default; tasks claimed per poll follow
+ * it). An idle worker polls, every 250 ms by default; here it polls often enough that polling does not decide the idle
+ * latency.
  */
 import { readFileSync } from 'node:fs';
 import { Absurd } from 'absurd-sdk';

@@ -1,4 +1,4 @@
-/** What every peer runs: the same graphs as the engine, with handlers that do nothing. */
+/** The workloads of every peer: the same graphs as the engine's, with empty handlers. */
 import type { Workload } from '../subject/protocol.ts';
 
 export const OK = { ok: true };

@@ -1,4 +1,4 @@
-/** Versions of what is installed in this folder, read from the lock file. */
+/** Versions of the packages installed in this folder, read from the lock file. */
 import { readFileSync } from 'node:fs';
 
 const lock = JSON.parse(readFileSync(new URL('./package-lock.json', import.meta.url), 'utf8'));

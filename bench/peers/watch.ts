@@ -1,6 +1,6 @@
 /**
- * Waits for the end of executions by looking at the peer's own table, where the peer offers nothing better.
- * Its statements are marked, so that they are not counted as the peer's.
+ * Waits for the end of executions by reading the peer's own table, where the peer offers no better way. Its statements
+ * are marked, so that they are not counted as the peer's.
  */
 import pg from 'pg';
 import { OBSERVED } from '../subject/protocol.ts';
@@ -13,7 +13,7 @@ export class Watch {
   readonly #open: string;
   #observed = 0;
 
-  /** @param open an SQL condition on a table, as in `from t where …`: what is not final yet */
+  /** @param open an SQL condition on a table, as in `from t where …`: the rows that are not final yet */
   constructor(open: string) {
     this.#open = open;
   }
@@ -22,7 +22,7 @@ export class Watch {
     return this.#client.connect();
   }
 
-  /** Resolves when nothing is open; answers how many statements that took. */
+  /** Resolves when no row is open, with the number of statements that took. */
   async untilNoneOpen(): Promise<number> {
     this.#observed = 0;
     for (;;) {

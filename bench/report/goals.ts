@@ -1,5 +1,5 @@
 /**
- * What the engine is to reach beside its peers, and whether a run shows it.
+ * The goals of the engine beside its peers, and whether a run reaches them.
  */
 
 import { CANDIDATES, ENGINE, REFERENCE } from '../subject/subjects.ts';

@@ -9,11 +9,11 @@ const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url)
 const BEGIN = '<!-- bench:peers -->';
 const END = '<!-- /bench:peers -->';
 
-/** Cores that others may have used: more, and the figures are theirs too. */
+/** The most cores that other programs may have used; with more, the figures are not published. */
 const QUIET_MEDIAN = 0.1;
 const QUIET_WORST = 0.5;
 
-/** Returns, in a sentence, what it did. @param noise cores that other programs used */
+/** Returns a sentence about the result. @param noise cores that other programs used */
 export function publishSection(text: string, noise: Spread): string {
   if (noise.median > QUIET_MEDIAN || noise.high > QUIET_WORST) {
     return `Other programs used ${show(noise.median)} cores (worst cell: ${show(noise.high)}): nothing was published.`;

@@ -1,5 +1,5 @@
 /**
- * A run as Markdown: what was measured on what, rates, latencies, ratios, costs, settings, goals.
+ * A run as Markdown: machine, rates, latencies, ratios, costs, settings, goals.
  */
 
 import { ENGINE, REFERENCE } from '../subject/subjects.ts';

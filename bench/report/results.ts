@@ -1,5 +1,5 @@
 /**
- * The figures of a run over all rounds, as they are stored, and what is worked out of them.
+ * The figures of a run over all rounds, as they are stored, and the values computed from them.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { Machine } from '../machine.ts';
@@ -14,7 +14,7 @@ export interface SubjectResults {
   readonly cells: Record<string, Cell[]>;
   /** By workload, milliseconds, one pair a round. */
   readonly latencies: Record<string, { p50: number; p99: number; samples: number }[]>;
-  /** Per step of a chain of 10 (raw pg-boss: per job); null where there is no PostgreSQL to ask. */
+  /** Per step of a chain of 10 (raw pg-boss: per job); null for a peer without PostgreSQL. */
   readonly costs: Costs | null;
 }
 
@@ -62,7 +62,7 @@ export function cpuPerStep(results: Results, subject: string, workload: string):
   );
 }
 
-/** Cores that others kept busy: the median and the worst cell. */
+/** Cores that other work kept busy: the median and the worst cell. */
 export function noise(results: Results): Spread {
   const cells = Object.values(results.subjects).flatMap(({ cells }) => Object.values(cells).flat());
   return spread(cells.flatMap(({ otherCores }) => (otherCores === null ? [] : [otherCores])));
@@ -72,7 +72,7 @@ export function quantiles(measured: readonly number[]): { p50: number; p99: numb
   return { p50: quantile(measured, 0.5), p99: quantile(measured, 0.99), samples: measured.length };
 }
 
-/** Writes `bench/results/<name>.json`; answers its path. */
+/** Writes `bench/results/<name>.json`; returns its path. */
 export function store(name: string, results: unknown): string {
   const folder = `${import.meta.dirname}/../results`;
   mkdirSync(folder, { recursive: true });

@@ -1,8 +1,8 @@
 /**
- * Medians, quantiles and how figures are written.
+ * Medians, quantiles, and the format of figures.
  */
 
-/** What five rounds come down to: never a mean, which one bad round would pull. */
+/** The median of the rounds. A mean would be moved by one bad round. */
 export interface Spread {
   readonly median: number;
   readonly low: number;

@@ -1,8 +1,8 @@
 /**
- * How the engine is set wherever it is measured: the one place.
+ * The settings of the engine in every measurement.
  *
- * The steps of the benchmarks cost next to nothing, and for such the documentation recommends many slots: a slot
- * is held until its commit is through. What the environment says wins.
+ * The steps of the benchmarks cost hardly anything, and for such steps the documentation recommends a high concurrency:
+ * a step holds capacity until its commit is done. The environment takes precedence.
  */
 const RECOMMENDED = '1000';
 
@@ -18,7 +18,7 @@ export function engineEnv(databaseUrl: string, more: Readonly<Record<string, str
   };
 }
 
-/** What to say of it beside the figures. */
+/** The description beside the figures. */
 export function describeSettings(concurrency: number): string {
   const why =
     String(concurrency) === RECOMMENDED ? ' (what its documentation recommends for cheap steps)' : '';

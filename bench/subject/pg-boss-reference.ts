@@ -1,5 +1,5 @@
 /**
- * What raw pg-boss does on the same server in the same run: the yardstick of every figure.
+ * The speed of raw pg-boss on the same server in the same run: the yardstick of every figure.
  */
 import { PgBoss } from 'pg-boss';
 import { sample } from './protocol.ts';

@@ -1,6 +1,6 @@
 /**
- * What the benchmark says to a process it measures, and how that process answers: one request at a time over
- * the channel between parent and child.
+ * The protocol between the benchmark and a process it measures: one request at a time over the channel between parent
+ * and child.
  *
  * Shared by the engine's process and by the peers' (which may run on Node): nothing is imported here.
  */
@@ -20,7 +20,7 @@ export interface Description {
   /** Package names and versions. */
   readonly versions: Readonly<Record<string, string>>;
   readonly runtime: string;
-  /** One line: what was set, and what was left as it comes. */
+  /** One line about the settings, and about those left at their defaults. */
   readonly settings: string;
   /** Of an HTTP API, when it has one. */
   readonly url?: string;
@@ -35,14 +35,14 @@ export interface Ran {
   readonly detail?: Readonly<Record<string, number>>;
 }
 
-/** What every measured process can do. */
+/** The interface of every measured process. */
 export interface Subject {
   describe(): Description | Promise<Description>;
   /** Starts a number of executions of a workload and waits for the last one's end. */
   run(workload: Workload, executions: number): Promise<Ran>;
   /** Milliseconds of one execution after another on an idle engine, until `samples` or `seconds` are reached. */
   latency?(workload: Workload, samples: number, seconds: number): Promise<number[]>;
-  /** Frees what memory the runtime can. */
+  /** Frees as much memory as the runtime can. */
   collect?(): Promise<void>;
   stop(): Promise<void>;
 }

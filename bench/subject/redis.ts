@@ -47,7 +47,7 @@ async function untilReady(child: ChildProcess): Promise<string> {
     text += chunk;
     if (text.includes('Ready to accept connections')) break;
   }
-  // Nobody reads on; a full pipe would stop the server.
+  // The output is not read further; a full pipe would stop the server.
   child.stdout!.resume();
   return /version=([\d.]+)/i.exec(text)?.[1] ?? 'unknown';
 }

@@ -1,9 +1,8 @@
 /**
  * The one durable PostgreSQL of a benchmark, with a database for each process that is measured.
  *
- * Everything here is as the engine's embedded server comes (fsync on, synchronous_commit on), plus
- * pg_stat_statements, which is silent except while statements are counted. The data lies in a folder of its own
- * that is removed at the end.
+ * The settings are those of the engine's embedded server (fsync on, synchronous_commit on), plus pg_stat_statements,
+ * which is off except while statements are counted. The data is in a separate folder that is removed at the end.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -26,20 +25,20 @@ const SHOWN = [
   'shared_preload_libraries',
 ];
 
-/** How long a vacuum may take to end before what comes next is measured all the same. */
+/** How long the next measurement waits for a vacuum to end. */
 const SETTLE_MS = 30_000;
 
 export interface BenchServer {
-  /** Of the server's own database; nothing that is measured works in it. */
+  /** Of the server's own database, in which no measured process works. */
   readonly admin: Pool;
   readonly pid: number;
   /** By name, as the server itself says. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Makes the database when it is not there; answers its URL. */
+  /** Makes the database when it is missing; returns its URL. */
   database(name: string): Promise<string>;
   /** Whether statements are counted in sessions of the database that begin from now on. */
   count(database: string, on: boolean): Promise<void>;
-  /** Pays the debts of who ran before, so that the next one does not. */
+  /** Does the vacuum and the checkpoint for earlier processes, so that the next one is not slowed by them. */
   settle(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -86,7 +85,7 @@ export async function startBenchServer(): Promise<BenchServer> {
   };
 }
 
-/** Ends what was started when the benchmark is interrupted: an embedded server outlives its starter otherwise. */
+/** Ends all started processes when the benchmark is interrupted: an embedded server would outlive its starter. */
 export function stopOnSignal(stop: () => Promise<void>): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => stop().finally(() => process.exit(130)));

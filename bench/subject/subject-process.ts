@@ -1,5 +1,5 @@
 /**
- * The parent's hand on a measured process: starts it, asks it, reads its CPU time, ends it.
+ * A measured process, seen from the parent: starts it, asks it, reads its CPU time, ends it.
  *
  * Invariant: no measured process outlives the benchmark (the channel's end ends it).
  */
@@ -17,7 +17,7 @@ export interface Launch {
 }
 
 const STOP_MS = 15_000;
-/** Cells take seconds: who needs longer hangs. */
+/** Cells take seconds: a process that needs longer hangs. */
 const ANSWER_MS = 90_000;
 const LAST_WORDS = 4_000;
 
@@ -52,7 +52,7 @@ export class SubjectProcess implements Subject {
     this.#child.once('error', (error) => this.#failAll(error));
   }
 
-  /** Rejects when the process has ended: to be raced against a wait that it would end never. */
+  /** Rejects when the process has ended: for a race with a wait that would then never end. */
   get gone(): Promise<never> {
     return this.#ended.then(() => {
       throw new Error(`The measured process has ended:\n${this.#output}`);

@@ -1,5 +1,5 @@
 /**
- * Who is measured: this engine, raw pg-boss, and the peers; how each is started and what it runs.
+ * The measured programs: this engine, raw pg-boss, and the peers; how each is started, and its workloads.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
