@@ -1,5 +1,5 @@
 /**
- * Builds what the package of the client has beside its README: JavaScript with types, and the licence. `npm pack` in
+ * Builds the files of the client's package besides its README: JavaScript with types, and the licence. `npm pack` in
  * client/ runs this before, and after with `--clean`.
  */
 import { spawnSync } from 'node:child_process';

@@ -2,15 +2,14 @@
 /**
  * Runs the pinned Bun with the arguments it was given: `node scripts/bun.mjs <file or command> …`.
  *
- * For machines without Bun on the path: the npm scripts start here, with any Node from 18 on (or Bun itself).
- * It must work whether or not npm was allowed to run Bun's install script, so it looks for the binary where
- * each of the two leaves it. Signals are forwarded and the exit code is handed on; a service manager that
- * talks to this process talks to the engine.
+ * For machines without Bun on the path: the npm scripts start here, with any Node from 18 on (or Bun itself). It must
+ * work whether or not npm was allowed to run Bun's install script, so it looks for the binary in the places of both.
+ * Signals and the exit code are passed on, so a service manager can use this process like the engine.
  *
  * npm hands SIGTERM to its shell alone, which ends and leaves this process behind. Started by an npm script it
- * therefore looks whether shell and npm are there, and ends as on SIGTERM when one is gone. The process that is started
- * looks after this one in the same way (process/launcher-watch.ts). Started in any other way it needs no parent: a
- * terminal or a script may end (setsid, systemd, containers).
+ * therefore watches shell and npm, and ends as on SIGTERM when one is gone. The started process watches this one in the
+ * same way (process/launcher-watch.ts). Started in any other way it needs no parent: a terminal or a script may end
+ * (setsid, systemd, containers).
  *
  * Tests get their one time limit here.
  */
@@ -20,14 +19,14 @@ import { constants as osConstants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Far more than any test takes: a busy machine makes a test longer, and not red. It is there for one that hangs. */
+/** Far more than any test takes, so a busy machine makes a test slower, not red. The limit is for a test that hangs. */
 const TEST_LIMIT = '--timeout=300000';
 /** Before the install script ran, `bun/bin/bun.exe` is a placeholder of a few hundred bytes. */
 const SMALLEST_BINARY_BYTES = 1_000_000;
 /** A terminal sends Ctrl-C and Ctrl-\\ to the child as well; forwarded, they would arrive twice. */
 const FROM_TERMINAL = process.stdin.isTTY ? ['SIGINT', 'SIGQUIT'] : [];
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'];
-/** Between two looks at the processes that have started this one. */
+/** The time between two checks of the processes that have started this one. */
 const LOOK_EVERY_MS = 500;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -82,7 +81,7 @@ function fail(message) {
   process.exit(127);
 }
 
-/** Whether this is what an npm script runs, and not something that such a script has started in turn. */
+/** Returns whether an npm script runs this process directly, not through another process. */
 function isNpmScript() {
   return (process.env.npm_lifecycle_script ?? '').includes(`node scripts/bun.mjs ${process.argv[2]}`);
 }
@@ -112,7 +111,7 @@ function watchNpm(gone) {
   const parent = process.ppid;
   const npm = npmAbove(parent);
   const timer = setInterval(() => {
-    // What cannot be seen just now is taken to be as it was.
+    // When the state cannot be read just now, the last one is kept.
     if (process.ppid === parent && (npm === null || [npm, null].includes(parentOf(parent)))) return;
     clearInterval(timer);
     gone();

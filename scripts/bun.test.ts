@@ -21,7 +21,7 @@ function checkout(install: (modules: string) => void = () => {}): string {
   mkdirSync(join(folder, 'scripts'));
   mkdirSync(join(folder, 'node_modules', 'bun', 'bin'), { recursive: true });
   copyFileSync(LAUNCHER, join(folder, 'scripts', 'bun.mjs'));
-  // What npm leaves where Bun's install script may not run.
+  // The files that npm leaves when Bun's install script may not run.
   writeFileSync(join(folder, 'node_modules', 'bun', 'bin', 'bun.exe'), 'echo not installed', { mode: 0o755 });
   install(join(folder, 'node_modules'));
   return join(folder, 'scripts', 'bun.mjs');
@@ -163,7 +163,7 @@ describe.skipIf(process.platform === 'win32')('the launcher', () => {
       last = line;
       if (line.startsWith('launcher ')) launcher = Number(line.slice('launcher '.length));
       else if (ticksAlone === 0) await starterEnded;
-      // More ticks than any look after a parent takes.
+      // More ticks than a check of the parents takes.
       if (line !== 'drained' && ++ticksAlone === 20) process.kill(launcher, 'SIGTERM');
     }
     expect([last, ticksAlone]).toEqual(['drained', expect.any(Number)]);

@@ -1,7 +1,7 @@
 /**
  * `npm run database-url`: prints the URL of the embedded PostgreSQL, password and all, for psql and friends.
  *
- * For a server that runs; one that does not is started, named and stopped again.
+ * For a running server; a stopped one is started, named and stopped again.
  */
 import { loadProcessConfig } from '../config/config.ts';
 import { startEmbeddedPostgres } from '../embedded/postgres.ts';

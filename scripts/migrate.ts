@@ -52,7 +52,7 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-/** Whether it is a dry run; null after telling what is wrong, or what is right. */
+/** Whether it is a dry run; null after an error was printed. */
 function readArguments(args: string[]): boolean | null {
   try {
     const { values } = parseArgs({ args, options: { 'dry-run': { type: 'boolean', default: false } } });

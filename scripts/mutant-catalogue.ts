@@ -3,13 +3,13 @@
  */
 
 export interface Mutant {
-  /** What the bug is, as a reviewer would put it. */
+  /** A description of the bug, as a reviewer would write it. */
   readonly name: string;
   readonly file: string;
   /** Occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** What is run; one failing test is enough. */
+  /** The tests to run; one failure is enough. */
   readonly tests: readonly string[];
 }
 

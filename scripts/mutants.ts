@@ -1,8 +1,9 @@
 /**
  * `bun run mutants`: applies deliberate bugs one at a time, to a copy of the project, and runs the tests that must
- * notice each. A suite that lets one through proves less than it seems to.
+ * notice each. A suite that does not notice one has a gap.
  *
- * Exit code 0: all were caught. `--only <part of a name>` takes some of them. Tests that come to no end notice as well.
+ * Exit code 0: all were caught. `--only <part of a name>` takes some of them. A test run that does not end counts as a
+ * failure.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -76,7 +77,7 @@ async function passes(tests: readonly string[], longestMs: number): Promise<bool
     try {
       process.kill(-child.pid!, 'SIGKILL');
     } catch {
-      // Nobody is left in it.
+      // No process is left in it.
     }
   };
   const timer = setTimeout(end, longestMs);
