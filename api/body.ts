@@ -4,8 +4,8 @@
  * The framework's body parsers are not used: they read without a limit, take invalid UTF-8, and let values
  * through that the database refuses.
  *
- * Invariant 1: at most the limit is held in memory, with any Content-Length or none. Invariant 2: a body that stops
- * arriving, or arrives too slowly, is given up after a bounded time.
+ * Invariant 1: at most the limit is held in memory, with any Content-Length or none.
+ * Invariant 2: a body that stops arriving, or arrives too slowly, is given up after a bounded time.
  */
 import { parseJson } from '../core/json/parse-json.ts';
 import { decodeUtf8 } from '../core/json/utf8.ts';

@@ -4,8 +4,8 @@
  * Not here: which errors exist (core/problem.ts has the closed list and the status of each) and how a request
  * is checked (request-check.ts).
  *
- * Invariant 1: of an unexpected error only the request id reaches the caller; the log has the rest, once. Invariant 2:
- * `code` is stable, `type` and `title` follow from it.
+ * Invariant 1: of an unexpected error only the request id reaches the caller; the log has the rest, once.
+ * Invariant 2: `code` is stable, `type` and `title` follow from it.
  */
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';

@@ -1,9 +1,9 @@
 /**
  * One description of a call has three uses: it mounts the call, checks the request, and documents it.
  *
- * Invariant 1: a route without `access` does not compile; the key is checked before the body is read. Invariant 2: the
- * schema in the OpenAPI document is the object that checks the request. Invariant 3: a handler sees only data that its
- * schemas accept.
+ * Invariant 1: a route without `access` does not compile; the key is checked before the body is read.
+ * Invariant 2: the schema in the OpenAPI document is the object that checks the request.
+ * Invariant 3: a handler sees only data that its schemas accept.
  */
 import { OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';

@@ -1,8 +1,8 @@
 /**
  * The connection of a command to its engine: a call with a failure that may pass is made again.
  *
- * Invariant 1: only calls that may be made twice come through `ask`. Invariant 2: an address that has never answered is
- * not waited for: most likely it is the wrong one.
+ * Invariant 1: only calls that may be made twice come through `ask`.
+ * Invariant 2: an address that has never answered is not waited for: most likely it is the wrong one.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {

@@ -1,9 +1,10 @@
 /**
  * The output of a command: its result goes to stdout, everything else to stderr, so that a result can be piped.
  *
- * Invariant 1: a reader that goes away (`| head -1`) ends the output only. Invariant 2: output from before
- * `flushOutput` resolves is not lost when the process exits. Invariant 3: the caller's own key is never written, nor
- * the password of a URL to stderr, and the only control sequences are colours.
+ * Invariant 1: a reader that goes away (`| head -1`) ends the output only.
+ * Invariant 2: output from before `flushOutput` resolves is not lost when the process exits.
+ * Invariant 3: the caller's own key is never written, nor the password of a URL to stderr, and the only control
+ * sequences are colours.
  */
 import type { Json } from '../core/json/json.ts';
 import { createMasker } from '../core/masking/masker.ts';

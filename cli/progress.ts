@@ -4,7 +4,7 @@
  *
  * Not here: asking the engine (run.ts).
  *
- * Invariant 1: the live area is never higher than the terminal, whatever the size of the graph.
+ * Invariant 1: the live area is never higher than the terminal, for graphs of any size.
  */
 
 import { isFinalStep } from '../core/status.ts';

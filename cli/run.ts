@@ -2,8 +2,8 @@
  * Starting executions, and following one to its end.
  *
  * Invariant 1: an engine that goes away for a while (a restart) does not end the command: both the execution and the
- * command go on when the engine is back. Invariant 2: a start that is sent again makes one execution only: each start
- * has an idempotency key.
+ * command go on when the engine is back.
+ * Invariant 2: a start that is sent again makes one execution only: each start has an idempotency key.
  */
 
 import { randomUUID } from 'node:crypto';

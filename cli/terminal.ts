@@ -1,8 +1,8 @@
 /**
  * Text for people: colours, tables, durations.
  *
- * Invariant 1: colours appear only on a terminal that shows them, and never with NO_COLOR. Invariant 2: foreign text
- * (names, messages) shows invisible characters as escapes (core/text/visible.ts).
+ * Invariant 1: colours appear only on a terminal that shows them, and never with NO_COLOR.
+ * Invariant 2: foreign text (names, messages) shows invisible characters as escapes (core/text/visible.ts).
  */
 import { styleText } from 'node:util';
 import { visibleText } from '../core/text/visible.ts';

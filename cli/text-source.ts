@@ -1,9 +1,9 @@
 /**
  * The sources of a command's text: files, and standard input under the name `-`.
  *
- * Invariant 1: a text is returned as it is written, or not at all: bytes that are not UTF-8 are refused. Invariant 2:
- * standard input is read by one part of a command; a second one is refused. Invariant 3: at most a bound is read from
- * any path: a device has no end.
+ * Invariant 1: a text is returned as it is written, or not at all: bytes that are not UTF-8 are refused.
+ * Invariant 2: standard input is read by one part of a command; a second one is refused.
+ * Invariant 3: at most a bound is read from any path: a device has no end.
  */
 import { createReadStream } from 'node:fs';
 import { UsageError } from './failure.ts';

@@ -4,7 +4,7 @@
  * Not here: text to document (core/json/parse-json.ts, document.ts), and storing it.
  *
  * Invariant 1: a template comes out exactly when there are no errors; warnings never stop one.
- * Invariant 2: nothing throws, whatever the document is, and no check recurses or is quadratic in the steps.
+ * Invariant 2: no document makes a check throw, and no check recurses or is quadratic in the steps.
  */
 
 import { isObject, type Json, type JsonObject, type JsonSchema } from '../core/json/json.ts';

@@ -5,8 +5,8 @@
  * repeated key is an error in both formats: one of two steps would silently be lost.
  *
  * Invariant 1: the depth is known before anything recurses, and aliases cannot make the document larger than
- * `maxBytes`, so no text uses up the stack or the memory. Invariant 2: the returned document can be stored, and has no
- * references to itself.
+ * `maxBytes`, so no text uses up the stack or the memory.
+ * Invariant 2: the returned document can be stored, and has no references to itself.
  */
 import {
   Composer,

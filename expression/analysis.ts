@@ -4,9 +4,9 @@
  * Not here: whether a referenced step exists or is upstream; the lint of the definition checks that.
  *
  * Invariant 1: every read of a root is covered by one of `reads`, so that sending only those parts of the scope to the
- * sandbox changes nothing. Names that plain data inherits end a read at the object before them. Invariant 2: names are
- * resolved per function, not per block; a name bound anywhere in a function counts as bound in all of it. A name that
- * this misses fails in the sandbox like any undeclared name.
+ * sandbox changes nothing. Names that plain data inherits end a read at the object before them.
+ * Invariant 2: names are resolved per function, not per block; a name bound anywhere in a function counts as bound in
+ * all of it. A name that this misses fails in the sandbox like any undeclared name.
  *
  * The depth of a parsed expression is bounded (depth.ts), so the walk may recurse.
  */

@@ -1,8 +1,8 @@
 /**
  * Evaluates compiled values: natively where possible, the rest in one round trip to the sandbox.
  *
- * Invariant 1: a part that fails makes the whole fail; the error names the part's pointer and source. Invariant 2: a
- * result may share objects with the scope; neither may be changed.
+ * Invariant 1: a part that fails makes the whole fail; the error names the part's pointer and source.
+ * Invariant 2: a result may share objects with the scope; neither may be changed.
  */
 
 import type { Json } from '../core/json/json.ts';

@@ -4,8 +4,9 @@
  * An own member is read here, an unknown name is undefined, and a name that the value inherits (a method,
  * `constructor`, `__proto__`) is left to the sandbox, where it cannot reach anything of the host.
  *
- * Invariant 1: no member of a host prototype is ever returned. Invariant 2: numbers of the scope are read as JSON has
- * them, -0 as 0 and numbers that are not finite as null; those that the expression made itself stay as they are.
+ * Invariant 1: no member of a host prototype is ever returned.
+ * Invariant 2: numbers of the scope are read as JSON has them, -0 as 0 and numbers that are not finite as null; those
+ * that the expression made itself stay as they are.
  */
 import { ExpressionError, quoteSource } from './expression-error.ts';
 import { missingName, strictRootOf } from './missing-name.ts';

@@ -6,8 +6,8 @@
  * and array literals with spread. Everything else (calls, functions, regular expressions, `in`, `**`, names that data
  * inherit) is left to the sandbox. A property test compares the two.
  *
- * Invariant 1: no code of a definition is ever given to the host's own evaluator. Invariant 2: the work is bounded: the
- * only loop is a spread, over MAX_SPREAD entries at most.
+ * Invariant 1: no code of a definition is ever given to the host's own evaluator.
+ * Invariant 2: the work is bounded: the only loop is a spread, over MAX_SPREAD entries at most.
  */
 import type { AnyNode, Expression, MemberExpression, ObjectExpression, Property } from 'acorn';
 import type { Native, Scope } from './compiled.ts';

@@ -4,8 +4,8 @@
  * The JavaScript parser decides where an expression ends, so braces, strings, templates and regular expressions inside
  * it may hold `}}`. Not here: the references that an expression may have (analysis.ts).
  *
- * Invariant 1: the work is linear in the length of the string; the first error of a string ends its check. Invariant 2:
- * the depth of a parsed expression is bounded, so that walking it cannot use up the stack.
+ * Invariant 1: the work is linear in the length of the string; the first error of a string ends its check.
+ * Invariant 2: the depth of a parsed expression is bounded, so that walking it cannot use up the stack.
  */
 import { type Expression, parseExpressionAt } from 'acorn';
 import { isTooDeep } from './depth.ts';

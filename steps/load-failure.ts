@@ -68,7 +68,7 @@ function placeOf(error: unknown, file: string): SourcePlace | null {
   );
 }
 
-/** Bun's messages of its parser, which are no Errors in its own realm. */
+/** Returns whether it has a message. The errors of Bun's parser are not instances of Error. */
 function isError(error: unknown): error is Error {
   return isObject(error) && typeof error.message === 'string';
 }

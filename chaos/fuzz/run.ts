@@ -35,7 +35,7 @@ const NAMES = TEMPLATES.map(({ name }) => name);
 const MEMORY_EVERY_MS = 100;
 /** The interval between starts whose execution is read afterwards. */
 const STATUS_EVERY = 5;
-/** A refusal that says to come back, which is no failure. */
+/** A refusal that asks to try again, which is not a failure. */
 const BUSY: ReadonlySet<number> = new Set([503]);
 
 export async function playFuzz(

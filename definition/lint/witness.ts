@@ -1,5 +1,5 @@
 /**
- * Looks for outcomes of the earlier steps with which a step starts: the answer is exact, where it is found in time.
+ * Searches outcomes of the earlier steps with which a step starts. An answer that is found in time is exact.
  *
  * The search takes exponential time in the worst case (an instance of SAT can be written as a definition), so the work
  * is bounded. Real definitions ask for few steps that exclude each other.

@@ -26,7 +26,7 @@ export interface Entry extends Job {
   readonly number: number;
   settled: boolean;
   readonly onSettled: () => void;
-  /** Deaths of processes that nobody ordered while this was the head. */
+  /** The number of processes that died by themselves while this was the head. */
   crashes: number;
 }
 

@@ -9,9 +9,10 @@
  * (the head) is the one that runs. When a head takes long, the requests behind it move to another process; when
  * it is over its time, the process is killed and only the head fails.
  *
- * Invariant 1: every job is settled exactly once, whatever happens to the processes. Invariant 2: a job fails for the
- * death of a process only when it was the head, and never for one accident: after a death that was not ordered the head
- * is tried once more. Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
+ * Invariant 1: every job is settled exactly once, whatever happens to the processes.
+ * Invariant 2: a job fails for the death of a process only when it was the head, and never for one accident: after a
+ * death that was not ordered the head is tried once more.
+ * Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
  */
 
 import { ReadyQueue } from '../../core/fairness/ready-queue.ts';

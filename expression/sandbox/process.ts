@@ -66,7 +66,7 @@ export class SandboxProcess {
   }
 }
 
-/** Code that uses up a processor leaves it to the engine, and to whatever else runs on the machine. */
+/** Code that uses up a processor yields it to the engine, and to other programs on the machine. */
 function giveWay(pid: number | null): void {
   try {
     if (pid !== null) setPriority(pid, NICENESS);

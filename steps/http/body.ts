@@ -24,7 +24,7 @@ export interface SentBody {
 }
 
 /**
- * `contentType` is the one that the author set, if any. Null and undefined are no body. Throws StepFailure
+ * `contentType` is the one that the author set, if any. Null and undefined send no body. Throws StepFailure
  * `http_invalid_request` for a character that the charset of the content type lacks.
  */
 export function encodeBody(value: Json | undefined, contentType: string | undefined): SentBody {

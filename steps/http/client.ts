@@ -194,7 +194,7 @@ function checkedHeaders(headers: HttpHeaders): HttpHeaders {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-/** The target of a redirect; null when the response is none. */
+/** The target of a redirect; null when the response is not a redirect. */
 function nextHop(hop: Hop, message: IncomingMessage): Hop | null {
   const status = message.statusCode ?? 0;
   const location = message.headers.location;

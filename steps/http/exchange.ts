@@ -64,7 +64,7 @@ export function sendRequest(exchange: HttpExchange): Promise<IncomingMessage> {
   });
 }
 
-/** A peer may wait for a body after POST, PUT and PATCH unless it is told that there is none. */
+/** The header of a request without a body: a peer may otherwise wait for one after POST, PUT and PATCH. */
 function bodilessLength(method: string): HttpHeaders {
   return ['POST', 'PUT', 'PATCH'].includes(method) ? { 'content-length': '0' } : {};
 }
