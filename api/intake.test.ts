@@ -15,7 +15,7 @@ function waitingApp() {
   testApp.ports.before = (name) => (name === 'start' ? gate.promise : undefined);
   const start = (text: string, headers: Record<string, string> = {}) =>
     testApp.send('POST', PATH, { template: 'a', inputs: { text } }, { headers });
-  /** Resolves when so many starts have reached the service. */
+  /** Resolves when this many starts have reached the service. */
   const reached = async (count: number) => {
     await until(() => testApp.ports.calls.length >= count);
   };

@@ -11,7 +11,7 @@ import { EngineError, type Problem, pointerSegment } from '../core/problem.ts';
 import { REQUEST_PROBLEMS, type RequestProblem } from '../core/problem-code.ts';
 import { didYouMean } from '../core/text/nearest.ts';
 
-/** More findings than anyone reads; a body of thousands of wrong items must not make a huge answer. */
+/** The maximum of findings in an answer; a body of thousands of wrong items must not make a huge one. */
 const MAX_PROBLEMS = 100;
 
 /** Stable codes for the findings of the schema library. */

@@ -5,7 +5,7 @@ import { MAX_WRONG_KEYS, WrongKeys } from './wrong-keys.ts';
 function counter() {
   const clock = { ms: 0 };
   const keys = new WrongKeys(() => clock.ms);
-  /** Whether one more is counted; otherwise after how many seconds. */
+  /** Returns `counted`, or the seconds to wait. */
   const add = (address: string | undefined): number | 'counted' => {
     try {
       keys.add(address);

@@ -6,7 +6,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { CLI_MAIN, runCli } from '../tests/support/cli.ts';
 
-// Every command is a process; a busy machine starts them slowly.
+// Every command is a process, and a busy machine starts them slowly.
 const ID = '11111111-1111-1111-1111-111111111111';
 const open: Server[] = [];
 afterAll(() => {

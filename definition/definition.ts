@@ -60,7 +60,8 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
 /** Places that are used only where the step is run. */
 const OF_THE_RUN = /^\/steps\/([^/]+)\/(?:type|with|when|heartbeatTimeout|concurrency|rateLimit)(?:\/|$)/;
 /**
- * Problems that were none when the definition was published, with the routes of that time, and that stop no decision.
+ * Problems that may come from changed routes of step types since the definition was published. No decision depends on
+ * them.
  */
 const OF_ROUTES: ReadonlySet<string> = new Set([
   'route_not_allowed',

@@ -120,7 +120,7 @@ interface Assembly {
   readonly parts: readonly Part[];
   readonly values: readonly unknown[];
   readonly budget: Budget;
-  /** Paths that may still be passed on as they are. */
+  /** The number of paths whose values may still be passed on without measuring them. */
   unmeasured: number;
 }
 

@@ -26,7 +26,7 @@ export function isRoot(name: string): name is Root {
   return ROOT_NAMES.has(name);
 }
 
-/** Roots that are objects by definition, so that their first segment is a key of ours. */
+/** Roots that are objects by definition, so that their first segment is a key of the engine. */
 export const KEYED_ROOTS: ReadonlySet<string> = new Set(['steps', 'inputs', 'execution', 'secrets', 'vars']);
 
 /** The members of `steps.<key>`. */

@@ -13,7 +13,7 @@ const LONGEST_MS = 100 * 365 * 86_400_000;
 const BYTES_OF: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 };
 const SIZE = /^(\d{1,15})\s*(b|kb|mb|gb)?$/i;
 
-/** Schema of a duration; `least` is in milliseconds and is held against numbers only. */
+/** Schema of a duration; `least` is in milliseconds and is checked for numbers only. */
 export function durationSchema(description: string, least: number) {
   return {
     description,

@@ -12,7 +12,7 @@ import type { StepType } from './step-type.ts';
 type ScriptParams = { code: string; input?: Json; memory?: number | string; timeout?: number | string };
 
 export interface ScriptSettings {
-  /** Of a script that names no limit of its own. */
+  /** The limit of a script that names none. */
   timeoutMs: number;
   memoryBytes: number;
 }

@@ -42,7 +42,7 @@ function passesInputs({ type, step }: StepDraft): boolean {
   }
 }
 
-/** @param arriving of each step that it needs; null: one with an output of its own */
+/** @param arriving of each step that it needs; null: a step that makes its own output */
 function grow(arriving: readonly (Growth | null)[]): Growth {
   const nested = arriving.filter((growth) => growth !== null);
   const joins = Math.max(0, ...nested.map((growth) => growth.joins)) + (nested.length > 1 ? 1 : 0);

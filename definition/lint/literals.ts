@@ -18,7 +18,7 @@ export function warnLiterals({ drafts, output }: Drafted, warnings: ProblemList)
 function warnStep({ step, type, pointer }: StepDraft, warnings: ProblemList): void {
   const deferred = new Set((type?.deferred ?? []).map((place) => place.split('/')[1]!));
   for (const [name, value] of Object.entries(step.with ?? {})) {
-    // The code of a script has template literals of its own.
+    // The code of a script may have template literals.
     if (!deferred.has(name)) warnIn(value, `${pointer}/with${pointerSegment(name)}`, warnings);
   }
   if (step.concurrency !== null) warnIn(step.concurrency.key, `${pointer}/concurrency/key`, warnings);

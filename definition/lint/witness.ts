@@ -9,7 +9,10 @@ import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
 import type { StepOutcomes } from './outcomes.ts';
 
-/** Steps and edges looked at for one step; the search recurses four calls for each, which half of a small stack holds. */
+/**
+ * The maximum of steps and edges that are visited for one step. The search recurses four calls for each, for which half
+ * of a small stack suffices.
+ */
 const MAX_VISITS = 600;
 /** The same for all steps of a definition. */
 const MAX_ALL_VISITS = 100_000;

@@ -264,7 +264,7 @@ type OnPattern = (pattern: string) => void;
 /** Patterns are compiled when a value is matched against them. */
 const matchedLater: OnPattern = () => undefined;
 
-/** A compiler of its own for each schema: they may have the same `$id`, and are forgotten together. */
+/** A separate compiler for each schema: schemas may have the same `$id`, and each is forgotten with its compiler. */
 function compile(
   schema: JsonSchema,
   allErrors: boolean,

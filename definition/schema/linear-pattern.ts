@@ -1,8 +1,8 @@
 /**
  * `pattern` of a schema, matched in time linear in the text.
  *
- * Schemas come from the authors of workflows and texts from anyone, so the host's regular expressions, which can
- * take exponential time, are never used for them. The price: no look-around and no back-references.
+ * Schemas come from the authors of workflows and texts from anybody, so the host's regular expressions, which can take
+ * exponential time, are never used for them. Look-around and back-references are not supported for that reason.
  *
  * Compiled patterns of all schemas are kept up to a size, and compiled again when they were forgotten.
  */
@@ -10,7 +10,10 @@ import { RE2JS } from 're2js';
 import { patternSize } from './pattern-size.ts';
 
 export interface LinearPattern {
-  /** Instructions of the compiled pattern, at most: matching costs so many steps for each character. */
+  /**
+   * An upper bound of the instructions of the compiled pattern: matching costs one step per instruction for each
+   * character.
+   */
   readonly size: number;
   test(text: string): boolean;
   /** The pattern; equal patterns share one object. */

@@ -20,7 +20,7 @@ type AllowRule = { port: number | null } & ({ range: Range } | { name: string; s
 
 export type AllowList = readonly AllowRule[];
 
-/** Resolves a host name to all its addresses; injected where a test needs names of its own. */
+/** Resolves a host name to all its addresses; tests inject their own. */
 export type Resolver = (hostname: string) => Promise<LookupAddress[]>;
 
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');

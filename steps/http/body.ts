@@ -19,7 +19,7 @@ const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 export interface SentBody {
   body: Buffer | null;
-  /** For a request that names none itself. */
+  /** The content type of a request that names none. */
   contentType: string | null;
 }
 

@@ -19,7 +19,7 @@ export interface HttpClientSettings {
   allow: AllowList;
   /** Of a response body, before and after decompression. */
   maxResponseBytes: number;
-  /** Of a whole call that names no time limit of its own. */
+  /** The time limit of a whole call that names none. */
   timeoutMs: number;
   resolve?: Resolver;
 }
