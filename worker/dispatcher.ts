@@ -280,6 +280,10 @@ export class Dispatcher implements Capacity, Turns {
     return this.#attempts.get(stepId)?.claim.attempt === attempt;
   }
 
+  runs(stepId: string): boolean {
+    return this.#attempts.has(stepId);
+  }
+
   abort(states: readonly StepState[], graceful: boolean): void {
     for (const { id } of states) {
       const attempt = this.#attempts.get(id);

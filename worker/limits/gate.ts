@@ -52,8 +52,6 @@ export class LimitGate implements CommitSubscriber, Gate {
   readonly #asker: LimitAsker;
   readonly #steps = new LimitedSteps();
   readonly #groups = new LimitGroups();
-  /** Limits of the steps that run here. */
-  readonly #running = new Map<string, readonly string[]>();
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #hasNews = false;
   #lastForgotten = Number.NEGATIVE_INFINITY;
@@ -117,9 +115,7 @@ export class LimitGate implements CommitSubscriber, Gate {
   begun(stepId: string): Admission | null {
     const step = this.#steps.get(stepId);
     if (step === undefined) return null;
-    // Ends committed by other engines are not reported here.
-    if (this.#running.size >= MAX_STEPS) this.#running.clear();
-    this.#running.set(stepId, limitIds(step));
+    this.#groups.running.begun(stepId, limitIds(step));
     this.#remove(step);
     return step.admission;
   }
@@ -151,6 +147,7 @@ export class LimitGate implements CommitSubscriber, Gate {
   /** Checks every held step once. */
   tick(): void {
     for (const step of this.#steps.all()) if (step.isForgotten) this.#remove(step);
+    this.#groups.running.keep((stepId) => this.#options.turns.runs(stepId));
     this.#probeAll();
     if (performance.now() - this.#lastForgotten < FORGET_EVERY_MS) return;
     this.#lastForgotten = performance.now();
@@ -252,9 +249,8 @@ export class LimitGate implements CommitSubscriber, Gate {
   }
 
   #ended(stepId: string): void {
-    const ids = this.#running.get(stepId);
-    this.#running.delete(stepId);
-    const groups = ids === undefined ? this.#groups.all() : this.#groups.sharing(ids);
+    const ids = this.#groups.running.ended(stepId);
+    const groups = ids === null ? this.#groups.all() : this.#groups.sharing(ids);
     for (const group of groups) this.#probe(group, 1);
   }
 

@@ -100,3 +100,14 @@ test('a member that left the line is not held any more, so one that is gone free
   expect(group().next()!.stage).toBe('ready');
   expect([group().heldCount, group().outstanding]).toEqual([0, 1]);
 });
+
+test('nobody asks while as many run here as the limit allows', () => {
+  for (const id of ['a', 'b', 'c']) held(id, 2);
+  for (const id of ['x', 'y']) groups.running.begun(id, ['k']);
+  expect(drain()).toEqual([]);
+  groups.running.ended('x');
+  expect(drain()).toEqual(['a']);
+  group().outstanding -= 1;
+  groups.running.keep((id) => id !== 'y');
+  expect(drain()).toEqual(['b', 'c']);
+});

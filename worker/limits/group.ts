@@ -6,7 +6,9 @@
  * Invariant: `outstanding` counts the members that left the queue and neither began nor came back.
  */
 import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
+import type { SharedLimit } from '../../core/step-limit.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
+import { RunningSteps } from './running-steps.ts';
 
 /** Most members that ask at a time: more would hold slots of this process for answers that are mostly negative. */
 const MAX_OUTSTANDING = 64;
@@ -17,6 +19,9 @@ export class LimitGroup {
   readonly id: string;
   /** The limits' ids: one or two. */
   readonly limitIds: readonly string[];
+  /** The concurrency limit of its latest member; null: it has only a rate. */
+  concurrency: SharedLimit | null = null;
+  readonly #running: RunningSteps;
   /** Most members outstanding: the limit of its latest member, within bounds. */
   limit = 1;
   outstanding = 0;
@@ -28,9 +33,10 @@ export class LimitGroup {
   #line = new ReadyQueue<LimitedStep>();
   #held = 0;
 
-  constructor(id: string, limitIds: readonly string[]) {
+  constructor(id: string, limitIds: readonly string[], running: RunningSteps) {
     this.id = id;
     this.limitIds = limitIds;
+    this.#running = running;
   }
 
   /** Number of members held back. */
@@ -77,7 +83,7 @@ export class LimitGroup {
 
   /** Returns the next member that may ask; it counts as outstanding from then on. Null: none may. */
   next(): LimitedStep | null {
-    if (this.outstanding >= this.limit) return null;
+    if (this.outstanding >= this.limit || this.#isUsedUp) return null;
     if (this.#blocked && this.#probes === 0) return null;
     for (let entry = this.#line.pop(); entry !== undefined; entry = this.#line.pop()) {
       const step = entry.item;
@@ -92,6 +98,13 @@ export class LimitGroup {
     return null;
   }
 
+  /** Whether this process alone runs, or is about to run, as many steps as the limit allows: the answer would be no. */
+  get #isUsedUp(): boolean {
+    if (this.concurrency === null) return false;
+    const { id, limit } = this.concurrency;
+    return this.#running.count(id) + this.outstanding >= limit;
+  }
+
   #makeAnew(): void {
     const line = new ReadyQueue<LimitedStep>();
     for (let entry = this.#line.pop(); entry !== undefined; entry = this.#line.pop())
@@ -104,6 +117,7 @@ export class LimitGroup {
 export class LimitGroups {
   readonly #groups = new Map<string, LimitGroup>();
   readonly #byLimit = new Map<string, Set<LimitGroup>>();
+  readonly running = new RunningSteps();
 
   get size(): number {
     return this.#groups.size;
@@ -128,6 +142,7 @@ export class LimitGroups {
     const id = limitIds.join(' ');
     const group = this.#groups.get(id) ?? this.#make(id, limitIds);
     const { concurrency, rate } = step;
+    group.concurrency = concurrency;
     group.limit = Math.min(concurrency?.limit ?? MAX_OUTSTANDING, rate?.limit ?? MAX_OUTSTANDING);
     step.groupId = id;
     group.hold(step);
@@ -145,7 +160,7 @@ export class LimitGroups {
   }
 
   #make(id: string, limitIds: readonly string[]): LimitGroup {
-    const group = new LimitGroup(id, limitIds);
+    const group = new LimitGroup(id, limitIds, this.running);
     this.#groups.set(id, group);
     for (const limitId of limitIds) {
       const sharing = this.#byLimit.get(limitId) ?? new Set();

@@ -12,6 +12,8 @@ export interface Turns {
   grant(step: LimitedStep): void;
   /** The capacity with which the step asked is free again. */
   release(step: LimitedStep): void;
+  /** Whether a handler of this process runs for the step. */
+  runs(stepId: string): boolean;
 }
 
 /** The gate, as the dispatcher sees it. */
