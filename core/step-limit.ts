@@ -28,23 +28,16 @@ export interface LimitedRequest {
 export interface LimitUse {
   /** Slots taken, of a concurrency limit. */
   readonly running: number;
-  /** Starts in the current window, of a rate. */
+  /** Starts that count, of a rate. */
   readonly started: number;
-  /** Milliseconds left of the current window; null: concurrency. */
-  readonly leftMs: number | null;
+  /** Milliseconds until the first of them counts no more; null: none counts, or it is a concurrency limit. */
+  readonly freedInMs: number | null;
 }
 
 export type Decision =
   | { readonly granted: true }
   /** `retryAfterMs` is null when only the end of another step can help. */
   | { readonly granted: false; readonly retryAfterMs: number | null };
-
-/**
- * Share of a window, at its end, in which no step starts: a granted step must be running before the next window
- * opens.
- */
-const QUIET_SHARE = 0.05;
-const LONGEST_QUIET_MS = 100;
 
 /** Decides the requests in their order. `uses` has every limit that they name. */
 export function decideRequests(
@@ -55,9 +48,9 @@ export function decideRequests(
   return requests.map(({ concurrency, rate }) => {
     const given = (limit: SharedLimit) => granted.get(limit.id) ?? 0;
     if (rate !== null) {
-      const { started, leftMs } = uses.get(rate.id)!;
-      const isOver = started + given(rate) >= rate.limit || leftMs! <= quietMs(rate.perMs!);
-      if (isOver) return { granted: false, retryAfterMs: leftMs };
+      const { started, freedInMs } = uses.get(rate.id)!;
+      if (started + given(rate) >= rate.limit)
+        return { granted: false, retryAfterMs: freedInMs ?? rate.perMs };
     }
     if (concurrency !== null && uses.get(concurrency.id)!.running + given(concurrency) >= concurrency.limit) {
       return { granted: false, retryAfterMs: null };
@@ -65,10 +58,6 @@ export function decideRequests(
     for (const limit of [concurrency, rate]) if (limit !== null) granted.set(limit.id, given(limit) + 1);
     return { granted: true };
   });
-}
-
-function quietMs(perMs: number): number {
-  return Math.min(perMs * QUIET_SHARE, LONGEST_QUIET_MS);
 }
 
 /**

@@ -10,6 +10,7 @@
  * (claimed); so the end of the step, or of its engine, frees the slot.
  * Invariant 3: a claim of a step with limits claims its grant in the same transaction, or fails with it.
  */
+import { countingSlices, freedInMs, type Slice, sliceEnd } from '../core/rate-window.ts';
 import type { LimitUse } from '../core/step-limit.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
@@ -76,8 +77,7 @@ export async function dropStaleGrants(tx: Db, limitIds: readonly string[]): Prom
 
 const USES = `
   with clock as materialized (select extract(epoch from clock_timestamp())::double precision * 1000 as ms)
-  select t.id, (floor(clock.ms / t.per_ms) + 1) * t.per_ms as ends_ms, clock.ms,
-         case when l.window_ends_at > to_timestamp(clock.ms / 1000) then l.window_count else 0 end as started,
+  select t.id, t.per_ms, clock.ms, l.starts,
          case when t.per_ms is null then
            (select count(*) from workflow_step_grants g join workflow_step_executions s on s.id = g.step_execution_id
              where g.limit_id = t.id and ${COUNTS}) else 0 end as running
@@ -86,8 +86,12 @@ const USES = `
     cross join clock`;
 
 export interface MeasuredUse extends LimitUse {
-  /** The end of the current window in milliseconds of the database's epoch; null: concurrency. */
-  readonly endsMs: number | null;
+  /** Of a rate: its starts that count, and when those that are granted now must have begun. Null: concurrency. */
+  readonly window: {
+    readonly slices: readonly Slice[];
+    readonly endsMs: number;
+    readonly leftMs: number;
+  } | null;
 }
 
 /** Returns the use of each limit, by id. Its row must be locked. */
@@ -100,11 +104,25 @@ export async function readLimitUses(
     plainArray(limits.map(({ perMs }) => perMs)),
   ]);
   return new Map(
-    rows.map(({ id, running, started, ends_ms: endsMs, ms }) => [
+    rows.map(({ id, running, per_ms: perMs, ms, starts }) => [
       id,
-      { running: Number(running), started, endsMs, leftMs: endsMs === null ? null : endsMs - ms },
+      perMs === null
+        ? { running: Number(running), started: 0, freedInMs: null, window: null }
+        : rateUse(starts, ms, perMs),
     ]),
   );
+}
+
+function rateUse(starts: readonly [number, number][], nowMs: number, perMs: number): MeasuredUse {
+  const all = starts.map(([endsMs, count]) => ({ endsMs, count }));
+  const slices = countingSlices(all, nowMs, perMs);
+  const endsMs = sliceEnd(nowMs, perMs);
+  return {
+    running: 0,
+    started: slices.reduce((sum, { count }) => sum + count, 0),
+    freedInMs: freedInMs(slices, nowMs, perMs),
+    window: { slices, endsMs, leftMs: endsMs - nowMs },
+  };
 }
 
 export interface AskingStep {
@@ -139,7 +157,7 @@ export interface GrantInsert {
   readonly stepId: string;
   /** The concurrency limit; null: none. */
   readonly limitId: string | null;
-  /** The end of the rate's window, in milliseconds of the database's epoch; null: no rate. */
+  /** Until when the step must have started for its rate, in milliseconds of the database's epoch; null: no rate. */
   readonly endsMs: number | null;
 }
 
@@ -166,25 +184,30 @@ export async function insertGrants(tx: Db, owner: string, grants: readonly Grant
   });
 }
 
-const COUNT_STARTS = `
+const WRITE_STARTS = `
   update workflow_step_limits l
-     set window_count = case when l.window_ends_at = to_timestamp(t.ends_ms / 1000) then l.window_count else 0 end + t.count,
-         window_ends_at = to_timestamp(t.ends_ms / 1000)
-    from unnest($1::uuid[], $2::double precision[], $3::integer[]) as t(id, ends_ms, count)
+     set starts = t.starts::jsonb, window_count = t.count, window_ends_at = to_timestamp(t.until_ms / 1000)
+    from unnest($1::uuid[], $2::text[], $3::integer[], $4::double precision[]) as t(id, starts, count, until_ms)
    where l.id = t.id`;
 
-/** Counts starts in the windows that end at `endsMs`. The limits' rows must be locked. */
-export async function countStarts(
-  tx: Db,
-  starts: readonly { id: string; endsMs: number; count: number }[],
-): Promise<void> {
+export interface CountedStarts {
+  readonly id: string;
+  readonly perMs: number;
+  readonly slices: readonly Slice[];
+}
+
+/** Writes the starts that count. The limits' rows must be locked. */
+export async function writeStarts(tx: Db, limits: readonly CountedStarts[]): Promise<void> {
   await tx.query({
-    name: 'count_starts',
-    text: COUNT_STARTS,
+    name: 'write_starts',
+    text: WRITE_STARTS,
     values: [
-      plainArray(starts.map(({ id }) => id)),
-      plainArray(starts.map(({ endsMs }) => endsMs)),
-      plainArray(starts.map(({ count }) => count)),
+      plainArray(limits.map(({ id }) => id)),
+      textArray(
+        limits.map(({ slices }) => JSON.stringify(slices.map(({ endsMs, count }) => [endsMs, count]))),
+      ),
+      plainArray(limits.map(({ slices }) => slices.reduce((sum, { count }) => sum + count, 0))),
+      plainArray(limits.map(({ slices, perMs }) => Math.max(...slices.map(({ endsMs }) => endsMs)) + perMs)),
     ],
   });
 }

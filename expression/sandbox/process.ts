@@ -31,7 +31,7 @@ const BASE_BYTES = 768 * 1024 * 1024;
 const CPU_SECONDS = 1800;
 // JavaScriptCore reserves 1 GB for compiled code, which counts as data, and interprets everything when it cannot.
 const ENVIRONMENT = { TZ: 'UTC', BUN_JSC_jitMemoryReservationSize: String(64 * 1024 * 1024) };
-const NICENESS = 5;
+const NICENESS = 10;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export class SandboxProcess {

@@ -165,20 +165,20 @@ test('engines that ask at the same moment never get more than there is', async (
   expect(answers.flat().filter(({ verdict }) => verdict === 'granted')).toHaveLength(7);
 });
 
-test('starts are counted per window of the database clock, also those that were never claimed', async () => {
+test('starts count for the length of a window by the clock of the database, also those that were never claimed', async () => {
   const steps = await queuedSteps(6);
   const day = 86_400_000 * 10_000;
   const ask = async (ids: readonly string[]) =>
     (await limits().ask(ids.map((id) => asking(id, 4, day)))).map(({ verdict }) => verdict);
   expect(await ask(steps.slice(0, 3))).toEqual(['granted', 'granted', 'granted']);
   expect(await ask(steps.slice(3))).toEqual(['granted', 'held', 'held']);
-  await pool.query(`update workflow_step_limits set window_ends_at = now() where id = $1`, [
+  await pool.query(`update workflow_step_limits set starts = '[[1, 4]]' where id = $1`, [
     limitId(null, key, day),
   ]);
   expect(await ask(steps.slice(4))).toEqual(['granted', 'granted']);
 });
 
-test('a grant of a window that is over cannot be claimed', async () => {
+test('a grant of a slice that is over cannot be claimed', async () => {
   const [a] = (await queuedSteps(1)) as [string];
   await limits().ask([asking(a, 1, 86_400_000)]);
   await pool.query('update workflow_step_grants set ends_at = now() where step_execution_id = $1', [a]);

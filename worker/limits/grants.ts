@@ -3,11 +3,11 @@
  *
  * A grant is short-lived: the commit that claims the step claims it, or it expires.
  */
+import { withStarts } from '../../core/rate-window.ts';
 import { decideRequests, type LimitedRequest } from '../../core/step-limit.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
 import {
-  countStarts,
   dropStaleGrants,
   forgetLimits,
   type GrantInsert,
@@ -17,6 +17,7 @@ import {
   type MeasuredUse,
   readAskingSteps,
   readLimitUses,
+  writeStarts,
 } from '../../db/step-limit.ts';
 
 /** An asking step of one workspace. */
@@ -114,7 +115,7 @@ export class StepLimits {
     const grants: GrantInsert[] = granted.map(({ stepId, concurrency, rate }) => ({
       stepId,
       limitId: concurrency?.id ?? null,
-      endsMs: rate === null ? null : uses.get(rate.id)!.endsMs,
+      endsMs: rate === null ? null : uses.get(rate.id)!.window!.endsMs,
     }));
     await insertGrants(tx, this.#owner, grants);
     const byRate = Map.groupBy(
@@ -122,9 +123,12 @@ export class StepLimits {
       ({ rate }) => rate!.id,
     );
     if (byRate.size === 0) return;
-    await countStarts(
+    await writeStarts(
       tx,
-      [...byRate].map(([id, { length }]) => ({ id, endsMs: uses.get(id)!.endsMs!, count: length })),
+      [...byRate].map(([id, { 0: first, length }]) => {
+        const { slices, endsMs } = uses.get(id)!.window!;
+        return { id, perMs: first!.rate!.perMs!, slices: withStarts(slices, endsMs, length) };
+      }),
     );
   }
 }
@@ -135,5 +139,5 @@ function answerTo(
   uses: ReadonlyMap<string, MeasuredUse>,
 ): Answer {
   if (!decision.granted) return { verdict: 'held', retryAfterMs: decision.retryAfterMs };
-  return { verdict: 'granted', leftMs: rate === null ? null : uses.get(rate.id)!.leftMs };
+  return { verdict: 'granted', leftMs: rate === null ? null : uses.get(rate.id)!.window!.leftMs };
 }

@@ -42,12 +42,14 @@ async function maxAtOnce(note: string): Promise<number> {
   return rows[0].most;
 }
 
-/** Of the steps' starts, the most in any window of the database's epoch. */
+/** Of the steps' starts, the most in any window of the length, wherever it begins. */
 async function maxPerWindow(ids: readonly string[], perMs: number): Promise<number> {
   const { rows } = await database.pool.query(
-    `select max(count)::integer as most from (
-       select count(*) from workflow_step_executions where workflow_execution_id = any($1::uuid[]) and started_at is not null
-        group by floor(extract(epoch from started_at) * 1000 / $2)) windows`,
+    `with starts as (select started_at as at from workflow_step_executions
+                      where workflow_execution_id = any($1::uuid[]) and started_at is not null)
+     select max(within.count)::integer as most from starts a
+      cross join lateral (select count(*) from starts b
+                           where b.at >= a.at and b.at < a.at + $2 * interval '1 millisecond') within`,
     [ids, perMs],
   );
   return rows[0].most;
@@ -270,6 +272,15 @@ describe('rateLimit', () => {
     const ids = await Promise.all([one.start(template), two.start(template)]);
     for (const id of ids) expect((await one.end(id)).status).toBe('completed');
     expect(await maxPerWindow(ids, 250)).toBeLessThanOrEqual(4);
+  });
+
+  test('what is used up is free again only when the window has passed, whenever it began', async () => {
+    const template = await one.publish(
+      sideBySide(12, { type: 'record', rateLimit: { key: 'slow', limit: 5, per: '2s' } }),
+    );
+    const ids = await Promise.all([one.start(template), two.start(template)]);
+    for (const id of ids) expect((await two.end(id)).status).toBe('completed');
+    expect(await maxPerWindow(ids, 2_000)).toBeLessThanOrEqual(5);
   });
 
   test('with both limits both hold', async () => {
