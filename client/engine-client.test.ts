@@ -118,3 +118,9 @@ describe('a client', () => {
     await expect(client.listTemplates()).rejects.toBeInstanceOf(EngineUnreachable);
   });
 });
+
+test('an input that JSON cannot hold is the mistake of its caller, and no engine is blamed', async () => {
+  const client = createEngineClient({ url: 'http://localhost:9' });
+  const start = client.start({ template: 'a', inputs: { n: 2n } as never });
+  await expect(start).rejects.toThrow(TypeError);
+});

@@ -84,8 +84,10 @@ function createSendOnce({
   return async <T>(method: string, path: string, check: Check<T>, payload: Payload): Promise<Answer<T>> => {
     let response: Response;
     let text: string;
+    // A body that JSON cannot hold throws here: that is not the engine's doing.
+    const request = requestOf(method, payload, token, timeoutMs, isLoopback);
     try {
-      response = await send(base + path, requestOf(method, payload, token, timeoutMs, isLoopback));
+      response = await send(base + path, request);
       text = await response.text();
     } catch (cause) {
       if (payload.signal?.aborted) throw cause;

@@ -107,7 +107,7 @@ export async function readSteps(db: Db, executionId: string, withOutputs: boolea
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
     text: `select id, step_template_id, scope, status, attempt_count, required_inputs, error_code, error, error_details,
                   ${withOutputs ? 'outputs' : 'null as outputs'}, created_at, started_at, completed_at,
-                  resume_at
+                  least(resume_at, deadline_at) as resume_at
              from workflow_step_executions
             where workflow_execution_id = $1 and scope = ''`,
     values: [executionId],
