@@ -245,11 +245,12 @@ async function stored(verdict: Verdict): Promise<object> {
   return { ...row, created_at: created_at instanceof Date };
 }
 
-/** A delay counts from its own start: how long it is, in minutes. */
+/** A delay counts from its own start: its length in minutes. One that is over may be forgotten already. */
 async function storedDelay(verdict: Verdict): Promise<object> {
   if ('code' in verdict) return verdict;
   const { rows } = await database.pool.query(
-    `select round(extract(epoch from start_after - created_at) / 60) as minutes from workflow_executions where id = $1`,
+    `select round(extract(epoch from coalesce(start_after, created_at) - created_at) / 60) as minutes
+       from workflow_executions where id = $1`,
     [verdict.id],
   );
   return rows[0];
