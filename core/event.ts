@@ -75,6 +75,7 @@ export type Event =
       readonly attempt: number;
       /** The sequence of the transition that set the timer. */
       readonly sequence: number;
+      /** `timeout`: set by an engine of an earlier version, which had no deadlines. */
       readonly purpose: 'resume' | 'timeout';
       readonly random: number;
     }

@@ -1,5 +1,5 @@
 /**
- * What a workspace does that thinks of nobody else. Each flood goes on for longer than others are measured.
+ * Floods: the work of a workspace that takes all it can get. Each flood lasts longer than the measurements beside it.
  */
 import type { JsonObject } from '../../core/json/json.ts';
 import type { StartItem } from '../../services/execution-answers.ts';

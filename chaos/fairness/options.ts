@@ -1,5 +1,5 @@
 /**
- * What a fairness run is asked to do.
+ * The options of a fairness run.
  */
 import { InvalidArgumentError } from 'commander';
 import { atLeastOne, createCommand } from '../options.ts';

@@ -1,5 +1,5 @@
 /**
- * What a fairness run plays on: a durable PostgreSQL, and a peer that is called and does not answer; for each flood an
+ * The servers of a fairness run: a durable PostgreSQL, and a peer that is called and does not answer; for each flood an
  * engine with its default settings, with a database and two workspaces.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';

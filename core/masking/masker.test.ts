@@ -1,30 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { ESCAPES } from '../../tests/support/spellings.ts';
 import type { Json } from '../json/json.ts';
 import { CUT_MARK, cutText } from '../text/cut.ts';
 import { createMasker } from './masker.ts';
 
-/** Ways to write a text as a part of another one. */
-const ESCAPES: Readonly<Record<string, (text: string) => string>> = {
-  json: (text) => JSON.stringify(text).slice(1, -1),
-  'json with slashes escaped': (text) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/'),
-  'json in ASCII': (text) =>
-    JSON.stringify(text)
-      .slice(1, -1)
-      .replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  url: encodeURIComponent,
-  'url in lower case': (text) => encodeURIComponent(text).replace(/%../g, (byte) => byte.toLowerCase()),
-  'a whole url': encodeURI,
-  form: (text) => new URLSearchParams([['k', text]]).toString().slice(2),
-  html: (text) =>
-    text
-      .replaceAll('&', '&amp;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('>', '&gt;')
-      .replaceAll('"', '&quot;')
-      .replaceAll("'", '&#39;'),
-  'html by number': (text) => text.replace(/[^A-Za-z0-9 ]/gu, (c) => `&#x${c.codePointAt(0)!.toString(16)};`),
-};
 /** Ways that leave no letter as it is. */
 const EVERY_LETTER: typeof ESCAPES = {
   'every byte of a url': (text) =>
