@@ -4,7 +4,7 @@
  * Called by transition.ts only, except `failOutput`: outputs are made once the plan exists.
  */
 import type { ExecutionEnd, Plan } from './plan.ts';
-import { createState, settle, touch } from './settlement.ts';
+import { createState, holdsOpen, settle, touch } from './settlement.ts';
 import { isFinalStep } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 
@@ -18,9 +18,10 @@ export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string
   end(view, plan, { status, error: view.failure }, newId);
 }
 
-/** Returns whether nothing is left to do: every step is settled, or a stop was requested and no step is running. */
+/** Returns whether nothing is left to do: every step is settled, or a stop was requested and nothing is running. */
 export function isOver({ stopRequested, steps, settledCount, graph }: ExecutionView): boolean {
-  if (stopRequested !== null) return !steps.some((state) => state?.status === 'running');
+  if (stopRequested !== null)
+    return !steps.some((state) => state !== undefined && (state.status === 'running' || holdsOpen(state)));
   return settledCount >= graph.size;
 }
 

@@ -29,6 +29,35 @@ export interface Payload {
   readonly json: string;
 }
 
+/** The failure of a scope, as its holder fails with it. */
+export interface ScopeFailure {
+  readonly error: StepError;
+  readonly retryable: boolean;
+}
+
+/** The end of one scope. */
+export interface EndedScope {
+  readonly index: number;
+  readonly status: ScopeEnd;
+  /** Set when the scope has failed. */
+  readonly failure: ScopeFailure | null;
+}
+
+/** Scopes that a holder opens when it is parked. */
+export interface AddedScopes {
+  /** Scopes besides those that the holder knows. */
+  readonly count: number;
+  readonly concurrency: number;
+  readonly tolerated: number | null;
+  /**
+   * Set in a later attempt of the holder: begins a new run, in which these scopes are opened anew: all that did not
+   * complete in the last run.
+   */
+  readonly again?: readonly number[];
+}
+
+export type ScopeEnd = 'completed' | 'failed' | 'cancelled';
+
 export type Event =
   /** pending -> running: the roots become ready. */
   | { readonly type: 'begin' }
@@ -67,6 +96,18 @@ export type Event =
       readonly timeoutMs: number | null;
       /** Condition that wakes the step when no timer does; null: its timer. */
       readonly waitingFor: Json;
+      /** Scopes that it opens and waits for; left out: none. */
+      readonly scopes?: AddedScopes;
+    }
+  /** Scopes of a waiting step have ended. */
+  | {
+      readonly type: 'scopes_ended';
+      /** The step that holds them. */
+      readonly slot: number;
+      readonly run: number;
+      readonly ends: readonly EndedScope[];
+      /** In [0, 1): the jitter of a retry's delay. */
+      readonly random: number;
     }
   /** A timer of a waiting or retrying step is due. */
   | {
@@ -95,7 +136,12 @@ export type Event =
   | { readonly type: 'displace'; readonly slot: number; readonly claim: Claim }
   /** The execution was found stuck: decides again from its rows, and ends the execution when it is over. */
   | { readonly type: 'reconsider' }
-  | { readonly type: 'stop'; readonly reason: string | null }
+  | {
+      readonly type: 'stop';
+      readonly reason: string | null;
+      /** Open scopes that the same commit cancels, by the slot of their holder: in none of them a step is running. */
+      readonly cancelled?: ReadonlyMap<number, number>;
+    }
   /** The grace time of a stop is over. */
   | { readonly type: 'stop_overdue' }
   | { readonly type: 'cancel'; readonly reason: string | null }

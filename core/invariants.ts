@@ -8,6 +8,8 @@
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
+import { unopened } from './scopes/held-scopes.ts';
+import { holdsOpen } from './settlement.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
@@ -33,7 +35,9 @@ export type FindingCode =
   | 'input_twice'
   | 'final_changed'
   | 'edge_changed'
-  | 'sequence_wrong';
+  | 'sequence_wrong'
+  | 'scopes_wrong'
+  | 'scopes_idle';
 
 export interface Finding {
   readonly code: FindingCode;
@@ -110,6 +114,7 @@ function findInStep(view: ExecutionView, slot: number): Finding[] {
   const { limit } = view.graph.steps[slot]!.retry;
   if (state.retries > limit) found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
   findInJoin(view, state, resolved, live, found);
+  findInHeldScopes(view, state, found);
   return found.findings;
 }
 
@@ -141,6 +146,24 @@ function findInJoin(
   } else if (decision === 'wait' || (decision === 'skip' && status !== 'skipped')) {
     found('join_decided_early', `is ${status} (${told})`);
   }
+}
+
+/** The numbers of a step's scopes add up, and a step that waits for scopes has one open or opens the next. */
+function findInHeldScopes(
+  { stopRequested }: ExecutionView,
+  { held, status }: StepState,
+  found: Finder,
+): void {
+  if (held === null) return;
+  const { total, open, completed, failed, cancelled, concurrency } = held;
+  const sum = open + completed + failed + cancelled + unopened(held);
+  if (status === 'waiting' && sum !== total) found('scopes_wrong', `has ${total} scopes, but counts ${sum}`);
+  if (open < 0 || open > concurrency) found('scopes_wrong', `has ${open} scopes open of ${concurrency}`);
+  if (status !== 'waiting' && open > 0) found('scopes_wrong', `is ${status} with ${open} scopes open`);
+  if (status !== 'waiting') return;
+  const isFull = open === concurrency || unopened(held) === 0;
+  if (open === 0 || (!isFull && stopRequested === null))
+    found('scopes_idle', `waits with ${open} scopes open of ${concurrency} and ${unopened(held)} to open`);
 }
 
 /** Either something can still happen, or the execution is over: always exactly one of the two. */
@@ -178,7 +201,7 @@ function findInRunning(
   const active = present(view).filter(({ status }) => !isFinalStep(status) && status !== 'waiting_inputs');
   if (active.length === 0) found('stuck', `is ${view.status}, but no step can move`);
   if (view.stopRequested !== null) {
-    const running = active.filter(({ status }) => status === 'running').length;
+    const running = active.filter((state) => state.status === 'running' || holdsOpen(state)).length;
     if (running + settledCount < view.graph.size) {
       found('stop_overlooked', 'is being stopped, but a step that does not run is not settled');
     }

@@ -52,6 +52,18 @@ export interface ExecutionEnd {
   readonly error: ExecutionFailure | null;
 }
 
+export interface OpenedScope {
+  readonly slot: number;
+  readonly index: number;
+  readonly run: number;
+}
+
+export interface EndedBelow {
+  readonly slot: number;
+  /** `stop`: scopes with running steps get grace time. `cancel`: they end at once. */
+  readonly how: 'stop' | 'cancel';
+}
+
 export interface Plan {
   readonly view: ExecutionView;
   readonly fromStatus: ExecutionStatus;
@@ -64,6 +76,12 @@ export interface Plan {
   readonly inputs: InputRecord[];
   /** Steps that the transition left ready, in breadth-first order; the plan may have claimed some since. */
   ready: number[];
+  /** Scopes to begin, each by its holder's slot and its index. */
+  opened: OpenedScope[];
+  /** Steps whose scopes' numbers have changed. */
+  readonly counted: Set<number>;
+  /** Steps whose open scopes must end with this plan, and everything below them. */
+  readonly endedBelow: EndedBelow[];
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];
   end: ExecutionEnd | null;
@@ -82,6 +100,9 @@ export function emptyPlan(view: ExecutionView): Plan {
     steps: new Map(),
     inputs: [],
     ready: [],
+    opened: [],
+    counted: new Set(),
+    endedBelow: [],
     aborted: [],
     end: null,
     late: [],

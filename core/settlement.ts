@@ -6,6 +6,7 @@
 import { isLive, liveRoute, type ReceivedInput } from './graph.ts';
 import { decideJoin } from './join.ts';
 import type { Plan, StepChange, StepTimer } from './plan.ts';
+import { areOver, countCancelled, openScopes, takeBack } from './scopes/held-scopes.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
 
@@ -26,6 +27,7 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
     resolved: 0,
     live: 0,
     routes: null,
+    held: null,
   };
   view.steps[slot] = state;
   plan.steps.set(slot, newChange(state, null));
@@ -88,6 +90,43 @@ export function settle(view: ExecutionView, plan: Plan, state: StepState, status
   const change = plan.steps.get(state.slot)!;
   change.timer = null;
   change.deadlineMs = null;
+  if (holdsOpen(state)) cancelScopes(plan, state);
+}
+
+/** Returns whether scopes of the step are open. */
+export function holdsOpen({ held }: StepState): boolean {
+  return held !== null && held.open > 0;
+}
+
+/** Opens as many scopes of a waiting step as may be open. When all are over, the step goes on. */
+export function goOnWithScopes(plan: Plan, state: StepState): void {
+  const { slot } = state;
+  const held = state.held!;
+  plan.counted.add(slot);
+  for (const index of openScopes(held)) plan.opened.push({ slot, index, run: held.run });
+  if (!areOver(held)) return;
+  touch(plan, state);
+  makeReady(plan, state, null);
+}
+
+/** Cancels the open scopes of a step, with everything below them. */
+export function cancelScopes(plan: Plan, state: StepState): void {
+  takeBackScopes(plan, state);
+  countCancelled(state.held!, state.held!.open);
+  plan.endedBelow.push({ slot: state.slot, how: 'cancel' });
+}
+
+/** Takes back the scopes of a step that this very plan has opened. */
+export function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
+  const [own, others] = [true, false].map((isOwn) =>
+    plan.opened.filter((scope) => (scope.slot === slot) === isOwn),
+  );
+  plan.opened = others!;
+  plan.counted.add(slot);
+  takeBack(
+    held!,
+    own!.map(({ index }) => index),
+  );
 }
 
 /**

@@ -9,6 +9,17 @@
  * Invariant 3: an execution that ends has a state for every step, and all of them are final.
  */
 import {
+  claim,
+  complete,
+  fail,
+  giveBack,
+  hearOfScopes,
+  park,
+  skip,
+  timeOutStep,
+  wake,
+} from './attempt-events.ts';
+import {
   cancelledError,
   cancelUnsettled,
   end,
@@ -17,25 +28,18 @@ import {
   isOver,
   timedOutError,
 } from './ending.ts';
-import type { Claim, Event, StepError } from './event.ts';
+import type { Event } from './event.ts';
 import { emptyPlan, type Plan } from './plan.ts';
-import { retryDelayMs } from './retry.ts';
-import {
-  createState,
-  decideWaiting,
-  leaveProcess,
-  makeReady,
-  propagate,
-  settle,
-  touch,
-} from './settlement.ts';
+import { countCancelled } from './scopes/held-scopes.ts';
+import { createState, decideWaiting, holdsOpen, makeReady, takeBackScopes } from './settlement.ts';
 import { isFinalExecution } from './status.ts';
-import type { ExecutionView, StepState } from './view.ts';
+import type { ExecutionView } from './view.ts';
 
 export function transition(view: ExecutionView, events: readonly Event[], newId: () => string): Plan {
   const plan = emptyPlan(view);
+  const heard = hearOfScopes(view, plan, events, newId);
   for (const event of events) {
-    const accepted = !isFinalExecution(view.status) && apply(view, plan, event, newId);
+    const accepted = heard.has(event) || (!isFinalExecution(view.status) && apply(view, plan, event, newId));
     if (!accepted) plan.late.push(event);
     else plan.changed = true;
     if (accepted) endWhenOver(view, plan, newId);
@@ -78,6 +82,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return skip(view, plan, event.slot, event.claim, newId);
     case 'park':
       return park(view, plan, event);
+    case 'scopes_ended':
+      return false;
     case 'wake':
       return wake(view, plan, event, newId);
     case 'step_time_out':
@@ -89,7 +95,7 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'reconsider':
       return reconsider(view, plan, newId);
     case 'stop':
-      return stop(view, plan, event.reason, newId);
+      return stop(view, plan, event, newId);
     case 'stop_overdue':
       return view.stopRequested !== null && endStopped(view, plan, newId);
     case 'cancel':
@@ -109,175 +115,6 @@ function begin(view: ExecutionView, plan: Plan, newId: () => string): boolean {
     const state = createState(view, plan, slot, newId);
     makeReady(plan, state, []);
   }
-  return true;
-}
-
-function claim(view: ExecutionView, plan: Plan, slot: number, owner: string): boolean {
-  const state = view.steps[slot];
-  if (view.status !== 'running' || view.stopRequested !== null || state?.status !== 'queued') return false;
-  const change = touch(plan, state);
-  if (!state.parked) state.attempt += 1;
-  state.status = 'running';
-  state.owner = owner;
-  change.claimed = true;
-  return true;
-}
-
-function complete(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'complete' }>,
-  newId: () => string,
-): boolean {
-  const state = held(view, event.slot, event.claim);
-  if (state === null) return false;
-  const change = touch(plan, state);
-  change.output = event.output;
-  state.routes = event.routes;
-  settle(view, plan, state, 'completed');
-  propagate(view, plan, state, newId);
-  return true;
-}
-
-function fail(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'fail' }>,
-  newId: () => string,
-): boolean {
-  const state = held(view, event.slot, event.claim);
-  if (state === null) return false;
-  touch(plan, state);
-  if (!event.begun && !state.parked) state.attempt -= 1;
-  failAttempt(view, plan, state, event, event.random, newId);
-  return true;
-}
-
-/** Handles a failed attempt: a retry, or the end of the step with its consequences. */
-function failAttempt(
-  view: ExecutionView,
-  plan: Plan,
-  state: StepState,
-  failure: { error: StepError; retryable: boolean; retryAfterMs: number | null },
-  random: number,
-  newId: () => string,
-): void {
-  const change = touch(plan, state);
-  change.error = failure.error;
-  const policy = view.graph.steps[state.slot]!.retry;
-  const delay = view.stopRequested !== null ? null : retryDelayMs(policy, state.retries, failure, random);
-  state.parked = false;
-  state.hasDeadline = false;
-  change.deadlineMs = null;
-  if (delay !== null) {
-    leaveProcess({ state, change }, 'retrying', { afterMs: delay, purpose: 'resume' });
-    state.retries += 1;
-    return;
-  }
-  settle(view, plan, state, 'failed');
-  if (!view.graph.handlesFailure[state.slot]) {
-    const { code, message } = failure.error;
-    view.failure ??= { code, message, step: view.graph.steps[state.slot]!.key };
-    if (view.graph.onFailure === 'stop' && view.stopRequested === null) {
-      end(view, plan, { status: 'failed', error: view.failure }, newId);
-    }
-  }
-  propagate(view, plan, state, newId);
-}
-
-function skip(view: ExecutionView, plan: Plan, slot: number, token: Claim, newId: () => string): boolean {
-  const state = held(view, slot, token);
-  if (state === null) return false;
-  touch(plan, state);
-  state.attempt -= 1;
-  settle(view, plan, state, 'skipped');
-  propagate(view, plan, state, newId);
-  return true;
-}
-
-function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'park' }>): boolean {
-  const state = held(view, event.slot, event.claim);
-  if (state === null) return false;
-  const change = touch(plan, state);
-  if (view.stopRequested !== null) {
-    settle(view, plan, state, 'cancelled');
-    return true;
-  }
-  leaveProcess(
-    { state, change },
-    'waiting',
-    event.forMs === null ? null : { afterMs: event.forMs, purpose: 'resume' },
-  );
-  state.parked = true;
-  change.parkedState = event.state;
-  change.waitingFor = event.waitingFor;
-  // The deadline belongs to the attempt: an attempt that is parked again has it already.
-  if (event.timeoutMs !== null && !state.hasDeadline) {
-    state.hasDeadline = true;
-    change.deadlineMs = event.timeoutMs;
-  }
-  return true;
-}
-
-function wake(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'wake' }>,
-  newId: () => string,
-): boolean {
-  const state = view.steps[event.slot];
-  // The timeout of an attempt passes once: a retry after it waits only for its delay.
-  const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
-  if (state === undefined || !due || state.attempt !== event.attempt) return false;
-  // A stale timer of an earlier wait: a step may wait several times within an attempt.
-  if (state.sequence !== event.sequence) return false;
-  touch(plan, state);
-  if (event.purpose === 'resume') {
-    makeReady(plan, state, null);
-    return true;
-  }
-  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
-  return true;
-}
-
-const TIMED_OUT = {
-  error: { code: 'timeout', message: 'The step did not finish within its timeout.', details: null },
-  retryable: true,
-  retryAfterMs: null,
-};
-
-/** Times out a parked step. A running step is timed out by the process that runs it. */
-function timeOutStep(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'step_time_out' }>,
-  newId: () => string,
-): boolean {
-  const state = view.steps[event.slot];
-  const isParked = state?.status === 'waiting' || (state?.status === 'queued' && state.parked);
-  if (!isParked || !state.hasDeadline || state.retries !== event.retries) return false;
-  touch(plan, state);
-  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
-  return true;
-}
-
-function giveBack(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
-): boolean {
-  const state = held(view, event.slot, event.claim);
-  if (state === null) return false;
-  touch(plan, state);
-  if (event.type === 'release' && !state.parked) state.attempt -= 1;
-  if (event.type === 'rescue') state.crashes += 1;
-  if (view.stopRequested !== null) {
-    settle(view, plan, state, 'cancelled');
-    return true;
-  }
-  // The next claim of a parked step counts no attempt, so the lost attempt is counted here.
-  if (event.type !== 'release' && state.parked) state.attempt += 1;
-  makeReady(plan, state, null);
   return true;
 }
 
@@ -301,11 +138,22 @@ function hasUnrecordedFailure({ graph, steps, failure }: ExecutionView): boolean
   return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.slot]);
 }
 
-function stop(view: ExecutionView, plan: Plan, reason: string | null, newId: () => string): boolean {
+function stop(
+  view: ExecutionView,
+  plan: Plan,
+  { reason, cancelled }: Extract<Event, { type: 'stop' }>,
+  newId: () => string,
+): boolean {
   if (view.stopRequested !== null) return false;
   view.stopRequested = { reason };
   plan.stopping = true;
-  cancelUnsettled(view, plan, (state) => state.status !== 'running', newId);
+  for (const state of view.steps) {
+    if (state === undefined || !holdsOpen(state)) continue;
+    plan.endedBelow.push({ slot: state.slot, how: 'stop' });
+    takeBackScopes(plan, state);
+    countCancelled(state.held!, cancelled?.get(state.slot) ?? 0);
+  }
+  cancelUnsettled(view, plan, (state) => state.status !== 'running' && !holdsOpen(state), newId);
   for (const state of view.steps) if (state?.status === 'running') plan.aborted.push(state);
   return true;
 }
@@ -318,12 +166,4 @@ function reject(
 ): boolean {
   if (view.status !== 'pending') return false;
   return end(view, plan, { status: 'failed', error: { code, message, step: null } }, newId);
-}
-
-/** Returns the state that the claim still holds; null: the claim is late. */
-function held(view: ExecutionView, slot: number, token: Claim): StepState | null {
-  const state = view.steps[slot];
-  if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
-    return null;
-  return token.sequence === undefined || state.sequence === token.sequence ? state : null;
 }

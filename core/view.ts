@@ -8,6 +8,8 @@
  * Invariant 3: `resolved` and `live` of a step count its incoming edges in `edges`.
  */
 import { type Graph, isLive } from './graph.ts';
+import type { Json } from './json/json.ts';
+import type { HeldScopes } from './scopes/held-scopes.ts';
 import { type ExecutionStatus, isFinalStep, type StepStatus } from './status.ts';
 
 export const EDGE_OPEN = 0;
@@ -41,10 +43,29 @@ export interface StepState {
   resolved: number;
   live: number;
   routes: readonly string[] | null;
+  /** Null: the step holds no scopes, or has not begun to. */
+  held: HeldScopes | null;
+}
+
+/** Where the view of a scope belongs. */
+export interface ScopeRef {
+  /** The keys and indexes of the holders from the top level on: `each[3]`, `each[3]/retry[0]`. */
+  readonly path: string;
+  /** The path of the holder's own view; empty: the top level. */
+  readonly parentPath: string;
+  /** The step execution that holds the scope, and its slot in the parent's view. */
+  readonly holderId: string;
+  readonly holderSlot: number;
+  readonly index: number;
+  /** The run of the holder that opened the scope. */
+  readonly run: number;
 }
 
 export interface ExecutionView {
+  /** Id of the execution. */
   readonly id: string;
+  /** Null: the top level. */
+  readonly scope: ScopeRef | null;
   readonly graph: Graph;
   status: ExecutionStatus;
   sequence: number;
@@ -64,12 +85,16 @@ export interface ExecutionFailure {
   readonly code: string;
   readonly message: string;
   readonly step: string | null;
+  /** In a scope only: its holder fails with the same details, and is retried if the step could have been. */
+  readonly details?: Json;
+  readonly retryable?: boolean;
 }
 
 /** A view of an execution that has no rows of steps yet. */
-export function emptyView(id: string, graph: Graph): ExecutionView {
+export function emptyView(id: string, graph: Graph, scope: ScopeRef | null = null): ExecutionView {
   return {
     id,
+    scope,
     graph,
     status: 'pending',
     sequence: 0,
@@ -95,17 +120,30 @@ export interface StepRow {
   hasDeadline: boolean;
   hasTimer: boolean;
   routes: readonly string[] | null;
+  /** Left out: the step holds no scopes. */
+  held?: HeldScopes | null;
 }
 
-/** An execution row as a view is rebuilt from it. */
+/** The row of an execution, or of a scope, as a view is rebuilt from it. */
 export type ExecutionRow = Pick<ExecutionView, 'id' | 'status' | 'sequence' | 'stopRequested' | 'failure'>;
 
 /**
  * Rebuilds a view from rows. Edges need no rows: whether one is live follows from its producer's result.
  */
-export function loadView(execution: ExecutionRow, graph: Graph, rows: readonly StepRow[]): ExecutionView {
-  const view: ExecutionView = { ...emptyView(execution.id, graph), ...execution };
-  const states = rows.map((row) => ({ ...row, slot: slotOf(graph, row.position), resolved: 0, live: 0 }));
+export function loadView(
+  execution: ExecutionRow,
+  graph: Graph,
+  rows: readonly StepRow[],
+  scope: ScopeRef | null = null,
+): ExecutionView {
+  const view: ExecutionView = { ...emptyView(execution.id, graph, scope), ...execution };
+  const states = rows.map((row) => ({
+    ...row,
+    held: row.held ?? null,
+    slot: slotOf(graph, row.position),
+    resolved: 0,
+    live: 0,
+  }));
   for (const state of states) {
     view.steps[state.slot] = state;
     if (isFinalStep(state.status)) view.settledCount += 1;

@@ -2,7 +2,7 @@
  * Statements on workflow_step_limits and workflow_step_grants.
  *
  * Requesting starts is one transaction of these, in this order: lock the limits, drop stale grants, read,
- * decide (core/step-limit.ts), write. Each is a statement of its own because each must see earlier commits.
+ * decide (core/limits/step-limit.ts), write. Each is a statement of its own because each must see earlier commits.
  * Those that read steps are planned each time: a plan made while there were few steps would later scan them all.
  *
  * Invariant 1: slots of a limit are granted only under the lock of the limit's row.
@@ -10,8 +10,8 @@
  * (claimed); so the end of the step, or of its engine, frees the slot.
  * Invariant 3: a claim of a step with limits claims its grant in the same transaction, or fails with it.
  */
-import { countingSlices, freedInMs, type Slice, sliceEnd } from '../core/rate-window.ts';
-import type { LimitUse } from '../core/step-limit.ts';
+import { countingSlices, freedInMs, type Slice, sliceEnd } from '../core/limits/rate-window.ts';
+import type { LimitUse } from '../core/limits/step-limit.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';

@@ -18,7 +18,7 @@ const CORE = ['core'];
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the claim token is not compared: a zombie completes what was taken over',
-    file: 'core/transition.ts',
+    file: 'core/attempt-events.ts',
     find:
       "if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)\n    return null;\n" +
       '  return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
@@ -27,14 +27,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the attempt is left out of the claim token',
-    file: 'core/transition.ts',
+    file: 'core/attempt-events.ts',
     find: "state?.status !== 'running' || state.attempt !== token.attempt ||",
     replace: "state?.status !== 'running' ||",
     tests: CORE,
   },
   {
     name: 'the sequence is left out of the claim token: an attempt that was parked and resumed is taken for itself',
-    file: 'core/transition.ts',
+    file: 'core/attempt-events.ts',
     find: 'return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
     replace: 'return state;',
     tests: CORE,
@@ -42,8 +42,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a final execution takes events',
     file: 'core/transition.ts',
-    find: 'const accepted = !isFinalExecution(view.status) && apply(view, plan, event, newId);',
-    replace: 'const accepted = apply(view, plan, event, newId);',
+    find: '(!isFinalExecution(view.status) && apply(view, plan, event, newId))',
+    replace: 'apply(view, plan, event, newId)',
     tests: CORE,
   },
   {
@@ -69,7 +69,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an attempt that was lost with its engine is not counted',
-    file: 'core/transition.ts',
+    file: 'core/attempt-events.ts',
     find: "if (event.type === 'release' && !state.parked) state.attempt -= 1;",
     replace: 'if (!state.parked) state.attempt -= 1;',
     tests: CORE,

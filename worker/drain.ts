@@ -3,11 +3,11 @@
  *
  * A step that is given back is queued again with its ticket, and neither an attempt nor a retry is used.
  */
-import type { ExecutionDoor } from '../door/execution-door.ts';
+import type { Event } from '../core/event.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
 export interface DrainOptions {
-  readonly door: ExecutionDoor;
+  readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
   readonly dispatcher: Dispatcher;
   readonly graceMs: number;
 }

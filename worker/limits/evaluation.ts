@@ -2,7 +2,7 @@
  * Evaluates a step with limits before it may ask for a start: its guard, and its keys. The guard comes first: a
  * skipped step waits for no limit and counts for none.
  */
-import { keyText, limitId, type SharedLimit } from '../../core/step-limit.ts';
+import { keyText, limitId, type SharedLimit } from '../../core/limits/step-limit.ts';
 import type { Db } from '../../db/connection/client.ts';
 import { readResumption } from '../../db/step-payload.ts';
 import type { CompiledValue } from '../../expression/compiled.ts';

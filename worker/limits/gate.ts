@@ -5,7 +5,7 @@
  * Held steps stay `queued` with their ticket. They ask again when a step with the same key ends here, when another
  * engine reports such an end, when their rate's window is over, and at the latest after a second.
  *
- * Not here: the decision (core/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
+ * Not here: the decision (core/limits/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
  *
  * Invariant 1: a step is passed on to be claimed only after it was granted; the claim's own commit checks it.
  * Invariant 2: a slot that was taken to ask stays with its step or is released.

@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
-import { limitId, type SharedLimit } from '../../core/step-limit.ts';
+import { limitId, type SharedLimit } from '../../core/limits/step-limit.ts';
 import { createPool, type Pool, withTransaction } from '../../db/connection/client.ts';
 import { claimGrants } from '../../db/step-limit.ts';
 import { OutputStore } from '../../payload/output-store.ts';

@@ -3,8 +3,8 @@
  *
  * A grant is short-lived: the commit that claims the step claims it, or it expires.
  */
-import { withStarts } from '../../core/rate-window.ts';
-import { decideRequests, type LimitedRequest } from '../../core/step-limit.ts';
+import { withStarts } from '../../core/limits/rate-window.ts';
+import { decideRequests, type LimitedRequest } from '../../core/limits/step-limit.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
 import {

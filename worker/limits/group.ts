@@ -6,7 +6,7 @@
  * Invariant: `outstanding` counts the members that left the queue and neither began nor came back.
  */
 import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
-import type { SharedLimit } from '../../core/step-limit.ts';
+import type { SharedLimit } from '../../core/limits/step-limit.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 import { RunningSteps } from './running-steps.ts';
 

@@ -4,7 +4,7 @@
  * Losing one is harmless: the step is queued and has its ticket.
  */
 
-import type { SharedLimit } from '../../core/step-limit.ts';
+import type { SharedLimit } from '../../core/limits/step-limit.ts';
 import { NOBODY } from '../../db/pending-execution.ts';
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';

@@ -117,7 +117,7 @@ export class CommitChecks {
       ],
       [],
     );
-    assert.deepEqual(comparable(store.load(view.graph)), comparable(view), 'the view rebuilt from rows');
+    assert.deepEqual(comparable(store.load(view)), comparable(view), 'the view rebuilt from rows');
     this.#compare(plan, verdict);
   }
 

@@ -3,6 +3,7 @@
  */
 import type { RunDetails } from 'fast-check';
 import type { Template } from '../../../core/template.ts';
+import type { NestedTemplate } from './nested-drive.ts';
 import type { StepScript } from './scripts.ts';
 
 /** Throws the shrunk counterexample of a failed property, with what repeats it. */
@@ -17,6 +18,28 @@ export function reportShortly<T>(details: RunDetails<T>): void {
   const cause = details.errorInstance;
   if (cause instanceof Error) lines.push(cause.message);
   throw new Error(lines.join('\n'), { cause });
+}
+
+/** The same for templates with scopes. */
+export function reportNested<T>(details: RunDetails<T>): void {
+  if (!details.failed) return;
+  const [nested] = (details.counterexample ?? []) as unknown as [NestedTemplate?];
+  const lines = [
+    `Property failed after ${details.numRuns} runs (seed ${details.seed}, path ${details.counterexamplePath}).`,
+    ...(nested === undefined ? [] : describeNested(nested, '')),
+  ];
+  const cause = details.errorInstance;
+  if (cause instanceof Error) lines.push(cause.message);
+  throw new Error(lines.join('\n'), { cause });
+}
+
+function describeNested({ template, scripts, holders }: NestedTemplate, indent: string): string[] {
+  const own = describeTemplate(template, [scripts]).split('\n');
+  const inner = [...holders].flatMap(([key, { inner, rounds, concurrency, tolerated }]) => [
+    `  ${key} holds [${rounds}], ${concurrency} at once, ${tolerated} tolerated:`,
+    ...describeNested(inner, '  '),
+  ]);
+  return [...own, ...inner].map((line) => `${indent}${line}`);
 }
 
 function describeTemplate({ onFailure, steps }: Template, rest: readonly unknown[]): string {

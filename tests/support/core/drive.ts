@@ -216,6 +216,8 @@ export class Drive {
       case 'resumed':
       case 'retry due':
         return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
+      case 'scopes failed':
+        throw new Error('the steps of this drive hold no scopes');
       case 'timed out':
         return { type: 'step_time_out', slot, retries: this.view.steps[slot]!.retries, random };
       case 'released':
@@ -246,6 +248,7 @@ export class Drive {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
+    if (event.type === 'scopes_ended') return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
     return event.purpose === 'timeout' && status === 'retrying';
   }

@@ -7,8 +7,11 @@ export type StepFact =
   | { fact: 'completed'; key: string; routes: readonly string[] | null }
   | { fact: 'failed'; key: string; retryable: boolean; begun: boolean }
   | { fact: 'guarded'; key: string }
-  | { fact: 'parked'; key: string }
+  /** `holds`: until it is resumed it has open scopes. */
+  | { fact: 'parked'; key: string; holds?: boolean }
   | { fact: 'resumed'; key: string }
+  /** More of its scopes have failed than it tolerates. */
+  | { fact: 'scopes failed'; key: string; retryable: boolean }
   | { fact: 'timed out'; key: string }
   | { fact: 'retry due'; key: string }
   | { fact: 'released'; key: string }

@@ -6,7 +6,6 @@
  * plan that two writers could not agree on fails the test that made it.
  */
 import assert from 'node:assert/strict';
-import type { Graph } from '../../../core/graph.ts';
 import type { StepJob, TrackedInput } from '../../../core/invariants.ts';
 import { plannedJobs } from '../../../core/jobs.ts';
 import type { Plan, StepChange } from '../../../core/plan.ts';
@@ -34,8 +33,8 @@ export class MemoryStore {
   }
 
   /** The view a process that knows nothing would load. */
-  load(graph: Graph): ExecutionView {
-    return loadView(this.execution, graph, [...this.steps.values()]);
+  load({ graph, scope }: Pick<ExecutionView, 'graph' | 'scope'>): ExecutionView {
+    return loadView(this.execution, graph, [...this.steps.values()], scope);
   }
 
   /** Pause and resume change the execution's row and nothing else. */
@@ -56,8 +55,15 @@ export class MemoryStore {
     const { status, sequence, stopRequested, failure } = view;
     Object.assign(this.execution, { status, sequence, stopRequested, failure });
     for (const change of plan.steps.values()) this.#writeStep(change);
+    for (const slot of plan.counted) this.count(view, slot);
     for (const { target, producer, live } of plan.inputs) this.#track(target.id, producer.id, live);
     this.#moveJobs(plan);
+  }
+
+  /** Writes the numbers of a step's scopes. */
+  count({ steps }: ExecutionView, slot: number): void {
+    const { id, held } = steps[slot]!;
+    this.steps.get(id)!.held = structuredClone(held);
   }
 
   #writeStep({ state, from }: StepChange): void {
@@ -97,6 +103,7 @@ export class MemoryStore {
       routes,
       hasDeadline,
       hasTimer,
+      held: row?.held ?? null,
     });
   }
 

@@ -20,6 +20,8 @@ interface Account {
   retries: number;
   /** The attempt was parked: the next claim goes on with it. */
   goesOn: boolean;
+  /** It waits for scopes of its own, which a stop gives time to end. */
+  holds: boolean;
 }
 
 /** The status a step must have for the fact to be news. */
@@ -30,13 +32,22 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
   guarded: 'running',
   parked: 'running',
   resumed: 'waiting',
+  'scopes failed': 'waiting',
   'timed out': 'waiting',
   'retry due': 'retrying',
   released: 'running',
   lost: 'running',
 };
 
-const FRESH: Account = { end: null, routes: null, place: 'queued', attempts: 0, retries: 0, goesOn: false };
+const FRESH: Account = {
+  end: null,
+  routes: null,
+  place: 'queued',
+  attempts: 0,
+  retries: 0,
+  goesOn: false,
+  holds: false,
+};
 const FINAL_STEP = new Set<OracleStatus>(['completed', 'failed', 'skipped', 'cancelled']);
 const OPEN_EXECUTION = new Set(['pending', 'running', 'paused']);
 
@@ -172,13 +183,18 @@ export class Oracle {
         this.#fail(account, fact.key, fact.retryable);
         return;
       case 'timed out':
-        this.#fail(account, fact.key, true);
+      case 'scopes failed':
+        this.#fail(account, fact.key, fact.fact === 'timed out' || fact.retryable);
         return;
       case 'parked':
         account.place = 'waiting';
         account.goesOn = true;
+        account.holds = fact.holds ?? false;
         return;
       case 'resumed':
+        account.holds = false;
+        account.place = 'queued';
+        return;
       case 'retry due':
         account.place = 'queued';
         return;
@@ -197,6 +213,7 @@ export class Oracle {
   #fail(account: Account, key: string, retryable: boolean): void {
     const { retry } = this.#template.steps.find((step) => step.key === key)!;
     account.goesOn = false;
+    account.holds = false;
     if (retryable && account.retries < retry.limit && !this.verdict.stopRequested) {
       account.retries += 1;
       account.place = 'retrying';
@@ -245,13 +262,15 @@ export class Oracle {
   /** What runs may still tell its result; nothing else moves, and the last to go closes the execution. */
   #workOutStopping(): void {
     const { steps } = this.verdict;
-    for (const { key } of this.#template.steps) {
+    const template = this.#template;
+    for (const { key } of template.steps) {
       if (FINAL_STEP.has(steps[key]!)) continue;
-      const { end, place } = this.#accounts[key]!;
-      steps[key] = end ?? (steps[key] === 'running' && place === 'running' ? 'running' : 'cancelled');
+      const { end, place, holds } = this.#accounts[key]!;
+      const goesOn = (place === 'running' || (place === 'waiting' && holds)) && steps[key] === place;
+      steps[key] = end ?? (goesOn ? place : 'cancelled');
     }
-    for (const step of this.#template.steps) this.#lookAtEdges(step);
-    if (!Object.values(steps).includes('running')) this.#end('cancelled');
+    for (const step of template.steps) this.#lookAtEdges(step);
+    if (template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!))) this.#end('cancelled');
   }
 
   #end(execution: Verdict['execution']): void {

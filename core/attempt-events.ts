@@ -1,0 +1,264 @@
+/**
+ * The events of an attempt: its claim, its result, the ways in which it is put off, taken away or timed out, and the
+ * ends of the scopes for which it waits.
+ *
+ * Only transition.ts calls this.
+ */
+import { end } from './ending.ts';
+import type { Claim, Event, StepError } from './event.ts';
+import type { Plan } from './plan.ts';
+import { retryDelayMs } from './retry.ts';
+import { addScopes, countEnds, failureOfHolder } from './scopes/held-scopes.ts';
+import {
+  cancelScopes,
+  goOnWithScopes,
+  holdsOpen,
+  leaveProcess,
+  makeReady,
+  propagate,
+  settle,
+  touch,
+} from './settlement.ts';
+import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
+
+type ScopesEnded = Extract<Event, { type: 'scopes_ended' }>;
+
+const NONE: ReadonlySet<Event> = new Set();
+
+export function claim(view: ExecutionView, plan: Plan, slot: number, owner: string): boolean {
+  const state = view.steps[slot];
+  if (view.status !== 'running' || view.stopRequested !== null || state?.status !== 'queued') return false;
+  const change = touch(plan, state);
+  if (!state.parked) state.attempt += 1;
+  state.status = 'running';
+  state.owner = owner;
+  change.claimed = true;
+  return true;
+}
+
+export function complete(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'complete' }>,
+  newId: () => string,
+): boolean {
+  const state = claimedState(view, event.slot, event.claim);
+  if (state === null) return false;
+  const change = touch(plan, state);
+  change.output = event.output;
+  state.routes = event.routes;
+  settle(view, plan, state, 'completed');
+  propagate(view, plan, state, newId);
+  return true;
+}
+
+export function fail(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'fail' }>,
+  newId: () => string,
+): boolean {
+  const state = claimedState(view, event.slot, event.claim);
+  if (state === null) return false;
+  touch(plan, state);
+  if (!event.begun && !state.parked) state.attempt -= 1;
+  failAttempt(view, plan, state, event, event.random, newId);
+  return true;
+}
+
+/** Handles a failed attempt: a retry, or the end of the step with its consequences. */
+export function failAttempt(
+  view: ExecutionView,
+  plan: Plan,
+  state: StepState,
+  failure: { error: StepError; retryable: boolean; retryAfterMs: number | null },
+  random: number,
+  newId: () => string,
+): void {
+  const change = touch(plan, state);
+  change.error = failure.error;
+  const policy = view.graph.steps[state.slot]!.retry;
+  const delay = view.stopRequested !== null ? null : retryDelayMs(policy, state.retries, failure, random);
+  state.parked = false;
+  state.hasDeadline = false;
+  change.deadlineMs = null;
+  if (holdsOpen(state)) cancelScopes(plan, state);
+  if (delay !== null) {
+    leaveProcess({ state, change }, 'retrying', { afterMs: delay, purpose: 'resume' });
+    state.retries += 1;
+    return;
+  }
+  settle(view, plan, state, 'failed');
+  if (!view.graph.handlesFailure[state.slot]) {
+    view.failure ??= failureOf(view, state.slot, failure);
+    if (view.graph.onFailure === 'stop' && view.stopRequested === null) {
+      end(view, plan, { status: 'failed', error: view.failure }, newId);
+    }
+  }
+  propagate(view, plan, state, newId);
+}
+
+/** The failure of the view's execution or scope. A scope's has what its holder needs in order to fail in its turn. */
+function failureOf(
+  { scope, graph }: ExecutionView,
+  slot: number,
+  { error, retryable }: { error: StepError; retryable: boolean },
+): ExecutionFailure {
+  const { code, message, details } = error;
+  const failure = { code, message, step: graph.steps[slot]!.key };
+  return scope === null ? failure : { ...failure, details, retryable };
+}
+
+export function skip(
+  view: ExecutionView,
+  plan: Plan,
+  slot: number,
+  token: Claim,
+  newId: () => string,
+): boolean {
+  const state = claimedState(view, slot, token);
+  if (state === null) return false;
+  touch(plan, state);
+  state.attempt -= 1;
+  settle(view, plan, state, 'skipped');
+  propagate(view, plan, state, newId);
+  return true;
+}
+
+export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'park' }>): boolean {
+  const state = claimedState(view, event.slot, event.claim);
+  if (state === null) return false;
+  const change = touch(plan, state);
+  if (view.stopRequested !== null) {
+    settle(view, plan, state, 'cancelled');
+    return true;
+  }
+  leaveProcess(
+    { state, change },
+    'waiting',
+    event.forMs === null ? null : { afterMs: event.forMs, purpose: 'resume' },
+  );
+  state.parked = true;
+  change.parkedState = event.state;
+  change.waitingFor = event.waitingFor;
+  // The deadline belongs to the attempt: an attempt that is parked again has it already.
+  if (event.timeoutMs !== null && !state.hasDeadline) {
+    state.hasDeadline = true;
+    change.deadlineMs = event.timeoutMs;
+  }
+  if (event.scopes !== undefined) {
+    state.held = addScopes(state.held, event.scopes);
+    goOnWithScopes(plan, state);
+  }
+  return true;
+}
+
+export function wake(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'wake' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[event.slot];
+  // The timeout of an attempt passes once: a retry after it waits only for its delay.
+  const due = state?.status === 'waiting' || (state?.status === 'retrying' && event.purpose === 'resume');
+  if (state === undefined || !due || state.attempt !== event.attempt) return false;
+  // A stale timer of an earlier wait: a step may wait several times within an attempt.
+  if (state.sequence !== event.sequence) return false;
+  touch(plan, state);
+  if (event.purpose === 'resume') {
+    makeReady(plan, state, null);
+    return true;
+  }
+  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
+  return true;
+}
+
+const TIMED_OUT = {
+  error: { code: 'timeout', message: 'The step did not finish within its timeout.', details: null },
+  retryable: true,
+  retryAfterMs: null,
+};
+
+/** Times out a parked step. A running step is timed out by the process that runs it. */
+export function timeOutStep(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'step_time_out' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[event.slot];
+  const isParked = state?.status === 'waiting' || (state?.status === 'queued' && state.parked);
+  if (!isParked || !state.hasDeadline || state.retries !== event.retries) return false;
+  touch(plan, state);
+  failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
+  return true;
+}
+
+export function giveBack(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
+): boolean {
+  const state = claimedState(view, event.slot, event.claim);
+  if (state === null) return false;
+  touch(plan, state);
+  if (event.type === 'release' && !state.parked) state.attempt -= 1;
+  if (event.type === 'rescue') state.crashes += 1;
+  if (view.stopRequested !== null) {
+    settle(view, plan, state, 'cancelled');
+    return true;
+  }
+  // The next claim of a parked step counts no attempt, so the lost attempt is counted here.
+  if (event.type !== 'release' && state.parked) state.attempt += 1;
+  makeReady(plan, state, null);
+  return true;
+}
+
+/** Returns the state that the claim still holds; null: the claim is late. */
+function claimedState(view: ExecutionView, slot: number, token: Claim): StepState | null {
+  const state = view.steps[slot];
+  if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
+    return null;
+  return token.sequence === undefined || state.sequence === token.sequence ? state : null;
+}
+
+/**
+ * Ends of scopes come before all other events of a batch, and all are counted before anything follows from one of them:
+ * the numbers are right also when the failure of one holder ends the others. Returns the events that are not late.
+ */
+export function hearOfScopes(
+  view: ExecutionView,
+  plan: Plan,
+  events: readonly Event[],
+  newId: () => string,
+): ReadonlySet<Event> {
+  if (!events.some(({ type }) => type === 'scopes_ended')) return NONE;
+  const heard = new Set<Event>();
+  for (const event of events) if (event.type === 'scopes_ended' && count(view, plan, event)) heard.add(event);
+  for (const event of heard) goOn(view, plan, event as ScopesEnded, newId);
+  return heard;
+}
+
+function count(view: ExecutionView, plan: Plan, { slot, run, ends }: ScopesEnded): boolean {
+  const state = view.steps[slot];
+  if (state?.status !== 'waiting' || state.held?.run !== run || state.held.open === 0) return false;
+  countEnds(state.held, ends);
+  plan.counted.add(slot);
+  return true;
+}
+
+/** The holder opens more scopes, goes on, fails, or is cancelled with its execution. */
+function goOn(view: ExecutionView, plan: Plan, { slot, random }: ScopesEnded, newId: () => string): void {
+  const state = view.steps[slot]!;
+  if (state.status !== 'waiting') return;
+  const failure = failureOfHolder(state.held!);
+  if (view.stopRequested !== null) {
+    if (holdsOpen(state)) return;
+    touch(plan, state);
+    settle(view, plan, state, 'cancelled');
+  } else if (failure !== null) {
+    touch(plan, state);
+    failAttempt(view, plan, state, { ...failure, retryAfterMs: null }, random, newId);
+  } else goOnWithScopes(plan, state);
+}

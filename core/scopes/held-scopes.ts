@@ -1,0 +1,96 @@
+/**
+ * The scopes of a step that holds steps (its holder): items of a foreach, iterations of a loop, tool calls of an agent.
+ *
+ * Numbers only, as a step may hold 100,000 scopes. Each open scope has a view of its own, and tells its holder of its
+ * end by an event.
+ *
+ * Invariant 1: `total` = `open` + `completed` + `failed` + `cancelled` + those still to be opened.
+ * Invariant 2: `open` is at most `concurrency`.
+ */
+import type { AddedScopes, EndedScope, ScopeFailure } from '../event.ts';
+
+/** The numbers of a holder's scopes. */
+export interface HeldScopes {
+  /** Counts the times that the holder has begun to open scopes. The end of a scope of an earlier run is late. */
+  run: number;
+  total: number;
+  /** Index of the first scope that was never opened: it and those after it have no rows. */
+  next: number;
+  /** Indexes below `next` of scopes to open first: those of an earlier run, and those that no commit has opened. */
+  again: readonly number[];
+  /** Opened and not final, as far as the holder has heard. */
+  open: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  /** The largest number of scopes that are open at once. */
+  concurrency: number;
+  /** The number of failed scopes with which the holder goes on. Null: it fails as the first failed scope did. */
+  tolerated: number | null;
+  /** The first failure of this run; null: none. */
+  first: ScopeFailure | null;
+}
+
+const NONE = { total: 0, next: 0, again: [], open: 0, completed: 0, failed: 0, cancelled: 0, first: null };
+
+/** Returns the numbers after the holder was parked with more scopes. @param held null: it had none before */
+export function addScopes(
+  held: HeldScopes | null,
+  { count, concurrency, tolerated, again }: AddedScopes,
+): HeldScopes {
+  const before = held ?? { ...NONE, run: 1 };
+  const more = { total: before.total + count, concurrency, tolerated };
+  if (again === undefined) return { ...before, ...more };
+  const anew = [...new Set([...again, ...before.again])];
+  return { ...before, ...more, run: before.run + 1, again: anew, failed: 0, cancelled: 0, first: null };
+}
+
+/** Opens as many scopes as may be open. Returns their indexes. */
+export function openScopes(held: HeldScopes): number[] {
+  const free = Math.max(0, held.concurrency - held.open);
+  const indexes = held.again.slice(0, free);
+  if (indexes.length > 0) held.again = held.again.slice(indexes.length);
+  for (; indexes.length < free && held.next < held.total; held.next += 1) indexes.push(held.next);
+  held.open += indexes.length;
+  return indexes;
+}
+
+/** Returns how many scopes are still to be opened. */
+export function unopened({ again, total, next }: HeldScopes): number {
+  return again.length + total - next;
+}
+
+/** Takes back scopes that no commit has opened yet. */
+export function takeBack(held: HeldScopes, indexes: readonly number[]): void {
+  held.open -= indexes.length;
+  held.again = [...indexes, ...held.again];
+}
+
+export function countEnds(held: HeldScopes, ends: readonly EndedScope[]): void {
+  held.open -= ends.length;
+  for (const { status, failure } of ends) {
+    held[status] += 1;
+    held.first ??= failure;
+  }
+}
+
+/** Returns the failure of the holder, if more of its scopes have failed than it tolerates. */
+export function failureOfHolder({ failed, total, tolerated, first }: HeldScopes): ScopeFailure | null {
+  if (failed === 0 || first === null || failed <= (tolerated ?? 0)) return null;
+  if (tolerated === null) return first;
+  const { code, message, details } = first.error;
+  const text = `${failed} of ${total} scopes failed, of which ${tolerated} are tolerated; the first: ${message}`;
+  const numbers = { failed, total, tolerated, first: { code, message, details } };
+  return { error: { code: 'too_many_failures', message: text, details: numbers }, retryable: true };
+}
+
+/** Counts open scopes that an end from above has cancelled. */
+export function countCancelled(held: HeldScopes, count: number): void {
+  held.open -= count;
+  held.cancelled += count;
+}
+
+/** Returns whether no scope is open and none is still to be opened. */
+export function areOver(held: HeldScopes): boolean {
+  return held.open === 0 && unopened(held) === 0;
+}

@@ -1,0 +1,450 @@
+/**
+ * Drives an execution whose steps hold scopes, which hold scopes in their turn, in a random order, and holds every
+ * commit of every view against an oracle of its own.
+ *
+ * The ends of scopes reach their holder as the door brings them: in the commit of the end, or as rows of an inbox that a
+ * later commit folds, several at once. Ends from above fold the inbox first, then end what is open below, from the
+ * bottom up. The numbers of a holder are held against the scopes that there are.
+ */
+import assert from 'node:assert/strict';
+import type { EndedScope, Event } from '../../../core/event.ts';
+import { compileGraph } from '../../../core/graph.ts';
+import type { Plan } from '../../../core/plan.ts';
+import { countEnds, type HeldScopes } from '../../../core/scopes/held-scopes.ts';
+import { outboxOf } from '../../../core/scopes/outbox.ts';
+import { isFinalExecution } from '../../../core/status.ts';
+import type { Template } from '../../../core/template.ts';
+import { transition } from '../../../core/transition.ts';
+import { type ExecutionView, emptyView, type ScopeRef, type StepState } from '../../../core/view.ts';
+import { CommitChecks } from './commit-checks.ts';
+import type { Fact, StepFact } from './facts.ts';
+import { MemoryStore } from './memory-store.ts';
+import { Oracle } from './oracle.ts';
+import { type Performance, performances, type StepScript } from './scripts.ts';
+import { seededRandom } from './seeded-random.ts';
+
+/** A template, and the scopes of those of its steps that hold some. */
+export interface NestedTemplate {
+  readonly template: Template;
+  readonly scripts: readonly StepScript[];
+  readonly holders: ReadonlyMap<string, Holder>;
+}
+
+export interface Holder {
+  readonly inner: NestedTemplate;
+  /** How many scopes the step adds each time that it is parked. A foreach adds all at once, a loop one at a time. */
+  readonly rounds: readonly number[];
+  readonly concurrency: number;
+  readonly tolerated: number | null;
+}
+
+export interface NestedDriveOptions {
+  readonly seed: number;
+  /** Cancels, stops and timeouts as well. */
+  readonly wild: boolean;
+}
+
+/** A step that holds scopes, in one view. */
+interface Holding {
+  readonly holder: Holder;
+  round: number;
+  /** The attempt whose scopes are open, or were. */
+  attempt: number;
+  readonly scopes: Map<number, Node>;
+}
+
+/** One view, with all that is known about it. */
+class Node {
+  readonly view: ExecutionView;
+  readonly nested: NestedTemplate;
+  readonly parent: Node | null;
+  readonly oracle: Oracle;
+  readonly store = new MemoryStore('execution');
+  readonly checks: CommitChecks;
+  readonly acting: Map<string, Performance>;
+  readonly holdings: Map<number, Holding>;
+  /** Ends of scopes that no commit of this view has read yet. */
+  inbox: Event[] = [];
+
+  constructor(nested: NestedTemplate, parent: Node | null, scope: ScopeRef | null) {
+    this.nested = nested;
+    this.parent = parent;
+    const graph = compileGraph(nested.template);
+    this.view = emptyView('execution', graph, scope);
+    this.oracle = new Oracle(nested.template);
+    this.checks = new CommitChecks(nested.template, this.view, this.store);
+    this.acting = performances(nested.template, nested.scripts);
+    this.holdings = new Map(
+      [...nested.holders].map(([key, holder]) => [
+        graph.slots.get(key)!,
+        { holder, round: 0, attempt: 0, scopes: new Map() },
+      ]),
+    );
+  }
+
+  get isFinal(): boolean {
+    return isFinalExecution(this.view.status);
+  }
+
+  get below(): Node[] {
+    return [...this.holdings.values()].flatMap(({ scopes }) => [...scopes.values()]);
+  }
+
+  /** This view and all below it, the deepest first. */
+  get all(): Node[] {
+    return [...this.below.flatMap((node) => node.all), this];
+  }
+}
+
+/** Facts after which a view may be over, or a step may end with scopes open. */
+const ENDING = new Set<Fact['fact']>(['failed', 'timed out', 'cancel', 'time out', 'stop overdue']);
+const MAX_ROUNDS = 20_000;
+
+export class NestedDrive {
+  readonly top: Node;
+  readonly #random: () => number;
+  readonly #wild: boolean;
+  #mishaps = 10;
+  #ids = 0;
+
+  constructor(nested: NestedTemplate, { seed, wild }: NestedDriveOptions) {
+    this.#random = seededRandom(seed);
+    this.#wild = wild;
+    this.top = new Node(nested, null, null);
+  }
+
+  /** To the end of the execution. */
+  run(): void {
+    this.#commit(this.top, [{ type: 'begin' }], [{ fact: 'begin' }]);
+    for (let round = 0; !this.top.isFinal; round++) {
+      assert(round < MAX_ROUNDS, 'the execution does not end');
+      this.#round();
+    }
+    for (const node of this.top.all) {
+      assert(node.isFinal, `${node.view.scope?.path ?? 'the execution'} is still ${node.view.status}`);
+      node.checks.checkEnd();
+      this.#checkNumbers(node);
+    }
+  }
+
+  #round(): void {
+    if (this.#wild && this.#mishap(0.01)) {
+      this.#endFromAbove();
+      return;
+    }
+    const nodes = this.top.all.filter((node) => !node.isFinal);
+    const node = nodes[this.#below(nodes.length)]!;
+    if (node.inbox.length > 0 && this.#chance(0.5)) {
+      this.#fold(node);
+      return;
+    }
+    const states = node.view.steps.filter((state) => state !== undefined);
+    const state = states[this.#below(states.length)];
+    if (state !== undefined) this.#act(node, state);
+  }
+
+  /** One event of one step. */
+  #act(node: Node, state: StepState): void {
+    const { slot } = state;
+    const key = node.view.graph.steps[slot]!.key;
+    const fact = this.#nextFact(node, state, key);
+    if (fact !== null) this.#commit(node, [this.#eventOf(node, fact, slot)], [fact]);
+  }
+
+  #nextFact(node: Node, state: StepState, key: string): StepFact | null {
+    if (state.status === 'queued') return { fact: 'claimed', key };
+    if (state.status === 'retrying') return { fact: 'retry due', key };
+    const holding = node.holdings.get(state.slot);
+    if (state.status === 'waiting') {
+      if (holding === undefined) return { fact: 'resumed', key };
+      return this.#wild && this.#mishap(0.1) ? { fact: 'timed out', key } : null;
+    }
+    if (state.status !== 'running') return null;
+    if (this.#mishap(0.05)) return { fact: this.#chance(0.5) ? 'released' : 'lost', key };
+    const parks = holding !== undefined && (this.#hasMore(holding) || isNewAttempt(holding, state));
+    return parks ? { fact: 'parked', key, holds: true } : node.acting.get(key)!.next(key);
+  }
+
+  #hasMore({ round, holder }: Holding): boolean {
+    return round < holder.rounds.length;
+  }
+
+  #eventOf(node: Node, fact: StepFact, slot: number): Event {
+    const state = node.view.steps[slot]!;
+    const { attempt, owner, sequence } = state;
+    const at = { slot, claim: { attempt, owner: owner ?? '' } };
+    const random = this.#random();
+    switch (fact.fact) {
+      case 'claimed':
+        return { type: 'claim', slot, owner: 'engine' };
+      case 'completed':
+        return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
+      case 'failed': {
+        const error = { code: 'boom', message: `${fact.key} failed`, details: null };
+        const { retryable, begun } = fact;
+        return { type: 'fail', ...at, error, retryable, begun, retryAfterMs: null, random };
+      }
+      case 'guarded':
+        return { type: 'skip', ...at };
+      case 'parked':
+        return this.#parkEvent(node, state, fact.holds ?? false);
+      case 'resumed':
+      case 'retry due':
+        return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
+      case 'timed out':
+        return { type: 'step_time_out', slot, retries: state.retries, random };
+      case 'released':
+        return { type: 'release', ...at };
+      case 'lost':
+        return { type: 'rescue', ...at };
+      case 'scopes failed':
+        throw new Error('this comes of the ends of scopes');
+    }
+  }
+
+  #parkEvent(node: Node, state: StepState, holds: boolean): Event {
+    const { slot, attempt, owner } = state;
+    const park = {
+      type: 'park',
+      slot,
+      claim: { attempt, owner: owner! },
+      state: null,
+      timeoutMs: 5000,
+    } as const;
+    if (!holds) return { ...park, forMs: 1000, waitingFor: null };
+    const holding = node.holdings.get(slot)!;
+    const { rounds, concurrency, tolerated } = holding.holder;
+    const isNewRun = isNewAttempt(holding, state);
+    const count = this.#hasMore(holding) ? rounds[holding.round]! : 0;
+    const scopes = { count, concurrency, tolerated };
+    const event = { ...park, forMs: null, waitingFor: { kind: 'scopes' } };
+    if (!isNewRun) return { ...event, scopes };
+    const again = [...holding.scopes]
+      .filter(([, { view }]) => view.status !== 'completed')
+      .map(([index]) => index);
+    return { ...event, scopes: { ...scopes, again } };
+  }
+
+  /** Reads the inbox, or the first rows of it. */
+  #fold(node: Node): void {
+    const rows = node.inbox.splice(0, 1 + this.#below(node.inbox.length));
+    this.#commit(node, merged(rows), []);
+  }
+
+  /**
+   * A commit of one view, with the facts that its events tell. A plan that ends what is open below is made with the
+   * whole inbox, which nothing is added to any more: the scopes are locked.
+   */
+  #commit(node: Node, events: readonly Event[], facts: readonly Fact[]): void {
+    const ends = facts.some(({ fact }) => ENDING.has(fact)) || events.some(hasFailure);
+    const rows = ends ? merged(node.inbox.splice(0)) : [];
+    const plan = this.#decide(node, joined([...rows, ...events]), facts);
+    this.#endBelow(node, plan);
+    this.#write(node, plan);
+    for (const { slot, index, run } of plan.opened) this.#open(node, slot, index, run);
+    this.#send(node, plan);
+  }
+
+  #decide(node: Node, events: readonly Event[], facts: readonly Fact[]): Plan {
+    node.checks.before();
+    const before = snapshotOf(node.view);
+    const plan = transition(node.view, events, () => `step-${this.#ids++}`);
+    this.#tellEnds(node, events, before);
+    const news = facts.filter((fact) => node.oracle.tell(fact));
+    for (const fact of news) if ('key' in fact) this.#advance(node, fact);
+    assert.equal(plan.late.length, facts.length - news.length, `late: ${JSON.stringify(plan.late)}`);
+    node.checks.checkPlan(
+      plan,
+      events.filter((event) => !plan.late.includes(event)),
+    );
+    return plan;
+  }
+
+  #advance(node: Node, fact: StepFact): void {
+    const slot = node.view.graph.slots.get(fact.key)!;
+    const holding = node.holdings.get(slot);
+    if (fact.fact !== 'parked' || holding === undefined || fact.holds !== true) {
+      node.acting.get(fact.key)!.advance(fact);
+      return;
+    }
+    if (this.#hasMore(holding)) holding.round += 1;
+    holding.attempt = node.view.steps[slot]!.attempt;
+    // A round without a scope is over at once.
+    const { held } = node.view.steps[slot]!;
+    if (held !== null && isOver(held)) node.oracle.tell({ fact: 'resumed', key: fact.key });
+  }
+
+  /** Tells the oracle what ends of scopes mean to their holder, from the numbers alone. */
+  #tellEnds(node: Node, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
+    for (const event of events) {
+      if (event.type !== 'scopes_ended') continue;
+      const { key } = node.view.graph.steps[event.slot]!;
+      const held = before.get(event.slot)!.held!;
+      const { tolerated } = held;
+      const failures = event.ends.filter(({ status }) => status === 'failed');
+      const failed = held.failed + failures.length;
+      const isLast = held.open === event.ends.length;
+      if (node.oracle.verdict.stopRequested) {
+        if (isLast) node.oracle.tell({ fact: 'resumed', key });
+      } else if (failed > (tolerated ?? 0)) {
+        const retryable = tolerated === null ? failures[0]!.failure!.retryable : true;
+        node.oracle.tell({ fact: 'scopes failed', key, retryable });
+      } else if (isLast && held.again.length === 0 && held.next === held.total) {
+        node.oracle.tell({ fact: 'resumed', key });
+      }
+    }
+  }
+
+  #write(node: Node, plan: Plan): void {
+    node.store.apply(plan);
+    node.checks.after(plan, node.oracle.verdict);
+  }
+
+  #open(node: Node, slot: number, index: number, run: number): void {
+    const { key } = node.view.graph.steps[slot]!;
+    const holding = node.holdings.get(slot)!;
+    const parentPath = node.view.scope?.path ?? '';
+    const earlier = holding.scopes.get(index);
+    assert(earlier === undefined || (earlier.isFinal && earlier.view.status !== 'completed'), 'opened twice');
+    const scope: ScopeRef = {
+      path: `${parentPath}${parentPath === '' ? '' : '/'}${key}[${index}]`,
+      parentPath,
+      holderId: node.view.steps[slot]!.id,
+      holderSlot: slot,
+      index,
+      run,
+    };
+    const opened = new Node(holding.holder.inner, node, scope);
+    holding.scopes.set(index, opened);
+    const open = [...holding.scopes.values()].filter(({ isFinal }) => !isFinal).length;
+    assert(open <= holding.holder.concurrency, `${open} scopes of ${key} are open`);
+    this.#commit(opened, [{ type: 'begin' }], [{ fact: 'begin' }]);
+  }
+
+  /** The end of a scope goes along with its commit, or waits in the inbox. */
+  #send(node: Node, plan: Plan): void {
+    for (const { event } of outboxOf(plan, this.#random())) {
+      node.parent!.inbox.push(event);
+      if (this.#chance(0.4)) this.#fold(node.parent!);
+    }
+  }
+
+  /** Ends all scopes below the holders that a plan names, bottom up. */
+  #endBelow(node: Node, plan: Plan): void {
+    for (const { slot, how } of plan.endedBelow) {
+      if (how === 'stop') continue;
+      for (const scope of node.holdings.get(slot)!.scopes.values()) this.#cancel(scope);
+    }
+  }
+
+  #cancel(node: Node): void {
+    if (node.isFinal) return;
+    for (const scope of node.below) this.#cancel(scope);
+    for (const { slot, ends } of merged(node.inbox.splice(0))) {
+      countEnds(node.view.steps[slot]!.held!, ends);
+      node.store.count(node.view, slot);
+    }
+    this.#write(node, this.#decide(node, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]));
+  }
+
+  /** Stops a view, and all that is open below it. Returns whether it has ended at once. */
+  #stop(node: Node): boolean {
+    const { view, oracle } = node;
+    const cancelled = new Map<number, number>();
+    for (const [slot, { scopes }] of node.holdings) {
+      const open = [...scopes.values()].filter(({ isFinal }) => !isFinal);
+      const count = open.filter((scope) => this.#stop(scope)).length;
+      cancelled.set(slot, count);
+      const isOver = count > 0 && view.steps[slot]!.held!.open === count;
+      if (isOver) oracle.tell({ fact: 'resumed', key: view.graph.steps[slot]!.key });
+    }
+    const rows = merged(node.inbox.splice(0));
+    this.#write(node, this.#decide(node, [{ type: 'stop', reason: null, cancelled }], [{ fact: 'stop' }]));
+    if (rows.length > 0) this.#write(node, this.#decide(node, rows, []));
+    return node.isFinal;
+  }
+
+  #endFromAbove(): void {
+    const { top } = this;
+    const how = this.#below(3);
+    if (how === 0) this.#commit(top, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]);
+    else if (how === 1) this.#commit(top, [{ type: 'time_out' }], [{ fact: 'time out' }]);
+    else if (top.view.stopRequested === null) this.#stop(top);
+    else this.#commit(top, [{ type: 'stop_overdue' }], [{ fact: 'stop overdue' }]);
+  }
+
+  /** The numbers of every holder are those of its scopes. */
+  #checkNumbers(node: Node): void {
+    for (const [slot, { scopes }] of node.holdings) {
+      const held = node.view.steps[slot]?.held ?? null;
+      if (held === null) {
+        assert.equal(scopes.size, 0, 'scopes without a number');
+        continue;
+      }
+      const { completed, failed, cancelled, open } = held;
+      const counts = { completed: 0, failed: 0, cancelled: 0 };
+      for (const { view } of scopes.values()) counts[view.status as keyof typeof counts] += 1;
+      const left = held.again.filter((index) => scopes.has(index)).length;
+      assert.deepEqual(
+        { open, completed, sum: completed + failed + cancelled + left },
+        {
+          open: 0,
+          completed: counts.completed,
+          sum: scopes.size,
+        },
+      );
+    }
+  }
+
+  #mishap(probability: number): boolean {
+    if (this.#mishaps === 0 || !this.#chance(probability)) return false;
+    this.#mishaps -= 1;
+    return true;
+  }
+
+  #chance(probability: number): boolean {
+    return this.#random() < probability;
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#random() * limit);
+  }
+}
+
+function isNewAttempt({ attempt }: Holding, state: StepState): boolean {
+  return state.held !== null && attempt !== state.attempt && !state.parked;
+}
+
+function isOver({ open, again, next, total }: HeldScopes): boolean {
+  return open === 0 && again.length === 0 && next === total;
+}
+
+function snapshotOf({ steps }: ExecutionView): Map<number, StepState> {
+  const states = steps.filter((state) => state !== undefined);
+  return new Map(states.map((state) => [state.slot, structuredClone(state)]));
+}
+
+function hasFailure(event: Event): boolean {
+  return event.type === 'scopes_ended' && event.ends.some(({ status }) => status === 'failed');
+}
+
+/** Ends of scopes first, each holder's as one event. */
+function joined(events: readonly Event[]): Event[] {
+  const isEnd = ({ type }: Event) => type === 'scopes_ended';
+  return [...merged(events.filter(isEnd)), ...events.filter((event) => !isEnd(event))];
+}
+
+/** Rows of an inbox as the fewest events: one for each holder and run. */
+type Ends = Extract<Event, { type: 'scopes_ended' }> & { ends: EndedScope[] };
+
+function merged(rows: readonly Event[]): Ends[] {
+  const byHolder = new Map<string, Ends>();
+  for (const row of rows) {
+    assert(row.type === 'scopes_ended');
+    const key = `${row.slot} ${row.run}`;
+    const known = byHolder.get(key);
+    if (known === undefined) byHolder.set(key, { ...row, ends: [...row.ends] });
+    else known.ends.push(...row.ends);
+  }
+  return [...byHolder.values()];
+}
