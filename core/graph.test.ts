@@ -3,7 +3,17 @@ import fc from 'fast-check';
 import { reportShortly } from '../tests/support/core/counterexample.ts';
 import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/core/graphs.ts';
 import { naiveDepth, naiveOrder } from '../tests/support/core/naive-order.ts';
-import { compileGraph, type Graph, type GraphEdge, isLive, liveRoute, upstreamOf } from './graph.ts';
+import {
+  allGraphs,
+  compileGraph,
+  type Graph,
+  type GraphEdge,
+  graphAt,
+  isLive,
+  liveRoute,
+  pathAt,
+  upstreamOf,
+} from './graph.ts';
 import type { Template } from './template.ts';
 
 function keysInRankOrder(graph: Graph): string[] {
@@ -151,4 +161,63 @@ test('the route of a live edge is the first of its own that the result names', (
   expect(liveRoute(edge, ['y', 'x'])).toBe('x');
   expect(liveRoute(edge, ['y'])).toBe('y');
   expect(liveRoute(edge, null)).toBeNull();
+});
+
+/** `outer` holds `each`, which holds a scope, and `last`; `agent` holds two scopes with steps of one name. */
+const nested = buildTemplate(
+  {
+    first: {},
+    outer: {
+      needs: ['first'],
+      scopes: [{ each: { scopes: [{ key: {}, next: { needs: ['key'] } }] }, last: { needs: ['each'] } }],
+    },
+    agent: { needs: ['outer'], scopes: [{ look: {} }, { look: {}, first: { needs: ['look'] } }] },
+  },
+  'continue',
+);
+
+test('the steps of a scope are one run of positions, after those of the scope around it', () => {
+  const graphs = allGraphs(compileGraph(nested));
+  const positions = graphs.flatMap(({ firstPosition, steps }) =>
+    steps.map((_, slot) => firstPosition + slot),
+  );
+  expect(positions).toEqual([...positions.keys()]);
+  expect(positions.map((position) => pathAt(graphs, position))).toEqual([
+    'first',
+    'outer',
+    'agent',
+    'outer/each',
+    'outer/last',
+    'outer/each/key',
+    'outer/each/next',
+    'agent/look',
+    'agent/1/look',
+    'agent/1/first',
+  ]);
+  for (const graph of graphs) {
+    for (const slot of graph.steps.keys()) expect(graphAt(graphs, graph.firstPosition + slot)).toBe(graph);
+  }
+});
+
+test('the graph of a scope has slots, edges and depths of its own, and the holder’s position', () => {
+  const top = compileGraph(nested, 100);
+  const [each] = top.inner[1]!;
+  const [inner] = each!.inner[0]!;
+  expect(top).toMatchObject({ size: 3, firstPosition: 100, held: null });
+  expect(top.inner[0]).toEqual([]);
+  expect(each).toMatchObject({ size: 2, firstPosition: 103, held: { holder: 101, path: 'outer' } });
+  expect(inner).toMatchObject({ firstPosition: 105, held: { holder: 103, path: 'outer/each' } });
+  expect(inner!.held!.scope).toBe(nested.steps[1]!.scopes[0]!.steps[0]!.scopes[0]!);
+  expect([...inner!.slots]).toEqual([
+    ['key', 0],
+    ['next', 1],
+  ]);
+  expect([...inner!.depth]).toEqual([0, 1]);
+  expect(inner!.edges.map(({ id, from, to }) => [id, from, to])).toEqual([[0, 0, 1]]);
+});
+
+test('a scope treats failures as its template does, and has no timeout of its own', () => {
+  const graphs = allGraphs(compileGraph({ ...nested, timeoutMs: 1000 }));
+  expect(graphs.map(({ onFailure }) => onFailure)).toEqual(Array(5).fill('continue'));
+  expect(graphs.map(({ timeoutMs }) => timeoutMs)).toEqual([1000, null, null, null, null]);
 });

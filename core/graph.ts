@@ -2,12 +2,12 @@
  * The steps of one scope compiled to arrays: edges, depth, breadth-first rank and joins, by slot.
  *
  * A slot is the place of a step in the view of its scope; a position is its place in the template's list of all steps.
- * At the top level they are equal.
+ * At the top level they are equal. The list has the steps of a scope in one run, followed by those of the scopes inside.
  *
  * Compiled once per template version and shared by every execution of it; nothing in it changes.
  * The definition has been checked (acyclic, every `needs` known): compile trusts it.
  */
-import type { EdgeCondition, Template, TemplateStep } from './template.ts';
+import type { EdgeCondition, ScopeTemplate, Template, TemplateStep } from './template.ts';
 
 /** An edge as it stood when a join was decided: what the step's `received_inputs` shows. */
 export interface ReceivedInput {
@@ -52,11 +52,42 @@ export interface Graph {
   readonly width: number;
   readonly roots: readonly number[];
   readonly leaves: readonly number[];
+  /** By slot: the graphs of the scopes that the step holds, in the order of its `scopes`. */
+  readonly inner: readonly (readonly Graph[])[];
+  /** Null: the top level. */
+  readonly held: HeldGraph | null;
 }
 
-/** @param firstPosition the position of the first step in the template's list; 0: the top level */
+/** What a graph is of, when it is not of the top level. */
+export interface HeldGraph {
+  readonly scope: ScopeTemplate;
+  /** Position of the step that holds the scope. */
+  readonly holder: number;
+  /** `outer/each`: the keys down to the holder. A step's further scopes have their number: `agent`, `agent/1`. */
+  readonly path: string;
+}
+
+/**
+ * Compiles a template and all scopes in it; recurses as deep as scopes are nested.
+ * @param firstPosition the position of the first step; 0: the top level
+ */
 export function compileGraph(template: Template, firstPosition = 0): Graph {
-  const { steps } = template;
+  return compileScope(template, null, { onFailure: template.onFailure, nextPosition: firstPosition });
+}
+
+interface Compilation {
+  /** An unhandled failure inside a scope does there what it does at the top level; either way its scope fails. */
+  readonly onFailure: Template['onFailure'];
+  nextPosition: number;
+}
+
+function compileScope(
+  { steps, timeoutMs = null }: { steps: readonly TemplateStep[]; timeoutMs?: number | null },
+  held: HeldGraph | null,
+  compilation: Compilation,
+): Graph {
+  const firstPosition = compilation.nextPosition;
+  compilation.nextPosition += steps.length;
   const slots = new Map(steps.map((step, slot) => [step.key, slot]));
   const edges = collectEdges(steps, slots);
   const incoming: GraphEdge[][] = steps.map(() => []);
@@ -69,8 +100,8 @@ export function compileGraph(template: Template, firstPosition = 0): Graph {
   return {
     size: steps.length,
     steps,
-    onFailure: template.onFailure,
-    timeoutMs: template.timeoutMs,
+    onFailure: compilation.onFailure,
+    timeoutMs,
     slots,
     firstPosition,
     edges,
@@ -85,7 +116,57 @@ export function compileGraph(template: Template, firstPosition = 0): Graph {
     width: widest(depth),
     roots: at(steps, (slot) => incoming[slot]!.length === 0),
     leaves: at(steps, (slot) => outgoing[slot]!.length === 0),
+    inner: steps.map((step, slot) => compileInner(step, firstPosition + slot, held, compilation)),
+    held,
   };
+}
+
+const NO_GRAPHS: readonly Graph[] = Object.freeze([]);
+
+function compileInner(
+  { key, scopes }: TemplateStep,
+  holder: number,
+  around: HeldGraph | null,
+  compilation: Compilation,
+): readonly Graph[] {
+  if (scopes.length === 0) return NO_GRAPHS;
+  const path = pathBelow(around, key);
+  return scopes.map((scope, number) => {
+    const held = { scope, holder, path: number === 0 ? path : `${path}/${number}` };
+    return compileScope(scope, held, compilation);
+  });
+}
+
+/** Returns the graph and all graphs inside it, in the order of their positions. */
+export function allGraphs(graph: Graph): readonly Graph[] {
+  const graphs: Graph[] = [];
+  const open = [graph];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    graphs.push(next);
+    for (const held of next.inner.toReversed()) for (const inner of held.toReversed()) open.push(inner);
+  }
+  return graphs;
+}
+
+/** Returns the graph that has the step at a position. @param graphs `allGraphs` of the top level */
+export function graphAt(graphs: readonly Graph[], position: number): Graph {
+  let from = 0;
+  for (let to = graphs.length; to - from > 1; ) {
+    const middle = (from + to) >>> 1;
+    if (graphs[middle]!.firstPosition <= position) from = middle;
+    else to = middle;
+  }
+  return graphs[from]!;
+}
+
+/** Returns the path of the step at a position: `each/key`, or its key at the top level. */
+export function pathAt(graphs: readonly Graph[], position: number): string {
+  const graph = graphAt(graphs, position);
+  return pathBelow(graph.held, graph.steps[position - graph.firstPosition]!.key);
+}
+
+function pathBelow(held: HeldGraph | null, key: string): string {
+  return held === null ? key : `${held.path}/${key}`;
 }
 
 /** Returns whether an edge is live once its producer is settled. */

@@ -3,6 +3,7 @@
  */
 import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 import type { Problem } from './problem.ts';
+import type { ScopeName } from './template.ts';
 
 export interface StepTypeInfo {
   /** Name as `type:` gives it. */
@@ -16,6 +17,8 @@ export interface StepTypeInfo {
    * below `with` in which `*` stands for any segment, e.g. `/cases/*` + `/when`.
    */
   readonly deferred?: readonly string[];
+  /** Parameters that hold steps, which the type runs as scopes. They are deferred. */
+  readonly holds?: readonly HeldScope[];
   /**
    * The handler spends its time in one of a few sandbox processes. Such steps, and those with expressions that only the
    * sandbox can evaluate, get at most half of an engine's slots: those that wait do not hold up everything else.
@@ -39,6 +42,23 @@ export interface StepTypeInfo {
   routes?(params: JsonObject): readonly string[];
   /** Returns the sets of these routes that one result can name; undefined: any combination. */
   routesTogether?(params: JsonObject): readonly (readonly string[])[];
+}
+
+/** Steps in a parameter, as a type declares them. The patterns are as those of `deferred`. */
+export interface HeldScope {
+  /** Pattern of the steps: `/steps`, or `/tools/*` + `/steps`. */
+  readonly steps: string;
+  /** Pattern of the scope's output, with `*` for the same segments; undefined: it has the default output. */
+  readonly output?: string;
+  /**
+   * Patterns of parameters that the type evaluates for each run with the scope's names, such as `/while`. They see the
+   * steps before the holder, and not those inside it. Their expressions are evaluated wherever they stand.
+   */
+  readonly alongside?: readonly string[];
+  /** Names that each run gives a value. */
+  readonly names: readonly ScopeName[];
+  /** Whether each run has an `input` of its own. */
+  readonly ownInput?: boolean;
 }
 
 /** Parameters as written, as far as they are known before their expressions are evaluated. */

@@ -2,7 +2,8 @@
  * A workflow template after parsing: defaults filled in, durations in milliseconds, edges merged.
  *
  * `definition/definition.ts` makes one from the document a user writes; `core/graph.ts` compiles it.
- * Positions are indexes into `steps`, in the order of the definition.
+ * A position is the place of a step in the list of all steps: those of the top level in the order of the definition,
+ * then those of each scope that a step of the top level holds, each with the scopes inside it.
  */
 import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 
@@ -35,6 +36,29 @@ export interface RetryPolicy {
   jitter: boolean;
 }
 
+/** Names that expressions know beside the usual ones, in scopes that give them a value. */
+export const SCOPE_NAMES = ['item', 'index', 'iteration', 'previous'] as const;
+export type ScopeName = (typeof SCOPE_NAMES)[number];
+
+/**
+ * Steps inside a step, which it runs as a scope of its own, any number of times: for each item, iteration or call of a
+ * tool.
+ */
+export interface ScopeTemplate {
+  /** JSON pointer of the steps, below the `with` of the step that holds them: `/steps`, `/tools/0/steps`. */
+  readonly pointer: string;
+  /** The names that each run gives a value; those of the scopes around it are known too. */
+  readonly names: readonly ScopeName[];
+  /** Whether each run has an `input` of its own. */
+  readonly ownInput: boolean;
+  readonly steps: readonly TemplateStep[];
+  /** The output of a run, with expressions unevaluated; undefined: the default rule (leaves that completed). */
+  readonly output: Json | undefined;
+}
+
+/** The scopes of a step that holds none. */
+export const NO_SCOPES: readonly ScopeTemplate[] = Object.freeze([]);
+
 export interface TemplateStep {
   key: string;
   type: string;
@@ -54,6 +78,8 @@ export interface TemplateStep {
   priority: number;
   concurrency: { key: string; limit: number } | null;
   rateLimit: { key: string; limit: number; perMs: number } | null;
+  /** Steps inside the step; empty for most types. */
+  scopes: readonly ScopeTemplate[];
 }
 
 export interface Template {

@@ -7,7 +7,7 @@
 import { isObject, type JsonObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
-import type { TemplateStep } from '../core/template.ts';
+import { NO_SCOPES, type TemplateStep } from '../core/template.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -80,6 +80,7 @@ export function readStep(
     priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
     concurrency: readConcurrency(reader),
     rateLimit: readRateLimit(reader),
+    scopes: NO_SCOPES,
   };
   return { step, pointer, needs, type };
 }
@@ -99,6 +100,7 @@ function emptyStep(key: string): TemplateStep {
     priority: 0,
     concurrency: null,
     rateLimit: null,
+    scopes: NO_SCOPES,
   };
 }
 

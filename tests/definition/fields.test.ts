@@ -92,6 +92,7 @@ test('the smallest definition gets its defaults', () => {
         priority: 0,
         concurrency: null,
         rateLimit: null,
+        scopes: [],
       },
     ],
   });

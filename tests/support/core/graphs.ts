@@ -10,6 +10,7 @@ import type {
   EdgeOn,
   Join,
   RetryPolicy,
+  ScopeTemplate,
   Template,
   TemplateStep,
 } from '../../../core/template.ts';
@@ -24,6 +25,8 @@ export interface StepOptions {
   type?: string;
   priority?: number;
   retry?: Partial<RetryPolicy>;
+  /** The steps of each scope that it holds. */
+  scopes?: readonly Record<string, StepOptions>[];
 }
 
 export const NO_RETRY: RetryPolicy = {
@@ -46,7 +49,21 @@ export function buildTemplate(
     timeoutMs: null,
     onFailure,
     output: undefined,
-    steps: Object.entries(steps).map(([key, options]) => buildStep(key, options)),
+    steps: buildSteps(steps),
+  };
+}
+
+function buildSteps(steps: Record<string, StepOptions>): TemplateStep[] {
+  return Object.entries(steps).map(([key, options]) => buildStep(key, options));
+}
+
+function buildScope(steps: Record<string, StepOptions>, number: number): ScopeTemplate {
+  return {
+    pointer: `/scopes/${number}/steps`,
+    names: ['item', 'index'],
+    ownInput: false,
+    steps: buildSteps(steps),
+    output: undefined,
   };
 }
 
@@ -71,6 +88,7 @@ function buildStep(key: string, { needs = [], join = 'all', ...options }: StepOp
     priority: options.priority ?? 0,
     concurrency: null,
     rateLimit: null,
+    scopes: (options.scopes ?? []).map(buildScope),
   };
 }
 
