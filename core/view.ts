@@ -12,6 +12,8 @@ import type { Json } from './json/json.ts';
 import type { HeldScopes } from './scopes/held-scopes.ts';
 import { type ExecutionStatus, isFinalStep, type StepStatus } from './status.ts';
 
+const UUID_LENGTH = 36;
+
 export const EDGE_OPEN = 0;
 export const EDGE_LIVE = 1;
 export const EDGE_DEAD = 2;
@@ -78,6 +80,18 @@ export interface ExecutionView {
   settledCount: number;
   /** The first unhandled failure; with `onFailure: continue` it is known long before the end. */
   failure: ExecutionFailure | null;
+}
+
+/** The name of a view among all: the execution's id, and behind a slash the path of a scope. */
+export type ViewKey = string;
+
+export function viewKey({ id, scope }: Pick<ExecutionView, 'id' | 'scope'>): ViewKey {
+  return scope === null ? id : `${id}/${scope.path}`;
+}
+
+/** Id of the execution that a view belongs to. */
+export function executionOf(key: ViewKey): string {
+  return key.slice(0, UUID_LENGTH);
 }
 
 /** The execution's `error`: step is a key, or null when no step caused it. */

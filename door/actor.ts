@@ -1,5 +1,5 @@
 /**
- * An execution in this process: its view, the payloads produced or read here, and the events that wait for the next
+ * An execution in this process, or one scope of it: its view, the payloads produced or read here, and the events that wait for the next
  * commit.
  *
  * An actor is a cache with a mailbox: a lost actor is loaded again.
@@ -9,7 +9,7 @@
  */
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
-import type { ExecutionView } from '../core/view.ts';
+import { type ExecutionView, executionOf, type ViewKey } from '../core/view.ts';
 import type { KeptPayloads } from '../payload/kept-payloads.ts';
 import type { ReadableExecution } from '../payload/readable-execution.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
@@ -45,8 +45,9 @@ export class Loaded implements ReadableExecution {
     this.view = view;
   }
 
+  /** Id of the execution. */
   get id(): string {
-    return this.actor.id;
+    return this.view.id;
   }
 
   get workspaceId(): string | null {
@@ -72,7 +73,7 @@ export class Loaded implements ReadableExecution {
 }
 
 export class Actor {
-  readonly id: string;
+  readonly key: ViewKey;
   mailbox: Mail[] = [];
   /** Its input and its outputs by slot, as far as they were produced or read in this process. */
   readonly kept: KeptPayloads;
@@ -89,9 +90,13 @@ export class Actor {
   #busy = false;
   #loaded: Loaded | null = null;
 
-  constructor(id: string, kept: KeptPayloads) {
-    this.id = id;
+  constructor(key: ViewKey, kept: KeptPayloads) {
+    this.key = key;
     this.kept = kept;
+  }
+
+  get executionId(): string {
+    return executionOf(this.key);
   }
 
   get busy(): boolean {

@@ -45,7 +45,7 @@ test('executions with large outputs go into the next commit, and none is left ou
   const third = table.collect();
   expect([first.length, second.length, third.length]).toEqual([17, 17, 6]);
   const all = [...first, ...second, ...third];
-  expect(new Set(all.map(({ actor }) => actor.id)).size).toBe(40);
+  expect(new Set(all.map(({ actor }) => actor.key)).size).toBe(40);
 });
 
 test('small outputs go together', () => {

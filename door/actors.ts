@@ -2,6 +2,7 @@
  * The executions in this process's memory, and those with something to commit.
  */
 
+import type { ViewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { MAX_OUTPUT, takeUnit, type Unit } from './unit.ts';
@@ -36,23 +37,23 @@ export class Actors {
     return this.#dirty.size === 0 && ![...this.#actors.values()].some(({ busy }) => busy);
   }
 
-  find(executionId: string): Actor | undefined {
-    return this.#actors.get(executionId);
+  find(key: ViewKey): Actor | undefined {
+    return this.#actors.get(key);
   }
 
-  /** Returns the actor of an execution, created when there is none. */
-  get(executionId: string): Actor {
-    let actor = this.#actors.get(executionId);
+  /** Returns the actor of a view, created when there is none. */
+  get(key: ViewKey): Actor {
+    let actor = this.#actors.get(key);
     if (actor === undefined) {
-      actor = new Actor(executionId, new KeptPayloads(this.#kept));
-      this.#actors.set(executionId, actor);
+      actor = new Actor(key, new KeptPayloads(this.#kept));
+      this.#actors.set(key, actor);
     }
     return actor;
   }
 
-  /** Puts an event into the mailbox of its execution. */
-  post(executionId: string, mail: Mail): void {
-    const actor = this.get(executionId);
+  /** Puts an event into the mailbox of its view. */
+  post(key: ViewKey, mail: Mail): void {
+    const actor = this.get(key);
     actor.mailbox.push(mail);
     this.mark(actor);
   }
@@ -87,7 +88,7 @@ export class Actors {
   #forget(actor: Actor): void {
     actor.kept.end();
     // A forgotten actor may have a successor by now.
-    if (this.#actors.get(actor.id) === actor) this.#actors.delete(actor.id);
+    if (this.#actors.get(actor.key) === actor) this.#actors.delete(actor.key);
   }
 
   /** Takes the marked executions that are not in a commit. */

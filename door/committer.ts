@@ -159,7 +159,7 @@ export class Committer {
     for (const { event } of unit.mails) {
       if (!isOutcome(event)) continue;
       const { slot, claim } = event;
-      this.actors.post(unit.actor.id, { event: { type: 'displace', slot, claim }, settle: null });
+      this.actors.post(unit.actor.key, { event: { type: 'displace', slot, claim }, settle: null });
     }
   }
 

@@ -6,6 +6,7 @@
  */
 import { emptyPlan, type Plan } from '../core/plan.ts';
 import { claimWithin, transition } from '../core/transition.ts';
+import type { ViewKey } from '../core/view.ts';
 import { newId } from '../db/uuid.ts';
 import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor } from './actor.ts';
@@ -14,7 +15,7 @@ import { type DecidedUnit, eventsOf, type LoadedUnit, type Unit } from './unit.t
 
 export interface FrontierOptions {
   readonly actors: {
-    get(executionId: string): Actor;
+    get(key: ViewKey): Actor;
     /** Includes the execution in the next commit. */
     mark(actor: Actor): void;
   };
@@ -91,7 +92,7 @@ export class EagerFrontier {
     const passedOver: { actor: Actor; slot: number }[] = [];
     for (let step = capacity.reserve(); step !== null; step = capacity.reserve()) {
       const { slot, loaded } = step;
-      const actor = actors.get(loaded.id);
+      const actor = actors.get(loaded.actor.key);
       const unit = batch.get(actor) ?? (onlyThese ? undefined : joinBatch(actor, batch));
       if (unit === undefined) passedOver.push({ actor, slot });
       if (unit === undefined || !claimWithin(unit.plan, slot, capacity.owner)) capacity.refund(step);

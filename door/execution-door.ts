@@ -11,6 +11,7 @@
  */
 import type { Event } from '../core/event.ts';
 import type { ExecutionStatus } from '../core/status.ts';
+import type { ViewKey } from '../core/view.ts';
 import { isContended, type Lane } from '../db/connection/lane.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
 import { INPUT } from '../payload/kept-payloads.ts';
@@ -62,17 +63,15 @@ export class ExecutionDoor {
   }
 
   /** Hands in an event; `settle` is called after the commit. */
-  post(executionId: string, event: Event, settle: Mail['settle'] = null): void {
-    this.#actors.post(executionId, { event, settle });
+  post(key: ViewKey, event: Event, settle: Mail['settle'] = null): void {
+    this.#actors.post(key, { event, settle });
     this.wake();
   }
 
   /** Hands in an event and waits for its commit. */
-  deliver(executionId: string, event: Event): Promise<Delivery> {
+  deliver(key: ViewKey, event: Event): Promise<Delivery> {
     return new Promise((resolve, reject) => {
-      this.post(executionId, event, (delivery, error) =>
-        error === undefined ? resolve(delivery) : reject(error),
-      );
+      this.post(key, event, (delivery, error) => (error === undefined ? resolve(delivery) : reject(error)));
     });
   }
 

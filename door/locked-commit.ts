@@ -135,15 +135,15 @@ export class LockedCommit {
   ): Promise<readonly DecidedUnit[]> {
     const started = await existingExecutions(
       tx,
-      units.filter(({ start }) => start !== null).map(({ actor }) => actor.id),
+      units.filter(({ start }) => start !== null).map(({ actor }) => actor.executionId),
     );
     const present = await this.load(
       tx,
-      units.filter(({ start, actor }) => start === null || started.has(actor.id)),
+      units.filter(({ start, actor }) => start === null || started.has(actor.executionId)),
       unloadable,
     );
     const fresh = units.flatMap(({ actor, start, mails }) =>
-      start === null || started.has(actor.id) ? [] : startUnit(actor, start, mails),
+      start === null || started.has(actor.executionId) ? [] : startUnit(actor, start, mails),
     );
     return this.#committer.decide([...fresh, ...present], true);
   }
@@ -152,7 +152,7 @@ export class LockedCommit {
   async load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
     if (units.length === 0) return [];
     const { locked } = unloadable;
-    const ids = units.map(({ actor }) => actor.id);
+    const ids = units.map(({ actor }) => actor.executionId);
     const rows = await lockExecutions(tx, ids, locked !== null);
     const executions = new Map(rows.map((execution) => [execution.id, execution]));
     const left = locked === null ? [] : ids.filter((id) => !executions.has(id));
@@ -160,7 +160,7 @@ export class LockedCommit {
     const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
     const present: LoadedUnit[] = [];
     for (const unit of units) {
-      const { id } = unit.actor;
+      const { executionId: id } = unit.actor;
       const execution = executions.get(id);
       if (lockedIds.has(id)) locked!.push(unit);
       else if (execution === undefined) unloadable.missing.push(unit);

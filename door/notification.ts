@@ -25,7 +25,7 @@ const MAX_NAMED = 100;
 export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
   const ended = units
     .filter(({ plan }) => plan.end !== null || plan.aborted.length > 0)
-    .map(({ actor }) => actor.id);
+    .map(({ actor }) => actor.executionId);
   const words = [
     (hasJobs || units.some(isPending)) && 'ready',
     units.some(freesLimit) && 'freed',

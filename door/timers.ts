@@ -5,6 +5,7 @@
  * Every timer is also stored as a delayed job: a timer lost here only fires later.
  */
 import type { Event } from '../core/event.ts';
+import type { ViewKey } from '../core/view.ts';
 import type { CommitSubscriber } from './commit-subscriber.ts';
 import type { DecidedUnit } from './unit.ts';
 
@@ -12,12 +13,12 @@ import type { DecidedUnit } from './unit.ts';
 const LONGEST_MS = 60_000;
 
 export class Timers implements CommitSubscriber {
-  readonly #post: (executionId: string, event: Event) => void;
+  readonly #post: (key: ViewKey, event: Event) => void;
   readonly #stopGraceMs: number;
   readonly #armed = new Set<ReturnType<typeof setTimeout>>();
   #open = true;
 
-  constructor(post: (executionId: string, event: Event) => void, stopGraceMs: number) {
+  constructor(post: (key: ViewKey, event: Event) => void, stopGraceMs: number) {
     this.#post = post;
     this.#stopGraceMs = stopGraceMs;
   }
@@ -31,7 +32,7 @@ export class Timers implements CommitSubscriber {
     for (const [slot, { timer, state, deadlineMs }] of plan.steps) {
       const { retries } = state;
       if (deadlineMs !== null)
-        this.#after(deadlineMs, actor.id, () => ({
+        this.#after(deadlineMs, actor.key, () => ({
           type: 'step_time_out',
           slot,
           retries,
@@ -40,7 +41,7 @@ export class Timers implements CommitSubscriber {
       if (timer === null) continue;
       const { attempt, sequence } = state;
       const { purpose } = timer;
-      this.#after(timer.afterMs, actor.id, () => ({
+      this.#after(timer.afterMs, actor.key, () => ({
         type: 'wake',
         slot,
         attempt,
@@ -50,8 +51,8 @@ export class Timers implements CommitSubscriber {
       }));
     }
     const { timeoutMs } = plan.view.graph;
-    if (plan.begun && timeoutMs !== null) this.#after(timeoutMs, actor.id, () => ({ type: 'time_out' }));
-    if (plan.stopping) this.#after(this.#stopGraceMs, actor.id, () => ({ type: 'stop_overdue' }));
+    if (plan.begun && timeoutMs !== null) this.#after(timeoutMs, actor.key, () => ({ type: 'time_out' }));
+    if (plan.stopping) this.#after(this.#stopGraceMs, actor.key, () => ({ type: 'stop_overdue' }));
   }
 
   close(): void {
@@ -60,11 +61,11 @@ export class Timers implements CommitSubscriber {
     this.#armed.clear();
   }
 
-  #after(ms: number, executionId: string, event: () => Event): void {
+  #after(ms: number, key: ViewKey, event: () => Event): void {
     if (!this.#open || ms > LONGEST_MS) return;
     const timer = setTimeout(() => {
       this.#armed.delete(timer);
-      this.#post(executionId, event());
+      this.#post(key, event());
     }, ms);
     this.#armed.add(timer);
   }

@@ -58,7 +58,7 @@ export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mai
   actor.take();
   const { workspaceId, priority, callbackUrl } = start.row;
   const facts = { version: start.version, workspaceId, priority, callbackUrl };
-  const loaded = actor.load(facts, emptyView(actor.id, start.version.graph));
+  const loaded = actor.load(facts, emptyView(actor.executionId, start.version.graph));
   return { actor, mails, start, finished: null, loaded };
 }
 

@@ -44,7 +44,7 @@ beforeEach(() => {
   stored = new Map();
   asked = [];
   meanwhile = () => {};
-  const { id, kept, errors } = new Actors().get('e');
+  const { executionId: id, kept, errors } = new Actors().get('e');
   actor = { id, workspaceId: null, kept, errors, version: { name: 't', version: 1, output: null } };
   reader = new PayloadReader(db, LIMITS);
 });

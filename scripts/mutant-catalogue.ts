@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an unknown commit of a start is made again',
     file: 'door/locked-commit.ts',
-    find: 'start === null || started.has(actor.id) ? [] : startUnit(actor, start, mails),',
+    find: 'start === null || started.has(actor.executionId) ? [] : startUnit(actor, start, mails),',
     replace: 'start === null ? [] : startUnit(actor, start, mails),',
     tests: [
       'tests/integration/database/refused-commits.test.ts',

@@ -141,7 +141,7 @@ export class ExecutionObserver {
 
 /** A unit whose events are dropped. */
 export interface RefusedUnit {
-  readonly actor: { readonly id: string; readonly loaded: CommittedUnit['loaded'] | null };
+  readonly actor: { readonly executionId: string; readonly loaded: CommittedUnit['loaded'] | null };
   readonly mails: CommittedUnit['mails'];
 }
 
@@ -154,7 +154,7 @@ function stepOf({ plan }: CommittedUnit, slot: number) {
   return { step: key, type };
 }
 
-function refusedOf({ actor: { id, loaded }, mails }: RefusedUnit) {
+function refusedOf({ actor: { executionId: id, loaded }, mails }: RefusedUnit) {
   const named = loaded === null ? {} : { template: loaded.version.name, version: loaded.version.version };
   return { execution: id, ...named, events: [...new Set(mails.map(({ event }) => event.type))] };
 }

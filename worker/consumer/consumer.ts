@@ -200,16 +200,16 @@ export class Consumer implements CommitSubscriber {
    */
   async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
     const due = dueStarts(fetched);
-    const ids = [...units.map(({ actor }) => actor.id), ...due];
+    const ids = [...units.map(({ actor }) => actor.executionId), ...due];
     if (ids.length === 0) return;
     const locked = await lockSoon(tx, ids);
     if (locked.size > 0) this.#lookAgain(LOCKED_JOB_MS);
-    for (const unit of units.filter(({ actor }) => locked.has(actor.id))) {
+    for (const unit of units.filter(({ actor }) => locked.has(actor.executionId))) {
       const { actor } = unit;
       units.splice(units.indexOf(unit), 1);
       this.#options.committer.actors.free(actor);
-      for (const { job } of byExecution.get(actor.id)!) busy.push({ actor, job: job!, because: 'locked' });
-      byExecution.delete(actor.id);
+      for (const { job } of byExecution.get(actor.key)!) busy.push({ actor, job: job!, because: 'locked' });
+      byExecution.delete(actor.key);
     }
     await lineUp(
       tx,
@@ -233,7 +233,7 @@ export class Consumer implements CommitSubscriber {
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
     units.push(...markUnits(work, actors, null), ...markPicked(picked, work, actors));
-    const ids = [...units.map(({ actor }) => actor.id), ...namedExecutions(free)];
+    const ids = [...units.map(({ actor }) => actor.executionId), ...namedExecutions(free)];
     if (ids.length > 0) await lockExecutions(tx, ids);
     const fetched = await queue.stillThere(tx, free);
     for (const [id, tasks] of byExecution) {
@@ -286,7 +286,7 @@ export class Consumer implements CommitSubscriber {
     const { committer } = this.#options;
     for (const unit of missing) committer.settleAll(unit, 'missing');
     for (const { unit } of unreadable) {
-      this.#source.putOff(unit.actor.id);
+      this.#source.putOff(unit.actor.executionId);
       committer.settleAll(unit, 'late');
     }
   }
@@ -302,7 +302,7 @@ export class Consumer implements CommitSubscriber {
     const { fetched, byExecution, back } = work;
     await queue.consume(tx, fetched);
     for (const unit of units) {
-      for (const { job } of byExecution.get(unit.actor.id)!) {
+      for (const { job } of byExecution.get(unit.actor.key)!) {
         if (job === null) continue;
         const status = decided.has(unit.actor) ? stepStatus(unit, job) : 'undecided';
         if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));

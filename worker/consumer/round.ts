@@ -133,7 +133,7 @@ export function withMails(
   inputs: Inputs,
 ): LoadedUnit[] {
   return units.map((unit) => {
-    const tasks = byExecution.get(unit.actor.id)!;
+    const tasks = byExecution.get(unit.actor.key)!;
     return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task, inputs))] };
   });
 }
@@ -187,7 +187,7 @@ export async function readInputs(
   const pending = units.filter(({ loaded }) => loaded.view.status === 'pending');
   const faults = new Map<string, readonly SchemaFault[]>();
   if (pending.length === 0) return { faults, areLeft: false };
-  const ids = pending.map(({ actor }) => actor.id);
+  const ids = pending.map(({ actor }) => actor.executionId);
   const texts = await readManyInputs(tx, ids, MAX_INPUT);
   const checks = await inSlices(checkEach(pending, texts, checker));
   for (const [id, found] of await Promise.all(checks)) if (found !== null) faults.set(id, found);
@@ -204,16 +204,16 @@ function* checkEach(
 ): Generator<void, (Checked | Promise<Checked>)[]> {
   const checks: (Checked | Promise<Checked>)[] = [];
   for (const { actor, loaded } of pending) {
-    const text = texts.get(actor.id);
+    const text = texts.get(actor.executionId);
     if (text === undefined) continue;
     const input = new JsonPayload(text);
     actor.kept.set(INPUT, input);
     const found = checker.check(loaded.version, input);
     const later = async (faults: Promise<readonly SchemaFault[]>): Promise<Checked> => [
-      actor.id,
+      actor.executionId,
       await faults.catch(leave),
     ];
-    const check = found instanceof Promise ? later(found) : ([actor.id, found] as const);
+    const check = found instanceof Promise ? later(found) : ([actor.executionId, found] as const);
     // Awaited once all are started.
     if (check instanceof Promise) check.catch(() => undefined);
     checks.push(check);
@@ -267,7 +267,7 @@ export function markPicked(picked: readonly string[], { byExecution }: Work, act
 export function unreadableJobs({ unreadable }: Unloadable, byExecution: Work['byExecution']): LeftJob[] {
   return unreadable.flatMap(({ unit: { actor } }) =>
     byExecution
-      .get(actor.id)!
+      .get(actor.key)!
       .flatMap(({ job }) => (job === null ? [] : { actor, job, because: 'unreadable' as const })),
   );
 }
