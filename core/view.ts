@@ -85,10 +85,6 @@ export interface ExecutionView {
 /** The name of a view among all: the execution's id, and behind a slash the path of a scope. */
 export type ViewKey = string;
 
-export function viewKey({ id, scope }: Pick<ExecutionView, 'id' | 'scope'>): ViewKey {
-  return scope === null ? id : `${id}/${scope.path}`;
-}
-
 /** Id of the execution that a view belongs to. */
 export function executionOf(key: ViewKey): string {
   return key.slice(0, UUID_LENGTH);

@@ -65,6 +65,8 @@ class Node {
   readonly holdings: Map<number, Holding>;
   /** Ends of scopes that no commit of this view has read yet. */
   inbox: Event[] = [];
+  /** Ends that it has heard of. */
+  readonly heard: Ends[] = [];
 
   constructor(nested: NestedTemplate, parent: Node | null, scope: ScopeRef | null) {
     this.nested = nested;
@@ -134,6 +136,7 @@ export class NestedDrive {
     }
     const nodes = this.top.all.filter((node) => !node.isFinal);
     const node = nodes[this.#below(nodes.length)]!;
+    if (this.#chance(0.05)) this.#repeat(node);
     if (node.inbox.length > 0 && this.#chance(0.5)) {
       this.#fold(node);
       return;
@@ -141,6 +144,18 @@ export class NestedDrive {
     const states = node.view.steps.filter((state) => state !== undefined);
     const state = states[this.#below(states.length)];
     if (state !== undefined) this.#act(node, state);
+  }
+
+  /** An end of an earlier run, or of a holder that goes on already, is late. */
+  #repeat(node: Node): void {
+    const old = node.heard[this.#below(node.heard.length)];
+    const state = old === undefined ? undefined : node.view.steps[old.slot];
+    if (old === undefined || (state!.status === 'waiting' && state!.held!.run === old.run)) return;
+    const before = structuredClone(state);
+    const plan = transition(node.view, [old], () => 'none');
+    assert.deepEqual(plan.late, [old], 'an old end is late');
+    assert.equal(plan.changed, false);
+    assert.deepEqual(state, before);
   }
 
   /** One event of one step. */
@@ -278,6 +293,7 @@ export class NestedDrive {
   #tellEnds(node: Node, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
     for (const event of events) {
       if (event.type !== 'scopes_ended') continue;
+      node.heard.push(event as Ends);
       const { key } = node.view.graph.steps[event.slot]!;
       const held = before.get(event.slot)!.held!;
       const { tolerated } = held;
