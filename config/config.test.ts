@@ -49,7 +49,6 @@ describe('an empty environment', () => {
       httpAllow: [],
       secrets: {},
       logLevel: 'info',
-      publicUrl: null,
       drainGraceMs: 10_000,
       retentionMs: null,
       warnings: [],
@@ -64,9 +63,6 @@ describe('an empty environment', () => {
       maxDefinitionBytes: 1_048_576,
       maxMetricTemplates: 100,
       maxSteps: 10_000,
-      maxForeachItems: 100_000,
-      maxLoopIterations: 1_000,
-      maxChildDepth: 16,
       httpMaxResponseBytes: 10 * 1_048_576,
       httpTimeoutMs: 30_000,
       scriptTimeoutMs: 5_000,
@@ -137,9 +133,6 @@ describe('a wrong value', () => {
     ['EXECUTION_ENGINE_HTTP_ALLOW', '10.1'],
     ['EXECUTION_ENGINE_SECRETS_FILE', '/does/not/exist.json'],
     ['EXECUTION_ENGINE_LOG_LEVEL', 'verbose'],
-    ['EXECUTION_ENGINE_PUBLIC_URL', 'ftp://host'],
-    ['EXECUTION_ENGINE_PUBLIC_URL', 'https://host/?x=1'],
-    ['EXECUTION_ENGINE_PUBLIC_URL', 'https://user:pass@host/'],
     ['EXECUTION_ENGINE_DRAIN_GRACE', 'soon'],
     ['EXECUTION_ENGINE_DRAIN_GRACE', '2h'],
     ['EXECUTION_ENGINE_RETENTION', 'for ever'],
@@ -187,11 +180,10 @@ describe('a wrong value', () => {
     const hidden = {
       DATABASE_URL: `mysql://me:${secret}@host/x`,
       EXECUTION_ENGINE_API_KEYS: `${secret}=nobody,x${secret}`,
-      EXECUTION_ENGINE_PUBLIC_URL: `https://me:${secret}@host/`,
       EXECUTION_ENGINE_JWT_SECRET: secret,
     };
     const problems = problemsOf(hidden);
-    expect(problems).toHaveLength(5);
+    expect(problems).toHaveLength(4);
     expect(problems.join('\n')).not.toContain(secret);
   });
 });
@@ -313,7 +305,6 @@ describe('the secrets file', () => {
 describe('other values', () => {
   test('are read in the usual ways of writing them', () => {
     const config = loadConfig({
-      EXECUTION_ENGINE_PUBLIC_URL: 'https://flow.example.org/engine/',
       EXECUTION_ENGINE_STEPS: './steps/a.ts , ./steps/b.ts',
       EXECUTION_ENGINE_MAX_BODY_BYTES: '2 MB',
       EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '4096',
@@ -323,7 +314,6 @@ describe('other values', () => {
       EXECUTION_ENGINE_RETENTION: '30d',
       DATABASE_URL: 'postgres:///engine?host=/run/postgresql',
     });
-    expect(config.publicUrl).toBe('https://flow.example.org/engine');
     expect(config.steps).toEqual(['./steps/a.ts', './steps/b.ts']);
     expect(config.limits.maxBodyBytes).toBe(2_000_000);
     expect(config.limits.maxOutputBytes).toBe(4_096);

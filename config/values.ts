@@ -105,26 +105,11 @@ export function durationOrNone(smallestMs: number, largestMs: number): Schema<nu
   });
 }
 
-function url(value: string): URL | null {
-  return URL.canParse(value) ? new URL(value) : null;
-}
-
 export function databaseUrl(): Schema<string> {
   return parsed((value, report) => {
     const fault = findUrlFault(value);
     if (fault !== null) report(fault);
     return value;
-  });
-}
-
-/** Without a slash at the end. */
-export function publicUrl(): Schema<string> {
-  return parsed((value, report) => {
-    const found = url(value);
-    if (found === null || !/^https?:$/.test(found.protocol)) report('is not an http or https URL');
-    else if (found.search !== '' || found.hash !== '') report('has a query or a fragment');
-    else if (found.username !== '' || found.password !== '') report('has a user or a password in it');
-    return (found?.href ?? value).replace(/\/+$/, '');
   });
 }
 

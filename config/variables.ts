@@ -16,7 +16,6 @@ import {
   list,
   memory,
   oneOf,
-  publicUrl,
   secretsFile,
   text,
   unsupported,
@@ -38,14 +37,6 @@ export const VARIABLES = {
     host(),
     'a host name or an address; without API keys a loopback one (localhost, 127.0.0.0/8, ::1)',
     'Address the HTTP API listens on.',
-  ),
-  publicUrl: optional<string | null>(
-    'EXECUTION_ENGINE_PUBLIC_URL',
-    null,
-    publicUrl(),
-    'an http or https URL without query, fragment, user and password',
-    'How the outside reaches the API: the base of webhook, trigger and callback URLs. Unset: http://<host>:<port>.',
-    true,
   ),
   databaseUrl: optional<string | null>(
     'DATABASE_URL',
@@ -195,24 +186,6 @@ export const LIMITS = {
     'Most templates that metrics tell apart in one process; the others are counted together, as _other.',
   ),
   maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),
-  maxForeachItems: count(
-    'EXECUTION_ENGINE_MAX_FOREACH_ITEMS',
-    '100000',
-    10_000_000,
-    'Most items of a foreach.',
-  ),
-  maxLoopIterations: count(
-    'EXECUTION_ENGINE_MAX_LOOP_ITERATIONS',
-    '1000',
-    1_000_000,
-    'Most iterations of a loop.',
-  ),
-  maxChildDepth: count(
-    'EXECUTION_ENGINE_MAX_CHILD_DEPTH',
-    '16',
-    1_000,
-    'How deep executions may start executions.',
-  ),
   httpMaxResponseBytes: size(
     'EXECUTION_ENGINE_HTTP_MAX_RESPONSE_BYTES',
     '10MiB',

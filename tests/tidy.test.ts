@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
+import { LIMITS, VARIABLES } from '../config/variables.ts';
 import { MUTANTS } from '../scripts/mutant-catalogue.ts';
 
 const ROOT = join(import.meta.dir, '..');
@@ -79,6 +80,15 @@ describe('rooms', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('the engine reads every setting', () => {
+    const text = ROOMS_OF_THE_ENGINE.filter((file) => !file.startsWith('config/'))
+      .map(code)
+      .join('\n');
+    const settings = Object.entries({ ...VARIABLES, ...LIMITS });
+    const unread = settings.filter(([field, { name }]) => !(name in REFUSED) && !readOf(field).test(text));
+    expect(unread.map(([, { name }]) => name)).toEqual([]);
+  });
+
   test('there are no utils, helpers, types, shapes of somebody else or constants', () => {
     const wrong = PRODUCT.filter((file) =>
       /(^|\/)((.*-)?(utils?|helpers?|(?<!step-)types)|.+-shapes|constants|common)\.ts$/.test(file),
@@ -86,6 +96,19 @@ describe('rooms', () => {
     expect(wrong).toEqual([]);
   });
 });
+
+/** Settings of the contract that this version refuses, so nothing reads them. The list may only shrink. */
+const REFUSED: Readonly<Record<string, string>> = {
+  EXECUTION_ENGINE_JWKS_URL: 'JWTs are not accepted yet',
+  EXECUTION_ENGINE_JWT_SECRET: 'JWTs are not accepted yet',
+};
+
+/** A field of the configuration or its limits, by its path or taken out of them. */
+function readOf(field: string): RegExp {
+  return new RegExp(
+    `\\b(config|limits)\\.${field}\\b|\\b${field}\\b[^{}]*\\}(: (Config|\\w*Settings)| = [\\w.#]*(config|limits))\\b`,
+  );
+}
 
 describe('sizes', () => {
   test('no file is longer than 350 lines', () => {
