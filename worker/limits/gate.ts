@@ -14,6 +14,7 @@ import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
 import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
 import type { DecidedUnit } from '../../door/unit.ts';
+import { Periodic } from '../../process/periodic.ts';
 import type { Admission } from '../admission.ts';
 import { LimitAsker } from './asker.ts';
 import type { LimitEvaluation } from './evaluation.ts';
@@ -52,9 +53,10 @@ export class LimitGate implements CommitSubscriber, Gate {
   readonly #asker: LimitAsker;
   readonly #steps = new LimitedSteps();
   readonly #groups = new LimitGroups();
+  readonly #probing: Periodic;
+  readonly #forgetting: Periodic;
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #hasNews = false;
-  #lastForgotten = Number.NEGATIVE_INFINITY;
   #open = true;
 
   constructor(options: LimitGateOptions) {
@@ -63,19 +65,22 @@ export class LimitGate implements CommitSubscriber, Gate {
       answered: (steps, answers) => this.#answeredAll(steps, answers),
       onError: options.onError,
     });
+    const { limits, onError } = options;
+    this.#probing = new Periodic({ tick: async () => this.tick(), intervalMs: INTERVAL_MS, onError });
+    this.#forgetting = new Periodic({ tick: () => limits.forget(), intervalMs: FORGET_EVERY_MS, onError });
   }
 
-  /** Checks once a second until closed. */
+  /** Checks once a second, and forgets unused limits every ten minutes, until closed. */
   start(): void {
-    const round = () => {
-      this.tick();
-      this.#after(INTERVAL_MS, round);
-    };
-    round();
+    this.#probing.start();
+    this.#forgetting.start();
   }
 
+  /** Begins nothing more. An unreachable database delays no shutdown, so a round on its way is not waited for. */
   close(): void {
     this.#open = false;
+    void this.#probing.close();
+    void this.#forgetting.close();
     for (const timer of this.#timers) clearTimeout(timer);
   }
 
@@ -149,9 +154,6 @@ export class LimitGate implements CommitSubscriber, Gate {
     for (const step of this.#steps.all()) if (step.isForgotten) this.#remove(step);
     this.#groups.running.keep((stepId) => this.#options.turns.runs(stepId));
     this.#probeAll();
-    if (performance.now() - this.#lastForgotten < FORGET_EVERY_MS) return;
-    this.#lastForgotten = performance.now();
-    this.#options.limits.forget().catch(this.#options.onError);
   }
 
   /** Its execution was loaded again, or it was skipped during a commit. */
