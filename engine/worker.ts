@@ -19,6 +19,7 @@ import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { TemplateMetrics } from '../telemetry/template-metrics.ts';
+import { AttemptEnd } from '../worker/attempt-end.ts';
 import { AttemptRunner } from '../worker/attempt-runner.ts';
 import { Backlog } from '../worker/backlog.ts';
 import { CallbackSender } from '../worker/callbacks/sender.ts';
@@ -211,16 +212,19 @@ export class Worker {
       ...this.#source,
       db: reads,
       evaluator: steps.evaluator,
-      store: steps.store,
       log,
-      post: (executionId, event) => this.door.post(executionId, event),
+      end: new AttemptEnd({
+        store: steps.store,
+        log,
+        msUntil: (instant) => msUntil(reads, instant),
+        post: (executionId, event) => this.door.post(executionId, event),
+        finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
+        refused: () => metrics.staleCompletions.inc(),
+      }),
       userTypes: steps.userTypes,
       hosts: this.hosts,
       runScript: (code, input, options, stepLog) => runScript(steps.sandbox, code, input, options, stepLog),
-      msUntil: (instant) => msUntil(reads, instant),
       admission: (stepId) => this.gate.begun(stepId),
-      finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
-      refused: () => metrics.staleCompletions.inc(),
     });
   }
 

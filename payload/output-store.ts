@@ -57,6 +57,8 @@ export class OutputStore {
 
   /** Returns the names of routes, masked: they are stored beside the output. */
   routes(names: readonly string[]): readonly string[] {
+    if (!Array.isArray(names) || !names.every((name) => typeof name === 'string'))
+      throw new TypeError('The routes of a result must be a list of texts.');
     return names.map((name) => this.#masker.text(name));
   }
 

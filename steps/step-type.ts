@@ -62,16 +62,16 @@ export class Routed {
   }
 }
 
-/** Leaves the process: the step is `waiting` and runs again, with `resumed`, when the time has passed. */
+/** The time for which a step parks: milliseconds from now, or until an instant (ISO 8601). */
+export type Pause = { readonly forMs: number } | { readonly until: string };
+
+/** Leaves the process: the step is `waiting` and runs again, with `resumed`, when the pause is over. */
 export class Parked {
-  /** Exactly one of the two is set: milliseconds from now, or an instant (ISO 8601). */
-  readonly forMs: number | null;
-  readonly until: string | null;
+  readonly pause: Pause;
   readonly state: Json;
 
-  constructor(timer: { forMs: number } | { until: string }, state: Json = null) {
-    this.forMs = 'forMs' in timer ? timer.forMs : null;
-    this.until = 'until' in timer ? timer.until : null;
+  constructor(pause: Pause, state: Json = null) {
+    this.pause = pause;
     this.state = state;
   }
 }

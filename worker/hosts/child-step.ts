@@ -9,8 +9,6 @@ import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
 import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
 import {
-  Parked,
-  Routed,
   type ScriptOptions,
   type StepContext,
   StepFailure,
@@ -18,6 +16,7 @@ import {
   type StepType,
 } from '../../steps/step-type.ts';
 import { MAX_LOG_LINE_LENGTH, MAX_LOG_TEXT_LENGTH } from '../../telemetry/log-line.ts';
+import { outcomeOf } from '../outcome.ts';
 import { say, sayNow } from './child-output.ts';
 import {
   encodeValues,
@@ -141,14 +140,19 @@ export class HostedStep implements StepContext {
 
   #succeed(result: unknown, store: OutputStore): void {
     const id = this.#id;
-    if (result instanceof Parked) {
-      const { forMs, until } = result;
-      say({ kind: 'parked', id, forMs, until }, store.payload(result.state).json);
-      return;
+    const outcome = outcomeOf(result);
+    switch (outcome.kind) {
+      case 'completed': {
+        const routes = outcome.routes === null ? null : store.routes(outcome.routes);
+        say({ kind: 'completed', id, routes }, store.payload(outcome.output).json);
+        return;
+      }
+      case 'parked':
+        say({ kind: 'parked', id, pause: outcome.pause }, store.payload(outcome.state).json);
+        return;
+      default:
+        outcome satisfies never;
     }
-    const routes = result instanceof Routed ? store.routes(namesOf(result.routes)) : null;
-    const output = result instanceof Routed ? result.output : result;
-    say({ kind: 'done', id, routes }, store.payload(output).json);
   }
 
   /** Guards against errors that throw when they are inspected. */
@@ -207,11 +211,6 @@ export class HostedStep implements StepContext {
     say(message(call), text);
     return promise;
   }
-}
-
-function namesOf(routes: unknown): string[] {
-  if (Array.isArray(routes) && routes.every((route) => typeof route === 'string')) return routes;
-  throw new TypeError('The routes of a result must be a list of texts.');
 }
 
 function storable(value: unknown, store: OutputStore): Json {

@@ -4,14 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
-import { Parked, type StepContext, StepFailure } from '../../steps/step-type.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import { type StepContext, StepFailure } from '../../steps/step-type.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { failureOf } from '../../tests/support/http-peer.ts';
 import { stepContext } from '../../tests/support/step-context.ts';
 import { until } from '../../tests/support/until.ts';
 import { Attempt } from '../attempt.ts';
+import type { LostBy, Outcome } from '../outcome.ts';
 import { StepHosts, type StepHostsOptions } from './hosts.ts';
-import { HostedOutput, LostAttempt } from './run.ts';
 
 const MODULE = `
 let calls = 0;
@@ -101,7 +102,7 @@ const EXECUTION = { id: 'execution', template: 'test', version: 1 };
 
 interface Started {
   readonly attempt: Attempt;
-  readonly result: Promise<unknown>;
+  readonly result: Promise<Outcome>;
 }
 
 function start(
@@ -135,10 +136,13 @@ async function begun(hosts: StepHosts, type: string): Promise<Started> {
 }
 
 async function outputOf({ result }: Started): Promise<Json> {
-  const output = await result;
-  if (!(output instanceof HostedOutput)) throw new Error(`no output: ${JSON.stringify(output)}`);
-  return output.payload.value;
+  const outcome = await result;
+  if (outcome.kind !== 'completed' || !(outcome.output instanceof JsonPayload))
+    throw new Error(`no output: ${JSON.stringify(outcome)}`);
+  return outcome.output.value;
 }
+
+const lostBy = (event: LostBy): Outcome => ({ kind: 'lost', event });
 
 const ALONE = { crashes: 2 };
 const LONG_MS = 3_600_000;
@@ -212,7 +216,7 @@ describe('a handler in a host', () => {
 
   test('prints in pieces and is logged in lines, the last one too', async () => {
     const hosts = await hostsOf();
-    expect(await start(hosts, 'prints').result).toBeInstanceOf(LostAttempt);
+    expect(await start(hosts, 'prints').result).toMatchObject({ kind: 'lost' });
     const printed = () => lines.filter(({ stream }) => stream === 'stderr').map(({ msg }) => msg);
     await until(() => printed().length >= 2);
     expect(printed()).toEqual(['a line in three pieces, é', 'and the rest']);
@@ -244,12 +248,11 @@ describe('a built-in type whose process has died twice', () => {
       ],
     };
     const evaluate = (value: Json) => value === 'yes';
-    const taken = (await start(hosts, 'switch', { params: cases, evaluate }, ALONE).result) as HostedOutput;
-    expect(taken.routes).toEqual(['b']);
-    expect(taken.payload.value).toEqual({ routes: ['b'] });
+    const taken = start(hosts, 'switch', { params: cases, evaluate }, ALONE);
+    expect(await taken.result).toMatchObject({ kind: 'completed', routes: ['b'] });
+    expect(await outputOf(taken)).toEqual({ routes: ['b'] });
     const parked = await start(hosts, 'delay', { params: { for: '1h' } }, ALONE).result;
-    expect(parked).toBeInstanceOf(Parked);
-    expect(parked).toMatchObject({ forMs: 3_600_000, until: null });
+    expect(parked).toEqual({ kind: 'parked', pause: { forMs: 3_600_000 }, state: null });
     const context = stepContext({ params: { message: 'hello' } });
     expect(await outputOf(start(hosts, 'log', context, ALONE))).toBe('hello');
     expect(context.lines).toHaveLength(1);
@@ -322,9 +325,7 @@ describe('processes', () => {
     await outputOf(start(hosts, 'count'));
     const loops = start(hosts, 'loop');
     for (const { result } of [waits, loops]) {
-      const lost = (await result) as LostAttempt;
-      expect(lost).toBeInstanceOf(LostAttempt);
-      expect(lost.event).toBe('rescue');
+      expect(await result).toEqual(lostBy('rescue'));
     }
     expect(lines.at(-1)).toMatchObject({ signal: 'SIGKILL', steps: 2, because: 'hung' });
   });
@@ -413,8 +414,8 @@ describe('processes', () => {
     await outputOf(start(hosts, 'count'));
     const innocent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 200 });
     const loops = start(hosts, 'loop');
-    const lost = (await Promise.all([loops.result, innocent.result])) as LostAttempt[];
-    expect(lost.map(({ event }) => event)).toEqual(['rescue', 'rescue']);
+    const lost = await Promise.all([loops.result, innocent.result]);
+    expect(lost).toEqual([lostBy('rescue'), lostBy('rescue')]);
   });
 
   test('a step that waits for one is told when it is to end', async () => {
@@ -434,9 +435,9 @@ if (existsSync(${JSON.stringify(lock)})) throw new Error('the licence is taken')
 ${MODULE}`;
     const hosts = await hostsOf(locked);
     const given = await Promise.all([start(hosts, 'count').result, start(hosts, 'count', {}, ALONE).result]);
-    expect((given as LostAttempt[]).map(({ event }) => event)).toEqual(['release', 'release']);
+    expect(given).toEqual([lostBy('release'), lostBy('release')]);
     expect(hosts.areUsable).toBe(false);
-    expect(((await start(hosts, 'count').result) as LostAttempt).event).toBe('release');
+    expect(await start(hosts, 'count').result).toEqual(lostBy('release'));
     const told = () =>
       lines.filter(({ msg }) => /No process of steps|can be started again/.test(String(msg)));
     expect(told()).toMatchObject([{ why: expect.stringContaining('the licence is taken') }]);
@@ -476,7 +477,7 @@ ${MODULE}`;
       });
       return end !== null;
     });
-    expect((end as LostAttempt).event).toBe('release');
+    expect(end).toEqual(lostBy('release'));
     expect(hosts.areUsable).toBe(false);
   });
 
@@ -488,8 +489,7 @@ ${MODULE}`;
       retryable: false,
       details: { crashes: 3, exit_code: 9, signal: null },
     });
-    const lost = (await start(hosts, 'exits').result) as LostAttempt;
-    expect(lost.event).toBe('rescue');
+    expect(await start(hosts, 'exits').result).toEqual(lostBy('rescue'));
     const told = lines.filter(({ msg }) => String(msg).startsWith('A process of steps has ended'));
     expect(told.at(-1)).toMatchObject({ steps: 1, lost: [{ step: 'step', type: 'exits' }] });
   });

@@ -14,6 +14,7 @@
 import type { Exit } from '../../process/framed-process.ts';
 import type { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';
+import type { Outcome } from '../outcome.ts';
 import { StepHost } from './host.ts';
 import { endOf, logEnd, logInOrder, logOutOfOrder, logOutput, poisoned, unavailable } from './host-end.ts';
 import { type HostedCall, HostedRun } from './run.ts';
@@ -68,8 +69,8 @@ export class StepHosts {
     });
   }
 
-  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with the handler's error. */
-  run(call: HostedCall): Promise<unknown> {
+  /** Rejects with what the handler threw. */
+  run(call: HostedCall): Promise<Outcome> {
     const run = new HostedRun(++this.#lastId, call);
     // Waiting for a process does not count as the step's time.
     call.attempt.pauseTimeouts();
@@ -82,7 +83,7 @@ export class StepHosts {
     if (this.areUsable) this.#lineOf(run).push(run);
     else run.lose('release');
     this.#assign();
-    return run.result;
+    return run.outcome;
   }
 
   /** False while there is no host and none can be started. */

@@ -1,33 +1,20 @@
 /**
- * An attempt whose handler runs in a step host, as the engine sees it, with its possible results.
+ * An attempt whose handler runs in a step host, as the engine sees it.
  */
 import type { Json } from '../../core/json/json.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import { encodeFrame } from '../../process/frame.ts';
-import { Parked, type ScriptOptions, type StepContext, StepFailure } from '../../steps/step-type.ts';
+import { type ScriptOptions, type StepContext, StepFailure } from '../../steps/step-type.ts';
 import type { Attempt } from '../attempt.ts';
-import { encodePlain, encodeValues, type FromHost, type RunRequest, stepFailure, withStack } from './wire.ts';
-
-/** A result that the host has turned into text. */
-export class HostedOutput {
-  readonly payload: JsonPayload;
-  readonly routes: readonly string[] | null;
-
-  constructor(payload: JsonPayload, routes: readonly string[] | null) {
-    this.payload = payload;
-    this.routes = routes;
-  }
-}
-
-/** The attempt was lost with its process or its claim. */
-export class LostAttempt {
-  /** It crashed, or was ended because of another step, or others have the step. */
-  readonly event: 'rescue' | 'displace' | 'release';
-
-  constructor(event: LostAttempt['event']) {
-    this.event = event;
-  }
-}
+import type { LostBy, Outcome } from '../outcome.ts';
+import {
+  encodePlain,
+  encodeValues,
+  type HostedEnd,
+  type RunRequest,
+  stepFailure,
+  withStack,
+} from './wire.ts';
 
 export interface HostedCall {
   readonly type: string;
@@ -45,8 +32,8 @@ export interface HostedCall {
 export class HostedRun {
   readonly id: number;
   readonly call: HostedCall;
-  /** Resolves with HostedOutput, Parked or LostAttempt; rejects with the handler's error. */
-  readonly result: Promise<unknown>;
+  /** Rejects with what the handler threw. */
+  readonly outcome: Promise<Outcome>;
   /** Whether the host was about to call the handler. */
   begun = false;
   /** Time at which the attempt ended before its handler, of performance.now(); null: it has not. */
@@ -59,14 +46,14 @@ export class HostedRun {
   unbegunDeaths = 0;
   /** Running scripts of the handler, by call. */
   readonly scripts = new Map<number, AbortController>();
-  readonly #resolve: (result: unknown) => void;
+  readonly #resolve: (outcome: Outcome) => void;
   readonly #reject: (error: unknown) => void;
 
   constructor(id: number, call: HostedCall) {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     this.id = id;
     this.call = call;
-    this.result = promise;
+    this.outcome = promise;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -104,31 +91,33 @@ export class HostedRun {
     this.#reject(error);
   }
 
-  lose(event: LostAttempt['event']): void {
+  /** Ends the run without its handler's end: its process is gone, or takes no work. */
+  lose(event: LostBy): void {
     this.settled = true;
-    this.#resolve(new LostAttempt(event));
+    this.#resolve({ kind: 'lost', event });
   }
 
   /** Settles the run with the host's report of the handler's end. */
-  settle(message: FromHost, body: string): void {
+  settle(end: HostedEnd, body: string): void {
     this.settled = true;
-    switch (message.kind) {
-      case 'done':
-        this.#resolve(new HostedOutput(new JsonPayload(body), message.routes));
+    switch (end.kind) {
+      case 'completed':
+        this.#resolve({ kind: 'completed', output: new JsonPayload(body), routes: end.routes });
         return;
-      case 'parked': {
-        const timer = message.until === null ? { forMs: message.forMs! } : { until: message.until };
-        this.#resolve(new Parked(timer, JSON.parse(body) as Json));
+      case 'parked':
+        this.#resolve({ kind: 'parked', pause: end.pause, state: JSON.parse(body) as Json });
         return;
-      }
       case 'failed':
-        this.#reject(withStack(stepFailure(message.failure), message.stack));
+        this.#reject(withStack(stepFailure(end.failure), end.stack));
         return;
       case 'aborted':
         this.#reject(this.call.attempt.abortReason);
         return;
       case 'threw':
-        this.#reject(withStack(new Error(message.message), message.stack));
+        this.#reject(withStack(new Error(end.message), end.stack));
+        return;
+      default:
+        end satisfies never;
     }
   }
 

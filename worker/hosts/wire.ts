@@ -6,7 +6,7 @@
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
-import { StepFailure } from '../../steps/step-type.ts';
+import { type Pause, StepFailure } from '../../steps/step-type.ts';
 
 /** The set-up of a host. */
 export interface HostSetup {
@@ -61,29 +61,28 @@ export type ToHost =
   | { readonly kind: 'ping' }
   | { readonly kind: 'close' };
 
+/** The end of a handler. */
+export type HostedEnd =
+  /** The body is the output, as stored. */
+  | { readonly kind: 'completed'; readonly id: number; readonly routes: readonly string[] | null }
+  /** The body is the state. */
+  | { readonly kind: 'parked'; readonly id: number; readonly pause: Pause }
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
+  /** An error other than a StepFailure. */
+  | { readonly kind: 'threw'; readonly id: number; readonly message: string; readonly stack: string }
+  /** The handler gave up for the given reason. */
+  | { readonly kind: 'aborted'; readonly id: number };
+
 export type FromHost =
+  | HostedEnd
   | { readonly kind: 'ready' }
   /** The host cannot run anything. */
   | { readonly kind: 'broken'; readonly message: string }
   | { readonly kind: 'pong' }
   /** Their handlers are about to be called. */
   | { readonly kind: 'begun'; readonly ids: readonly number[] }
-  /** The body is the output, as stored. */
-  | { readonly kind: 'done'; readonly id: number; readonly routes: readonly string[] | null }
-  /** The body is the state. */
-  | {
-      readonly kind: 'parked';
-      readonly id: number;
-      readonly forMs: number | null;
-      readonly until: string | null;
-    }
-  | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
   /** Its handler is alive. */
   | { readonly kind: 'beat'; readonly id: number }
-  /** An error other than a StepFailure. */
-  | { readonly kind: 'threw'; readonly id: number; readonly message: string; readonly stack: string }
-  /** The handler gave up for the given reason. */
-  | { readonly kind: 'aborted'; readonly id: number }
   | {
       readonly kind: 'log';
       readonly id: number;

@@ -1,0 +1,73 @@
+/**
+ * The end of an attempt: its outcome becomes an event, which is posted at the door.
+ *
+ * Invariant: at most one event is posted for an attempt. Outcomes that come after its end are counted, and refused.
+ */
+import type { Event } from '../core/event.ts';
+import { settle } from '../core/next.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { CompiledStep } from '../template/version.ts';
+import type { Attempt } from './attempt.ts';
+import { explained, failedBy } from './failure.ts';
+import type { Failed, Outcome } from './outcome.ts';
+import { type EventSource, eventOf, failEvent } from './outcome-event.ts';
+import { logThrown } from './thrown.ts';
+
+export interface AttemptEndOptions extends EventSource {
+  readonly log: Log;
+  post(executionId: string, event: Event): void;
+  /** A handler has ended, with any outcome. */
+  finished(type: string, durationMs: number): void;
+  /** A handler returned a result for an attempt that was over. */
+  refused(): void;
+}
+
+/** An attempt and its step. */
+export interface SteppedAttempt {
+  readonly attempt: Attempt;
+  readonly compiled: CompiledStep;
+}
+
+export class AttemptEnd {
+  readonly #options: AttemptEndOptions;
+
+  constructor(options: AttemptEndOptions) {
+    this.#options = options;
+  }
+
+  end(of: SteppedAttempt, outcome: Outcome): void {
+    const { attempt, compiled } = of;
+    if (outcome.kind === 'failed') this.#fail(of, outcome);
+    else if (attempt.isDone) this.#options.refused();
+    else {
+      settle(
+        () => eventOf(outcome, attempt, this.#options),
+        (event) => this.#post(of, event),
+        (thrown) => this.#fail(of, failedBy(explained(thrown, compiled), attempt)),
+      );
+    }
+  }
+
+  #fail(of: SteppedAttempt, failed: Failed): void {
+    const { log, store, refused } = this.#options;
+    const { attempt, compiled } = of;
+    if (attempt.isDone) {
+      // A handler that gave up for the given reason has no result.
+      if (failed.failure !== attempt.abortReason) refused();
+      return;
+    }
+    logThrown(log, compiled.step, attempt, failed.thrown);
+    this.#post(of, failEvent(failed, attempt, store));
+  }
+
+  #post({ attempt, compiled }: SteppedAttempt, event: Event): void {
+    const { post, finished, refused } = this.#options;
+    // The attempt may have ended while the database was asked for the time.
+    if (!attempt.finish()) {
+      refused();
+      return;
+    }
+    finished(compiled.step.type, performance.now() - attempt.startedAt);
+    post(attempt.executionId, event);
+  }
+}

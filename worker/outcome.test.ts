@@ -1,0 +1,83 @@
+import { expect, test } from 'bun:test';
+import type { Event } from '../core/event.ts';
+import { OutputStore } from '../payload/output-store.ts';
+import { Parked, Routed, StepFailure } from '../steps/step-type.ts';
+import { Attempt } from './attempt.ts';
+import { failedBy, failedByGuard } from './failure.ts';
+import { type Outcome, outcomeOf, proceed, type Staged } from './outcome.ts';
+import { type EventSource, eventOf, failEvent } from './outcome-event.ts';
+
+const SECRET = 'a long secret';
+const CLAIM = { attempt: 1, owner: 'engine' };
+const OF_STEP = { slot: 3, claim: CLAIM };
+const MASKED = '***';
+const store = new OutputStore({ maxDepth: 10, maxBytes: 1_000 }, [SECRET]);
+const source: EventSource = { store, msUntil: async () => -5 };
+
+function attempt(): Attempt {
+  return new Attempt({ id: 'e', template: 't', version: 1 }, 3, 'step', CLAIM, 0, () => {});
+}
+
+async function posted(outcome: Outcome): Promise<Event> {
+  const of = attempt();
+  return outcome.kind === 'failed' ? failEvent(outcome, of, store) : await eventOf(outcome, of, source);
+}
+
+/** What a handler returns, and the event it becomes. */
+const RETURNED: [unknown, object][] = [
+  [undefined, { type: 'complete', output: { json: 'null' }, routes: null }],
+  [{ a: SECRET }, { type: 'complete', output: { json: `{"a":"${MASKED}"}` }, routes: null }],
+  [new Routed(1, [SECRET]), { type: 'complete', output: { json: '1' }, routes: [MASKED] }],
+  [new Parked({ forMs: 7 }, SECRET), { type: 'park', forMs: 7, state: MASKED, waitingFor: null }],
+  [new Parked({ until: '2030-01-01T00:00:00Z' }), { type: 'park', forMs: 0, state: null }],
+];
+
+test.each(RETURNED)('a handler that returns %p posts its event', async (result, event) => {
+  expect(await posted(outcomeOf(result))).toMatchObject({ ...OF_STEP, ...event });
+});
+
+test('what is neither checked nor stored as it is fails when its event is made', async () => {
+  const bad = [
+    1n,
+    new Routed(1, 'no list' as never),
+    new Parked({ forMs: Number.NaN }),
+    new Parked({} as never),
+  ];
+  for (const result of bad) expect(posted(outcomeOf(result))).rejects.toThrow();
+});
+
+test('a failure is retryable as its error says, and never without an attempt', async () => {
+  const error = new StepFailure('mine', SECRET, { retryable: true, retryAfterMs: 9 });
+  const event = { ...OF_STEP, type: 'fail', error: { code: 'mine', message: MASKED }, retryAfterMs: 9 };
+  expect(await posted(failedBy(error, attempt()))).toMatchObject({ ...event, begun: true, retryable: true });
+  const guard = { ...event, begun: false, retryable: false };
+  expect(await posted(failedByGuard(error, attempt()))).toMatchObject(guard);
+});
+
+test('an error thrown by an attempt that was told to end is the reason it was given', () => {
+  const stopped = attempt();
+  stopped.stop();
+  expect(failedBy(new Error('aborted'), stopped).failure.code).toBe('stopped');
+  expect(failedBy(new StepFailure('mine', ''), stopped).failure.code).toBe('mine');
+});
+
+test.each(['rescue', 'displace', 'release'] as const)('a lost attempt posts %s', async (event) => {
+  expect(await posted({ kind: 'lost', event })).toEqual({ ...OF_STEP, type: event });
+});
+
+test('stages follow each other at once until one must wait, and an outcome skips those that are left', async () => {
+  const ran: string[] = [];
+  const stage =
+    <R>(name: string, result: Staged<R>) =>
+    () => {
+      ran.push(name);
+      return result;
+    };
+  const skipped: Outcome = { kind: 'skipped' };
+  const work = { made: 'work' };
+  expect(proceed(proceed(work, stage('first', work)), stage('second', skipped))).toBe(skipped);
+  expect(proceed(proceed(work, stage('third', skipped)), stage('never', work))).toBe(skipped);
+  const waits = proceed(work, stage('fourth', Promise.resolve(work)));
+  expect(await proceed(proceed(waits, stage('fifth', skipped)), stage('never', work))).toBe(skipped);
+  expect(ran).toEqual(['first', 'second', 'third', 'fourth', 'fifth']);
+});
