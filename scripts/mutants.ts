@@ -7,7 +7,17 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -31,8 +41,9 @@ const copy = mkdtempSync(join(tmpdir(), 'execution-engine-mutants-'));
 let survivors = 0;
 try {
   copyProject();
-  if (!(await passes([...new Set(chosen.flatMap(({ tests }) => tests))], LONGEST_BASE_MS))) {
-    console.error('The tests fail without any mutant: nothing can be said.');
+  const failed = await failedTests([...new Set(chosen.flatMap(({ tests }) => tests))], LONGEST_BASE_MS);
+  if (failed.length > 0) {
+    console.error(`The tests fail without any mutant: nothing can be said.\n${failed.join('\n')}`);
     survivors = chosen.length;
   } else for (const mutant of chosen) if (!(await isCaught(mutant))) survivors += 1;
 } finally {
@@ -64,15 +75,21 @@ async function isCaught({ name, file, find, replace, tests }: Mutant): Promise<b
     path,
     original.replace(find, () => replace),
   );
-  const caught = !(await passes(tests, LONGEST_MS));
+  const caught = (await failedTests(tests, LONGEST_MS)).length > 0;
   writeFileSync(path, original);
   console.log(`${caught ? 'caught   ' : 'SURVIVED '} ${name}`);
   return caught;
 }
 
-/** In a process group of its own, which ends with it: tests that break leave engines behind. */
-async function passes(tests: readonly string[], longestMs: number): Promise<boolean> {
-  const child = spawn(process.execPath, [...TEST, ...tests], { cwd: copy, stdio: 'ignore', detached: true });
+/**
+ * Returns what failed: lines of the test runner, or its end. The tests run in a process group of their own, which ends
+ * with them: tests that break leave engines behind.
+ */
+async function failedTests(tests: readonly string[], longestMs: number): Promise<string[]> {
+  const log = join(copy, 'tests.log');
+  const file = openSync(log, 'w');
+  const stdio = ['ignore' as const, file, file];
+  const child = spawn(process.execPath, [...TEST, ...tests], { cwd: copy, stdio, detached: true });
   const end = () => {
     try {
       process.kill(-child.pid!, 'SIGKILL');
@@ -81,8 +98,14 @@ async function passes(tests: readonly string[], longestMs: number): Promise<bool
     }
   };
   const timer = setTimeout(end, longestMs);
-  const [code] = await once(child, 'exit');
+  const [code, signal] = await once(child, 'exit');
   clearTimeout(timer);
   end();
-  return code === 0;
+  closeSync(file);
+  if (code === 0) return [];
+  const lines = readFileSync(log, 'utf8').split('\n');
+  return [
+    ...new Set(lines.filter((line) => line.startsWith('(fail)'))),
+    `exit code ${code}, signal ${signal}`,
+  ];
 }
