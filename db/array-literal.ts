@@ -17,6 +17,14 @@ export function textArray(values: readonly (string | null)[]): string {
   return `{${values.map((value) => (value === null ? 'NULL' : quoted(value))).join(',')}}`;
 }
 
+/**
+ * Accepts JSON texts: without control characters, as `JSON.stringify` and PostgreSQL write them. A JSON string is then
+ * quoted as an element is, and by far the fastest way to quote: texts may have megabytes.
+ */
+export function jsonArray(texts: readonly (string | null)[]): string {
+  return `{${texts.map((text) => (text === null ? 'NULL' : JSON.stringify(text))).join(',')}}`;
+}
+
 const SPECIAL = /["\\]/g;
 
 function quoted(value: string): string {

@@ -25,8 +25,10 @@ export interface ExecutionListRow extends ExecutionHead {
 }
 
 export interface ExecutionDetail extends ExecutionListRow {
-  readonly inputs: unknown;
-  readonly outputs: unknown;
+  /** JSON text. */
+  readonly inputs: string;
+  /** JSON text; null: none. */
+  readonly outputs: string | null;
   /** Time at which a delayed execution begins; null: it was not delayed. */
   readonly startAfter: Date | null;
 }
@@ -38,7 +40,8 @@ const HEAD = `
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
     name: 'read_execution',
-    text: `select ${HEAD}, e.inputs, e.outputs, e.error, e.start_after
+    text: `select ${HEAD}, coalesce(e.inputs::text, 'null') as inputs, e.outputs::text as outputs, e.error,
+                  e.start_after
              from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
             where e.id = $1 and e.removed_at is null`,
     values: [id],
@@ -82,7 +85,8 @@ export interface StepDetail {
   readonly errorCode: string | null;
   readonly error: string | null;
   readonly errorDetails: unknown;
-  readonly outputs: unknown;
+  /** JSON text; null: none. */
+  readonly outputs: string | null;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
@@ -106,7 +110,7 @@ export async function readSteps(db: Db, executionId: string, withOutputs: boolea
   const { rows } = await db.query({
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
     text: `select id, step_template_id, scope, status, attempt_count, required_inputs, error_code, error, error_details,
-                  ${withOutputs ? 'outputs' : 'null as outputs'}, created_at, started_at, completed_at,
+                  ${withOutputs ? 'outputs::text as outputs' : 'null as outputs'}, created_at, started_at, completed_at,
                   least(resume_at, deadline_at) as resume_at
              from workflow_step_executions
             where workflow_execution_id = $1 and scope = ''`,

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionRow } from '../core/view.ts';
-import { plainArray, textArray } from './array-literal.ts';
+import { jsonArray, plainArray, textArray } from './array-literal.ts';
 import { momentOf } from './clock.ts';
 import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
@@ -57,7 +57,7 @@ export function insertExecutions(rows: readonly ExecutionInsert[], at: string | 
       plainArray(rows.map((row) => row.templateId)),
       plainArray(rows.map((row) => row.status)),
       plainArray(rows.map((row) => row.sequence)),
-      textArray(rows.map((row) => row.inputs)),
+      jsonArray(rows.map((row) => row.inputs)),
       plainArray(rows.map((row) => row.userId)),
       plainArray(rows.map((row) => row.workspaceId)),
       plainArray(rows.map((row) => row.priority)),
@@ -157,8 +157,8 @@ export function changeExecutions(rows: readonly ExecutionChange[], at: string | 
       plainArray(rows.map((row) => row.stopping)),
       textArray(rows.map((row) => row.stopReason)),
       plainArray(rows.map((row) => row.ended)),
-      textArray(rows.map((row) => row.outputs)),
-      textArray(rows.map((row) => row.error)),
+      jsonArray(rows.map((row) => row.outputs)),
+      jsonArray(rows.map((row) => row.error)),
       at,
       rows.length,
     ],

@@ -3,7 +3,7 @@
  * when a row has changed since, the whole transaction fails.
  */
 import type { StepStatus } from '../core/status.ts';
-import { plainArray, textArray } from './array-literal.ts';
+import { jsonArray, plainArray, textArray } from './array-literal.ts';
 import { momentOf } from './clock.ts';
 import type { Db } from './connection/client.ts';
 import { guarded, type Statement } from './statement.ts';
@@ -84,7 +84,7 @@ export function completeSteps(rows: readonly StepCompletion[], at: string | null
       plainArray(rows.map((row) => row.id)),
       plainArray(rows.map((row) => row.attempt)),
       plainArray(rows.map((row) => row.owner)),
-      textArray(rows.map((row) => row.output)),
+      jsonArray(rows.map((row) => row.output)),
       textArray(rows.map((row) => row.routes)),
       plainArray(rows.map((row) => row.sequence)),
       at,
@@ -169,15 +169,15 @@ export function updateSteps(rows: readonly StepUpdate[], at: string | null = nul
       textArray(rows.map((row) => row.received)),
       textArray(rows.map((row) => row.errorCode)),
       textArray(rows.map((row) => row.error)),
-      textArray(rows.map((row) => row.errorDetails)),
+      jsonArray(rows.map((row) => row.errorDetails)),
       plainArray(rows.map((row) => row.timerMs)),
-      textArray(rows.map((row) => row.parkedState)),
+      jsonArray(rows.map((row) => row.parkedState)),
       plainArray(rows.map((row) => row.crashes)),
       at,
       rows.length,
       plainArray(rows.map((row) => row.hasDeadline)),
       plainArray(rows.map((row) => row.deadlineMs)),
-      textArray(rows.map((row) => row.waitingFor)),
+      jsonArray(rows.map((row) => row.waitingFor)),
     ],
   };
 }

@@ -30,7 +30,12 @@ export class ExecutionOutputs implements Outputs {
     plan: Plan,
     slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>> {
-    const reading = this.#source.payloads.read(execution, plan.view, { input: false, slots }, plan);
+    const reading = this.#source.payloads.read(
+      execution,
+      plan.view,
+      { input: false, slots, values: false },
+      plan,
+    );
     return next(reading, ({ outputs }) => outputs);
   }
 
@@ -39,7 +44,7 @@ export class ExecutionOutputs implements Outputs {
     const { graph } = plan.view;
     const named = output.stepReferences.map(({ key }) => graph.slots.get(key)!);
     const slots = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
-    const needs = { input: output.roots.has('input'), slots };
+    const needs = { input: output.roots.has('input'), slots, values: true };
     const run = (found: Payloads) => {
       const { name, version } = execution.version;
       const scope = {

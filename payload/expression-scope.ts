@@ -58,7 +58,7 @@ export function gatherScope(
       vars: {},
     };
   };
-  const reading = payloads.read(execution, view, { input: needs.usesInput, slots });
+  const reading = payloads.read(execution, view, { input: needs.usesInput, slots, values: true });
   return next(reading, make);
 }
 

@@ -52,7 +52,7 @@ beforeEach(() => {
 function read(slots: readonly number[], input = false) {
   const view = emptyView('e', GRAPH);
   for (const slot of slots) view.steps[slot] = { id: `step-${slot}`, status: 'completed' } as StepState;
-  return reader.read(actor, view, { input, slots });
+  return reader.read(actor, view, { input, slots, values: true });
 }
 
 const text = (length: number) => JSON.stringify('x'.repeat(length - 2));

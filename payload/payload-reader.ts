@@ -6,12 +6,13 @@
  */
 import type { StepError } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readPayloads, sumPayloadBytes } from '../db/step-payload.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
-import { JsonPayload } from './json-payload.ts';
+import { JsonPayload, parseLarge } from './json-payload.ts';
 import { INPUT, type KeptPayloads } from './kept-payloads.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
@@ -20,6 +21,8 @@ export interface PayloadNeeds {
   readonly input: boolean;
   /** Slots of the steps whose output or error is read. */
   readonly slots: readonly number[];
+  /** Whether the values are used, and not the texts alone. */
+  readonly values: boolean;
 }
 
 /** The payloads that were read; they stay valid when the cache drops them. */
@@ -78,15 +81,25 @@ export class PayloadReader {
   }
 
   /**
-   * Returns at once when everything is in memory.
+   * Returns at once when everything is in memory, and no large text is to be parsed.
    * @param plan its unwritten results count as written; null: none
    * @throws InputsTooLarge
    */
   read(
     execution: ReadableExecution,
     view: ExecutionView,
-    { input, slots }: PayloadNeeds,
+    needs: PayloadNeeds,
     plan: Plan | null = null,
+  ): Payloads | Promise<Payloads> {
+    const found = this.#find(execution, view, needs, plan);
+    return needs.values ? next(found, withValues) : found;
+  }
+
+  #find(
+    execution: ReadableExecution,
+    view: ExecutionView,
+    { input, slots }: PayloadNeeds,
+    plan: Plan | null,
   ): Payloads | Promise<Payloads> {
     const reading: Reading = { input: null, outputs: new Map(), errors: new Map() };
     const missing: number[] = [];
@@ -197,6 +210,12 @@ export class PayloadReader {
     if (bytes <= maxInputsBytes) return;
     throw new InputsTooLarge(bytes, maxInputsBytes);
   }
+}
+
+function withValues(payloads: Payloads): Payloads | Promise<Payloads> {
+  const { input, outputs } = payloads;
+  const parsing = parseLarge(input === null ? [...outputs.values()] : [input, ...outputs.values()]);
+  return parsing === undefined ? payloads : parsing.then(() => payloads);
 }
 
 function stepsAt(slots: readonly number[]): number[] {

@@ -91,6 +91,13 @@ export interface ExecutionStatusBody {
   resume_at: string | null;
 }
 
+/** The answer of `status`. */
+export interface StatusAnswer {
+  readonly status: ExecutionStatus;
+  /** An ExecutionStatusBody as JSON, in pieces: payloads are passed on as they are stored. */
+  readonly json: readonly string[];
+}
+
 export interface StopResult {
   execution_id: string;
   status: ExecutionStatus;
@@ -139,7 +146,7 @@ export interface ExecutionServicePort {
   /** Starts all items or none. */
   startMany(caller: Caller, items: StartItem[]): Promise<StartResult[]>;
   /** With waitMs > 0 answers when the execution is final or the time is over; holds no connection meanwhile. */
-  status(caller: Caller, executionId: string, options: StatusOptions): Promise<ExecutionStatusBody>;
+  status(caller: Caller, executionId: string, options: StatusOptions): Promise<StatusAnswer>;
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>>;

@@ -13,29 +13,63 @@ export interface StatusRows {
   readonly inputs: readonly TrackedInput[];
 }
 
-export function statusBody(
+/** Most steps that are written between two yields. */
+const STEPS_AT_ONCE = 100;
+
+/**
+ * The answer as JSON, in pieces: payloads are never parsed. Yields now and then, so that it can be paused.
+ * @param withSteps false: in a scope without rows
+ */
+export function* statusJson(
   version: TemplateVersion,
   rows: StatusRows,
-  withOutputs: boolean,
-): ExecutionStatusBody {
-  const { execution, steps } = rows;
-  const final = isFinalExecution(execution.status);
+  { withOutputs, withSteps }: { withOutputs: boolean; withSteps: boolean },
+): Generator<void, string[]> {
+  const { execution } = rows;
+  const pieces = [opened(beforePayloads(execution)), ',"inputs":', execution.inputs];
+  pieces.push(',"outputs":', execution.outputs ?? 'null', ',', inner(betweenPayloads(version, rows)));
+  pieces.push(',"steps":[');
+  if (withSteps) yield* stepPieces(version, rows, withOutputs, pieces);
+  pieces.push('],', `${inner(afterSteps(execution))}}`);
+  return pieces;
+}
+
+type Body = ExecutionStatusBody;
+
+function beforePayloads(execution: ExecutionDetail) {
   return {
     execution_id: execution.id,
     status: execution.status,
     stop_requested: execution.stopRequested,
     template: execution.template,
     version: execution.version,
-    inputs: execution.inputs as Json,
-    outputs: (execution.outputs ?? null) as Json,
-    error: final ? execution.error : null,
+  } satisfies Partial<Body>;
+}
+
+function betweenPayloads(version: TemplateVersion, { execution, steps }: StatusRows) {
+  return {
+    error: isFinalExecution(execution.status) ? execution.error : null,
     progress: countProgress(version.graph.size, steps),
-    steps: stepBodies(version, rows, withOutputs),
+  } satisfies Partial<Body>;
+}
+
+function afterSteps(execution: ExecutionDetail) {
+  return {
     created_at: execution.createdAt.toISOString(),
     started_at: isoTime(execution.startedAt),
     completed_at: isoTime(execution.completedAt),
     resume_at: execution.status === 'pending' ? isoTime(execution.startAfter) : null,
-  };
+  } satisfies Partial<Body>;
+}
+
+/** Returns an object as JSON, without its end. */
+function opened(body: object): string {
+  return JSON.stringify(body).slice(0, -1);
+}
+
+/** Returns the members of an object as JSON. */
+function inner(body: object): string {
+  return opened(body).slice(1);
 }
 
 const COUNTED_AS: Record<StepStatus, keyof Progress> = {
@@ -70,42 +104,55 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
   return progress;
 }
 
-function stepBodies(
+function* stepPieces(
   version: TemplateVersion,
   { steps, inputs }: StatusRows,
   withOutputs: boolean,
-): StepStatusBody[] {
+  pieces: string[],
+): Generator<void> {
   const keyOf = new Map(steps.map(({ id, stepTemplateId }) => [id, stepKey(version, stepTemplateId)]));
+  yield;
   const received = Map.groupBy(inputs, ({ stepId }) => stepId);
+  yield;
   const positionOf = ({ stepTemplateId }: StepDetail) => version.positions.get(stepTemplateId)!;
-  return steps
-    .toSorted((a, b) => positionOf(a) - positionOf(b))
-    .map((step) => {
-      const position = positionOf(step);
-      const edges = received.get(step.id) ?? [];
-      const body: StepStatusBody = {
-        id: step.id,
-        key: version.graph.steps[position]!.key,
-        type: version.graph.steps[position]!.type,
-        scope: step.scope,
-        depth: version.graph.depth[position]!,
-        status: step.status,
-        attempt_count: step.attempt,
-        required_inputs: step.required,
-        received_inputs: edges.map(({ fromStepId, live, route }) => ({
-          key: keyOf.get(fromStepId) ?? '',
-          live,
-          route,
-        })),
-        error: stepError(step),
-        created_at: step.createdAt.toISOString(),
-        started_at: isoTime(step.startedAt),
-        completed_at: isoTime(step.completedAt),
-        resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
-      };
-      if (withOutputs) body.outputs = (step.outputs ?? null) as Json;
-      return body;
-    });
+  const ordered = steps.toSorted((a, b) => positionOf(a) - positionOf(b));
+  for (const [at, step] of ordered.entries()) {
+    if (at % STEPS_AT_ONCE === 0) yield;
+    const edges = received.get(step.id) ?? [];
+    const body = stepBody(version, positionOf(step), step, edges, keyOf);
+    pieces.push(`${at === 0 ? '' : ','}${opened(body)}`);
+    if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
+    pieces.push('}');
+  }
+}
+
+function stepBody(
+  version: TemplateVersion,
+  position: number,
+  step: StepDetail,
+  edges: readonly TrackedInput[],
+  keyOf: ReadonlyMap<string, string>,
+): StepStatusBody {
+  return {
+    id: step.id,
+    key: version.graph.steps[position]!.key,
+    type: version.graph.steps[position]!.type,
+    scope: step.scope,
+    depth: version.graph.depth[position]!,
+    status: step.status,
+    attempt_count: step.attempt,
+    required_inputs: step.required,
+    received_inputs: edges.map(({ fromStepId, live, route }) => ({
+      key: keyOf.get(fromStepId) ?? '',
+      live,
+      route,
+    })),
+    error: stepError(step),
+    created_at: step.createdAt.toISOString(),
+    started_at: isoTime(step.startedAt),
+    completed_at: isoTime(step.completedAt),
+    resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
+  };
 }
 
 function stepKey(version: TemplateVersion, stepTemplateId: string): string {

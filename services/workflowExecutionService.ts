@@ -18,6 +18,7 @@ import {
 } from '../db/execution-queries.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
+import { inSlices } from '../process/in-slices.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import type { Caller } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
@@ -25,13 +26,13 @@ import type {
   ExecutionFilter,
   ExecutionListItem,
   ExecutionServicePort,
-  ExecutionStatusBody,
   StartItem,
   StartResult,
+  StatusAnswer,
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import { isoTime, statusBody } from './execution-status.ts';
+import { isoTime, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 
@@ -68,7 +69,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     return this.#options.starter.start(caller, items, true);
   }
 
-  async status(caller: Caller, executionId: string, options: StatusOptions): Promise<ExecutionStatusBody> {
+  async status(caller: Caller, executionId: string, options: StatusOptions): Promise<StatusAnswer> {
     if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
     const { pool, versions } = this.#options;
     const execution = visible(caller, executionId, await readExecution(pool, executionId));
@@ -78,9 +79,11 @@ export class WorkflowExecutionService implements ExecutionServicePort {
       readSteps(pool, executionId, options.includeOutputs),
       readTrackedInputs(pool, executionId),
     ]);
-    const body = statusBody(version, { execution, steps, inputs }, options.includeOutputs);
     // Only the top level has rows in this version: any other scope is empty.
-    return options.scope === undefined || options.scope === '' ? body : { ...body, steps: [] };
+    const withSteps = options.scope === undefined || options.scope === '';
+    const parts = { withOutputs: options.includeOutputs, withSteps };
+    const json = await inSlices(statusJson(version, { execution, steps, inputs }, parts));
+    return { status: execution.status, json };
   }
 
   /** Answers are built in memory, and many may be requested at a time. @throws EngineError('outputs_too_large') */

@@ -7,13 +7,10 @@
  */
 import { z } from '@hono/zod-openapi';
 import { EngineError } from '../../core/problem.ts';
-import type {
-  ExecutionServicePort,
-  ExecutionStatusBody,
-  StartItem,
-} from '../../services/execution-answers.ts';
+import type { ExecutionServicePort, StartItem, StatusAnswer } from '../../services/execution-answers.ts';
 import { type Identity, requireWorkspace } from '../auth.ts';
 import { type BodyLimits, few } from '../body.ts';
+import { answerPieces } from '../json-answer.ts';
 import { check } from '../request-check.ts';
 import type { Call, Router } from '../route.ts';
 import {
@@ -138,7 +135,8 @@ function addStatus(router: Router, executions: ExecutionServicePort): void {
     responses: { 200: { description: 'The execution', schema: StatusShape } },
     errors: ['execution_not_found', 'outputs_too_large', 'unavailable'],
     async handle({ query }, call) {
-      return call.c.json(await readStatus(executions, query, call));
+      const { json } = await readStatus(executions, query, call);
+      return answerPieces(call.c, json);
     },
   });
 }
@@ -165,7 +163,7 @@ async function readStatus(
   executions: ExecutionServicePort,
   query: z.output<typeof StatusQueryShape>,
   { c, identity }: Call,
-): Promise<ExecutionStatusBody> {
+): Promise<StatusAnswer> {
   const { execution_id: id, scope, wait: waitMs = 0 } = query;
   const options = { includeOutputs: query.include === 'outputs', scope };
   const client = c.req.raw.signal;

@@ -17,6 +17,8 @@ test.each([
   'postgres://host/name?sslmode=disable',
   'postgres://host/name?sslmode=prefer',
   'postgres://host/name?sslmode=verify-full',
+  'postgres://host/name?sslmode=require&sslnegotiation=direct',
+  'postgres:///name?host=/run/postgresql&port=5433&user=me&password=secret',
   `postgres://host/name?sslmode=verify-ca&sslrootcert=${FILE}`,
   `postgres://host/name?sslmode=verify-full&sslrootcert=${FILE}&sslcert=${FILE}&sslkey=${FILE}`,
 ])('%s is one', (url) => {
@@ -51,6 +53,25 @@ test.each([
   ['postgres://user:s3cret@host/name?ssl=true', 'the parameter ssl,'],
   ['postgres://user:s3cret@host/name?sslcrl=/x&sslmode=require', 'the parameter sslcrl'],
   ['postgres://user:s3cret@host/name?target_session_attrs=primary', 'the parameter target_session_attrs'],
+  ['postgres://user:s3cret@host/name?sslmode=require&sslnegotiation=no', 'accepted here: postgres, direct'],
+  ['postgres://user:s3cret@host/name?sslmode=disable&sslmode=require', 'the parameter sslmode twice'],
+  ['postgres://user:s3cret@host/name?SSLMODE=require', 'the unknown parameter SSLMODE; known here: '],
+  [
+    'postgres://user:s3cret@host/name?aplication_name=x',
+    'the unknown parameter aplication_name; known here: ',
+  ],
+  ['postgres://user:s3cret@host/name?nonsense=x', 'the unknown parameter nonsense; known here: host, port'],
+  ['postgres://user:s3cret@host/name?connect_timeout=10', 'the parameter connect_timeout; leave it out'],
+  ['postgres://user:s3cret@host/name?query_timeout=1', 'the parameter query_timeout; leave it out'],
+  ['postgres://user:s3cret@host/name?keepalives=0', 'the parameter keepalives; leave it out'],
+  ['postgres://user:s3cret@host/name?connection_limit=5', 'the parameter connection_limit; leave it out'],
+  ['postgres://user:s3cret@host/name?binary=true', 'the unknown parameter binary'],
+  ['postgres://user:s3cret@host/name?replication=database', 'the unknown parameter replication'],
+  ['postgres://user:s3cret@host/?dbname=x', 'after the host'],
+  ['postgres://user:s3cret@host/name?schema=engine', 'options=-c%20search_path%3D'],
+  ['postgres://user:s3cret@host/name?client_encoding=latin1', 'UTF-8'],
+  ['postgres://user:s3cret@host/name?a%20b=1', 'whose name is none'],
+  ['postgres://host/name?user=me&password=abc&s3cret=x', 'write %26 for a &'],
 ])('%s: %s', (url, what) => {
   const fault = findUrlFault(url)!;
   expect(fault).toContain(what);

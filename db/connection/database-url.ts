@@ -11,9 +11,28 @@ const TLS_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'];
 const CERTIFICATES = ['sslrootcert', 'sslcert', 'sslkey'];
 /** All of libpq's modes but `allow`. */
 const ACCEPTED_MODES = `accepted here: ${TLS_MODES.join(', ')}`;
+const TLS_NEGOTIATIONS = ['postgres', 'direct'];
+/** The parameters that have an effect here. */
+const ACCEPTED = [
+  ...['host', 'port', 'user', 'password', 'application_name', 'options'],
+  ...['sslmode', 'sslnegotiation', ...CERTIFICATES],
+];
 /** Parameters about TLS that node-postgres reads differently from libpq, or that are ignored here. */
-const REFUSED_PARAMETER =
-  /^(ssl|uselibpqcompat|requiressl|ssl(?!mode$|rootcert$|cert$|key$|negotiation$).+|gssencmode|channel_binding|target_session_attrs)$/;
+const OF_TLS =
+  /^(ssl|uselibpqcompat|requiressl|ssl.+|gssencmode|channel_binding|require_auth|target_session_attrs)$/;
+/** Advice for parameters that libpq or other clients know, by name. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  dbname: 'the name of the database comes after the host, as in host:5432/name',
+  database: 'the name of the database comes after the host, as in host:5432/name',
+  db: 'the name of the database comes after the host, as in host:5432/name',
+  hostaddr: 'write the address as the host',
+  schema: 'write options=-c%20search_path%3Dname for it',
+  search_path: 'write options=-c%20search_path%3Dname for it',
+  client_encoding: 'leave it out: the engine always uses UTF-8',
+  pgbouncer: 'leave it out: the engine notices a pooler by itself',
+};
+/** Timeouts, keepalives and sizes of pools: the engine has settings of its own, and each session has them. */
+const SET_BY_ENGINE = /timeout|keepalive|connection_?limit|pool/i;
 
 /** Returns the fault, as the rest of a sentence whose subject is the variable; null: none. */
 export function findUrlFault(url: string): string | null {
@@ -64,9 +83,12 @@ function isReadable(place: string): boolean {
 
 function findParameterFault(rest: string): string | null {
   const parameters = new URLSearchParams(splitOnce(rest, '?')[1]);
+  const met = new Set<string>();
   for (const name of parameters.keys()) {
-    if (REFUSED_PARAMETER.test(name))
-      return `has the parameter ${name}, which is not accepted; TLS is asked for by sslmode, sslrootcert, sslcert and sslkey`;
+    const fault = ACCEPTED.includes(name) ? null : unknownParameter(name, met);
+    if (fault !== null) return fault;
+    if (met.has(name)) return `has the parameter ${name} twice; write it once`;
+    met.add(name);
   }
   const port = parameters.get('port');
   if (port !== null && !isPort(port)) return 'has a port that is no number from 1 to 65535';
@@ -75,6 +97,9 @@ function findParameterFault(rest: string): string | null {
     const instead = mode === 'no-verify' ? '; what no-verify does is sslmode=require' : '';
     return `has an sslmode that is not accepted; ${ACCEPTED_MODES}${instead}`;
   }
+  const negotiation = parameters.get('sslnegotiation');
+  if (negotiation !== null && !TLS_NEGOTIATIONS.includes(negotiation))
+    return `has an sslnegotiation that is not accepted; accepted here: ${TLS_NEGOTIATIONS.join(', ')}`;
   const given = CERTIFICATES.filter((name) => parameters.get(name) !== null);
   if (given.length > 0 && mode === null) return `has ${given[0]} without sslmode; write sslmode=verify-full`;
   if (mode === 'verify-ca' && !given.includes('sslrootcert'))
@@ -84,6 +109,23 @@ function findParameterFault(rest: string): string | null {
     if (fault !== null) return `has ${name}=${parameters.get(name)}, a file that cannot be read: ${fault}`;
   }
   return null;
+}
+
+/**
+ * Returns the fault of a parameter that has no effect here: such a one would be ignored.
+ * @param before names of the parameters before it: after a password the name may be a part of it
+ */
+function unknownParameter(name: string, before: ReadonlySet<string>): string {
+  if (before.has('password'))
+    return 'has an unknown parameter after the password; write %26 for a & in a password';
+  if (!/^[a-z_]{1,40}$/i.test(name))
+    return `has a parameter whose name is none; known here: ${ACCEPTED.join(', ')}`;
+  if (OF_TLS.test(name))
+    return `has the parameter ${name}, which is not accepted; TLS is asked for by sslmode, sslrootcert, sslcert and sslkey`;
+  if (Object.hasOwn(INSTEAD, name)) return `has the parameter ${name}; ${INSTEAD[name]}`;
+  if (SET_BY_ENGINE.test(name))
+    return `has the parameter ${name}; leave it out: the engine sets its own timeouts, keepalives and pools`;
+  return `has the unknown parameter ${name}; known here: ${ACCEPTED.join(', ')}`;
 }
 
 function findFileFault(path: string): string | null {

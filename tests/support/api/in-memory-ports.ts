@@ -174,7 +174,9 @@ function executionPort(
     async status(caller, id, options) {
       await record('status', caller, id, options);
       const execution = find(id);
-      return statusBody(execution, published.get(execution.template)!.at(-1)!, options.includeOutputs);
+      const definition = published.get(execution.template)!.at(-1)!;
+      const body = statusBody(execution, definition, options.includeOutputs);
+      return { status: body.status, json: [JSON.stringify(body)] };
     },
     async stop(caller, id, reason) {
       await record('stop', caller, id, reason);

@@ -1,0 +1,196 @@
+/**
+ * Parses a large JSON text a piece at a time: the work can be paused between two pieces.
+ *
+ * Neighbouring members of an array or object are parsed together, by `JSON.parse`, as soon as they have the size of a
+ * piece. A string that is longer than a piece is parsed in parts and joined.
+ *
+ * Invariant 1: for every JSON text the result is that of `JSON.parse`.
+ * Invariant 2: the text is read once and without recursion; between two yields about two pieces are read and parsed.
+ */
+import type { Json } from './json.ts';
+
+const PIECE = 64 * 1_024;
+/** Escaped quotes of a string that are passed over between two yields. */
+const MAX_ESCAPED = 4_096;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const U = 0x75;
+
+/** An array or object whose end was not met yet. */
+interface Open {
+  readonly isObject: boolean;
+  readonly start: number;
+  /** Start of the member that is being read. */
+  memberStart: number;
+  /** Start of the members that were read and not parsed; null: there are none. */
+  unparsed: number | null;
+  /** Key of the member that is being read, when it is longer than a piece. */
+  key: string | null;
+  /** The members that were parsed; null: none so far, and a short container is parsed with its parent. */
+  value: Json[] | Record<string, Json> | null;
+}
+
+/** @throws SyntaxError */
+export function* parseJsonInPieces(text: string): Generator<void, Json> {
+  const open: Open[] = [];
+  let pausedAt = 0;
+  for (let at = 0; at < text.length; ) {
+    if (at - pausedAt >= PIECE) {
+      pausedAt = at;
+      yield;
+    }
+    const code = text.charCodeAt(at);
+    const top = open[open.length - 1];
+    if (code === QUOTE) {
+      const end = quickEnd(text, at) ?? (yield* endOfString(text, at));
+      if (end - at > PIECE && top !== undefined) yield* parseLongString(text, at, end, open);
+      else if (end - at > PIECE) return yield* longString(text, at, end);
+      at = end;
+      continue;
+    }
+    if (code === 0x5b || code === 0x7b) open.push(opened(code === 0x7b, at));
+    else if (code === COMMA && top !== undefined) yield* endMember(text, at, open, top);
+    else if ((code === 0x5d || code === 0x7d) && top !== undefined) {
+      const value = yield* close(text, at, open, top);
+      if (open.length === 0) return value ?? parsed(text);
+      if (value !== null) add(open[open.length - 1]!, value, text, top.start);
+    }
+    at += 1;
+  }
+  return parsed(text);
+}
+
+function parsed(text: string): Json {
+  return JSON.parse(text) as Json;
+}
+
+function opened(isObject: boolean, start: number): Open {
+  return { isObject, start, memberStart: start + 1, unparsed: start + 1, key: null, value: null };
+}
+
+function* endMember(text: string, at: number, open: readonly Open[], top: Open): Generator<void> {
+  if (top.key !== null || (top.unparsed !== null && at - top.unparsed >= PIECE))
+    yield* parseUnparsed(text, at, open);
+  top.unparsed ??= at + 1;
+  top.memberStart = at + 1;
+}
+
+/** Returns the value of the innermost container at its end; null: it is parsed with its parent. */
+function* close(text: string, at: number, open: Open[], top: Open): Generator<void, Json | null> {
+  if (top.value !== null || top.key !== null || at - top.start >= PIECE) yield* parseUnparsed(text, at, open);
+  open.pop();
+  return top.value;
+}
+
+/** Parses what was read of all open containers, the outermost first. */
+function* parseUnparsed(text: string, at: number, open: readonly Open[]): Generator<void> {
+  for (const [level, container] of open.entries()) {
+    const isTop = level === open.length - 1;
+    container.value ??= container.isObject ? {} : [];
+    // The member that is being read is a container itself, or a long string.
+    parseMembers(text, isTop ? at : container.memberStart - 1, container);
+    if (container.unparsed === null) continue;
+    container.unparsed = null;
+    yield;
+  }
+}
+
+function parseMembers(text: string, end: number, container: Open): void {
+  const { unparsed, key, isObject, value } = container;
+  if (unparsed === null || end <= unparsed) return;
+  const piece = text.slice(unparsed, end);
+  if (key !== null) {
+    container.key = null;
+    define(value as Record<string, Json>, key, parsed(piece));
+  } else if (isObject) {
+    for (const [name, member] of Object.entries(parsed(`{${piece}}`) as Record<string, Json>))
+      define(value as Record<string, Json>, name, member);
+  } else {
+    for (const item of parsed(`[${piece}]`) as Json[]) (value as Json[]).push(item);
+  }
+}
+
+/** Adds a value that was parsed on its own. @param start of its text */
+function add(parent: Open, value: Json, text: string, start: number): void {
+  if (!parent.isObject) (parent.value as Json[]).push(value);
+  else {
+    const key =
+      parent.key ?? Object.keys(parsed(`{${text.slice(parent.memberStart, start)}0}`) as object)[0]!;
+    define(parent.value as Record<string, Json>, key, value);
+  }
+  parent.key = null;
+  parent.unparsed = null;
+}
+
+function define(target: Record<string, Json>, key: string, value: Json): void {
+  if (key !== '__proto__') target[key] = value;
+  else Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+}
+
+function* parseLongString(text: string, start: number, end: number, open: readonly Open[]): Generator<void> {
+  const top = open[open.length - 1]!;
+  const colon = top.isObject && top.key === null ? colonAfter(text, end) : null;
+  const isKey = colon !== null && text.slice(top.memberStart, start).trim() === '';
+  // The members before this one; a long key stays until its value.
+  const { key } = top;
+  top.key = null;
+  if (key === null) yield* parseUnparsed(text, top.memberStart - 1, open);
+  const value = yield* longString(text, start, end);
+  top.key = key;
+  if (!isKey) return add(top, value, text, start);
+  top.key = value;
+  top.unparsed = colon + 1;
+}
+
+/** Returns the place of a colon after a string; null: the string is no key. */
+function colonAfter(text: string, end: number): number | null {
+  let at = end;
+  while (/\s/.test(text[at] ?? '')) at += 1;
+  return text.charCodeAt(at) === COLON ? at : null;
+}
+
+function* longString(text: string, start: number, end: number): Generator<void, string> {
+  const parts: string[] = [];
+  for (let from = start + 1; from < end - 1; ) {
+    const to = from + PIECE >= end - 1 ? end - 1 : cutBefore(text, from, from + PIECE);
+    parts.push(parsed(`"${text.slice(from, to)}"`) as string);
+    from = to;
+    yield;
+  }
+  return parts.join('');
+}
+
+/** Returns a place at or shortly after `at` that is not inside an escape sequence. */
+function cutBefore(text: string, from: number, at: number): number {
+  const last = text.lastIndexOf('\\', at - 1);
+  if (last < from || last < at - 5 || backslashesBefore(text, last + 1, from) % 2 === 0) return at;
+  return last + (text.charCodeAt(last + 1) === U ? 6 : 2);
+}
+
+function backslashesBefore(text: string, at: number, from: number): number {
+  let start = at;
+  while (start > from && text.charCodeAt(start - 1) === BACKSLASH) start -= 1;
+  return at - start;
+}
+
+/** Returns the end of a string without escaped quotes; null: it may have some. */
+function quickEnd(text: string, start: number): number | null {
+  const quote = text.indexOf('"', start + 1);
+  if (quote < 0) return text.length;
+  return text.charCodeAt(quote - 1) === BACKSLASH ? null : quote + 1;
+}
+
+function* endOfString(text: string, start: number): Generator<void, number> {
+  let passed = 0;
+  let from = start + 1;
+  for (;;) {
+    const quote = text.indexOf('"', from);
+    if (quote < 0) return text.length;
+    if (backslashesBefore(text, quote, from) % 2 === 0) return quote + 1;
+    from = quote + 1;
+    passed += 1;
+    if (passed % MAX_ESCAPED === 0) yield;
+  }
+}
