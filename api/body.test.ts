@@ -1,7 +1,6 @@
 /** The rules for a body, in every call that takes one. */
 import { describe, expect, test } from 'bun:test';
 import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
-import { bodyTimeMs } from './body.ts';
 
 const START = '/api/v1/execution/start';
 const TEMPLATES = '/api/v1/templates';
@@ -73,9 +72,4 @@ describe('a number that is not exact', () => {
     );
     expect(errors).toMatchObject([{ pointer: '/steps/a/with/id' }]);
   });
-});
-
-test('a body may take half a minute, and longer when it is large', () => {
-  expect(bodyTimeMs(0)).toBe(30_000);
-  expect(bodyTimeMs(16_000_000)).toBe(30_000 + 1_000_000);
 });

@@ -5,12 +5,14 @@
  * through that the database refuses.
  *
  * Invariant 1: at most the limit is held in memory, with any Content-Length or none.
- * Invariant 2: a body that stops arriving, or arrives too slowly, is given up after a bounded time.
+ * Invariant 2: a body that stops arriving, or arrives too slowly, is given up after a bounded time, and at once when
+ * another one needs its room.
  */
 import { parseJson } from '../core/json/parse-json.ts';
 import { decodeUtf8 } from '../core/json/utf8.ts';
 import { EngineError } from '../core/problem.ts';
 import type { DefinitionSource } from '../definition/source.ts';
+import type { IntakeTicket } from './intake.ts';
 
 export interface BodyLimits {
   /** Bytes. */
@@ -19,14 +21,17 @@ export interface BodyLimits {
   setting: string;
   /** Levels of nesting. */
   maxDepth: number;
-  /** How long a body may take to arrive, in milliseconds, besides a second for each 16 kB of it; default 30 s. */
+  /**
+   * The time in which the whole body or at least 16 kB for each second of it must arrive, again and again, in
+   * milliseconds; default 30 s.
+   */
   graceMs?: number | undefined;
-  /** Told how long the body is as soon as that is known, and as it grows; may throw the error to answer. */
-  onLength?: ((bytes: number) => void) | undefined;
+  /** Told of the bytes as they arrive; may throw the error to answer. */
+  ticket?: IntakeTicket | undefined;
 }
 
 const GRACE_MS = 30_000;
-/** The slowest rate at which a body may arrive after the grace time. */
+/** The slowest rate at which a body may arrive, over each grace time. */
 const BYTES_PER_MS = 16;
 
 export const JSON_MEDIA_TYPE = 'application/json';
@@ -107,15 +112,15 @@ function requireMediaType(request: Request, accepted: readonly string[]): string
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
-  const { maxBytes, onLength } = limits;
+  const { maxBytes, ticket } = limits;
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (announced > maxBytes) throw tooLarge(limits);
-  onLength?.(announced);
   const reader = request.body?.getReader();
   if (reader === undefined) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let size = 0;
   const arrival = awaitArrival(reader, limits.graceMs ?? GRACE_MS, () => size);
+  ticket?.arriving(() => arrival.giveUp());
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       size += part.value.byteLength;
@@ -123,46 +128,44 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
         await reader.cancel();
         throw tooLarge(limits);
       }
-      onLength?.(size);
+      if (!arrival.isLate()) ticket?.reached(size);
       chunks.push(part.value);
     }
   } finally {
     arrival.end();
+    ticket?.arrived();
   }
   if (arrival.isLate()) throw tooLate(size);
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
 }
 
-/** How long a body may take of which this many bytes have arrived. */
-export function bodyTimeMs(arrivedBytes: number, graceMs = GRACE_MS): number {
-  return graceMs + arrivedBytes / BYTES_PER_MS;
+interface Arrival {
+  /** Whether it was given up. */
+  isLate(): boolean;
+  giveUp(): void;
+  end(): void;
 }
 
 /** Cancels a body that is too slow: its reader then ends as if the body had. */
-function awaitArrival(
-  reader: { cancel(): Promise<void> },
-  graceMs: number,
-  arrived: () => number,
-): { isLate(): boolean; end(): void } {
-  const startedAt = performance.now();
+function awaitArrival(reader: { cancel(): Promise<void> }, graceMs: number, arrived: () => number): Arrival {
   let isLate = false;
-  const look = () => {
-    const leftMs = bodyTimeMs(arrived(), graceMs) - (performance.now() - startedAt);
-    if (leftMs > 0) {
-      timer = setTimeout(look, leftMs);
-      return;
-    }
+  let before = 0;
+  const giveUp = () => {
     isLate = true;
     reader.cancel().catch(() => undefined);
   };
-  let timer = setTimeout(look, graceMs);
-  return { isLate: () => isLate, end: () => clearTimeout(timer) };
+  const timer = setInterval(() => {
+    const now = arrived();
+    if (now - before < graceMs * BYTES_PER_MS) giveUp();
+    before = now;
+  }, graceMs);
+  return { isLate: () => isLate, giveUp, end: () => clearInterval(timer) };
 }
 
 function tooLate(size: number): EngineError {
   return new EngineError(
     'request_timeout',
-    `The body did not arrive in time: ${size} bytes of it are here. Nothing was done; send it again.`,
+    `The body arrives too slowly: ${size} bytes of it are here. Nothing was done; send it again.`,
   );
 }
 

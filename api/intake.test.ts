@@ -1,7 +1,9 @@
 /** Bodies that are in work at the same time, and the requests that are refused for them. */
 import { describe, expect, test } from 'bun:test';
-import { createTestApp, problemOf } from '../tests/support/api/test-app.ts';
+import { createTestApp, keyOf, LIMITS, LOOPBACK, problemOf } from '../tests/support/api/test-app.ts';
 import { until } from '../tests/support/until.ts';
+import { createAuth } from './auth.ts';
+import { Intake } from './intake.ts';
 
 const PATH = '/api/v1/execution/start';
 /** Of 100,000 that the test application works on at a time, and 20,000 in one body. */
@@ -70,6 +72,109 @@ describe('large bodies', () => {
       expect((await send('POST', PATH, `{"template": "${LARGE}`)).status).toBe(400);
       expect((await start({ template: 'missing', inputs: { LARGE } })).status).toBe(404);
     }
+  });
+});
+
+describe('bodies that do not arrive', () => {
+  const KEYS = ['a', 'b'].map((name, at) =>
+    keyOf(name, { workspaceId: `${at}`.repeat(8), admin: false, role: 'editor' }),
+  );
+
+  /** A start whose body announces `bytes` and brings the first of them, until it is let go. */
+  function slow(app: ReturnType<typeof createTestApp>['app'], key: string, bytes: number, brought: number) {
+    let body!: ReadableStreamDefaultController<Uint8Array>;
+    const stream = new ReadableStream<Uint8Array>({
+      start(controller) {
+        body = controller;
+        controller.enqueue(new Uint8Array(brought).fill(0x20));
+      },
+    });
+    const headers = {
+      'content-type': 'application/json',
+      'content-length': String(bytes),
+      authorization: `Bearer ${key}`,
+    };
+    const answer = app.request(PATH, { method: 'POST', headers, body: stream }, LOOPBACK);
+    return {
+      answer: Promise.resolve(answer),
+      bring: (text: string) => body.enqueue(Buffer.from(text)),
+      end: () => body.close(),
+    };
+  }
+
+  const ofTwoWorkspaces = (bodyGraceMs?: number) =>
+    createTestApp({ deps: { auth: createAuth({ keys: KEYS }), limits: { ...LIMITS, bodyGraceMs } } });
+
+  test('hold no room for bytes that they only announce', async () => {
+    const { app, send } = ofTwoWorkspaces();
+    const waiting = Array.from({ length: 200 }, () => slow(app, 'a', 20_000, 100));
+    const headers = { authorization: 'Bearer a' };
+    await send('POST', '/api/v1/templates', { name: 'a', steps: { one: { type: 'noop' } } }, { headers });
+    for (let time = 0; time < 10; time += 1)
+      expect((await send('POST', PATH, { template: 'a', inputs: { LARGE } }, { headers })).status).toBe(202);
+    for (const { end } of waiting) end();
+    const answers = await Promise.all(waiting.map(({ answer }) => answer));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([400]));
+  });
+
+  test('of one workspace leave room for those of another', async () => {
+    const { app, send } = ofTwoWorkspaces();
+    const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
+    for (const key of ['a', 'b'])
+      await send('POST', '/api/v1/templates', { name: 'a', steps: { one: { type: 'noop' } } }, as(key));
+    // Both are known.
+    for (const key of ['a', 'b'])
+      expect((await send('POST', PATH, { template: 'a', inputs: { LARGE } }, as(key))).status).toBe(202);
+    const flood = Array.from({ length: 30 }, () => slow(app, 'a', 20_000, 18_000));
+    const refused = await Promise.race(flood.map(({ answer }) => answer));
+    await problemOf(refused, 429, 'too_many_requests');
+    expect((await send('POST', PATH, { template: 'a', inputs: { LARGE } }, as('b'))).status).toBe(202);
+    for (const { end } of flood) end();
+    await Promise.all(flood.map(({ answer }) => answer));
+  });
+
+  test('are dropped when they bring too little, however much they brought before', async () => {
+    const { app } = ofTwoWorkspaces(20);
+    await problemOf(await slow(app, 'a', 20_000, 10_000).answer, 408, 'request_timeout');
+  });
+});
+
+describe('room', () => {
+  const holding = (intake: Intake, owner: string, bytes: number) => {
+    const ticket = intake.admit(owner);
+    let isDropped = false;
+    ticket.arriving(() => {
+      isDropped = true;
+    });
+    ticket.reached(bytes);
+    return { ticket, isDropped: () => isDropped };
+  };
+
+  test('is taken from the body that has brought nothing for longest, and only as far as it is needed', () => {
+    const intake = new Intake({ maxBytes: 100_000, stalledMs: -1 });
+    const [first, second, third] = [1, 2, 3].map(() => holding(intake, 'a', 30_000));
+    const next = holding(intake, 'a', 35_000);
+    expect([first, second, third, next].map((body) => body!.isDropped())).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    first!.ticket.release();
+    expect(() => holding(intake, 'a', 20_000)).not.toThrow();
+  });
+
+  test('is not taken from a body that arrives, nor from one that is here', () => {
+    const intake = new Intake({ maxBytes: 100_000, stalledMs: 3_600_000 });
+    const arriving = holding(intake, 'a', 90_000);
+    expect(() => holding(intake, 'a', 20_000)).toThrow(/Try again later/);
+    expect(arriving.isDropped()).toBe(false);
+    const other = new Intake({ maxBytes: 100_000, stalledMs: -1 });
+    const here = holding(other, 'a', 90_000);
+    here.ticket.arrived();
+    expect(() => holding(other, 'a', 20_000)).toThrow(/Try again later/);
+    here.ticket.release();
+    holding(other, 'a', 100_000);
   });
 });
 

@@ -27,7 +27,7 @@ import {
 } from './body.ts';
 import type { ApiEnv } from './context.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemShape, problemResponse } from './errors.ts';
-import type { Intake } from './intake.ts';
+import type { Intake, IntakeTicket } from './intake.ts';
 import { check, readQuery, requireStorable } from './request-check.ts';
 
 /** The arguments of a handler besides the checked parts. */
@@ -101,9 +101,9 @@ export function createRouter(auth: AuthPolicy, intake: Intake): Router {
           requireAccess(identity, spec.access);
           c.set('identity', identity);
         }
-        const ticket = intake.admit();
+        const ticket = intake.admit(c.get('identity')?.workspaceId ?? '');
         try {
-          const parts = await readParts(c, spec, (bytes) => ticket.reached(bytes));
+          const parts = await readParts(c, spec, ticket);
           return await spec.handle(parts, { c, identity: c.get('identity') });
         } finally {
           ticket.release();
@@ -127,11 +127,11 @@ export function credentialsOf(c: Context<ApiEnv>): Credentials {
 async function readParts<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(
   c: Context<ApiEnv>,
   spec: RouteSpec<P, Q, B>,
-  onLength: (bytes: number) => void,
+  ticket: IntakeTicket,
 ): Promise<{ params: z.output<P>; query: z.output<Q>; body: z.output<B> }> {
   const params = spec.params && check(spec.params, requireStorable({ ...c.req.param() }), 'path');
   const query = spec.query && check(spec.query, readQuery(c.req.url), 'query');
-  const body = spec.body && (await readBody(c, spec.body, onLength));
+  const body = spec.body && (await readBody(c, spec.body, ticket));
   // Absent parts are of type `{}` or `unknown` by inference and no handler reads them.
   return { params, query, body } as { params: z.output<P>; query: z.output<Q>; body: z.output<B> };
 }
@@ -139,9 +139,9 @@ async function readParts<P extends z.ZodObject, Q extends z.ZodObject, B extends
 async function readBody<B extends z.ZodType>(
   c: Context<ApiEnv>,
   spec: BodySpec<B>,
-  onLength: (bytes: number) => void,
+  ticket: IntakeTicket,
 ): Promise<z.output<B>> {
-  const limits = { ...spec.limits, onLength };
+  const limits = { ...spec.limits, ticket };
   if (spec.kind === 'definition') return (await readDefinitionBody(c.req.raw, limits)) as z.output<B>;
   const bytes = await readJsonBytes(c.req.raw, limits, spec.optional === true);
   if (bytes === null) return check(spec.schema, {}, 'body');

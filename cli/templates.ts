@@ -45,7 +45,9 @@ export function publishedLine({ name, version, steps, created }: Published): str
 
 export function writeProblems(file: DefinitionFile, problems: readonly ProblemBody[]): void {
   if (problems.length === 0) return;
-  const lineOf = createLineFinder(file.text);
+  // A text that could not be read is not read again here.
+  const isRead = problems.some(({ pointer }) => pointer !== '');
+  const lineOf = isRead ? createLineFinder(file.text) : () => null;
   for (const problem of problems) {
     // The message of a problem of the whole text has its place.
     const line = problem.pointer === '' ? null : lineOf(problem.pointer);

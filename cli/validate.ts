@@ -1,14 +1,18 @@
 /**
- * `validate`: the problems of a definition, found by the engine's checks in this process, or by an engine.
+ * `validate`: the problems of a definition, found by the engine's own reader, or by an engine.
  */
 
 import { EngineProblem } from '../client/engine-client.ts';
 import { loadConfig } from '../config/config.ts';
 import { EngineError } from '../core/problem.ts';
 import { visibleText } from '../core/text/visible.ts';
-import { readDefinition as checkDefinition } from '../definition/definition.ts';
-import { parseDocument } from '../definition/document.ts';
-import { type LoadedStepTypes, loadStepTypes, type StepTypeSettings } from '../engine/step-types.ts';
+import { Reader } from '../engine/reader/reader.ts';
+import {
+  type LoadedStepTypes,
+  loadStepTypes,
+  readerSetup,
+  type StepTypeSettings,
+} from '../engine/step-types.ts';
 import type { ValidateResult } from '../services/template-answers.ts';
 import { StepModulesError } from '../steps/user-modules.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
@@ -57,15 +61,17 @@ async function askEngine(file: DefinitionFile, options: CommonOptions): Promise<
 
 async function checkHere(file: DefinitionFile, steps: readonly string[]): Promise<ValidateResult> {
   const settings = { ...loadConfig({}), steps, secrets: null };
-  const { lint } = await stepTypesOf(settings);
+  const types = await stepTypesOf(settings);
+  const reader = new Reader(types.lint, readerSetup(settings, types), () => {});
   const format = file.mediaType === 'application/json' ? 'json' : 'yaml';
-  const limits = { maxDepth: settings.limits.maxJsonDepth, maxBytes: settings.limits.maxDefinitionBytes };
   try {
-    const { errors, warnings } = checkDefinition(parseDocument(file.text, format, limits), lint);
-    return { valid: errors.length === 0, errors, warnings };
+    const { errors, warnings } = await reader.read('', { bytes: Buffer.from(file.text), format });
+    return { valid: errors.length === 0, errors: [...errors], warnings: [...warnings] };
   } catch (error) {
     if (error instanceof EngineError && UNREADABLE.has(error.code)) return unreadable(error);
     throw error;
+  } finally {
+    reader.close();
   }
 }
 

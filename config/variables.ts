@@ -163,7 +163,7 @@ export const LIMITS = {
   maxIntakeBytes: size(
     'EXECUTION_ENGINE_MAX_INTAKE_BYTES',
     '64MiB',
-    'Most bytes of request bodies that are worked on at a time; more are answered 429.',
+    'Most bytes of request bodies in memory at a time, shared by the workspaces; more are answered 429.',
   ),
   maxBacklog: count(
     'EXECUTION_ENGINE_MAX_BACKLOG',

@@ -28,6 +28,7 @@ export const DEFINITION_PROBLEMS = [
   'route_not_allowed',
   'unused_route',
   'inputs_grow',
+  'contradicting_durations',
   'literal_expression',
   'unreachable_step',
   'impossible_join',

@@ -31,6 +31,10 @@ export interface StepTypeInfo {
   readsInputs?(params: JsonObject | undefined): boolean;
   /** Returns whether the output holds all inputs, given the parameters as written; undefined: it does not. */
   passesInputs?(params: JsonObject | undefined): boolean;
+  /** Name of the parameter that says how long the step takes, a duration. */
+  readonly takes?: string;
+  /** Name of the parameter that limits the time of the handler, a duration. */
+  readonly limitedBy?: string;
   /** True when the handler never sends heartbeats, so a definition cannot require them. */
   readonly sendsNoHeartbeats?: boolean;
   /**

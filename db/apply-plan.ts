@@ -43,8 +43,17 @@ interface Rows {
   granted: string[];
 }
 
-/** @param at time of the plans; null: the beginning of the transaction (db/clock.ts) */
-export function planStatements(plans: readonly PlanToWrite[], at: string | null): Statement[] {
+/** The steps of a plan that become rows between two yields. */
+const STEPS_AT_ONCE = 500;
+
+/**
+ * Yields now and then, so that the work can be paused: a plan may have thousands of steps.
+ * @param at time of the plans; null: the beginning of the transaction (db/clock.ts)
+ */
+export function* planStatements(
+  plans: readonly PlanToWrite[],
+  at: string | null,
+): Generator<void, Statement[]> {
   const rows: Rows = {
     advance: [],
     change: [],
@@ -54,21 +63,25 @@ export function planStatements(plans: readonly PlanToWrite[], at: string | null)
     inputs: [],
     granted: [],
   };
-  for (const written of plans) collect(written, rows);
+  for (const written of plans) yield* collect(written, rows);
   const statements: Statement[] = [];
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
+  yield;
   if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
+  yield;
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
+  yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
   return statements;
 }
 
-function collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: Rows): void {
+function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: Rows): Generator<void> {
   const { view } = plan;
   if (!isNew) collectExecution(plan, outputs, rows);
+  let collected = 0;
   for (const [slot, change] of plan.steps) {
     if (change.from === null)
       rows.insert.push(stepInsert(plan, change, stepTemplateIds[change.state.position]!));
@@ -76,8 +89,12 @@ function collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: R
     else rows.update.push(stepUpdate(view.sequence, change, change.from));
     if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))
       rows.granted.push(change.state.id);
+    collected += 1;
+    if (collected % STEPS_AT_ONCE === 0) yield;
   }
   for (const { target, producer, live, route } of plan.inputs) {
+    collected += 1;
+    if (collected % STEPS_AT_ONCE === 0) yield;
     rows.inputs.push({ id: newId(), stepId: target.id, fromStepId: producer.id, live, route });
   }
 }

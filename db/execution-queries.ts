@@ -2,7 +2,7 @@
  * Reads executions: one at a time with its steps, and lists that never touch payloads.
  */
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
-import { plainArray } from './array-literal.ts';
+import { jsonArray, plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 
 export interface ExecutionHead {
@@ -240,6 +240,18 @@ export async function findByKeys(
     [workspaceId, `[${requests.map(requestJson).join(',')}]`],
   );
   return rows.map((row) => ({ id: row.id, key: row.idempotency_key, status: row.status, same: row.same }));
+}
+
+/** Returns for each pair of JSON texts whether they are the same value. */
+export async function compareInputs(
+  db: Db,
+  pairs: readonly (readonly [string, string])[],
+): Promise<boolean[]> {
+  const { rows } = await db.query(
+    'select a = b as same from unnest($1::jsonb[], $2::jsonb[]) with ordinality as t(a, b, n) order by n',
+    [jsonArray(pairs.map(([a]) => a)), jsonArray(pairs.map(([, b]) => b))],
+  );
+  return rows.map(({ same }) => same);
 }
 
 function requestJson(request: {

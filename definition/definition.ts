@@ -127,7 +127,8 @@ function read(
   const header = readHeader(reader, context);
   const drafts = readSteps(reader, context);
   if (drafts === null) return null;
-  checkAcross({ drafts, output: header.output }, context, errors, warnings);
+  const { output, timeoutMs } = header;
+  checkAcross({ drafts, output, timeoutMs }, context, errors, warnings);
   return { ...header, steps: drafts.map(({ step }) => step) };
 }
 

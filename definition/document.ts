@@ -15,6 +15,7 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   Parser,
   type Scalar,
@@ -51,9 +52,9 @@ export function parseDocument(text: string, format: DocumentFormat, limits: Docu
 
 function parseYaml(text: string, limits: DocumentLimits): unknown {
   const lines = new LineCounter();
-  const tokens = [...new Parser(lines.addNewLine).parse(text)];
+  const tokens = parseTokens(text, lines, limits.maxDepth);
   const deep = tooDeepAt(tokens, limits.maxDepth);
-  if (deep !== null) throw malformed(lines, deep, `it is nested more than ${limits.maxDepth} levels deep`);
+  if (deep !== null) throw tooDeep(lines, deep, limits.maxDepth);
   const document = compose(tokens, text, lines);
   const numbers = new InexactNumbers();
   checkNodes(document, lines, numbers);
@@ -61,6 +62,22 @@ function parseYaml(text: string, limits: DocumentLimits): unknown {
   const value = toValue(document);
   assertStorable(value, limits);
   return value;
+}
+
+/** Stops at a collection that is certainly too deep: each open one takes kilobytes. */
+function parseTokens(text: string, lines: LineCounter, maxDepth: number): CST.Token[] {
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  const tokens: CST.Token[] = [];
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    // The document and a scalar are on the stack too.
+    const innermost = parser.stack.at(-1);
+    if (parser.stack.length > maxDepth + 2 && innermost !== undefined)
+      throw tooDeep(lines, innermost.offset, maxDepth);
+  }
+  tokens.push(...parser.end());
+  return tokens;
 }
 
 function compose(tokens: readonly CST.Token[], text: string, lines: LineCounter): Document {
@@ -163,6 +180,10 @@ function toValue(document: Document): unknown {
     const reason = cause instanceof Error ? withoutDot(cause.message) : String(cause);
     throw new EngineError('malformed_yaml', `This YAML cannot be read: ${reason}.`, [], cause);
   }
+}
+
+function tooDeep(lines: LineCounter, offset: number, maxDepth: number): EngineError {
+  return malformed(lines, offset, `it is nested more than ${maxDepth} levels deep`);
 }
 
 function malformed(lines: LineCounter, offset: number, message: string): EngineError {

@@ -17,6 +17,7 @@ import { newId } from '../db/uuid.ts';
 import { type ExecutionInsert, insertExecutions } from '../db/workflow-execution.ts';
 import type { Outputs } from '../payload/execution-output.ts';
 import type { JsonPayload } from '../payload/json-payload.ts';
+import { inSlices } from '../process/in-slices.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Delivery } from './actor.ts';
 import { Actors } from './actors.ts';
@@ -82,17 +83,26 @@ export class Committer {
   /** Returns all statements of the units' commit. @param moment time to write, when the commit waited for a lock */
   async statements(units: readonly DecidedUnit[], moment: Moment | null = null): Promise<Statement[]> {
     const { queue, capacity, hasPeers } = this.#options;
-    const rows = inserts(units);
-    const at = moment?.at ?? null;
-    const { add, remove } = this.#jobs(units);
-    const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
-    statements.push(...planStatements(writes(units), at));
+    // A plan of thousands of steps leaves the event loop to others now and then.
+    const { statements, add, remove } = await inSlices(this.#writes(units, moment?.at ?? null));
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
     if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
     // At most one notification per commit, and only when there may be listeners.
     const payload = hasPeers() ? notificationOf(units, add.length > 0, capacity.owner) : null;
     if (payload !== null) statements.push(notify(payload));
     return statements;
+  }
+
+  *#writes(
+    units: readonly DecidedUnit[],
+    at: string | null,
+  ): Generator<void, { statements: Statement[]; add: Job[]; remove: JobKey[] }> {
+    const jobs = this.#jobs(units);
+    const rows = inserts(units);
+    const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
+    yield;
+    statements.push(...(yield* planStatements(writes(units), at)));
+    return { statements, ...jobs };
   }
 
   #jobs(units: readonly DecidedUnit[]): { add: Job[]; remove: JobKey[] } {

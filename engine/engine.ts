@@ -30,7 +30,8 @@ import { checkDatabase, createStartGate, databaseErrors, startRetention, waiting
 import { type Database, openDatabase } from './database.ts';
 import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
-import { createStepParts, MAX_STARTS, type StepParts } from './steps.ts';
+import { MAX_STARTS } from './step-types.ts';
+import { createStepParts, type StepParts } from './steps.ts';
 import { GivenUp, Undo } from './undo.ts';
 import { Worker } from './worker.ts';
 

@@ -9,6 +9,10 @@ import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
 import { loadUserStepTypes, StepModulesError } from '../steps/user-modules.ts';
 import { lintContext } from '../template/context.ts';
+import type { ReaderSetup } from './reader/wire.ts';
+
+/** Items of one start-many. */
+export const MAX_STARTS = 1_000;
 
 export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
   /** Null: unknown here, so definitions may name any. */
@@ -43,6 +47,23 @@ export async function loadStepTypes(
   const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
   const lint = lintContext(stepTypes, bounds, secrets === null ? null : Object.keys(secrets));
   return { stepTypes, userTypes, settings, lint };
+}
+
+/** Returns the set-up of the reader that checks definitions with these step types. */
+export function readerSetup(
+  { limits, steps, secrets }: StepTypeSettings,
+  { settings: { http, script } }: LoadedStepTypes,
+): ReaderSetup {
+  return {
+    modules: steps,
+    http,
+    script,
+    secretNames: secrets === null ? null : Object.keys(secrets),
+    maxSteps: limits.maxSteps,
+    maxDepth: limits.maxJsonDepth,
+    maxDefinitionBytes: Math.min(limits.maxDefinitionBytes, limits.maxBodyBytes),
+    maxStarts: MAX_STARTS,
+  };
 }
 
 function refuseBrokenSchemas(types: readonly StepType[]): void {

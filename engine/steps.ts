@@ -15,7 +15,7 @@ import type { TemplateVersion } from '../template/version.ts';
 import { TemplateVersions } from '../template/versions.ts';
 import type { HostSetup } from '../worker/hosts/wire.ts';
 import { Reader } from './reader/reader.ts';
-import { loadStepTypes } from './step-types.ts';
+import { loadStepTypes, readerSetup } from './step-types.ts';
 import type { Undo } from './undo.ts';
 
 export interface StepParts {
@@ -34,8 +34,6 @@ export interface StepParts {
 /** A script may ask for more than the default, up to this much. */
 const SCRIPT_MEMORY_CEILING = 256 * 1024 * 1024;
 const MAX_TOLD = 5;
-/** Items of one start-many. */
-export const MAX_STARTS = 1_000;
 
 /** Throws an Error with a line per problem when a user's step type cannot be used. */
 export async function createStepParts(config: Config, log: Log, undo: Undo): Promise<StepParts> {
@@ -45,25 +43,14 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
     outputBytes: limits.maxOutputBytes,
   });
   await undo.add(() => sandbox.close());
-  const { stepTypes, userTypes, settings, lint } = await loadStepTypes(config, process.cwd());
+  const loaded = await loadStepTypes(config, process.cwd());
+  const { stepTypes, userTypes, settings, lint } = loaded;
   const { http, script } = settings;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
   // Compiles the schema of schemas before the first request needs it.
   checkSchema({});
-  const reader = new Reader(
-    lint,
-    {
-      modules: config.steps,
-      http,
-      script,
-      secretNames: Object.keys(config.secrets),
-      maxSteps: limits.maxSteps,
-      maxDepth: limits.maxJsonDepth,
-      maxDefinitionBytes: Math.min(limits.maxDefinitionBytes, limits.maxBodyBytes),
-      maxStarts: MAX_STARTS,
-    },
-    (text) => log.debug({ text }, 'A process that reads definitions wrote this'),
-  );
+  const onOutput = (text: string) => log.debug({ text }, 'A process that reads definitions wrote this');
+  const reader = new Reader(lint, readerSetup(config, loaded), onOutput);
   await undo.add(() => reader.close());
   return {
     sandbox,

@@ -2,9 +2,11 @@
  * Writes the parts of a scope that expressions read as the JSON text the sandbox gets.
  *
  * Only the parts that the reads name are visited and sent: a secret that no expression names never reaches the sandbox.
- * Arrays are sent whole. The event loop gets its turn between large parts.
+ * Arrays are sent whole. The event loop gets its turn between large parts, and inside of them.
  */
 
+import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
+import { inSlices } from '../process/in-slices.ts';
 import type { Read } from './analysis.ts';
 import type { Scope } from './compiled.ts';
 import { ExpressionError } from './expression-error.ts';
@@ -54,7 +56,8 @@ async function write(value: unknown, needs: Needs, writer: Writer): Promise<stri
 }
 
 async function writeWhole(value: unknown, writer: Writer): Promise<string | undefined> {
-  const text: string | undefined = JSON.stringify(value);
+  const isLight = isLightValue(value);
+  const text: string | undefined = isLight ? JSON.stringify(value) : await inSlices(writeJsonInPieces(value));
   const length = text?.length ?? 0;
   writer.total += length;
   writer.sincePause += length;

@@ -7,6 +7,7 @@
  * Invariant 1: the work ends when the budget is spent, for values of any size (a value that names one large part many
  * times is larger than the memory it takes).
  */
+import { parsedLength } from '../core/json/parse-in-pieces.ts';
 import { ExpressionError } from './expression-error.ts';
 import { define } from './native.ts';
 
@@ -32,6 +33,12 @@ export function settle(value: unknown, budget: Budget, depth = 0): unknown {
   }
   spend(budget, 4);
   if (typeof value !== 'object' || value === null) return value;
+  const length = parsedLength(value);
+  if (length !== undefined) {
+    // It was JSON already, and is too large to be walked at once.
+    spend(budget, length);
+    return value;
+  }
   if (depth >= DEPTH_LIMIT) {
     throw new ExpressionError(
       'output_not_storable',

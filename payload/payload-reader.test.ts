@@ -8,7 +8,7 @@ import { Actors } from '../door/actors.ts';
 import { fanOut } from '../tests/support/core/graphs.ts';
 import { JsonPayload } from './json-payload.ts';
 import { INPUT, KeptPayloads } from './kept-payloads.ts';
-import { PayloadReader } from './payload-reader.ts';
+import { PayloadReader, type Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
 const GRAPH = compileGraph(fanOut(6));
@@ -49,10 +49,10 @@ beforeEach(() => {
   reader = new PayloadReader(db, LIMITS);
 });
 
-function read(slots: readonly number[], input = false) {
+function read(slots: readonly number[], input = false, values = true) {
   const view = emptyView('e', GRAPH);
   for (const slot of slots) view.steps[slot] = { id: `step-${slot}`, status: 'completed' } as StepState;
-  return reader.read(actor, view, { input, slots, values: true });
+  return reader.read(actor, view, { input, slots, values });
 }
 
 const text = (length: number) => JSON.stringify('x'.repeat(length - 2));
@@ -91,6 +91,27 @@ test('the input of an execution is read once as well, and let go with the output
   expect([one, two].map(({ input }) => input?.value)).toEqual([{ n: 7 }, { n: 7 }]);
   expect(one.outputs.get(0)?.value).toBe('a');
   expect((await read([0])).input).toBeNull();
+});
+
+test('what is large is parsed beforehand, in slices and once; what is small on its first use', async () => {
+  reader = new PayloadReader(db, { maxOutputBytes: 2 ** 20, maxInputsBytes: 2 ** 25 });
+  const large = `[${'{},'.repeat(100_000)}{}]`;
+  actor.kept.set(0, new JsonPayload(large));
+  actor.kept.set(1, new JsonPayload('1'));
+  const reading = read([0, 1]);
+  const other = read([0]);
+  expect(reading).toBeInstanceOf(Promise);
+  const { outputs } = await reading;
+  expect([outputs.get(0)!.unparsed, (await other).outputs.get(0)!.unparsed]).toEqual([0, 0]);
+  expect(outputs.get(0)!.value).toHaveLength(100_001);
+});
+
+test('what is asked for as text is not parsed', () => {
+  reader = new PayloadReader(db, { maxOutputBytes: 2 ** 20, maxInputsBytes: 2 ** 25 });
+  const large = `[${'{},'.repeat(100_000)}{}]`;
+  actor.kept.set(0, new JsonPayload(large));
+  const { outputs } = read([0], false, false) as Payloads;
+  expect(outputs.get(0)!.unparsed).toBe(large.length);
 });
 
 test('what runs gets its room from executions that wait', () => {

@@ -4,14 +4,13 @@
  * A start with an existing key adds nothing, and is answered even when the backlog is full.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { canonicalJson } from '../core/json/canonical.ts';
 import type { Json } from '../core/json/json.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import { parseDuration } from '../core/time/duration.ts';
 import { parseInstant } from '../core/time/instant.ts';
 import type { Pool } from '../db/connection/client.ts';
-import { findByKeys } from '../db/execution-queries.ts';
+import { compareInputs, findByKeys } from '../db/execution-queries.ts';
 import { newId } from '../db/uuid.ts';
 import type { SchemaFault } from '../definition/schema/checker.ts';
 import { type ExecutionDoor, KeyTaken } from '../door/execution-door.ts';
@@ -147,7 +146,8 @@ export class ExecutionStarter {
     const until = performance.now() + LONGEST_RACES_MS;
     for (let races = 0; ; races++) {
       const held = await this.#find(requests);
-      const fresh = firstOfEachKey(requests, held);
+      const { fresh, doubles } = firstOfEachKey(requests, held);
+      await this.#refuseConflicts(doubles);
       try {
         if (fresh.length > 0) await this.#insert(fresh, true);
         return requests.map((request) => this.#result(request, held, fresh));
@@ -183,6 +183,17 @@ export class ExecutionStarter {
       }
     }
     return held;
+  }
+
+  /** The database compares the inputs, as it compares them with those of earlier starts. */
+  async #refuseConflicts(doubles: readonly Double[]): Promise<void> {
+    if (doubles.length === 0) return;
+    const same = await compareInputs(
+      this.#pool,
+      doubles.map(({ inputs }) => inputs),
+    );
+    const conflict = doubles[same.indexOf(false)];
+    if (conflict !== undefined) throw keyConflict(conflict.key);
   }
 
   #result(
@@ -232,30 +243,39 @@ function request(
   };
 }
 
-function firstOfEachKey(requests: readonly Request[], held: ReadonlyMap<string, unknown>): NewExecution[] {
+/** The first start of each key that no execution has, and later ones whose inputs are written in another way. */
+function firstOfEachKey(
+  requests: readonly Request[],
+  held: ReadonlyMap<string, unknown>,
+): { fresh: NewExecution[]; doubles: Double[] } {
   const seen = new Map<string, NewExecution>();
   const fresh: NewExecution[] = [];
+  const doubles: Double[] = [];
   for (const { execution } of requests) {
-    const { idempotencyKey, workspaceId } = execution.row;
+    const { idempotencyKey, workspaceId, inputs } = execution.row;
     if (idempotencyKey === null) {
       fresh.push(execution);
       continue;
     }
     const key = keyOf(workspaceId, idempotencyKey);
     const first = seen.get(key);
-    if (first !== undefined && !sameRequest(first, execution)) throw keyConflict(idempotencyKey);
+    if (first !== undefined && !sameTemplate(first, execution)) throw keyConflict(idempotencyKey);
+    if (first !== undefined && first.row.inputs !== inputs)
+      doubles.push({ key: idempotencyKey, inputs: [first.row.inputs, inputs] });
     if (first === undefined && !held.has(key)) fresh.push(execution);
     seen.set(key, first ?? execution);
   }
-  return fresh;
+  return { fresh, doubles };
 }
 
-function sameRequest(a: NewExecution, b: NewExecution): boolean {
-  return (
-    a.version.name === b.version.name &&
-    a.row.requestedVersion === b.row.requestedVersion &&
-    canonicalJson(JSON.parse(a.row.inputs)) === canonicalJson(JSON.parse(b.row.inputs))
-  );
+/** Two starts with the same key. */
+interface Double {
+  readonly key: string;
+  readonly inputs: readonly [string, string];
+}
+
+function sameTemplate(a: NewExecution, b: NewExecution): boolean {
+  return a.version.name === b.version.name && a.row.requestedVersion === b.row.requestedVersion;
 }
 
 function keyOf(workspaceId: string | null, key: string): string {

@@ -32,6 +32,7 @@ export const delay: StepType<DelayParams> = {
   type: 'delay',
   summary: 'Waits for a duration or until an instant, holding no worker.',
   readsInputs: () => false,
+  takes: 'for',
   schema: {
     type: 'object',
     additionalProperties: false,

@@ -95,12 +95,13 @@ const schema = {
 export function createHttp(client: HttpClient): StepType<HttpParams> {
   return {
     type: 'http',
+    limitedBy: 'timeout',
     summary: 'Calls an HTTP URL.',
     readsInputs: () => false,
     schema,
     review: reviewHttp,
     async run(context) {
-      const call = toCall(context);
+      const call = await toCall(context);
       const reply = await client(call);
       const { expect = '200-299', bigNumbers = 'fail' } = context.params;
       if (!isExpected(reply.status, expect)) throw statusFailure(call, reply);
@@ -111,13 +112,13 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
   };
 }
 
-function toCall({ params, idempotencyKey, signal }: StepContext<HttpParams>): HttpCall {
+async function toCall({ params, idempotencyKey, signal }: StepContext<HttpParams>): Promise<HttpCall> {
   const given = Object.entries(params.headers ?? {}).map(
     ([name, value]) => [name.toLowerCase(), headerText(value)] as const,
   );
   const headers = { ...ACCEPT, 'idempotency-key': idempotencyKey, ...Object.fromEntries(given) };
   const named = (headers as Record<string, string | string[]>)['content-type'];
-  const { body, contentType } = encodeBody(params.body, [named].flat()[0]);
+  const { body, contentType } = await encodeBody(params.body, [named].flat()[0]);
   const call: HttpCall = {
     method: params.method ?? 'GET',
     url: withQuery(params.url, params.query),

@@ -21,6 +21,7 @@ export function createScript(settings: ScriptSettings): StepType<ScriptParams> {
   return {
     type: 'script',
     sandboxed: true,
+    limitedBy: 'timeout',
     summary: 'Runs JavaScript in a sandbox without I/O.',
     schema: {
       type: 'object',

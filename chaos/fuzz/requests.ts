@@ -3,6 +3,7 @@
  */
 import { type Chance, chance } from '../chance.ts';
 import { hostileDefinition } from './definitions.ts';
+import { WIDE } from './templates.ts';
 import { garbled, hostileJson } from './values.ts';
 
 export const DOORS = ['publish', 'validate', 'start', 'start-many', 'other', 'sql', 'cli'] as const;
@@ -66,7 +67,7 @@ function sizeOf(draw: Chance, most: number): number {
 }
 
 function start(draw: Chance, size: number, templates: readonly string[]): string {
-  const template = JSON.stringify(draw.pick(templates));
+  const template = JSON.stringify(draw.happens(0.01) ? WIDE : draw.pick(templates));
   const kind = draw.below(10);
   if (kind < 7) return `{"template":${template},"inputs":${hostileJson(draw, size)}}`;
   if (kind < 8) return `{"template":${template},"tags":${hostileJson(draw, size)}}`;

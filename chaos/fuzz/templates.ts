@@ -8,6 +8,20 @@ const STEPS = {
   second: { type: 'noop', needs: ['first'], when: '${{ !!input }}' },
 };
 
+/** The name of a template with nearly as many steps as a definition may have; it is started seldom. */
+export const WIDE = 'wide';
+
+/** Steps that all begin at once, need one step, or are needed by one. */
+function wideSteps(): Record<string, unknown> {
+  const count = 3_000;
+  const roots = Array.from({ length: count }, (_, at) => [`r${at}`, { type: 'noop', with: {} }] as const);
+  const middle = roots.map(
+    ([key], at) => [`m${at}`, { type: 'noop', with: {}, needs: ['r0', key] }] as const,
+  );
+  const last = { type: 'noop', with: {}, needs: middle.map(([key]) => key) };
+  return { ...Object.fromEntries([...roots, ...middle]), last };
+}
+
 const fields = (count: number) =>
   Object.fromEntries(
     Array.from({ length: count }, (_, at) => [`k${at}`, { type: ['number', 'string'], minimum: 1 }]),
@@ -63,4 +77,10 @@ export const TEMPLATES: readonly { readonly name: string; readonly [field: strin
     steps: STEPS,
   },
   { name: 'regex', input: { items: { format: 'regex' } }, steps: STEPS },
+  {
+    name: 'sandboxed',
+    steps: { first: { type: 'transform', with: { value: '${{ Object.keys(input).length }}' } } },
+    output: '${{ JSON.stringify(input).length }}',
+  },
+  { name: WIDE, steps: wideSteps() },
 ];

@@ -26,6 +26,23 @@ test.each([
   expect(greedy(total, factor, 4)).toEqual(expected);
 });
 
+test('several places at a time count as if they were taken one by one', () => {
+  const shares = new Shares(100, 3);
+  shares.meet('a');
+  expect(shares.mayTake('a', 100)).toBe(true);
+  expect(shares.mayTake('a', 101)).toBe(false);
+  shares.meet('b');
+  expect([shares.mayTake('a', 75), shares.mayTake('a', 76)]).toEqual([true, false]);
+  shares.take('a', 75);
+  expect([shares.mayTake('a'), shares.mayTake('b', 19), shares.mayTake('b', 20)]).toEqual([
+    false,
+    true,
+    false,
+  ]);
+  shares.give('a', 75);
+  expect([shares.taken, shares.mayTake('b', 75)]).toEqual([0, true]);
+});
+
 test('a workspace that holds nothing gets a place after a greedy one, and what was given back can be taken again', () => {
   const sizes = fc
     .integer({ min: 1, max: 20 })

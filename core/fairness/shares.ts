@@ -33,19 +33,21 @@ export class Shares {
     this.#hasOthers ||= workspace !== this.#first;
   }
 
-  mayTake(workspace: string): boolean {
-    if (this.free <= 0) return false;
-    return !this.#hasOthers || (this.#held.get(workspace) ?? 0) < this.#factor * this.free;
+  /** Returns whether a workspace may take this many more. */
+  mayTake(workspace: string, count = 1): boolean {
+    if (this.free < count) return false;
+    const before = (this.#held.get(workspace) ?? 0) + count - 1;
+    return !this.#hasOthers || before < this.#factor * (this.free - count + 1);
   }
 
-  take(workspace: string): void {
-    this.#taken += 1;
-    this.#held.set(workspace, (this.#held.get(workspace) ?? 0) + 1);
+  take(workspace: string, count = 1): void {
+    this.#taken += count;
+    this.#held.set(workspace, (this.#held.get(workspace) ?? 0) + count);
   }
 
-  give(workspace: string): void {
-    this.#taken -= 1;
-    const left = this.#held.get(workspace)! - 1;
+  give(workspace: string, count = 1): void {
+    this.#taken -= count;
+    const left = (this.#held.get(workspace) ?? 0) - count;
     if (left > 0) this.#held.set(workspace, left);
     else this.#held.delete(workspace);
   }

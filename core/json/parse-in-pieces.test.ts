@@ -1,7 +1,7 @@
 /** Large JSON texts, parsed a piece at a time. */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { parseJsonInPieces } from './parse-in-pieces.ts';
+import { parsedLength, parseJsonInPieces } from './parse-in-pieces.ts';
 
 function parse(text: string): { value: unknown; pauses: number; longest: number } {
   const work = parseJsonInPieces(text);
@@ -67,6 +67,14 @@ for (const [name, text] of Object.entries(TEXTS)) {
     expect(pauses).toBeGreaterThanOrEqual(Math.floor(text.length / 300_000));
   });
 }
+
+test('the length of each large part is known afterwards, and of no small one', () => {
+  const list = `[${many(LARGE / 4, String).join()}]`;
+  const value = parse(`{"a":${list},"b":{"c":[1]}}`).value as { a: object; b: { c: object } };
+  expect(parsedLength(value)).toBe(list.length + '{"a":,"b":{"c":[1]}}'.length);
+  expect(parsedLength(value.a)).toBe(list.length);
+  expect([parsedLength(value.b), parsedLength(value.b.c)]).toEqual([undefined, undefined]);
+});
 
 test('__proto__ stays a plain member', () => {
   const text = `{"__proto__":[${many(LARGE, String).join()}],"a":1}`;

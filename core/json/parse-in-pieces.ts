@@ -32,6 +32,14 @@ interface Open {
   value: Json[] | Record<string, Json> | null;
 }
 
+/** Characters of the text of each large array and object. */
+const lengths = new WeakMap<object, number>();
+
+/** Returns the characters of JSON that an array or object was parsed from; undefined: few, or unknown. */
+export function parsedLength(value: object): number | undefined {
+  return lengths.get(value);
+}
+
 /** @throws SyntaxError */
 export function* parseJsonInPieces(text: string): Generator<void, Json> {
   const open: Open[] = [];
@@ -81,6 +89,7 @@ function* endMember(text: string, at: number, open: readonly Open[], top: Open):
 function* close(text: string, at: number, open: Open[], top: Open): Generator<void, Json | null> {
   if (top.value !== null || top.key !== null || at - top.start >= PIECE) yield* parseUnparsed(text, at, open);
   open.pop();
+  if (top.value !== null) lengths.set(top.value, at + 1 - top.start);
   return top.value;
 }
 

@@ -25,4 +25,6 @@ export interface LintContext {
 export interface Drafted {
   readonly drafts: readonly StepDraft[];
   readonly output: Json | undefined;
+  /** Of the whole execution; null: none. */
+  readonly timeoutMs: number | null;
 }

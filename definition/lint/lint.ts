@@ -9,6 +9,7 @@ import { inexactNumberMessage } from '../../core/json/exact-number.ts';
 import type { InexactLiteral, MemberReference } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
+import { warnDurations } from './durations.ts';
 import { resolveEdges } from './edges.ts';
 import { connect, type DraftGraph, reportCycles } from './graph.ts';
 import { warnGrowth } from './growth.ts';
@@ -58,5 +59,6 @@ export function lintNew(
   for (const { literal, pointer } of inexactNumbers)
     errors.add(pointer, 'number_not_exact', inexactNumberMessage(literal));
   warnLiterals(drafted, warnings);
+  warnDurations(drafted, warnings);
   warnGrowth(drafted.drafts, graph, warnings);
 }

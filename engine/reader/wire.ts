@@ -11,8 +11,8 @@ import type { HostSetup } from '../../worker/hosts/wire.ts';
 
 /** The set-up of a reader: the step types, and the limits of requests. */
 export interface ReaderSetup extends Pick<HostSetup, 'modules' | 'http' | 'script'> {
-  /** Only names: the values stay in the engine. */
-  readonly secretNames: readonly string[];
+  /** Only names: the values stay in the engine. Null: unknown, so definitions may name any. */
+  readonly secretNames: readonly string[] | null;
   readonly maxSteps: number;
   readonly maxDepth: number;
   readonly maxDefinitionBytes: number;

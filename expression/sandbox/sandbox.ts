@@ -10,6 +10,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../../core/json/json.ts';
+import { isLightValue, writeJsonInPieces } from '../../core/json/write-in-pieces.ts';
+import { inSlices } from '../../process/in-slices.ts';
 import { ExpressionError } from '../expression-error.ts';
 import type { Job } from './job.ts';
 import { SandboxLane } from './lane.ts';
@@ -112,7 +114,8 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
         memoryBytes: Math.min(call.memoryBytes, maxMemoryBytes),
         outputBytes: call.outputBytes ?? outputBytes,
       } as const;
-      const job = { request, body: () => JSON.stringify(input ?? null), onLog: call.onLog ?? null };
+      const large = isLightValue(input) ? null : await inSlices(writeJsonInPieces(input));
+      const job = { request, body: () => large ?? JSON.stringify(input ?? null), onLog: call.onLog ?? null };
       const [result] = await submit(scripts, job, call);
       return (result ?? null) as Json;
     },

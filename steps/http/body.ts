@@ -8,6 +8,8 @@ import { shownNumber } from '../../core/json/exact-number.ts';
 import { isObject, type Json } from '../../core/json/json.ts';
 import { type JsonSurvey, quoteInexactNumbers, surveyJson } from '../../core/json/json-survey.ts';
 import { findInexactNumbers } from '../../core/json/parse-json.ts';
+import { isLightValue, writeJsonInPieces } from '../../core/json/write-in-pieces.ts';
+import { inSlices } from '../../process/in-slices.ts';
 import { StepFailure } from '../step-type.ts';
 import { charsetOf, decodeText, encodeText, isCharset, strictText } from './charset.ts';
 
@@ -27,7 +29,10 @@ export interface SentBody {
  * `contentType` is the one that the author set, if any. Null and undefined send no body. Throws StepFailure
  * `http_invalid_request` for a character that the charset of the content type lacks.
  */
-export function encodeBody(value: Json | undefined, contentType: string | undefined): SentBody {
+export async function encodeBody(
+  value: Json | undefined,
+  contentType: string | undefined,
+): Promise<SentBody> {
   if (value === undefined || value === null) return { body: null, contentType: null };
   const charset = charsetOf(contentType) ?? 'utf-8';
   if (typeof value === 'string') {
@@ -38,7 +43,7 @@ export function encodeBody(value: Json | undefined, contentType: string | undefi
     for (const pair of pairs) for (const text of pair) requireSameAsUtf8(text, charset);
     return { body: inCharset(pairs.toString(), charset), contentType: FORM_TYPE };
   }
-  const json = JSON.stringify(value);
+  const json = isLightValue(value) ? JSON.stringify(value) : (await inSlices(writeJsonInPieces(value)))!;
   return {
     body: encodeText(json, charset) ?? inCharset(escaped(json), charset),
     contentType: 'application/json',
