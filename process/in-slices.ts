@@ -3,7 +3,8 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-const SLICE_MS = 8;
+/** The longest that such work keeps the event loop at a time, apart from its last piece. */
+export const SLICE_MS = 8;
 
 /** Returns the result of work that may be paused at each yield; at once when it is done within a slice. */
 export async function inSlices<T>(work: Iterator<unknown, T>): Promise<T> {

@@ -1,5 +1,6 @@
 /** `fail`: ends its branch with a failure that the author names. It is never retried. */
 import type { Json } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import { messageText } from './log.ts';
 import { StepFailure, type StepType } from './step-type.ts';
 
@@ -24,8 +25,10 @@ export const fail: StepType<FailParams> = {
     },
   },
   run({ params, step }) {
-    const message =
-      params.message === undefined ? `step "${step.key}" failed on purpose` : messageText(params.message);
-    throw new StepFailure(params.code ?? 'failed', message, { details: params.details ?? null });
+    const fail = (message: string): never => {
+      throw new StepFailure(params.code ?? 'failed', message, { details: params.details ?? null });
+    };
+    if (params.message === undefined) return fail(`step "${step.key}" failed on purpose`);
+    return next(messageText(params.message), fail);
   },
 };

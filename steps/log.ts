@@ -1,12 +1,22 @@
 /** `log`: writes a line to the step's log, and passes the message on. */
 import type { Json } from '../core/json/json.ts';
+import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
+import { next } from '../core/next.ts';
+import { cutText } from '../core/text/cut.ts';
+import { inSlices } from '../process/in-slices.ts';
 import type { StepType } from './step-type.ts';
 
 type LogParams = { message?: Json; level?: 'info' | 'warn' | 'error' };
 
-/** Text stays text; anything else is written as JSON. */
-export function messageText(message: Json | undefined): string {
-  return typeof message === 'string' ? message : JSON.stringify(message ?? null);
+/** A line of the log has no more characters. */
+const MAX_LENGTH = 50_000;
+
+/** Text stays text; anything else is written as JSON, at once unless it is large. Long texts are cut. */
+export function messageText(message: Json | undefined): string | Promise<string> {
+  const value = message ?? null;
+  if (typeof value === 'string') return cutText(value, MAX_LENGTH);
+  if (isLightValue(value)) return cutText(JSON.stringify(value), MAX_LENGTH);
+  return inSlices(writeJsonInPieces(value)).then((text) => cutText(text!, MAX_LENGTH));
 }
 
 export const log: StepType<LogParams> = {
@@ -22,7 +32,10 @@ export const log: StepType<LogParams> = {
     },
   },
   run({ params, log: lines }) {
-    lines[params.level ?? 'info'](messageText(params.message));
-    return params.message ?? null;
+    const done = (text: string) => {
+      lines[params.level ?? 'info'](text);
+      return params.message ?? null;
+    };
+    return next(messageText(params.message), done);
   },
 };

@@ -18,6 +18,7 @@ import type { ReservedStep } from '../door/capacity.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
+import { TurnShare } from '../process/turn-share.ts';
 import { type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
@@ -67,6 +68,7 @@ const CLAIM_LOST: Outcome = { kind: 'lost', event: 'release' };
 
 export class AttemptRunner {
   readonly #options: AttemptRunnerOptions;
+  readonly #turns = new TurnShare();
 
   constructor(options: AttemptRunnerOptions) {
     this.#options = options;
@@ -113,10 +115,16 @@ export class AttemptRunner {
   }
 
   #run(started: Started): Outcome | Promise<Outcome> {
-    const gathered = this.#gather(started);
+    const gathered = proceed(this.#gather(started), (work) => this.#inTurn(work));
     const passed = proceed(gathered, (work) => this.#checkGuard(work));
     const interpolated = proceed(passed, (work) => this.#interpolate(work));
     return proceed<Interpolated, never>(interpolated, (work) => this.#handle(work));
+  }
+
+  /** A commit may begin a hundred steps, and each may read and write a megabyte. */
+  #inTurn(work: Gathered): Gathered | Promise<Gathered> {
+    const turn = this.#turns.wait();
+    return turn === null ? work : turn.then(() => work);
   }
 
   #giveUp(started: Started, reason: StepFailure): void {
