@@ -223,7 +223,8 @@ export async function startTestEngine(options: TestEngineOptions): Promise<TestE
   const { url, recordsUrl = url, name = 'main', config = {}, token } = options;
   const steps = await stepsModule(recordsUrl, name);
   const loaded = loadConfig({ ...baseEnv(steps.path), ...config });
-  if (loaded.databaseBackend !== 'postgres') guardStatements(loaded.databaseBackend);
+  if (loaded.databaseBackend !== 'postgres')
+    guardStatements(loaded.databaseBackend, new URL(url).pathname.slice(1));
   const log = options.log ?? createLog({ level: 'silent', pretty: false, secrets: [] });
   const engine = await startEngine(loaded, url, log).catch(async (error: unknown) => {
     await steps.remove();

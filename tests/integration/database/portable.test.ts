@@ -9,12 +9,10 @@ import { createPool } from '../../../db/connection/client.ts';
 import { routeTo } from '../../../db/connection/features.ts';
 import { Retention } from '../../../maintenance/retention.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
-import { assertPortable, guardStatements } from '../../support/faults/portable-guard.ts';
+import { assertPortable } from '../../support/faults/portable-guard.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { takeOverFromKilled } from '../../support/killed-engine.ts';
 import { startSideBySide } from '../../support/volume.ts';
-
-guardStatements('cockroachdb');
 
 const PORTABLE = { DATABASE_BACKEND: 'cockroachdb' };
 
@@ -127,6 +125,12 @@ test.each(['citus', 'yugabytedb'])(
     expect((await engine.run(MIXED)).status).toBe('completed');
   },
 );
+
+test('an engine beside them that is told nothing goes on with all that PostgreSQL has', async () => {
+  const { url } = await fixture.database();
+  const engine = await fixture.engine({ url, config: { DATABASE_BACKEND: 'postgres' } });
+  expect((await engine.run(MIXED)).status).toBe('completed');
+});
 
 test('an engine that was killed is taken over by its heartbeat alone', async () => {
   const own = await fixture.database({ migrated: false });

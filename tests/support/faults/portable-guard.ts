@@ -29,42 +29,57 @@ export function forbiddenIn(text: string): string | null {
 
 const OF_ENGINE = /^engine\/([0-9a-f-]{36}\/|migrate$|check$)/;
 
+interface Guard {
+  readonly includesQueue: boolean;
+  /** Hears of a statement before it is refused. */
+  readonly onFound: (violation: string) => void;
+}
+
+/** By the name of the database; null: every database. */
+const guards = new Map<string | null, Guard>();
 const found: string[] = [];
 let isInstalled = false;
-let guardsQueue = true;
 
 /**
- * Watches every engine of this process from now on.
+ * Watches every engine of this process on a database from now on; engines on other databases are let alone.
  * @param backend pg-boss does without as much only for CockroachDB, and is let alone for the others
- * @param onFound hears of a statement before it is refused
+ * @param database its name; null: every database
  */
-export function guardStatements(backend: string, onFound: (violation: string) => void = () => {}): void {
-  guardsQueue = backend === 'cockroachdb';
+export function guardStatements(
+  backend: string,
+  database: string | null,
+  onFound: (violation: string) => void = () => {},
+): void {
+  guards.set(database, { includesQueue: backend === 'cockroachdb', onFound });
   if (isInstalled) return;
   isInstalled = true;
   const original = pg.Client.prototype.query as (...all: unknown[]) => unknown;
   const guarded = function (this: pg.Client, query: unknown, ...rest: unknown[]): unknown {
+    const guard = guardOf(this);
     const text = typeof query === 'string' ? query : (query as { text?: string } | null)?.text;
-    const what = isOfEngine(this) && text !== undefined ? forbiddenIn(text) : null;
+    const what = guard !== undefined && text !== undefined ? forbiddenIn(text) : null;
     if (what === null) return original.call(this, query, ...rest);
     const violation = `${what} in portable mode: ${text}`;
     found.push(violation);
-    onFound(violation);
+    guard!.onFound(violation);
     throw new Error(violation);
   };
   pg.Client.prototype.query = guarded as typeof pg.Client.prototype.query;
 }
 
-/** @throws Error when an engine of this process has sent such a statement. */
+/** @throws Error when a guarded engine of this process has sent such a statement. */
 export function assertPortable(): void {
   if (found.length > 0) throw new Error(found.splice(0).join('\n'));
 }
 
-function isOfEngine(client: pg.Client): boolean {
+/** The guard of a connection; undefined: there is none. */
+function guardOf(client: pg.Client): Guard | undefined {
   const { connectionParameters } = client as unknown as {
-    connectionParameters: { application_name?: string };
+    connectionParameters: { application_name?: string; database?: string };
   };
   const name = connectionParameters.application_name ?? '';
+  const guard = guards.get(connectionParameters.database ?? null) ?? guards.get(null);
   // What a test opens itself has no engine's id in its name.
-  return OF_ENGINE.test(name) && (guardsQueue || !name.endsWith('/queue'));
+  if (guard === undefined || !OF_ENGINE.test(name)) return undefined;
+  return guard.includesQueue || !name.endsWith('/queue') ? guard : undefined;
 }
