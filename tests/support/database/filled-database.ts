@@ -21,6 +21,7 @@ export async function fill(pool: Pool): Promise<Filled> {
       group by t.id having count(*) >= 5 limit 1`,
   );
   const { id: templateId, step: stepTemplateId } = templates[0];
+  await withoutAutovacuum(pool);
   await pool.query(
     `insert into workflow_executions (id, workflow_template_id, status, inputs, sequence, idempotency_key, completed_at)
      select execution_engine_uuidv7(), $1, case when n % 50 = 0 then 'running' else 'completed' end, '{"n":1}', 6,
@@ -53,7 +54,7 @@ export async function fill(pool: Pool): Promise<Filled> {
        from generate_series(1, 10000), unnest(array['WorkflowExecutionQueue', 'StepExecutionQueue']) q(name)`,
   );
   await pool.query(
-    'analyze workflow_executions, workflow_step_executions, workflow_input_tracker, pgboss.job',
+    'vacuum (analyze) workflow_executions, workflow_step_executions, workflow_input_tracker, pgboss.job',
   );
   const { rows } = await pool.query(
     `select e.id, s.id as step from workflow_executions e
@@ -66,4 +67,14 @@ export async function fill(pool: Pool): Promise<Filled> {
     templateId,
     stepTemplateId,
   };
+}
+
+/** Keeps the server from vacuuming the large tables by itself: plans differ before and after it. */
+async function withoutAutovacuum(pool: Pool): Promise<void> {
+  const { rows } = await pool.query(
+    `select c.oid::regclass::text as name from pg_class c
+      where c.relname in ('workflow_executions', 'workflow_step_executions', 'workflow_input_tracker')
+         or c.oid in (select inhrelid from pg_inherits where inhparent = 'pgboss.job'::regclass)`,
+  );
+  for (const { name } of rows) await pool.query(`alter table ${name} set (autovacuum_enabled = off)`);
 }
