@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from '../db/connection/client.ts';
 import { type Chance, chance } from './chance.ts';
 import type { Fault, Options, Range } from './options.ts';
+import { leastFaults } from './report.ts';
 import type { EngineProcess } from './stage/engine-process.ts';
 import type { Fleet } from './stage/fleet.ts';
 import type { ChaosPostgres } from './stage/postgres.ts';
@@ -48,6 +49,14 @@ export class Nemesis {
   constructor(parts: NemesisParts) {
     this.#parts = parts;
     this.counts = { kill: 0, pause: 0, 'db-kill': 0, 'db-restart': 0, drop: 0, eat: 0, details: {} };
+  }
+
+  /** Whether every kind of fault has come as often as a run needs to count. */
+  hasStruckEnough(): boolean {
+    const { options, proxy } = this.#parts;
+    const { counts } = this;
+    const least = leastFaults(options.executions);
+    return options.faults.every((fault) => (fault === 'eat' ? proxy.counts.eaten : counts[fault]) >= least);
   }
 
   start(): void {

@@ -73,7 +73,8 @@ function shortcomingsOf(options: Options, { client, faults, figures }: Findings)
   return wanting;
 }
 
-function leastFaults(executions: number): number {
+/** Of each kind. */
+export function leastFaults(executions: number): number {
   return Math.min(10, Math.ceil(executions / 1_000));
 }
 

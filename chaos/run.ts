@@ -53,6 +53,7 @@ class Run {
       fleet,
       witness,
       countOpen: () => this.#countOpen(),
+      isEnough: () => this.#nemesis.hasStruckEnough(),
     });
     this.#nemesis = new Nemesis({ options, ...stage });
   }

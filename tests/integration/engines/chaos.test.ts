@@ -13,8 +13,8 @@ test(
   '200 executions end as they should while engines, database and connections fail',
   async () => {
     const { code, output, report } = await runChaos(
-      '--executions 200 --engines 3 --seed 20261123 --in-flight 200 --at-least 12 --at-most 400 --calm 240 ' +
-        '--kill-every 1-2 --pause-every 3-6 --pause-for 1-3 --db-every 3-6 --eat 0.05 --cut 0.03',
+      '--executions 200 --engines 3 --seed 20261123 --in-flight 200 --at-least 8 --at-most 400 --calm 240 ' +
+        '--kill-every 1-2 --pause-every 3-6 --pause-for 1-3 --db-every 2-4 --eat 0.05 --cut 0.03',
     );
     expect([code, output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);
@@ -28,7 +28,7 @@ test(
   'a run in which too little happens is invalid and not green',
   async () => {
     const { code, report } = await runChaos(
-      '--executions 5 --engines 1 --seed 1 --templates 5 --faults kill --kill-every 1000-1000 --at-least 0',
+      '--executions 5 --engines 1 --seed 1 --templates 5 --faults kill --kill-every 1000-1000 --at-least 0 --at-most 5',
     );
     expect([code, report.verdict]).toEqual([2, 'invalid']);
     expect(report.shortcomings.join()).toContain('faults of kind kill: 0');
