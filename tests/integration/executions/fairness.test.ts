@@ -15,6 +15,7 @@ const QUEUED = 2_000;
 const TIMES_SLOTS = 4;
 
 const BUSY = { key: 'key-of-the-busy-workspace', id: 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa' };
+const OPERATOR = 'key-of-the-operator';
 const OTHER = { key: 'key-of-the-other-workspace', id: 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb' };
 
 /** So many steps side by side. */
@@ -54,8 +55,12 @@ for (const [slots, width] of SIZES) {
       engine = await fixture.engine({
         config: {
           EXECUTION_ENGINE_CONCURRENCY: String(slots),
-          EXECUTION_ENGINE_API_KEYS: [BUSY, OTHER].map(({ key, id }) => `${key}=${id}`).join(','),
+          EXECUTION_ENGINE_API_KEYS: [
+            `${OPERATOR}=admin`,
+            ...[BUSY, OTHER].map(({ key, id }) => `${key}=${id}`),
+          ].join(),
         },
+        token: OPERATOR,
       });
       busy = engineCalls(engine.url, BUSY.key);
       other = engineCalls(engine.url, OTHER.key);
@@ -77,12 +82,23 @@ for (const [slots, width] of SIZES) {
       return found < 0 ? Number.POSITIVE_INFINITY : Math.max(0, found - accepted);
     };
 
+    /** What is left of wide executions need not run to its end. */
+    const cancelWide = async () => {
+      const { rows } = await database.pool.query(
+        `select e.id from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
+          where t.name = $1 and e.completed_at is null`,
+        [templates.wide],
+      );
+      for (const { id } of rows) await engine.client.cancel(id);
+    };
+
     /** Runs a test's work, then lets everything end: what one test leaves behind must not meet the next. */
     const fairly = async (open: boolean, work: () => Promise<void>) => {
       turns = place.open({ open });
       try {
         await work();
       } finally {
+        await cancelWide();
         turns.releaseAll();
         await database.until(
           'select not exists (select 1 from workflow_executions where completed_at is null)',
