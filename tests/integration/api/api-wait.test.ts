@@ -210,9 +210,10 @@ describe('a wait at another engine', () => {
       name: 'leaving',
       config: { EXECUTION_ENGINE_ROLE: 'api' },
     });
+    const asked = spyOn(leaving.engine.executions, 'status');
     const waiting = Promise.all(Array.from({ length: 10 }, () => poll(id, LONGEST, leaving)));
-    // Answered after the polls have come in.
-    await leaving.client.listExecutions({ limit: 1 });
+    await until(() => asked.mock.calls.length >= 10);
+    asked.mockRestore();
     await leaving.stop();
     expect((await waiting).map(({ status }) => status)).toEqual(Array(10).fill('running'));
     await open();

@@ -185,8 +185,8 @@ test('a question that takes all the time there is keeps none of the others from 
   const client = await pool.connect();
   try {
     await client.query('begin');
-    const endsAt = performance.now() + 3_000;
-    const leftMs = () => Math.max(1, Math.round(endsAt - performance.now()));
+    // It takes none of the others' time away, and neither does a busy machine.
+    const leftMs = () => 1_500;
     const asked = { pgbossSchema: 'pgboss', graceSeconds: 0, since: EVERYTHING, most: 10 };
     const { unanswered } = await examineTables({ db: client, leftMs }, [endless, ...SQL_INVARIANTS], asked);
     expect(unanswered.map(({ name }) => name)).toEqual(['endless']);

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { DoctorReport } from '../../../services/doctor/report.ts';
+import { mayJudge } from '../../support/database/heartbeats.ts';
 import { type EngineDatabase, engineCalls, stepOf, type TestEngine } from '../../support/engine.ts';
 import {
   CHAIN,
@@ -52,6 +53,7 @@ const counts = ({ repaired }: DoctorReport) =>
 
 /** Repairs, and answers what was repaired; nothing may be left. */
 async function repair(): Promise<Record<string, number>> {
+  await mayJudge(database, engine.engine.id);
   const report = await engine.client.repair(AT_ONCE);
   expect({ ok: report.ok, findings: report.findings, unanswered: report.unanswered }).toEqual({
     ok: true,

@@ -30,7 +30,7 @@ test('its timer is there until its end is committed', async () => {
     await engine.publish({
       steps: {
         first: { type: 'noop' },
-        parked: { type: 'delay', with: { for: '1h' }, timeout: '3s' },
+        parked: { type: 'delay', with: { for: '1h' }, timeout: '1h' },
         // Dead because of the first, so that the timeout of the other ends the execution.
         both: {
           type: 'noop',
@@ -50,6 +50,15 @@ test('its timer is there until its end is committed', async () => {
   );
   // The one that parked the step would not need the job.
   await killed();
+  // Its time is over now.
+  await database.pool.query(
+    'update workflow_step_executions set deadline_at = now() where workflow_execution_id = $1 and deadline_at is not null',
+    [id],
+  );
+  await database.pool.query(
+    `update pgboss.job set start_after = now() where data ->> 'execution_id' = $1 and data ->> 'kind' = 'step_deadline'`,
+    [id],
+  );
   const holder = await database.pool.connect();
   await holder.query('select pg_advisory_lock($1)', [HELD]);
   await holder.query(`

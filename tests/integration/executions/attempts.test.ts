@@ -212,7 +212,7 @@ test('time that a step is parked counts towards its timeout', async () => {
 
 test('a step that is parked again and again is timed out all the same', async () => {
   const end = await engine.run({
-    steps: { p: { type: 'parks_again', timeout: '300ms', with: { ms: 40 } } },
+    steps: { p: { type: 'parks_again', timeout: '2s', with: { ms: 100 } } },
   });
   expect(end).toMatchObject({ status: 'failed', error: { code: 'timeout', step: 'p' } });
   expect(await runCount(end.execution_id)).toBeGreaterThan(1);
