@@ -86,13 +86,18 @@ describe('a server', () => {
   });
 
   test('whose transactions are read-only is refused by name, before anything is written', async () => {
-    const client = new pg.Client({ connectionString: database.url });
-    await client.connect();
-    const { rows } = await client.query('select current_database() as name');
-    await client.query(`alter database ${rows[0].name} set default_transaction_read_only = on`);
-    await client.end();
-    await expect(checkServer(database.url)).rejects.toThrow(
-      /^DATABASE_URL names a database that opens read-only transactions .*; accepted: one that can be written\.$/,
-    );
+    const readOnly = await testDatabase();
+    try {
+      const client = new pg.Client({ connectionString: readOnly.url });
+      await client.connect();
+      const { rows } = await client.query('select current_database() as name');
+      await client.query(`alter database ${rows[0].name} set default_transaction_read_only = on`);
+      await client.end();
+      await expect(checkServer(readOnly.url)).rejects.toThrow(
+        /^DATABASE_URL names a database that opens read-only transactions .*; accepted: one that can be written\.$/,
+      );
+    } finally {
+      await readOnly.drop();
+    }
   });
 });

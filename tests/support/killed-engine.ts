@@ -1,6 +1,7 @@
 /**
  * Two engines on one database, one of which is killed while steps of it run: what the other makes of it.
  */
+import { randomUUID } from 'node:crypto';
 import { type EngineDatabase, type Env, stepOf } from './engine.ts';
 import type { Fixture } from './fixture.ts';
 import { assertInvariants } from './invariants.ts';
@@ -34,11 +35,13 @@ export async function takeOverFromKilled(
   leases: boolean,
 ): Promise<Takeover> {
   const { url: recordsUrl } = database;
+  // Of this run alone: on the same database another one may have opened its own.
+  const gate = `killed-${randomUUID()}`;
   const few = { EXECUTION_ENGINE_CONCURRENCY: '8', ...config };
   const dying = await fixture.engineProcess({ url, recordsUrl, name: 'dying', config: few });
   const living = await fixture.engineProcess({ url, recordsUrl, name: 'living', config: few });
   try {
-    const id = await dying.start(await dying.publish(DEFINITION), { inputs: { gate: 'killed' } });
+    const id = await dying.start(await dying.publish(DEFINITION), { inputs: { gate } });
     await database.until('select count(*) = 12 from test_runs where execution_id = $1', [id]);
     // A lease that there is has been told of with the next heartbeat.
     await database.until(
@@ -49,7 +52,7 @@ export async function takeOverFromKilled(
     const before = await database.runs(id);
     dying.kill('SIGKILL');
     await dying.exited;
-    await database.openGate('killed');
+    await database.openGate(gate);
     const end = await living.end(id);
     const attempts = (engine: string) =>
       before.filter((run) => run.engine === engine).map(({ step }) => stepOf(end, step).attempt_count);

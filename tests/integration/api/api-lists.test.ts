@@ -305,6 +305,8 @@ describe('what is no cursor or limit of a list is 422', () => {
   });
 
   test('a cursor of the other list', async () => {
+    // More than a page of both.
+    for (let at = 0; at < 2; at += 1) await put(await engine.publish(NOOP), 1);
     const cursorOf = async (list: string) =>
       ((await (await get(list, 'limit=1')()).json()) as { next_cursor: string }).next_cursor;
     await refuse(EXECUTIONS, `cursor=${await cursorOf(TEMPLATES)}`, 'invalid_cursor');

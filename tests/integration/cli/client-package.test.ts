@@ -32,6 +32,7 @@ const setUp = async (fixture: Fixture) => {
   );
   [packed] = JSON.parse(list) as [typeof packed];
   await output(['npm', 'install', '--offline', '--silent', `./${packed.filename}`], project);
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify(SETTINGS));
 };
 
 fixtureForAll(setUp, { allFinal: false });
@@ -74,7 +75,6 @@ describe('the package of the client', () => {
   test('passes the strictest check of a project that knows nothing else, and runs there', async () => {
     const { program, written } = documented();
     await writeFile(join(project, 'program.ts'), program);
-    await writeFile(join(project, 'tsconfig.json'), JSON.stringify(SETTINGS));
     await output([join(ROOT, 'node_modules', '.bin', 'tsc'), '-p', '.'], project);
     const runtimes = [Bun.which('node'), process.env.EXECUTION_ENGINE_TEST_RUNTIME, process.execPath];
     for (const runtime of new Set(runtimes.filter((path) => path != null))) {

@@ -57,9 +57,8 @@ test('executions complete although the connections of their engines are ended ag
     'select status, count(*)::integer as count from workflow_executions group by status',
   );
   expect(rows).toEqual([{ status: 'completed', count: ids.length }]);
-});
 
-test('afterwards every slot of both engines is free', async () => {
+  // Every slot of both engines is free.
   const count = 2 * SLOTS;
   const roots = Array.from({ length: count }, (_, at) => [
     `s${at}`,

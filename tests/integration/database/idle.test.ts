@@ -5,9 +5,10 @@
  * by the engine's own heartbeats, as the database dates them.
  */
 import { expect, test } from 'bun:test';
+import { afterBeats, lastBeat } from '../../support/database/heartbeats.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { countStatements, type StatementCount } from '../../support/faults/statement-count.ts';
-import { fixtureForAll } from '../../support/fixture.ts';
+import { fixtureForEach } from '../../support/fixture.ts';
 
 const MAX_PER_SECOND = 3;
 /** Until what follows the work is over. */
@@ -19,7 +20,7 @@ let database: EngineDatabase;
 let counted: StatementCount;
 let engine: TestEngine;
 
-const fixture = fixtureForAll(
+const fixture = fixtureForEach(
   async (fixture) => {
     database = await fixture.database();
     counted = await fixture.use(countStatements(database.url), (counter) => counter.close());
@@ -27,27 +28,6 @@ const fixture = fixtureForAll(
   },
   { allFinal: false },
 );
-
-/** Waits for so many heartbeats; answers when the last was, by the database, in seconds. */
-async function afterBeats(count: number): Promise<number> {
-  let seconds = 0;
-  for (let beat = 0; beat < count; beat += 1) {
-    const { at } = await database.until(
-      `select extract(epoch from heartbeat_at) > $1 as later, extract(epoch from heartbeat_at)::float8 as at
-         from execution_engines`,
-      [beat === 0 ? await lastBeat() : seconds],
-    );
-    seconds = Number(at);
-  }
-  return seconds;
-}
-
-async function lastBeat(): Promise<number> {
-  const { rows } = await database.pool.query(
-    'select extract(epoch from heartbeat_at)::float8 as at from execution_engines',
-  );
-  return rows[0].at;
-}
 
 test('an engine that has worked and has nothing left to do sends fewer than 3 statements a second', async () => {
   const template = await engine.publish({
@@ -62,9 +42,9 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
   const started = await engine.client.startMany(items);
   await Promise.all(started.map(({ execution_id }) => engine.end(execution_id)));
 
-  const from = await afterBeats(BEATS_BEFORE);
+  const from = await afterBeats(database, engine.engine.id, BEATS_BEFORE);
   const before = counted.byVerb();
-  const to = await afterBeats(BEATS);
+  const to = await afterBeats(database, engine.engine.id, BEATS);
   const verbs = difference(counted.byVerb(), before);
   const statements = Object.values(verbs).reduce((sum, count) => sum + count, 0);
   expect(statements, 'every heartbeat is counted').toBeGreaterThanOrEqual(BEATS);
@@ -74,24 +54,17 @@ test('an engine that has worked and has nothing left to do sends fewer than 3 st
 test('what ends on one engine costs its peers nothing, unless somebody waits for it there', async () => {
   const busy = await fixture.engine();
   const peer = await fixture.engine({ url: counted.url, config: { EXECUTION_ENGINE_ROLE: 'api' } });
-  await database.until(
-    'select count(*) >= 2 from execution_engines where heartbeat_at > now() - interval $$8 s$$',
-  );
+  // Both know of each other.
+  await afterBeats(database, peer.engine.id, 2);
   const template = await busy.publish({ steps: { a: { type: 'record' } } });
   await engine.stop();
-  const lastBeat = async () =>
-    (
-      await database.pool.query(
-        'select extract(epoch from heartbeat_at)::float8 as at from execution_engines where id = $1',
-        [peer.engine.id],
-      )
-    ).rows[0].at as number;
-  const from = await lastBeat();
+  const from = await lastBeat(database, peer.engine.id);
   const before = counted.byVerb();
   const executions = 200;
   for (let at = 0; at < executions; at += 1) await busy.end(await busy.start(template));
   const statements = Object.values(difference(counted.byVerb(), before)).reduce((sum, n) => sum + n, 0);
-  expect(statements).toBeLessThan(executions / 2 + MAX_PER_SECOND * ((await lastBeat()) - from));
+  const seconds = (await lastBeat(database, peer.engine.id)) - from;
+  expect(statements).toBeLessThan(executions / 2 + MAX_PER_SECOND * seconds);
   const waited = await busy.start(template);
   expect((await peer.end(waited)).status).toBe('completed');
 });

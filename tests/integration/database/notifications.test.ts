@@ -4,6 +4,7 @@
 import { expect, test } from 'bun:test';
 import type pg from 'pg';
 import { TEST_BACKEND } from '../../support/database/database.ts';
+import { afterBeats } from '../../support/database/heartbeats.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
@@ -70,16 +71,4 @@ test.skipIf(TEST_BACKEND !== 'postgres')(
 );
 
 /** After these the engine knows who else is there: the first may have been under way. */
-async function twoHeartbeats(): Promise<void> {
-  for (let beats = 0; beats < 2; beats += 1) {
-    const { id } = engine.engine;
-    const { rows } = await database.pool.query(
-      'select heartbeat_at::text as at from execution_engines where id = $1',
-      [id],
-    );
-    await database.until('select heartbeat_at > $2::timestamptz from execution_engines where id = $1', [
-      id,
-      rows[0].at,
-    ]);
-  }
-}
+const twoHeartbeats = () => afterBeats(database, engine.engine.id, 2);

@@ -29,12 +29,8 @@ async function run(name: string, inputs: JsonObject): Promise<ExecutionStatusBod
   const text = readFileSync(join(FOLDER, `${name}.yaml`), 'utf8');
   const published = await engine.client.publish(text, 'application/yaml');
   expect([published.name, published.warnings]).toEqual([name, []]);
-  const execution = await engine.end(await engine.start(name, { inputs }));
-  ran.add(name);
-  return execution;
+  return engine.end(await engine.start(name, { inputs }));
 }
-
-const ran = new Set<string>();
 
 async function outputsOf(name: string, inputs: JsonObject): Promise<Json> {
   const { status, outputs, error } = await run(name, inputs);
@@ -198,6 +194,9 @@ describe('incident-response', () => {
 });
 
 test('no example is left out here', () => {
-  const names = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
-  expect([...ran].sort()).toEqual(names.map((name) => name.replace('.yaml', '')).sort());
+  const source = readFileSync(import.meta.path, 'utf8');
+  const names = readdirSync(FOLDER)
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => name.replace('.yaml', ''));
+  expect(names.filter((name) => !new RegExp(`\\b(run|outputsOf)\\('${name}'`).test(source))).toEqual([]);
 });

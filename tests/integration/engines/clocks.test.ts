@@ -19,19 +19,20 @@ let early: EngineProcess;
 let late: EngineProcess;
 let jumping: EngineProcess;
 
-fixtureForAll(async (fixture) => {
+const fixture = fixtureForAll(async () => {
   if (FAKETIME === null) return;
   database = await fixture.database();
   folder = await fixture.folder();
   await setClock(clock(), '+0');
-  const start = (name: string, env: Record<string, string>) =>
-    fixture.engineProcess({ name, config: { ...env, EXECUTION_ENGINE_CONCURRENCY: '6' } });
   [early, late, jumping] = await Promise.all([
     start('early', clockAt('-1h')),
     start('late', clockAt('+1h')),
     start('jumping', clockIn(clock())),
   ]);
 });
+
+const start = (name: string, env: Record<string, string>) =>
+  fixture.engineProcess({ name, config: { ...env, EXECUTION_ENGINE_CONCURRENCY: '6' } });
 
 const clock = () => join(folder, 'clock');
 const present = test.skipIf(FAKETIME === null);
@@ -124,24 +125,26 @@ present('an execution is over when its time is, and not an hour before or after'
 present(
   'what an engine with a wrong clock held when it was killed goes on elsewhere; of the others nothing is taken',
   async () => {
+    // The slots of all four.
+    const doomed = await start('doomed', clockAt('+1h'));
     const steps = Object.fromEntries(
-      Array.from({ length: 18 }, (_, at) => [
+      Array.from({ length: 24 }, (_, at) => [
         `g${at}`,
         { type: 'gate', with: { name: 'held' }, retry: { limit: 0 } },
       ]),
     );
     const id = await early.start(await early.publish({ steps }));
-    await database.until('select count(*) = 18 from test_runs where execution_id = $1', [id]);
+    await database.until('select count(*) = 24 from test_runs where execution_id = $1', [id]);
     const before = await database.runs(id);
-    expect(new Set(before.map(({ engine }) => engine)).size).toBe(3);
-    late.kill('SIGKILL');
-    await late.exited;
+    expect(new Set(before.map(({ engine }) => engine)).size).toBe(4);
+    doomed.kill('SIGKILL');
+    await doomed.exited;
     await setClock(clock(), '+1d');
     await database.openGate('held');
     const end = await early.end(id);
     expect(end.status).toBe('completed');
     for (const { step, engine } of before) {
-      const attempts = engine === 'late' ? 2 : 1;
+      const attempts = engine === 'doomed' ? 2 : 1;
       expect({ step, attempts: stepOf(end, step).attempt_count }).toEqual({ step, attempts });
     }
     await assertInvariants(database.url);

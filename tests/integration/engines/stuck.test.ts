@@ -4,11 +4,14 @@
  */
 import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { afterBeats } from '../../support/database/heartbeats.ts';
 import type { EngineDatabase, EngineProcess } from '../../support/engine.ts';
 import { type PoolProxy, proxyByUse } from '../../support/faults/pool-proxy.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { until } from '../../support/until.ts';
 
+/** More than an engine may look for work in vain. */
+const BEATS = 12;
 const ONE_STEP = { steps: { a: { type: 'record' } } };
 
 interface Watched {
@@ -17,20 +20,7 @@ interface Watched {
   readonly engine: EngineProcess;
 }
 
-/** Its looks for work are not answered. */
-let starving: Watched;
-/** Its commits are not answered. */
-let mute: Watched;
-/** It works, with as much work as it can hold and more. */
-let full: Watched;
-
-const fixture = fixtureForAll(async () => {
-  [starving, mute, full] = await Promise.all([
-    start(),
-    start(),
-    start({ EXECUTION_ENGINE_CONCURRENCY: '1' }),
-  ]);
-});
+const fixture = fixtureForAll();
 
 async function start(config: Record<string, string> = {}): Promise<Watched> {
   const database = await fixture.database();
@@ -69,55 +59,36 @@ async function gated({ engine, database }: Watched, more: JsonObject = {}): Prom
   return id;
 }
 
-let waiting: string[];
-let unheard: string;
-let held: string[];
-
-test('an engine that looks for work in vain, or commits in vain, is not ready; one that is merely full is', async () => {
+test.concurrent('an engine that looks for work in vain is not ready, others take its work, and it takes work again once it can look', async () => {
+  const starving = await start();
   const template = await starving.engine.publish(ONE_STEP);
-  unheard = await gated(mute);
-  held = [
-    await gated(full, { concurrency: { key: 'one', limit: 1 } }),
-    ...(await startBySql(full, await full.engine.publish(ONE_STEP), 5)),
-  ];
-
   starving.proxy.silence('work');
-  waiting = await startBySql(starving, template, 20);
-  mute.proxy.silence('commit', 'work');
-  await mute.database.openGate('gate');
-
-  const said = await Promise.all([ready(starving, 503), ready(mute, 503)]);
-  expect(said).toEqual([
-    'Work is due, but nothing comes of looking for it.',
-    'Commits were sent, but none goes through.',
-  ]);
+  const waiting = await startBySql(starving, template, 20);
+  expect(await ready(starving, 503)).toBe('Work is due, but nothing comes of looking for it.');
   // The process itself is well: a probe that restarts is another matter.
   expect((await starving.engine.request('GET', '/health/live')).status).toBe(200);
-  await ready(full, 200);
-});
 
-test('others take the work of an engine that is stuck, which does not make it well', async () => {
   const others = await fixture.engine({ url: starving.database.url, name: 'others' });
-  try {
-    const ends = await Promise.all(waiting.map((id) => others.end(id)));
-    expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
-    expect(new Set((await starving.database.runs()).map(({ engine }) => engine))).toEqual(
-      new Set(['others']),
-    );
-    expect((await starving.engine.request('GET', '/health/ready')).status).toBe(503);
-  } finally {
-    await others.stop();
-  }
-});
+  const ends = await Promise.all(waiting.map((id) => others.end(id)));
+  expect(new Set(ends.map(({ status }) => status))).toEqual(new Set(['completed']));
+  expect(new Set((await starving.database.runs()).map(({ engine }) => engine))).toEqual(new Set(['others']));
+  // That others work does not make it well.
+  expect((await starving.engine.request('GET', '/health/ready')).status).toBe(503);
+  await others.stop();
 
-test('an engine that can look again is ready, and takes work', async () => {
   starving.proxy.heal();
   expect(await ready(starving, 200)).toBeUndefined();
-  const [id] = await startBySql(starving, await starving.engine.publish(ONE_STEP), 1);
+  const [id] = await startBySql(starving, template, 1);
   expect((await starving.engine.end(id!)).status).toBe('completed');
 });
 
-test('an engine whose commits are answered again records what its steps gave back, once', async () => {
+test.concurrent('an engine that commits in vain is not ready, and records once what its steps gave back when it can', async () => {
+  const mute = await start();
+  const unheard = await gated(mute);
+  mute.proxy.silence('commit', 'work');
+  await mute.database.openGate('gate');
+  expect(await ready(mute, 503)).toBe('Commits were sent, but none goes through.');
+
   mute.proxy.heal();
   expect(await ready(mute, 200)).toBeUndefined();
   expect((await mute.engine.end(unheard)).status).toBe('completed');
@@ -125,7 +96,14 @@ test('an engine whose commits are answered again records what its steps gave bac
   expect(runs.map(({ step, attempt }) => `${step} ${attempt}`).sort()).toEqual(['after 1', 'g 1', 'h 1']);
 });
 
-test('what a full engine held back completes', async () => {
+test.concurrent('an engine that is merely full is ready, and completes what it held back', async () => {
+  const full = await start({ EXECUTION_ENGINE_CONCURRENCY: '1' });
+  const held = [
+    await gated(full, { concurrency: { key: 'one', limit: 1 } }),
+    ...(await startBySql(full, await full.engine.publish(ONE_STEP), 5)),
+  ];
+  await afterBeats(full.database, full.engine.id, BEATS);
+  await ready(full, 200);
   await full.database.openGate('gate');
   for (const id of held) expect((await full.engine.end(id)).status).toBe('completed');
 });
