@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import type { Json } from '../core/json/json.ts';
+import { cases } from '../tests/support/core/cases.ts';
 import { UsageError } from './failure.ts';
 import { parseInputs } from './input.ts';
 import { createTextSource } from './text-source.ts';
@@ -96,6 +97,7 @@ describe('a value of --input', () => {
         const { key } = (await read([`key=${text}`])) as { key: Json };
         expect(typeof key === 'string' ? key : JSON.stringify(key)).toBe(text);
       }),
+      cases(100),
     );
   });
 });

@@ -6,6 +6,7 @@
  */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { buildTemplate } from '../tests/support/core/graphs.ts';
 import { Play } from '../tests/support/core/play.ts';
 import type { Plan } from './plan.ts';
@@ -141,6 +142,6 @@ test('an attempt that was parked ends when its time is over, and not before', ()
         if (['completed', 'failed'].includes(clockwork.status)) return;
       }
     }),
-    { numRuns: 2_000 },
+    cases(2_000),
   );
 });

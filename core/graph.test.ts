@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { reportShortly } from '../tests/support/core/counterexample.ts';
 import { buildTemplate, chain, fanOut, orderFulfilment, templates } from '../tests/support/core/graphs.ts';
 import { naiveDepth, naiveOrder } from '../tests/support/core/naive-order.ts';
@@ -44,6 +45,7 @@ test('what is upstream of a step are its producers and what is upstream of them'
         );
       }
     }),
+    cases(100),
   );
 });
 
@@ -55,7 +57,7 @@ test('depth is the longest path and rank the breadth-first order, as plain recur
       expect([...graph.depth]).toEqual(depths);
       expect(keysInRankOrder(graph)).toEqual(naiveOrder(template));
     }),
-    { numRuns: 500, reporter: reportShortly },
+    { ...cases(500), reporter: reportShortly },
   );
 });
 
@@ -71,7 +73,7 @@ test('every edge is once in its producerâ€™s outgoing and once in its consumerâ€
       expect(incoming.flat()).toHaveLength(edges.length);
       expect(outgoing.flat()).toHaveLength(edges.length);
     }),
-    { numRuns: 200, reporter: reportShortly },
+    { ...cases(200), reporter: reportShortly },
   );
 });
 

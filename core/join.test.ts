@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { decideJoin } from './join.ts';
 
 test('an `all` join waits while an edge is open, even when one is live', () => {
@@ -25,12 +26,12 @@ test('an `any` join is skipped only when every edge is dead', () => {
 });
 
 test('a decision is never taken back by a later edge, and is always there when all are resolved', () => {
-  const cases = fc.record({
+  const joins = fc.record({
     edges: fc.array(fc.boolean(), { minLength: 1, maxLength: 8 }),
     n: fc.nat(8),
   });
   fc.assert(
-    fc.property(cases, ({ edges, n }) => {
+    fc.property(joins, ({ edges, n }) => {
       const join = n === 0 ? 'all' : Math.min(n, edges.length);
       let decided: string = 'wait';
       for (let resolved = 1; resolved <= edges.length; resolved++) {
@@ -41,5 +42,6 @@ test('a decision is never taken back by a later edge, and is always there when a
       }
       expect(decided).not.toBe('wait');
     }),
+    cases(100),
   );
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { NO_RETRY } from '../tests/support/core/graphs.ts';
 import { retryDelayMs } from './retry.ts';
 import type { RetryPolicy } from './template.ts';
@@ -86,6 +87,6 @@ test('any delay is a whole number of milliseconds within the policy', () => {
       const least = Math.min(policy.delayMs, policy.maxDelayMs ?? YEAR_MS) / (policy.jitter ? 2 : 1);
       expect(delay).toBeGreaterThanOrEqual(Math.floor(least));
     }),
-    { numRuns: 500 },
+    cases(500),
   );
 });

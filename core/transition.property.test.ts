@@ -1,10 +1,9 @@
 /**
  * Random graphs, outcomes, orders and batches: every commit is held against the oracle.
- *
- * FUZZ_RUNS multiplies the number of cases; FUZZ_SEED repeats a run.
  */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { reportShortly } from '../tests/support/core/counterexample.ts';
 import { Drive } from '../tests/support/core/drive.ts';
 import { templates } from '../tests/support/core/graphs.ts';
@@ -12,8 +11,6 @@ import { naiveOrder } from '../tests/support/core/naive-order.ts';
 import { Play } from '../tests/support/core/play.ts';
 import { playOut, scripts } from '../tests/support/core/scripts.ts';
 
-const TIMES = Number(process.env.FUZZ_RUNS ?? 1);
-const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
 const seed = fc.integer();
 const capacity = fc.integer({ min: 1, max: 8 });
 
@@ -37,7 +34,7 @@ test.each([
   ['small', 8, 4000],
   ['large', 30, 1000],
 ])('a %s execution ends as the oracle says whatever the order of events', (_, steps, numRuns) => {
-  fc.assert(calmly(steps), { numRuns: numRuns * TIMES, reporter: reportShortly, ...SEED });
+  fc.assert(calmly(steps), { ...cases(numRuns), reporter: reportShortly });
 });
 
 test.each([
@@ -46,7 +43,7 @@ test.each([
 ])(
   'a %s execution agrees with the oracle through timeouts, pauses, stops and cancels',
   (_, steps, numRuns) => {
-    fc.assert(wildly(steps), { numRuns: numRuns * TIMES, reporter: reportShortly, ...SEED });
+    fc.assert(wildly(steps), { ...cases(numRuns), reporter: reportShortly });
   },
 );
 
@@ -69,6 +66,6 @@ test('with one slot, steps start in breadth-first order whatever comes of them',
       }
       expect(started).toEqual(naiveOrder(template).filter((key) => started.includes(key)));
     }),
-    { numRuns: 500 * TIMES, reporter: reportShortly, ...SEED },
+    { ...cases(500), reporter: reportShortly },
   );
 });

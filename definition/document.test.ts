@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { EngineError } from '../core/problem.ts';
+import { cases } from '../tests/support/core/cases.ts';
 import { type DocumentFormat, parseDocument } from './document.ts';
 
 const LIMITS = { maxDepth: 64, maxBytes: 1_000_000 };
@@ -47,7 +48,7 @@ describe('a YAML definition', () => {
       expect(yaml(JSON.stringify(plain))).toEqual(plain);
       expect(parseDocument(JSON.stringify(plain), 'json', LIMITS)).toEqual(plain);
     });
-    fc.assert(property, { numRuns: 100 });
+    fc.assert(property, cases(100));
   });
 
   test('is read as YAML 1.2: on, yes and dates are text, whatever its directive says', () => {
@@ -90,7 +91,7 @@ block:
         problemsOf(() => parseDocument(`{"a":[${number}]}`, format, LIMITS));
       expect(refused('yaml')).toEqual(refused('json'));
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, cases(500));
   });
 
   test('reads a list of a hundred thousand', () => {
@@ -196,7 +197,7 @@ block:
         expect(error).toBeInstanceOf(EngineError);
       }
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, cases(500));
   });
 });
 

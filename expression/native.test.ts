@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import type { Part, Scope } from './compiled.ts';
 import { compileValue } from './compiled-value.ts';
 import { ExpressionError } from './expression-error.ts';
@@ -126,7 +127,7 @@ test('what native code computes is what the sandbox computes', async () => {
       );
     },
   );
-  await fc.assert(property, { numRuns: 150 });
+  await fc.assert(property, cases(150));
   expect(native).toBeGreaterThan(100);
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { encodeFrame, FrameReader } from './frame.ts';
 
 test('frames come out whole and in order however the stream is cut', () => {
@@ -19,7 +20,7 @@ test('frames come out whole and in order however the stream is cut', () => {
     }
     expect(JSON.stringify(received)).toBe(JSON.stringify(sent));
   });
-  fc.assert(property, { numRuns: 100 });
+  fc.assert(property, cases(100));
 });
 
 test('a frame that claims to be larger than allowed is refused before it is read', () => {

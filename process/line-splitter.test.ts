@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../tests/support/core/cases.ts';
 import { LineSplitter } from './line-splitter.ts';
 
 function linesOf(pieces: readonly string[], maxLength = 1_000): string[] {
@@ -17,6 +18,7 @@ test('lines are the same in whatever pieces they come, and empty ones are left o
       const whole = pieces.join('').split('\n');
       expect(linesOf(pieces)).toEqual(whole.filter((line) => line.trim() !== ''));
     }),
+    cases(100),
   );
 });
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { Shares } from './shares.ts';
 
 /** Lets workspaces take as much as they may, one after the other. */
@@ -60,6 +61,7 @@ test('a workspace that holds nothing gets a place after a greedy one, and what w
       for (; shares.mayTake('greedy'); again += 1) shares.take('greedy');
       expect(again).toBe(held);
     }),
+    cases(100),
   );
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { isExactJsonNumber, isExactNumber } from './exact-number.ts';
 
 /** Value of a decimal literal as a fraction of integers, by the definition of the notation. */
@@ -100,7 +101,7 @@ describe('a number is exact', () => {
         expect(isExactNumber(literal)).toBe(same || Math.abs(value) < 2 ** 53);
         expect(isExactJsonNumber(literal)).toBe(isExactNumber(literal));
       }),
-      { numRuns: 3_000 },
+      cases(3_000),
     );
   });
 
@@ -110,6 +111,7 @@ describe('a number is exact', () => {
         expect(isExactNumber(String(value))).toBeTrue();
         expect(BigInt(JSON.stringify(Number(String(value))))).toBe(BigInt(value));
       }),
+      cases(100),
     );
   });
 
@@ -118,7 +120,7 @@ describe('a number is exact', () => {
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) =>
         expect(isExactJsonNumber(JSON.stringify(value))).toBeTrue(),
       ),
-      { numRuns: 2_000 },
+      cases(2_000),
     );
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { EngineError } from '../problem.ts';
 import { isExactNumber } from './exact-number.ts';
 import { scanJson } from './json-scan.ts';
@@ -24,7 +25,7 @@ describe('parseJson', () => {
       const text = JSON.stringify(value, null, indent);
       expect(parseJson(text, LIMITS)).toEqual(JSON.parse(text));
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, cases(200));
   });
 
   test('names line and column of a syntax error', () => {
@@ -103,7 +104,7 @@ describe('parseJson', () => {
       const value = [{ a: one }, { a: { a: other }, ':': '":"' }];
       expect(parseJson(JSON.stringify(value), LIMITS)).toEqual(JSON.parse(JSON.stringify(value)));
     });
-    fc.assert(property);
+    fc.assert(property, cases(100));
   });
 
   test('finds one name twice among two hundred thousand', () => {
@@ -130,7 +131,7 @@ describe('parseJson', () => {
       if (isExactNumber(literal)) expect(read()).toEqual(JSON.parse(text));
       else expect(refusal(read).problems).toMatchObject([{ pointer: ['', '/1', '/b/0/c'][shape]! }]);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, cases(1_000));
   });
 
   test('shows a hundred numbers of many, and only the start of a long one', () => {
@@ -160,6 +161,7 @@ describe('quoteInexactNumbers', () => {
         const text = JSON.stringify(value);
         expect(quoteInexactNumbers(text, surveyJson(text, 64))).toBe(text);
       }),
+      cases(100),
     );
   });
 });
@@ -181,7 +183,7 @@ describe('scanJson', () => {
       }
       expect(fault === null).toBe(parses);
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, cases(500));
   });
 
   test('does not overflow on a million levels', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { findUnstorable } from './storable.ts';
 
 const DEEP = { maxDepth: 512 };
@@ -15,7 +16,7 @@ describe('findUnstorable', () => {
     const property = fc.property(fc.jsonValue({ maxDepth: 8 }), (value) => {
       expect(findUnstorable(value, DEEP)).toBeNull();
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, cases(200));
   });
 
   test('names the place of a NUL character, a lone surrogate and a number without an end', () => {
@@ -116,7 +117,7 @@ describe('findUnstorable', () => {
       expect(findUnstorable(sample, { maxDepth: 64, maxBytes: bytes })).toBeNull();
       expect(findUnstorable(sample, { maxDepth: 64, maxBytes: bytes - 1 })).toMatchObject({ kind: 'size' });
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, cases(200));
   });
 
   test('stops at the size cap of a value that shares its parts', () => {
@@ -136,7 +137,7 @@ describe('findUnstorable', () => {
       fc.property(anything, (value) => {
         if (findUnstorable(value, DEEP) === null) expect(typeof JSON.stringify(value)).toBe('string');
       }),
-      { numRuns: 300 },
+      cases(300),
     );
   });
 });

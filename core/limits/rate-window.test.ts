@@ -1,6 +1,7 @@
 /** A rate as a sliding window: never more starts than the limit within it, and not many fewer than could be. */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { countingSlices, freedInMs, type Slice, sliceEnd, withStarts } from './rate-window.ts';
 
 const perMs = fc.integer({ min: 1, max: 100_000 });
@@ -32,6 +33,7 @@ test('no window has more starts than the limit, wherever it begins and however l
         // Numbers of this size have a grain of 1/4000 ms.
         expect(starts[at]! - starts[at - limit]!).toBeGreaterThan(per - 0.01);
     }),
+    cases(100),
   );
 });
 
@@ -45,6 +47,7 @@ test('what is used up is free again within one and a half slices of the window, 
       expect(countingSlices(slices, now + wait, per)).toEqual([]);
       expect(countingSlices(slices, now + wait - 1, per)).toEqual(slices);
     }),
+    cases(100),
   );
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { ESCAPES } from '../../tests/support/spellings.ts';
 import type { Json } from '../json/json.ts';
 import { CUT_MARK, cutText } from '../text/cut.ts';
@@ -46,7 +47,7 @@ describe('a secret', () => {
           expect(masked.replaceAll(' ', '')).toBe(`${before}***${after}`.replaceAll(' ', ''));
         },
       ),
-      { numRuns: 1_000 },
+      cases(1_000),
     );
   });
 
@@ -59,7 +60,7 @@ describe('a secret', () => {
         expect(mask.text(`G ${written} G`)).toBe('G *** G');
         expect(mask.suspects(JSON.stringify([written]))).toBe(true);
       }),
-      { numRuns: 1_000 },
+      cases(1_000),
     );
   });
 
@@ -87,7 +88,7 @@ describe('a secret', () => {
           expect(masked).toMatch(rest);
         },
       ),
-      { numRuns: 1_000 },
+      cases(1_000),
     );
   });
 
@@ -103,7 +104,7 @@ describe('a secret', () => {
         const [first] = value;
         if (shown >= write(first!).length) expect(masked).toBe(`GGGG***${CUT_MARK}`);
       }),
-      { numRuns: 1_000 },
+      cases(1_000),
     );
   });
 
@@ -181,7 +182,7 @@ describe('a value', () => {
         expect(mask.suspects(JSON.stringify(json))).toBe(true);
         expect(JSON.stringify(mask.value(json))).toBe(isKey ? '{"***":1}' : '{"a":["***"]}');
       }),
-      { numRuns: 1_000 },
+      cases(1_000),
     );
   });
 

@@ -1,17 +1,14 @@
 /**
  * Random graphs whose steps hold scopes, to a depth of three: every commit of every view is held against an oracle.
- *
- * FUZZ_RUNS multiplies the number of cases; FUZZ_SEED repeats a run.
  */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { reportNested } from '../../tests/support/core/counterexample.ts';
 import { templates } from '../../tests/support/core/graphs.ts';
 import { type Holder, NestedDrive, type NestedTemplate } from '../../tests/support/core/nested-drive.ts';
 import { playOut, scripts } from '../../tests/support/core/scripts.ts';
 
-const TIMES = Number(process.env.FUZZ_RUNS ?? 1);
-const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
 const STEPS = 4;
 
 /** Every number of failures is tolerated: what becomes of the scopes does not depend on their order. */
@@ -79,7 +76,7 @@ test('an execution with scopes ends as the oracle says whatever the order of eve
         }
       }
     }),
-    { numRuns: 150 * TIMES, reporter: reportNested, ...SEED },
+    { ...cases(150), reporter: reportNested },
   );
 });
 
@@ -88,6 +85,6 @@ test('an execution with scopes agrees with the oracle through failures, retries,
     fc.property(nested(2, STRICT), fc.integer(), (template, seed) => {
       new NestedDrive(template, { seed, wild: true }).run();
     }),
-    { numRuns: 1_000 * TIMES, reporter: reportNested, ...SEED },
+    { ...cases(1_000), reporter: reportNested },
   );
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { didYouMean, nearest } from './nearest.ts';
 
 test('a slip of the keys finds its name', () => {
@@ -45,5 +46,5 @@ test('one inserted, lost or swapped character is always near', () => {
       expect(nearest(wrong[slip], [right])).toBe(right);
     },
   );
-  fc.assert(property);
+  fc.assert(property, cases(100));
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { hideCredentials } from './credentials.ts';
 import { CUT_MARK, cutText } from './cut.ts';
 import { visibleLines, visibleText } from './visible.ts';
@@ -20,7 +21,7 @@ describe('text that is cut', () => {
         }
       },
     );
-    fc.assert(property);
+    fc.assert(property, cases(100));
   });
 });
 
@@ -52,6 +53,7 @@ describe('visible text', () => {
         expect(JSON.parse(json)).toEqual({ text });
         expect(json).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
       }),
+      cases(100),
     );
   });
 });

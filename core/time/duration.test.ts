@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { DURATION_PATTERN, parseDuration, parseDurationText } from './duration.ts';
 
 const FORMS: [string, number][] = [
@@ -70,6 +71,6 @@ describe('a duration', () => {
       expect(ms !== null).toBe(pattern.test(text));
       if (ms !== null) expect(Number.isSafeInteger(ms) && ms >= 0).toBeTrue();
     });
-    fc.assert(property);
+    fc.assert(property, cases(100));
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { INSTANT_OR_DATE_PATTERN, parseInstant, parseInstantOrDate } from './instant.ts';
 
 describe('an instant', () => {
@@ -56,6 +57,6 @@ describe('an instant', () => {
       expect(written).toMatch(new RegExp(INSTANT_OR_DATE_PATTERN));
       if (ms !== null) expect(new Date(ms).toISOString().slice(0, 10)).toBe(written);
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, cases(500));
   });
 });

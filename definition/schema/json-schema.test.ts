@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { JsonSchema } from '../../core/json/json.ts';
+import { cases } from '../../tests/support/core/cases.ts';
 import { checkSchema, createSchemaChecker, createValidator } from './json-schema.ts';
 
 function problems(schema: JsonSchema, value: unknown): string[] {
@@ -286,7 +287,7 @@ describe('checkSchema', () => {
     const property = fc.property(schema, fc.jsonValue({ maxDepth: 3 }), (sample, value) => {
       if (checkSchema(sample).length === 0) createValidator(sample as JsonSchema)(value);
     });
-    fc.assert(property, { numRuns: 80 });
+    fc.assert(property, cases(80));
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { createValidator } from './json-schema.ts';
 import { isMultipleOf } from './multiple-of.ts';
 
@@ -50,7 +51,7 @@ describe('multipleOf', () => {
         expect(isMultipleOf(divisor)(value)).toBe(counted);
       },
     );
-    fc.assert(property, { numRuns: 2_000 });
+    fc.assert(property, cases(2_000));
   });
 
   test('in a schema asks numbers only, and says of what they must be a multiple', () => {

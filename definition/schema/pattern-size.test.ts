@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
+import { cases } from '../../tests/support/core/cases.ts';
 import { patternSize } from './pattern-size.ts';
 
 /** Beginning, end and match of a program are not part of its pattern. */
@@ -32,12 +33,12 @@ test('a pattern is never larger compiled than its text tells', () => {
     const compiled = programSize(text);
     if (compiled !== null) expect(patternSize(text)).toBeGreaterThanOrEqual(compiled - FRAME);
   });
-  fc.assert(property, { numRuns: 2_000 });
+  fc.assert(property, cases(2_000));
 });
 
 test('any text has a size, also what is no pattern', () => {
   const property = fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
     expect(patternSize(text)).toBeLessThanOrEqual(text.length * 2_000 ** 2);
   });
-  fc.assert(property);
+  fc.assert(property, cases(100));
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { failureOf } from '../../tests/support/http-peer.ts';
 import { isPublicAddress, parseAllowList, permittedAddresses } from './address.ts';
 
@@ -65,6 +66,7 @@ describe('an address', () => {
   test('is judged the same as its IPv4-mapped form', () => {
     fc.assert(
       fc.property(fc.ipV4(), (address) => isPublicAddress(address) === isPublicAddress(`::ffff:${address}`)),
+      cases(100),
     );
   });
 
@@ -76,6 +78,7 @@ describe('an address', () => {
         const dotted = [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
         return hosts.every((host) => host === dotted);
       }),
+      cases(100),
     );
   });
 });

@@ -8,6 +8,7 @@ import type { Json } from '../../core/json/json.ts';
 import { compileValue } from '../../expression/compiled-value.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
 import { NotNative } from '../../expression/native.ts';
+import { cases } from '../support/core/cases.ts';
 import { readSteps } from './reading.ts';
 
 /** An expression with `levels` of one kind of nesting. */
@@ -82,7 +83,7 @@ for (const [place, { pointer, at }] of Object.entries(PLACES)) {
       if (levels <= 90) expect(found).toEqual([]);
       else if (found.length > 0) expect(found).toEqual([`expression_syntax ${pointer}`]);
     });
-    fc.assert(property, { numRuns: 60, examples: Object.keys(FORMS).map((kind) => [kind, 20_000]) });
+    fc.assert(property, { ...cases(60), examples: Object.keys(FORMS).map((kind) => [kind, 20_000]) });
   });
 }
 
@@ -96,7 +97,7 @@ test('what was read is computed here or left to the sandbox, and never uses up t
       expect(error instanceof ExpressionError || error instanceof NotNative ? '' : error).toBe('');
     }
   });
-  fc.assert(property, { numRuns: 200 });
+  fc.assert(property, cases(200));
 });
 
 test('a long list of unknown names is refused with the first ones', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../support/core/cases.ts';
 import { errorsOf, read, readSteps, stepTypes } from './reading.ts';
 
 const SIZE = 10_000;
@@ -187,6 +188,6 @@ describe('random garbage', () => {
         }
       }
     });
-    fc.assert(property, { numRuns: 300 });
+    fc.assert(property, cases(300));
   });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { Json, JsonSchema } from '../../core/json/json.ts';
 import { checkSchema, createValidator } from '../../definition/schema/json-schema.ts';
 import { looseSchema } from '../../definition/schema/loose-schema.ts';
+import { cases } from '../support/core/cases.ts';
 import { errorsOf, readSteps, warningsOf } from './reading.ts';
 
 const url = 'https://a.example/';
@@ -234,6 +235,6 @@ test('what fits a schema still fits its loose variant when parts of it are expre
     expect(createValidator(loose)(sample)).toEqual([]);
     expect(createValidator(loose)(mixed)).toEqual([]);
   });
-  fc.assert(property, { numRuns: 200 });
+  fc.assert(property, cases(200));
   expect(fitting).toBeGreaterThan(20);
 });

@@ -3,6 +3,7 @@
  */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../support/core/cases.ts';
 import { errorsOf, readSteps } from './reading.ts';
 
 type Need = { step: string; on: string; route?: string[] };
@@ -110,7 +111,7 @@ test('a definition is refused exactly for the steps that start in no run of it',
     refused += never.length;
     joins += never.filter((key) => reached.has(key)).length;
   });
-  fc.assert(property, { numRuns: 1_500 });
+  fc.assert(property, cases(1_500));
   expect(refused).toBeGreaterThan(40);
   expect(joins).toBeGreaterThan(40);
 });

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { createSandbox } from '../../expression/sandbox/sandbox.ts';
 import { checkScript } from '../../steps/script-syntax.ts';
+import { cases } from '../support/core/cases.ts';
 import { errorsOf, readSteps } from './reading.ts';
 
 const sandbox = createSandbox({ size: 1 });
@@ -96,7 +97,7 @@ describe('the code of a script', () => {
       );
       expect(wrong.map((text) => `${text}: ${refusal(text)}`)).toEqual([]);
     });
-    await fc.assert(property, { numRuns: 25 });
+    await fc.assert(property, cases(25));
   });
 
   test('is refused at publish with the place of the mistake', () => {

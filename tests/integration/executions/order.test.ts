@@ -5,6 +5,7 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { cases } from '../../support/core/cases.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { assertInvariants } from '../../support/invariants.ts';
@@ -96,7 +97,7 @@ test('with one slot steps start breadth-first, by depth, priority and definition
       const runs = await database.runs(execution_id);
       expect(runs.map(({ step }) => step)).toEqual(expectedOrder(nodes, order));
     }),
-    { numRuns: 40 },
+    cases(40),
   );
 });
 
