@@ -270,6 +270,8 @@ export async function startEngineProcess(options: TestEngineOptions): Promise<En
     PATH: process.env.PATH ?? '',
     // What an engine that is killed leaves there goes with the folder.
     TMPDIR: steps.folder,
+    // Else Bun keeps it in the folder above, and every engine compiles everything anew.
+    BUN_RUNTIME_TRANSPILER_CACHE_PATH: join(tmpdir(), 'execution-engine-tests-compiled'),
     ...baseEnv(steps.path),
     EXECUTION_ENGINE_LOG_LEVEL: 'info',
     DATABASE_URL: url,

@@ -7,7 +7,7 @@ import { fixtureForAll } from '../../support/fixture.ts';
 import { FAIR_RACE, race, raceDefinition, startRaceEngines } from '../../support/join-race.ts';
 
 const isHeavy = process.env.EXECUTION_ENGINE_HEAVY === '1';
-const RACES = isHeavy ? 200 : 10;
+const RACES = isHeavy ? 200 : 6;
 
 let database: EngineDatabase;
 let engines: readonly [EngineProcess, EngineProcess];

@@ -46,6 +46,7 @@ const KEPT_TEMPLATES = 4;
 
 let server: Promise<string> | undefined;
 let template: Promise<string> | undefined;
+let adminPool: pg.Pool | undefined;
 
 export interface TestDatabaseOptions {
   /** Whether it has this version's schema and queues (cloned from a template). */
@@ -59,11 +60,12 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   const admin = await sharedServer();
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
   const from = await sourceOf(admin, options);
-  await asAdmin(admin, (client) => client.query(`create database ${name} template ${from}`));
+  await keptAdmin(admin).query(`create database ${name} template ${from}`);
   return {
     url: withDatabase(admin, name),
-    drop: () =>
-      asAdmin(admin, (client) => client.query(`drop database if exists ${name} with (force)`)).then(() => {}),
+    drop: async () => {
+      await keptAdmin(admin).query(`drop database if exists ${name} with (force)`);
+    },
   };
 }
 
@@ -165,6 +167,15 @@ async function dropOldTemplates(client: pg.Client): Promise<void> {
     await client.query(`alter database ${datname} with is_template false`);
     await client.query(`drop database ${datname}`).catch(() => {});
   }
+}
+
+/** Connections that are kept for a moment: tests make and drop one database after the other. */
+function keptAdmin(url: string): pg.Pool {
+  if (adminPool === undefined) {
+    adminPool = new pg.Pool({ connectionString: url, idleTimeoutMillis: 2_000, allowExitOnIdle: true });
+    adminPool.on('error', () => {});
+  }
+  return adminPool;
 }
 
 /** Runs `work` on a connection of its own: session locks end with it. */
