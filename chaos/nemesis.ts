@@ -142,11 +142,13 @@ export class Nemesis {
     const { proxy } = this.#parts;
     const what = draw.next();
     const seconds = draw.between([1, 8]);
+    const at = new Date();
     if (what < 0.75) {
       if (proxy.dropOne()) this.#count('drop', 'one connection dropped');
     } else if (what < 0.85) {
       proxy.dropAll();
       this.#count('drop', 'all connections dropped');
+      await this.#note('drop', null, at, at);
     } else {
       const heal = proxy.silenceOne();
       this.#count('drop', 'one connection silent');

@@ -3,8 +3,10 @@
  */
 import type { CheckedCounts } from './checks.ts';
 import type { ClientCounts } from './client.ts';
-import type { Durations } from './durations.ts';
-import type { Figures } from './figures.ts';
+import type { Durations } from './figures/durations.ts';
+import type { Figures } from './figures/figures.ts';
+import type { ProcessorUse } from './figures/processors.ts';
+import { PARTS, type RecoveryParts } from './figures/recovery-parts.ts';
 import type { FaultCounts } from './nemesis.ts';
 import { commandOf, type Options } from './options.ts';
 import type { GaveUp } from './stage/fleet.ts';
@@ -13,6 +15,8 @@ import type { Violation } from './violations.ts';
 
 export interface Findings {
   readonly seconds: { faults: number; calm: number; total: number };
+  /** While there were faults; null: not counted on this system. */
+  readonly processors: ProcessorUse | null;
   readonly client: ClientCounts;
   readonly checked: CheckedCounts;
   readonly faults: FaultCounts;
@@ -40,6 +44,8 @@ export interface Report extends Findings {
 export const EXIT_CODES: Readonly<Record<Verdict, number>> = { green: 0, violations: 1, invalid: 2 };
 
 const LEAST_STARTED = 0.95;
+/** Attempts that are told one by one. */
+const MAX_TAKEN = 10;
 
 export function makeReport(options: Options, findings: Findings, folder: string): Report {
   const shortcomings = shortcomingsOf(options, findings);
@@ -97,13 +103,20 @@ export function reportText(report: Report): string {
   const lines = [
     `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.effects} effects`,
     `time: ${seconds.faults} s of faults, ${seconds.calm} s until all was final, ${seconds.total} s in all`,
+    processorsText(report.processors),
     `faults: ${list(faults.details)}; ${wire.eaten} commits eaten, ${wire.cut} cut off, of ${wire.commits}`,
     `kills that hit a running step: ${figures.killsThatHit}, with ${figures.stepsHit} steps; pauses in which others took over: ${figures.pausesThatHit}`,
     `recovery after kill -9: ${durationsText(recovery.ofKills)}`,
     `  where the database was well: ${durationsText(recovery.ofKillsAlone)}`,
-    `  until the step was taken from its dead engine: ${durationsText(recovery.takenAfter)}`,
+    ...partsText(recovery.parts),
     `taken over from a frozen engine: ${durationsText(recovery.ofPauses)}`,
-    `attempts lost with their owner: ${checked.lostAttempts}; taken from an engine that was well: ${figures.takenFromHealthy}`,
+    `attempts lost with their owner: ${checked.lostAttempts}; taken from an engine that was well: ${figures.takenFromHealthy.length}`,
+    ...figures.takenFromHealthy
+      .slice(0, MAX_TAKEN)
+      .map(
+        ({ stepId, attempt, engine, claimedAt, takenAt }) =>
+          `  attempt ${attempt} of ${stepId} on ${engine}, claimed at ${claimedAt.toISOString()}, taken at ${takenAt.toISOString()}`,
+      ),
     `late results refused: ${report.staleCompletions}`,
     `engines: ${report.engineStarts} starts, ${report.gaveUp.length} ended by themselves`,
     `calls: ${client.started} starts, ${client.stopped} stops, ${client.cancelled} cancels, ${client.unclear} asked again`,
@@ -119,6 +132,23 @@ export function reportText(report: Report): string {
   if (report.folder !== null) lines.push(`kept in ${report.folder}`);
   if (verdict !== 'green') lines.push(`repeat with: ${report.command}`);
   return lines.join('\n');
+}
+
+function partsText(parts: RecoveryParts | null): string[] {
+  if (parts === null) return [];
+  const { all, ofSlowest, lostAgain } = parts;
+  return [
+    ...PARTS.map((part) => `  until it was ${part}: ${durationsText(all[part])}`),
+    `  the slowest tenth, means: ${PARTS.map((part) => `${part} ${ofSlowest[part]} ms`).join(', ')}; the next attempt was lost as well: ${lostAgain}`,
+  ];
+}
+
+function processorsText(use: ProcessorUse | null): string {
+  if (use === null) return 'processors: not counted on this system';
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  const waited =
+    use.waited === null ? '' : `; some process waited for one in ${percent(use.waited)} of the time`;
+  return `processors, while there were faults: ${percent(use.busy)} busy${waited}`;
 }
 
 function durationsText(durations: Durations | null): string {

@@ -8,7 +8,8 @@ import { assertInvariants } from '../tests/support/invariants.ts';
 import { checkExecutions } from './checks.ts';
 import { ChaosClient } from './client.ts';
 import { dump } from './dump.ts';
-import { checkEndings, readFigures } from './figures.ts';
+import { checkEndings, readFigures } from './figures/figures.ts';
+import { watchProcessors } from './figures/processors.ts';
 import { Nemesis } from './nemesis.ts';
 import type { Options } from './options.ts';
 import { Plan } from './plan.ts';
@@ -62,7 +63,9 @@ class Run {
     const begunAt = performance.now();
     await this.#publish();
     const faultsAt = performance.now();
+    const useOfProcessors = await watchProcessors();
     await this.#withFaults();
+    const processors = await useOfProcessors();
     const calmAt = performance.now();
     await this.#calmDown();
     const doneAt = performance.now();
@@ -73,7 +76,7 @@ class Run {
       calm: inSeconds(calmAt, doneAt),
       total: inSeconds(begunAt, performance.now()),
     };
-    const report = makeReport(this.#options, { seconds, ...findings }, this.#stage.folder);
+    const report = makeReport(this.#options, { seconds, processors, ...findings }, this.#stage.folder);
     if (report.verdict === 'violations')
       await dump(this.#stage.folder, this.#violations.executionIds, this.#stage);
     return report;
@@ -142,7 +145,7 @@ class Run {
       checked,
       faults: this.#nemesis.counts,
       wire: proxy.counts,
-      figures: await readFigures(witness, admin),
+      figures: await readFigures({ witness, admin, folder: this.#stage.folder }),
       staleCompletions,
       engineStarts: fleet.starts,
       gaveUp: fleet.gaveUp,

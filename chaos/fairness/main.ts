@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EngineClient } from '../../client/engine-client.ts';
-import { durationsOf } from '../durations.ts';
+import { durationsOf } from '../figures/durations.ts';
 import { endOnSignals } from '../stage/signals.ts';
 import { FLOODS, type Flood, type FloodName } from './floods.ts';
 import { parseFairnessOptions } from './options.ts';

@@ -1,7 +1,7 @@
 /**
  * The goals for the figures of each case, and the report of a run, as data and as text.
  */
-import { type Durations, durationsOf, histogram } from '../durations.ts';
+import { type Durations, durationsOf, histogram } from '../figures/durations.ts';
 import { type Case, type RecoveryOptions, recoveryCommandOf } from './options.ts';
 import type { Findings } from './play.ts';
 

@@ -2,9 +2,11 @@
  * Figures of the faults from the records of the witness: the kills that hit a running step, and the time until it ran
  * again.
  */
-import type { Pool } from '../db/connection/client.ts';
+import type { Pool } from '../../db/connection/client.ts';
+import type { Violations } from '../violations.ts';
 import { type Durations, durationsOf } from './durations.ts';
-import type { Violations } from './violations.ts';
+import { type RecoveredStep, type RecoveryParts, readRecoveryParts } from './recovery-parts.ts';
+import { readTakenFromHealthy, type TakenAttempt } from './taken-attempts.ts';
 
 export interface Figures {
   /** Kills of an engine while a handler was at work in it. */
@@ -14,8 +16,7 @@ export interface Figures {
   /** Steps that were running in an engine when it was killed. */
   readonly stepsHit: number;
   readonly recovery: Recovery;
-  /** Attempts that were given up although their engine was neither killed nor paused in them. */
-  readonly takenFromHealthy: number;
+  readonly takenFromHealthy: readonly TakenAttempt[];
 }
 
 /** For each step that was hit; null: there was none. */
@@ -24,8 +25,8 @@ export interface Recovery {
   readonly ofKills: Durations | null;
   /** The same without those between whose kill and effect the database was struck. */
   readonly ofKillsAlone: Durations | null;
-  /** From the kill to the commit that takes the step from its dead engine. */
-  readonly takenAfter: Durations | null;
+  /** The parts of the time from the kill to the effect. */
+  readonly parts: RecoveryParts | null;
   /** From the pause to the first effect of the next attempt on another engine, while the pause lasts. */
   readonly ofPauses: Durations | null;
 }
@@ -36,8 +37,16 @@ const HITS = `
    where f.kind = 'kill' and e.busy_ms > 0
      and e.at <= f.from_at and e.at + e.busy_ms * interval '1 millisecond' > f.from_at`;
 
-/** @param admin of the engines' database, which has the transitions */
-export async function readFigures(witness: Pool, admin: Pool): Promise<Figures> {
+export interface FigureSources {
+  readonly witness: Pool;
+  /** Of the engines' database, which has the transitions. */
+  readonly admin: Pool;
+  /** Has the logs of the engines. */
+  readonly folder: string;
+}
+
+export async function readFigures(sources: FigureSources): Promise<Figures> {
+  const { witness } = sources;
   const { rows: hits } = await witness.query(
     `select count(distinct fault)::integer as kills, count(distinct step_id)::integer as steps from (${HITS}) hits`,
   );
@@ -45,46 +54,36 @@ export async function readFigures(witness: Pool, admin: Pool): Promise<Figures> 
     killsThatHit: hits[0].kills,
     pausesThatHit: await countPausesThatHit(witness),
     stepsHit: hits[0].steps,
-    recovery: await readRecovery(witness, admin),
-    takenFromHealthy: await countTakenFromHealthy(witness),
+    recovery: await readRecovery(sources),
+    takenFromHealthy: await readTakenFromHealthy(witness, sources.admin),
   };
 }
 
-interface RecoveredStep {
-  readonly step_id: string;
-  readonly from_at: Date;
+interface RecoveredRow extends RecoveredStep {
   readonly ms: number;
   /** The database was struck meanwhile. */
   readonly struck: boolean;
 }
 
-async function readRecovery(witness: Pool, admin: Pool): Promise<Recovery> {
-  const { rows } = await witness.query<RecoveredStep>(
-    `select r.step_id, r.from_at, extract(epoch from r.at - r.from_at)::float8 * 1000 as ms,
+async function readRecovery({ witness, admin, folder }: FigureSources): Promise<Recovery> {
+  const { rows } = await witness.query<RecoveredRow>(
+    `select r.*, extract(epoch from r."effectAt" - r."killedAt")::float8 * 1000 as ms,
             exists (select 1 from chaos_faults d
-                     where d.kind in ('db-kill', 'db-restart') and d.from_at < r.at and d.to_at > r.from_at) as struck
-       from (select h.step_id, h.from_at, min(next.at) as at
+                     where d.kind in ('db-kill', 'db-restart')
+                       and d.from_at < r."effectAt" and d.to_at > r."killedAt") as struck
+       from (select distinct on (h.fault, h.step_id)
+                    h.step_id as "stepId", h.attempt, next.attempt as "nextAttempt",
+                    h.from_at as "killedAt", next.at as "effectAt"
                from (${HITS}) h join chaos_effects next on next.step_id = h.step_id and next.attempt > h.attempt
               where next.at > h.from_at
-              group by h.fault, h.from_at, h.step_id) r`,
+              order by h.fault, h.step_id, next.at) r`,
   );
   return {
     ofKills: durationsOf(rows.map(({ ms }) => ms)),
     ofKillsAlone: durationsOf(rows.filter(({ struck }) => !struck).map(({ ms }) => ms)),
-    takenAfter: durationsOf(await readTakings(admin, rows)),
+    parts: await readRecoveryParts(admin, folder, rows),
     ofPauses: durationsOf(await readTakenInPauses(witness)),
   };
-}
-
-async function readTakings(admin: Pool, hits: readonly RecoveredStep[]): Promise<number[]> {
-  const { rows } = await admin.query(
-    `select extract(epoch from min(t.at) - h.from_at)::float8 * 1000 as ms
-       from unnest($1::uuid[], $2::timestamptz[]) with ordinality h(step_id, from_at, place)
-       join chaos.transitions t on t.step_id = h.step_id and t.from_status = 'running' and t.at > h.from_at
-      group by h.place, h.from_at`,
-    [hits.map(({ step_id }) => step_id), hits.map(({ from_at }) => from_at)],
-  );
-  return rows.map(({ ms }) => ms);
 }
 
 /** Of a pause that was long enough: the first effect of each step's next attempt. */
@@ -107,19 +106,6 @@ const TAKEN_IN_PAUSE = `
 async function countPausesThatHit(witness: Pool): Promise<number> {
   const { rows } = await witness.query(
     `select count(distinct f.position)::integer as count from chaos_faults f ${TAKEN_IN_PAUSE}`,
-  );
-  return rows[0].count;
-}
-
-/** The next attempt began while the handler of this one was at work, by the duration it announced. */
-async function countTakenFromHealthy(witness: Pool): Promise<number> {
-  const { rows } = await witness.query(
-    `select count(*)::integer as count
-       from chaos_effects e join chaos_effects next on next.step_id = e.step_id and next.attempt = e.attempt + 1
-      where next.visit = 0 and next.at < e.at + e.busy_ms * interval '1 millisecond' - interval '20 milliseconds'
-        and not exists (select 1 from chaos_faults f
-                         where f.engine = e.engine and f.kind in ('kill', 'pause')
-                           and f.from_at < next.at and coalesce(f.to_at, next.at) >= e.at)`,
   );
   return rows[0].count;
 }
