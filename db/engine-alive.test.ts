@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
@@ -239,6 +239,8 @@ test('the others get as long to come back as the database heard of nobody, and t
 });
 
 describe('an engine that has only just begun', () => {
+  beforeEach(() => client.query('delete from execution_engines'));
+
   test('judges by a lease that is free, and by no other silence', async () => {
     const [killed, withoutLease] = [await engine(KILLED, true), await engine(SILENT, false)];
     // Of a server that is as new as that nothing can be told.
@@ -249,6 +251,23 @@ describe('an engine that has only just begun', () => {
     if (rows[0].isOld) expect(saidOfKilled).toBe(true);
     expect(saidOfOther).toBe(false);
     expect(await observer.later(killed, withoutLease)).toEqual([true, true]);
+    await observer.end();
+  });
+
+  test('gives engines two seconds that fell silent together, or before another one came back', async () => {
+    const [one, other] = [await engine(KILLED, true), await engine(KILLED, true)];
+    const observer = await JudgingEngine.begin(database.url);
+    expect(await observer.heartAfter('1500 milliseconds', one, other)).toEqual([false, false]);
+    expect(await observer.heartAfter('2100 milliseconds', one, other)).toEqual([true, true]);
+    await client.query(
+      `update execution_engines set started_at = now() - interval '1 minute', heartbeat_at = now(), heard_since = now()
+        where id = $1`,
+      [other],
+    );
+    expect(await observer.heartAfter('1500 milliseconds', one)).toEqual([false]);
+    expect(await observer.heartAfter('2100 milliseconds', one)).toEqual([true]);
+    await client.query('delete from execution_engines where id = $1', [other]);
+    expect(await observer.heartAfter('1500 milliseconds', one)).toEqual([true]);
     await observer.end();
   });
 
@@ -274,10 +293,42 @@ test('a heartbeat that lies ahead is none: the clock was set back', async () => 
   await observer.end();
 });
 
-describe('that an engine holds its lease', () => {
-  const says = async (id: string) =>
-    (await client.query('select has_lease from execution_engines where id = $1', [id])).rows[0].has_lease;
+const says = async (id: string) =>
+  (await client.query('select has_lease from execution_engines where id = $1', [id])).rows[0].has_lease;
 
+describe('the lease of heartbeats', () => {
+  test('is held from the first heartbeat of a session to its end', async () => {
+    const engine = await JudgingEngine.begin(database.url);
+    await silentFor(engine.id, KILLED);
+    expect([await says(engine.id), await isAlive(engine.id)]).toEqual([true, true]);
+    await engine.reconnect();
+    expect(await isAlive(engine.id)).toBe(false);
+    await engine.heart();
+    await silentFor(engine.id, KILLED);
+    expect([await says(engine.id), await isAlive(engine.id)]).toEqual([true, true]);
+    await engine.reconnect();
+    expect(await isAlive(engine.id)).toBe(false);
+    await engine.end();
+  });
+
+  test('keeps an engine alive that is late and has lost its other lease, and the other way round', async () => {
+    const engine = await JudgingEngine.begin(database.url);
+    const lease = holdLease(database.url, engine.id, fail);
+    await lease.ready;
+    await silentFor(engine.id, KILLED);
+    await engine.reconnect();
+    expect(await isAlive(engine.id)).toBe(true);
+    await engine.heart();
+    await lease.close();
+    await silentFor(engine.id, KILLED);
+    expect(await isAlive(engine.id)).toBe(true);
+    await engine.reconnect();
+    expect(await isAlive(engine.id)).toBe(false);
+    await engine.end();
+  });
+});
+
+describe('that an engine holds its lease', () => {
   test('is said in its row as soon as it does', async () => {
     const id = await engine('0 seconds', false);
     const lease = holdLease(database.url, id, fail);
@@ -286,16 +337,16 @@ describe('that an engine holds its lease', () => {
     await lease.close();
   });
 
-  test('is said by a heartbeat after an absence only when it is so', async () => {
-    const observer = await JudgingEngine.settled(database.url);
+  test('is said by a heartbeat through a pooler after an absence only when it is so', async () => {
+    const observer = await JudgingEngine.settled(database.url, OF_POOLER);
     const beat = { id: observer.id, runningCount: 0, hasLease: true };
     await observer.isSilent(SILENT);
-    await pulse(client, beat, NO_JOBS, []);
+    await pulse(client, beat, NO_JOBS, [], OF_POOLER);
     expect(await says(observer.id)).toBe(false);
     const lease = holdLease(database.url, observer.id, fail);
     await lease.ready;
     await observer.isSilent(SILENT);
-    await pulse(client, beat, NO_JOBS, []);
+    await pulse(client, beat, NO_JOBS, [], OF_POOLER);
     expect(await says(observer.id)).toBe(true);
     await lease.close();
     await observer.end();

@@ -3,13 +3,13 @@
  * and for the doctor.
  *
  * An engine is silent when its heartbeat is old: its process is dead, frozen or cut off. An engine that held a lease
- * is silent as soon as the lease is free and one heartbeat is missing. Time is the database's.
+ * is silent as soon as both its leases are free and one heartbeat is missing. Time is the database's.
  *
  * Invariant: an engine never judges peers by an outage that it shared. When the database is restarted, fails over or
  * stalls, or when the connections of all engines are cut, every lease may be free and every heartbeat late. An engine
  * that comes back from such a time waits, so that the peers it has not heard since can come back too.
  */
-import { LEASE_CLASS, leaseKey } from './connection/lease.ts';
+import { HELD_LEASES, heartbeatLease, leaseKey } from './connection/lease.ts';
 
 /** An engine without a heartbeat for this long is silent, even with its lease. */
 const SILENT = `interval '8 seconds'`;
@@ -23,12 +23,6 @@ const MAX_RETURN = `interval '5 seconds'`;
 const AWAY = `interval '5 seconds'`;
 /** The same when neither the engine's session nor its lease shows that its connections were cut. */
 const AWAY_WITHOUT_SESSION = `interval '1900 milliseconds'`;
-
-/** The leases held in this database; read once per statement, and only when an engine is late. */
-const HELD_LEASES = `array(
-  select l.objid from pg_locks l
-   where l.locktype = 'advisory' and l.classid = ${LEASE_CLASS} and l.objsubid = 2 and l.granted and l.mode = 'ExclusiveLock'
-     and l.database = (select d.oid from pg_database d where d.datname = current_database()))`;
 
 /**
  * The last time at which earlier leases may have been lost with the server: it was started, it reset itself after
@@ -47,6 +41,8 @@ export interface SignsOfLife {
   wasAway(row: string): string;
   /** SQL: whether a lease is held. @param row the name of its engine's row */
   leaseIsHeld(row: string): string;
+  /** SQL: takes a lease for the session of a heartbeat, if it can hold one. @param id an expression for the engine's id */
+  takesLease(id: string): string;
 }
 
 /** A heartbeat in the future does not count: the clock was set back. */
@@ -74,11 +70,23 @@ export const SETTLES_AT = `now() + greatest(${MIN_RETURN}, least(${MAX_RETURN},
 const silenceIsItsOwn = (observer: string, row: string) =>
   `${row}.heartbeat_at between ${observer}.heard_since and now() + ${LATE} or ${observer}.settled_at <= now()`;
 
-/** A newly started engine has no outage behind it: it judges at once by a lease that this server has lost. */
+/** SQL: whether a third engine fell silent together with this one, or was away since: both may have been cut off. */
+const silenceIsShared = (observer: string, row: string) => `exists (
+  select from execution_engines q
+   where q.id not in (${observer}.id, ${row}.id)
+     and (q.heard_since > greatest(${row}.heartbeat_at, q.started_at)
+          or (q.heartbeat_at between ${row}.heartbeat_at - ${MIN_RETURN} and ${row}.heartbeat_at + ${MIN_RETURN}
+              and not ${engineIsAlive('q')})))`;
+
+/**
+ * A newly started engine has no outage behind it: it judges at once by leases that this server has lost. Engines that
+ * may have been cut off together get two seconds from their last heartbeat: they send the next one at once.
+ */
 function mayJudge(observer: string, row: string): string {
   return `(${silenceIsItsOwn(observer, row)}
     or (${observer}.heard_since = ${observer}.started_at and ${row}.has_lease
-        and ${row}.heartbeat_at > ${SERVER_BEGAN_AT} and not ${leaseIsHeld(row)}))`;
+        and ${row}.heartbeat_at > ${SERVER_BEGAN_AT} and not ${leaseIsHeld(row)}
+        and (${row}.heartbeat_at < now() - ${MIN_RETURN} or not ${silenceIsShared(observer, row)})))`;
 }
 
 const wasAwayFor = (time: string) => (row: string) =>
@@ -94,10 +102,15 @@ export const BY_LEASE: SignsOfLife = {
   mayJudge,
   wasAway: (row) => `(${wasAwayFor(AWAY)(row)} or ${sessionIsNew(row)})`,
   leaseIsHeld,
+  takesLease: heartbeatLease,
 };
 
 /** With leases, and heartbeats in changing sessions. */
-const BY_LEASE_OF_OTHERS: SignsOfLife = { ...BY_LEASE, wasAway: wasAwayFor(AWAY_WITHOUT_SESSION) };
+const BY_LEASE_OF_OTHERS: SignsOfLife = {
+  ...BY_LEASE,
+  wasAway: wasAwayFor(AWAY_WITHOUT_SESSION),
+  takesLease: () => 'false',
+};
 
 /** Portable: without leases. */
 export const BY_HEARTBEAT: SignsOfLife = {
@@ -105,6 +118,7 @@ export const BY_HEARTBEAT: SignsOfLife = {
   mayJudge: (observer, row) => `(${silenceIsItsOwn(observer, row)})`,
   wasAway: wasAwayFor(AWAY),
   leaseIsHeld: () => 'false',
+  takesLease: () => 'false',
 };
 
 /** @param sessionsLast whether all heartbeats of an engine use the same session */

@@ -16,12 +16,17 @@ export interface EngineRow {
   readonly stepTypes: readonly string[];
 }
 
-export async function registerEngine(db: Db, engine: EngineRow): Promise<void> {
+/** Registers an engine in the session of its heartbeats. */
+export async function registerEngine(
+  db: Db,
+  engine: EngineRow,
+  { takesLease }: SignsOfLife = BY_LEASE,
+): Promise<void> {
   const { id, role, host, pid, version, capacity, stepTypes } = engine;
   await db.query(
-    `insert into execution_engines (id, role, host, pid, version, capacity, step_types, settled_at)
-     values ($1, $2, $3, $4, $5, $6, $7::text[], coalesce(${SETTLES_AT}, now()))
-     on conflict (id) do update set heartbeat_at = now()`,
+    `insert into execution_engines (id, role, host, pid, version, capacity, step_types, settled_at, has_lease)
+     values ($1::uuid, $2, $3, $4, $5, $6, $7::text[], coalesce(${SETTLES_AT}, now()), ${takesLease('$1::uuid')})
+     on conflict (id) do update set heartbeat_at = now(), has_lease = excluded.has_lease`,
     [id, role, host, pid, version, capacity, textArray(stepTypes)],
   );
 }
@@ -81,7 +86,7 @@ export async function pulse(
   engine: { id: string; runningCount: number; hasLease: boolean },
   jobTables: string,
   watched: readonly string[],
-  { engineIsAlive, mayJudge, wasAway, leaseIsHeld }: SignsOfLife = BY_LEASE,
+  { engineIsAlive, mayJudge, wasAway, leaseIsHeld, takesLease }: SignsOfLife = BY_LEASE,
 ): Promise<Pulse> {
   const beat: pg.QueryConfig & { query_timeout: number } = {
     query_timeout: ANSWER_MS,
@@ -92,11 +97,11 @@ export async function pulse(
       beat as (
         update execution_engines g
            set heartbeat_at = now(), running_count = $2,
-               has_lease = $4 and (not l.was_away or ${leaseIsHeld('g')}),
+               has_lease = ${takesLease('g.id')} or ($4 and (not l.was_away or ${leaseIsHeld('g')})),
                heard_since = case when l.was_away then now() else g.heard_since end,
                settled_at = case when l.was_away then ${SETTLES_AT} else g.settled_at end
           from last l where g.id = l.id
-        returning g.started_at, g.heard_since, g.settled_at),
+        returning g.id, g.started_at, g.heard_since, g.settled_at),
       others as materialized (
         select p.id, p.heartbeat_at, p.has_lease, ${engineIsAlive('p')} as is_alive
           from execution_engines p where p.id <> $1)
@@ -155,7 +160,7 @@ export async function stepsOfTheDead(
   // An engine that was away declares no peer dead before its next heartbeat.
   const { rows } = await db.query(
     `with observer as materialized (
-       select o.started_at, o.heard_since, o.settled_at from execution_engines o
+       select o.id, o.started_at, o.heard_since, o.settled_at from execution_engines o
         where o.id = $1 and not ${wasAway('o')}),
      dead as materialized (
        select p.id from execution_engines p cross join observer o

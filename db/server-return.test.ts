@@ -92,6 +92,7 @@ describe.each([
   test('a process that has only just begun judges nobody at once by the leases it has lost', async () => {
     await isOlder(primary);
     const [killed, old] = await onSession(primary, async (client) => {
+      await client.query('delete from execution_engines');
       const id = await writeEngine(client, LATE, true);
       return [id, await JudgingEngine.settled(primary.url)] as const;
     });

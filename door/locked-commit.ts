@@ -6,7 +6,8 @@
  *
  * Invariant 1: a commit can be retried. After an unknown outcome the loaded view shows what was committed.
  * Invariant 2: an execution locked elsewhere, whose lock holder may be frozen, is waited for only after the others
- * have been committed.
+ * have been committed. Large batches are committed in pieces: the first executions go on while the rest is written, and
+ * an engine that is frozen or killed in the middle holds up few.
  * Invariant 3: data that the database refuses fails only its own execution, and a refused value only its own step:
  * the batch is halved until the culprit stands alone.
  */
@@ -33,6 +34,8 @@ import { noUnloadable, type Unloadable } from './unloadable.ts';
 /** SQLSTATE classes of errors caused by a value: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
 const LONGEST_PAUSE_MS = 2_000;
+/** Executions of one transaction. */
+const MAX_UNITS = 50;
 /** Half a minute, or longer when each failure is slow. */
 const MAX_FAILED_STARTS = 20;
 
@@ -69,23 +72,36 @@ export class LockedCommit {
   async commit(units: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
     this.#waiting += 1;
     try {
-      await this.#commit(units, settle);
+      const [starting, others] = byStart(units);
+      // Starts stay together, to be answered together.
+      await Promise.all([this.#commit(starting, null, settle), this.#commitInPieces(others)]);
     } finally {
       this.#waiting -= 1;
     }
   }
 
-  async #commit(all: readonly Unit[], settle?: (error?: unknown) => void): Promise<void> {
+  async #commitInPieces(units: readonly Unit[]): Promise<void> {
+    const passedOver: Unit[] | null = this.#skipLocked && units.length > 1 ? [] : null;
+    for (let from = 0; from < units.length; from += MAX_UNITS)
+      await this.#commit(units.slice(from, from + MAX_UNITS), passedOver);
+    if (passedOver !== null) await this.#commit(passedOver, null);
+  }
+
+  /** @param passedOver gets units of executions that are locked elsewhere; null: their locks are waited for */
+  async #commit(
+    all: readonly Unit[],
+    passedOver: Unit[] | null,
+    settle?: (error?: unknown) => void,
+  ): Promise<void> {
     let units = all;
-    let passOver = this.#skipLocked && units.length > 1;
     for (let failures = 0; units.length > 0; failures++) {
-      const unloadable = noUnloadable(passOver);
+      const unloadable = noUnloadable(passedOver !== null);
       try {
         await this.run((tx) => this.#decideLocked(tx, units, unloadable));
         this.#answers += 1;
         this.#settleUnloadable(unloadable);
-        units = unloadable.locked ?? [];
-        passOver = false;
+        passedOver?.push(...unloadable.locked!);
+        break;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
         if (!isUnavailable(error) && codeOf(error) !== GUARD_FAILED) {

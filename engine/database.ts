@@ -18,7 +18,7 @@ export interface Database {
   readonly route: DatabaseRoute;
   readonly apiPool: Pool;
   readonly workPool: Pool;
-  /** One lasting session: an engine that judges peers must itself have been connected for a while. */
+  /** One lasting session with a lease: an engine that judges peers must itself have been connected for a while. */
   readonly pulsePool: Pool;
   /** Reads before a step runs. They are the engine's own work: a broken connection must not fail the step. */
   readonly reads: Db;
@@ -65,7 +65,13 @@ export async function openDatabase(
   const shared = { ...session, max: POOL_SIZE, onError };
   const apiPool = createPool(url, { ...shared, applicationName: name('api') });
   const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
-  const pulsePool = createPool(url, { ...shared, max: 1, applicationName: name('pulse'), byIndex: true });
+  const pulsePool = createPool(url, {
+    ...shared,
+    max: 1,
+    applicationName: name('pulse'),
+    byIndex: true,
+    isLease: true,
+  });
   await undo.add(() => Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]));
   let goodbye = (): Promise<unknown> => Promise.resolve();
   await undo.add(() => goodbye());

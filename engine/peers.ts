@@ -15,7 +15,7 @@ import {
   registerEngine,
   unregisterEngine,
 } from '../db/engine.ts';
-import { signsOfLife } from '../db/engine-alive.ts';
+import { type SignsOfLife, signsOfLife } from '../db/engine-alive.ts';
 import type { Committer } from '../door/committer.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { LockedCommit } from '../door/locked-commit.ts';
@@ -91,7 +91,8 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
     await lease?.close();
   });
   // In the session of its heartbeats: it counts as heard from the beginning of that session.
-  await whenUsable(() => registerEngine(pulsePool, engine), waitingFor(log));
+  const signs = signsOfLife(route.features.advisoryLocks, !route.work.session.pooled);
+  await whenUsable(() => registerEngine(pulsePool, engine, signs), waitingFor(log));
   // A lease is a lock held by a session. Without locks or sessions, only the heartbeat shows that an engine is alive.
   const leaseUrl = route.features.advisoryLocks ? route.sessionUrl : null;
   if (leaseUrl !== null) lease = holdLease(leaseUrl, engineId, onError);
@@ -103,10 +104,11 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
           leaseIsFree: (id, signal) =>
             leaseIsFree(leaseUrl, id, { applicationName: `engine/${engineId}/watch` }, signal),
           msUntilLate: (id) => msUntilLate(pulsePool, id),
-          takeOver: () => pulse.takeOver(),
+          search: () => pulse.search(),
           onError,
         });
-  const pulse = createPulse(parts, engine, lease, watch);
+  const pulse = createPulse(parts, { engine, signs, lease, watch });
+  pulsePool.on('error', () => pulse.sessionLost());
   const listener = listenToPeers(parts, pulse);
   await undo.add(async () => {
     await pulse.close();
@@ -117,17 +119,19 @@ export async function joinPeers(parts: PeersParts): Promise<PulseLoop> {
   return pulse;
 }
 
-function createPulse(
-  parts: PeersParts,
-  engine: EngineRow,
-  lease: StandingConnection | null,
-  watch: PeerWatch | null,
-): PulseLoop {
+interface PulseParts {
+  readonly engine: EngineRow;
+  readonly signs: SignsOfLife;
+  readonly lease: StandingConnection | null;
+  readonly watch: PeerWatch | null;
+}
+
+function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulseParts): PulseLoop {
   const { database, worker, waiters, log, onError } = parts;
   return new PulseLoop({
     db: database.pulsePool,
     engine,
-    signs: signsOfLife(database.route.features.advisoryLocks, !database.route.work.session.pooled),
+    signs,
     jobTable: database.jobTable,
     runningCount: () => worker.dispatcher.runningCount,
     hasLease: () => lease?.isOpen ?? false,

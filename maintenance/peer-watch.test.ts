@@ -6,7 +6,7 @@ function world(late: (id: string) => number | null = () => 0) {
   const free = new Map<string, () => void>();
   const waited: string[] = [];
   const aborted: string[] = [];
-  let takeOvers = 0;
+  let searches = 0;
   const taken = Promise.withResolvers<void>();
   const watch = new PeerWatch({
     engineId: 'm',
@@ -21,19 +21,19 @@ function world(late: (id: string) => number | null = () => 0) {
       return promise;
     },
     msUntilLate: async (id) => late(id),
-    takeOver: async () => {
-      takeOvers += 1;
+    search: async () => {
+      searches += 1;
       taken.resolve();
     },
     onError: (error) => {
       throw error;
     },
   });
-  return { watch, free, waited, aborted, taken: taken.promise, takeOvers: () => takeOvers };
+  return { watch, free, waited, aborted, taken: taken.promise, searches: () => searches };
 }
 
 describe('the watch', () => {
-  test('takes over when the lease of its peer is free', async () => {
+  test('searches when the lease of its peer is free', async () => {
     const { watch, free, taken } = world();
     watch.watch(['z']);
     free.get('z')!();
@@ -54,7 +54,7 @@ describe('the watch', () => {
 
   test('leaves a peer alone that said goodbye', async () => {
     const asked = Promise.withResolvers<void>();
-    const { watch, free, takeOvers } = world(() => {
+    const { watch, free, searches } = world(() => {
       asked.resolve();
       return null;
     });
@@ -63,6 +63,6 @@ describe('the watch', () => {
     await asked.promise;
     await Promise.resolve();
     watch.close();
-    expect(takeOvers()).toBe(0);
+    expect(searches()).toBe(0);
   });
 });

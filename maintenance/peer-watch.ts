@@ -12,8 +12,8 @@ export interface PeerWatchOptions {
   leaseIsFree(engineId: string, signal: AbortSignal): Promise<void>;
   /** Milliseconds until the engine counts as dead if no heartbeat comes; null: it unregistered. */
   msUntilLate(engineId: string): Promise<number | null>;
-  /** Takes over the steps of dead engines. */
-  takeOver(): Promise<void>;
+  /** Searches for steps of dead engines, to take them over. */
+  search(): Promise<void>;
   onError(error: unknown): void;
 }
 
@@ -60,11 +60,11 @@ export class PeerWatch {
   }
 
   async #waitForDeath(target: string, signal: AbortSignal): Promise<void> {
-    const { leaseIsFree, msUntilLate, takeOver } = this.#options;
+    const { leaseIsFree, msUntilLate, search } = this.#options;
     await leaseIsFree(target, signal);
     const ms = await msUntilLate(target);
     if (ms === null || signal.aborted) return;
     await delay(ms + SLACK_MS, undefined, { signal, ref: false });
-    await takeOver();
+    await search();
   }
 }

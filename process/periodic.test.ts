@@ -27,3 +27,26 @@ test('a round begins after the last has ended, also after one that failed, and n
   await new Promise((done) => later(done, 0));
   expect(rounds).toBe(4);
 });
+
+test('a round that is hurried begins at once, and the rounds after it as ever', async () => {
+  const rounds = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  let count = 0;
+  const periodic: Periodic = new Periodic({
+    tick: async () => rounds[count++]?.resolve(),
+    intervalMs: 1_000_000,
+    onError: () => {},
+  });
+  periodic.hurry();
+  expect(count).toBe(0);
+  for (const { promise } of rounds) {
+    if (count === 0) periodic.start();
+    else periodic.hurry();
+    await promise;
+    await new Promise((done) => setImmediate(done));
+  }
+  periodic.hurry();
+  expect(count).toBe(4);
+  await periodic.close();
+  periodic.hurry();
+  expect(count).toBe(4);
+});

@@ -21,7 +21,14 @@ export class Periodic {
 
   /** Begins the first round at once. */
   start(): void {
-    this.#round = this.#next();
+    this.#begin();
+  }
+
+  /** Ends the pause, if there is one. */
+  hurry(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#begin();
   }
 
   /** Begins no further round. Resolves when the current one has ended. */
@@ -29,6 +36,11 @@ export class Periodic {
     this.#open = false;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#round;
+  }
+
+  #begin(): void {
+    this.#timer = null;
+    this.#round = this.#next();
   }
 
   async #next(): Promise<void> {
@@ -41,6 +53,6 @@ export class Periodic {
       pauseMs = afterFailureMs;
       onError(error);
     }
-    if (this.#open) this.#timer = setTimeout(() => this.start(), pauseMs);
+    if (this.#open) this.#timer = setTimeout(() => this.#begin(), pauseMs);
   }
 }

@@ -1,17 +1,8 @@
 /**
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
-
-export interface Mutant {
-  /** A description of the bug, as a reviewer would write it. */
-  readonly name: string;
-  readonly file: string;
-  /** Occurs exactly once in the file. */
-  readonly find: string;
-  readonly replace: string;
-  /** The tests to run; one failure is enough. */
-  readonly tests: readonly string[];
-}
+import type { Mutant } from './mutant.ts';
+import { TAKEOVER_MUTANTS } from './takeover-mutants.ts';
 
 const CORE = ['core'];
 
@@ -255,13 +246,6 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['tests/integration/database/refused-commits.test.ts'],
   },
   {
-    name: 'an engine that has only just come back judges the others',
-    file: 'db/engine-alive.ts',
-    find: 'or ${observer}.settled_at <= now()`',
-    replace: 'or true`',
-    tests: ['db/engine-alive.test.ts'],
-  },
-  {
     name: "the error of a definition's output is stored with its secrets",
     file: 'payload/execution-outputs.ts',
     find: 'return this.#store.text(error instanceof Error ? error.message : String(error), MAX_MESSAGE_LENGTH);',
@@ -324,25 +308,5 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where o.id = $1),',
     tests: ['db/engine-alive.test.ts'],
   },
-  {
-    name: 'a process that has only just begun judges by leases that the server has lost',
-    file: 'db/engine-alive.ts',
-    find: 'and ${row}.heartbeat_at > ${SERVER_BEGAN_AT} and not',
-    replace: 'and not',
-    tests: ['db/server-return.test.ts'],
-  },
-  {
-    name: 'a standby that was promoted has been the server all along',
-    file: 'db/engine-alive.ts',
-    find: ', pg_last_xact_replay_timestamp())`',
-    replace: ')`',
-    tests: ['db/server-return.test.ts'],
-  },
-  {
-    name: 'an execution that somebody has locked holds up the search for the dead',
-    file: 'maintenance/pulse-loop.ts',
-    find: 'delay(LOCKED_MS, undefined,',
-    replace: 'delay(LOCKED_MS * 1_000, undefined,',
-    tests: ['tests/integration/engines/locked-execution.test.ts'],
-  },
+  ...TAKEOVER_MUTANTS,
 ];

@@ -21,7 +21,8 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { MUTANTS, type Mutant } from './mutant-catalogue.ts';
+import type { Mutant } from './mutant.ts';
+import { MUTANTS } from './mutant-catalogue.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const TEST = ['test', '--parallel=2', '--timeout=60000', '--bail=1'];

@@ -27,6 +27,8 @@ export interface SessionOptions {
    * stale right after a burst, or on the size of a table when its statements were prepared.
    */
   byIndex?: boolean;
+  /** It holds a lease: the server notices within five seconds that the machine of its client is gone. */
+  isLease?: boolean;
   /** A pooler lends a server session for one transaction at a time: no setting may last longer (lent-client.ts). */
   pooled?: boolean;
   /** The isolation of transactions is the database's own. */
@@ -52,14 +54,23 @@ export function sessionSettings(options: SessionOptions): Record<string, string>
     lock_timeout: `${options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS}ms`,
     idle_in_transaction_session_timeout: '5s',
     client_connection_check_interval: '1s',
-    tcp_keepalives_idle: '5',
-    tcp_keepalives_interval: '2',
-    tcp_keepalives_count: '3',
+    ...(options.isLease ? SHORT_KEEPALIVES : KEEPALIVES),
     // Row estimates of batches are bad (unnest), and compiling a plan that runs for a millisecond takes a hundred.
     jit: 'off',
     ...(options.byIndex ? BY_INDEX : {}),
   };
 }
+
+const KEEPALIVES = {
+  tcp_keepalives_idle: '5',
+  tcp_keepalives_interval: '2',
+  tcp_keepalives_count: '3',
+};
+const SHORT_KEEPALIVES = {
+  tcp_keepalives_idle: '2',
+  tcp_keepalives_interval: '1',
+  tcp_keepalives_count: '3',
+};
 
 const BY_INDEX = {
   enable_hashjoin: 'off',

@@ -27,7 +27,7 @@ const KEEPALIVES = {
 };
 /** A lease must be given up sooner. */
 const SHORT_KEEPALIVES = {
-  tcp_keepalives_idle: '3s',
+  tcp_keepalives_idle: '2s',
   tcp_keepalives_interval: '1s',
   tcp_keepalives_count: '3',
 };
@@ -36,7 +36,7 @@ const SHORT_KEEPALIVES = {
 const WANTED: Readonly<Record<string, Settings>> = {
   api: { ...USUAL, ...KEEPALIVES, enable_seqscan: 'on' },
   work: { ...USUAL, ...KEEPALIVES, enable_seqscan: 'off' },
-  pulse: { ...USUAL, ...KEEPALIVES },
+  pulse: { ...USUAL, ...SHORT_KEEPALIVES },
   commit: {
     ...USUAL,
     ...KEEPALIVES,

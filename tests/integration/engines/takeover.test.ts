@@ -43,6 +43,33 @@ test('two engines share the steps of one execution', async () => {
   expect((await two.end(id)).status).toBe('completed');
 });
 
+test('the steps of many executions are taken over in several commits', async () => {
+  const holder = await fixture.engineProcess({
+    name: 'holder',
+    config: { EXECUTION_ENGINE_CONCURRENCY: '150' },
+  });
+  await holder.publish({ name: 'many', steps: { g: { type: 'gate', with: { name: 'many' } } } });
+  const items = Array.from({ length: 120 }, () => ({ template: 'many' }));
+  const ids = (await holder.client.startMany(items)).map(({ execution_id }) => execution_id);
+  await database.until(
+    `select count(*) >= 100 from workflow_step_executions where workflow_execution_id = any($1) and claimed_by = $2`,
+    [ids, holder.id],
+  );
+  holder.kill('SIGKILL');
+  await database.until(
+    'select count(*) = 0 from workflow_step_executions where workflow_execution_id = any($1) and claimed_by = $2',
+    [ids, holder.id],
+  );
+  const { rows } = await database.pool.query(
+    `select max(count)::integer as most from (
+       select count(*) from workflow_step_executions where workflow_execution_id = any($1) group by xmin::text) commits`,
+    [ids],
+  );
+  expect(rows[0].most).toBeLessThanOrEqual(50);
+  await database.openGate('many');
+  for (const id of ids) expect((await two.end(id)).status).toBe('completed');
+});
+
 test('an engine hears of the end of an execution that another one finished', async () => {
   const id = await one.start(await one.publish({ steps: { g: { type: 'gate', with: { name: 'heard' } } } }));
   const ends = Promise.all([one.end(id), two.end(id)]);

@@ -55,7 +55,7 @@ export class JudgingEngine {
     const engine = new JudgingEngine(url, signs);
     await engine.#connect();
     const row = { id: engine.id, role: 'all', host: 'here', pid: 1, version: '0', capacity: 1 };
-    await registerEngine(engine.#session, { ...row, stepTypes: ['noop'] });
+    await registerEngine(engine.#session, { ...row, stepTypes: ['noop'] }, signs);
     return engine;
   }
 
@@ -77,6 +77,18 @@ export class JudgingEngine {
     const beat = { id: this.id, runningCount: 0, hasLease: false };
     const { deadEngines } = await pulse(this.#session, beat, NO_JOBS, [], this.#signs);
     return ids.map((id) => deadEngines.includes(id));
+  }
+
+  /** The same when each of them has been silent for so long at that moment. */
+  async heartAfter(silence: string, ...ids: readonly string[]): Promise<boolean[]> {
+    await this.#session.query('begin');
+    await this.#session.query(
+      'update execution_engines set heartbeat_at = now() - $2::interval where id = any($1::uuid[])',
+      [ids, silence],
+    );
+    const dead = await this.heart(...ids);
+    await this.#session.query('commit');
+    return dead;
   }
 
   /** The same when the time that others have to come back is over. */
