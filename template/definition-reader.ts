@@ -15,8 +15,11 @@ import type { Reading } from './reading.ts';
 
 /** Sizes up to which any document is read and checked within milliseconds. */
 const MAX_LIGHT_BYTES: Readonly<Record<DocumentFormat, number>> = { json: 3_072, yaml: 1_024 };
-/** Limit for a definition that was parsed already. */
-export const MAX_LIGHT_SOURCE = MAX_LIGHT_BYTES.json;
+/**
+ * Size up to which a published definition is judged within a slice of the event loop's time: it is parsed already, and
+ * was accepted before. An engine that has just begun and takes steps over needs many of them.
+ */
+export const MAX_LIGHT_SOURCE = 8_192;
 
 /** Reads a definition, however long it takes. @throws EngineError */
 export function readNow(source: DefinitionSource, context: LintContext, limits: DocumentLimits): Reading {
