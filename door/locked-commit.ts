@@ -236,9 +236,15 @@ export class LockedCommit {
         capacity.holds(state.id, state.attempt)
       )
         continue;
-      const claim = { attempt: state.attempt, owner: capacity.owner };
-      const answered = waiting.some((event) => 'claim' in event && event.slot === state.slot);
-      if (!answered) orphans.push({ event: { type: 'release', slot: state.slot, claim }, settle: null });
+      const { slot, attempt } = state;
+      const claim = { attempt, owner: capacity.owner };
+      // An event of an earlier claim, such as the rescue from a dead engine, says nothing of this one.
+      const isOfClaim = (event: Event) =>
+        'claim' in event &&
+        event.slot === slot &&
+        event.claim.attempt === attempt &&
+        event.claim.owner === claim.owner;
+      if (!waiting.some(isOfClaim)) orphans.push({ event: { type: 'release', slot, claim }, settle: null });
     }
     return orphans;
   }

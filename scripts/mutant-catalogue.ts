@@ -209,8 +209,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'claims of a commit whose answer was lost are not found',
     file: 'door/locked-commit.ts',
-    find: 'if (!answered)',
-    replace: 'if (answered)',
+    find: 'if (!waiting.some(isOfClaim))',
+    replace: 'if (waiting.some(isOfClaim))',
     tests: [
       'tests/integration/database/refused-commits.test.ts',
       'tests/integration/database/connections.test.ts',

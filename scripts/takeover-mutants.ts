@@ -53,4 +53,11 @@ export const TAKEOVER_MUTANTS: readonly Mutant[] = [
     replace: 'const MAX_UNITS = 1_000;',
     tests: ['tests/integration/engines/takeover.test.ts'],
   },
+  {
+    name: 'a claim whose answer was lost is taken for answered because of the rescue that led to it',
+    file: 'door/locked-commit.ts',
+    find: '        event.claim.attempt === attempt &&\n        event.claim.owner === claim.owner;',
+    replace: '        attempt > 0;',
+    tests: ['tests/integration/engines/lost-answer.test.ts'],
+  },
 ];
