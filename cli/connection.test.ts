@@ -97,7 +97,7 @@ describe('a connection', () => {
       EngineProblem,
     );
     expect([engine.calls(), engine.notes]).toEqual([1, []]);
-    expect(await failureOf(engine.connect(1).ask((client) => client.listTemplates()))).toMatchObject({
+    expect(await failureOf(engine.connect(2).ask((client) => client.listTemplates()))).toMatchObject({
       status: 503,
     });
     expect(engine.calls()).toBeGreaterThan(2);

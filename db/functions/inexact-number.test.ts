@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import pg from 'pg';
 import { isExactNumber } from '../../core/json/exact-number.ts';
+import { cases } from '../../tests/support/core/cases.ts';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import { migrateEngine } from '../migrate/migrate-engine.ts';
 
@@ -42,7 +43,7 @@ test('the database judges every number as the engine does', async () => {
     .tuple(fc.integer({ min: 52, max: 70 }), fc.integer({ min: -3, max: 3 }))
     .map(([power, step]) => String(2n ** BigInt(power) + BigInt(step)));
   const fixed = ['9007199254740991.5', '9007199254740991.4', '1e23', '1e400', '-1e400', '0', '-0', '1.10'];
-  const literals = [...fixed, ...fc.sample(fc.oneof(written, doubles, nearby), 5_000)];
+  const literals = [...fixed, ...fc.sample(fc.oneof(written, doubles, nearby), cases(5_000))];
   const found = await pointers(literals);
   const wrong = literals.filter((literal, at) => (found[at] === null) !== isExactNumber(literal));
   expect(wrong).toEqual([]);

@@ -72,7 +72,8 @@ export function looseSchema(schema: JsonSchema, allow: Allow = unlessExpression)
  */
 function isDeepChoice(keyword: string, value: unknown): boolean {
   if (keyword !== 'enum' && keyword !== 'const') return false;
-  return [value].flat().some((choice) => typeof choice === 'object' && choice !== null);
+  const choices = keyword === 'const' ? [value] : [value].flat();
+  return choices.some((choice) => typeof choice === 'object' && choice !== null);
 }
 
 /** `oneOf` as `anyOf`, and an `if` as both of its branches. */

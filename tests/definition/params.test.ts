@@ -189,6 +189,11 @@ function withExpressions(value: Json, luck: () => boolean, isRoot = true): Json 
   );
 }
 
+test('a constant that is a list may hold expressions', () => {
+  const validate = createValidator(looseSchema({ properties: { a: { const: [1] }, b: { enum: [[1], 2] } } }));
+  expect(validate({ a: ['${{ input.x }}'], b: ['${{ input.x }}'] })).toEqual([]);
+});
+
 test('what fits a schema still fits its loose variant when parts of it are expressions', () => {
   const keys = fc.constantFrom('a', 'b', 'c');
   const scalar = fc.constantFrom<Json>(1, 2, 'x', 'xyz', true, null);

@@ -4,8 +4,8 @@
  */
 
 const TIMES = Number(process.env.FUZZ_RUNS ?? 1);
-/** Arbitrary. */
-const SEED = Number(process.env.FUZZ_SEED ?? 20_261_130);
+/** Arbitrary; for whatever else a test draws. */
+export const SEED = Number(process.env.FUZZ_SEED ?? 20_261_130);
 
 /** The parameters of fast-check for so many cases. */
 export function cases(count: number): { readonly numRuns: number; readonly seed: number } {
