@@ -7,7 +7,14 @@
  * Compiled once per template version and shared by every execution of it; nothing in it changes.
  * The definition has been checked (acyclic, every `needs` known): compile trusts it.
  */
-import type { EdgeCondition, ScopeTemplate, Template, TemplateStep } from './template.ts';
+import {
+  type EdgeCondition,
+  type ScopeTemplate,
+  scopePath,
+  stepPath,
+  type Template,
+  type TemplateStep,
+} from './template.ts';
 
 /** An edge as it stood when a join was decided: what the step's `received_inputs` shows. */
 export interface ReceivedInput {
@@ -63,7 +70,7 @@ export interface HeldGraph {
   readonly scope: ScopeTemplate;
   /** Position of the step that holds the scope. */
   readonly holder: number;
-  /** `outer/each`: the keys down to the holder. A step's further scopes have their number: `agent`, `agent/1`. */
+  /** As `scopePath` makes it: `outer/each`. */
   readonly path: string;
 }
 
@@ -130,11 +137,10 @@ function compileInner(
   compilation: Compilation,
 ): readonly Graph[] {
   if (scopes.length === 0) return NO_GRAPHS;
-  const path = pathBelow(around, key);
-  return scopes.map((scope, number) => {
-    const held = { scope, holder, path: number === 0 ? path : `${path}/${number}` };
-    return compileScope(scope, held, compilation);
-  });
+  const path = stepPath(around?.path ?? '', key);
+  return scopes.map((scope, number) =>
+    compileScope(scope, { scope, holder, path: scopePath(path, number) }, compilation),
+  );
 }
 
 /** Returns the graph and all graphs inside it, in the order of their positions. */
@@ -162,11 +168,7 @@ export function graphAt(graphs: readonly Graph[], position: number): Graph {
 /** Returns the path of the step at a position: `each/key`, or its key at the top level. */
 export function pathAt(graphs: readonly Graph[], position: number): string {
   const graph = graphAt(graphs, position);
-  return pathBelow(graph.held, graph.steps[position - graph.firstPosition]!.key);
-}
-
-function pathBelow(held: HeldGraph | null, key: string): string {
-  return held === null ? key : `${held.path}/${key}`;
+  return stepPath(graph.held?.path ?? '', graph.steps[position - graph.firstPosition]!.key);
 }
 
 /** Returns whether an edge is live once its producer is settled. */

@@ -9,6 +9,7 @@ export const DEFINITION_PROBLEMS = [
   'invalid_key',
   'no_steps',
   'too_many_steps',
+  'scope_too_deep',
   'unknown_field',
   'missing_field',
   'invalid_type',

@@ -65,6 +65,17 @@ export interface HeldScope {
   readonly ownInput?: boolean;
 }
 
+/** Returns the patterns of all parameters that are not interpolated with the rest. */
+export function deferredOf({ deferred = [], holds = [] }: StepTypeInfo): readonly string[] {
+  if (holds.length === 0) return deferred;
+  return [...deferred, ...holds.flatMap(({ alongside = [] }) => alongside), ...innerOf(holds)];
+}
+
+/** Returns the patterns of the parameters that belong to the scopes: their steps and outputs. */
+export function innerOf(holds: readonly HeldScope[]): readonly string[] {
+  return holds.flatMap(({ steps, output }) => (output === undefined ? [steps] : [steps, output]));
+}
+
 /** Parameters as written, as far as they are known before their expressions are evaluated. */
 export type KnownParams = Readonly<Record<string, unknown>>;
 
@@ -87,6 +98,8 @@ export interface ExpressionUse {
   /** `inputs.<key>` references. */
   inputReferences: readonly { key: string; pointer: string }[];
   memberReferences: readonly MemberReference[];
+  /** Reads of names that only some scopes know. */
+  nameReferences: readonly NameReference[];
   /** Numbers whose value would change in JavaScript. */
   inexactNumbers: readonly InexactLiteral[];
 }
@@ -101,6 +114,12 @@ export interface InexactLiteral {
 export interface MemberReference {
   readonly root: 'execution' | 'secrets' | 'vars';
   readonly key: string;
+  readonly pointer: string;
+}
+
+/** A read of a name that only some scopes know. */
+export interface NameReference {
+  readonly name: ScopeName;
   readonly pointer: string;
 }
 

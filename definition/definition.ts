@@ -10,7 +10,7 @@
 import { isObject, type Json, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import { findUnstorable } from '../core/json/storable.ts';
 import type { Problem } from '../core/problem.ts';
-import type { Template, TemplateStep } from '../core/template.ts';
+import { stepPath, type Template } from '../core/template.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -25,9 +25,10 @@ import {
 import type { Judgement } from './judgement.ts';
 import type { LintContext } from './lint/context.ts';
 import { lint, lintNew } from './lint/lint.ts';
+import { segmentKey } from './place.ts';
 import { describe, ProblemList } from './problem-list.ts';
-import { readStep } from './step.ts';
-import type { StepDraft } from './step-draft.ts';
+import { countSteps, findScopes, readScopes } from './scopes.ts';
+import type { ScopeDraft } from './step-draft.ts';
 
 export interface ReadDefinition {
   /** Null when there are errors. */
@@ -57,8 +58,8 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
 }
 
-/** Places that are used only where the step is run. */
-const OF_THE_RUN = /^\/steps\/([^/]+)\/(?:type|with|when|heartbeatTimeout|concurrency|rateLimit)(?:\/|$)/;
+/** Places below a step that are used only where it is run. */
+const OF_THE_RUN = /^\/(?:type|with|when|heartbeatTimeout|concurrency|rateLimit)(?:\/|$)/;
 /**
  * Problems that may come from changed routes of step types since the definition was published. No decision depends on
  * them.
@@ -69,7 +70,11 @@ const OF_ROUTES: ReadonlySet<string> = new Set([
   'unreachable_step',
   'impossible_join',
 ]);
-const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIVE_INFINITY };
+const NO_LIMITS = {
+  maxSteps: Number.POSITIVE_INFINITY,
+  maxScopeDepth: Number.POSITIVE_INFINITY,
+  maxDepth: Number.POSITIVE_INFINITY,
+};
 
 /**
  * Judges a published definition. The engine that published it may have had other step types or settings, or a newer
@@ -77,16 +82,35 @@ const NO_LIMITS = { maxSteps: Number.POSITIVE_INFINITY, maxDepth: Number.POSITIV
  */
 export function judgeStored(document: unknown, context: LintContext): Judgement {
   const problems = new ProblemList(Number.POSITIVE_INFINITY);
-  read(document, ofStored(context), problems, new ProblemList(), lint);
+  const stored = ofStored(context);
+  read(document, stored, problems, new ProblemList(), lint);
+  const found = problems.list().filter(({ code }) => !OF_ROUTES.has(code));
+  if (found.length === 0) return { errors: [], faults: {} };
+  const places = isObject(document) ? findScopes(document, stored, new ProblemList(0)) : [];
+  const scopes = new Map(places.map(({ pointer, path }) => [pointer, path]));
   const errors: Problem[] = [];
   const faults = new Map<string, Problem>();
-  for (const problem of problems.list()) {
-    if (OF_ROUTES.has(problem.code)) continue;
-    const key = OF_THE_RUN.exec(problem.pointer)?.[1];
-    if (key === undefined) errors.push(problem);
-    else if (!faults.has(key)) faults.set(key, problem);
+  for (const problem of found) {
+    const step = stepAt(problem.pointer, scopes);
+    if (step === null || !OF_THE_RUN.test(step.below)) errors.push(problem);
+    else if (!faults.has(step.path)) faults.set(step.path, problem);
   }
   return { errors, faults: Object.fromEntries(faults) };
+}
+
+/** Returns the innermost step that has a pointer, and the pointer below it. @param scopes their paths by pointer */
+function stepAt(
+  pointer: string,
+  scopes: ReadonlyMap<string, string>,
+): { path: string; below: string } | null {
+  let found: { path: string; below: string } | null = null;
+  for (let end = pointer.indexOf('/', 1); end !== -1; end = pointer.indexOf('/', end + 1)) {
+    const scope = scopes.get(pointer.slice(0, end));
+    if (scope === undefined) continue;
+    const [segment] = pointer.slice(end + 1).split('/', 1);
+    found = { path: stepPath(scope, segmentKey(segment!)), below: pointer.slice(end + 1 + segment!.length) };
+  }
+  return found;
 }
 
 /** The template of a definition that was judged to have no errors. Yields after each step, so that it can be paused. */
@@ -96,12 +120,9 @@ export function* buildStored(document: JsonObject, context: LintContext): Genera
   const trusting = { ...others, schemas: { ...schemas, checkSchema: () => [] } };
   const reader: FieldReader = { fields: document, pointer: '', problems: unheard };
   const header = readHeader(reader, trusting);
-  const steps: TemplateStep[] = [];
-  for (const draft of stepDrafts(document.steps as JsonObject, place(reader, 'steps'), reader, trusting)) {
-    steps.push(draft.step);
-    yield;
-  }
-  return { ...header, steps };
+  const places = findScopes(document, trusting, unheard);
+  const [top] = yield* readScopes(places, unheard, trusting.stepTypes);
+  return { ...header, steps: top!.drafts.map(({ step }) => step) };
 }
 
 /** Published definitions stay valid when a limit is lowered, or a bound is new. */
@@ -125,11 +146,10 @@ function read(
   const reader: FieldReader = { fields: document, pointer: '', problems: errors };
   refuseUnknownFields(reader, DEFINITION_FIELDS);
   const header = readHeader(reader, context);
-  const drafts = readSteps(reader, context);
-  if (drafts === null) return null;
-  const { output, timeoutMs } = header;
-  checkAcross({ drafts, output, timeoutMs }, context, errors, warnings);
-  return { ...header, steps: drafts.map(({ step }) => step) };
+  const scopes = readSteps(reader, context);
+  if (scopes === null) return null;
+  checkAcross({ scopes, timeoutMs: header.timeoutMs }, context, errors, warnings);
+  return { ...header, steps: scopes[0]!.drafts.map(({ step }) => step) };
 }
 
 function readHeader(reader: FieldReader, context: LintContext): Omit<Template, 'steps'> {
@@ -178,34 +198,24 @@ function readInput(reader: FieldReader, context: LintContext): JsonSchema | null
 }
 
 /** Null when no further check is possible. */
-function readSteps(reader: FieldReader, context: LintContext): StepDraft[] | null {
+function readSteps(reader: FieldReader, context: LintContext): ScopeDraft[] | null {
   const { fields, problems } = reader;
-  const steps = fieldOf(fields, 'steps');
-  const pointer = place(reader, 'steps');
-  if (steps !== undefined && !isObject(steps)) {
-    const message = `"steps" is ${describe(steps)}; it must be an object: the key of each step, and the step.`;
-    problems.add(pointer, 'invalid_type', message);
-    return null;
-  }
-  const keys = Object.keys(steps ?? {});
-  if (steps === undefined || keys.length === 0) {
-    problems.add(pointer, 'no_steps', 'The definition has no steps; give at least one under "steps".');
-    return null;
-  }
+  const places = findScopes(fields, context, problems);
   const { maxSteps } = context.limits;
-  if (keys.length > maxSteps) {
-    const message = `The definition has ${keys.length} steps; at most ${maxSteps} are allowed. Split it into several workflows.`;
-    problems.add(pointer, 'too_many_steps', message);
+  const count = countSteps(places);
+  if (count > maxSteps) {
+    const counted = places.length > 1 ? ', with those inside other steps' : '';
+    const message = `The definition has ${count} steps${counted}; at most ${maxSteps} are allowed. Split it into several workflows.`;
+    problems.add(place(reader, 'steps'), 'too_many_steps', message);
     return null;
   }
-  return [...stepDrafts(steps, pointer, reader, context)];
+  const scopes = toTheEnd(readScopes(places, problems, context.stepTypes));
+  return scopes[0]!.drafts.length === 0 ? null : scopes;
 }
 
-function* stepDrafts(
-  steps: Readonly<Record<string, unknown>>,
-  pointer: string,
-  { problems }: FieldReader,
-  { stepTypes }: LintContext,
-): Generator<StepDraft> {
-  for (const key of Object.keys(steps)) yield readStep(key, steps[key], { pointer, problems, stepTypes });
+function toTheEnd<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+  }
 }

@@ -7,6 +7,6 @@ import type { Problem } from '../core/problem.ts';
 export interface Judgement {
   /** Problems that keep the whole definition from being understood. */
   readonly errors: readonly Problem[];
-  /** By step key, the problem for which this engine cannot run that step; other steps are not affected. */
+  /** By path of a step, the problem for which this engine cannot run that step; other steps are not affected. */
   readonly faults: Readonly<Record<string, Problem>>;
 }

@@ -9,11 +9,11 @@
 import type { AnyNode } from 'acorn';
 import type { Json } from '../core/json/json.ts';
 import { type Problem, pointerSegment } from '../core/problem.ts';
-import type { ExpressionChecker, InexactLiteral, MemberReference } from '../core/step-type.ts';
+import type { ExpressionChecker, InexactLiteral, MemberReference, NameReference } from '../core/step-type.ts';
 import { didYouMean } from '../core/text/nearest.ts';
 import { analyse, type Read } from './analysis.ts';
 import type { CompiledValue, Node, Part, StepReference } from './compiled.ts';
-import { INHERITED, type Root, STEP_PROPERTIES } from './names.ts';
+import { INHERITED, isScopeName, type Root, STEP_PROPERTIES } from './names.ts';
 import { compileNative } from './native.ts';
 import { describePosition, holdsExpression, type ParsedExpression, parseText } from './syntax.ts';
 
@@ -22,6 +22,7 @@ interface Draft {
   stepReferences: StepReference[];
   inputReferences: { key: string; pointer: string }[];
   memberReferences: MemberReference[];
+  nameReferences: NameReference[];
   inexactNumbers: InexactLiteral[];
   roots: Set<Root>;
   dynamicSteps: boolean;
@@ -62,6 +63,7 @@ function emptyDraft(): Draft {
     stepReferences: [],
     inputReferences: [],
     memberReferences: [],
+    nameReferences: [],
     inexactNumbers: [],
     roots: new Set(),
     dynamicSteps: false,
@@ -78,6 +80,8 @@ function finish({ seen: _, ...draft }: Draft, node: Node): CompiledValue {
     ...draft,
     problems: shared(problems),
     stepReferences: shared(stepReferences),
+    memberReferences: shared(draft.memberReferences),
+    nameReferences: shared(draft.nameReferences),
     inexactNumbers: shared(draft.inexactNumbers),
     inputReferences: shared(inputReferences),
     roots: sharedRoots(roots),
@@ -178,6 +182,8 @@ function addReference([root, key, property]: Read, pointer: string, draft: Draft
     if (key !== undefined && isNew(`${root}\n${key}\n${pointer}`, draft))
       draft.memberReferences.push({ root, key, pointer });
   }
+  if (isScopeName(root) && isNew(`${root}\n${pointer}`, draft))
+    draft.nameReferences.push({ name: root, pointer });
   if (root !== 'steps') return;
   if (key === undefined) draft.dynamicSteps = true;
   else addStepReference(key, property, pointer, draft);

@@ -3,7 +3,7 @@
  */
 import type { Json } from '../core/json/json.ts';
 import type { Problem } from '../core/problem.ts';
-import type { InexactLiteral, MemberReference } from '../core/step-type.ts';
+import type { InexactLiteral, MemberReference, NameReference } from '../core/step-type.ts';
 import type { Read } from './analysis.ts';
 import type { Root, StepProperty } from './names.ts';
 
@@ -48,6 +48,8 @@ export interface CompiledValue {
   readonly inputReferences: readonly { key: string; pointer: string }[];
   /** Names below `execution`, `secrets` and `vars`, each once for a string. */
   readonly memberReferences: readonly MemberReference[];
+  /** Names that only some scopes know, each once for a string. */
+  readonly nameReferences: readonly NameReference[];
   readonly inexactNumbers: readonly InexactLiteral[];
   readonly roots: ReadonlySet<Root>;
   /** `steps` is used in a way that does not name the steps, such as `steps[input.k]` or `Object.keys(steps)`. */

@@ -6,24 +6,20 @@
  * Invariant 2: the INHERITED sets hold every name of the sandbox's prototypes; a test asks it. A name that is
  * missing there would read as undefined natively and as a method in the sandbox.
  */
-export const ROOTS = [
-  'input',
-  'steps',
-  'inputs',
-  'execution',
-  'item',
-  'index',
-  'iteration',
-  'previous',
-  'secrets',
-  'vars',
-] as const;
+import { SCOPE_NAMES, type ScopeName } from '../core/template.ts';
+
+export const ROOTS = ['input', 'steps', 'inputs', 'execution', ...SCOPE_NAMES, 'secrets', 'vars'] as const;
 export type Root = (typeof ROOTS)[number];
 
 const ROOT_NAMES: ReadonlySet<string> = new Set(ROOTS);
 
 export function isRoot(name: string): name is Root {
   return ROOT_NAMES.has(name);
+}
+
+/** Returns whether a root has a value only in some scopes. */
+export function isScopeName(root: Root): root is ScopeName {
+  return SCOPE_NAMES.some((name) => name === root);
 }
 
 /** Roots that are objects by definition, so that their first segment is a key of the engine. */

@@ -2,10 +2,9 @@
  * The arguments of the checks of a definition: the parts that they ask, and the data that they check.
  */
 
-import type { Json } from '../../core/json/json.ts';
 import type { ExpressionChecker, StepTypeRegistry } from '../../core/step-type.ts';
 import type { SchemaChecker } from '../schema/checker.ts';
-import type { StepDraft } from '../step-draft.ts';
+import type { ScopeDraft } from '../step-draft.ts';
 
 export interface LintContext {
   readonly stepTypes: StepTypeRegistry;
@@ -16,15 +15,17 @@ export interface LintContext {
   readonly limits: {
     /** Steps of the whole definition. */
     readonly maxSteps: number;
+    /** Scopes inside each other. */
+    readonly maxScopeDepth: number;
     /** Levels of arrays and objects of the document. */
     readonly maxDepth: number;
   };
 }
 
-/** The definition to check; the positions of the checks are indexes into `drafts`. */
+/** The definition to check. */
 export interface Drafted {
-  readonly drafts: readonly StepDraft[];
-  readonly output: Json | undefined;
+  /** The first one is the top level. */
+  readonly scopes: readonly ScopeDraft[];
   /** Of the whole execution; null: none. */
   readonly timeoutMs: number | null;
 }

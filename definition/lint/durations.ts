@@ -7,7 +7,6 @@ import { parseDuration } from '../../core/time/duration.ts';
 import { DEFAULT_RETRY } from '../policies.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { StepDraft } from '../step-draft.ts';
-import type { Drafted } from './context.ts';
 
 interface Duration {
   /** As the definition has it: `with.for`. */
@@ -20,7 +19,12 @@ interface Duration {
 /** A longer series adds nothing: an exponential delay has reached a year by then. */
 const MAX_SUMMED = 64;
 
-export function warnDurations({ drafts, timeoutMs }: Drafted, warnings: ProblemList): void {
+/** @param timeoutMs of the whole execution; null: none */
+export function warnDurations(
+  drafts: readonly StepDraft[],
+  timeoutMs: number | null,
+  warnings: ProblemList,
+): void {
   for (const draft of drafts) {
     const warn = (pointer: string, message: string) =>
       warnings.add(draft.pointer + pointer, 'contradicting_durations', message);

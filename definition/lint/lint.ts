@@ -1,29 +1,35 @@
 /**
  * The checks across the steps of a definition: edges, cycles, reachability, joins, references, parameters.
  *
- * Each check is one file and one function that reports its findings. A check must never report a definition that can
+ * Each check is one file and one function that reports its findings. A scope is checked like the top level; only
+ * references leave it. A check must never report a definition that can
  * work. When one place is broken, the others are judged as if it were right.
  */
 
 import { inexactNumberMessage } from '../../core/json/exact-number.ts';
-import type { InexactLiteral, MemberReference } from '../../core/step-type.ts';
+import type { InexactLiteral, MemberReference, NameReference } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { warnDurations } from './durations.ts';
 import { resolveEdges } from './edges.ts';
-import { connect, type DraftGraph, reportCycles } from './graph.ts';
+import { connect, reportCycles } from './graph.ts';
 import { warnGrowth } from './growth.ts';
 import { warnLiterals } from './literals.ts';
-import { checkMembers } from './members.ts';
+import { checkMembers, reportNames } from './members.ts';
 import { checkParams, reviewParams } from './params.ts';
 import { checkReachability } from './reach.ts';
-import { checkReferences } from './references.ts';
+import { type CheckedScope, checkReferences } from './references.ts';
+import { newEffort } from './witness.ts';
+
+interface LintedScope extends CheckedScope {
+  /** By slot: whether the parameters of the step are right. */
+  readonly sound: readonly boolean[];
+}
 
 interface Linted {
-  readonly graph: DraftGraph;
-  /** By position: whether the parameters of the step are right. */
-  readonly sound: readonly boolean[];
+  readonly scopes: readonly LintedScope[];
   readonly members: readonly MemberReference[];
+  readonly unknownNames: readonly NameReference[];
   readonly inexactNumbers: readonly InexactLiteral[];
 }
 
@@ -34,13 +40,15 @@ export function lint(
   errors: ProblemList,
   warnings: ProblemList,
 ): Linted {
-  const { drafts } = drafted;
-  const sound = checkParams(drafts, context, errors);
-  const edges = resolveEdges(drafts, sound, errors, warnings);
-  const graph = connect(edges);
-  reportCycles(drafts, graph, errors);
-  checkReachability(drafts, graph, errors, warnings);
-  return { graph, sound, ...checkReferences(drafted, graph, context, errors) };
+  const sound = drafted.scopes.map(({ drafts }) => checkParams(drafts, context, errors));
+  const scopes = drafted.scopes.map((scope, at) => {
+    const edges = resolveEdges(scope.drafts, sound[at]!, errors, warnings);
+    return { ...scope, sound: sound[at]!, graph: connect(edges) };
+  });
+  for (const scope of scopes) reportCycles(scope.drafts, scope.graph, errors);
+  const effort = newEffort();
+  for (const scope of scopes) checkReachability(scope.drafts, scope.graph, effort, errors, warnings);
+  return { scopes, ...checkReferences(scopes, context, errors) };
 }
 
 /**
@@ -53,12 +61,14 @@ export function lintNew(
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
-  const { graph, sound, members, inexactNumbers } = lint(drafted, context, errors, warnings);
-  reviewParams(drafted.drafts, sound, errors);
+  const linted = lint(drafted, context, errors, warnings);
+  const { scopes, members, unknownNames, inexactNumbers } = linted;
+  for (const scope of scopes) reviewParams(scope.drafts, scope.sound, errors);
   checkMembers(members, context, errors, warnings);
+  reportNames(unknownNames, context, errors);
   for (const { literal, pointer } of inexactNumbers)
     errors.add(pointer, 'number_not_exact', inexactNumberMessage(literal));
-  warnLiterals(drafted, warnings);
-  warnDurations(drafted, warnings);
-  warnGrowth(drafted.drafts, graph, warnings);
+  for (const scope of scopes) warnLiterals(scope, warnings);
+  for (const scope of scopes) warnDurations(scope.drafts, drafted.timeoutMs, warnings);
+  for (const scope of scopes) warnGrowth(scope.drafts, scope.graph, warnings);
 }

@@ -3,26 +3,30 @@
  */
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
+import { innerOf } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
-import type { StepDraft } from '../step-draft.ts';
-import type { Drafted } from './context.ts';
+import type { ScopeDraft, StepDraft } from '../step-draft.ts';
 
 const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';
 const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
 
-export function warnLiterals({ drafts, output }: Drafted, warnings: ProblemList): void {
+export function warnLiterals({ drafts, output }: ScopeDraft, warnings: ProblemList): void {
   for (const draft of drafts) warnStep(draft, warnings);
-  if (output !== undefined) warnIn(output, '/output', warnings);
+  if (output !== null) warnIn(output.value, output.pointer, warnings);
 }
 
 function warnStep({ step, type, pointer }: StepDraft, warnings: ProblemList): void {
-  const deferred = new Set((type?.deferred ?? []).map((place) => place.split('/')[1]!));
+  // The code of a script may have template literals; steps inside have checks of their own.
+  const left = new Set([...(type?.deferred ?? []), ...innerOf(type?.holds ?? [])].map(firstSegment));
   for (const [name, value] of Object.entries(step.with ?? {})) {
-    // The code of a script may have template literals.
-    if (!deferred.has(name)) warnIn(value, `${pointer}/with${pointerSegment(name)}`, warnings);
+    if (!left.has(name)) warnIn(value, `${pointer}/with${pointerSegment(name)}`, warnings);
   }
   if (step.concurrency !== null) warnIn(step.concurrency.key, `${pointer}/concurrency/key`, warnings);
   if (step.rateLimit !== null) warnIn(step.rateLimit.key, `${pointer}/rateLimit/key`, warnings);
+}
+
+function firstSegment(pattern: string): string {
+  return pattern.split('/')[1]!;
 }
 
 function warnIn(value: Json, pointer: string, warnings: ProblemList): void {

@@ -1,10 +1,10 @@
 /**
- * Finds unknown names below `execution`, `secrets` and `vars`.
+ * Finds names without a value, and unknown names below `execution`, `secrets` and `vars`.
  *
  * The names of `execution` are fixed, so an unknown one is an error. A secret or variable may be added before the step
  * runs, so a missing one is a warning; if it is still missing, the step fails.
  */
-import type { MemberReference } from '../../core/step-type.ts';
+import type { MemberReference, NameReference, StepTypeRegistry } from '../../core/step-type.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import type { LintContext } from './context.ts';
 
@@ -33,4 +33,27 @@ function checkExecution(key: string, pointer: string, errors: ProblemList): void
   const hint = errors.suggest(key, EXECUTION_MEMBERS);
   const message = `execution has no ${quote(key)}; it has ${listNames(EXECUTION_MEMBERS)}.${hint}`;
   errors.add(pointer, 'unknown_reference', message);
+}
+
+/** Reports reads of `item` and the like where no scope gives them a value. */
+export function reportNames(
+  names: readonly NameReference[],
+  { stepTypes }: LintContext,
+  errors: ProblemList,
+): void {
+  for (const { name, pointer } of names) {
+    errors.add(pointer, 'unknown_reference', () => {
+      const types = typesThatName(name, stepTypes);
+      const where =
+        types.length === 0 ? '' : `; only steps inside a step of type ${types.join(' or ')} know it`;
+      return `"${name}" has no value here${where}.`;
+    });
+  }
+}
+
+function typesThatName(name: NameReference['name'], stepTypes: StepTypeRegistry): string[] {
+  const types = [...stepTypes.values()].filter(({ holds }) =>
+    holds?.some(({ names }) => names.includes(name)),
+  );
+  return types.map(({ type }) => type).sort();
 }

@@ -7,7 +7,8 @@
 
 import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
-import type { KnownParams, StepTypeInfo } from '../../core/step-type.ts';
+import { deferredOf, innerOf, type KnownParams, type StepTypeInfo } from '../../core/step-type.ts';
+import { segmentKey } from '../place.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step-draft.ts';
@@ -25,11 +26,14 @@ export function checkParams(
   return drafts.map((draft) => {
     if (draft.type === null) return false;
     const params = draft.step.with ?? {};
-    const isStatic = !someString(params, holdsExpression);
+    const isStatic = !someString(ownParams(params, draft.type), holdsExpression);
     const schema = isStatic ? draft.type.schema : looseOf(draft.type);
     const faults = context.schemas.validate(schema, params);
-    for (const { pointer, message } of faults)
-      errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
+    for (const { pointer, message } of faults) {
+      // Steps inside are read as steps.
+      if (!isOfSteps(pointer, draft.type))
+        errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
+    }
     const routesKnown = isStatic || !reportDynamicRoutes(draft, params, errors);
     return faults.length === 0 && routesKnown;
   });
@@ -58,8 +62,33 @@ function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullabl
 }
 
 /** Parameters that are never evaluated as a whole: the handler gets them as they are written. */
-function deferredNames({ deferred = [] }: StepTypeInfo): ReadonlySet<string> {
-  return new Set(deferred.map((pointer) => pointer.split('/')[1]!));
+function deferredNames(type: StepTypeInfo): ReadonlySet<string> {
+  return new Set(deferredOf(type).map((pointer) => pointer.split('/')[1]!));
+}
+
+/** Returns whether a pointer below `with` is of steps inside the step. */
+function isOfSteps(pointer: string, { holds = [] }: StepTypeInfo): boolean {
+  if (holds.length === 0) return false;
+  const segments = pointer.split('/');
+  const fits = (segment: string, at: number) => segment === '*' || segment === segments[at];
+  return holds.some(({ steps }) => steps.split('/').every(fits));
+}
+
+/** The parameters without those that belong to the scopes inside the step. */
+function ownParams(params: JsonObject, { holds = [] }: StepTypeInfo): Json {
+  return innerOf(holds).reduce((left: Json, pattern) => without(left, pattern.split('/').slice(1)), params);
+}
+
+function without(value: Json, [segment, ...below]: readonly string[]): Json {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return segment === '*' ? value.map((item) => without(item, below)) : value;
+  const key = segmentKey(segment!);
+  const entries = Object.entries(value).filter(
+    ([name]) => below.length > 0 || (name !== key && segment !== '*'),
+  );
+  return Object.fromEntries(
+    entries.map(([name, item]) => [name, name === key || segment === '*' ? without(item, below) : item]),
+  );
 }
 
 function known(params: JsonObject, asWritten: ReadonlySet<string>): unknown {

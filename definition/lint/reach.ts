@@ -16,7 +16,7 @@ import type { StepDraft } from '../step-draft.ts';
 import type { DraftEdge } from './edges.ts';
 import type { DraftGraph } from './graph.ts';
 import { type Outcomes, StepOutcomes } from './outcomes.ts';
-import { WitnessSearch } from './witness.ts';
+import { type Effort, WitnessSearch } from './witness.ts';
 
 /** By position of an earlier step: the outcomes of it that allow this step to run. Others are free. */
 type Demands = ReadonlyMap<number, Outcomes>;
@@ -33,16 +33,17 @@ const MAX_DEMANDS = 48;
 export function checkReachability(
   drafts: readonly StepDraft[],
   graph: DraftGraph,
+  effort: Effort,
   errors: ProblemList,
   warnings: ProblemList,
 ): void {
   const outcomes = new StepOutcomes(drafts, graph);
-  const possible = judge(drafts, graph, outcomes, () => true);
+  const possible = judge(drafts, graph, outcomes, effort, () => true);
   for (const [position, verdict] of possible.entries()) {
     if (!verdict.starts) report(drafts[position]!, verdict.reason, errors);
   }
   if (!drafts.some(({ step }) => step.when === false)) return;
-  const enabled = judge(drafts, graph, outcomes, (position) => drafts[position]!.step.when !== false);
+  const enabled = judge(drafts, graph, outcomes, effort, (position) => drafts[position]!.step.when !== false);
   for (const [position, verdict] of enabled.entries()) {
     if (verdict.starts || !possible[position]!.starts) continue;
     const message = 'The step never starts: a step it depends on has "when: false" and is always skipped.';
@@ -78,11 +79,12 @@ function judge(
   drafts: readonly StepDraft[],
   graph: DraftGraph,
   outcomes: StepOutcomes,
+  effort: Effort,
   runs: (position: number) => boolean,
 ): Verdict[] {
   const verdicts: Verdict[] = new Array(drafts.length);
   const dead = new Set<number>();
-  const search = new WitnessSearch(drafts, graph, outcomes, dead);
+  const search = new WitnessSearch(drafts, graph, outcomes, dead, effort);
   const judgement: Judgement = { drafts, graph, verdicts, outcomes, search };
   for (const group of graph.groups) {
     for (const position of group) {

@@ -1,33 +1,53 @@
 /**
  * Checks the expressions of a definition: their syntax, and that the steps they name have ended by then.
  *
- * `steps.<key>` must be upstream of the step that reads it, over any edges; `inputs.<key>` must be a direct
- * predecessor. The `output` of the definition is evaluated at the end and may read every step.
+ * `steps.<key>` is the step of that key in the nearest scope that has one. It must be upstream of the step that reads
+ * it, or of the step that holds the reader, over any edges. `inputs.<key>` must be a direct predecessor. An `output` is
+ * evaluated at the end of its scope and may read every step of it.
  */
 
 import type { Json } from '../../core/json/json.ts';
-import { pointerSegment } from '../../core/problem.ts';
-import type { ExpressionUse, InexactLiteral, MemberReference } from '../../core/step-type.ts';
+import {
+  deferredOf,
+  type ExpressionUse,
+  type InexactLiteral,
+  type MemberReference,
+  type NameReference,
+} from '../../core/step-type.ts';
+import type { ScopeName } from '../../core/template.ts';
+import { placesAt } from '../place.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import { holdsExpression } from '../schema/loose-schema.ts';
-import type { StepDraft } from '../step-draft.ts';
-import type { Drafted, LintContext } from './context.ts';
+import type { ScopeDraft } from '../step-draft.ts';
+import type { LintContext } from './context.ts';
 import type { DraftGraph } from './graph.ts';
+import { type DistantRead, reportDistant } from './upstream.ts';
 
-/** A read of a step that exists, by another that it is not a direct predecessor of. */
-interface DistantRead {
-  readonly reader: number;
-  readonly target: number;
-  readonly pointer: string;
+export interface CheckedScope extends ScopeDraft {
+  readonly graph: DraftGraph;
+}
+
+/** A scope whose expressions are checked. */
+interface Scope extends CheckedScope {
+  readonly slots: ReadonlyMap<string, number>;
+  /** Null: the top level. */
+  readonly around: Scope | null;
+  /** Names that its expressions know, with those of the scopes around it. */
+  readonly names: ReadonlySet<ScopeName>;
+  readonly distant: DistantRead[];
+}
+
+/** The place of an expression. */
+interface Reader {
+  readonly scope: Scope;
+  /** Null: the scope's output. */
+  readonly slot: number | null;
+  readonly names: ReadonlySet<ScopeName>;
 }
 
 interface Check {
-  readonly drafts: readonly StepDraft[];
-  readonly graph: DraftGraph;
   readonly context: LintContext;
   readonly errors: ProblemList;
-  readonly positions: ReadonlyMap<string, number>;
-  readonly distant: DistantRead[];
   readonly found: Found;
 }
 
@@ -37,94 +57,94 @@ interface Check {
  */
 interface Found {
   readonly members: MemberReference[];
+  /** Names that have no value where they stand. */
+  readonly unknownNames: NameReference[];
   readonly inexactNumbers: InexactLiteral[];
 }
 
 export function checkReferences(
-  { drafts, output }: Drafted,
-  graph: DraftGraph,
+  checked: readonly CheckedScope[],
   context: LintContext,
   errors: ProblemList,
 ): Found {
-  const positions = new Map(drafts.map(({ step }, position) => [step.key, position]));
-  const check: Check = {
-    drafts,
-    graph,
-    context,
-    errors,
-    positions,
-    distant: [],
-    found: { members: [], inexactNumbers: [] },
-  };
-  for (const position of drafts.keys()) checkStep(position, check);
-  reportDistant(check);
-  if (output !== undefined) checkOutput(output, check);
+  const check: Check = { context, errors, found: { members: [], unknownNames: [], inexactNumbers: [] } };
+  const scopes = withScopesAround(checked);
+  for (const scope of scopes) for (const slot of scope.drafts.keys()) checkStep(scope, slot, check);
+  for (const scope of scopes) {
+    const { output, names } = scope;
+    if (output !== null) checkValue(output.value, output.pointer, { scope, slot: null, names }, check);
+  }
+  for (const { distant, drafts, graph } of scopes) reportDistant(distant, drafts, graph, errors);
   return check.found;
 }
 
-function checkOutput(output: Json, check: Check): void {
-  const use = check.context.expressions.check(output);
-  take(use, '/output', check);
-  for (const { key, pointer } of use.stepReferences) positionOf(key, `/output${pointer}`, check);
-  for (const { key, pointer } of use.inputReferences) {
-    const message = `"inputs" is known only inside a step; write steps${member(key)}.output instead.`;
-    check.errors.add(`/output${pointer}`, 'unknown_reference', message);
+const NO_NAMES: ReadonlySet<ScopeName> = new Set();
+
+function withScopesAround(checked: readonly CheckedScope[]): Scope[] {
+  const scopes: Scope[] = [];
+  for (const scope of checked) {
+    const around = scope.held === null ? null : scopes[scope.held.around]!;
+    const slots = new Map(scope.drafts.map(({ step }, slot) => [step.key, slot]));
+    const names = joined(around?.names ?? NO_NAMES, scope.held?.scope.names ?? []);
+    scopes.push({ ...scope, slots, around, names, distant: [] });
   }
+  return scopes;
 }
 
-function checkStep(position: number, check: Check): void {
-  const { step, pointer } = check.drafts[position]!;
+function joined(names: ReadonlySet<ScopeName>, more: readonly ScopeName[]): ReadonlySet<ScopeName> {
+  return more.length === 0 ? names : new Set([...names, ...more]);
+}
+
+function checkStep(scope: Scope, slot: number, check: Check): void {
+  const { step, pointer } = scope.drafts[slot]!;
   const { when, concurrency, rateLimit } = step;
+  const reader: Reader = { scope, slot, names: scope.names };
   if (typeof when === 'string' && isFollowedByText(when, check)) {
     const message = '"when" must be exactly one expression; there is text after its closing }}.';
     check.errors.add(`${pointer}/when`, 'when_not_expression', message);
-  } else if (typeof when === 'string') checkValue(when, `${pointer}/when`, position, check);
-  if (step.with !== undefined) checkWith(position, check);
-  if (concurrency !== null) checkValue(concurrency.key, `${pointer}/concurrency/key`, position, check);
-  if (rateLimit !== null) checkValue(rateLimit.key, `${pointer}/rateLimit/key`, position, check);
+  } else if (typeof when === 'string') checkValue(when, `${pointer}/when`, reader, check);
+  if (step.with !== undefined) checkWith(step.with, reader, slot, check);
+  if (concurrency !== null) checkValue(concurrency.key, `${pointer}/concurrency/key`, reader, check);
+  if (rateLimit !== null) checkValue(rateLimit.key, `${pointer}/rateLimit/key`, reader, check);
 }
 
 /**
  * Deferred parameters are evaluated by the step itself, or never (code). A whole expression is evaluated, so it is
- * checked; an inline scope has its own steps and is not checked here.
+ * checked. Steps and outputs of scopes inside the step are checked as those of their scopes.
  */
-function checkWith(position: number, check: Check): void {
-  const { step, pointer, type } = check.drafts[position]!;
-  const deferred = type?.deferred ?? [];
-  checkValue(step.with!, `${pointer}/with`, position, check, deferred);
-  for (const pattern of deferred) {
-    for (const place of matches(step.with!, pattern.split('/').slice(1))) {
+function checkWith(params: Json, reader: Reader, slot: number, check: Check): void {
+  const { pointer, type } = reader.scope.drafts[slot]!;
+  const deferred = type === null ? maybeInner(check.context) : deferredOf(type);
+  checkValue(params, `${pointer}/with`, reader, check, deferred);
+  for (const pattern of type?.deferred ?? []) {
+    for (const place of placesAt(params, pattern)) {
       const { value } = place;
       if (typeof value !== 'string' || !/^\s*\$\{\{.*\}\}\s*$/s.test(value)) continue;
-      checkValue(value, `${pointer}/with${place.pointer}`, position, check);
+      checkValue(value, `${pointer}/with${place.pointer}`, reader, check);
     }
+  }
+  for (const { alongside = [], names } of type?.holds ?? []) {
+    const evaluated = { ...reader, names: joined(reader.names, names) };
+    for (const { value, pointer: below } of alongside.flatMap((pattern) => placesAt(params, pattern)))
+      checkValue(value, `${pointer}/with${below}`, evaluated, check);
   }
 }
 
-/** The values at a pointer in which `*` stands for any segment. */
-function matches(root: Json, segments: readonly string[]): { value: Json; pointer: string }[] {
-  let places = [{ value: root, pointer: '' }];
-  for (const segment of segments) {
-    places = places.flatMap(({ value, pointer }) => {
-      if (typeof value !== 'object' || value === null) return [];
-      const name = segment.replaceAll('~1', '/').replaceAll('~0', '~');
-      const entries = Object.entries(value).filter(([key]) => segment === '*' || key === name);
-      return entries.map(([key, item]) => ({ value: item, pointer: pointer + pointerSegment(key) }));
-    });
-  }
-  return places;
+/** Parameters that may belong to scopes, in a step whose type is not known. */
+function maybeInner({ stepTypes }: LintContext): readonly string[] {
+  return [...stepTypes.values()].flatMap((type) => (type.holds === undefined ? [] : deferredOf(type)));
 }
 
 function checkValue(
   value: Json,
   pointer: string,
-  reader: number,
+  reader: Reader,
   check: Check,
   deferred?: readonly string[],
 ): void {
   if (typeof value === 'string' && !holdsExpression(value)) return;
   const use = check.context.expressions.check(value, deferred);
-  take(use, pointer, check);
+  take(use, pointer, reader, check);
   for (const reference of use.stepReferences) {
     checkStepReference(reference.key, pointer + reference.pointer, reader, check);
   }
@@ -134,91 +154,79 @@ function checkValue(
 }
 
 /** Reports errors within expressions, and keeps the reads that are not of steps. */
-function take(use: ExpressionUse, pointer: string, { errors, found }: Check): void {
+function take(use: ExpressionUse, pointer: string, { names }: Reader, { errors, found }: Check): void {
   for (const problem of use.problems) errors.add(pointer + problem.pointer, problem.code, problem.message);
   for (const reference of use.memberReferences)
     found.members.push({ ...reference, pointer: pointer + reference.pointer });
+  for (const reference of use.nameReferences) {
+    if (!names.has(reference.name))
+      found.unknownNames.push({ ...reference, pointer: pointer + reference.pointer });
+  }
   for (const number of use.inexactNumbers)
     found.inexactNumbers.push({ ...number, pointer: pointer + number.pointer });
 }
 
-function checkStepReference(key: string, pointer: string, reader: number, check: Check): void {
-  const target = positionOf(key, pointer, check);
-  if (target === null || isPredecessor(target, reader, check)) return;
-  check.distant.push({ reader, target, pointer });
+function checkStepReference(key: string, pointer: string, reader: Reader, check: Check): void {
+  const nearest = find(key, reader);
+  if (nearest === null) {
+    reportUnknown(key, pointer, reader.scope, check);
+    return;
+  }
+  const { scope, slot, target } = nearest;
+  // An output may read every step of its scope.
+  if (slot === null || isPredecessor(target, slot, scope)) return;
+  scope.distant.push({ reader: slot, target, pointer, isHolder: scope !== reader.scope });
 }
 
-function checkInputReference(key: string, pointer: string, reader: number, check: Check): void {
-  const target = positionOf(
-    key,
-    pointer,
-    check,
-    ` What the workflow was started with is input${member(key)}.`,
-  );
-  if (target === null || isPredecessor(target, reader, check)) return;
-  const { needs } = check.drafts[reader]!;
-  if (!needs.complete) return;
-  const keys = [...new Set(needs.entries.map(({ from }) => from))];
-  const known = keys.length === 0 ? 'this step needs none' : `here ${listNames(keys)}`;
-  const message = `inputs${member(key)} is not known: "inputs" holds the outputs of the steps in "needs" (${known}). Read steps${member(key)}.output, or add "${key}" to "needs".`;
-  check.errors.add(pointer, 'not_upstream', message);
-}
-
-function positionOf(key: string, pointer: string, check: Check, hint = ''): number | null {
-  const position = check.positions.get(key);
-  if (position !== undefined) return position;
-  const near = check.errors.suggest(key, check.positions.keys());
-  const message = `There is no step ${quote(key)} to refer to.${near}${hint}`;
-  check.errors.add(pointer, 'unknown_step_reference', message);
+/** Finds the step of the nearest scope that has the key, and in that scope the slot of its reader or the holder. */
+function find(key: string, reader: Reader): { scope: Scope; slot: number | null; target: number } | null {
+  let { slot } = reader;
+  for (let scope: Scope | null = reader.scope; scope !== null; scope = scope.around) {
+    const target = scope.slots.get(key);
+    if (target !== undefined) return { scope, slot, target };
+    slot = scope.held?.holder ?? null;
+  }
   return null;
 }
 
-function isPredecessor(target: number, reader: number, check: Check): boolean {
-  return check.graph.incoming[reader]!.some(({ from }) => from === target);
-}
-
-function reportDistant(check: Check): void {
-  const targets = [...new Set(check.distant.map(({ target }) => target))];
-  const byTarget = Map.groupBy(check.distant, ({ target }) => target);
-  for (let start = 0; start < targets.length; start += BATCH) {
-    const batch = targets.slice(start, start + BATCH);
-    const reached = reachedFrom(batch, check.graph);
-    for (const [bit, target] of batch.entries()) {
-      for (const read of byTarget.get(target) ?? []) {
-        if ((reached[read.reader]! & (1 << bit)) === 0) reportNotUpstream(read, check);
-      }
-    }
+function checkInputReference(key: string, pointer: string, reader: Reader, check: Check): void {
+  const { scope, slot } = reader;
+  if (slot === null) {
+    const message = `"inputs" is known only inside a step; write steps${member(key)}.output instead.`;
+    check.errors.add(pointer, 'unknown_reference', message);
+    return;
   }
-}
-
-function reportNotUpstream({ reader, target, pointer }: DistantRead, check: Check): void {
-  const { step, needs } = check.drafts[reader]!;
-  // With a broken "needs" the steps before this one are not known.
-  if (!needs.complete || check.graph.unresolved[reader]! > 0) return;
-  const { key } = check.drafts[target]!.step;
-  const message =
-    reader === target
-      ? `The step "${key}" refers to itself; its output is not known before it has run.`
-      : `The step "${key}" does not run before "${step.key}"; add it to "needs" of "${step.key}" or of a step before it.`;
+  const target = scope.slots.get(key);
+  if (target === undefined && find(key, reader) === null) {
+    const hint = ` What the workflow was started with is input${member(key)}.`;
+    reportUnknown(key, pointer, scope, check, hint);
+    return;
+  }
+  if (target !== undefined && isPredecessor(target, slot, scope)) return;
+  const { needs } = scope.drafts[slot]!;
+  if (!needs.complete) return;
+  const keys = [...new Set(needs.entries.map(({ from }) => from))];
+  const known = keys.length === 0 ? 'this step needs none' : `here ${listNames(keys)}`;
+  const mend =
+    target === undefined
+      ? `Read steps${member(key)}.output: "${key}" is outside of the steps here.`
+      : `Read steps${member(key)}.output, or add "${key}" to "needs".`;
+  const message = `inputs${member(key)} is not known: "inputs" holds the outputs of the steps in "needs" (${known}). ${mend}`;
   check.errors.add(pointer, 'not_upstream', message);
 }
 
-/** Targets that are followed at once, one bit each. */
-const BATCH = 32;
+function reportUnknown(key: string, pointer: string, scope: Scope, { errors }: Check, hint = ''): void {
+  const near = errors.suggest(key, keysKnown(scope));
+  const message = `There is no step ${quote(key)} to refer to.${near}${hint}`;
+  errors.add(pointer, 'unknown_step_reference', message);
+}
 
-/** By position: which of the targets are upstream, as bits. Members of a cycle are upstream of each other. */
-function reachedFrom(targets: readonly number[], graph: DraftGraph): Int32Array {
-  const own = new Int32Array(graph.incoming.length);
-  for (const [bit, target] of targets.entries()) own[target] = 1 << bit;
-  const reached = new Int32Array(graph.incoming.length);
-  for (const group of graph.groups) {
-    let bits = 0;
-    for (const member of group) {
-      for (const { from } of graph.incoming[member]!) bits |= reached[from]! | own[from]!;
-    }
-    for (const member of group) reached[member] = bits;
-  }
-  return reached;
+function* keysKnown(from: Scope): Generator<string> {
+  for (let scope: Scope | null = from; scope !== null; scope = scope.around) yield* scope.slots.keys();
+}
+
+function isPredecessor(target: number, reader: number, { graph }: Scope): boolean {
+  return graph.incoming[reader]!.some(({ from }) => from === target);
 }
 
 /** Closing braces that are tried as the end of an expression; a guard that needs more is not split. */

@@ -14,8 +14,17 @@ import type { StepOutcomes } from './outcomes.ts';
  * of a small stack suffices.
  */
 const MAX_VISITS = 600;
-/** The same for all steps of a definition. */
-const MAX_ALL_VISITS = 100_000;
+/** The same for all steps of a definition, for two searches of each step. */
+const MAX_ALL_VISITS = 200_000;
+
+/** The visits that are left for the definition. */
+export interface Effort {
+  visits: number;
+}
+
+export function newEffort(): Effort {
+  return { visits: MAX_ALL_VISITS };
+}
 
 export class WitnessSearch {
   readonly #drafts: readonly StepDraft[];
@@ -30,18 +39,20 @@ export class WitnessSearch {
   /** Steps that start in the present try. */
   readonly #started = new Set<number>();
   #visits = 0;
-  #left = MAX_ALL_VISITS;
+  readonly #effort: Effort;
 
   constructor(
     drafts: readonly StepDraft[],
     graph: DraftGraph,
     outcomes: StepOutcomes,
     dead: ReadonlySet<number>,
+    effort: Effort,
   ) {
     this.#drafts = drafts;
     this.#graph = graph;
     this.#outcomes = outcomes;
     this.#dead = dead;
+    this.#effort = effort;
   }
 
   /** Records that a step can start; producers come first. A step of a knot of cycles always may. */
@@ -52,10 +63,10 @@ export class WitnessSearch {
   /** False: it cannot start. True: it can, or it was not found out in time. */
   canStart(position: number): boolean {
     if (this.#hasFreeEdges(position)) return true;
-    this.#visits = Math.min(MAX_VISITS, this.#left);
-    this.#left -= this.#visits;
+    this.#visits = Math.min(MAX_VISITS, this.#effort.visits);
+    this.#effort.visits -= this.#visits;
     const found = this.#start(position, () => true);
-    this.#left += Math.max(0, this.#visits);
+    this.#effort.visits += Math.max(0, this.#visits);
     this.#chosen.clear();
     this.#started.clear();
     return found;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { cases } from '../support/core/cases.ts';
-import { errorsOf, read, readSteps, stepTypes } from './reading.ts';
+import { context, errorsOf, read, readSteps, stepTypes } from './reading.ts';
 
 const SIZE = 10_000;
 
@@ -89,7 +89,9 @@ describe('a definition of ten thousand steps', () => {
     expect(errors).toMatchObject([{ code: 'too_many_steps', pointer: '/steps' }]);
     expect(errors[0]?.message).toContain('10001');
     expect(
-      errorsOf(read({ name: 'a', steps: { a: { type: 'noop' } } }, { limits: { maxSteps: 0, maxDepth: 9 } })),
+      errorsOf(
+        read({ name: 'a', steps: { a: { type: 'noop' } } }, { limits: { ...context.limits, maxSteps: 0 } }),
+      ),
     ).toEqual(['too_many_steps /steps']);
   });
 });

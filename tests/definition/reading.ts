@@ -10,6 +10,7 @@ import { createSchemaChecker } from '../../definition/schema/json-schema.ts';
 import { expressionChecker } from '../../expression/compiled-value.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';
+import { holding } from '../support/steps/holding.ts';
 
 /** A type of an operator whose functions trip over everything. */
 const fragile: StepType = {
@@ -33,7 +34,13 @@ export const context: LintContext = {
   expressions: expressionChecker,
   schemas: createSchemaChecker(),
   secrets: new Set(['TOKEN']),
-  limits: { maxSteps: 10_000, maxDepth: 512 },
+  limits: { maxSteps: 10_000, maxScopeDepth: 16, maxDepth: 512 },
+};
+
+/** With the types that hold steps, beside the real ones. */
+export const withHolders: LintContext = {
+  ...context,
+  stepTypes: new Map([...stepTypes, ...holding.map((type) => [type.type, type] as const)]),
 };
 
 export function read(document: unknown, overrides: Partial<LintContext> = {}): ReadDefinition {

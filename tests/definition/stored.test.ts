@@ -72,7 +72,7 @@ describe('a stored definition', () => {
     for (let level = 0; level < 40; level += 1) deep = [deep];
     const steps = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`s${at}`, { type: 'noop' }]));
     const document = definition({ ...steps, deep: { type: 'merge', with: { value: deep } } });
-    const limited = { ...context, limits: { maxSteps: 10, maxDepth: 20 } };
+    const limited = { ...context, limits: { maxSteps: 10, maxScopeDepth: 0, maxDepth: 20 } };
     expect(readDefinition(document, limited).template).toBeNull();
     expect(judgeStored(document, limited).errors).toEqual([]);
   });
