@@ -58,12 +58,7 @@ function header(): Record<(typeof DEFINITION_FIELDS)[number], JsonSchema> {
     output: {
       description: 'The outputs of the execution; by default { <leaf key>: output }. May hold expressions.',
     },
-    steps: {
-      type: 'object',
-      minProperties: 1,
-      propertyNames: { pattern: STEP_KEY.source, not: { const: '__proto__' } },
-      additionalProperties: { $ref: '#/$defs/step' },
-    },
+    steps: { $ref: '#/$defs/steps' },
   };
 }
 
@@ -122,19 +117,32 @@ function branch({ type, schema, sendsNoHeartbeats }: StepTypeInfo): JsonObject {
   return { if: { properties: { type: { const: type } }, required: ['type'] }, then: fits };
 }
 
-function params({ type, schema }: StepTypeInfo): JsonSchema {
-  const loose = looseSchema(schema, orExpression);
+function params({ type, schema, holds = [] }: StepTypeInfo): JsonSchema {
+  const full = holds.reduce((made, { steps }) => withSteps(made, steps.split('/').slice(1)), schema);
+  const loose = looseSchema(full, orExpression);
   if (!isObject(loose)) return loose;
   // References of the schema into itself stay references into itself.
   const refers = JSON.stringify(schema).includes('"$ref"') || Object.hasOwn(loose, '$id');
   return refers ? { $id: `${DEFINITION_SCHEMA_ID}:${encodeURIComponent(type)}`, ...loose } : loose;
 }
 
+const STEPS_INSIDE: JsonObject = { $ref: `${DEFINITION_SCHEMA_ID}#/$defs/steps` };
+
+/** Describes what is at a pattern as steps. */
+function withSteps(schema: JsonSchema, [segment, ...below]: readonly string[]): JsonSchema {
+  if (segment === undefined) return STEPS_INSIDE;
+  if (!isObject(schema)) return schema;
+  if (segment === '*') return { ...schema, items: withSteps((schema.items ?? true) as JsonSchema, below) };
+  const properties = (schema.properties ?? {}) as Record<string, JsonSchema>;
+  const changed = { ...properties, [segment]: withSteps(properties[segment] ?? true, below) };
+  return { ...schema, properties: changed };
+}
+
 const ANNOTATIONS = ['title', 'description', 'default', 'examples', 'deprecated'];
 
 /** Annotations stay outside, where editors look for them; a schema that any text fits already allows an expression. */
 function orExpression(schema: JsonSchema): JsonSchema {
-  if (!isObject(schema)) return schema;
+  if (!isObject(schema) || schema.$ref === STEPS_INSIDE.$ref) return schema;
   const entries = Object.entries(schema);
   const rules = entries.filter(([keyword]) => !ANNOTATIONS.includes(keyword));
   if (rules.every(([keyword, value]) => keyword === 'type' && value === 'string')) return schema;
@@ -150,6 +158,12 @@ const SHARED_KEY = {
 };
 
 const PARTS: JsonObject = {
+  steps: {
+    type: 'object',
+    minProperties: 1,
+    propertyNames: { pattern: STEP_KEY.source, not: { const: '__proto__' } },
+    additionalProperties: { $ref: '#/$defs/step' },
+  },
   duration: {
     anyOf: [
       {

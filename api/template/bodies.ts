@@ -16,12 +16,16 @@ const FindingShape = z
   .object({ pointer: z.string(), code: z.string(), message: z.string() })
   .openapi('Finding');
 
+const StepKeyShape = z
+  .string()
+  .openapi({ description: 'The path of a step inside another, such as `each/charge`.' });
+
 export const PublishedShape = z
   .object({
     workflow_template_id: z.guid(),
     name: z.string(),
     version: z.int(),
-    steps: z.array(z.object({ id: z.guid(), key: z.string() })),
+    steps: z.array(z.object({ id: z.guid(), key: StepKeyShape })),
     warnings: z.array(FindingShape),
   })
   .openapi('PublishedTemplate') satisfies z.ZodType<PublishResult>;
@@ -42,7 +46,7 @@ export const SummaryShape = z
 
 export const TemplateShape = SummaryShape.extend({
   definition: z.record(z.string(), JsonShape),
-  steps: z.array(z.object({ id: z.guid(), key: z.string(), type: z.string() })),
+  steps: z.array(z.object({ id: z.guid(), key: StepKeyShape, type: z.string() })),
   archived_at: InstantShape.nullable(),
 }).openapi('Template') satisfies z.ZodType<TemplateBody>;
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../core/json/json.ts';
-import { DEFINITION_FIELDS } from '../../definition/definition.ts';
+import { DEFINITION_FIELDS, readDefinition } from '../../definition/definition.ts';
 import { definitionSchema } from '../../definition/definition-schema.ts';
 import { checkSchema, createValidator } from '../../definition/schema/json-schema.ts';
 import { STEP_FIELDS } from '../../definition/step.ts';
-import { errorsOf, read, stepTypes } from './reading.ts';
+import { errorsOf, read, stepTypes, withHolders } from './reading.ts';
 
 const builtIn = new Map([...stepTypes].filter(([type]) => type !== 'fragile'));
 const schema = definitionSchema(builtIn);
@@ -106,5 +106,36 @@ describe('the schema for editors', () => {
     const tree = (node: unknown) => extended({ name: 'a', steps: { a: { type: 'tree', with: { node } } } });
     expect(tree({ up: { up: '${{ input.x }}' } })).toEqual([]);
     expect(tree({ up: { down: 1 } }).length).toBeGreaterThan(0);
+  });
+
+  test('describes steps inside steps as it does the others', () => {
+    const extended = definitionSchema(withHolders.stepTypes);
+    expect(checkSchema(extended)).toEqual([]);
+    const validateHeld = createValidator(extended);
+    const held = (inner: unknown) => ({
+      name: 'a',
+      steps: {
+        each: { type: 'each', with: { items: e, steps: inner, output: e } },
+        agent: { type: 'tools', with: { tools: [{ name: e, steps: inner }, {}] } },
+      },
+    });
+    const good = {
+      a: { type: 'noop' },
+      b: { type: 'again', with: { while: e, steps: { c: { type: 'noop' } } } },
+    };
+    expect(errorsOf(readDefinition(held(good), withHolders))).toEqual([]);
+    expect(validateHeld(held(good))).toEqual([]);
+    const bad: [unknown, string][] = [
+      [{ a: { type: 'nope' } }, '/a/type'],
+      [{ a: { type: 'noop', need: [] } }, '/a/need'],
+      [{ a: { type: 'again', with: { steps: { c: { type: 'noop', when: 'x' } } } } }, '/a/with/steps/c/when'],
+      [{}, ''],
+      [e, ''],
+    ];
+    for (const [inner, place] of bad) {
+      const pointers = validateHeld(held(inner)).map(({ pointer }) => pointer);
+      expect(pointers).toContain(`/steps/each/with/steps${place}`);
+      expect(pointers.some((pointer) => pointer.startsWith('/steps/agent/with/tools'))).toBe(true);
+    }
   });
 });
