@@ -15,6 +15,7 @@ import {
   pathAt,
   upstreamOf,
 } from './graph.ts';
+import { listSteps } from './scopes/step-list.ts';
 import type { Template } from './template.ts';
 
 function keysInRankOrder(graph: Graph): string[] {
@@ -196,6 +197,9 @@ test('the steps of a scope are one run of positions, after those of the scope ar
     'agent/1/look',
     'agent/1/first',
   ]);
+  expect(listSteps(nested.steps).map(({ path }) => path)).toEqual(
+    positions.map((position) => pathAt(graphs, position)),
+  );
   for (const graph of graphs) {
     for (const slot of graph.steps.keys()) expect(graphAt(graphs, graph.firstPosition + slot)).toBe(graph);
   }

@@ -7,14 +7,8 @@
  * Compiled once per template version and shared by every execution of it; nothing in it changes.
  * The definition has been checked (acyclic, every `needs` known): compile trusts it.
  */
-import {
-  type EdgeCondition,
-  type ScopeTemplate,
-  scopePath,
-  stepPath,
-  type Template,
-  type TemplateStep,
-} from './template.ts';
+import { scopePath, stepPath } from './scopes/step-path.ts';
+import type { EdgeCondition, ScopeTemplate, Template, TemplateStep } from './template.ts';
 
 /** An edge as it stood when a join was decided: what the step's `received_inputs` shows. */
 export interface ReceivedInput {

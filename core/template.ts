@@ -56,16 +56,6 @@ export interface ScopeTemplate {
   readonly output: Json | undefined;
 }
 
-/** The path of a step: its key, below the path of the scope. @param scope empty: the top level */
-export function stepPath(scope: string, key: string): string {
-  return scope === '' ? key : `${scope}/${key}`;
-}
-
-/** The path of a scope: that of its holder. The further ones of a holder have their number: `agent`, `agent/1`. */
-export function scopePath(holder: string, number: number): string {
-  return number === 0 ? holder : `${holder}/${number}`;
-}
-
 /** The scopes of a step that holds none. */
 export const NO_SCOPES: readonly ScopeTemplate[] = Object.freeze([]);
 
@@ -117,5 +107,6 @@ export interface StoredTemplate {
   readonly definitionHash: string;
   readonly createdAt: Date;
   readonly archivedAt: Date | null;
+  /** All steps, by position; `key` is the path. */
   readonly steps: readonly { readonly id: string; readonly key: string; readonly type: string }[];
 }

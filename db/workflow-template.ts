@@ -105,9 +105,20 @@ export interface TemplateInsert {
   /** JSON text. */
   readonly definition: string;
   readonly definitionHash: string;
-  readonly steps: readonly { id: string; key: string; type: string }[];
+  /** All steps, by position. */
+  readonly steps: readonly StepInsert[];
 }
 
+export interface StepInsert {
+  readonly id: string;
+  /** The path: `outer/each/key`. */
+  readonly key: string;
+  readonly type: string;
+  /** The keys that lead to the step in the definition's `steps`. */
+  readonly place: readonly string[];
+}
+
+/** The definition is taken out of its row once, as each look into a stored `jsonb` unpacks all of it. */
 export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<void> {
   await tx.query(
     `insert into workflow_templates
@@ -125,18 +136,17 @@ export async function insertTemplate(tx: Db, template: TemplateInsert): Promise<
   );
   const { steps } = template;
   await tx.query(
-    `insert into workflow_step_templates (id, workflow_template_id, key, type, position, definition)
-     select t.id, $1, t.key, t.type, t.position - 1, written.definition
-       from unnest($2::uuid[], $3::text[], $4::text[]) with ordinality as t(id, key, type, position)
-       join (select each.key, each.value
-               from workflow_templates w, jsonb_each(w.definition -> 'steps') each
-              where w.id = $1) as written(key, definition)
-         on written.key = t.key`,
+    `with written as materialized (select definition -> 'steps' as steps from workflow_templates where id = $1)
+     insert into workflow_step_templates (id, workflow_template_id, key, type, position, definition)
+     select t.id, $1, t.key, t.type, t.position - 1, written.steps #> t.place::text[]
+       from written, unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) with ordinality
+            as t(id, key, type, place, position)`,
     [
       template.id,
       plainArray(steps.map(({ id }) => id)),
       textArray(steps.map(({ key }) => key)),
       textArray(steps.map(({ type }) => type)),
+      textArray(steps.map(({ place }) => textArray(place))),
     ],
   );
 }

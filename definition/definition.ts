@@ -8,9 +8,11 @@
  */
 
 import { isObject, type Json, type JsonObject, type JsonSchema } from '../core/json/json.ts';
+import { segmentKey } from '../core/json/pointer.ts';
 import { findUnstorable } from '../core/json/storable.ts';
 import type { Problem } from '../core/problem.ts';
-import { stepPath, type Template } from '../core/template.ts';
+import { stepPath } from '../core/scopes/step-path.ts';
+import type { Template } from '../core/template.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -25,7 +27,6 @@ import {
 import type { Judgement } from './judgement.ts';
 import type { LintContext } from './lint/context.ts';
 import { lint, lintNew } from './lint/lint.ts';
-import { segmentKey } from './place.ts';
 import { describe, ProblemList } from './problem-list.ts';
 import { countSteps, findScopes, readScopes } from './scopes.ts';
 import type { ScopeDraft } from './step-draft.ts';

@@ -2,6 +2,7 @@
  * The values of a document at a pattern: a JSON pointer in which `*` stands for any segment.
  */
 import type { Json } from '../core/json/json.ts';
+import { segmentKey } from '../core/json/pointer.ts';
 import { pointerSegment } from '../core/problem.ts';
 
 export interface Place {
@@ -42,9 +43,4 @@ function member({ value, pointer, stars }: Place, segment: string): Place | unde
   const key = segmentKey(segment);
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
   return { value: (value as Record<string, Json>)[key]!, pointer: `${pointer}/${segment}`, stars };
-}
-
-/** Returns the key that a segment of a pointer means. */
-export function segmentKey(segment: string): string {
-  return segment.replaceAll('~1', '/').replaceAll('~0', '~');
 }

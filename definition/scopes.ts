@@ -8,8 +8,9 @@
  */
 import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
+import { scopePath, stepPath } from '../core/scopes/step-path.ts';
 import type { HeldScope, StepTypeRegistry } from '../core/step-type.ts';
-import { type ScopeTemplate, scopePath, stepPath } from '../core/template.ts';
+import type { ScopeTemplate } from '../core/template.ts';
 import { type Fields, fieldOf } from './fields.ts';
 import type { LintContext } from './lint/context.ts';
 import { placesAt, valueAt } from './place.ts';

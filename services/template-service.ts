@@ -78,7 +78,7 @@ export class TemplateService implements TemplateServicePort {
     latest: StoredTemplate | null,
   ): Promise<Pick<StoredTemplate, 'id' | 'name' | 'version' | 'steps'>> {
     const { name, description, text, hash } = definition;
-    const steps = definition.steps.map(({ key, type }) => ({ id: newId(), key, type }));
+    const steps = definition.steps.map((step) => ({ id: newId(), ...step }));
     const row = {
       id: newId(),
       name,

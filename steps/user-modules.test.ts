@@ -76,6 +76,11 @@ export default new Counter();`;
       'has "deferred" that is no list',
     ],
     [
+      'steps inside',
+      `export default { type: 'x', schema: {}, run() {}, holds: [{ steps: '/steps', names: [] }] };`,
+      'only built-in types hold steps',
+    ],
+    [
       'bad readsInputs',
       `export default { type: 'x', schema: {}, run() {}, readsInputs: 'yes' };`,
       'has "readsInputs" that is no function but "yes"',

@@ -97,6 +97,7 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
     deferred === undefined || isPointerList(deferred),
     'has "deferred" that is no list of JSON pointers',
   );
+  demand(candidate.holds === undefined, 'has "holds", and only built-in types hold steps');
   if (problems.length > before) return null;
   return candidate as unknown as StepType;
 }

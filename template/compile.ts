@@ -2,20 +2,23 @@
  * Compiles a stored definition into a template version, in slices that can be paused.
  */
 
-import { compileGraph, type Graph } from '../core/graph.ts';
+import { allGraphs, compileGraph, type Graph } from '../core/graph.ts';
 import type { JsonObject, JsonSchema } from '../core/json/json.ts';
-import { type Problem, pointerSegment } from '../core/problem.ts';
+import type { Problem } from '../core/problem.ts';
+import { stepPath } from '../core/scopes/step-path.ts';
+import { deferredOf, innerOf } from '../core/step-type.ts';
 import type { StoredTemplate, Template, TemplateStep } from '../core/template.ts';
 import type { Judgement } from '../definition/judgement.ts';
 import type { SchemaFault } from '../definition/schema/checker.ts';
-import type { CompiledCondition } from '../expression/compiled.ts';
+import type { CompiledCondition, CompiledValue } from '../expression/compiled.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import { compileCondition } from '../expression/condition.ts';
 import type { StepType } from '../steps/step-type.ts';
-
+import { readsOf, type Surroundings, surroundingsOf } from './reads.ts';
 import {
   type Check,
   type CompiledLimits,
+  type CompiledScope,
   type CompiledStep,
   type TemplateVersion,
   unusable,
@@ -41,36 +44,60 @@ export function* compileVersion(
 ): Generator<void, TemplateVersion> {
   if (errors.length > 0) throw unusable(stored, errors);
   const template = yield* context.build(stored.definition);
-  const idByKey = new Map(stored.steps.map(({ id, key }) => [key, id]));
-  const graph = compileGraph(template);
-  const stepTemplateIds = template.steps.map(({ key }) => idByKey.get(key)!);
-  const missing = template.steps.find(({ key }) => !idByKey.has(key));
-  if (missing !== undefined) throw unusable(stored, [lacksRow(missing)]);
+  const graphs = allGraphs(compileGraph(template));
+  const stepTemplateIds = idsOf(stored, graphs);
   const steps: CompiledStep[] = [];
-  for (const step of template.steps) {
-    const fault = Object.hasOwn(faults, step.key) ? faults[step.key] : undefined;
-    steps.push(fault === undefined ? compileStep(step, graph, context) : leftToOthers(step, fault));
-    yield;
+  for (const graph of graphs) {
+    const surroundings = surroundingsOf(graph, graphs);
+    for (const step of graph.steps) {
+      const path = stepPath(graph.held?.path ?? '', step.key);
+      const fault = Object.hasOwn(faults, path) ? faults[path] : undefined;
+      steps.push(fault === undefined ? compileStep(step, surroundings, context) : leftToOthers(step, fault));
+      yield;
+    }
   }
+  const scopes = graphs.map((graph) => compileScope(graph, template, graphs));
   return {
     id: stored.id,
     name: stored.name,
     version: stored.version,
     workspaceId: stored.workspaceId,
     template,
-    graph,
+    graph: graphs[0]!,
+    graphs,
+    scopes,
     steps,
     hasLimits: steps.some(({ limits }) => limits !== null),
     hasFaults: Object.keys(faults).length > 0,
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),
-    output: template.output === undefined ? null : compileValue(template.output),
+    output: scopes[0]!.output,
   };
 }
 
-function lacksRow({ key }: TemplateStep): Problem {
-  const message = `Its step "${key}" has no row in workflow_step_templates.`;
-  return { pointer: `/steps${pointerSegment(key)}`, code: 'step_not_stored', message };
+/** Returns the ids of the step templates, by position. @throws EngineError when a step has none */
+function idsOf(stored: StoredTemplate, graphs: readonly Graph[]): string[] {
+  const idByPath = new Map(stored.steps.map(({ id, key }) => [key, id]));
+  return graphs.flatMap((graph) =>
+    graph.steps.map(({ key }) => {
+      const path = stepPath(graph.held?.path ?? '', key);
+      const id = idByPath.get(path);
+      if (id === undefined) throw unusable(stored, [lacksRow(path)]);
+      return id;
+    }),
+  );
+}
+
+function lacksRow(path: string): Problem {
+  const message = `Its step "${path}" has no row in workflow_step_templates.`;
+  return { pointer: '/steps', code: 'step_not_stored', message };
+}
+
+function compileScope(graph: Graph, template: Template, graphs: readonly Graph[]): CompiledScope {
+  const { output } = graph.held?.scope ?? template;
+  const compiled = output === undefined ? null : compileValue(output);
+  const values = compiled === null ? [] : [compiled];
+  return { graph, output: compiled, outputReads: readsOf(values, surroundingsOf(graph, graphs)) };
 }
 
 function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
@@ -84,9 +111,7 @@ function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
     when: null,
     params: null,
     validateParams: null,
-    reads: [],
-    usesInput: false,
-    usesInputs: false,
+    ...readsOf([], []),
     sandboxed: false,
     limits: null,
     deferred: null,
@@ -98,12 +123,13 @@ function checkOf(schema: JsonSchema, context: CompileContext): Check {
   return (value) => context.validate(schema, value);
 }
 
-function compileStep(step: TemplateStep, graph: Graph, context: CompileContext): CompiledStep {
+function compileStep(step: TemplateStep, surroundings: Surroundings, context: CompileContext): CompiledStep {
   const type = context.stepTypes.get(step.type)!;
-  const params = step.with === undefined ? null : compileValue(step.with, type.deferred);
+  const params = step.with === undefined ? null : compileValue(step.with, deferredOf(type));
   const when = step.when === undefined || step.when === true ? null : compileCondition(step.when);
-  const deferred = step.with === undefined || type.deferred === undefined ? null : compileValue(step.with);
+  const deferred = compileDeferred(step, type);
   const values = [params, when, deferred].filter((value) => value !== null);
+  const reads = readsOf(values, surroundings);
   return {
     step,
     fault: null,
@@ -111,13 +137,18 @@ function compileStep(step: TemplateStep, graph: Graph, context: CompileContext):
     when,
     params,
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
-    reads: values.some((value) => value.dynamicSteps) ? null : readSlots(values, graph),
-    usesInput: values.some((value) => value.roots.has('input')),
-    usesInputs: readsInputs(type, step) || values.some((value) => value.roots.has('inputs')),
+    ...reads,
+    usesInputs: readsInputs(type, step) || reads.usesInputs,
     sandboxed: type.sandboxed === true || values.some(({ native }) => !native),
-    limits: compileLimits(step, when, graph),
+    limits: compileLimits(step, when, surroundings),
     deferred: null,
   };
+}
+
+/** Returns the parameters with those that the type evaluates by itself; null: it has none. */
+function compileDeferred(step: TemplateStep, type: StepType): CompiledValue | null {
+  if (step.with === undefined || (type.deferred === undefined && type.holds === undefined)) return null;
+  return compileValue(step.with, innerOf(type.holds ?? []));
 }
 
 /** Returns whether the step reads its inputs. Custom types may throw: they then count as reading them. */
@@ -132,25 +163,11 @@ function readsInputs(type: StepType, step: TemplateStep): boolean {
 function compileLimits(
   { concurrency, rateLimit }: TemplateStep,
   when: CompiledCondition | null,
-  graph: Graph,
+  surroundings: Surroundings,
 ): CompiledLimits | null {
   if (concurrency === null && rateLimit === null) return null;
   const shared = concurrency === null ? null : { ...concurrency, key: compileValue(concurrency.key) };
   const rate = rateLimit === null ? null : { ...rateLimit, key: compileValue(rateLimit.key) };
   const values = [when, shared?.key, rate?.key].filter((value) => value !== null && value !== undefined);
-  return {
-    concurrency: shared,
-    rate,
-    reads: values.some((value) => value.dynamicSteps) ? null : readSlots(values, graph),
-    usesInput: values.some((value) => value.roots.has('input')),
-    usesInputs: values.some((value) => value.roots.has('inputs')),
-  };
-}
-
-function readSlots(
-  values: readonly { stepReferences: readonly { key: string }[] }[],
-  graph: Graph,
-): number[] {
-  const keys = new Set(values.flatMap((value) => value.stepReferences.map(({ key }) => key)));
-  return [...keys].map((key) => graph.slots.get(key)).filter((slot) => slot !== undefined);
+  return { concurrency: shared, rate, ...readsOf(values, surroundings) };
 }

@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { definitionFingerprint } from '../core/json/canonical.ts';
+import { listSteps } from '../core/scopes/step-list.ts';
 import { readDefinition } from '../definition/definition.ts';
 import type { DocumentFormat, DocumentLimits } from '../definition/document.ts';
 import type { LintContext } from '../definition/lint/context.ts';
@@ -50,7 +51,7 @@ function judge(document: unknown, context: LintContext): Reading {
   const definition = {
     name,
     description,
-    steps: steps.map(({ key, type }) => ({ key, type })),
+    steps: listSteps(steps).map(({ path, place, step }) => ({ key: path, type: step.type, place })),
     hash: createHash('sha256').update(definitionFingerprint(document)).digest('hex'),
     text: JSON.stringify(document),
   };

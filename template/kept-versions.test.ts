@@ -1,8 +1,11 @@
 import { heapStats } from 'bun:jsc';
 import { expect, test } from 'bun:test';
 import type { Json, JsonObject } from '../core/json/json.ts';
+import { listSteps } from '../core/scopes/step-list.ts';
+import { readDefinition } from '../definition/definition.ts';
 import { createStepTypes } from '../steps/registry.ts';
-import { context } from '../tests/definition/reading.ts';
+import { withHolders } from '../tests/definition/reading.ts';
+import { holding } from '../tests/support/steps/holding.ts';
 import { compileVersion } from './compile.ts';
 import { compileContext } from './context.ts';
 import { KeptVersions } from './kept-versions.ts';
@@ -12,17 +15,14 @@ import { weightOf } from './weight.ts';
 const stepTypes = createStepTypes({
   http: { allow: [], maxResponseBytes: 1_000_000, timeoutMs: 30_000 },
   script: { timeoutMs: 5_000, memoryBytes: 32 * 2 ** 20 },
-  extra: [],
+  extra: holding,
 });
 
-const compiler = compileContext(context, stepTypes);
+const compiler = compileContext(withHolders, stepTypes);
 
 function versionOf(id: string, definition: JsonObject): TemplateVersion {
-  const steps = Object.keys(definition.steps as JsonObject).map((key) => ({
-    id: `${id}-${key}`,
-    key,
-    type: '',
-  }));
+  const { template } = readDefinition(definition, withHolders);
+  const steps = listSteps(template!.steps).map(({ path }) => ({ id: `${id}-${path}`, key: path, type: '' }));
   const at = new Date(0);
   const stored = { id, name: 'x', version: 1, workspaceId: null, description: null, definition, steps };
   const row = {
@@ -91,6 +91,14 @@ const SHAPES: Readonly<Record<string, (at: number) => Json>> = {
   }),
   data: () => ({ type: 'transform', with: { value: Array.from({ length: 60 }, (_, at) => ({ at })) } }),
   text: (at) => ({ type: 'log', with: { message: `${at}`.repeat(300) } }),
+  scopes: (at) => ({
+    type: 'each',
+    with: {
+      items: [at],
+      steps: { a: { type: 'noop' }, b: { type: 'transform', needs: ['a'], with: { value: `${at}` } } },
+      output: '${{ steps.b.output }}',
+    },
+  }),
   limits: () => ({
     type: 'noop',
     when: '${{ input.x }}',

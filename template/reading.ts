@@ -8,11 +8,20 @@ import type { DefinitionSource } from '../definition/source.ts';
 export interface ReadDefinition {
   readonly name: string;
   readonly description: string | null;
-  readonly steps: readonly { readonly key: string; readonly type: string }[];
+  /** All steps, by position. */
+  readonly steps: readonly StepToStore[];
   /** Equal for equivalent definitions. */
   readonly hash: string;
   /** The definition as JSON. */
   readonly text: string;
+}
+
+export interface StepToStore {
+  /** The path. */
+  readonly key: string;
+  readonly type: string;
+  /** The keys that lead to it in the definition's `steps`. */
+  readonly place: readonly string[];
 }
 
 export interface Reading {

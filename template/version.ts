@@ -6,7 +6,7 @@
 
 import type { Graph } from '../core/graph.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
-import type { Template, TemplateStep } from '../core/template.ts';
+import type { ScopeName, Template, TemplateStep } from '../core/template.ts';
 import type { SchemaFault } from '../definition/schema/checker.ts';
 import type { CompiledCondition, CompiledValue } from '../expression/compiled.ts';
 import type { StepType } from '../steps/step-type.ts';
@@ -14,17 +14,39 @@ import type { StepType } from '../steps/step-type.ts';
 /** Returns the faults of a value; [] when it fits the schema. */
 export type Check = (value: unknown) => readonly SchemaFault[];
 
-/** Limits of a ready step, with the data that their keys read. */
-export interface CompiledLimits {
-  readonly concurrency: { readonly key: CompiledValue; readonly limit: number } | null;
-  readonly rate: { readonly key: CompiledValue; readonly limit: number; readonly perMs: number } | null;
-  /** Slots read by the keys and by the guard, which is evaluated first. As in CompiledStep. */
+/** A step of a scope around an expression's own. */
+export interface OuterRead {
+  /** 1: the scope that has the holder of the expression's scope. */
+  readonly up: number;
+  readonly slot: number;
+}
+
+/** A name to which a scope gives a value: `item`. */
+export interface NameRead {
+  readonly name: ScopeName;
+  /** 0: the expression's own scope. */
+  readonly up: number;
+}
+
+/** The data that expressions read. */
+export interface DataReads {
+  /** Slots of the steps of their own scope whose output, status, error or route they read; null: any upstream step. */
   readonly reads: readonly number[] | null;
+  /** The same of the scopes around it; null: any step that is upstream of a holder. */
+  readonly outerReads: readonly OuterRead[] | null;
+  readonly nameReads: readonly NameRead[];
   readonly usesInput: boolean;
   readonly usesInputs: boolean;
 }
 
-export interface CompiledStep {
+/** Limits of a ready step, with the data that their keys and the guard read: the guard is evaluated first. */
+export interface CompiledLimits extends DataReads {
+  readonly concurrency: { readonly key: CompiledValue; readonly limit: number } | null;
+  readonly rate: { readonly key: CompiledValue; readonly limit: number; readonly perMs: number } | null;
+}
+
+/** A step, with the data that its expressions and its handler read. */
+export interface CompiledStep extends DataReads {
   readonly step: TemplateStep;
   /** Reason why this engine cannot run the step, and leaves it to others; null: it can run it. */
   readonly fault: Problem | null;
@@ -35,11 +57,6 @@ export interface CompiledStep {
   readonly params: CompiledValue | null;
   /** Set when parameters hold expressions and so can be checked only after interpolation. */
   readonly validateParams: Check | null;
-  /** Slots of the steps whose output, status, error or route the step's expressions read; null: any upstream step. */
-  readonly reads: readonly number[] | null;
-  readonly usesInput: boolean;
-  /** Whether its handler or an expression reads `inputs`. */
-  readonly usesInputs: boolean;
   /** Whether it spends time in the sandbox: its handler, or an expression of it, can run nowhere else. */
   readonly sandboxed: boolean;
   /** Null: the step starts when it is ready and a slot is free. */
@@ -48,14 +65,27 @@ export interface CompiledStep {
   deferred: Map<string, CompiledValue> | null;
 }
 
+/** The steps of one scope, and its output. */
+export interface CompiledScope {
+  readonly graph: Graph;
+  /** Null: the default rule. */
+  readonly output: CompiledValue | null;
+  readonly outputReads: DataReads;
+}
+
 export interface TemplateVersion {
   readonly id: string;
   readonly name: string;
   readonly version: number;
   readonly workspaceId: string | null;
   readonly template: Template;
+  /** Of the top level. */
   readonly graph: Graph;
-  /** All steps, by position. */
+  /** The graphs of all scopes, for `graphAt`; the first one is the top level's. */
+  readonly graphs: readonly Graph[];
+  /** In the order of `graphs`. */
+  readonly scopes: readonly CompiledScope[];
+  /** All steps of all scopes, by position. */
   readonly steps: readonly CompiledStep[];
   /** Whether any step has limits. */
   readonly hasLimits: boolean;

@@ -9,6 +9,8 @@ import type { CompiledValue, Node } from '../expression/compiled.ts';
 import type { CompiledStep, TemplateVersion } from './version.ts';
 
 const PER_VERSION = 4_000;
+/** A scope inside a step, without its steps. */
+const PER_SCOPE = 2_000;
 const PER_STEP = 1_000;
 const PER_EDGE = 350;
 /** An expression, without its reads and its text. */
@@ -22,17 +24,21 @@ const PER_VALUE = 64;
 const PER_SCHEMA_PART = 1_500;
 
 /** Returns bytes. */
-export function weightOf({ steps, graph, output, template }: TemplateVersion): number {
+export function weightOf({ steps, scopes, template }: TemplateVersion): number {
   const schema = (weightOfJson(template.input) / PER_VALUE) * PER_SCHEMA_PART;
-  let bytes = PER_VERSION + schema + graph.edges.length * PER_EDGE + weightOfCompiled(output);
+  let bytes = PER_VERSION + schema - PER_SCOPE;
+  for (const { graph, output } of scopes)
+    bytes += PER_SCOPE + graph.edges.length * PER_EDGE + weightOfCompiled(output);
+  // The parameters of a step have those of the steps inside it.
+  for (const step of template.steps) bytes += weightOfJson(step.with);
   for (const step of steps) bytes += weightOfStep(step);
   return bytes;
 }
 
-function weightOfStep({ step, params, when, limits }: CompiledStep): number {
+function weightOfStep({ params, when, limits }: CompiledStep): number {
   const keys =
     weightOfCompiled(limits?.concurrency?.key ?? null) + weightOfCompiled(limits?.rate?.key ?? null);
-  return PER_STEP + weightOfJson(step.with) + weightOfCompiled(params) + weightOfCompiled(when) + keys;
+  return PER_STEP + weightOfCompiled(params) + weightOfCompiled(when) + keys;
 }
 
 function weightOfCompiled(value: CompiledValue | null): number {

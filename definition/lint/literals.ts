@@ -3,9 +3,9 @@
  */
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
-import { innerOf } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { ScopeDraft, StepDraft } from '../step-draft.ts';
+import { ownParams } from './params.ts';
 
 const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';
 const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
@@ -16,17 +16,13 @@ export function warnLiterals({ drafts, output }: ScopeDraft, warnings: ProblemLi
 }
 
 function warnStep({ step, type, pointer }: StepDraft, warnings: ProblemList): void {
-  // The code of a script may have template literals; steps inside have checks of their own.
-  const left = new Set([...(type?.deferred ?? []), ...innerOf(type?.holds ?? [])].map(firstSegment));
-  for (const [name, value] of Object.entries(step.with ?? {})) {
-    if (!left.has(name)) warnIn(value, `${pointer}/with${pointerSegment(name)}`, warnings);
+  const deferred = new Set((type?.deferred ?? []).map((place) => place.split('/')[1]!));
+  for (const [name, value] of Object.entries(ownParams(step.with ?? {}, type))) {
+    // The code of a script may have template literals.
+    if (!deferred.has(name)) warnIn(value as Json, `${pointer}/with${pointerSegment(name)}`, warnings);
   }
   if (step.concurrency !== null) warnIn(step.concurrency.key, `${pointer}/concurrency/key`, warnings);
   if (step.rateLimit !== null) warnIn(step.rateLimit.key, `${pointer}/rateLimit/key`, warnings);
-}
-
-function firstSegment(pattern: string): string {
-  return pattern.split('/')[1]!;
 }
 
 function warnIn(value: Json, pointer: string, warnings: ProblemList): void {

@@ -6,9 +6,9 @@
  */
 
 import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
+import { segmentKey } from '../../core/json/pointer.ts';
 import { pointerSegment } from '../../core/problem.ts';
 import { deferredOf, innerOf, type KnownParams, type StepTypeInfo } from '../../core/step-type.ts';
-import { segmentKey } from '../place.ts';
 import type { ProblemList } from '../problem-list.ts';
 import { holdsExpression, looseSchema } from '../schema/loose-schema.ts';
 import type { StepDraft } from '../step-draft.ts';
@@ -63,7 +63,8 @@ function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullabl
 
 /** Parameters that are never evaluated as a whole: the handler gets them as they are written. */
 function deferredNames(type: StepTypeInfo): ReadonlySet<string> {
-  return new Set(deferredOf(type).map((pointer) => pointer.split('/')[1]!));
+  const whole = deferredOf(type).filter((pattern) => type.holds === undefined || !pattern.includes('/', 1));
+  return new Set(whole.map((pattern) => pattern.split('/')[1]!));
 }
 
 /** Returns whether a pointer below `with` is of steps inside the step. */
@@ -74,9 +75,13 @@ function isOfSteps(pointer: string, { holds = [] }: StepTypeInfo): boolean {
   return holds.some(({ steps }) => steps.split('/').every(fits));
 }
 
-/** The parameters without those that belong to the scopes inside the step. */
-function ownParams(params: JsonObject, { holds = [] }: StepTypeInfo): Json {
-  return innerOf(holds).reduce((left: Json, pattern) => without(left, pattern.split('/').slice(1)), params);
+/** Returns the parameters without those that belong to the scopes inside the step. */
+export function ownParams(params: JsonObject, type: StepTypeInfo | null): JsonObject {
+  const patterns = innerOf(type?.holds ?? []);
+  return patterns.reduce<Json>(
+    (left, pattern) => without(left, pattern.split('/').slice(1)),
+    params,
+  ) as JsonObject;
 }
 
 function without(value: Json, [segment, ...below]: readonly string[]): Json {

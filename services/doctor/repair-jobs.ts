@@ -127,12 +127,12 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
  * Returns no job for a step with a timeout that an engine of an earlier version parked: it has no deadline, and its
  * row does not say whether its timer was to resume it or to time it out.
  */
-function jobOfStep({ graph, template }: TemplateVersion, position: number, step: JoblessStep): Job[] {
+function jobOfStep({ graph, steps }: TemplateVersion, position: number, step: JoblessStep): Job[] {
   if (step.status === 'queued') {
     return [stepTicket(step.executionId, graph, { id: step.id, slot: slotOf(graph, position) })];
   }
   const isAmbiguous =
-    step.status === 'waiting' && step.deadlineInMs === null && template.steps[position]!.timeoutMs !== null;
+    step.status === 'waiting' && step.deadlineInMs === null && steps[position]!.step.timeoutMs !== null;
   if (isAmbiguous || step.resumesInMs === null) return [];
   const timer = { purpose: 'resume' as const, afterMs: Math.max(0, step.resumesInMs) };
   return [stepTimer(step.executionId, step, timer)];

@@ -114,7 +114,9 @@ describe('the steps of a scope', () => {
       a: value('{{ item }}'),
       b: value('${{ secrets.NOPE }}'),
     };
-    expect(warningsOf(read({ hold: each(steps, { output: '{{ item }}' }) })).sort()).toEqual([
+    const agent = { type: 'tools', with: { tools: [{ name: '{{ input.x }}', steps: { c: noop } }] } };
+    expect(warningsOf(read({ hold: each(steps, { output: '{{ item }}' }), agent })).sort()).toEqual([
+      'literal_expression /steps/agent/with/tools/0/name',
       'literal_expression /steps/hold/with/output',
       `literal_expression ${at}/a/with/value`,
       `secret_missing ${at}/b/with/value`,

@@ -196,7 +196,7 @@ export class Doors {
         id: newId(),
         key,
         type: String((step as JsonObject).type),
-        definition: JSON.stringify(step),
+        place: [key],
       })),
     });
     return this.versions.get(this.looker, id);

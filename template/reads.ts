@@ -1,0 +1,54 @@
+/**
+ * The data that compiled expressions read: the steps they name, each in the nearest scope that has one of that key, and
+ * the names that scopes give a value.
+ */
+import { type Graph, graphAt } from '../core/graph.ts';
+import type { CompiledValue } from '../expression/compiled.ts';
+import type { DataReads, NameRead, OuterRead } from './version.ts';
+
+/** A graph, and the graphs of the scopes around it, the nearest first. */
+export type Surroundings = readonly Graph[];
+
+/** @param graphs `allGraphs` of the template */
+export function surroundingsOf(graph: Graph, graphs: readonly Graph[]): Surroundings {
+  const surroundings = [graph];
+  for (let { held } = graph; held !== null; held = surroundings.at(-1)!.held) {
+    surroundings.push(graphAt(graphs, held.holder));
+  }
+  return surroundings;
+}
+
+const NONE: readonly never[] = Object.freeze([]);
+
+export function readsOf(values: readonly CompiledValue[], surroundings: Surroundings): DataReads {
+  const isDynamic = values.some((value) => value.dynamicSteps);
+  const keys = new Set(values.flatMap((value) => value.stepReferences.map(({ key }) => key)));
+  const named = [...keys].flatMap((key) => findStep(key, surroundings) ?? []);
+  const outer = named.filter(({ up }) => up > 0);
+  return {
+    reads: isDynamic ? null : named.filter(({ up }) => up === 0).map(({ slot }) => slot),
+    outerReads: isDynamic && surroundings.length > 1 ? null : shared(outer),
+    nameReads: shared(namesOf(values, surroundings)),
+    usesInput: values.some((value) => value.roots.has('input')),
+    usesInputs: values.some((value) => value.roots.has('inputs')),
+  };
+}
+
+function shared<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list;
+}
+
+function findStep(key: string, surroundings: Surroundings): OuterRead | null {
+  const up = surroundings.findIndex(({ slots }) => slots.has(key));
+  return up === -1 ? null : { up, slot: surroundings[up]!.slots.get(key)! };
+}
+
+/** A name that no scope gives is one of the runs that the step itself makes, and left out. */
+function namesOf(values: readonly CompiledValue[], surroundings: Surroundings): NameRead[] {
+  if (surroundings.length === 1) return [];
+  const names = new Set(values.flatMap((value) => value.nameReferences.map(({ name }) => name)));
+  return [...names].flatMap((name) => {
+    const up = surroundings.findIndex(({ held }) => held?.scope.names.includes(name));
+    return up === -1 ? [] : { name, up };
+  });
+}
