@@ -45,7 +45,7 @@ export interface DecidedUnit extends LoadedUnit {
  * Characters of step outputs in one commit, and the same again for execution outputs. Sending them takes several
  * times that memory.
  */
-export const MAX_OUTPUT = 16 * 1024 * 1024;
+export const MAX_OUTPUT = 4 * 1024 * 1024;
 
 /** Takes an actor for a commit, with its events. */
 export function takeUnit(actor: Actor, mails: readonly Mail[]): Unit {

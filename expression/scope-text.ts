@@ -5,8 +5,7 @@
  * Arrays are sent whole. The event loop gets its turn between large parts, and inside of them.
  */
 
-import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
-import { inSlices } from '../process/in-slices.ts';
+import { jsonOf } from '../process/json-of.ts';
 import type { Read } from './analysis.ts';
 import type { Scope } from './compiled.ts';
 import { ExpressionError } from './expression-error.ts';
@@ -56,8 +55,7 @@ async function write(value: unknown, needs: Needs, writer: Writer): Promise<stri
 }
 
 async function writeWhole(value: unknown, writer: Writer): Promise<string | undefined> {
-  const isLight = isLightValue(value);
-  const text: string | undefined = isLight ? JSON.stringify(value) : await inSlices(writeJsonInPieces(value));
+  const text = await jsonOf(value);
   const length = text?.length ?? 0;
   writer.total += length;
   writer.sincePause += length;

@@ -7,7 +7,7 @@
  * Invariant 1: the work ends when the budget is spent, for values of any size (a value that names one large part many
  * times is larger than the memory it takes).
  */
-import { parsedLength } from '../core/json/parse-in-pieces.ts';
+import { parsedText } from '../core/json/parse-in-pieces.ts';
 import { ExpressionError } from './expression-error.ts';
 import { define } from './native.ts';
 
@@ -33,10 +33,10 @@ export function settle(value: unknown, budget: Budget, depth = 0): unknown {
   }
   spend(budget, 4);
   if (typeof value !== 'object' || value === null) return value;
-  const length = parsedLength(value);
-  if (length !== undefined) {
+  const text = parsedText(value);
+  if (text !== undefined) {
     // It was JSON already, and is too large to be walked at once.
-    spend(budget, length);
+    spend(budget, text.length);
     return value;
   }
   if (depth >= DEPTH_LIMIT) {

@@ -8,7 +8,7 @@
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import { CUT_MARK } from '../core/text/cut.ts';
-import { type BigNumbers, decodeBody, encodeBody, queryPairs } from './http/body.ts';
+import { type BigNumbers, decodeBody, decodeOutput, encodeBody, queryPairs } from './http/body.ts';
 import { charsetOf, decodeText } from './http/charset.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
 import type { HttpHeaders } from './http/exchange.ts';
@@ -107,7 +107,7 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
       if (!isExpected(reply.status, expect)) throw statusFailure(call, reply);
       const { status, headers, body, fault } = reply;
       if (fault !== null) throw fault;
-      return { status, headers, ...decodeBody(body, contentTypeOf(headers), bigNumbers) };
+      return { status, headers, ...(await decodeOutput(body, contentTypeOf(headers), bigNumbers)) };
     },
   };
 }

@@ -1,9 +1,8 @@
 /** `log`: writes a line to the step's log, and passes the message on. */
 import type { Json } from '../core/json/json.ts';
-import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
 import { next } from '../core/next.ts';
 import { cutText } from '../core/text/cut.ts';
-import { inSlices } from '../process/in-slices.ts';
+import { jsonOf } from '../process/json-of.ts';
 import type { StepType } from './step-type.ts';
 
 type LogParams = { message?: Json; level?: 'info' | 'warn' | 'error' };
@@ -15,8 +14,7 @@ const MAX_LENGTH = 50_000;
 export function messageText(message: Json | undefined): string | Promise<string> {
   const value = message ?? null;
   if (typeof value === 'string') return cutText(value, MAX_LENGTH);
-  if (isLightValue(value)) return cutText(JSON.stringify(value), MAX_LENGTH);
-  return inSlices(writeJsonInPieces(value)).then((text) => cutText(text!, MAX_LENGTH));
+  return next(jsonOf(value), (text) => cutText(text!, MAX_LENGTH));
 }
 
 export const log: StepType<LogParams> = {

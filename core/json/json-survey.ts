@@ -45,7 +45,7 @@ export function surveyJson(text: string, maxDepth: number): JsonSurvey {
 }
 
 /** Returns the text with every inexact number replaced by a string of its digits. The text must be JSON. */
-export function quoteInexactNumbers(text: string, { inexact }: JsonSurvey): string {
+export function quoteInexactNumbers(text: string, { inexact }: Pick<JsonSurvey, 'inexact'>): string {
   const parts: string[] = [];
   let done = 0;
   for (let index = 0; index < inexact.length; index += 2) {

@@ -1,7 +1,7 @@
 /** Large JSON texts, parsed a piece at a time. */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { parsedLength, parseJsonInPieces } from './parse-in-pieces.ts';
+import { parsedText, parseJsonInPieces } from './parse-in-pieces.ts';
 
 function parse(text: string): { value: unknown; pauses: number; longest: number } {
   const work = parseJsonInPieces(text);
@@ -68,12 +68,12 @@ for (const [name, text] of Object.entries(TEXTS)) {
   });
 }
 
-test('the length of each large part is known afterwards, and of no small one', () => {
+test('the text of each large part is known afterwards, and of no small one', () => {
   const list = `[${many(LARGE / 4, String).join()}]`;
   const value = parse(`{"a":${list},"b":{"c":[1]}}`).value as { a: object; b: { c: object } };
-  expect(parsedLength(value)).toBe(list.length + '{"a":,"b":{"c":[1]}}'.length);
-  expect(parsedLength(value.a)).toBe(list.length);
-  expect([parsedLength(value.b), parsedLength(value.b.c)]).toEqual([undefined, undefined]);
+  expect(parsedText(value) === `{"a":${list},"b":{"c":[1]}}`).toBe(true);
+  expect(parsedText(value.a) === list).toBe(true);
+  expect([parsedText(value.b), parsedText(value.b.c)]).toEqual([undefined, undefined]);
 });
 
 test('__proto__ stays a plain member', () => {
@@ -108,6 +108,67 @@ test('any value comes out as JSON.parse would make it, whatever its parts are wo
   );
 });
 
-test.each(['', '[', '[1,', '{"a"', '"a', '[1]]', '{"a":1}}', ',', ']'])('%s is no JSON', (text) => {
+const BROKEN = [
+  ',',
+  '[',
+  ']',
+  '{',
+  '}',
+  ':',
+  '"',
+  '0',
+  'x',
+  ' ',
+  '\\',
+  '\n',
+  '\u00a0',
+  '"a"',
+  '""',
+  'null',
+  '"a":',
+];
+
+test('what JSON.parse refuses is refused, wherever a large text is broken', () => {
+  const texts = Object.values(TEXTS).filter((text) => text.length > 100_000);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...texts),
+      fc.constantFrom(...BROKEN, ...BROKEN.map((part) => part.repeat(70_000))),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.boolean(),
+      fc.nat({ max: 3 }),
+      (text, part, place, isAtMark, removed) => {
+        let at = Math.floor(place * text.length);
+        // Most faults matter beside brackets and commas.
+        while (isAtMark && at < text.length && !'[]{},:"'.includes(text[at]!)) at += 1;
+        const broken = text.slice(0, at) + part + text.slice(at + removed);
+        expect(outcomeOf(() => parse(broken).value)).toBe(outcomeOf(() => JSON.parse(broken)));
+      },
+    ),
+    { numRuns: 1_500 },
+  );
+});
+
+function outcomeOf(read: () => unknown): string {
+  try {
+    return JSON.stringify(read());
+  } catch {
+    return 'refused';
+  }
+}
+
+test.each([
+  '',
+  '[',
+  '[1,',
+  '{"a"',
+  '"a',
+  '[1]]',
+  '{"a":1}}',
+  ',',
+  ']',
+  `"${'x'.repeat(100_000)}`,
+  '['.repeat(100_000),
+])('%#: this is no JSON', (text) => {
   expect(() => parse(text)).toThrow();
 });

@@ -4,12 +4,14 @@
  * Neighbouring members of an array or object are parsed together, by `JSON.parse`, as soon as they have the size of a
  * piece. A string that is longer than a piece is parsed in parts and joined.
  *
- * Invariant 1: for every JSON text the result is that of `JSON.parse`.
+ * Invariant 1: the result is that of `JSON.parse`, for every text; so is a refusal, apart from its message.
  * Invariant 2: the text is read once and without recursion; between two yields about two pieces are read and parsed.
  */
 import type { Json } from './json.ts';
 
 const PIECE = 64 * 1_024;
+/** A text that is nested deeper is refused: each open container takes memory. */
+const MAX_OPEN = 10_000;
 /** Escaped quotes of a string that are passed over between two yields. */
 const MAX_ESCAPED = 4_096;
 const QUOTE = 0x22;
@@ -26,22 +28,30 @@ interface Open {
   memberStart: number;
   /** Start of the members that were read and not parsed; null: there are none. */
   unparsed: number | null;
+  /** End of the last member, when that was parsed on its own. */
+  endedAt: number;
   /** Key of the member that is being read, when it is longer than a piece. */
   key: string | null;
   /** The members that were parsed; null: none so far, and a short container is parsed with its parent. */
   value: Json[] | Record<string, Json> | null;
 }
 
-/** Characters of the text of each large array and object. */
-const lengths = new WeakMap<object, number>();
+/** The texts of large arrays and objects, which share the memory of the whole. */
+const texts = new WeakMap<object, string>();
 
-/** Returns the characters of JSON that an array or object was parsed from; undefined: few, or unknown. */
-export function parsedLength(value: object): number | undefined {
-  return lengths.get(value);
+/**
+ * Returns the JSON that an array or object was parsed from; undefined: it is short, or unknown. Values that were parsed
+ * are never changed, so it is their JSON as long as they live.
+ */
+export function parsedText(value: object): string | undefined {
+  return texts.get(value);
 }
 
+/** Told of the pieces that are parsed together, in the order of the text; numbers are in them alone. */
+export type OnPiece = (piece: string, start: number) => void;
+
 /** @throws SyntaxError */
-export function* parseJsonInPieces(text: string): Generator<void, Json> {
+export function* parseJsonInPieces(text: string, onPiece?: OnPiece): Generator<void, Json> {
   const open: Open[] = [];
   let pausedAt = 0;
   for (let at = 0; at < text.length; ) {
@@ -53,21 +63,44 @@ export function* parseJsonInPieces(text: string): Generator<void, Json> {
     const top = open[open.length - 1];
     if (code === QUOTE) {
       const end = quickEnd(text, at) ?? (yield* endOfString(text, at));
-      if (end - at > PIECE && top !== undefined) yield* parseLongString(text, at, end, open);
-      else if (end - at > PIECE) return yield* longString(text, at, end);
+      if (end - at > PIECE && top !== undefined) yield* parseLongString(text, at, end, open, onPiece);
+      else if (end - at > PIECE) {
+        requireSpace(text, 0, at);
+        requireSpace(text, end, text.length);
+        return yield* longString(text, at, end);
+      }
       at = end;
       continue;
     }
-    if (code === 0x5b || code === 0x7b) open.push(opened(code === 0x7b, at));
-    else if (code === COMMA && top !== undefined) yield* endMember(text, at, open, top);
+    if (code === 0x5b || code === 0x7b) {
+      if (open.length >= MAX_OPEN) throw new SyntaxError(`It is nested more than ${MAX_OPEN} levels deep`);
+      open.push(opened(code === 0x7b, at));
+    } else if (code === COMMA && top !== undefined) yield* endMember(text, at, open, top, onPiece);
     else if ((code === 0x5d || code === 0x7d) && top !== undefined) {
-      const value = yield* close(text, at, open, top);
-      if (open.length === 0) return value ?? parsed(text);
-      if (value !== null) add(open[open.length - 1]!, value, text, top.start);
+      if ((code === 0x7d) !== top.isObject) throw new SyntaxError('A bracket is closed by another one');
+      const value = yield* close(text, at, open, top, onPiece);
+      if (open.length === 0) {
+        if (value === null) break;
+        requireSpace(text, 0, top.start);
+        requireSpace(text, at + 1, text.length);
+        return value;
+      }
+      if (value !== null) add(open[open.length - 1]!, value, text, top.start, at + 1);
     }
     at += 1;
   }
+  if (open.length > 0) throw new SyntaxError('The text ends before its last bracket');
+  onPiece?.(text, 0);
   return parsed(text);
+}
+
+/** @throws SyntaxError when there is more than white space */
+function requireSpace(text: string, from: number, to: number): void {
+  if (!isSpace(text.slice(from, to))) throw new SyntaxError('There is text between two values');
+}
+
+function isSpace(text: string): boolean {
+  return /^[ \t\n\r]*$/.test(text);
 }
 
 function parsed(text: string): Json {
@@ -75,41 +108,69 @@ function parsed(text: string): Json {
 }
 
 function opened(isObject: boolean, start: number): Open {
-  return { isObject, start, memberStart: start + 1, unparsed: start + 1, key: null, value: null };
+  return { isObject, start, memberStart: start + 1, unparsed: start + 1, endedAt: 0, key: null, value: null };
 }
 
-function* endMember(text: string, at: number, open: readonly Open[], top: Open): Generator<void> {
-  if (top.key !== null || (top.unparsed !== null && at - top.unparsed >= PIECE))
-    yield* parseUnparsed(text, at, open);
+function* endMember(
+  text: string,
+  at: number,
+  open: readonly Open[],
+  top: Open,
+  onPiece: OnPiece | undefined,
+): Generator<void> {
+  if (top.unparsed === null) requireSpace(text, top.endedAt, at);
+  else if (top.key !== null || at - top.unparsed >= PIECE) yield* parseUnparsed(text, at, open, onPiece);
   top.unparsed ??= at + 1;
   top.memberStart = at + 1;
 }
 
 /** Returns the value of the innermost container at its end; null: it is parsed with its parent. */
-function* close(text: string, at: number, open: Open[], top: Open): Generator<void, Json | null> {
-  if (top.value !== null || top.key !== null || at - top.start >= PIECE) yield* parseUnparsed(text, at, open);
+function* close(
+  text: string,
+  at: number,
+  open: Open[],
+  top: Open,
+  onPiece: OnPiece | undefined,
+): Generator<void, Json | null> {
+  if (top.value !== null && top.unparsed === null) requireSpace(text, top.endedAt, at);
+  if (top.value !== null || top.key !== null || at - top.start >= PIECE)
+    yield* parseUnparsed(text, at, open, onPiece);
   open.pop();
-  if (top.value !== null) lengths.set(top.value, at + 1 - top.start);
+  if (top.value !== null) texts.set(top.value, text.slice(top.start, at + 1));
   return top.value;
 }
 
 /** Parses what was read of all open containers, the outermost first. */
-function* parseUnparsed(text: string, at: number, open: readonly Open[]): Generator<void> {
+function* parseUnparsed(
+  text: string,
+  at: number,
+  open: readonly Open[],
+  onPiece: OnPiece | undefined,
+): Generator<void> {
   for (const [level, container] of open.entries()) {
     const isTop = level === open.length - 1;
     container.value ??= container.isObject ? {} : [];
+    // After a long key nothing is left but its value.
+    if (!isTop && container.key !== null) continue;
     // The member that is being read is a container itself, or a long string.
-    parseMembers(text, isTop ? at : container.memberStart - 1, container);
+    parseMembers(text, isTop ? at : container.memberStart - 1, container, onPiece);
     if (container.unparsed === null) continue;
     container.unparsed = null;
+    container.endedAt = at;
     yield;
   }
 }
 
-function parseMembers(text: string, end: number, container: Open): void {
-  const { unparsed, key, isObject, value } = container;
-  if (unparsed === null || end <= unparsed) return;
+function parseMembers(text: string, end: number, container: Open, onPiece: OnPiece | undefined): void {
+  const { start, unparsed, key, isObject, value } = container;
+  // Nothing was read before the first member.
+  if (unparsed === null || end < unparsed) return;
   const piece = text.slice(unparsed, end);
+  const isEmpty = key === null && isSpace(piece);
+  // Only an empty container has nothing between its brackets; a comma has a member on both sides.
+  if (isEmpty && unparsed === start + 1 && text.charCodeAt(end) !== COMMA) return;
+  if (isEmpty) throw new SyntaxError('A value is missing');
+  onPiece?.(piece, unparsed);
   if (key !== null) {
     container.key = null;
     define(value as Record<string, Json>, key, parsed(piece));
@@ -121,8 +182,10 @@ function parseMembers(text: string, end: number, container: Open): void {
   }
 }
 
-/** Adds a value that was parsed on its own. @param start of its text */
-function add(parent: Open, value: Json, text: string, start: number): void {
+/** Adds a value that was parsed on its own. @param start of its text @param end of its text */
+function add(parent: Open, value: Json, text: string, start: number, end: number): void {
+  if (parent.key !== null) requireSpace(text, parent.unparsed ?? start, start);
+  else if (!parent.isObject) requireSpace(text, parent.memberStart, start);
   if (!parent.isObject) (parent.value as Json[]).push(value);
   else {
     const key =
@@ -131,6 +194,7 @@ function add(parent: Open, value: Json, text: string, start: number): void {
   }
   parent.key = null;
   parent.unparsed = null;
+  parent.endedAt = end;
 }
 
 function define(target: Record<string, Json>, key: string, value: Json): void {
@@ -138,17 +202,23 @@ function define(target: Record<string, Json>, key: string, value: Json): void {
   else Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
 }
 
-function* parseLongString(text: string, start: number, end: number, open: readonly Open[]): Generator<void> {
+function* parseLongString(
+  text: string,
+  start: number,
+  end: number,
+  open: readonly Open[],
+  onPiece: OnPiece | undefined,
+): Generator<void> {
   const top = open[open.length - 1]!;
   const colon = top.isObject && top.key === null ? colonAfter(text, end) : null;
-  const isKey = colon !== null && text.slice(top.memberStart, start).trim() === '';
+  const isKey = colon !== null && isSpace(text.slice(top.memberStart, start));
   // The members before this one; a long key stays until its value.
   const { key } = top;
   top.key = null;
-  if (key === null) yield* parseUnparsed(text, top.memberStart - 1, open);
+  if (key === null) yield* parseUnparsed(text, top.memberStart - 1, open, onPiece);
   const value = yield* longString(text, start, end);
   top.key = key;
-  if (!isKey) return add(top, value, text, start);
+  if (!isKey) return add(top, value, text, start, end);
   top.key = value;
   top.unparsed = colon + 1;
 }
@@ -156,7 +226,7 @@ function* parseLongString(text: string, start: number, end: number, open: readon
 /** Returns the place of a colon after a string; null: the string is no key. */
 function colonAfter(text: string, end: number): number | null {
   let at = end;
-  while (/\s/.test(text[at] ?? '')) at += 1;
+  while (' \t\n\r'.includes(text[at] ?? ':')) at += 1;
   return text.charCodeAt(at) === COLON ? at : null;
 }
 
@@ -187,7 +257,7 @@ function backslashesBefore(text: string, at: number, from: number): number {
 /** Returns the end of a string without escaped quotes; null: it may have some. */
 function quickEnd(text: string, start: number): number | null {
   const quote = text.indexOf('"', start + 1);
-  if (quote < 0) return text.length;
+  if (quote < 0) throw new SyntaxError('The text ends in a string');
   return text.charCodeAt(quote - 1) === BACKSLASH ? null : quote + 1;
 }
 
@@ -196,7 +266,7 @@ function* endOfString(text: string, start: number): Generator<void, number> {
   let from = start + 1;
   for (;;) {
     const quote = text.indexOf('"', from);
-    if (quote < 0) return text.length;
+    if (quote < 0) throw new SyntaxError('The text ends in a string');
     if (backslashesBefore(text, quote, from) % 2 === 0) return quote + 1;
     from = quote + 1;
     passed += 1;

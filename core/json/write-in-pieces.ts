@@ -1,9 +1,13 @@
 /**
  * Writes a large value as JSON a piece at a time: the work can be paused between two pieces.
  *
- * Invariant 1: for plain data (scalars, arrays, plain objects) the text is that of `JSON.stringify`.
+ * Large parts that were parsed from JSON are not written anew: their text is known.
+ *
+ * Invariant 1: for plain data (scalars, arrays, plain objects) the text is JSON of the same value, that of `JSON.stringify` where nothing of it was parsed.
  * Invariant 2: no recursion; between two yields a bounded number of values is written, apart from one string.
  */
+
+import { parsedText } from './parse-in-pieces.ts';
 
 /** Values that are written at once, within some milliseconds. */
 const MAX_LIGHT_VALUES = 5_000;
@@ -74,6 +78,8 @@ function next(frame: Frame, open: Frame[]): string {
 /** Returns the text of a scalar, or opens a container and returns its bracket. */
 function begin(value: unknown, open: Frame[]): string | undefined {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const known = parsedText(value);
+  if (known !== undefined) return known;
   const keys = Array.isArray(value) ? null : Object.keys(value);
   const length = keys === null ? (value as unknown[]).length : keys.length;
   open.push({ node: value, keys, length, next: 0, written: 0 });

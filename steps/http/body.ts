@@ -7,12 +7,15 @@
 import { shownNumber } from '../../core/json/exact-number.ts';
 import { isObject, type Json } from '../../core/json/json.ts';
 import { type JsonSurvey, quoteInexactNumbers, surveyJson } from '../../core/json/json-survey.ts';
+import { parseJsonInPieces } from '../../core/json/parse-in-pieces.ts';
 import { findInexactNumbers } from '../../core/json/parse-json.ts';
-import { isLightValue, writeJsonInPieces } from '../../core/json/write-in-pieces.ts';
 import { inSlices } from '../../process/in-slices.ts';
+import { jsonOf } from '../../process/json-of.ts';
 import { StepFailure } from '../step-type.ts';
 import { charsetOf, decodeText, encodeText, isCharset, strictText } from './charset.ts';
 
+/** Bytes of JSON that are parsed within some milliseconds. */
+const MAX_LIGHT_BYTES = 128 * 1_024;
 const JSON_TYPE = /^(?:application\/json|[a-z0-9.+-]+\/[a-z0-9.+-]+\+json)$/;
 const TEXT_TYPE =
   /^(?:text\/.*|.*[/+](?:xml|yaml|x-yaml|javascript|ecmascript|graphql|x-ndjson|x-www-form-urlencoded|csv))$/;
@@ -43,7 +46,7 @@ export async function encodeBody(
     for (const pair of pairs) for (const text of pair) requireSameAsUtf8(text, charset);
     return { body: inCharset(pairs.toString(), charset), contentType: FORM_TYPE };
   }
-  const json = isLightValue(value) ? JSON.stringify(value) : (await inSlices(writeJsonInPieces(value)))!;
+  const json = (await jsonOf(value))!;
   return {
     body: encodeText(json, charset) ?? inCharset(escaped(json), charset),
     contentType: 'application/json',
@@ -107,6 +110,25 @@ export function decodeBody(
   return text === null ? { body: bytes.toString('base64'), encoding: 'base64' } : { body: text };
 }
 
+/** As decodeBody; a large JSON text is parsed in slices of the event loop's time. */
+export async function decodeOutput(
+  bytes: Buffer,
+  contentType: string | undefined,
+  bigNumbers: BigNumbers,
+): Promise<ReceivedBody> {
+  if (bytes.length <= MAX_LIGHT_BYTES || !JSON_TYPE.test(mediaType(contentType)))
+    return decodeBody(bytes, contentType, bigNumbers);
+  const text = decodeText(bytes, charsetOf(contentType));
+  const inexact: number[] = [];
+  const survey = (piece: string, start: number) => {
+    for (const at of surveyJson(piece, Number.POSITIVE_INFINITY).inexact) inexact.push(start + at);
+  };
+  const body = await inSlices(parseJsonInPieces(text, survey)).catch(() => text);
+  if (inexact.length === 0 || body === text) return { body };
+  if (bigNumbers === 'fail') throw inexactNumber(text, inexact, null);
+  return { body: await inSlices(parseJsonInPieces(quoteInexactNumbers(text, { inexact }))) };
+}
+
 function mediaType(header: string | undefined): string {
   return (header ?? '').split(';', 1)[0]!.trim().toLowerCase();
 }
@@ -124,12 +146,17 @@ function parsedJson(text: string, bigNumbers: BigNumbers): Json {
   return JSON.parse(quoteInexactNumbers(text, survey)) as Json;
 }
 
-function numberFailure(text: string, { inexact: [start, end] }: JsonSurvey): StepFailure {
+function numberFailure(text: string, { inexact }: JsonSurvey): StepFailure {
   const [problem] = findInexactNumbers(text, Number.POSITIVE_INFINITY).problems;
-  const where = problem === undefined ? '' : ` at ${problem.pointer || 'its top'}`;
+  return inexactNumber(text, inexact, problem?.pointer ?? null);
+}
+
+/** @param pointer place of the first one; null: unknown */
+function inexactNumber(text: string, [start, end]: readonly number[], pointer: string | null): StepFailure {
+  const where = pointer === null ? '' : ` at ${pointer || 'its top'}`;
   return new StepFailure(
     'number_not_exact',
     `the answer has the number ${shownNumber(text.slice(start, end))}${where}, which would not keep its value: with bigNumbers: text it becomes text`,
-    { details: { pointer: problem?.pointer ?? null } },
+    { details: { pointer } },
   );
 }
