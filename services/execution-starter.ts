@@ -23,6 +23,7 @@ import { assertRunnable, type TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import type { Caller } from './caller.ts';
 import type { StartItem, StartResult } from './execution-answers.ts';
+import { KeyTurns } from './key-turns.ts';
 import type { StartGate } from './start-gate.ts';
 
 /** Limits of retries when a start's idempotency key is taken by another start while it inserts. */
@@ -60,6 +61,7 @@ export class ExecutionStarter {
   readonly #finder: TemplateFinder;
   readonly #gate: StartGate;
   readonly #inputs: InputChecker;
+  readonly #turns = new KeyTurns();
 
   constructor({ pool, door, versions, gate, inputs }: StarterParts) {
     this.#gate = gate;
@@ -144,26 +146,32 @@ export class ExecutionStarter {
   /** Looks the keys up, inserts new executions, and looks again when another start was faster. */
   async #startKeyed(requests: readonly Request[]): Promise<StartResult[]> {
     const until = performance.now() + LONGEST_RACES_MS;
-    for (let races = 0; ; races++) {
-      const held = await this.#find(requests);
-      const { fresh, doubles } = firstOfEachKey(requests, held);
-      await this.#refuseConflicts(doubles);
+    const keys = keysOf(requests);
+    let waits = false;
+    for (let races = 0; ; ) {
+      const endTurn = this.#turns.take(keys);
       try {
-        if (fresh.length > 0) await this.#insert(fresh, true);
-        return requests.map((request) => this.#result(request, held, fresh));
+        // What a turn waits for may be there already; looked up once, as many may wait.
+        if (endTurn !== null || !waits) {
+          const held = await this.#find(requests);
+          const { fresh, doubles } = firstOfEachKey(requests, held);
+          await this.#refuseConflicts(doubles);
+          if (endTurn !== null && fresh.length > 0) await this.#insert(fresh, true);
+          if (endTurn !== null || fresh.length === 0)
+            return requests.map((request) => this.#result(request, held, fresh));
+        }
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error;
-        if (races >= MAX_RACES || performance.now() > until) {
-          throw new EngineError(
-            'unavailable',
-            'Other transactions are in the way of a start with these idempotency keys; try again.',
-            [],
-            error,
-          );
-        }
-        // The faster start has committed by now, or soon will; a random pause spreads the slower ones.
-        await delay(PAUSE_MS * Math.random());
+        races += 1;
+        if (races > MAX_RACES) throw inTheWay(error);
+      } finally {
+        endTurn?.();
       }
+      if (performance.now() > until) throw inTheWay(null);
+      if (endTurn === null) await this.#turns.wait(keys, until - performance.now());
+      // The faster start has committed by now, or soon will; a random pause spreads the slower ones.
+      else await delay(PAUSE_MS * Math.random());
+      waits = true;
     }
   }
 
@@ -276,6 +284,18 @@ interface Double {
 
 function sameTemplate(a: NewExecution, b: NewExecution): boolean {
   return a.version.name === b.version.name && a.row.requestedVersion === b.row.requestedVersion;
+}
+
+function keysOf(requests: readonly Request[]): Set<string> {
+  const keys = requests.flatMap(({ execution: { row } }) =>
+    row.idempotencyKey === null ? [] : keyOf(row.workspaceId, row.idempotencyKey),
+  );
+  return new Set(keys);
+}
+
+function inTheWay(cause: unknown): EngineError {
+  const message = 'Other transactions are in the way of a start with these idempotency keys; try again.';
+  return new EngineError('unavailable', message, [], cause);
 }
 
 function keyOf(workspaceId: string | null, key: string): string {

@@ -181,6 +181,31 @@ test('a start waits for one of the same key whose transaction takes longer than 
   await engine.end(rows[0].id);
 });
 
+test('of many starts with a key that an open transaction holds, one at a time waits in the database', async () => {
+  const main = await database.pool.connect();
+  await main.query('begin');
+  const { rows } = await main.query(
+    `select workflow_start($1, '{"n": 1}', '{"idempotency_key": "crowd"}') as id`,
+    [template],
+  );
+  const crowd = Array.from({ length: 30 }, () => start({ inputs: { n: 1 }, idempotency_key: 'crowd' }));
+  const blocked = `select count(*) > 0, count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event = 'transactionid' and query like '%insert into workflow_executions%'`;
+  await database.until(blocked);
+  // Starts with other keys go on meanwhile, and at most one insert is seen to wait.
+  for (let at = 0; at < 10; at += 1) {
+    const { status, body } = await start({ inputs: { n: 1 }, idempotency_key: `beside-${at}` });
+    expect(status).toBe(202);
+    expect((await database.pool.query(blocked)).rows[0].count).toBeLessThanOrEqual(1);
+    await engine.end(String(body.execution_id));
+  }
+  await main.query('commit');
+  main.release();
+  for (const { body } of await Promise.all(crowd))
+    expect([body.created, body.execution_id]).toEqual([false, rows[0].id]);
+  await engine.end(rows[0].id);
+});
+
 test('start_after puts the start off, for a time and until an instant', async () => {
   const soon = await engine.start(template, { inputs: { n: 1 }, start_after: 50 });
   const instant = await engine.start(template, { inputs: { n: 2 }, start_after: '2020-01-01T00:00:00Z' });
