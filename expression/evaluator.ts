@@ -18,8 +18,9 @@ export interface EvaluateOptions {
   /** CPU time of the sandboxed parts together, in milliseconds; default: the sandbox's. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Whose evaluation it is: workspaces take turns in the sandbox. */
+  /** Whose evaluation it is: workspaces take turns in the sandbox, and so do the executions of each. */
   workspace?: string | null;
+  execution?: string;
 }
 
 export interface Evaluator {

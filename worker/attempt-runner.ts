@@ -202,8 +202,10 @@ export class AttemptRunner {
       secrets: this.#options.secrets,
       log: this.#options.log,
       evaluate: (value) => this.#evaluateDeferred(work, value),
-      runScript: (code, input, options, log) =>
-        this.#options.runScript(code, input, { ...options, workspace: work.loaded.workspaceId }, log),
+      runScript: (code, input, options, log) => {
+        const { workspaceId: workspace, id: execution } = work.loaded;
+        return this.#options.runScript(code, input, { ...options, workspace, execution }, log);
+      },
     });
     const place = this.#place(compiled.step.type, attempt.crashes);
     return place === 'engine'
@@ -241,9 +243,10 @@ function admitted(work: Gathered, admission: Admission): Gathered | Outcome {
 }
 
 /** The signal is created only when a sandboxed evaluation reads it. */
-function optionsOf({ attempt, loaded: { workspaceId: workspace } }: Gathered) {
+function optionsOf({ attempt, loaded: { workspaceId: workspace, id: execution } }: Gathered) {
   return {
     workspace,
+    execution,
     get signal() {
       return attempt.signal;
     },

@@ -6,9 +6,10 @@ import { ExpressionError } from '../expression/expression-error.ts';
 import type { Sandbox } from '../expression/sandbox/sandbox.ts';
 import { type ScriptOptions, StepFailure, type StepLog } from '../steps/step-type.ts';
 
-/** A script with the workspace whose turn it takes. */
+/** A script with the workspace and the execution whose turn it takes. */
 export interface OwnedScript extends ScriptOptions {
   readonly workspace: string | null;
+  readonly execution: string;
 }
 
 /** @throws StepFailure; an aborted script throws the signal's reason. */

@@ -11,8 +11,9 @@ import type { SandboxProcess } from './process.ts';
 import { type Answer, type EvaluateRequest, type LogLevel, readResults, type ScriptRequest } from './wire.ts';
 
 export interface Job {
-  /** Whose it is: workspaces take turns. */
+  /** Whose it is: workspaces take turns, and so do the executions of each. */
   readonly workspace: string;
+  readonly execution: string;
   readonly request: EvaluateRequest | ScriptRequest;
   /** JSON text of the scope or the input; asked for when a process takes the job, since many may wait for one. */
   readonly body: () => string;
@@ -22,8 +23,6 @@ export interface Job {
 }
 
 export interface Entry extends Job {
-  /** Of the order in which jobs came. */
-  readonly number: number;
   settled: boolean;
   readonly onSettled: () => void;
   /** The number of processes that died by themselves while this was the head. */

@@ -14,13 +14,13 @@ function sandboxOf(size: number): Sandbox {
   return sandbox;
 }
 
-/** Evaluations of a workspace that end only when they are given up. */
-function flood(sandbox: Sandbox, workspace: string, count: number) {
+/** Evaluations of a workspace that end only when they are given up, or out of time. */
+function flood(sandbox: Sandbox, workspace: string, count: number, timeoutMs = 60_000) {
   const controller = new AbortController();
   const { signal } = controller;
   let over = 0;
   const all = Array.from({ length: count }, () =>
-    sandbox.evaluate(ENDLESS, {}, { workspace, signal }).catch(() => {
+    sandbox.evaluate(ENDLESS, {}, { workspace, signal, timeoutMs }).catch(() => {
       over += 1;
     }),
   );
@@ -75,6 +75,25 @@ describe.each([[1], [2]])('with %i processes', (size) => {
     await Promise.all(Array.from({ length: 40 }, () => one(sandbox, { workspace: 'other' })));
     expect(sandbox.processIds().length).toBeLessThanOrEqual(size);
   });
+});
+
+test('executions of a workspace take turns', async () => {
+  const sandbox = sandboxOf(1);
+  const order: string[] = [];
+  const run = (execution: string, at: number) =>
+    sandbox
+      .runScript('return 1', null, { execution, timeoutMs: 60_000, memoryBytes: 32 * 1024 * 1024 })
+      .then(() => order.push(`${execution}${at}`));
+  await Promise.all([run('wide', 1), run('wide', 2), run('wide', 3), run('narrow', 1)]);
+  expect(order).toEqual(['wide1', 'narrow1', 'wide2', 'wide3']);
+});
+
+test('code that is killed again and again leaves its processes to others in between', async () => {
+  const sandbox = sandboxOf(2);
+  await one(sandbox, { workspace: 'other' });
+  const busy = flood(sandbox, 'busy', 8, 50);
+  while (busy.over() < 8) expect(await one(sandbox, { workspace: 'other' })).toBe(1);
+  await busy.end();
 });
 
 test('a workspace that is alone is served although as many of its expressions as there are processes are endless', async () => {

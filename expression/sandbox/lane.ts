@@ -2,8 +2,8 @@
  * A lane of sandbox processes with one queue: starts them when there is work, distributes the work, and enforces the
  * time limits.
  *
- * Workspaces take turns in the queue. A workspace whose jobs are slow cannot hold all processes (placement.ts): while
- * some are held up there is one more, for those that hold none.
+ * Workspaces take turns in the queue, and so do the executions of each. A workspace whose jobs are slow cannot hold all
+ * processes (placement.ts): while some are held up there is one more, for those that hold none.
  *
  * A process runs its requests in order and answers each before the next, so the first request without an answer
  * (the head) is the one that runs. When a head takes long, the requests behind it move to another process; when
@@ -15,7 +15,7 @@
  * Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
  */
 
-import { ReadyQueue } from '../../core/fairness/ready-queue.ts';
+import { WorkspaceTurns } from '../../core/fairness/turn-queue.ts';
 import { encodeFrame, type Frame } from '../../process/frame.ts';
 import { ExpressionError } from '../expression-error.ts';
 import {
@@ -31,6 +31,7 @@ import {
   settle,
   type Worker,
 } from './job.ts';
+import { Paces } from './paces.ts';
 import { placementLimits, workerFor } from './placement.ts';
 import { SandboxProcess } from './process.ts';
 import type { Answer } from './wire.ts';
@@ -41,6 +42,8 @@ export interface LaneOptions {
    * several workspaces, of which each holds no more than this.
    */
   size: number;
+  /** Processors of this machine: a workspace with slow code leaves one to the others, when there are several. */
+  processors: number;
   /** Requests that a process may have at once. */
   maxInFlight: number;
   directory: string;
@@ -57,7 +60,8 @@ const SHARE_FROM = 4;
 
 export class SandboxLane {
   readonly #options: LaneOptions;
-  readonly #queue = new ReadyQueue<Entry>();
+  readonly #queue = new WorkspaceTurns<Entry>();
+  readonly #paces = new Paces();
   /** Jobs that are not settled, by the id of their request. */
   readonly #entries = new Map<number, Entry>();
   readonly #workers = new Set<Worker>();
@@ -68,7 +72,6 @@ export class SandboxLane {
   #limited = true;
   /** A request that moves gets another number, so an answer always belongs to one sending. */
   #lastSent = 0;
-  #lastNumber = 0;
   /** The first that came; and whether others came. */
   #workspace: string | null = null;
   #hasOthers = false;
@@ -86,7 +89,6 @@ export class SandboxLane {
     this.#hasOthers ||= job.workspace !== this.#workspace;
     const entry: Entry = {
       ...job,
-      number: ++this.#lastNumber,
       settled: false,
       crashes: 0,
       onSettled: () => this.#entries.delete(id),
@@ -137,10 +139,11 @@ export class SandboxLane {
 
   #dispatch(): void {
     const outgoing = new Map<Worker, Buffer[]>();
-    const limits = placementLimits(this.#options, this.#hasOthers);
+    const wasSlow = (workspace: string) => this.#paces.isSlow(workspace);
+    const limits = placementLimits(this.#options, this.#workers, this.#hasOthers, wasSlow);
     const place = (workspace: string) => workerFor(workspace, this.#workers, limits);
     for (;;) {
-      const entry = this.#queue.pop((workspace) => place(workspace) !== null)?.item;
+      const entry = this.#queue.pop((workspace) => place(workspace) !== null);
       if (entry === undefined) break;
       if (entry.settled) continue;
       const worker = place(entry.workspace)!;
@@ -158,9 +161,9 @@ export class SandboxLane {
     this.#keepTicking();
   }
 
-  #enqueue(entry: Entry): void {
-    const { workspace, number } = entry;
-    this.#queue.push({ workspace, priority: 0, executionId: '', rank: number, item: entry });
+  /** @param first it was in line before */
+  #enqueue(entry: Entry, first = false): void {
+    this.#queue.push(entry.workspace, entry.execution, entry, first);
   }
 
   #growIfBusy(): void {
@@ -178,9 +181,10 @@ export class SandboxLane {
     return [...this.#workers].filter(({ retired }) => !retired);
   }
 
-  /** Processes that there may be when not all of them are held up. */
+  /** Processes that there may be when not all of them are held up. Slow code waits until there are two. */
   get #usual(): number {
-    return this.#options.size + (this.#live.some(({ stalled }) => stalled) ? 1 : 0);
+    const least = this.#hasOthers && this.#queue.size > 0 ? 2 : 1;
+    return Math.max(least, this.#options.size) + (this.#live.some(({ stalled }) => stalled) ? 1 : 0);
   }
 
   #start(): void {
@@ -221,6 +225,7 @@ export class SandboxLane {
     worker.running.delete(header.id);
     if (wasHead) beginHead(worker);
     if (header.kind !== 'dropped') {
+      this.#paces.record(entry.workspace, header.cpuMs);
       settle(entry, () => answer(entry, header, body));
       if (header.tired) worker.retired = true;
     }
@@ -270,14 +275,11 @@ export class SandboxLane {
     if (++this.#failedStarts < MAX_FAILED_STARTS) return;
     this.#failedStarts = 0;
     const error = new ExpressionError('sandbox_unavailable', 'no sandbox process can be started here');
-    for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) {
-      const { item } = next;
-      settle(item, () => item.reject(error));
-    }
+    for (const entry of this.#queue.clear()) settle(entry, () => entry.reject(error));
   }
 
   #requeue(entries: readonly Entry[]): void {
-    for (const entry of entries) if (!entry.settled) this.#enqueue(entry);
+    for (const entry of entries.toReversed()) if (!entry.settled) this.#enqueue(entry, true);
     this.#flushSoon();
   }
 
@@ -337,6 +339,8 @@ export class SandboxLane {
   /** Ends a process because of its head; its other requests move elsewhere. */
   #kill(worker: Worker): void {
     this.#options.onKill();
+    const head = headOf(worker);
+    if (head !== undefined) this.#paces.record(head.workspace, performance.now() - worker.headSince);
     worker.retired = true;
     this.#workers.delete(worker);
     worker.process.kill();

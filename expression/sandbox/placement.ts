@@ -1,63 +1,97 @@
 /**
  * Which worker a job of a workspace goes to.
  *
- * A workspace with slow jobs leaves a worker to the others, once there are others: it holds so many workers at most, and
- * while one of them is held up by its job it takes no more unless another one stays free.
+ * With several workspaces, a workspace whose code is slow leaves processors and workers to the others: its jobs run
+ * alone, on few workers, and only while another worker stays free of slow code.
  */
 import { headOf, type Worker } from './job.ts';
 
 export interface PlacementLimits {
   /** Workers that one workspace may hold. */
   readonly share: number;
-  /** Workers that stay free for others. */
-  readonly kept: number;
+  /** Workers that one workspace with slow code may hold. */
+  readonly slowShare: number;
   /** Jobs that a worker may have at once. */
+  readonly maxInFlight: number;
+  /** Returns whether the workspace's code is slow; false while the workspace is the only one. */
+  isSlow(workspace: string): boolean;
+}
+
+export interface LaneSize {
+  /** Processes of the lane. */
+  readonly size: number;
+  /** Processors of this machine. */
+  readonly processors: number;
   readonly maxInFlight: number;
 }
 
-/** @param hasOthers whether there are several workspaces */
+/**
+ * @param hasOthers whether there are several workspaces
+ * @param wasSlow whether the latest jobs of the workspace were slow
+ */
 export function placementLimits(
-  { size, maxInFlight }: { size: number; maxInFlight: number },
+  { size, processors, maxInFlight }: LaneSize,
+  workers: ReadonlySet<Worker>,
   hasOthers: boolean,
+  wasSlow: (workspace: string) => boolean,
 ): PlacementLimits {
-  return { share: hasOthers ? size : size + 1, kept: hasOthers ? 1 : 0, maxInFlight };
+  const holdsUp = (workspace: string) => [...workers].some((worker) => isHeldUpBy(worker, workspace));
+  return {
+    share: hasOthers ? size : size + 1,
+    slowShare: Math.max(1, Math.min(size, processors - 1)),
+    maxInFlight,
+    isSlow: (workspace) => hasOthers && (wasSlow(workspace) || holdsUp(workspace)),
+  };
 }
 
-/** The worker with the least to do among those that the workspace may use; null: none. */
+/** Returns the worker for a job of the workspace; null: none for now. */
 export function workerFor(
   workspace: string,
   workers: ReadonlySet<Worker>,
   limits: PlacementLimits,
 ): Worker | null {
-  const takesMore = mayHoldMore(workspace, workers, limits);
-  let best: Worker | null = null;
+  const held = [...workers].filter((worker) => hasJobOf(worker, workspace)).length;
+  if (!limits.isSlow(workspace)) return leastBusy(workspace, workers, limits, held < limits.share);
+  if (held >= limits.slowShare) return null;
+  const others = [...workers].filter((worker) => isOpen(worker) && !hasSlowJob(worker, limits));
+  // One of them stays free of slow code.
+  return others.length > 1 ? (others.find(({ running }) => running.size === 0) ?? null) : null;
+}
+
+/** @param takesMore whether the workspace may use workers without jobs of its own */
+function leastBusy(
+  workspace: string,
+  workers: ReadonlySet<Worker>,
+  limits: PlacementLimits,
+  takesMore: boolean,
+): Worker | null {
+  let best: { worker: Worker; load: number } | null = null;
   for (const worker of workers) {
     if (!isOpen(worker) || worker.running.size >= limits.maxInFlight) continue;
     if (!takesMore && !hasJobOf(worker, workspace)) continue;
-    if (best === null || worker.running.size < best.running.size) best = worker;
+    // A job behind a slow one waits longer than behind many others.
+    const load = worker.running.size + (hasSlowJob(worker, limits) ? limits.maxInFlight : 0);
+    if (best === null || load < best.load) best = { worker, load };
   }
-  return best;
-}
-
-function mayHoldMore(
-  workspace: string,
-  workers: ReadonlySet<Worker>,
-  { share, kept }: PlacementLimits,
-): boolean {
-  const held = [...workers].filter((worker) => hasJobOf(worker, workspace));
-  if (held.length === 0) return true;
-  if (held.length >= share) return false;
-  if (!held.some(({ stalled }) => stalled)) return true;
-  return [...workers].filter((worker) => isOpen(worker) && worker.running.size === 0).length > kept;
+  return best?.worker ?? null;
 }
 
 function isOpen({ ready, retired, stalled }: Worker): boolean {
   return ready && !retired && !stalled;
 }
 
+function isHeldUpBy(worker: Worker, workspace: string): boolean {
+  return worker.stalled && headOf(worker)?.workspace === workspace;
+}
+
 /** Jobs behind one that holds its worker up have gone elsewhere. */
 function hasJobOf(worker: Worker, workspace: string): boolean {
-  if (worker.stalled) return headOf(worker)?.workspace === workspace;
+  if (worker.stalled) return isHeldUpBy(worker, workspace);
   for (const entry of worker.running.values()) if (entry.workspace === workspace) return true;
+  return false;
+}
+
+function hasSlowJob({ running }: Worker, { isSlow }: PlacementLimits): boolean {
+  for (const { workspace } of running.values()) if (isSlow(workspace)) return true;
   return false;
 }

@@ -7,7 +7,7 @@
  * Every failure is an ExpressionError.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Json } from '../../core/json/json.ts';
 import { isLightValue, writeJsonInPieces } from '../../core/json/write-in-pieces.ts';
@@ -31,8 +31,9 @@ export interface SandboxOptions {
 }
 
 export interface EvaluateCall {
-  /** Whose it is: workspaces take turns. Null: of none. */
+  /** Whose it is: workspaces take turns, and so do the executions of each. Null: of none. */
   workspace?: string | null;
+  execution?: string;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
@@ -40,6 +41,7 @@ export interface EvaluateCall {
 export interface ScriptCall {
   /** As in EvaluateCall. */
   workspace?: string | null;
+  execution?: string;
   timeoutMs: number;
   /** Clamped to what the sandbox has. */
   memoryBytes: number;
@@ -81,7 +83,8 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
   const onKill = (): void => {
     counters.kills++;
   };
-  const shared = { size: Math.max(1, size), directory, maxMemoryBytes, onKill };
+  const processors = availableParallelism();
+  const shared = { size: Math.max(1, size), processors, directory, maxMemoryBytes, onKill };
   const expressions = new SandboxLane({ ...shared, maxInFlight: IN_FLIGHT });
   const scripts = new SandboxLane({ ...shared, maxInFlight: 1 });
   let lastId = 0;
@@ -135,7 +138,7 @@ type Work = Pick<Job, 'request' | 'body' | 'onLog'>;
 function submit(
   lane: SandboxLane,
   work: Work,
-  { workspace = null, signal }: EvaluateCall,
+  { workspace = null, execution = '', signal }: EvaluateCall,
 ): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new ExpressionError('aborted', 'it was aborted before it began'));
@@ -148,6 +151,7 @@ function submit(
     lane.submit({
       ...work,
       workspace: workspace ?? '',
+      execution,
       resolve: (results) => done(() => resolve(results)),
       reject: (error) => done(() => reject(error)),
     });

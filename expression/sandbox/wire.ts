@@ -48,8 +48,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Answer =
   | { kind: 'ready' }
   /** The body is a JSON array with one array per source: its value, or empty for undefined. */
-  | { kind: 'done'; id: number; special: boolean; tired: boolean }
-  | { kind: 'failed'; id: number; failure: Failure; tired: boolean }
+  | { kind: 'done'; id: number; special: boolean; tired: boolean; cpuMs: number }
+  | { kind: 'failed'; id: number; failure: Failure; tired: boolean; cpuMs: number }
   | { kind: 'dropped'; id: number }
   | { kind: 'log'; id: number; level: LogLevel; line: string };
 

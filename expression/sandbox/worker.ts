@@ -67,12 +67,19 @@ function next(ready: SandboxVm): void {
 
 function answer(vm: SandboxVm, { header, body }: Work): void {
   const { id } = header;
+  const before = usedMs();
   const outcome = header.kind === 'evaluate' ? vm.evaluate(header, body) : runScript(vm, header, body);
-  const { user, system } = process.cpuUsage();
-  const tired = vm.tired || (user + system) / 1000 > TIRED_CPU_MS;
-  if ('failure' in outcome) send({ kind: 'failed', id, failure: outcome.failure, tired });
-  else send({ kind: 'done', id, special: outcome.special, tired }, outcome.body);
+  const now = usedMs();
+  const about = { id, tired: vm.tired || now > TIRED_CPU_MS, cpuMs: now - before };
+  if ('failure' in outcome) send({ kind: 'failed', failure: outcome.failure, ...about });
+  else send({ kind: 'done', special: outcome.special, ...about }, outcome.body);
   if (vm.broken) process.exit(0);
+}
+
+/** Returns the processor time of this process since its start. */
+function usedMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 function runScript(vm: SandboxVm, request: ScriptRequest, body: string): Outcome {

@@ -57,14 +57,16 @@ export class LimitEvaluation {
 
   async #passes({ loaded, slot }: LimitedStep, scope: ScopeParts, isFirst: boolean): Promise<boolean> {
     const { when } = loaded.step(slot);
-    const workspace = loaded.workspaceId;
-    return when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope, { workspace });
+    const { workspaceId: workspace, id: execution } = loaded;
+    return (
+      when === null || !isFirst || this.#evaluator.evaluateCondition(when, scope, { workspace, execution })
+    );
   }
 
   async #shared({ loaded }: LimitedStep, shared: Key | null, scope: ScopeParts): Promise<SharedLimit | null> {
     if (shared === null) return null;
-    const workspace = loaded.workspaceId;
-    const key = keyText(await this.#evaluator.evaluate(shared.key, scope, { workspace }));
+    const { workspaceId: workspace, id: execution } = loaded;
+    const key = keyText(await this.#evaluator.evaluate(shared.key, scope, { workspace, execution }));
     const { limit, perMs = null } = shared;
     return { id: limitId(workspace, key, perMs), key, limit, perMs };
   }
