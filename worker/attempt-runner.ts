@@ -220,7 +220,9 @@ export class AttemptRunner {
       attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#giveUp(work, reason));
     const dynamic = compiled.validateParams !== null;
     const { crashes } = attempt;
-    return this.#options.hosts.run({ type, attempt, context, dynamic, crashes, alone, heartbeatTimeoutMs });
+    const workspace = work.loaded.workspaceId ?? '';
+    const call = { workspace, type, attempt, context, dynamic, crashes, alone, heartbeatTimeoutMs };
+    return this.#options.hosts.run(call);
   }
 
   #evaluateDeferred(work: Gathered, value: Json): Json | Promise<Json> {

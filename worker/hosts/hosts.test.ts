@@ -109,12 +109,13 @@ function start(
   hosts: StepHosts,
   type: string,
   context: Partial<StepContext> = {},
-  { crashes = 0, dynamic = false, timeoutMs = NEVER, heartbeatTimeoutMs = NEVER } = {},
+  { crashes = 0, dynamic = false, timeoutMs = NEVER, heartbeatTimeoutMs = NEVER, workspace = '' } = {},
 ): Started {
   const attempt = new Attempt(EXECUTION, 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
   if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, () => attempt.finish());
   const call = {
+    workspace,
     type,
     attempt,
     context: stepContext(context),
@@ -129,8 +130,8 @@ function start(
 }
 
 /** Starts a handler, and waits until it is about to be called: from then on its attempt's time runs. */
-async function begun(hosts: StepHosts, type: string): Promise<Started> {
-  const started = start(hosts, type, {}, { timeoutMs: LONG_MS });
+async function begun(hosts: StepHosts, type: string, more: { workspace?: string } = {}): Promise<Started> {
+  const started = start(hosts, type, {}, { timeoutMs: LONG_MS, ...more });
   await until(() => started.attempt.timeoutLeftMs !== LONG_MS);
   return started;
 }
@@ -502,4 +503,13 @@ ${MODULE}`;
     await hosts.close();
     expect(hosts.processIds()).toEqual([]);
   });
+});
+
+test('handlers of a workspace that never yield hold up no other workspace', async () => {
+  const hosts = await hostsOf(MODULE, { size: 2 });
+  const echo = (workspace: string) => outputOf(start(hosts, 'count', {}, { workspace }));
+  await Promise.all([echo('other'), echo('busy')]);
+  await begun(hosts, 'loop', { workspace: 'busy' });
+  for (let at = 0; at < 5; at += 1) start(hosts, 'loop', {}, { workspace: 'busy' });
+  for (let at = 0; at < 3; at += 1) expect(await echo('other')).toBeNumber();
 });

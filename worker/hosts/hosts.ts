@@ -1,7 +1,7 @@
 /**
  * The step hosts of an engine: separate processes for handlers that the engine does not trust within its own process.
  *
- * Shared hosts run many handlers each, and are started when needed. A step whose process has died twice runs
+ * Shared hosts run many handlers each, and are started when needed; workspaces take turns (choice.ts). A step whose process has died twice runs
  * alone in a host of its own: when that dies too, the step is to blame.
  *
  * Not here: the messages of a host (host.ts) and when it must end (watch.ts).
@@ -11,10 +11,12 @@
  * Invariant 2: a run is lost only after its handler was about to be called; until then it moves to another host.
  * Invariant 3: while no host can be started no run waits here: runs are given back, for engines that can.
  */
+import { TurnQueue } from '../../core/fairness/turn-queue.ts';
 import type { Exit } from '../../process/framed-process.ts';
 import type { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Outcome } from '../outcome.ts';
+import { type HostChoice, hostFor } from './choice.ts';
 import { StepHost } from './host.ts';
 import { endOf, logEnd, logInOrder, logOutOfOrder, logOutput, poisoned, unavailable } from './host-end.ts';
 import { type HostedCall, HostedRun } from './run.ts';
@@ -44,8 +46,12 @@ export class StepHosts {
   readonly #shared = new Set<StepHost>();
   readonly #alone = new Map<StepHost, HostedRun>();
   readonly #watch: HostWatch;
-  #waiting: HostedRun[] = [];
-  #waitingAlone: HostedRun[] = [];
+  /** Workspaces take turns. */
+  readonly #waiting = new TurnQueue<HostedRun>();
+  readonly #waitingAlone = new TurnQueue<HostedRun>();
+  /** The first that came, and whether others came. */
+  #workspace: string | null = null;
+  #hasOthers = false;
   #lastId = 0;
   #failedStarts = 0;
   #toldOutOfOrder = false;
@@ -64,7 +70,7 @@ export class StepHosts {
         this.#assign();
         if (this.#toldOutOfOrder && this.areUsable) logInOrder(this.#options.log);
         this.#toldOutOfOrder &&= !this.areUsable;
-        return this.#waiting.length + this.#waitingAlone.length > 0 || !this.areUsable;
+        return this.#waiting.size + this.#waitingAlone.size > 0 || !this.areUsable;
       },
     });
   }
@@ -72,6 +78,8 @@ export class StepHosts {
   /** Rejects with what the handler threw. */
   run(call: HostedCall): Promise<Outcome> {
     const run = new HostedRun(++this.#lastId, call);
+    this.#workspace ??= call.workspace;
+    this.#hasOthers ||= call.workspace !== this.#workspace;
     // Waiting for a process does not count as the step's time.
     call.attempt.pauseTimeouts();
     call.attempt.remote = {
@@ -80,7 +88,7 @@ export class StepHosts {
       ping: () => this.#hostOf(run)?.ping(),
       isHeldUp: () => this.#hostOf(run)?.isHeldUpBeside(run) === true,
     };
-    if (this.areUsable) this.#lineOf(run).push(run);
+    if (this.areUsable) this.#lineUp(run);
     else run.lose('release');
     this.#assign();
     return run.outcome;
@@ -88,7 +96,10 @@ export class StepHosts {
 
   /** False while there is no host and none can be started. */
   get areUsable(): boolean {
-    return this.#failedStarts < MAX_FAILED_STARTS || this.#freest() !== null;
+    return (
+      this.#failedStarts < MAX_FAILED_STARTS ||
+      [...this.#shared].some((host) => host.ready && this.#isUsable(host))
+    );
   }
 
   /** Starts the first shared host, so that the first step need not wait for it. */
@@ -106,8 +117,8 @@ export class StepHosts {
     const hosts = [...this.#shared, ...this.#alone.keys()];
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#closed = resolve;
-    this.#waiting = [];
-    this.#waitingAlone = [];
+    this.#waiting.clear();
+    this.#waitingAlone.clear();
     this.#watch.stop();
     if (hosts.length === 0) return;
     for (const host of hosts) host.dismiss();
@@ -118,45 +129,53 @@ export class StepHosts {
     clearTimeout(timer);
   }
 
-  #lineOf({ isAlone }: HostedRun): HostedRun[] {
-    return isAlone ? this.#waitingAlone : this.#waiting;
+  #lineUp(run: HostedRun, first = false): void {
+    (run.isAlone ? this.#waitingAlone : this.#waiting).push(run.workspace, run, first);
   }
 
   #assign(): void {
     if (this.#closed !== null) return;
-    while (this.#waiting.length > 0) {
-      const host = this.#freest();
-      if (host === null) break;
-      host.run(this.#waiting.shift()!);
-    }
+    const choice = this.#choice();
+    const isServed = (workspace: string) => hostFor(workspace, choice) !== null;
+    for (let run = this.#waiting.pop(isServed); run !== undefined; run = this.#waiting.pop(isServed))
+      hostFor(run.workspace, choice)!.run(run);
     this.#growIfNeeded();
-    while (this.#waitingAlone.length > 0 && this.#alone.size < MAX_ALONE && this.#mayStart())
-      this.#startAlone(this.#waitingAlone.shift()!);
+    while (this.#waitingAlone.size > 0 && this.#alone.size < MAX_ALONE && this.#mayStart())
+      this.#startAlone(this.#waitingAlone.pop()!);
     this.#watch.keepLooking();
-  }
-
-  /** Returns the least busy of the hosts that answer; null: none. */
-  #freest(): StepHost | null {
-    let best: StepHost | null = null;
-    for (const host of this.#shared) {
-      if (!this.#isUsable(host) || !host.ready) continue;
-      if (best === null || rank(host) < rank(best)) best = host;
-    }
-    return best;
   }
 
   #isUsable(host: StepHost): boolean {
     return !host.retired && !this.#watch.isStalled(host);
   }
 
+  #choice(): HostChoice {
+    const usable = this.#usable();
+    const isStarting = usable.some(({ ready }) => !ready);
+    return {
+      hosts: this.#shared,
+      share: this.#hasOthers ? Math.max(1, this.#options.size - 1) : Number.POSITIVE_INFINITY,
+      mayGrow: this.#failedStarts === 0 && (isStarting || this.#hasRoomBeside(usable)),
+      isUsable: (host) => this.#isUsable(host),
+    };
+  }
+
+  /** Returns whether there may be one more host. */
+  #hasRoomBeside(usable: readonly StepHost[]): boolean {
+    const { size } = this.#options;
+    return usable.length < size && this.#shared.size < size + SPARE;
+  }
+
+  #usable(): StepHost[] {
+    return [...this.#shared].filter((host) => this.#isUsable(host));
+  }
+
   #growIfNeeded(): void {
-    const usable = [...this.#shared].filter((host) => this.#isUsable(host));
+    const usable = this.#usable();
     if (usable.some(({ ready }) => !ready)) return;
     const isBusy = usable.every(({ runs }) => runs.size > 0);
-    const isWanted = this.#waiting.length > 0 || !this.areUsable || (this.#shared.size > 0 && isBusy);
-    const { size } = this.#options;
-    if (isWanted && this.#mayStart() && usable.length < size && this.#shared.size < size + SPARE)
-      this.#startShared();
+    const isWanted = this.#waiting.size > 0 || !this.areUsable || (this.#shared.size > 0 && isBusy);
+    if (isWanted && this.#mayStart() && this.#hasRoomBeside(usable)) this.#startShared();
   }
 
   /** Returns whether the pause after a failed start is over. */
@@ -172,7 +191,7 @@ export class StepHosts {
   #startAlone(run: HostedRun): void {
     const host = this.#start(true);
     if (host !== null) this.#alone.set(host, run);
-    else if (this.areUsable) this.#waitingAlone.unshift(run);
+    else if (this.areUsable) this.#lineUp(run, true);
     else run.lose('release');
   }
 
@@ -238,8 +257,7 @@ export class StepHosts {
   }
 
   #forget(run: HostedRun): void {
-    this.#waiting = this.#waiting.filter((other) => other !== run);
-    this.#waitingAlone = this.#waitingAlone.filter((other) => other !== run);
+    for (const line of [this.#waiting, this.#waitingAlone]) line.keep((other) => other !== run);
     for (const [host, other] of this.#alone) if (other === run) host.kill('retired');
   }
 
@@ -275,7 +293,7 @@ export class StepHosts {
   #moveOn(run: HostedRun, host: StepHost, exit: Exit): void {
     // A host that could not even be started was not ended by its run.
     if (host.ready) run.unbegunDeaths += 1;
-    if (run.unbegunDeaths < MAX_UNBEGUN_DEATHS) this.#lineOf(run).push(run);
+    if (run.unbegunDeaths < MAX_UNBEGUN_DEATHS) this.#lineUp(run);
     else run.fail(unavailable(endOf(host, exit)));
   }
 
@@ -284,7 +302,7 @@ export class StepHosts {
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failedStarts, LONGEST_PAUSE_MS);
     this.#nextStartAt = performance.now() + pause;
     if (this.#failedStarts < MAX_FAILED_STARTS) return;
-    const alone = this.#waitingAlone.splice(0);
+    const alone = this.#waitingAlone.clear();
     if (this.areUsable) {
       // One host alone starts, but no second beside it: its modules need something exclusive.
       for (const run of alone) run.fail(unavailable(why));
@@ -292,11 +310,6 @@ export class StepHosts {
     }
     if (!this.#toldOutOfOrder) logOutOfOrder(this.#options.log, why);
     this.#toldOutOfOrder = true;
-    for (const run of [...this.#waiting.splice(0), ...alone]) run.lose('release');
+    for (const run of [...this.#waiting.clear(), ...alone]) run.lose('release');
   }
-}
-
-/** Hosts that owe a sign of life come last. */
-function rank(host: StepHost): number {
-  return host.runs.size + Math.min(host.silentMs, 1_000) * 1_000;
 }

@@ -17,6 +17,8 @@ import {
 } from './wire.ts';
 
 export interface HostedCall {
+  /** Whose it is: workspaces take turns. */
+  readonly workspace: string;
   readonly type: string;
   readonly attempt: Attempt;
   readonly context: StepContext;
@@ -56,6 +58,10 @@ export class HostedRun {
     this.outcome = promise;
     this.#resolve = resolve;
     this.#reject = reject;
+  }
+
+  get workspace(): string {
+    return this.call.workspace;
   }
 
   get isAlone(): boolean {
