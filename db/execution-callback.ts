@@ -18,12 +18,17 @@ export interface ExecutionCallback {
   readonly completedAt: Date;
 }
 
-/** Returns the URL; null: no callback. */
-export async function readCallbackUrl(db: Db, executionId: string): Promise<string | null> {
-  const { rows } = await db.query('select callback_url from workflow_executions where id = $1', [
-    executionId,
-  ]);
-  return rows[0]?.callback_url ?? null;
+/** Returns the URL and whose callback it is; null: no callback. */
+export async function readCallbackRoute(
+  db: Db,
+  executionId: string,
+): Promise<{ url: string; workspace: string } | null> {
+  const { rows } = await db.query(
+    `select callback_url as url, coalesce(workspace_id::text, '') as workspace
+       from workflow_executions where id = $1 and callback_url is not null`,
+    [executionId],
+  );
+  return rows[0] ?? null;
 }
 
 /** Returns null when there is nothing to send: no such execution, no URL, or it is not final (any more). */

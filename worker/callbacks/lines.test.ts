@@ -8,8 +8,8 @@ const LONG_MS = 60_000;
 function world() {
   const lines = new CallbackLines(LONG_MS);
   const under: { host: string; end: () => void }[] = [];
-  const call = (host: string) =>
-    lines.call(`https://${host}/${Math.random()}`, async () => {
+  const call = (host: string, workspace = 'only') =>
+    lines.call({ url: `https://${host}/${Math.random()}`, workspace }, async () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       under.push({ host, end: resolve });
       await promise;
@@ -50,11 +50,26 @@ test('there are 96 calls at a time', async () => {
   expect(under).toHaveLength(97);
 });
 
+test('a workspace with many slow receivers leaves calls to the others, and goes on when one ends', async () => {
+  const { under, call } = world();
+  call('other.example', 'other');
+  for (let at = 0; at < 70; at += 1) call(`receiver-${at}.example`, 'busy');
+  await new Promise(setImmediate);
+  expect(under).toHaveLength(49);
+  for (let at = 0; at < 40; at += 1) call(`another-${at}.example`, 'other');
+  await new Promise(setImmediate);
+  expect(under).toHaveLength(89);
+  under[1]!.end();
+  await new Promise(setImmediate);
+  expect(under.filter(({ host }) => host.startsWith('receiver'))).toHaveLength(49);
+});
+
 test('who has waited long enough is put off, and so is who waits when it is closed', async () => {
   const soon = new CallbackLines(1);
   const never = () => new Promise(() => {});
-  for (let at = 0; at < 12; at += 1) soon.call('https://a.example', never);
-  expect(await soon.call('https://a.example', never)).toBeNumber();
+  const route = { url: 'https://a.example', workspace: 'only' };
+  for (let at = 0; at < 12; at += 1) soon.call(route, never);
+  expect(await soon.call(route, never)).toBeNumber();
   const { lines, call } = world();
   const all = Array.from({ length: 13 }, () => call('a.example'));
   await new Promise(setImmediate);

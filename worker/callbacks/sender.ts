@@ -10,7 +10,7 @@
 import type { Job, JobData } from '../../core/jobs.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
-import { type ExecutionCallback, readCallback, readCallbackUrl } from '../../db/execution-callback.ts';
+import { type ExecutionCallback, readCallback, readCallbackRoute } from '../../db/execution-callback.ts';
 import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../../steps/http/client.ts';
 import { StepFailure } from '../../steps/step-type.ts';
@@ -95,8 +95,8 @@ export class CallbackSender {
   async #deliver(job: FetchedJob): Promise<void> {
     const attempt = attemptOf(job);
     const { execution_id: id } = job.data as CallbackData;
-    const url = await readCallbackUrl(this.#options.pool, id);
-    const called = url === null ? { result: null } : await this.#lines.call(url, () => this.#call(id));
+    const route = await readCallbackRoute(this.#options.pool, id);
+    const called = route === null ? { result: null } : await this.#lines.call(route, () => this.#call(id));
     // A wait without a call does not count as an attempt.
     if (typeof called === 'number')
       return this.#replace(job, again(job, this.#isOpen ? called : null, attempt));
