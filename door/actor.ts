@@ -13,6 +13,7 @@ import { type ExecutionView, executionOf, type ViewKey } from '../core/view.ts';
 import type { KeptPayloads } from '../payload/kept-payloads.ts';
 import type { ReadableExecution } from '../payload/readable-execution.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
+import type { OutputEvaluation } from './output-evaluation.ts';
 
 /** The fate of an event. `missing`: there is no such execution. */
 export type Delivery = 'applied' | 'late' | 'missing';
@@ -87,6 +88,8 @@ export class Actor {
   weight = 0;
   /** Handlers running in this process. */
   runningCount = 0;
+  /** The output that the end of the execution waits for; null: none. */
+  evaluation: OutputEvaluation<Mail> | null = null;
   #busy = false;
   #loaded: Loaded | null = null;
 
@@ -127,8 +130,20 @@ export class Actor {
     return this.#loaded;
   }
 
-  /** A half-applied decision is worthless: discards the view and the steps that it made ready. */
+  /**
+   * Gives up the evaluation of the output: the events that the decision had taken are decided again, after those that
+   * came meanwhile.
+   */
+  interrupt(evaluation: OutputEvaluation<Mail>): void {
+    this.mailbox.push(...evaluation.mails);
+    this.forget();
+    this.free();
+  }
+
+  /** A half-applied decision is worthless: discards the view, the steps that it made ready, and the output it awaits. */
   forget(): void {
+    this.evaluation?.interrupt();
+    this.evaluation = null;
     this.#loaded = null;
     this.held.length = 0;
   }

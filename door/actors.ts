@@ -2,10 +2,12 @@
  * The executions in this process's memory, and those with something to commit.
  */
 
+import { TurnQueue } from '../core/fairness/turn-queue.ts';
 import type { ViewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
-import { MAX_OUTPUT, takeUnit, type Unit } from './unit.ts';
+import { interruptsOutput } from './output-evaluation.ts';
+import { hasLargeOutput, MAX_PAYLOAD, outputLength, takeUnit, type Unit } from './unit.ts';
 
 /** Idle executions beyond this number are evicted. */
 const MAX_ACTORS = 20_000;
@@ -55,6 +57,7 @@ export class Actors {
   post(key: ViewKey, mail: Mail): void {
     const actor = this.get(key);
     actor.mailbox.push(mail);
+    if (actor.evaluation !== null && interruptsOutput(mail.event)) actor.interrupt(actor.evaluation);
     this.mark(actor);
   }
 
@@ -91,23 +94,33 @@ export class Actors {
     if (this.#actors.get(actor.key) === actor) this.#actors.delete(actor.key);
   }
 
-  /** Takes the marked executions that are not in a commit. */
-  collect(): Unit[] {
+  /** Takes marked executions that are not in a commit: those with large outputs, or the others. */
+  collect(isLarge: boolean): Unit[] {
     const units: Unit[] = [];
     let events = 0;
     let output = 0;
-    for (const actor of this.#dirty) {
-      if (events >= MAX_EVENTS || output >= MAX_OUTPUT) break;
-      if (actor.busy) continue;
+    for (const actor of this.#waiting(isLarge)) {
+      if (events >= MAX_EVENTS || output >= MAX_PAYLOAD) break;
       this.#dirty.delete(actor);
       let count = 0;
-      for (; count < actor.mailbox.length && output < MAX_OUTPUT; count += 1)
-        output += outputLength(actor.mailbox[count]!);
+      for (; count < actor.mailbox.length && output < MAX_PAYLOAD; count += 1)
+        output += outputLength(actor.mailbox[count]!.event);
       events += count;
       // Events beyond the limit go with the next commit: the actor is marked again when it is free.
       units.push(takeUnit(actor, actor.mailbox.splice(0, count)));
     }
     return units;
+  }
+
+  /** Returns executions for the next commit; workspaces take turns when it cannot take all. */
+  *#waiting(isLarge: boolean): Iterable<Actor> {
+    const fitting = [...this.#dirty].filter(
+      (actor) => !actor.busy && hasLargeOutput(actor.mailbox) === isLarge,
+    );
+    if (!isLarge && fitting.length <= MAX_EVENTS) return yield* fitting;
+    const turns = new TurnQueue<Actor>();
+    for (const actor of fitting) turns.push(actor.loaded?.workspaceId ?? '', actor);
+    for (let next = turns.pop(); next !== undefined; next = turns.pop()) yield next;
   }
 
   /** Keeps the table bounded: evicted executions are loaded again when needed. */
@@ -119,8 +132,4 @@ export class Actors {
       if (this.#actors.size <= MAX_ACTORS / 2) return;
     }
   }
-}
-
-function outputLength({ event }: Mail): number {
-  return event.type === 'complete' ? event.output.json.length : 0;
 }

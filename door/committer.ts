@@ -75,9 +75,10 @@ export class Committer {
     return this.#frontier.decide(units, onlyThese);
   }
 
-  /** Returns units that were decided before and whose outputs have arrived. */
-  takeFinished(): DecidedUnit[] {
-    return this.#finished.take();
+  /** Returns units that were decided before and whose outputs have arrived: large ones, or the others. */
+  takeFinished(isLarge: boolean): DecidedUnit[] {
+    // A unit whose view was discarded meanwhile is decided anew.
+    return this.#finished.take(isLarge).filter(({ actor, loaded }) => actor.loaded === loaded);
   }
 
   /** Returns all statements of the units' commit. @param moment time to write, when the commit waited for a lock */

@@ -1,23 +1,35 @@
 /**
- * Queue of units whose outputs took time, until a commit takes them: a limited number of characters at once.
+ * Units whose outputs took time, until a commit takes them: a limited number of characters at once, and large outputs
+ * apart from the others.
  */
-import { type DecidedUnit, MAX_OUTPUT } from './unit.ts';
+import { type DecidedUnit, hasLargeOutput, LARGE_PAYLOAD, MAX_PAYLOAD, outputLength } from './unit.ts';
 
 export class DecidedUnits {
-  #units: DecidedUnit[] = [];
+  #small: DecidedUnit[] = [];
+  #large: DecidedUnit[] = [];
 
   add(unit: DecidedUnit): void {
-    this.#units.push(unit);
+    (isLargeUnit(unit) ? this.#large : this.#small).push(unit);
   }
 
-  /** Returns the units for the next commit. */
-  take(): DecidedUnit[] {
+  /** Returns the units for the next commit, of large outputs or of others. */
+  take(isLarge: boolean): DecidedUnit[] {
+    const units = isLarge ? this.#large : this.#small;
     let length = 0;
-    const beyond = this.#units.findIndex(({ outputs }) => {
-      const isFull = length >= MAX_OUTPUT;
-      length += outputs?.length ?? 0;
+    const beyond = units.findIndex((unit) => {
+      const isFull = length >= MAX_PAYLOAD;
+      length += lengthOf(unit);
       return isFull;
     });
-    return this.#units.splice(0, beyond < 0 ? this.#units.length : beyond);
+    return units.splice(0, beyond < 0 ? units.length : beyond);
   }
+}
+
+/** Returns the characters of its outputs: the execution's, and those of the steps that ended it. */
+function lengthOf({ outputs, mails }: DecidedUnit): number {
+  return mails.reduce((sum, { event }) => sum + outputLength(event), outputs?.length ?? 0);
+}
+
+function isLargeUnit({ outputs, mails }: DecidedUnit): boolean {
+  return (outputs?.length ?? 0) >= LARGE_PAYLOAD || hasLargeOutput(mails);
 }

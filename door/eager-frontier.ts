@@ -11,7 +11,8 @@ import { newId } from '../db/uuid.ts';
 import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor } from './actor.ts';
 import type { Capacity, ReservedStep } from './capacity.ts';
-import { type DecidedUnit, eventsOf, type LoadedUnit, type Unit } from './unit.ts';
+import { OutputEvaluation } from './output-evaluation.ts';
+import { type DecidedUnit, eventsOf, LARGE_PAYLOAD, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface FrontierOptions {
   readonly actors: {
@@ -42,8 +43,8 @@ export class EagerFrontier {
 
   /**
    * Decides units and claims ready steps, in the order of the ready queue. Unless `onlyThese`, it also claims steps
-   * of executions without an event. Returns the units to write; units whose outputs take time come with a later
-   * commit.
+   * of executions without an event. Returns the units to write; units whose outputs take time, or are
+   * large, come with a later commit.
    */
   decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
     const { capacity } = this.#options;
@@ -62,13 +63,26 @@ export class EagerFrontier {
   /** Returns null when the unit cannot be written now. */
   #decideOne(unit: LoadedUnit): DecidedUnit | null {
     const { outputs, onReady, onError } = this.#options;
+    // Of an earlier decision, whose transaction failed.
+    unit.actor.evaluation?.interrupt();
+    unit.actor.evaluation = null;
     try {
       const plan = transition(unit.loaded.view, this.#events(unit), newId);
       if (plan.end?.status !== 'completed') return decided(unit, plan, null);
       if (unit.finished?.fromSequence === plan.fromSequence) return finishedBefore(unit, plan);
-      const json = finishOutputs(unit.loaded, plan, outputs);
-      if (!(json instanceof Promise)) return decided(unit, plan, json);
-      json.then((text) => onReady(withFinished(decided(unit, plan, text))));
+      const evaluation = new OutputEvaluation(unit.mails);
+      const json = finishOutputs(unit.loaded, plan, outputs, evaluation);
+      if (!(json instanceof Promise)) {
+        if (json === null || json.length < LARGE_PAYLOAD) return decided(unit, plan, json);
+        onReady(withFinished(decided(unit, plan, json)));
+        return null;
+      }
+      unit.actor.evaluation = evaluation;
+      json.then((text) => {
+        if (evaluation.isInterrupted) return;
+        unit.actor.evaluation = null;
+        onReady(withFinished(decided(unit, plan, text)));
+      });
     } catch (error) {
       // A half-applied decision is worthless: the view is loaded again.
       unit.actor.forget();

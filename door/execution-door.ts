@@ -5,6 +5,8 @@
  * executions. There is no timer: an idle engine commits at once, a busy one batches automatically. The commit that
  * makes steps ready claims them for this process as far as it has free capacity (the eager frontier).
  *
+ * Large payloads have commits of their own, on one lane at a time: the other lanes are left to small commits.
+ *
  * A commit takes the fast path first: it is decided on the views in memory and sent in one batch, guarded by each
  * execution's sequence. When another process was faster, or a view is not in memory, it takes the locked path
  * (locked-commit.ts): lock, load, decide again, write.
@@ -19,19 +21,13 @@ import type { Delivery, Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Committer } from './committer.ts';
 import type { LockedCommit } from './locked-commit.ts';
+import { type StartGroup, StartGroups } from './start-groups.ts';
 import { type DecidedUnit, type LoadedUnit, type NewExecution, startUnit, type Unit } from './unit.ts';
 
 export interface DoorOptions {
   readonly lanes: readonly Lane[];
   readonly committer: Committer;
   readonly locked: LockedCommit;
-}
-
-interface StartGroup {
-  readonly starts: readonly NewExecution[];
-  /** May fail because of a taken idempotency key, and therefore is committed alone. */
-  readonly alone: boolean;
-  readonly settle: (error: unknown) => void;
 }
 
 /** Thrown to a starter whose idempotency key was taken by another start, now or at the same moment. */
@@ -41,10 +37,12 @@ export class ExecutionDoor {
   readonly #lanes: readonly Lane[];
   readonly #committer: Committer;
   readonly #locked: LockedCommit;
-  #starts: StartGroup[] = [];
+  readonly #starts = new StartGroups();
   #scheduled = false;
-  /** Whether the last commit was of a start that goes alone. */
-  #wasAlone = false;
+  /** Whether the last commit was of a start that goes alone: among those of large payloads, and among the others. */
+  readonly #wasAlone = { large: false, small: false };
+  /** Lane whose last commit was of large payloads; null: none. */
+  #largeLane: Lane | null = null;
   #closed = false;
 
   constructor({ lanes, committer, locked }: DoorOptions) {
@@ -79,7 +77,7 @@ export class ExecutionDoor {
   start(starts: readonly NewExecution[], keyed: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error: unknown) => (error === undefined ? resolve() : reject(error));
-      this.#starts.push({ starts, alone: keyed, settle });
+      this.#starts.add({ starts, alone: keyed, settle });
       this.wake();
     });
   }
@@ -96,7 +94,7 @@ export class ExecutionDoor {
 
   /** Resolves when all events handed in are committed. */
   async settled(): Promise<void> {
-    while (!this.#actors.isQuiet || this.#starts.length > 0)
+    while (!this.#actors.isQuiet || !this.#starts.isEmpty)
       await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
@@ -108,43 +106,52 @@ export class ExecutionDoor {
   #pump(): void {
     for (const lane of this.#lanes) {
       if (lane.busy || this.#closed) continue;
-      // Takes turns: starts that are committed alone must not block all other commits.
-      const isBatchsTurn = this.#wasAlone;
-      this.#wasAlone = false;
-      if (isBatchsTurn && this.#commitBatch(lane)) continue;
-      const alone = this.#starts.findIndex((group) => group.alone);
-      if (alone >= 0) {
-        const [group] = this.#starts.splice(alone, 1);
-        this.#commitStarts(lane, group!);
-        this.#wasAlone = true;
-      } else if (!this.#commitBatch(lane)) return;
+      // After a commit of large payloads it is the turn of others.
+      const isLargeFirst = lane !== this.#largeLane;
+      if (!this.#commitNext(lane, isLargeFirst) && !this.#commitNext(lane, !isLargeFirst)) return;
     }
   }
 
+  /** Returns whether a commit is on its way, of large payloads or of others. */
+  #commitNext(lane: Lane, isLarge: boolean): boolean {
+    if (isLarge && this.#largeLane?.busy) return false;
+    // Takes turns: starts that are committed alone must not block all other commits.
+    const kind = isLarge ? 'large' : 'small';
+    const isBatchsTurn = this.#wasAlone[kind];
+    this.#wasAlone[kind] = false;
+    if (isBatchsTurn && this.#commitBatch(lane, isLarge)) return true;
+    const group = this.#starts.takeAlone(isLarge);
+    if (group === undefined) return !isBatchsTurn && this.#commitBatch(lane, isLarge);
+    this.#commitStarts(lane, group, isLarge);
+    this.#wasAlone[kind] = true;
+    return true;
+  }
+
   /** Commits a start with an idempotency key alone, so that its failure cannot fail others. */
-  #commitStarts(lane: Lane, group: StartGroup): void {
+  #commitStarts(lane: Lane, group: StartGroup, isLarge: boolean): void {
     const decidedAt = performance.now();
     const ready = this.#committer.decide(this.#startUnits(group), true);
     const finish = (error?: unknown) => {
       if (error !== undefined) for (const unit of ready) this.#committer.abandon(unit);
       group.settle(isContended(error) ? new KeyTaken() : error);
     };
-    this.#write(lane, ready).then(() => {
+    this.#write(lane, ready, isLarge).then(() => {
       this.#committer.committed(ready, decidedAt);
       finish();
     }, finish);
   }
 
-  /** Returns whether there was anything to commit. */
-  #commitBatch(lane: Lane): boolean {
+  /** Returns whether a commit is on its way. */
+  #commitBatch(lane: Lane, isLarge: boolean): boolean {
     const committer = this.#committer;
-    const groups = this.#starts.filter(({ alone }) => !alone);
-    this.#starts = this.#starts.filter(({ alone }) => alone);
+    const groups = this.#starts.takeTogether(isLarge);
     const starting = groups.flatMap((group) => this.#startUnits(group));
-    const [loaded, unloaded] = byView(this.#actors.collect());
+    const [loaded, unloaded] = byView(this.#actors.collect(isLarge));
     if (unloaded.length > 0) this.#locked.commit(unloaded);
     const decidedAt = performance.now();
-    const decided = [...committer.takeFinished(), ...committer.decide([...starting, ...loaded])];
+    // Ready steps of other executions are claimed by small commits.
+    const units = committer.decide([...starting, ...loaded], isLarge);
+    const decided = [...committer.takeFinished(isLarge), ...units];
     const [ready, stale] = splitStale(decided, committer.capacity.owner);
     for (const unit of stale) committer.abandon(unit, true);
     if (stale.length > 0) this.#locked.commit(stale);
@@ -153,9 +160,10 @@ export class ExecutionDoor {
     };
     if (ready.length === 0) {
       settleStarts();
-      return unloaded.length + stale.length > 0;
+      if (unloaded.length + stale.length > 0) this.wake();
+      return false;
     }
-    this.#write(lane, ready).then(
+    this.#write(lane, ready, isLarge).then(
       () => {
         committer.committed(ready, decidedAt);
         settleStarts();
@@ -177,8 +185,10 @@ export class ExecutionDoor {
     });
   }
 
-  async #write(lane: Lane, units: readonly DecidedUnit[]): Promise<void> {
+  async #write(lane: Lane, units: readonly DecidedUnit[], isLarge: boolean): Promise<void> {
     lane.busy = true;
+    if (isLarge) this.#largeLane = lane;
+    else if (this.#largeLane === lane) this.#largeLane = null;
     try {
       const statements = await this.#committer.statements(units);
       if (statements.length > 0) await lane.transaction(statements);

@@ -41,11 +41,10 @@ export interface DecidedUnit extends LoadedUnit {
   readonly outputs: string | null;
 }
 
-/**
- * Characters of step outputs in one commit, and the same again for execution outputs. Sending them takes several
- * times that memory.
- */
-export const MAX_OUTPUT = 4 * 1024 * 1024;
+/** Characters of inputs and outputs in one commit, about. Sending them takes several times that memory. */
+export const MAX_PAYLOAD = 4 * 1024 * 1024;
+/** An input or output with so many characters is committed apart from small ones, so that these need not wait for it. */
+export const LARGE_PAYLOAD = 64 * 1024;
 
 /** Takes an actor for a commit, with its events. */
 export function takeUnit(actor: Actor, mails: readonly Mail[]): Unit {
@@ -60,6 +59,16 @@ export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mai
   const facts = { version: start.version, workspaceId, priority, callbackUrl };
   const loaded = actor.load(facts, emptyView(actor.executionId, start.version.graph));
   return { actor, mails, start, finished: null, loaded };
+}
+
+/** Returns the characters of the output that an event brings. */
+export function outputLength(event: Event): number {
+  return event.type === 'complete' ? event.output.json.length : 0;
+}
+
+/** Returns whether one of the events brings a large output. */
+export function hasLargeOutput(mails: readonly Mail[]): boolean {
+  return mails.some(({ event }) => outputLength(event) >= LARGE_PAYLOAD);
 }
 
 /** Returns the events of the unit, for the decision. */

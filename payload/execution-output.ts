@@ -8,6 +8,11 @@ import type { Plan } from '../core/plan.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
+/** Aborted when the output is no longer needed. Made on first use: most outputs are at hand at once. */
+export interface OutputCall {
+  readonly signal: AbortSignal;
+}
+
 /** Sources of payloads and evaluation. */
 export interface Outputs {
   /** Returns the outputs of completed steps, by slot; the database is read for those missing in memory. */
@@ -17,7 +22,7 @@ export interface Outputs {
     slots: readonly number[],
   ): ReadonlyMap<number, JsonPayload> | Promise<ReadonlyMap<number, JsonPayload>>;
   /** Returns the template's `output` evaluated, as JSON text. Throws or rejects when that fails or cannot be stored. */
-  evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string>;
+  evaluate(execution: ReadableExecution, plan: Plan, call: OutputCall): string | Promise<string>;
   /** Returns the message of an error in a form that can be stored. */
   message(error: unknown): string;
 }
@@ -27,12 +32,13 @@ export function finishOutputs(
   execution: ReadableExecution,
   plan: Plan,
   outputs: Outputs,
+  call: OutputCall,
 ): string | null | Promise<string | null> {
   try {
     const json =
       execution.version.output === null
         ? leafOutputs(execution, plan, outputs)
-        : outputs.evaluate(execution, plan);
+        : outputs.evaluate(execution, plan, call);
     return json instanceof Promise ? json.catch((error) => failed(plan, outputs.message(error))) : json;
   } catch (error) {
     return failed(plan, outputs.message(error));

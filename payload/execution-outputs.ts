@@ -5,7 +5,7 @@ import type { Json } from '../core/json/json.ts';
 import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
-import type { Outputs } from './execution-output.ts';
+import type { OutputCall, Outputs } from './execution-output.ts';
 import { type ScopeSource, stepsScope } from './expression-scope.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { OutputStore } from './output-store.ts';
@@ -39,7 +39,7 @@ export class ExecutionOutputs implements Outputs {
     return next(reading, ({ outputs }) => outputs);
   }
 
-  evaluate(execution: ReadableExecution, plan: Plan): string | Promise<string> {
+  evaluate(execution: ReadableExecution, plan: Plan, call: OutputCall): string | Promise<string> {
     const output = execution.version.output!;
     const { graph } = plan.view;
     const named = output.stepReferences.map(({ key }) => graph.slots.get(key)!);
@@ -55,7 +55,13 @@ export class ExecutionOutputs implements Outputs {
         secrets: this.#source.secrets,
         vars: {},
       };
-      const value = this.#evaluator.evaluate(output, scope, { workspace: execution.workspaceId });
+      const value = this.#evaluator.evaluate(output, scope, {
+        workspace: execution.workspaceId,
+        execution: execution.id,
+        get signal() {
+          return call.signal;
+        },
+      });
       return next(value, (done) => this.#text(done));
     };
     const reading = this.#source.payloads.read(execution, plan.view, needs, plan);

@@ -200,3 +200,19 @@ test('stop, cancel and status of an execution that is not there answer 404', asy
     expect({ status, code: body.code }).toEqual({ status: 404, code: 'execution_not_found' });
   }
 });
+
+test.each([
+  ['cancelled', 'a cancel', {}],
+  ['cancelled', 'a stop', {}],
+  ['timed_out', 'the timeout of the execution', { timeout: 100 }],
+])(
+  'an execution whose output never ends is %s by %s, which does not wait for it',
+  async (status, by, more) => {
+    const endless = '${{ (() => { for (;;); })() }}';
+    const id = await running({ steps: { only: { type: 'record' } }, output: endless, ...more });
+    if (by === 'a cancel') await engine.client.cancel(id, 'enough');
+    if (by === 'a stop') await engine.client.stop(id, 'enough');
+    expect(await engine.end(id)).toMatchObject({ status, outputs: null });
+    await assertInvariants(database.url);
+  },
+);
