@@ -7,7 +7,7 @@
 
 import { isObject, type JsonObject, type JsonSchema } from '../core/json/json.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
-import { DURATION_PATTERN } from '../core/time/duration.ts';
+import { DURATION_EXAMPLES, DURATION_PATTERN } from '../core/time/duration.ts';
 import { type DEFINITION_FIELDS, TEMPLATE_NAME } from './definition.ts';
 import { EDGE_ON } from './needs.ts';
 import { DEFAULT_RETRY, MAX_RETRIES, MAX_SHARED } from './policies.ts';
@@ -76,7 +76,14 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
       join: { $ref: '#/$defs/join' },
       when: {
         description: 'A guard, evaluated when the step is ready; falsy skips the step.',
-        anyOf: [{ type: 'boolean' }, { type: 'string', pattern: '^\\s*\\$\\{\\{[\\s\\S]*\\}\\}\\s*$' }],
+        anyOf: [
+          { type: 'boolean' },
+          {
+            type: 'string',
+            pattern: '^\\s*\\$\\{\\{[\\s\\S]*\\}\\}\\s*$',
+            examples: ['${{ input.total > 100 }}'],
+          },
+        ],
       },
       with: {
         type: 'object',
@@ -169,7 +176,7 @@ const PARTS: JsonObject = {
       {
         type: 'string',
         pattern: DURATION_PATTERN,
-        examples: ['250ms', '30s', '5m', '2h', '1d'],
+        examples: DURATION_EXAMPLES,
       },
       { type: 'integer', minimum: 0, description: 'Milliseconds.' },
     ],

@@ -41,7 +41,14 @@ export const delay: StepType<DelayParams> = {
       until: {
         description:
           'When to go on: ISO 8601 with a zone, a date (midnight UTC), or milliseconds since 1970.',
-        anyOf: [{ type: 'integer' }, { type: 'string', pattern: INSTANT_OR_DATE_PATTERN }],
+        anyOf: [
+          { type: 'integer' },
+          {
+            type: 'string',
+            pattern: INSTANT_OR_DATE_PATTERN,
+            examples: ['2030-01-31T09:00:00+01:00', '2030-01-31'],
+          },
+        ],
       },
     },
     // One of the two, and not both.

@@ -18,6 +18,7 @@ export const fail: StepType<FailParams> = {
       code: {
         type: 'string',
         pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$',
+        examples: ['out_of_stock'],
         default: 'failed',
         description: 'What steps on a failure edge find in `inputs.<key>.code`.',
       },

@@ -42,7 +42,7 @@ const ACCEPT: Record<string, string> = {
 const STATUS = {
   anyOf: [
     { type: 'integer', minimum: 100, maximum: 599 },
-    { type: 'string', pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?$' },
+    { type: 'string', pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?$', examples: ['404', '200-299'] },
   ],
 };
 const SCALARS = [{ type: 'string' }, { type: 'number' }, { type: 'boolean' }];

@@ -5,7 +5,12 @@
  */
 
 import type { ParamFault } from '../core/step-type.ts';
-import { DURATION_ACCEPTED, DURATION_PATTERN, parseDuration } from '../core/time/duration.ts';
+import {
+  DURATION_ACCEPTED,
+  DURATION_EXAMPLES,
+  DURATION_PATTERN,
+  parseDuration,
+} from '../core/time/duration.ts';
 import { StepFailure } from './step-type.ts';
 
 /** A hundred years: longer than any wait, and within what every clock can add. */
@@ -19,7 +24,7 @@ export function durationSchema(description: string, least: number) {
     description,
     anyOf: [
       { type: 'integer', minimum: least, maximum: LONGEST_MS },
-      { type: 'string', pattern: DURATION_PATTERN },
+      { type: 'string', pattern: DURATION_PATTERN, examples: DURATION_EXAMPLES },
     ],
   };
 }
@@ -30,7 +35,11 @@ export function sizeSchema(description: string) {
     description,
     anyOf: [
       { type: 'integer', minimum: 1 },
-      { type: 'string', pattern: '^\\s*\\d{1,15}\\s*([bB]|[kKmMgG][bB])?\\s*$' },
+      {
+        type: 'string',
+        pattern: '^\\s*\\d{1,15}\\s*([bB]|[kKmMgG][bB])?\\s*$',
+        examples: ['512kb', '32mb'],
+      },
     ],
   };
 }

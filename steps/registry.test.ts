@@ -121,3 +121,15 @@ describe('the schema of', () => {
     expect(verdict(type, params)).not.toBe('');
   });
 });
+
+test('built-in types have an example for every pattern that they ask for', () => {
+  const silent: string[] = [];
+  const look = (schema: unknown, place: string) => {
+    if (typeof schema !== 'object' || schema === null) return;
+    if ('pattern' in schema && typeof schema.pattern === 'string' && !('examples' in schema))
+      silent.push(place);
+    for (const [key, part] of Object.entries(schema)) look(part, `${place}/${key}`);
+  };
+  for (const [name, type] of types) look(type.schema, name);
+  expect(silent).toEqual([]);
+});

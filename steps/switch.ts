@@ -66,7 +66,14 @@ export const switchStep: StepType<SwitchParams> = {
             route: { ...ROUTE, description: 'What edges name in their `route`.' },
             when: {
               description: 'A boolean or one ${{ }} expression; JavaScript truthiness.',
-              anyOf: [{ type: 'boolean' }, { type: 'string', pattern: '^\\s*\\$\\{\\{[\\s\\S]*\\}\\}\\s*$' }],
+              anyOf: [
+                { type: 'boolean' },
+                {
+                  type: 'string',
+                  pattern: '^\\s*\\$\\{\\{[\\s\\S]*\\}\\}\\s*$',
+                  examples: ['${{ input.total > 100 }}'],
+                },
+              ],
             },
           },
         },

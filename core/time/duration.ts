@@ -8,6 +8,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
 
 /** The forms in text, for JSON Schema. */
 export const DURATION_PATTERN = '^[0-9]+(ms|s|m|h|d)$';
+export const DURATION_EXAMPLES = ['250ms', '30s', '5m', '2h', '1d'];
 const FORM = /^(\d+)(ms|s|m|h|d)$/;
 
 /** The accepted forms, for messages. */

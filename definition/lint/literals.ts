@@ -3,11 +3,13 @@
  */
 import type { Json } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
+import { cutText } from '../../core/text/cut.ts';
 import type { ProblemList } from '../problem-list.ts';
 import type { ScopeDraft, StepDraft } from '../step-draft.ts';
 import { ownParams } from './params.ts';
 
 const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iteration|previous)\\s*(?:[.?[}])';
+const MAX_SHOWN_LENGTH = 80;
 const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
 
 export function warnLiterals({ drafts, output }: ScopeDraft, warnings: ProblemList): void {
@@ -34,10 +36,21 @@ function warnIn(value: Json, pointer: string, warnings: ProblemList): void {
 }
 
 function warnText(text: string, pointer: string, warnings: ProblemList): void {
-  const found = text.includes('{') ? LOOKALIKE.exec(withoutExpressions(text))?.[0] : undefined;
-  if (found === undefined) return;
-  const message = `${JSON.stringify(found.trim())} is plain text and is not evaluated; an expression is written \${{ input.x }}.`;
+  const found = text.includes('{') ? lookalikeIn(withoutExpressions(text)) : null;
+  if (found === null) return;
+  const message = `${JSON.stringify(found)} is plain text and is not evaluated; an expression is written \${{ input.x }}.`;
   warnings.add(pointer, 'literal_expression', message);
+}
+
+/** Returns the whole of the first lookalike, up to the braces that end it; null: there is none. */
+function lookalikeIn(text: string): string | null {
+  const found = LOOKALIKE.exec(text);
+  if (found === null) return null;
+  const [begin] = found;
+  const close = begin.startsWith('{{') ? '}}' : '}';
+  const end = text.indexOf(close, found.index);
+  const whole = end === -1 ? text.slice(found.index) : text.slice(found.index, end + close.length);
+  return cutText(whole, MAX_SHOWN_LENGTH);
 }
 
 /** A guess without parsing: the text between `${{` and the next `}}` is an expression. */

@@ -16,7 +16,11 @@ export function holdsExpression(text: string): boolean {
 }
 
 /** A schema for the strings that hold an expression. */
-export const EXPRESSION_SCHEMA: JsonObject = { type: 'string', pattern: '\\$\\{\\{' };
+export const EXPRESSION_SCHEMA: JsonObject = {
+  type: 'string',
+  pattern: '\\$\\{\\{',
+  examples: ['${{ input.total }}'],
+};
 
 /** Combines a schema with the permission to write an expression instead. */
 export type Allow = (schema: JsonSchema) => JsonSchema;

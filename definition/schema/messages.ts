@@ -15,6 +15,7 @@ const MAX_PROBLEMS = 50;
 /** Errors of Ajv that are read; the branches of a choice have several. */
 const MAX_ERRORS = 500;
 const MAX_SHOWN_LENGTH = 68;
+const MAX_EXAMPLES = 5;
 
 export function toProblems(errors: readonly ErrorObject[]): Problem[] {
   const problems = collapse(errors.slice(0, MAX_ERRORS)).map(toProblem);
@@ -200,7 +201,8 @@ const PHRASES: Readonly<Record<string, Phrase>> = {
   multipleOf: (_params, schema) => `a multiple of ${schema.multipleOf}`,
   minLength: ({ limit }) => `text of at least ${limit} characters`,
   maxLength: ({ limit }) => `text of at most ${limit} characters`,
-  pattern: ({ pattern }) => `text that matches ${pattern}`,
+  pattern: ({ pattern }, { examples }) =>
+    isTextList(examples) ? `text such as ${alternatives(examples)}` : `text that matches ${pattern}`,
   format: ({ format }) => `text in the format ${format}`,
   minItems: ({ limit }) => `a list of at least ${limit} items`,
   maxItems: ({ limit }) => `a list of at most ${limit} items`,
@@ -208,12 +210,26 @@ const PHRASES: Readonly<Record<string, Phrase>> = {
   items: ({ limit }) => `a list of at most ${limit} items`,
   uniqueItems: () => 'a list in which no item is there twice',
   contains: ({ minContains }) => `a list with at least ${minContains} items of the kind that is asked for`,
-  minProperties: ({ limit }, schema) => `an object with at least ${limit} of ${membersOf(schema)}`,
-  maxProperties: ({ limit }, schema) => `an object with at most ${limit} of ${membersOf(schema)}`,
+  minProperties: ({ limit }, schema) =>
+    `an object with ${limit === 1 ? 'one' : `at least ${limit}`} of ${membersOf(schema)}`,
+  maxProperties: ({ limit }, schema) =>
+    `an object with ${limit === 1 ? 'only one' : `at most ${limit}`} of ${membersOf(schema)}`,
   propertyNames: ({ propertyName }) => `an object without the name ${describe(propertyName)}`,
   'false schema': () => 'left out',
   not: () => 'something else',
 };
+
+function isTextList(examples: unknown): examples is string[] {
+  return (
+    Array.isArray(examples) && examples.length > 0 && examples.every((example) => typeof example === 'string')
+  );
+}
+
+/** `"30s", "5m" or "2h"` */
+function alternatives(texts: readonly string[]): string {
+  const shown = texts.slice(0, MAX_EXAMPLES).map(describe);
+  return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(', ')} or ${shown.at(-1)}`;
+}
 
 function membersOf({ properties }: Record<string, unknown>): string {
   const names = Object.keys((properties as object | undefined) ?? {});

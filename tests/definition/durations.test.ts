@@ -104,5 +104,5 @@ test.each([
 ])('%s is refused, and the message names both', (_, step, code) => {
   const found = of(step);
   expect(errorsOf(found)).toEqual([`${code} /steps/s/with`]);
-  expect(found.errors[0]!.message).toMatch(/1 of for, until/);
+  expect(found.errors[0]!.message).toMatch(/one of for, until/);
 });

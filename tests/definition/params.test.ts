@@ -152,6 +152,28 @@ describe('the parameters of a step', () => {
     expect(found.warnings[0]!.message).toContain('${{ input.x }}');
   });
 
+  test.each([
+    ['to {{ input.email }} now', '{{ input.email }}'],
+    ['{{ steps.a.output["b"] | upper }}', '{{ steps.a.output["b"] | upper }}'],
+    ['a ${input.x ?? 1} b', '${input.x ?? 1}'],
+    ['{{ input.x and no end', '{{ input.x and no end'],
+  ])('of another language in %p are quoted whole', (text, quoted) => {
+    const [warning] = readSteps({ a: { type: 'noop', with: { text } } }).warnings;
+    expect(warning!.message).toStartWith(`${JSON.stringify(quoted)} is plain text`);
+  });
+
+  test.each([
+    [
+      { for: 's30' },
+      '"for" is "s30"; it must be a whole number, or text such as "250ms", "30s", "5m", "2h" or "1d".',
+    ],
+    [{ until: 'soon' }, 'text such as "2030-01-31T09:00:00+01:00" or "2030-01-31".'],
+    [{ for: '1s', until: '2030-01-31' }, 'it must be an object with only one of for, until.'],
+    [{}, 'it must be an object with one of for, until.'],
+  ])('of a delay with %p are refused with what is right', (value, message) => {
+    expect(readSteps({ a: { type: 'delay', with: value } }).errors[0]!.message).toEndWith(message);
+  });
+
   test('are still checked around their expressions', () => {
     const e = '${{ input.x }}';
     expect(params('http', { method: e })).toEqual(['invalid_params /steps/a/with/url']);
