@@ -84,6 +84,7 @@ function printExecution(execution: ExecutionStatusBody): void {
   printLine(
     `steps     ${progress.completed} of ${progress.total} completed, ${progress.failed} failed, ${progress.running} running`,
   );
+  if (execution.resume_at !== null) printLine(visibleText(`goes on   ${execution.resume_at}`));
   if (error !== null)
     printLine(
       visibleText(`error     ${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`),
@@ -93,7 +94,8 @@ function printExecution(execution: ExecutionStatusBody): void {
     step.type,
     step.status,
     step.attempt_count,
+    step.resume_at,
     step.error?.code ?? null,
   ]);
-  printLine(`\n${table(['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'ERROR'], rows)}`);
+  printLine(`\n${table(['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'GOES ON', 'ERROR'], rows)}`);
 }

@@ -96,6 +96,20 @@ describe('publish and validate', () => {
     expect(await cli(['publish', 'broken.yaml'])).toEqual({ code: 4, out: '', err: problem });
   });
 
+  test('problems are in the order of their lines, and a warning says that it is one', async () => {
+    const text = `name: many
+steps:
+  b: { type: noop, with: { text: "{{ input.x }}" } }
+  a: { type: nope, needs: [c] }
+  d: { type: delay, with: { for: s30 } }
+`;
+    const { code, err } = await cli(['validate', '-'], { stdin: text });
+    const lines = err.trim().split('\n');
+    expect(code).toBe(1);
+    expect(lines.map((line) => /\(line (\d)\)$/.exec(line)?.[1])).toEqual(['3', '4', '4', '5']);
+    expect(lines.map((line) => line.startsWith('warning: '))).toEqual([true, false, false, false]);
+  });
+
   test('json gives the answer of the engine', async () => {
     expect(await json(['validate', '--online', 'broken.yaml', '-o', 'json'])).toMatchObject({
       valid: false,
@@ -184,7 +198,7 @@ describe('executions', () => {
     const shown = await cli(['status', id]);
     expect(shown.code).toBe(0);
     expect(shown.out).toContain(`execution ${id} running`);
-    expect(shown.out).toMatch(/^hello +noop +running +1 +-$/m);
+    expect(shown.out).toMatch(/^hello +noop +running +1 +- +-$/m);
     expect(await cli(['stop', id, '--reason', 'enough'])).toMatchObject({
       code: 0,
       out: `execution ${id} cancelled\n`,

@@ -28,11 +28,11 @@ export async function publish(path: string, options: CommonOptions): Promise<voi
 export async function publishFile({ ask }: Connection, file: DefinitionFile): Promise<Published> {
   try {
     const published = await ask((client) => client.publish(file.text, file.mediaType));
-    writeProblems(file, published.warnings);
+    writeProblems(file, { errors: [], warnings: published.warnings });
     return published;
   } catch (error) {
     if (!(error instanceof EngineProblem) || error.problems.length === 0) throw error;
-    writeProblems(file, error.problems);
+    writeProblems(file, { errors: error.problems, warnings: [] });
     throw new Failed(EXIT.refused);
   }
 }
@@ -43,16 +43,26 @@ export function publishedLine({ name, version, steps, created }: Published): str
   );
 }
 
-export function writeProblems(file: DefinitionFile, problems: readonly ProblemBody[]): void {
-  if (problems.length === 0) return;
+/** Writes problems in the order of their lines; those of the whole text come first. */
+export function writeProblems(
+  file: DefinitionFile,
+  { errors, warnings }: { errors: readonly ProblemBody[]; warnings: readonly ProblemBody[] },
+): void {
   // A text that could not be read is not read again here.
-  const isRead = problems.some(({ pointer }) => pointer !== '');
+  const isRead = [...errors, ...warnings].some(({ pointer }) => pointer !== '');
   const lineOf = isRead ? createLineFinder(file.text) : () => null;
-  for (const problem of problems) {
-    // The message of a problem of the whole text has its place.
-    const line = problem.pointer === '' ? null : lineOf(problem.pointer);
-    writeLine(visibleText(problemLine(file.name, problem, line)));
-  }
+  // The message of a problem of the whole text has its place.
+  const placed = (problem: ProblemBody) => ({
+    problem,
+    line: problem.pointer === '' ? null : lineOf(problem.pointer),
+  });
+  const lines = [
+    ...errors.map((problem) => ({ ...placed(problem), mark: '' })),
+    ...warnings.map((problem) => ({ ...placed(problem), mark: 'warning: ' })),
+  ];
+  lines.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  for (const { problem, line, mark } of lines)
+    writeLine(visibleText(mark + problemLine(file.name, problem, line)));
 }
 
 /** Lists the latest version of every template. */

@@ -45,7 +45,7 @@ export async function validate(path: string, options: ValidateOptions): Promise<
   const file = await readDefinition(path, createTextSource());
   const result = options.online ? await askEngine(file, options) : await checkHere(file, options.steps);
   if (options.output === 'json') printJson(result);
-  else writeProblems(file, [...result.errors, ...result.warnings]);
+  else writeProblems(file, result);
   if (!result.valid) throw new Failed();
   if (options.output === 'table') printLine(visibleText(`${file.name} is valid`));
 }

@@ -41,8 +41,13 @@ export type ServerState =
   /** The file names a live process that is something else: left over from before a restart of the machine. */
   | { is: 'foreign'; pid: number; file: string };
 
-export async function readPassword(place: Place): Promise<string> {
+async function readPassword(place: Place): Promise<string> {
   return (await readFile(join(place.cluster, PASSWORD_FILE), 'utf8')).trim();
+}
+
+/** Returns the URL of the server of a place; it holds the superuser's password. */
+export async function urlOf(place: Place, port: number): Promise<string> {
+  return `postgres://postgres:${encodeURIComponent(await readPassword(place))}@127.0.0.1:${port}/postgres`;
 }
 
 export async function clusterExists(place: Place): Promise<boolean> {

@@ -29,7 +29,7 @@ export async function choosePlace(dataDir: string, log: Log): Promise<Place> {
   const wanted = resolve(dataDir);
   const user = await serviceUser();
   const binaries = await locateBinaries(user, log);
-  const folders = user === null ? [wanted] : [wanted, outsideFolder(wanted)];
+  const folders = foldersFor(wanted, user);
   for (const folder of folders) {
     const place = await existingPlace(folder, user, binaries, log);
     if (place !== null) return place;
@@ -55,6 +55,22 @@ function placeIn(folder: string, user: ServiceUser | null, binaries: Binaries): 
 function outsideFolder(wanted: string): string {
   const hash = createHash('sha256').update(wanted).digest('hex').slice(0, 16);
   return join('/var/lib/execution-engine', hash);
+}
+
+/** Like `choosePlace`, for data that is there already: makes no folder. Null: there is none. */
+export async function findPlace(dataDir: string, log: Log): Promise<Place | null> {
+  const wanted = resolve(dataDir);
+  const user = await serviceUser();
+  const binaries = await locateBinaries(user, log);
+  for (const folder of foldersFor(wanted, user)) {
+    const place = await existingPlace(folder, user, binaries, log);
+    if (place !== null) return place;
+  }
+  return null;
+}
+
+function foldersFor(wanted: string, user: ServiceUser | null): string[] {
+  return user === null ? [wanted] : [wanted, outsideFolder(wanted)];
 }
 
 /** Returns the place of an existing data directory, with its owner; null when there is none. */

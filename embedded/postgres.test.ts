@@ -17,7 +17,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { isAlive } from './cluster.ts';
-import { type EmbeddedOptions, startEmbeddedPostgres } from './postgres.ts';
+import { type EmbeddedOptions, findEmbeddedPostgres, startEmbeddedPostgres } from './postgres.ts';
 
 const ENGINE = fileURLToPath(new URL('../tests/support/database/embedded-engine.ts', import.meta.url));
 const settings = { fsync: 'off', shared_buffers: '16MB', max_connections: '30' };
@@ -141,6 +141,18 @@ describe('one engine', () => {
     expect(postmaster(folder)).toBeNull();
     // It has ended when it is done, and is gone when it is buried.
     while (isAlive(pid)) await turn();
+  });
+
+  test('is found while its server runs, and nothing is started or made to find it', async () => {
+    const nothing = join(freshFolder(), 'nothing');
+    const found = (dataDir: string) => findEmbeddedPostgres(dataDir, () => {});
+    expect(await found(nothing)).toBeNull();
+    expect(existsSync(nothing)).toBe(false);
+    expect(await found(folder)).toBeNull();
+    const { url, stop } = await start(folder);
+    expect(await found(folder)).toBe(url);
+    await stop();
+    expect(await found(folder)).toBeNull();
   });
 
   test('has a durable server with the settings that were asked for, on loopback only', async () => {

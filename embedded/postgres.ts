@@ -9,8 +9,8 @@
  * a server that dies is restarted, on the same port when it is still free.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inspect } from './cluster.ts';
-import { choosePlace, type Place } from './place.ts';
+import { inspect, urlOf } from './cluster.ts';
+import { choosePlace, findPlace, type Place } from './place.ts';
 import { joinServer, leaveServer, type Server } from './server.ts';
 import { embeddedSettings } from './settings.ts';
 
@@ -39,6 +39,16 @@ const DEFAULT_PORT = 54_329;
 /** Time for a deliberate restart from outside, before the server is started from here. */
 const RESTART_GRACE_MS = 3_000;
 const POLL_MS = 50;
+
+/** Returns the URL of the running server of a folder, with its password; null: none is running. Changes nothing. */
+export async function findEmbeddedPostgres(
+  dataDir: string,
+  log: EmbeddedOptions['log'],
+): Promise<string | null> {
+  const place = await findPlace(dataDir, log);
+  const state = place === null ? null : await inspect(place);
+  return state?.is === 'ready' ? urlOf(place!, state.port) : null;
+}
 
 /** Starts or adopts the server of a folder. Throws with advice when neither is possible. */
 export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<EmbeddedPostgres> {

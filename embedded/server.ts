@@ -20,9 +20,9 @@ import {
   inspect,
   isAlive,
   launch,
-  readPassword,
   removeForeignPidFile,
   servesCluster,
+  urlOf,
 } from './cluster.ts';
 import type { Place } from './place.ts';
 import { runAs } from './user.ts';
@@ -114,7 +114,7 @@ class Starter {
 
 /** Returns null when the server goes away meanwhile. Throws when it serves other data. */
 async function adopt(place: Place, port: number, adopted: boolean): Promise<Server | null> {
-  const url = `postgres://postgres:${encodeURIComponent(await readPassword(place))}@127.0.0.1:${port}/postgres`;
+  const url = await urlOf(place, port);
   const presence = new Presence(url);
   try {
     const served = await presence.join();

@@ -1,20 +1,14 @@
 /**
- * `npm run database-url`: prints the URL of the embedded PostgreSQL, password and all, for psql and friends.
+ * `npm run database-url`: prints the URL of the database, password and all, for psql and friends.
  *
- * For a running server; a stopped one is started, named and stopped again.
+ * Without DATABASE_URL it is that of the embedded PostgreSQL, which runs while an engine does. Nothing is started.
  */
 import { loadProcessConfig } from '../config/config.ts';
-import { startEmbeddedPostgres } from '../embedded/postgres.ts';
+import { findEmbeddedPostgres } from '../embedded/postgres.ts';
 
-const config = loadProcessConfig();
-if (config.databaseUrl === null) {
-  const embedded = await startEmbeddedPostgres({
-    dataDir: config.dataDir,
-    log: (message) => process.stderr.write(`${message}\n`),
-  });
-  process.stdout.write(`${embedded.url}\n`);
-  await embedded.stop();
-} else {
-  process.stdout.write(`${config.databaseUrl}\n`);
-}
-process.exit(0);
+const { databaseUrl, dataDir } = loadProcessConfig();
+const url =
+  databaseUrl ?? (await findEmbeddedPostgres(dataDir, (message) => process.stderr.write(`${message}\n`)));
+if (url !== null) process.stdout.write(`${url}\n`);
+else process.stderr.write(`No embedded PostgreSQL is running on ${dataDir}: start the engine first.\n`);
+process.exit(url === null ? 1 : 0);

@@ -224,6 +224,17 @@ describe('run', () => {
   });
 });
 
+test('status shows when a delayed step goes on', async () => {
+  const name = await engine.publish({ steps: { pause: { type: 'delay', with: { for: '1h' } } } });
+  const id = await engine.start(name);
+  await database.until(
+    `select bool_or(status = 'waiting') from workflow_step_executions where workflow_execution_id = $1`,
+    [id],
+  );
+  const [step] = (await engine.client.status(id)).steps;
+  expect((await cli(['status', id])).out).toContain(`pause  delay  waiting  1         ${step!.resume_at}  -`);
+});
+
 describe('a way to the engine that fails in passing', () => {
   test('neither ends a run nor starts it twice, even when an answer is lost', async () => {
     await using way = await shakyWay(engine.url);
