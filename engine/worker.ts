@@ -1,5 +1,5 @@
 /**
- * The door and everything behind it: slots, limits, timers, the consumer of jobs, callbacks.
+ * The door and everything behind it: capacity, limits, timers, the consumer of jobs, callbacks.
  */
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,5 +1,5 @@
 /**
- * Gauges computed at each scrape: open executions and steps, queues, pools, slots.
+ * Gauges computed at each scrape: open executions and steps, queues, pools, capacity.
  */
 import type { Pool } from '../db/connection/client.ts';
 import { countOpen } from '../db/execution-queries.ts';
@@ -35,10 +35,10 @@ export function collectGauges(metrics: Metrics, sources: GaugeSources): void {
     );
   });
   let reportedKills = 0;
-  metrics.onCollect([metrics.poolConnections, metrics.runningSlots, metrics.slotCapacity], () => {
+  metrics.onCollect([metrics.poolConnections, metrics.runningSteps, metrics.capacity], () => {
     replaceSamples(metrics.poolConnections, Object.entries(sources.pools).flatMap(poolSamples));
-    metrics.runningSlots.set(sources.running());
-    metrics.slotCapacity.set(sources.capacity);
+    metrics.runningSteps.set(sources.running());
+    metrics.capacity.set(sources.capacity);
     const kills = sources.sandboxKills();
     metrics.sandboxKills.inc({ reason: 'limit' }, kills - reportedKills);
     reportedKills = kills;

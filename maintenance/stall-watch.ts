@@ -2,7 +2,7 @@
  * Detects a stall: work is due and heartbeats succeed, but the loop that should take the work does not run.
  *
  * Checked after each heartbeat that the database answered, and counted in those: an unavailable database, a frozen
- * process or a clock jump is no stall. Steps that are held back (limits, pauses, no free slot) are no stall either:
+ * process or a clock jump is no stall. Steps that are held back (limits, pauses, no free capacity) are no stall either:
  * a loop that looks and finds nothing to take has made a turn.
  *
  * Not here: the reaction. Health reports the stall; the operator restarts the engine, and peers take its work.

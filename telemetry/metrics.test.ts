@@ -23,8 +23,8 @@ function moveAll(metrics: Metrics): void {
   metrics.staleCompletions.inc();
   metrics.handlerDuration.observe({ type: 'http' }, 0.2);
   metrics.sandboxKills.inc({ reason: 'timeout' });
-  metrics.runningSlots.set(1);
-  metrics.slotCapacity.set(100);
+  metrics.runningSteps.set(1);
+  metrics.capacity.set(100);
   metrics.transitionDuration.observe(0.002);
   metrics.commitBatchSize.observe(20);
   metrics.poolConnections.set({ pool: 'work', state: 'idle' }, 4);

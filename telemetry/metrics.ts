@@ -185,8 +185,8 @@ function workerInstruments(registry: Registry) {
       'Sandboxed evaluations that were ended, by reason.',
       ['reason'],
     ),
-    runningSlots: gauge(registry, 'running_slots', 'Steps that run in this process.'),
-    slotCapacity: gauge(registry, 'slot_capacity', 'Most steps that this process runs at a time.'),
+    runningSteps: gauge(registry, 'running_steps', 'Steps that run in this process.'),
+    capacity: gauge(registry, 'capacity', 'Most steps that this process runs at a time.'),
   };
 }
 

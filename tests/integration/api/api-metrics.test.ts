@@ -290,7 +290,7 @@ describe('the gauges', () => {
     const busy = await samples();
     expect(of(busy, 'active_steps')).toEqual({ 'status=running': SLOTS, 'status=queued': 7 - SLOTS });
     expect(of(busy, 'active_executions')).toEqual({ 'status=running': 1, 'status=pending': pending.length });
-    expect([busy.get('running_slots'), busy.get('slot_capacity')]).toEqual([SLOTS, SLOTS]);
+    expect([busy.get('running_steps'), busy.get('capacity')]).toEqual([SLOTS, SLOTS]);
     const { rows } = await database.pool.query(
       `select 'queue=' || name as queue, count(*)::integer as depth from pgboss.job
         where state < 'active' and start_after <= now() and name like '%ExecutionQueue' group by 1`,
@@ -307,7 +307,7 @@ describe('the gauges', () => {
 
     await database.openGate('slots');
     for (const started of [id, ...pending]) expect((await engine.end(started)).status).toBe('completed');
-    await engine.metricReaches('execution_engine_running_slots', 0);
+    await engine.metricReaches('execution_engine_running_steps', 0);
     const gauges = ['active_steps', 'active_executions', 'queue_depth', 'queue_oldest_age_seconds'];
     // A job that nothing awaits any more is dropped by the next look.
     for (let idle = await samples(); gauges.some((gauge) => Object.keys(of(idle, gauge)).length > 0); )

@@ -185,7 +185,7 @@ async function tickets(
     {
       name: 'fetch_jobs',
       from,
-      when: 'when jobs are due and slots are free',
+      when: 'when jobs are due and capacity is free',
       lane: false,
       statement: await sent((db) => queue.fetch(db, name, 100)),
     },
