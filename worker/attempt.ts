@@ -169,7 +169,7 @@ export class Attempt {
     this.abort(new StepFailure('stopped', 'The execution is being stopped.'));
   }
 
-  /** Ends the attempt because its execution is over: the handler is told and its slot is free at once. */
+  /** Ends the attempt because its execution is over: the handler is told and its place is free at once. */
   drop(): void {
     this.abort(new StepFailure('cancelled', 'The execution has ended.'));
     this.finish();

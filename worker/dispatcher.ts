@@ -1,11 +1,11 @@
 /**
- * The slots of this process: decides which ready steps get one, and runs their handlers.
+ * The capacity of this process: decides which ready steps get some of it, and runs their handlers.
  *
- * Capacity is a number of running steps. A slot is taken when a step is claimed and free again as soon as its
- * own handler has ended.
+ * Capacity is a number of running steps. A step takes its place when it is claimed; the place is free again as soon as
+ * the step's own handler has ended.
  *
- * No workspace takes all slots once there are several; and steps that spend time in the sandbox get half of the slots,
- * of which no workspace takes all either.
+ * No workspace takes all of the capacity once there are several. Steps that spend time in the sandbox get half of it, of
+ * which no workspace takes all either.
  */
 import type { Claim } from '../core/event.ts';
 import { ReadyQueue } from '../core/fairness/ready-queue.ts';
@@ -22,17 +22,18 @@ import type { Gate, Turns } from './limits/turns.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MAX_READY = 50_000;
-/** Steps of executions in progress per slot: more would only wait, and need a ticket meanwhile. */
-const ADMITTED_PER_SLOT = 2;
+/** Steps of executions in progress per step that may run: more would only wait, and need a ticket meanwhile. */
+const ADMITTED_PER_PLACE = 2;
 
 /**
- * With several workspaces, one of them may run this multiple of the free slots: 88 of 100. Few slots are not divided.
+ * With several workspaces, one of them may hold this multiple of the free capacity: 88 of 100. A small capacity is not
+ * divided.
  */
 const TIMES_FREE = 7;
-/** The same for the slots of sandboxed steps: 38 of 50. */
+/** The same for the capacity of sandboxed steps: 38 of 50. */
 const TIMES_FREE_SANDBOXED = 3;
 
-/** Time for which slots are kept free for steps that the executions in progress may make ready. */
+/** Time for which capacity is kept free for steps that the executions in progress may make ready. */
 export const PATIENCE_MS = 25;
 
 interface ReadyStep extends ReservedStep {
@@ -49,9 +50,9 @@ export class Dispatcher implements Capacity, Turns {
   readonly #ready = new ReadyQueue<ReadyStep>();
   readonly #offered = new Set<string>();
   readonly #attempts = new Map<string, Attempt>();
-  /** Granted steps with limits: their slots are taken already. */
+  /** Granted steps with limits: their places are taken already. */
   readonly #granted: LimitedStep[] = [];
-  /** Sandboxed steps whose turn came while all sandbox slots were taken. */
+  /** Sandboxed steps whose turn came while the sandbox had no place for their workspace. */
   readonly #aside = new ReadyQueue<ReadyStep>();
   readonly #running: Shares;
   readonly #sandboxed: Shares;
@@ -61,7 +62,7 @@ export class Dispatcher implements Capacity, Turns {
   readonly #admittedOf = new Map<string, number>();
   #admittedWidth = 0;
   #lastWidth = 1;
-  /** Since when slots are free but kept for the executions in progress, of performance.now(). */
+  /** Since when capacity is free but kept for the executions in progress, of performance.now(). */
   #spareSince = Number.POSITIVE_INFINITY;
   #open = true;
   #onIdle: (() => void) | null = null;
@@ -81,7 +82,7 @@ export class Dispatcher implements Capacity, Turns {
     this.#sandboxed = new Shares(sandboxed, Math.min(TIMES_FREE_SANDBOXED, sandboxed - 1));
   }
 
-  /** The gate and the slots need each other: the composition root joins them. */
+  /** The gate and the capacity need each other: the composition root joins them. */
   useGate(gate: Gate): void {
     this.#gate = gate;
   }
@@ -94,7 +95,7 @@ export class Dispatcher implements Capacity, Turns {
     return this.#ready.size;
   }
 
-  /** Returns the number of slots that nothing in memory will fill. */
+  /** Returns the free capacity that nothing in memory will take. */
   get spare(): number {
     return this.#open ? Math.max(0, this.#running.free - this.#ready.size) : 0;
   }
@@ -109,7 +110,7 @@ export class Dispatcher implements Capacity, Turns {
     if (this.#backlog.isWaiting) return false;
     if (this.spare === 0) return this.isUnserved(workspaceId);
     if (!this.#admittedOf.has(workspaceId ?? NOBODY)) return true;
-    return this.#admittedWidth + graph.width <= this.capacity * ADMITTED_PER_SLOT;
+    return this.#admittedWidth + graph.width <= this.capacity * ADMITTED_PER_PLACE;
   }
 
   /** Returns whether the workspace has no step waiting for the next slot, so that it would be served in its turn. */
@@ -117,7 +118,7 @@ export class Dispatcher implements Capacity, Turns {
     return this.unservedRoom > 0 && !this.#ready.hasWorkspace(workspaceId ?? NOBODY);
   }
 
-  /** Returns how many executions of unserved workspaces may begin although the queue is as long as the slots. */
+  /** Returns how many executions of unserved workspaces may begin although as many steps are ready as may run. */
   get unservedRoom(): number {
     if (!this.#open || this.#ready.size === 0) return 0;
     return Math.max(0, this.capacity - this.#ready.workspaceCount);
@@ -130,13 +131,13 @@ export class Dispatcher implements Capacity, Turns {
   /** Returns how many executions as wide as the last one may still begin. */
   get room(): number {
     const { spare } = this;
-    const left = this.capacity * ADMITTED_PER_SLOT - this.#admittedWidth;
+    const left = this.capacity * ADMITTED_PER_PLACE - this.#admittedWidth;
     const fits = Math.floor(left / this.#lastWidth);
     if (fits > 0 || this.#admittedWidth === 0 || spare === 0) {
       this.#spareSince = Number.POSITIVE_INFINITY;
       return Math.min(spare, Math.max(1, fits));
     }
-    // Wide executions that leave their slots unused must not block others.
+    // Wide executions that leave their share unused must not block others.
     const now = performance.now();
     this.#spareSince = Math.min(this.#spareSince, now);
     if (now - this.#spareSince < PATIENCE_MS) return 0;
@@ -220,7 +221,7 @@ export class Dispatcher implements Capacity, Turns {
     return this.#offered.has(stepId);
   }
 
-  /** Returns whether to claim a step with a slot now. A step that asks keeps its slot until the answer. */
+  /** Returns whether to claim a step that has its place now. A step that asks keeps its place until the answer. */
   #isUp(step: ReadyStep | LimitedStep): boolean {
     const canRun = this.#starter.canRun(step);
     if ('limited' in step) {

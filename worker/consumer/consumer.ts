@@ -2,7 +2,7 @@
  * Takes jobs from the queues: executions to begin, ready steps that found no free slot, due timers.
  *
  * Jobs are fetched, compared with the rows, and consumed in one transaction with their effects. A job
- * whose step is final or claimed is dropped; one whose step is still queued when the slots are gone is put back.
+ * whose step is final or claimed is dropped; one whose step is still queued when no place is left is put back.
  *
  * Invariant: stale jobs are dropped even during a commit of their execution. That commit may
  * insert a job of the same id, and would wait for this one for ever.

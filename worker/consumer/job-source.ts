@@ -61,7 +61,7 @@ export class JobSource {
     this.#picked = [];
   }
 
-  /** Fetches all due timers, and ready steps up to the free slots. */
+  /** Fetches all due timers, and ready steps up to the free capacity. */
   async fetch(tx: Tx): Promise<FetchedJob[]> {
     if (!this.mayHaveJobs) return [];
     // Cleared before the fetch, so that a report during it is kept.
@@ -92,7 +92,7 @@ export class JobSource {
     return picked.map(({ id }) => id);
   }
 
-  /** However long the backlog is, the next slots are shared by all workspaces in turn: each gets a place. */
+  /** However long the backlog is, the next places are shared by all workspaces in turn: each gets a place. */
   async #pickUnserved(tx: Tx): Promise<string[]> {
     const dispatcher = this.#dispatcher;
     const room = Math.min(dispatcher.unservedRoom, MAX_JOBS);

@@ -1,14 +1,14 @@
 /**
- * The gate for ready steps with limits: their guard and keys are evaluated, they take their turn for a slot, and with
- * the slot reserved they ask the database for a start. A step that is held back gives its slot to the next at once.
+ * The gate for ready steps with limits: their guard and keys are evaluated, they take their turn for a place, and with
+ * the place reserved they ask the database for a start. A step that is held back gives its place to the next at once.
  *
  * Held steps stay `queued` with their ticket. They ask again when a step with the same key ends here, when another
  * engine reports such an end, when their rate's window is over, and at the latest after a second.
  *
- * Not here: the decision (core/limits/step-limit.ts, db/step-limit.ts), the slots (dispatcher.ts).
+ * Not here: the decision (core/limits/step-limit.ts, db/step-limit.ts), the capacity (dispatcher.ts).
  *
  * Invariant 1: a step is passed on to be claimed only after it was granted; the claim's own commit checks it.
- * Invariant 2: a slot that was taken to ask stays with its step or is released.
+ * Invariant 2: a place that was taken to ask stays with its step or is released.
  */
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
@@ -28,7 +28,7 @@ export interface LimitGateOptions {
   readonly limits: StepLimits;
   readonly evaluation: LimitEvaluation;
   readonly turns: Turns;
-  /** Ready steps or slots have changed. */
+  /** Ready steps or free places have changed. */
   wake(): void;
   onError(error: unknown): void;
 }

@@ -10,7 +10,7 @@ import type { SharedLimit } from '../../core/limits/step-limit.ts';
 import { type LimitedStep, placeOf } from './limited-step.ts';
 import { RunningSteps } from './running-steps.ts';
 
-/** Most members that ask at a time: more would hold slots of this process for answers that are mostly negative. */
+/** Most members that ask at a time: more would hold places of this process for answers that are mostly negative. */
 const MAX_OUTSTANDING = 64;
 /** Entries of removed members after which the queue is rebuilt. */
 const MAX_GONE = 64;

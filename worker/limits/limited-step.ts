@@ -12,7 +12,7 @@ import type { Admission } from '../admission.ts';
 
 /**
  * `fresh`: the commit that made it ready is in flight; `evaluating` its keys; `held` back in its group;
- * `ready`: it takes its turn for a slot; `asking` with a slot; `granted`: may be claimed.
+ * `ready`: it takes its turn for a place; `asking` with a place; `granted`: may be claimed.
  */
 type Stage = 'fresh' | 'evaluating' | 'held' | 'ready' | 'asking' | 'granted';
 
