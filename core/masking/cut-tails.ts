@@ -6,6 +6,7 @@
 import { CUT_MARK } from '../text/cut.ts';
 import { type Layer, layersOf, layersOfCut, placeIn } from './decode.ts';
 import { comparable, type Spelling } from './spellings.ts';
+import { unwrapped } from './wrapped.ts';
 
 /** From this length on, a beginning is found by its first characters. */
 const HEAD = 32;
@@ -54,7 +55,8 @@ export class CutTails {
   /** Returns the start of the longest beginning of a spelling that reaches the end of the text; infinite: none does. */
   #beginIn(layers: readonly Layer[]): number {
     let first = Number.POSITIVE_INFINITY;
-    for (const layer of layers) {
+    const joined = unwrapped(layers[layers.length - 1]!);
+    for (const layer of joined === null ? layers : [...layers, joined]) {
       for (const text of new Set([layer.text, comparable(layer.text)])) {
         const at = this.#beginInLayer(text);
         if (at !== null) first = Math.min(first, placeIn(layer, at));

@@ -1,6 +1,7 @@
 /**
- * Decodes the escapes of a text: those of JSON and JavaScript (`\n`, `\"`, `\u00e9`), of URLs (`%2F`) and of HTML
- * (`&quot;`), one layer after the other, as they may be nested.
+ * Decodes the escapes of a text: those of JSON, JavaScript and others (`\n`, `\"`, `\u00e9`, `\303`), of URLs (`%2F`;
+ * `%E9` and `%u20AC` of `escape`) and of HTML (`&quot;`), and bytes of UTF-8 that were read one by one (`Ã©`), one layer
+ * after the other, as they may be nested.
  *
  * Each layer knows the places of its characters in the original text, so that a finding in a layer can be replaced
  * there.
@@ -16,23 +17,23 @@ export interface Layer {
 const MAX_LAYERS = 8;
 
 const ESCAPE =
-  /\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|(?:%[0-9a-fA-F]{2})+|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});/g;
-const MAY_HOLD_ESCAPES = /[\\%&]/;
+  /\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]{1,6}\}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|[0-3][0-7]{2})|%u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2})+|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});|[\xc2-\xf4][\x80-\xbf]{1,3}/g;
+const MAY_HOLD_ESCAPES = /[\\%&]|[\xc2-\xf4][\x80-\xbf]/;
 /** Length with the backslashes before it, however often it was escaped. */
 const LONGEST_ESCAPE = 300;
 /** An incomplete escape where a text was cut; a character in several `%XX` may have lost some of them. */
 const UNFINISHED =
-  /(?:\\+(?:u[0-9a-f]{0,3}|x[0-9a-f]?)?|(?:%[cd][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f])?|%f[0-9a-f](?:%[89ab][0-9a-f]){0,2})?(?:%[0-9a-f]?)?|&[a-z#0-9]{0,7})$/i;
+  /(?:\\+(?:u[0-9a-f]{0,3}|u\{[0-9a-f]{0,6}|U[0-9a-f]{0,7}|x[0-9a-f]?|[0-3][0-7]?)?|%u[0-9a-f]{0,3}|[\xc2-\xf4][\x80-\xbf]{0,2}|(?:%[cd][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f])?|%f[0-9a-f](?:%[89ab][0-9a-f]){0,2})?(?:%[0-9a-f]?)?|&[a-z#0-9]{0,7})$/i;
 
 const BACKSLASHED: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
 const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /**
- * Escaped letters and digits, which the usual escaping leaves alone: as bytes (`%61`, `%2561`), as code units
- * (`\\u0061`, `\\x61`) and by number (`&#97;`).
+ * Escaped letters and digits, which the usual escaping leaves alone: as bytes (`%61`, `%2561`, `\\141`), as code units
+ * (`\\u0061`, `\\x61`, `%u0061`) and by number (`&#97;`, `\\u{61}`).
  */
 const ESCAPED_LETTER =
-  /(?:%(?:25)*|\\(?:u00|x))(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#(?:4[89]|5[0-7]|6[5-9]|[789]\d|1[01]\d|12[0-2]|[xX](?:3\d|[46][1-9a-fA-F]|[57][0-9aA]));/;
+  /\\[01][0-7]{2}|(?:%(?:25)*(?:u00)?|\\(?:u00|u\{0{0,4}|U000000|x))(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])|&(?:amp;)*#(?:4[89]|5[0-7]|6[5-9]|[789]\d|1[01]\d|12[0-2]|[xX](?:3\d|[46][1-9a-fA-F]|[57][0-9aA]));/;
 
 /** Returns whether a text may hold escaped letters. */
 export function mayEscapeLetters(text: string): boolean {
@@ -81,10 +82,17 @@ function decodeOnce(layer: Layer): Layer | null {
   const writer = new LayerWriter(layer);
   for (const { 0: written, index } of text.matchAll(ESCAPE)) {
     writer.copyUpTo(index);
-    if (written[0] === '%') decodePercent(written, index, writer);
-    else writer.write(written[0] === '&' ? entity(written) : backslashed(written), index, written.length);
+    decodeEscape(written, index, writer);
   }
   return writer.end();
+}
+
+function decodeEscape(written: string, index: number, writer: LayerWriter): void {
+  if (written.startsWith('%u')) writer.write(unitOf(written.slice(2), 16), index, written.length);
+  else if (written[0] === '%') decodeBytes(written, 3, index, writer);
+  else if (written[0] === '&') writer.write(entity(written), index, written.length);
+  else if (written[0] === '\\') writer.write(backslashed(written), index, written.length);
+  else decodeBytes(written, 1, index, writer);
 }
 
 class LayerWriter {
@@ -127,29 +135,43 @@ class LayerWriter {
   }
 }
 
-function backslashed(written: string): string {
+function backslashed(written: string): string | null {
   const kind = written[1]!;
-  if (kind === 'u' || kind === 'x') return String.fromCharCode(Number.parseInt(written.slice(2), 16));
+  if (written.startsWith('{', 2)) return characterOf(Number.parseInt(written.slice(3), 16));
+  if (kind === 'U') return characterOf(Number.parseInt(written.slice(2), 16));
+  if (kind === 'u' || kind === 'x') return unitOf(written.slice(2), 16);
+  if (written.length === 4) return unitOf(written.slice(1), 8);
   return BACKSLASHED[kind] ?? kind;
+}
+
+function unitOf(digits: string, base: number): string {
+  return String.fromCharCode(Number.parseInt(digits, base));
+}
+
+function characterOf(code: number): string | null {
+  return code <= 0x10ffff ? String.fromCodePoint(code) : null;
 }
 
 function entity(written: string): string | null {
   const name = written.slice(1, -1);
   if (name[0] !== '#') return NAMED[name]!;
-  const code = /^#x/i.test(name) ? Number.parseInt(name.slice(2), 16) : Number(name.slice(1));
-  return code <= 0x10ffff ? String.fromCodePoint(code) : null;
+  return characterOf(/^#x/i.test(name) ? Number.parseInt(name.slice(2), 16) : Number(name.slice(1)));
 }
 
-/** Decodes a run of `%XX`; bytes that are not UTF-8 stay as they are. */
-function decodePercent(run: string, index: number, writer: LayerWriter): void {
-  const bytes = Uint8Array.from({ length: run.length / 3 }, (_, at) =>
-    Number.parseInt(run.slice(at * 3 + 1, at * 3 + 3), 16),
+/**
+ * Decodes a run of `%XX`, or of characters that are bytes themselves. A byte that is not UTF-8 is a character of Latin-1.
+ *
+ * @param width characters of a byte
+ */
+function decodeBytes(run: string, width: 1 | 3, index: number, writer: LayerWriter): void {
+  const bytes = Uint8Array.from({ length: run.length / width }, (_, at) =>
+    width === 1 ? run.charCodeAt(at) : Number.parseInt(run.slice(at * 3 + 1, at * 3 + 3), 16),
   );
   for (let at = 0; at < bytes.length; ) {
-    const length = sequenceLength(bytes, at);
-    const said = length === 0 ? null : Buffer.from(bytes.subarray(at, at + length)).toString('utf8');
-    writer.write(said, index + at * 3, Math.max(1, length) * 3);
-    at += Math.max(1, length);
+    const length = Math.max(1, sequenceLength(bytes, at));
+    const said = Buffer.from(bytes.subarray(at, at + length)).toString(length === 1 ? 'latin1' : 'utf8');
+    writer.write(width === 1 && length === 1 ? null : said, index + at * width, length * width);
+    at += length;
   }
 }
 

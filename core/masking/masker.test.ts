@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { cases } from '../../tests/support/core/cases.ts';
-import { ESCAPES } from '../../tests/support/spellings.ts';
+import { BYTE_SPELLINGS, ESCAPES, PLAIN_BYTE_SPELLINGS } from '../../tests/support/spellings.ts';
 import type { Json } from '../json/json.ts';
 import { CUT_MARK, cutText } from '../text/cut.ts';
+import { fullyDecoded } from './decode.ts';
 import { createMasker } from './masker.ts';
 
 /** Ways that leave no letter as it is. */
@@ -17,6 +18,14 @@ const EVERY_LETTER: typeof ESCAPES = {
 const BYTES: Readonly<Record<string, (text: string) => string>> = {
   base64: (text) => Buffer.from(text).toString('base64'),
   base64url: (text) => Buffer.from(text).toString('base64url'),
+  'base64 in lines': (text) =>
+    Buffer.from(text)
+      .toString('base64')
+      .replace(/.{16}(?=.)/g, '$&\n'),
+  'base64 in longer lines': (text) =>
+    Buffer.from(text)
+      .toString('base64')
+      .replace(/.{20}(?=.)/g, '$&\r\n\t'),
   hex: (text) => Buffer.from(text).toString('hex'),
   'hex in upper case': (text) => Buffer.from(text).toString('hex').toUpperCase(),
 };
@@ -66,7 +75,7 @@ describe('a secret', () => {
 
   test('is masked as bytes wherever it begins, escaped before and after', () => {
     const escapes = fc.array(
-      fc.constantFrom('json', 'json in ASCII', 'json with slashes escaped', 'url', 'form'),
+      fc.constantFrom('json', 'json in ASCII', 'json with slashes escaped', 'url', 'form', 'html'),
       { maxLength: 1 },
     );
     fc.assert(
@@ -85,7 +94,8 @@ describe('a secret', () => {
           const rest = coder.startsWith('hex')
             ? /^<(47)*\*\*\*(48)*>$/
             : /^<[A-Za-z0-9]{0,7}\*\*\*[A-Za-z0-9]{0,7}>$/;
-          expect(masked).toMatch(rest);
+          // Line breaks may be left beside the secret.
+          expect(fullyDecoded(masked).replaceAll('+', ' ').replace(/\s+/g, '')).toMatch(rest);
         },
       ),
       cases(1_000),
@@ -136,6 +146,44 @@ describe('a secret', () => {
     expect(mask.text('a ncanary-tail')).toBe('a ***');
   });
 });
+
+test.each([
+  ['0012345678', ['12345678']],
+  ['84123456789012345678', ['84123456789012350000']],
+  ['8412345678901234567890', ['8.412345678901235e+21']],
+  ['12345678.90', ['12345678.9']],
+  ['4111-1111-2222-3333', ['4111111122223333']],
+  ['12345678-and-more', ['12345678']],
+  ['0x3ade68b1', ['987654321']],
+])('the number that the digits of %p make is masked', (value, numbers) => {
+  const mask = createMasker([value]);
+  for (const number of numbers) {
+    const json = { pin: Number(number), line: `it is ${number}.` };
+    expect(mask.suspects(JSON.stringify(json))).toBe(true);
+    expect(mask.value(json)).toEqual({ pin: '***', line: 'it is ***.' });
+  }
+});
+
+test('a number of few digits is no secret, although a secret makes it', () => {
+  const mask = createMasker(['00001234', '1e+00000009', 'a1b2c3d4']);
+  const value = { a: 1234, b: 1_000_000_000 };
+  expect(mask.value(value)).toBe(value);
+});
+
+test.each(['a-secret-of-mine', 'geheimes Wort für "<ämter>"', "it's 'mine' & yours"])(
+  '%p is masked in other bytes than those of UTF-8, twice in base64, and in HTML within',
+  (value) => {
+    const mask = createMasker([value]);
+    for (const write of Object.values({ ...BYTE_SPELLINGS, ...PLAIN_BYTE_SPELLINGS })) {
+      const masked = mask.text(`<${write(value)}>`);
+      expect(masked).toMatch(/^<[A-Za-z0-9]{0,7}\*\*\*[A-Za-z0-9]{0,7}=*>$/);
+      expect(mask.suspects(JSON.stringify([write(value)]))).toBe(true);
+    }
+    const latin1 = Buffer.from(value, 'latin1');
+    for (const written of [escape(value), latin1.toString('base64'), latin1.toString('hex')])
+      expect(mask.text(`<${written}>`)).toMatch(/^<\*\*\*=*>$/);
+  },
+);
 
 describe('a value', () => {
   test('is masked string by string: numbers and structure stay what they are', () => {

@@ -2,9 +2,9 @@
  * The one masker: removes secrets, in any spelling, from everything that leaves a step, an expression or the log.
  *
  * It finds a secret as it is, escaped for JSON, JavaScript, URLs, forms and HTML in any mixture and nesting, its
- * bytes as base64, base64url and hexadecimal, each line of a secret with several lines, and the beginning of one that
- * was cut in two (core/text/cut.ts). It does not find secrets that were changed otherwise: compressed, encrypted,
- * reversed, split.
+ * bytes in UTF-8, Latin-1 and UTF-16 as base64, base64url and hexadecimal, the base64 also twice or wrapped into lines,
+ * each line of a secret with several lines, the number that its digits make, and the beginning of one that was cut in
+ * two (core/text/cut.ts). It does not find secrets that were changed otherwise: compressed, encrypted, reversed, split.
  *
  * Values are masked key by key and string by string, before they become JSON text. A number that shows a secret
  * becomes the text `***`. Keys that would then collide are `***`, `***2`, `***3` and so on, in their order.
@@ -18,6 +18,7 @@ import { AnchorFinder, anchorOf } from './anchors.ts';
 import { CutTails } from './cut-tails.ts';
 import { type Layer, layersOf, mayEscapeLetters, placeIn } from './decode.ts';
 import { comparable, type Spelling, spellingsOf } from './spellings.ts';
+import { mayBeWrapped, unwrapped } from './wrapped.ts';
 
 export const MASK = '***';
 
@@ -59,7 +60,7 @@ class SecretMasker implements Masker {
 
   suspects(text: string): boolean {
     if (this.#bare.length > 0 || this.#anchors?.isAnyIn(text) === true) return true;
-    return text.includes(CUT_MARK) || mayEscapeLetters(text);
+    return text.includes(CUT_MARK) || mayEscapeLetters(text) || mayBeWrapped(text);
   }
 
   text(text: string): string {
@@ -69,11 +70,12 @@ class SecretMasker implements Masker {
     return found.length === 0 ? text : replaced(text, found);
   }
 
-  /** Returns the spellings whose anchor is in the text, or in its decoded form when letters in it are escaped. */
+  /** Returns the spellings whose anchor is in the text, or in what is found below escapes of letters and line breaks. */
   #anchoredIn(text: string): Spelling[] {
     if (this.#anchors === null) return [];
-    const layers = mayEscapeLetters(text) ? layersOf(text).map((layer) => layer.text) : [text];
-    const found = new Set(layers.flatMap((layer) => [...this.#anchors!.allIn(layer)]));
+    const hidesAnchors = mayEscapeLetters(text) || mayBeWrapped(text);
+    const layers = hidesAnchors ? allLayersOf(text) : [{ text }];
+    const found = new Set(layers.flatMap((layer) => [...this.#anchors!.allIn(layer.text)]));
     return [...found].flatMap((at) => this.#anchored[at]!);
   }
 
@@ -130,17 +132,32 @@ function numbered(key: string, count: number): string {
   return count === 1 ? key : key + count;
 }
 
+function allLayersOf(text: string): Layer[] {
+  const layers = layersOf(text);
+  const joined = unwrapped(layers[layers.length - 1]!);
+  return joined === null ? layers : [...layers, joined];
+}
+
 /** Returns the ranges of the spellings in a text, in every layer of escapes. */
 function rangesOf(text: string, spellings: readonly Spelling[]): Range[] {
   const layers = layersOf(text);
   const last = layers[layers.length - 1]!;
-  const compared: Layer = { text: comparable(last.text), starts: last.starts };
+  const compared = comparableLayer(last);
+  const joined = unwrapped(last);
+  const comparedJoined = joined === null ? null : comparableLayer(joined);
   return spellings.flatMap((spelling) => [
     ...layers.flatMap((layer) => rangesIn(layer, spelling.text, spelling)),
     ...(compared.text === last.text && spelling.decoded === spelling.text
       ? []
       : rangesIn(compared, spelling.decoded, spelling)),
+    ...(comparedJoined === null || !spelling.isCoded
+      ? []
+      : rangesIn(comparedJoined, spelling.decoded, spelling)),
   ]);
+}
+
+function comparableLayer({ text, starts }: Layer): Layer {
+  return { text: comparable(text), starts };
 }
 
 function rangesIn(layer: Layer, wanted: string, { before, after }: Spelling): Range[] {

@@ -1,5 +1,5 @@
 /**
- * The spellings of a secret: itself, its lines, and its bytes as base64 and hexadecimal.
+ * The spellings of a secret: itself, its lines, its digits as a number, and its bytes as base64 and hexadecimal.
  *
  * Spellings that escape single characters (JSON, URLs, HTML) are not listed: the text is decoded instead (decode.ts).
  * Bytes are listed for a secret and for its escaped forms, such as the base64 of a JSON text that holds
@@ -17,23 +17,25 @@ export interface Spelling {
   readonly after: number;
   /** The fewest first characters that reveal something. */
   readonly least: number;
+  /** Whether it is of bytes, which may be wrapped into lines. */
+  readonly isCoded: boolean;
 }
 
 /** Shorter parts of a secret would mask unrelated text. */
-const SHORTEST_LINE = 8;
+const MIN_PART = 8;
 /** Fewer characters of base64 or hexadecimal cover about one or two characters of the secret. */
-const SHORTEST_CODED = 4;
+const MIN_CODED = 4;
 
 export function spellingsOf(secret: string): Spelling[] {
   if (secret === '') return [];
   const found = new Map<string, Spelling>();
-  for (const text of [secret, ...linesOf(secret)])
-    found.set(text, { text, decoded: comparable(fullyDecoded(text)), before: 0, after: 0, least: 1 });
-  for (const form of formsOf(secret)) {
-    const bytes = Buffer.from(form, 'utf8');
-    for (const coded of [...hexOf(bytes), ...base64Of(bytes)])
-      if (!found.has(coded.text)) found.set(coded.text, coded);
+  for (const text of [secret, ...linesOf(secret), ...numbersOf(secret)]) {
+    const decoded = comparable(fullyDecoded(text));
+    found.set(text, { text, decoded, before: 0, after: 0, least: 1, isCoded: false });
   }
+  const once = bytesOf(secret).flatMap((bytes) => [...hexOf(bytes), ...base64Of(bytes)]);
+  for (const coded of [...once, ...codedTwice(Buffer.from(secret.toWellFormed()))])
+    if (!found.has(coded.text)) found.set(coded.text, coded);
   return [...found.values()];
 }
 
@@ -48,7 +50,32 @@ function linesOf(secret: string): string[] {
   return secret
     .split(/[\r\n]+/)
     .map((line) => line.trim())
-    .filter((line) => line.length >= SHORTEST_LINE);
+    .filter((line) => line.length >= MIN_PART);
+}
+
+/** Returns the numbers that a secret or its digits become, as they are written: `0012345678`, `1234-5678`, `12345678ab`. */
+function numbersOf(secret: string): string[] {
+  const digits = secret.replace(/\D/g, '');
+  const numbers = [Number(secret), Number.parseFloat(secret), Number(digits)].map((number) =>
+    Math.abs(number),
+  );
+  const written = [digits, ...numbers.map(String)];
+  return written.filter((text) => /^\d/.test(text) && significantDigits(text) >= MIN_PART);
+}
+
+function significantDigits(number: string): number {
+  return number
+    .replace(/e.*/, '')
+    .replace('.', '')
+    .replace(/^0+|0+$/g, '').length;
+}
+
+/** Returns the bytes that stand for a secret in other encodings than UTF-8 too, and of its escaped forms in UTF-8. */
+function bytesOf(secret: string): Buffer[] {
+  const units = Buffer.from(secret, 'utf16le');
+  const inLatin1 = /^[\0-\xff]*$/.test(secret) ? [Buffer.from(secret, 'latin1')] : [];
+  const inUtf8 = [...formsOf(secret)].map((form) => Buffer.from(form, 'utf8'));
+  return [...inUtf8, ...inLatin1, units, Buffer.from(units).swap16()];
 }
 
 /**
@@ -61,11 +88,28 @@ function formsOf(secret: string): Set<string> {
   const ascii = json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
   const form = new URLSearchParams([['', text]]).toString().slice(1);
   const slashes = json.replaceAll('/', '\\/');
-  return new Set([text, json, ascii, slashes, inJson(json), encodeURIComponent(text), form]);
+  const html = QUOTES_IN_HTML.map(([double, single]) => inHtml(text, double, single));
+  return new Set([text, json, ascii, slashes, inJson(json), encodeURIComponent(text), form, ...html]);
 }
 
 function inJson(text: string): string {
   return JSON.stringify(text).slice(1, -1);
+}
+
+/** Ways in which libraries write quotes. */
+const QUOTES_IN_HTML = [
+  ['"', "'"],
+  ['&quot;', "'"],
+  ['&quot;', '&#39;'],
+  ['&quot;', '&#039;'],
+  ['&quot;', '&#x27;'],
+  ['&quot;', '&apos;'],
+  ['&#34;', '&#39;'],
+] as const;
+
+function inHtml(text: string, double: string, single: string): string {
+  const tags = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return tags.replaceAll('"', double).replaceAll("'", single);
 }
 
 function hexOf(bytes: Buffer): Spelling[] {
@@ -87,6 +131,15 @@ function base64Of(bytes: Buffer): Spelling[] {
   });
 }
 
+/** Returns base64 of base64, at each of the three places. A shared character of the inner one takes up to two. */
+function codedTwice(bytes: Buffer): Spelling[] {
+  return base64Of(bytes).flatMap(({ text, before, after }) =>
+    base64Of(Buffer.from(text)).map((outer) =>
+      coded(outer.text, outer.before + 2 * before, outer.after + 2 * after),
+    ),
+  );
+}
+
 function coded(text: string, before: number, after: number): Spelling {
-  return { text, decoded: comparable(text), before, after, least: SHORTEST_CODED };
+  return { text, decoded: comparable(text), before, after, least: MIN_CODED, isCoded: true };
 }

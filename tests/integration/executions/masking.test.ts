@@ -14,7 +14,7 @@ import { seededRandom } from '../../support/core/seeded-random.ts';
 import { type EngineDatabase, type EngineProcess, stepOf } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { type HttpPeer, httpPeer } from '../../support/http-peer.ts';
-import { BYTE_SPELLINGS, SPELLINGS, write } from '../../support/spellings.ts';
+import { BYTE_SPELLINGS, PLAIN_BYTE_SPELLINGS, SPELLINGS, write } from '../../support/spellings.ts';
 import { LEAK_DOORS } from '../../support/steps/leaking.ts';
 import { until } from '../../support/until.ts';
 
@@ -85,6 +85,12 @@ const spellings = fc.oneof(
       fc.array(fc.constantFrom(...Object.keys(SPELLINGS)), { maxLength: 2 }),
     )
     .map((parts) => parts.flat()),
+  fc
+    .tuple(
+      fc.constantFrom(...Object.keys(PLAIN_BYTE_SPELLINGS)),
+      fc.array(fc.constantFrom(...Object.keys(SPELLINGS)), { maxLength: 2 }),
+    )
+    .map((parts) => parts.flat()),
 );
 
 /** A secret by name, and how it is written. */
@@ -122,7 +128,7 @@ async function everythingOutside(ids: readonly string[]): Promise<string> {
 function tracesOf(text: string, secret: string): string[] {
   const parts = secret.split(/[^A-Za-z0-9]+/).filter((part) => part.length >= 6);
   const pieces = parts.flatMap((part) => (/^\d+$/.test(part) ? [part] : [part.slice(0, 4), part.slice(-4)]));
-  const coded = Object.keys(BYTE_SPELLINGS).flatMap((name) =>
+  const coded = Object.keys({ ...BYTE_SPELLINGS, ...PLAIN_BYTE_SPELLINGS }).flatMap((name) =>
     parts.map((part) => write(part, [name]).slice(4, -5)),
   );
   return [...pieces, ...coded.filter((piece) => piece.length >= 5)]
