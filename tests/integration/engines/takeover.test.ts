@@ -48,8 +48,12 @@ test('the steps of many executions are taken over in several commits', async () 
     name: 'holder',
     config: { EXECUTION_ENGINE_CONCURRENCY: '150' },
   });
-  await holder.publish({ name: 'many', steps: { g: { type: 'gate', with: { name: 'many' } } } });
-  const items = Array.from({ length: 120 }, () => ({ template: 'many' }));
+  await holder.publish({ name: 'many', steps: { g: { type: 'gate', with: { name: '${{ input.gate }}' } } } });
+  // Engines that know the definition hand in all rescues at once.
+  await database.openGate('known');
+  for (const engine of [one, two])
+    await engine.end(await engine.start('many', { inputs: { gate: 'known' } }));
+  const items = Array.from({ length: 120 }, () => ({ template: 'many', inputs: { gate: 'many' } }));
   const ids = (await holder.client.startMany(items)).map(({ execution_id }) => execution_id);
   await database.until(
     `select count(*) >= 100 from workflow_step_executions where workflow_execution_id = any($1) and claimed_by = $2`,
