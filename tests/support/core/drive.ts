@@ -17,7 +17,7 @@ import type { ExecutionFact, Fact, StepFact } from './facts.ts';
 import { MemoryStore } from './memory-store.ts';
 import { Oracle } from './oracle.ts';
 import { type Performance, performances, type StepScript } from './scripts.ts';
-import { seededRandom } from './seeded-random.ts';
+import { Luck } from './seeded-random.ts';
 
 export interface DriveOptions {
   seed: number;
@@ -44,12 +44,10 @@ export class Drive {
   readonly oracle: Oracle;
   readonly store: MemoryStore;
   readonly checks: CommitChecks;
-  readonly #random: () => number;
+  readonly #luck: Luck;
   readonly #options: DriveOptions;
   readonly #acting: Map<string, Performance>;
   readonly #past: Event[] = [];
-  /** Mishaps still to come: without an end to them an execution need not end. */
-  #mishaps = 12;
   #ids = 0;
 
   constructor(template: Template, scripts: readonly StepScript[], options: DriveOptions) {
@@ -59,15 +57,15 @@ export class Drive {
     this.oracle = new Oracle(template);
     this.store = new MemoryStore('execution');
     this.checks = new CommitChecks(template, this.view, this.store);
-    this.#random = seededRandom(options.seed);
+    this.#luck = new Luck(options.seed, 12);
     this.#options = options;
     this.#acting = performances(template, scripts);
   }
 
   /** To the end of the execution, and a few late events beyond it. */
   run(): void {
-    if (this.#options.wild && this.#chance(0.02)) this.#commit([this.#told({ fact: 'reject' })]);
-    if (this.#options.wild && this.#chance(0.02)) this.#commit([this.#told({ fact: 'stop' })]);
+    if (this.#options.wild && this.#luck.chance(0.02)) this.#commit([this.#told({ fact: 'reject' })]);
+    if (this.#options.wild && this.#luck.chance(0.02)) this.#commit([this.#told({ fact: 'stop' })]);
     this.#commit([this.#told({ fact: 'begin' })]);
     for (let round = 0; !isFinalExecution(this.view.status); round++) {
       assert(round < MAX_ROUNDS, 'the execution does not end');
@@ -80,27 +78,27 @@ export class Drive {
   #round(): void {
     if (this.#options.wild) this.#disturb();
     const open = this.#shuffled(this.view.steps.filter((state) => state !== undefined));
-    const most = 1 + this.#below(4);
+    const most = 1 + this.#luck.below(4);
     const batch: Told[] = [];
     for (const state of open) {
       if (batch.length >= most) break;
       const fact = this.#nextFact(state, batch);
       if (fact === null) continue;
       batch.push(this.#told(fact));
-      if (fact.fact === 'claimed' && this.#chance(0.3))
+      if (fact.fact === 'claimed' && this.#luck.chance(0.3))
         batch.push(this.#afterClaim(state, batch.at(-1)!.event));
     }
-    if (this.#options.wild && this.#chance(0.03)) batch.push(this.#told(this.#endingFact()));
-    if (this.#chance(0.2)) batch.push(...this.#stale(2));
-    if (batch.length > 0 && this.#chance(0.1)) batch.push(batch[this.#below(batch.length)]!);
+    if (this.#options.wild && this.#luck.chance(0.03)) batch.push(this.#told(this.#endingFact()));
+    if (this.#luck.chance(0.2)) batch.push(...this.#stale(2));
+    if (batch.length > 0 && this.#luck.chance(0.1)) batch.push(batch[this.#luck.below(batch.length)]!);
     this.#commit(batch);
   }
 
   /** Pauses and resumes, which are the door's business and not a transition's. */
   #disturb(): void {
     const { status } = this.view;
-    if (status === 'running' && !this.#chance(0.03)) return;
-    if (status === 'paused' && !this.#chance(0.3)) return;
+    if (status === 'running' && !this.#luck.chance(0.03)) return;
+    if (status === 'paused' && !this.#luck.chance(0.3)) return;
     const paused = status === 'running';
     this.view.status = paused ? 'paused' : 'running';
     this.store.setStatus(this.view.status);
@@ -109,12 +107,12 @@ export class Drive {
 
   #endingFact(): ExecutionFact {
     const facts = ['stop', 'stop', 'stop', 'stop overdue', 'cancel', 'time out', 'reject', 'begin'] as const;
-    return { fact: facts[this.#below(facts.length)]! };
+    return { fact: facts[this.#luck.below(facts.length)]! };
   }
 
   #nextFact(state: StepState, batch: readonly Told[]): StepFact | null {
     const { key } = this.graph.steps[state.slot]!;
-    if (state.status === 'queued' && state.parked && this.#options.wild && this.#mishap(0.1)) {
+    if (state.status === 'queued' && state.parked && this.#options.wild && this.#luck.mishap(0.1)) {
       return { fact: 'timed out', key };
     }
     if (state.status === 'queued') {
@@ -123,13 +121,13 @@ export class Drive {
     }
     if (state.status === 'retrying') return { fact: 'retry due', key };
     if (state.status === 'waiting') {
-      return { fact: this.#options.wild && this.#mishap(0.3) ? 'timed out' : 'resumed', key };
+      return { fact: this.#options.wild && this.#luck.mishap(0.3) ? 'timed out' : 'resumed', key };
     }
     if (state.status !== 'running') return null;
-    if (state.parked && this.#options.wild && this.#mishap(0.05)) {
+    if (state.parked && this.#options.wild && this.#luck.mishap(0.05)) {
       return { fact: 'failed', key, retryable: false, begun: false };
     }
-    if (this.#mishap(0.1)) return { fact: this.#chance(0.5) ? 'released' : 'lost', key };
+    if (this.#luck.mishap(0.1)) return { fact: this.#luck.chance(0.5) ? 'released' : 'lost', key };
     return this.#acting.get(key)!.next(key);
   }
 
@@ -137,7 +135,9 @@ export class Drive {
   #afterClaim({ slot, parked, attempt }: StepState, claim: Event): Told {
     assert(claim.type === 'claim');
     const { key } = this.graph.steps[slot]!;
-    const fact = this.#mishap(0.3) ? ({ fact: 'released', key } as const) : this.#acting.get(key)!.next(key);
+    const fact = this.#luck.mishap(0.3)
+      ? ({ fact: 'released', key } as const)
+      : this.#acting.get(key)!.next(key);
     const event = this.#stepEvent(fact);
     assert('claim' in event);
     const held = { attempt: parked ? attempt : attempt + 1, owner: claim.owner };
@@ -158,7 +158,7 @@ export class Drive {
       events.filter((_, at) => news[at]),
     );
     for (const slot of [...plan.ready]) {
-      if (this.#running() >= this.#options.capacity || this.#chance(0.4)) break;
+      if (this.#running() >= this.#options.capacity || this.#luck.chance(0.4)) break;
       const claimed = claimWithin(plan, slot, this.#owner());
       assert.equal(claimed, this.#tell({ fact: 'claimed', key: this.graph.steps[slot]!.key }));
     }
@@ -198,7 +198,7 @@ export class Drive {
     const slot = this.graph.slots.get(fact.key)!;
     const { attempt, owner, sequence } = this.view.steps[slot]!;
     const at = { slot, claim: { attempt, owner: owner ?? '' } };
-    const random = this.#random();
+    const random = this.#luck.random();
     switch (fact.fact) {
       case 'claimed':
         return { type: 'claim', slot, owner: this.#owner() };
@@ -231,8 +231,8 @@ export class Drive {
   #stale(count: number): Told[] {
     const stale: Told[] = [];
     for (let at = 0; at < count && this.#past.length > 0; at++) {
-      const old = this.#past[this.#below(this.#past.length)]!;
-      const event = 'claim' in old && this.#chance(0.3) ? madeUp(old) : old;
+      const old = this.#past[this.#luck.below(this.#past.length)]!;
+      const event = 'claim' in old && this.#luck.chance(0.3) ? madeUp(old) : old;
       if (this.#isStale(event)) stale.push({ event, fact: null });
     }
     return stale;
@@ -254,30 +254,16 @@ export class Drive {
   }
 
   #owner(): string {
-    return OWNERS[this.#below(OWNERS.length)]!;
+    return OWNERS[this.#luck.below(OWNERS.length)]!;
   }
 
   #running(): number {
     return this.view.steps.filter((state) => state?.status === 'running').length;
   }
 
-  #mishap(probability: number): boolean {
-    if (this.#mishaps === 0 || !this.#chance(probability)) return false;
-    this.#mishaps -= 1;
-    return true;
-  }
-
-  #chance(probability: number): boolean {
-    return this.#random() < probability;
-  }
-
-  #below(limit: number): number {
-    return Math.floor(this.#random() * limit);
-  }
-
   #shuffled<T>(list: readonly T[]): T[] {
     return list
-      .map((item) => ({ item, place: this.#random() }))
+      .map((item) => ({ item, place: this.#luck.random() }))
       .sort((a, b) => a.place - b.place)
       .map(({ item }) => item);
   }

@@ -21,7 +21,7 @@ import type { Fact, StepFact } from './facts.ts';
 import { MemoryStore } from './memory-store.ts';
 import { Oracle } from './oracle.ts';
 import { type Performance, performances, type StepScript } from './scripts.ts';
-import { seededRandom } from './seeded-random.ts';
+import { Luck } from './seeded-random.ts';
 
 /** A template, and the scopes of those of its steps that hold some. */
 export interface NestedTemplate {
@@ -104,13 +104,12 @@ const MAX_ROUNDS = 20_000;
 
 export class NestedDrive {
   readonly top: Node;
-  readonly #random: () => number;
+  readonly #luck: Luck;
   readonly #wild: boolean;
-  #mishaps = 10;
   #ids = 0;
 
   constructor(nested: NestedTemplate, { seed, wild }: NestedDriveOptions) {
-    this.#random = seededRandom(seed);
+    this.#luck = new Luck(seed, 10);
     this.#wild = wild;
     this.top = new Node(nested, null, null);
   }
@@ -130,25 +129,25 @@ export class NestedDrive {
   }
 
   #round(): void {
-    if (this.#wild && this.#mishap(0.01)) {
+    if (this.#wild && this.#luck.mishap(0.01)) {
       this.#endFromAbove();
       return;
     }
     const nodes = this.top.all.filter((node) => !node.isFinal);
-    const node = nodes[this.#below(nodes.length)]!;
-    if (this.#chance(0.05)) this.#repeat(node);
-    if (node.inbox.length > 0 && this.#chance(0.5)) {
+    const node = nodes[this.#luck.below(nodes.length)]!;
+    if (this.#luck.chance(0.05)) this.#repeat(node);
+    if (node.inbox.length > 0 && this.#luck.chance(0.5)) {
       this.#fold(node);
       return;
     }
     const states = node.view.steps.filter((state) => state !== undefined);
-    const state = states[this.#below(states.length)];
+    const state = states[this.#luck.below(states.length)];
     if (state !== undefined) this.#act(node, state);
   }
 
   /** An end of an earlier run, or of a holder that goes on already, is late. */
   #repeat(node: Node): void {
-    const old = node.heard[this.#below(node.heard.length)];
+    const old = node.heard[this.#luck.below(node.heard.length)];
     const state = old === undefined ? undefined : node.view.steps[old.slot];
     if (old === undefined || (state!.status === 'waiting' && state!.held!.run === old.run)) return;
     const before = structuredClone(state);
@@ -172,10 +171,10 @@ export class NestedDrive {
     const holding = node.holdings.get(state.slot);
     if (state.status === 'waiting') {
       if (holding === undefined) return { fact: 'resumed', key };
-      return this.#wild && this.#mishap(0.1) ? { fact: 'timed out', key } : null;
+      return this.#wild && this.#luck.mishap(0.1) ? { fact: 'timed out', key } : null;
     }
     if (state.status !== 'running') return null;
-    if (this.#mishap(0.05)) return { fact: this.#chance(0.5) ? 'released' : 'lost', key };
+    if (this.#luck.mishap(0.05)) return { fact: this.#luck.chance(0.5) ? 'released' : 'lost', key };
     const parks = holding !== undefined && (this.#hasMore(holding) || isNewAttempt(holding, state));
     return parks ? { fact: 'parked', key, holds: true } : node.acting.get(key)!.next(key);
   }
@@ -188,7 +187,7 @@ export class NestedDrive {
     const state = node.view.steps[slot]!;
     const { attempt, owner, sequence } = state;
     const at = { slot, claim: { attempt, owner: owner ?? '' } };
-    const random = this.#random();
+    const random = this.#luck.random();
     switch (fact.fact) {
       case 'claimed':
         return { type: 'claim', slot, owner: 'engine' };
@@ -242,7 +241,7 @@ export class NestedDrive {
 
   /** Reads the inbox, or the first rows of it. */
   #fold(node: Node): void {
-    const rows = node.inbox.splice(0, 1 + this.#below(node.inbox.length));
+    const rows = node.inbox.splice(0, 1 + this.#luck.below(node.inbox.length));
     this.#commit(node, merged(rows), []);
   }
 
@@ -339,9 +338,9 @@ export class NestedDrive {
 
   /** The end of a scope goes along with its commit, or waits in the inbox. */
   #send(node: Node, plan: Plan): void {
-    for (const { event } of outboxOf(plan, this.#random())) {
+    for (const { event } of outboxOf(plan, this.#luck.random())) {
       node.parent!.inbox.push(event);
-      if (this.#chance(0.4)) this.#fold(node.parent!);
+      if (this.#luck.chance(0.4)) this.#fold(node.parent!);
     }
   }
 
@@ -382,7 +381,7 @@ export class NestedDrive {
 
   #endFromAbove(): void {
     const { top } = this;
-    const how = this.#below(3);
+    const how = this.#luck.below(3);
     if (how === 0) this.#commit(top, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]);
     else if (how === 1) this.#commit(top, [{ type: 'time_out' }], [{ fact: 'time out' }]);
     else if (top.view.stopRequested === null) this.#stop(top);
@@ -410,20 +409,6 @@ export class NestedDrive {
         },
       );
     }
-  }
-
-  #mishap(probability: number): boolean {
-    if (this.#mishaps === 0 || !this.#chance(probability)) return false;
-    this.#mishaps -= 1;
-    return true;
-  }
-
-  #chance(probability: number): boolean {
-    return this.#random() < probability;
-  }
-
-  #below(limit: number): number {
-    return Math.floor(this.#random() * limit);
   }
 }
 

@@ -12,3 +12,29 @@ export function seededRandom(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+/** Decisions by chance, with a limited number of mishaps: without an end to them an execution need not end. */
+export class Luck {
+  readonly random: () => number;
+  #mishaps: number;
+
+  constructor(seed: number, mishaps: number) {
+    this.random = seededRandom(seed);
+    this.#mishaps = mishaps;
+  }
+
+  mishap(probability: number): boolean {
+    if (this.#mishaps === 0 || !this.chance(probability)) return false;
+    this.#mishaps -= 1;
+    return true;
+  }
+
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+
+  /** Returns a whole number from 0 to `limit` - 1. */
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+}
