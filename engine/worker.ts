@@ -97,12 +97,14 @@ export class Worker {
     });
     this.dispatcher.useGate(this.gate);
     this.#timers = new Timers((id, event) => this.door.post(id, event), config.limits.stopGraceMs);
-    this.#callbacks = new CallbackSender({ pool: workPool, queue, client: steps.httpClient, log, onError });
-    const templates = new TemplateMetrics(parts.metrics, {
+    const { metrics } = parts;
+    const client = steps.httpClient;
+    this.#callbacks = new CallbackSender({ pool: workPool, queue, client, metrics, log, onError });
+    const templates = new TemplateMetrics(metrics, {
       max: config.limits.maxMetricTemplates,
       masked: (name) => steps.store.text(name, MAX_LABEL_LENGTH),
     });
-    const observer = new ExecutionObserver(parts.metrics, templates, log);
+    const observer = new ExecutionObserver(metrics, templates, log);
     this.committer = this.#createCommitter(observer, [
       observer,
       this.gate,

@@ -21,6 +21,7 @@ function moveAll(metrics: Metrics): void {
   metrics.timerLateness.set(0);
   metrics.claims.inc({ queue: 'execution' }, 10);
   metrics.staleCompletions.inc();
+  metrics.callbackCalls.inc({ result: 'failed' });
   metrics.handlerDuration.observe({ type: 'http' }, 0.2);
   metrics.sandboxKills.inc({ reason: 'timeout' });
   metrics.runningSteps.set(1);

@@ -172,6 +172,13 @@ function workerInstruments(registry: Registry) {
       'stale_completions_total',
       'Results refused because the attempt was no longer the current one.',
     ),
+    /** Each call is counted once, also a retry. */
+    callbackCalls: counter(
+      registry,
+      'callback_calls_total',
+      'Calls of a callback_url by result: delivered, failed (it is tried again), given_up.',
+      ['result'],
+    ),
     handlerDuration: histogram(
       registry,
       'handler_duration_seconds',

@@ -4,7 +4,8 @@
  * The job is written by the commit that ends the execution. An engine that takes it delays it for as long as a call
  * may take, calls, and then deletes it or delays it further: when the process dies in between, the job comes back.
  *
- * Invariant: the job is deleted only after a 2xx answer, or when the callback is given up, which is logged once.
+ * Invariant: the job is deleted only after a 2xx answer, or when the callback is given up, which is logged once. The first
+ * failed call of a receiver is logged at once.
  */
 
 import type { Job, JobData } from '../../core/jobs.ts';
@@ -15,12 +16,15 @@ import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-eng
 import type { HttpClient } from '../../steps/http/client.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 import type { Log } from '../../telemetry/log.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import { FailureLines } from './failure-lines.ts';
 import { CallbackLines } from './lines.ts';
 
 export interface CallbackSenderOptions {
   readonly pool: Pool;
   readonly queue: ExecutionEngineQueue;
   readonly client: HttpClient;
+  readonly metrics: Pick<Metrics, 'callbackCalls'>;
   readonly log: Log;
   onError(error: unknown): void;
 }
@@ -48,6 +52,7 @@ type CallbackData = Extract<JobData, { kind: 'callback' }>;
 export class CallbackSender {
   readonly #options: CallbackSenderOptions;
   readonly #lines = new CallbackLines(WAIT_MS);
+  readonly #failures = new FailureLines();
   readonly #calls = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #isOpen = true;
@@ -105,26 +110,35 @@ export class CallbackSender {
     // A call that was cut off by a stop does not count as an attempt.
     if (this.#closing.signal.aborted) return this.#replace(job, again(job, null, attempt));
     const code = reason instanceof StepFailure ? reason.code : null;
-    const isOver = attempt >= MAX_ATTEMPTS || code === HOPELESS;
-    if (code === BLOCKED && attempt === 1)
+    const { callbackCalls } = this.#options.metrics;
+    if (attempt >= MAX_ATTEMPTS || code === HOPELESS) {
+      callbackCalls.inc({ result: 'given_up' });
+      await this.#tell(job, reason, 'A callback was given up');
+      return this.#replace(job, null);
+    }
+    callbackCalls.inc({ result: 'failed' });
+    const retryInMs = Math.round(pauseMs(attempt));
+    const failures = this.#failures.told(receiverOf(route!.url));
+    if (failures > 0)
       await this.#tell(
         job,
         reason,
-        'A callback must not be called from here; it is tried again, by any engine',
+        code === BLOCKED
+          ? 'A callback must not be called from here; it is tried again, by any engine'
+          : 'A callback failed; it is tried again',
+        { retry_in_ms: retryInMs, failures },
       );
-    if (!isOver) return this.#replace(job, again(job, pauseMs(attempt), attempt + 1));
-    await this.#tell(job, reason, 'A callback was given up');
-    return this.#replace(job, null);
+    return this.#replace(job, again(job, retryInMs, attempt + 1));
   }
 
   /** Logs the receiver's host only: path and query may hold a token. */
-  async #tell(job: FetchedJob, { message: reason }: Error, line: string): Promise<void> {
+  async #tell(job: FetchedJob, { message: reason }: Error, line: string, more: object = {}): Promise<void> {
     const { execution_id: execution, attempt } = job.data as CallbackData;
     const callback = await readCallback(this.#options.pool, execution);
     if (callback === null) return;
     const { template, version, url } = callback;
-    const receiver = URL.parse(url)?.host ?? '';
-    this.#options.log.warn({ execution, template, version, receiver, attempt, reason }, line);
+    const receiver = receiverOf(url);
+    this.#options.log.warn({ execution, template, version, receiver, attempt, reason, ...more }, line);
   }
 
   /** Returns null when the receiver has accepted it, or there is nothing to send; otherwise the error. */
@@ -146,7 +160,9 @@ export class CallbackSender {
         maxRedirects: 0,
         signal: this.#closing.signal,
       });
-      return status >= 200 && status <= 299 ? null : new Error(`the answer was ${status}`);
+      if (status < 200 || status > 299) return new Error(`the answer was ${status}`);
+      this.#options.metrics.callbackCalls.inc({ result: 'delivered' });
+      return null;
     } catch (error) {
       return error as Error;
     }
@@ -171,6 +187,11 @@ function bodyOf({
   const head = JSON.stringify({ execution_id: id, status, template, version }).slice(0, -1);
   const tail = JSON.stringify({ tags, completed_at: completedAt.toISOString() }).slice(1);
   return `${head},"outputs":${outputs},"error":${error},${tail}`;
+}
+
+/** Returns the host and port. */
+function receiverOf(url: string): string {
+  return URL.parse(url)?.host ?? '';
 }
 
 function attemptOf({ data }: FetchedJob): number {

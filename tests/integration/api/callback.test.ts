@@ -131,6 +131,37 @@ test('anything but 2xx is tried again, and no redirect is followed', async () =>
   await noJob(id);
 });
 
+test('the first failed call of a receiver is a line with its reason and next try, and each call is counted', async () => {
+  let calls = 0;
+  await using busy = await httpPeer((_request, response) => {
+    calls += 1;
+    response.writeHead(calls === 1 ? 503 : 204).end();
+  });
+  const template = await engine.publish({ steps: { one: { type: 'record' } } });
+  const id = await engine.start(template, { callback_url: `${busy.origin}/told?token=secret` });
+  const lines = () => {
+    const written = engine.output().split('\n');
+    return written.filter((line) => line.includes(id) && line.includes('A callback failed'));
+  };
+  await until(() => calls > 1);
+  await noJob(id);
+  await until(() => lines().length > 0);
+  expect(lines()).toHaveLength(1);
+  expect(JSON.parse(lines()[0]!)).toMatchObject({
+    level: 'warn',
+    template,
+    version: 1,
+    receiver: new URL(busy.origin).host,
+    attempt: 1,
+    reason: 'the answer was 503',
+    retry_in_ms: expect.any(Number),
+    failures: 1,
+  });
+  const metrics = await (await fetch(`${engine.url}/metrics`)).text();
+  expect(metrics).toMatch(/callback_calls_total\{result="failed"\} [1-9]/);
+  expect(metrics).toMatch(/callback_calls_total\{result="delivered"\} [1-9]/);
+});
+
 test('a private address is not called, one line says so, and it is left for an engine that may call it', async () => {
   await using other = await httpPeer((_request, response) => response.end(), '127.0.0.2');
   const template = await engine.publish({ steps: { one: { type: 'record' } } });
