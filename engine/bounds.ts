@@ -4,18 +4,20 @@
  */
 import type { Config } from '../config/config.ts';
 import { createPool } from '../db/connection/client.ts';
+import { placeOf } from '../db/connection/database-url.ts';
 import { type DatabaseRoute, routeTo } from '../db/connection/features.ts';
 import { checkServer } from '../db/connection/server-check.ts';
-import { isUnavailable } from '../db/connection/session.ts';
+import { isConnectionError, isUnavailable } from '../db/connection/session.ts';
 import { whenUsable } from '../db/connection/when-usable.ts';
 import { countPending } from '../db/execution-queries.ts';
 import { Retention } from '../maintenance/retention.ts';
 import { StartGate } from '../services/start-gate.ts';
 import { createErrorReporter, errorKey, type Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { OutageLog } from '../telemetry/outage-log.ts';
 import type { Database } from './database.ts';
 
-/** Interval of log lines about an unavailable database, for each kind of error. */
+/** Interval of log lines about other errors of the database, for each kind. */
 const LINE_EVERY_MS = 10_000;
 /** Some kilobytes each, and a few seconds of work for the database. */
 const MAX_WAITING_STARTS = 20_000;
@@ -49,21 +51,33 @@ export function waitingFor(log: Log): (error: unknown) => void {
 
 export interface DatabaseErrors {
   onError(error: unknown): void;
+  /** The database has answered a heartbeat. */
+  answered(): void;
   /** A log that limits lines about errors of the database in the same way. */
   readonly sparing: Pick<Log, 'error'>;
 }
 
 /** The one place that logs an unavailable database. */
-export function databaseErrors(log: Log): DatabaseErrors {
+export function databaseErrors(log: Log, url: string): DatabaseErrors {
   const report = createErrorReporter(log, { everyMs: LINE_EVERY_MS });
-  const onError = (error: unknown) => report(errorKey(error), error, 'The database could not be used');
-  const error = (fields: { err?: unknown }, message: string) => {
-    const cause = fields.err;
-    if (isUnavailable(cause))
-      report(`call:${errorKey(cause)}`, cause, 'A call could not be answered', fields);
-    else log.error(fields, message);
+  const database = placeOf(url);
+  const message = 'The database could not be used';
+  const away = new OutageLog({ log, message, endMessage: 'The database answers again', database });
+  const unanswered = 'A call could not be answered';
+  const calls = new OutageLog({ log, message: unanswered, endMessage: null, database });
+  const onError = (error: unknown) =>
+    isConnectionError(error) ? away.failed(error) : report(errorKey(error), error, message, { database });
+  const error = (fields: { err?: unknown }, line: string) => {
+    const { err: cause, ...more } = fields;
+    if (isConnectionError(cause)) calls.failed(cause, more);
+    else if (isUnavailable(cause)) report(`call:${errorKey(cause)}`, cause, unanswered, { database, ...more });
+    else log.error(fields, line);
   };
-  return { onError, sparing: { error: error as Log['error'] } };
+  const answered = () => {
+    away.answered();
+    calls.answered();
+  };
+  return { onError, answered, sparing: { error: error as Log['error'] } };
 }
 
 export function createStartGate({ limits }: Config, { apiPool }: Database, metrics: Metrics): StartGate {

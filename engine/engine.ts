@@ -104,11 +104,11 @@ async function startDatabase(source: DatabaseSource, undo: Undo): Promise<string
 
 async function buildEngine(config: Config, source: DatabaseSource, log: Log, undo: Undo): Promise<Engine> {
   const id = randomUUID();
-  const { onError, sparing } = databaseErrors(log);
   const graceMs = config.drainGraceMs;
   const front = await openFront({ host: config.host, port: config.port });
   await undo.add(() => front.server.stop(0));
   const databaseUrl = await startDatabase(source, undo);
+  const { onError, answered, sparing } = databaseErrors(log, databaseUrl);
   const steps = await createStepParts(config, log, undo);
   const { warnings, route } = await checkDatabase(databaseUrl, config, log);
   const database = await openDatabase(route, id, config, { undo, onWait: waitingFor(log), onError });
@@ -143,6 +143,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     waiters,
     undo,
     log,
+    onAnswer: answered,
     onError,
   });
   await undo.add(startRetention({ config, database, engineId: id, metrics, log, onError }));

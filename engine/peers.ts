@@ -62,6 +62,8 @@ export interface PeersParts {
   readonly waiters: ExecutionWaiters;
   readonly undo: Undo;
   readonly log: Log;
+  /** The database has answered a heartbeat. */
+  onAnswer(): void;
   onError(error: unknown): void;
 }
 
@@ -144,10 +146,13 @@ function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulsePa
       }
     },
     onPeers: (ids) => watch?.watch(ids),
-    onSilence: (ms) =>
+    onAnswer: parts.onAnswer,
+    onSilence: (ms, hadPeers) =>
       log.warn(
         { engine: parts.engineId, silent_ms: Math.round(ms) },
-        'This engine was silent; others may have taken over its steps, and refuse what comes of them here',
+        hadPeers
+          ? 'This engine was silent; others may have taken over its steps, and refuse what comes of them here'
+          : 'This engine was silent: its process or its database stood still. It is the only engine, and its steps go on',
       ),
     onOrphans: (found) => {
       for (const [owner, { length }] of Map.groupBy(found, (step) => step.owner))

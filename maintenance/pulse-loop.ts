@@ -24,8 +24,13 @@ export interface PulseLoopOptions extends Omit<RescuesOptions, 'engineId' | 'pee
   onEnded(executionIds: readonly string[]): void;
   /** Ids of the other live engines, after each round. */
   onPeers(ids: readonly string[]): void;
-  /** The database has received no heartbeat for so long that this engine's steps may have been taken over. */
-  onSilence(ms: number): void;
+  /** The database has answered a heartbeat. */
+  onAnswer(): void;
+  /**
+   * The database has received no heartbeat for so long that others may have taken over this engine's steps.
+   * @param hadPeers whether there is, or was before the silence, another engine
+   */
+  onSilence(ms: number, hadPeers: boolean): void;
 }
 
 const INTERVAL_MS = 1_000;
@@ -100,7 +105,9 @@ export class PulseLoop {
     const { db, engine, jobTable, runningCount, hasLease, watched, signs } = this.#options;
     const beat = { id: engine.id, runningCount: runningCount(), hasLease: hasLease() };
     const seen = await pulse(db, beat, jobTable, watched(), signs);
-    if (this.silentMs > SILENT_MS) this.#options.onSilence(this.silentMs);
+    this.#options.onAnswer();
+    const hadPeers = [seen.peers, seen.deadEngines, this.#peers ?? []].some(({ length }) => length > 0);
+    if (this.silentMs > SILENT_MS) this.#options.onSilence(this.silentMs, hadPeers || !seen.registered);
     this.#lastBeatAt = performance.now();
     this.#peers = seen.peers;
     this.#options.onPeers(seen.peers);

@@ -15,7 +15,7 @@ const CALLS = 1_000;
 let database: EngineDatabase;
 let proxy: Awaited<ReturnType<typeof proxyTo>>;
 let engine: TestEngine;
-const lines: { level: string; msg: string; repeated?: number }[] = [];
+const lines: { level: string; msg: string; repeated?: number; database?: string; reason?: string }[] = [];
 /** Of these, what was there when it was ready. */
 let linesOfStart: typeof lines;
 
@@ -90,6 +90,17 @@ test('a database that refuses connections is a few lines, clean answers, and 503
   );
   await assertInvariants(database.url);
   expect(lines.filter(({ level }) => level === 'error').length).toBeLessThanOrEqual(MAX_LINES);
+  const isEnd = ({ msg }: { msg: string }) => /^The database answers again, after [\d.]+ s$/.test(msg);
+  await until(() => lines.some(isEnd));
+  expect(lines.filter(isEnd)).toHaveLength(1);
+  const told = lines.filter(({ msg }) => /^(The database could not|A call could not)/.test(msg));
+  const { host, pathname } = new URL(proxy.url);
+  for (const { database: named, reason } of told) {
+    expect(named).toBe(host + pathname);
+    expect(reason).toBeString();
+  }
+  const silent = lines.filter(({ msg }) => msg.startsWith('This engine was silent'));
+  for (const { msg } of silent) expect(msg).toContain('It is the only engine');
 });
 
 test('an engine whose database is not there yet waits for it', async () => {
