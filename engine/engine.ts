@@ -14,7 +14,8 @@ import type { Pool } from '../db/connection/client.ts';
 import { definitionSchema } from '../definition/definition-schema.ts';
 import { collectGauges } from '../maintenance/gauges.ts';
 import { createHealth } from '../maintenance/health.ts';
-import { IdleWorkWatch } from '../maintenance/idle-work-watch.ts';
+import { watchIdleWork } from '../maintenance/idle-work-watch.ts';
+import { LockWatch } from '../maintenance/lock-watch.ts';
 import type { PulseLoop } from '../maintenance/pulse-loop.ts';
 import { StallWatch } from '../maintenance/stall-watch.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -134,6 +135,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     hasPeers,
     onError,
   });
+  const locks = watchLocks(id, database, worker, log);
   pulse = await joinPeers({
     engineId: id,
     config,
@@ -143,13 +145,16 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     waiters,
     undo,
     log,
-    onAnswer: answered,
+    onAnswer: () => {
+      answered();
+      void locks?.round();
+    },
     onError,
   });
   await undo.add(startRetention({ config, database, engineId: id, metrics, log, onError }));
   await undo.add(() => worker.close(graceMs));
   await undo.add(() => front.server.stop(graceMs));
-  const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings };
+  const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings, locks };
   const { app, executions, templates, startDraining } = createApi(parts);
   // While running steps finish, health reports the drain and every call is still answered.
   await undo.add(() => worker.drain(graceMs));
@@ -182,10 +187,17 @@ interface ApiParts {
   readonly pulse: PulseLoop;
   /** Warnings shown by /health. */
   readonly warnings: readonly string[];
+  /** Null: the database does not say who holds a lock. */
+  readonly locks: LockWatch | null;
+}
+
+function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked }: Worker, log: Log) {
+  if (!route.features.advisoryLocks) return null;
+  return new LockWatch({ db, engineId, log, isWaiting: () => locked.isWaiting });
 }
 
 function createApi(parts: ApiParts) {
-  const { config, database, steps, worker, metrics, log, waiters, pulse, warnings } = parts;
+  const { config, database, steps, worker, metrics, log, waiters, pulse, warnings, locks } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
   const { versions, reader, stepTypes, sandbox } = steps;
   const { door, dispatcher, capacity } = worker;
@@ -212,7 +224,7 @@ function createApi(parts: ApiParts) {
     stopGraceMs: limits.stopGraceMs,
     takeOver: () => pulse.takeOver(),
   });
-  const idleWork = new IdleWorkWatch(pool, jobTable);
+  const idleWork = watchIdleWork(pool, jobTable);
   let draining = false;
   collectGauges(metrics, {
     db: pool,
@@ -232,7 +244,8 @@ function createApi(parts: ApiParts) {
       pool,
       warnings,
       silentMs: () => pulse.silentMs,
-      idleWork: () => idleWork.warnings,
+      idleWork: () => idleWork.warnings(),
+      locks: () => locks?.warnings ?? [],
       stall: () => stalls.stall,
       isDraining: () => draining,
     }),

@@ -16,7 +16,9 @@ export interface HealthSources {
   /** Milliseconds since the work loop last reached the database. */
   silentMs(): number;
   /** Ready work that no living engine can do; one sentence each. */
-  idleWork(): readonly string[];
+  idleWork(): Promise<readonly string[]>;
+  /** Sessions that keep commits waiting; one sentence each. */
+  locks(): readonly string[];
   /** The work that is stuck; null: none. */
   stall(): string | null;
   isDraining(): boolean;
@@ -25,6 +27,8 @@ export interface HealthSources {
 /** The work loop runs once a second; this much silence means that it or the database is stuck. */
 const LONGEST_SILENCE_MS = 5_000;
 const LOOK_AGAIN_MS = 500;
+/** A database that answers later is not usable. Probes give up after some seconds. */
+const MAX_WAIT_MS = 2_000;
 
 interface Look {
   /** Null: the database is usable. */
@@ -32,7 +36,8 @@ interface Look {
   readonly warnings: readonly string[];
 }
 
-export function createHealth({ pool, warnings, silentMs, idleWork, stall, isDraining }: HealthSources) {
+export function createHealth(sources: HealthSources) {
+  const { pool, warnings, silentMs, idleWork, locks, stall, isDraining } = sources;
   let last: { at: number; answer: Promise<Look> } | null = null;
   const database = () => {
     const now = performance.now();
@@ -42,7 +47,7 @@ export function createHealth({ pool, warnings, silentMs, idleWork, stall, isDrai
   return {
     live: (): HealthReport => ({ status: 'ok', checks: { process: { status: 'ok' } } }),
     ready: async (): Promise<HealthReport> => {
-      const { failure, warnings: found } = await database();
+      const [{ failure, warnings: found }, idle] = await Promise.all([database(), idleWork()]);
       const checks: HealthReport['checks'] = {
         database: failure === null ? { status: 'ok' } : { status: 'fail', message: failure },
         work_loop: workLoop(silentMs(), stall()),
@@ -52,7 +57,7 @@ export function createHealth({ pool, warnings, silentMs, idleWork, stall, isDrai
       return {
         status: ok ? 'ok' : 'unavailable',
         checks,
-        warnings: [...new Set([...warnings, ...found, ...idleWork()])],
+        warnings: [...new Set([...warnings, ...found, ...idle, ...locks()])],
       };
     },
   };
@@ -66,12 +71,23 @@ function workLoop(silence: number, stall: string | null): HealthReport['checks']
 
 async function look(pool: Pool): Promise<Look> {
   try {
-    const { refusal, warnings } = await readServerState(pool);
+    const { refusal, warnings } = await inTime(readServerState(pool, { timeoutMs: MAX_WAIT_MS }));
     return { failure: refusal === null ? null : `The database ${refusal}.`, warnings };
   } catch (error) {
     return {
       failure: `The database does not answer: ${hideCredentials((error as Error).message)}`,
       warnings: [],
     };
+  }
+}
+
+/** Waits for a connection too, which may take longer than the statement. */
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${MAX_WAIT_MS / 1_000} s`)), MAX_WAIT_MS);
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,45 +1,60 @@
 /**
  * Reports ready work that no live engine can run, as sentences for the health of an engine.
  *
- * Invariant: health never waits for this check. It shows the last result, and a request starts a new check in the
- * background when the last one is old.
+ * Invariant: health waits for this check for a moment only. When a look takes longer, the result before it is shown.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { visibleText } from '../core/text/visible.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { findWorkForNobody, type WorkForNobody } from '../db/ready-work.ts';
 
-const LOOK_AGAIN_MS = 10_000;
+/** How old a result may be when it is shown. */
+const LOOK_AGAIN_MS = 3_000;
+const MAX_WAIT_MS = 1_000;
 /** A restarted engine is back within this time. */
 const GRACE_SECONDS = 10;
 
 export class IdleWorkWatch {
-  readonly #pool: Pool;
-  readonly #jobTables: string;
+  readonly #find: () => Promise<WorkForNobody>;
+  readonly #now: () => number;
   #warnings: readonly string[] = [];
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | null = null;
 
-  constructor(pool: Pool, jobTables: string) {
-    this.#pool = pool;
-    this.#jobTables = jobTables;
+  constructor(find: () => Promise<WorkForNobody>, now: () => number = () => performance.now()) {
+    this.#find = find;
+    this.#now = now;
   }
 
-  get warnings(): readonly string[] {
-    const now = performance.now();
-    if (now - this.#lookedAt > LOOK_AGAIN_MS) {
-      this.#lookedAt = now;
-      void this.#look();
+  /** Looks anew when the last result is old. */
+  async warnings(): Promise<readonly string[]> {
+    if (this.#now() - this.#lookedAt > LOOK_AGAIN_MS)
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = null;
+      });
+    if (this.#looking !== null) {
+      const over = new AbortController();
+      const wait = delay(MAX_WAIT_MS, undefined, { signal: over.signal, ref: false }).catch(() => {});
+      await Promise.race([this.#looking, wait]);
+      over.abort();
     }
     return this.#warnings;
   }
 
   async #look(): Promise<void> {
     try {
-      this.#warnings = sentences(await findWorkForNobody(this.#pool, this.#jobTables, GRACE_SECONDS));
+      this.#warnings = sentences(await this.#find());
     } catch {
       // Health itself reports an unreachable database.
       this.#warnings = [];
     }
+    this.#lookedAt = this.#now();
   }
+}
+
+/** Returns a watch over a database. */
+export function watchIdleWork(pool: Pool, jobTables: string): IdleWorkWatch {
+  return new IdleWorkWatch(() => findWorkForNobody(pool, jobTables, GRACE_SECONDS));
 }
 
 function sentences({ engines, steps, executions }: WorkForNobody): string[] {

@@ -43,8 +43,15 @@ const IDENTITY = `
     from pg_database d where d.datname = current_database()`;
 
 /** Returns the current state of the server: it may become a standby, and settings may change, while it runs. */
-export async function readServerState(db: Db, isPooled = false): Promise<ServerState> {
-  const { rows } = await db.query(isPooled ? STATE : { name: 'server_state', text: STATE, values: [] });
+export async function readServerState(
+  db: Db,
+  { isPooled = false, timeoutMs }: { isPooled?: boolean; timeoutMs?: number } = {},
+): Promise<ServerState> {
+  const { rows } = await db.query({
+    text: STATE,
+    ...(isPooled ? {} : { name: 'server_state', values: [] }),
+    ...(timeoutMs === undefined ? {} : { query_timeout: timeoutMs }),
+  });
   const [row] = rows;
   const warnings = Object.entries(DURABILITY)
     .filter(([name]) => row[name] === 'off')
@@ -138,7 +145,7 @@ async function look(url: string, variable: string, backend: RouteOptions['backen
   try {
     await client.connect();
     await prepareSession(client, session);
-    const state = await readServerState(client, isPooled);
+    const state = await readServerState(client, { isPooled });
     if (state.refusal !== null) throw new Error(`${variable} names a database that ${state.refusal}.`);
     // A cluster has many servers, and no pooler to go past.
     const identity = backend === 'postgres' ? (await client.query(IDENTITY)).rows[0].identity : null;

@@ -119,3 +119,19 @@ test('an engine whose database is not there yet waits for it', async () => {
   const late = await starting;
   expect((await fetch(`${late.url}/health/ready`)).status).toBe(200);
 });
+
+test('a database that stands still is a failure in health, which does not wait for its answer', async () => {
+  const still = await fixture.use(proxyTo(database.url), (made) => made.close());
+  const waiting = await fixture.engine({ url: still.url, recordsUrl: database.url, name: 'still' });
+  expect((await fetch(`${waiting.url}/health/ready`)).status).toBe(200);
+  still.silence();
+  await until(async () => {
+    const { status, body } = await waiting.request('GET', '/health');
+    if (status === 200) return false;
+    const checks = body.checks as Record<string, { message?: string }>;
+    // The client's own limit for an answer is ten times as long.
+    expect(checks.database!.message).toContain('no answer within 2 s');
+    return true;
+  });
+  still.heal();
+});
