@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { failureOf } from '../tests/support/http-peer.ts';
 import { stepContext } from '../tests/support/step-context.ts';
+import { BUILT_IN_NAMES } from './built-in-names.ts';
 import { createStepTypes, type StepTypesOptions } from './registry.ts';
 import type { StepType } from './step-type.ts';
 
@@ -20,9 +21,7 @@ function verdict(type: string, params: unknown): string {
 
 describe('the registry', () => {
   test('has the built-in types, each under its own name with a summary', () => {
-    expect([...types.keys()].sort()).toEqual(
-      ['delay', 'fail', 'http', 'log', 'merge', 'noop', 'script', 'switch', 'transform'].sort(),
-    );
+    expect([...types.keys()].sort()).toEqual([...BUILT_IN_NAMES].sort());
     for (const [name, type] of types) {
       expect(type.type).toBe(name);
       expect(type.summary).not.toBe('');

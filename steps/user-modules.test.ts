@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failureOf } from '../tests/support/http-peer.ts';
 import { stepContext } from '../tests/support/step-context.ts';
+import { BUILT_IN_NAMES } from './built-in-names.ts';
 import { loadUserStepTypes } from './user-modules.ts';
 
 /** A folder with these modules; `await using` removes it. */
@@ -93,6 +94,15 @@ export default new Counter();`;
 
   test('has all its problems reported at once', async () => {
     expect(await problemsOf(`export default [{ type: 'x' }, { run() {}, schema: true }];`)).toHaveLength(3);
+  });
+
+  test('cannot take the name of a built-in type: the module and the setting are named', async () => {
+    for (const name of BUILT_IN_NAMES) {
+      await using folder = await modules({ 'mine.ts': SMS.replaceAll('sms', name) });
+      const { message } = await failureOf(loadUserStepTypes(['mine.ts'], folder.cwd));
+      expect(message).toStartWith('EXECUTION_ENGINE_STEPS cannot be used:');
+      expect(message).toContain(`- mine.ts: the name "${name}" is taken by a built-in step type`);
+    }
   });
 
   test('cannot take a name that another one has', async () => {

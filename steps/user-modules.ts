@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isObject } from '../core/json/json.ts';
+import { BUILT_IN_NAMES } from './built-in-names.ts';
 import { describeLoadFailure, loadFailureLine } from './load-failure.ts';
 import type { StepType } from './step-type.ts';
 
@@ -34,7 +35,11 @@ export async function loadUserStepTypes(paths: readonly string[], cwd: string): 
       const type = checked(candidate, path, problems);
       if (type === null) continue;
       const taken = found.get(type.type);
-      if (taken === undefined) found.set(type.type, { path, type });
+      if (BUILT_IN_NAMES.has(type.type))
+        problems.push(
+          `${path}: the name "${type.type}" is taken by a built-in step type; give yours another name`,
+        );
+      else if (taken === undefined) found.set(type.type, { path, type });
       else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
     }
   }

@@ -30,6 +30,15 @@ describe('a line', () => {
     expect(err.stack).toContain('log.test.ts');
   });
 
+  test('tells the name of an error that another process had thrown', () => {
+    const { log, lines } = capture();
+    log.info(
+      { err: Object.defineProperty(new Error('x'), 'name', { value: 'TypeError' }) },
+      'A handler threw',
+    );
+    expect(JSON.parse(lines[0]!).err).toMatchObject({ type: 'TypeError', message: 'x' });
+  });
+
   test('tells what an error says and not the objects that hang on it', () => {
     class Client {
       secretKey = 862_798_382;

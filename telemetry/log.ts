@@ -11,6 +11,7 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { createMasker } from '../core/masking/masker.ts';
+import { errorName } from '../core/text/error-name.ts';
 import { shownLine, writtenLine } from './log-line.ts';
 
 const MAX_REPORTED_KEYS = 20;
@@ -58,7 +59,9 @@ export function createLog({
  * driver's client is such an object, and holds the key by which its statements can be cancelled.
  */
 function writable(error: Error): unknown {
-  return withoutObjects(pino.stdSerializers.errWithCause(error));
+  const written = withoutObjects(pino.stdSerializers.errWithCause(error));
+  // pino has the name of the class, which an error from another process has lost.
+  return error instanceof Error ? { ...(written as object), type: errorName(error) } : written;
 }
 
 const CAUSES = ['cause', 'aggregateErrors'];

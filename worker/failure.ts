@@ -1,6 +1,7 @@
 /**
  * Turns errors thrown in an attempt into its failure.
  */
+import { errorName } from '../core/text/error-name.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { NotStorable } from '../payload/output-store.ts';
 import { InputsTooLarge } from '../payload/payload-reader.ts';
@@ -42,5 +43,7 @@ function toFailure(thrown: unknown, { abortReason }: Pick<Attempt, 'abortReason'
     const { code, message, details } = thrown;
     return new StepFailure(code, message, { details, cause: thrown });
   }
-  return new StepFailure('handler_failed', messageOf(thrown), { retryable: true, cause: thrown });
+  const name = errorName(thrown);
+  const message = name === 'Error' ? messageOf(thrown) : `${name}: ${messageOf(thrown)}`;
+  return new StepFailure('handler_failed', message, { retryable: true, cause: thrown });
 }

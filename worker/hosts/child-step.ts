@@ -7,6 +7,7 @@
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
+import { errorName } from '../../core/text/error-name.ts';
 import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
 import {
   type ScriptOptions,
@@ -160,7 +161,13 @@ export class HostedStep implements StepContext {
     try {
       this.#fail(error, store);
     } catch (second) {
-      say({ kind: 'threw', id: this.#id, message: messageOf(second), stack: stackOf(second) });
+      say({
+        kind: 'threw',
+        id: this.#id,
+        name: errorName(second),
+        message: messageOf(second),
+        stack: stackOf(second),
+      });
     }
   }
 
@@ -179,7 +186,7 @@ export class HostedStep implements StepContext {
         stack,
       });
     } else {
-      say({ kind: 'threw', id, message: messageOf(error), stack });
+      say({ kind: 'threw', id, name: errorName(error), message: messageOf(error), stack });
     }
   }
 

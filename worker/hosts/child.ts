@@ -108,7 +108,8 @@ function run(request: RunRequest, body: string): void {
   const { id, type } = request;
   const found = types.get(type);
   if (found === undefined) {
-    say({ kind: 'threw', id, message: `the step's process has no step type "${type}"`, stack: '' });
+    const message = `the step's process has no step type "${type}"`;
+    say({ kind: 'threw', id, name: 'Error', message, stack: '' });
     return;
   }
   const [params, inputs] = valuesOf(body, request.special);

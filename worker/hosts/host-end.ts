@@ -15,6 +15,14 @@ interface EndedHost {
   readonly broken: string | null;
 }
 
+/** What was in a process at its end. */
+interface RunsAtEnd {
+  /** Attempts that were lost. */
+  readonly lost: readonly LostRun[];
+  /** Handlers that went on after the end of their attempts. */
+  readonly over: readonly LostRun[];
+}
+
 interface LostRun {
   readonly call: {
     readonly type: string;
@@ -60,18 +68,25 @@ export function unavailable(why: string): StepFailure {
 
 const MAX_NAMED = 10;
 
-/** @param lost runs in the host at its end */
-export function logEnd(log: Log, host: EndedHost, exit: Exit, lost: readonly LostRun[]): void {
-  const named = lost.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
+export function logEnd(log: Log, host: EndedHost, exit: Exit, { lost, over }: RunsAtEnd): void {
+  const because = host.killReason === null ? {} : { because: host.killReason };
+  const handlers = {
+    steps: lost.length,
+    lost: named(lost),
+    ...(over.length === 0 ? {} : { over: named(over) }),
+  };
+  const line = `A process of steps has ended: ${endOf(host, exit)}`;
+  log.warn({ pid: host.pid, ...exit, ...handlers, ...because }, line);
+}
+
+function named(runs: readonly LostRun[]) {
+  return runs.slice(0, MAX_NAMED).map(({ call: { context, type } }) => ({
     execution: context.execution.id,
     template: context.execution.template,
     version: context.execution.version,
     step: context.step.key,
     type,
   }));
-  const because = host.killReason === null ? {} : { because: host.killReason };
-  const fields = { pid: host.pid, ...exit, steps: lost.length, lost: named, ...because };
-  log.warn(fields, `A process of steps has ended: ${endOf(host, exit)}`);
 }
 
 export function logOutput(

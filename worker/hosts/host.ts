@@ -89,6 +89,12 @@ export class StepHost {
     return [...this.runs.values()].filter(({ abandonedAt }) => abandonedAt === null);
   }
 
+  /** Handlers that run although their attempts are over. When one of them never yielded: those that did not. */
+  get over(): HostedRun[] {
+    const over = [...this.runs.values()].filter(({ abandonedAt }) => abandonedAt !== null);
+    return this.killReason === 'displaced' ? over.filter(({ hasYielded }) => !hasYielded) : over;
+  }
+
   /** Milliseconds since an unanswered request for a sign of life. */
   get silentMs(): number {
     return this.#pingedAt === null ? 0 : performance.now() - this.#pingedAt;

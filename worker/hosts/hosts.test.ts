@@ -375,6 +375,22 @@ describe('processes', () => {
     expect(await outputOf(behind)).toBe(1);
   });
 
+  test('a handler that goes on without yielding is named when its process is ended, also when no attempt is lost', async () => {
+    const hosts = await hostsOf(MODULE, { times: { tick: 20, grace: 50 } });
+    const before = lines.length;
+    const loops = await begun(hosts, 'loop');
+    loops.attempt.drop();
+    const told = () =>
+      lines.slice(before).find(({ msg }) => String(msg).startsWith('A process of steps has ended'));
+    await until(() => told() !== undefined);
+    expect(told()).toMatchObject({
+      because: 'displaced',
+      steps: 0,
+      lost: [],
+      over: [{ step: 'step', type: 'loop' }],
+    });
+  });
+
   test("the wait for a process is not the step's time", async () => {
     const hosts = await hostsOf(SLOW_MODULE);
     const { attempt, result } = start(hosts, 'count', {}, { timeoutMs: 150 });

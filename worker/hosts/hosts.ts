@@ -274,7 +274,7 @@ export class StepHosts {
     // A failure to start is logged once.
     const isNews = host.ready || !this.#toldOutOfOrder;
     if (isNews && (host.killReason !== 'retired' || lost.length > 0))
-      logEnd(this.#options.log, host, exit, lost);
+      logEnd(this.#options.log, host, exit, { lost, over: host.over });
     for (const run of lost) {
       if (run.begun) this.#lose(run, host, exit, own !== undefined);
       else this.#moveOn(run, host, exit);

@@ -120,7 +120,7 @@ export class HostedRun {
         this.#reject(this.call.attempt.abortReason);
         return;
       case 'threw':
-        this.#reject(withStack(new Error(end.message), end.stack));
+        this.#reject(withStack(named(new Error(end.message), end.name), end.stack));
         return;
       default:
         end satisfies never;
@@ -141,4 +141,9 @@ export class HostedRun {
       controller.abort(new StepFailure('aborted', 'It has ended.'));
     this.scripts.clear();
   }
+}
+
+/** Gives an error from another process the name that it had there. */
+function named(error: Error, name: string): Error {
+  return name === error.name ? error : Object.defineProperty(error, 'name', { value: name });
 }

@@ -69,7 +69,13 @@ export type HostedEnd =
   | { readonly kind: 'parked'; readonly id: number; readonly pause: Pause }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
   /** An error other than a StepFailure. */
-  | { readonly kind: 'threw'; readonly id: number; readonly message: string; readonly stack: string }
+  | {
+      readonly kind: 'threw';
+      readonly id: number;
+      readonly name: string;
+      readonly message: string;
+      readonly stack: string;
+    }
   /** The handler gave up for the given reason. */
   | { readonly kind: 'aborted'; readonly id: number };
 

@@ -123,6 +123,12 @@ test('a thrown error is retried and kept as handler_failed', async () => {
   });
 });
 
+test('a thrown error of another kind keeps its name', async () => {
+  const thrown = { type: 'throws', with: { name: 'TypeError', message: 'broke' } };
+  const end = await engine.run({ steps: { t: thrown } });
+  expect(stepOf(end, 't').error).toMatchObject({ code: 'handler_failed', message: 'TypeError: broke' });
+});
+
 test('the fail step is never retried', async () => {
   const end = await engine.run({
     steps: { f: { type: 'fail', with: { message: 'no', code: 'nope' }, retry: soon } },

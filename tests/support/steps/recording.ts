@@ -100,6 +100,7 @@ export function recordingSteps(url: string, engine: string): StepType[] {
 
     // Throws what is no StepFailure.
     type('throws', async ({ params }) => {
+      if (params.name === 'TypeError') throw new TypeError(String(params.message));
       throw new Error(String(params.message));
     }),
 

@@ -1,0 +1,12 @@
+/** The names of the built-in step types, which the operator's own types may not have. */
+export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
+  'delay',
+  'fail',
+  'http',
+  'log',
+  'merge',
+  'noop',
+  'script',
+  'switch',
+  'transform',
+]);
