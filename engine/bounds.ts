@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { createPool } from '../db/connection/client.ts';
+import { connectionFailure, withConnectionAdvice } from '../db/connection/connection-limit.ts';
 import { placeOf } from '../db/connection/database-url.ts';
 import { type DatabaseRoute, routeTo } from '../db/connection/features.ts';
 import { checkServer } from '../db/connection/server-check.ts';
@@ -44,7 +45,7 @@ export async function checkDatabase(
 /** Returns the logger for a database that is unavailable at the start. */
 export function waitingFor(log: Log): (error: unknown) => void {
   return (error) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = connectionFailure(error);
     log.warn({ reason }, 'The database cannot be used yet: waiting for it, for a minute at most');
   };
 }
@@ -66,11 +67,14 @@ export function databaseErrors(log: Log, url: string): DatabaseErrors {
   const unanswered = 'A call could not be answered';
   const calls = new OutageLog({ log, message: unanswered, endMessage: null, database });
   const onError = (error: unknown) =>
-    isConnectionError(error) ? away.failed(error) : report(errorKey(error), error, message, { database });
+    isConnectionError(error)
+      ? away.failed(withConnectionAdvice(error))
+      : report(errorKey(error), error, message, { database });
   const error = (fields: { err?: unknown }, line: string) => {
     const { err: cause, ...more } = fields;
-    if (isConnectionError(cause)) calls.failed(cause, more);
-    else if (isUnavailable(cause)) report(`call:${errorKey(cause)}`, cause, unanswered, { database, ...more });
+    if (isConnectionError(cause)) calls.failed(withConnectionAdvice(cause), more);
+    else if (isUnavailable(cause))
+      report(`call:${errorKey(cause)}`, cause, unanswered, { database, ...more });
     else log.error(fields, line);
   };
   const answered = () => {

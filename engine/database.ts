@@ -54,8 +54,8 @@ export async function openDatabase(
 ): Promise<Database> {
   const { work, long, backend, features } = route;
   const maxInputBytes = limits.maxBodyBytes;
-  const refuse = (error: unknown) => {
-    throw explainRights(error, long.url);
+  const refuse = async (error: unknown): Promise<never> => {
+    throw await explainRights(error, long.url);
   };
   const migrating = () =>
     migrateEngine(route, { pgbossSchema, maxInputBytes, maxJsonDepth: limits.maxJsonDepth });

@@ -6,6 +6,7 @@
  */
 import { hideCredentials } from '../core/text/credentials.ts';
 import type { Pool } from '../db/connection/client.ts';
+import { connectionFailure } from '../db/connection/connection-limit.ts';
 import { readServerState } from '../db/connection/server-check.ts';
 import type { HealthReport } from '../services/health-report.ts';
 
@@ -75,7 +76,7 @@ async function look(pool: Pool): Promise<Look> {
     return { failure: refusal === null ? null : `The database ${refusal}.`, warnings };
   } catch (error) {
     return {
-      failure: `The database does not answer: ${hideCredentials((error as Error).message)}`,
+      failure: `The database does not answer: ${hideCredentials(connectionFailure(error))}`,
       warnings: [],
     };
   }

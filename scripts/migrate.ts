@@ -46,7 +46,7 @@ async function main(args: string[]): Promise<number> {
     report(result, dryRun);
     return 0;
   } catch (error) {
-    throw explainRights(error, config.databaseUrl ?? embedded!.url);
+    throw await explainRights(error, config.databaseUrl ?? embedded!.url);
   } finally {
     await embedded?.stop();
   }

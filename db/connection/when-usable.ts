@@ -2,6 +2,7 @@
  * Waits for a database that is not there yet: engines and their database are often started together.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { withConnectionAdvice } from './connection-limit.ts';
 import { isUnavailable } from './session.ts';
 
 /** A starting or recovering database takes less time; a wrong name must be reported. */
@@ -22,7 +23,7 @@ export async function whenUsable<T>(work: () => Promise<T>, onWait: (error: unkn
       return await work();
     } catch (error) {
       const now = performance.now();
-      if (!isUnavailable(error) || now - begunAt > LONGEST_WAIT_MS) throw error;
+      if (!isUnavailable(error) || now - begunAt > LONGEST_WAIT_MS) throw withConnectionAdvice(error);
       if (now - toldAt >= TOLD_EVERY_MS) {
         toldAt = now;
         onWait(error);
