@@ -38,7 +38,7 @@ let maximum = 0;
 let settings = '';
 try {
   const { url, settings: engineSettings } = await engine.describe();
-  settings = engineSettings;
+  settings = `${engineSettings}; one start per request`;
   const workload = WORKLOADS[name];
   const template = await publishOver(url!, workload);
   const body = JSON.stringify({

@@ -163,7 +163,8 @@ function goalTable(results: Results): string {
 function settings({ subjects, leftOut }: Results): string {
   const lines = Object.entries(subjects).map(([name, { description }]) => {
     const versions = Object.entries(description.versions).map(([what, version]) => `${what} ${version}`);
-    return `- ${name}: ${versions.join(', ')} on ${description.runtime}; ${description.settings}`;
+    const { runtime, settings: told, starts } = description;
+    return `- ${name}: ${versions.join(', ')} on ${runtime}; ${[told, starts ?? []].flat().join('; ')}`;
   });
   const missing = leftOut.map(({ name, why }) => `- ${name}: left out: ${why}`);
   return ['Settings:', '', ...lines, ...missing].join('\n');

@@ -2,6 +2,7 @@
  * The figures of a run over all rounds, as they are stored, and the values computed from them.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Machine } from '../machine.ts';
 import type { Cell } from '../measure.ts';
 import type { Description } from '../subject/protocol.ts';
@@ -72,11 +73,12 @@ export function quantiles(measured: readonly number[]): { p50: number; p99: numb
   return { p50: quantile(measured, 0.5), p99: quantile(measured, 0.99), samples: measured.length };
 }
 
+const RESULTS = join(import.meta.dirname, '..', 'results');
+
 /** Writes `bench/results/<name>.json`; returns its path. */
 export function store(name: string, results: unknown): string {
-  const folder = `${import.meta.dirname}/../results`;
-  mkdirSync(folder, { recursive: true });
-  const path = `${folder}/${name}.json`;
+  mkdirSync(RESULTS, { recursive: true });
+  const path = join(RESULTS, `${name}.json`);
   writeFileSync(path, `${JSON.stringify(results, null, 2)}\n`);
   return path;
 }

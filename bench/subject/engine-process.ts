@@ -19,7 +19,8 @@ serveSubject(async () => {
     describe: () => ({
       versions: { 'execution-engine': version, 'pg-boss': dependencies['pg-boss'], pg: dependencies.pg },
       runtime: `Bun ${process.versions.bun}`,
-      settings: `${describeSettings(config.concurrency)}; start-many of 1,000`,
+      settings: describeSettings(config.concurrency),
+      starts: 'start-many of 1,000',
       url: engine.url,
     }),
     run: async (workload, executions) => {

@@ -22,6 +22,8 @@ export interface Description {
   readonly runtime: string;
   /** One line about the settings, and about those left at their defaults. */
   readonly settings: string;
+  /** How workloads are started, unless a benchmark starts them itself; absent: the settings say so. */
+  readonly starts?: string;
   /** Of an HTTP API, when it has one. */
   readonly url?: string;
 }
