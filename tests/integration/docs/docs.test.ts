@@ -12,7 +12,7 @@ import { dirname, join, relative } from 'node:path';
 import pg from 'pg';
 import { parse as parseYaml } from 'yaml';
 import { EXIT_MEANINGS } from '../../../cli/failure.ts';
-import { describeConfig } from '../../../config/config.ts';
+import { describeConfig, loadConfig } from '../../../config/config.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { ERROR_STATUS } from '../../../core/problem.ts';
 import { DEFINITION_PROBLEMS, REQUEST_PROBLEMS } from '../../../core/problem-code.ts';
@@ -272,6 +272,24 @@ describe('lists', () => {
     );
     const head = '| invariant | what must hold | when it does not | what a repair does |\n|---|---|---|---|';
     expectMade('docs/doctor.md', 'invariants', [head, ...rows].join('\n'));
+  });
+
+  test('doctor.md has the number of invariants that its first command checks', async () => {
+    const path = '/admin/doctor?accept=database-not-durable';
+    const { checked } = (await (await fetch(engine.url + path)).json()) as { checked: string[] };
+    const block = ['```text', `all ${checked.length} invariants hold`, '```'];
+    expectMade('docs/doctor.md', 'hold', block.join('\n'));
+  });
+
+  test('the unit for systemd starts what is there, as the page says, and lets an engine drain', () => {
+    const [, unit] = /```ini\n(\[Unit\][\s\S]*?)```/.exec(read('docs/operations.md')) ?? [];
+    const setting = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(unit!)?.[1] ?? '';
+    const [, ...files] = setting('ExecStart').split(' ');
+    expect(files).toHaveLength(2);
+    for (const file of files) expect(existsSync(join(ROOT, file))).toBe(true);
+    const { drainGraceMs } = loadConfig({});
+    expect(Number(setting('TimeoutStopSec')) * 1_000).toBeGreaterThan(drainGraceMs);
+    expect(setting('KillMode')).toBe('mixed');
   });
 
   test('failure-modes.md has all 46, each with a test of that name or a command that shows it', () => {

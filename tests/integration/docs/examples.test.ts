@@ -5,17 +5,21 @@ import { join } from 'node:path';
 import type { Json, JsonObject } from '../../../core/json/json.ts';
 import { type MockServices, startMockServices } from '../../../examples/mock-services.ts';
 import type { ExecutionStatusBody } from '../../../services/execution-answers.ts';
-import { statuses, type TestEngine } from '../../support/engine.ts';
+import { statuses, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
 const FOLDER = join(import.meta.dir, '..', '..', '..', 'examples');
 
 let engine: TestEngine;
+/** It may not call private addresses. */
+let strict: TestEngine;
 let services: MockServices;
 
 fixtureForAll(
   async (fixture) => {
     await fixture.database();
+    const other = await fixture.database();
+    strict = await fixture.engine({ url: other.url });
     services = await fixture.use(startMockServices());
     engine = await fixture.engine({
       config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' },
@@ -25,11 +29,11 @@ fixtureForAll(
 );
 
 /** Publishes an example and runs it to its end. */
-async function run(name: string, inputs: JsonObject): Promise<ExecutionStatusBody> {
+async function run(name: string, inputs: JsonObject, on = engine): Promise<ExecutionStatusBody> {
   const text = readFileSync(join(FOLDER, `${name}.yaml`), 'utf8');
-  const published = await engine.client.publish(text, 'application/yaml');
+  const published = await on.client.publish(text, 'application/yaml');
   expect([published.name, published.warnings]).toEqual([name, []]);
-  return engine.end(await engine.start(name, { inputs }));
+  return on.end(await on.start(name, { inputs }));
 }
 
 async function outputsOf(name: string, inputs: JsonObject): Promise<Json> {
@@ -200,3 +204,17 @@ test('no example is left out here', () => {
     .map((name) => name.replace('.yaml', ''));
   expect(names.filter((name) => !new RegExp(`\\b(run|outputsOf)\\('${name}'`).test(source))).toEqual([]);
 });
+
+test.each([
+  ['document-ingestion', { documentId: 'contract-7' }, 'completed', 'fetch'],
+  ['nightly-pipeline', { date: '2026-01-31' }, 'failed', 'orders'],
+  ['incident-response', { service: 'search', severity: 1 }, 'failed', 'ticket'],
+])(
+  '%s on an engine that may not call private addresses ends as the page says',
+  async (name, inputs, status, step) => {
+    const execution = await run(name, inputs, strict);
+    expect(execution.status).toBe(status as never);
+    expect(stepOf(execution, step).error?.code).toBe('http_blocked_address');
+    if (status === 'completed') expect(execution.outputs).toMatchObject({ indexed: false });
+  },
+);
