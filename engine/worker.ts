@@ -14,6 +14,7 @@ import type { WatchedLoop } from '../maintenance/stall-watch.ts';
 import { ExecutionOutputs } from '../payload/execution-outputs.ts';
 import type { ScopeSource } from '../payload/expression-scope.ts';
 import { PayloadReader } from '../payload/payload-reader.ts';
+import { within } from '../process/within.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
 import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -26,7 +27,7 @@ import { CallbackSender } from '../worker/callbacks/sender.ts';
 import { Consumer } from '../worker/consumer/consumer.ts';
 import { PutBack } from '../worker/consumer/put-back.ts';
 import { Dispatcher, PATIENCE_MS } from '../worker/dispatcher.ts';
-import { drain } from '../worker/drain.ts';
+import { commitMs, drain } from '../worker/drain.ts';
 import { StepHosts } from '../worker/hosts/hosts.ts';
 import { LimitEvaluation } from '../worker/limits/evaluation.ts';
 import { LimitGate } from '../worker/limits/gate.ts';
@@ -187,16 +188,21 @@ export class Worker {
     for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();
   }
 
-  /** Takes no more work, lets running steps finish within the grace time and gives the rest back. */
+  /**
+   * Takes no more work, lets running steps finish within the grace time and gives the rest back. No part waits for
+   * another one beyond the grace time: callbacks that hang keep no step.
+   */
   async drain(graceMs: number): Promise<void> {
-    await this.consumer.close();
-    await this.#callbacks.close();
-    await drain({ door: this.door, dispatcher: this.dispatcher, graceMs });
+    await within(commitMs(graceMs), this.consumer.close());
+    await Promise.all([
+      this.#callbacks.close(),
+      drain({ door: this.door, dispatcher: this.dispatcher, graceMs }),
+    ]);
   }
 
   /** Commits pending events. An unreachable database does not block shutdown; peers rescue the rest. */
   async close(graceMs: number): Promise<void> {
-    await Promise.race([this.door.settled(), delay(graceMs, undefined, { ref: false })]);
+    await within(graceMs, this.door.settled());
     this.#timers.close();
     this.#backlog.close();
     this.gate.close();

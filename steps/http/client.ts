@@ -6,13 +6,13 @@
  *
  * 1. Every hop of a redirect passes the same checks as the first URL.
  * 2. Across origins only headers that cannot hold a credential go along.
- * 3. The time limit is for the whole call: name resolution, redirects and the body.
+ * 3. The time limit is for the whole call: name resolution, redirects and the body. No peer can outlive it.
  * 4. It throws StepFailure, or the reason of the caller's signal.
  */
 import type { IncomingMessage } from 'node:http';
 import { StepFailure } from '../step-type.ts';
 import { type AllowList, permittedAddresses, type Resolver } from './address.ts';
-import { type HttpHeaders, readBody, sendRequest } from './exchange.ts';
+import { type HttpHeaders, portOf, readBody, sendRequest } from './exchange.ts';
 import { checkedUrl, checkHeader } from './target.ts';
 
 export interface HttpClientSettings {
@@ -124,11 +124,11 @@ async function followRedirects(
 }
 
 async function send(hop: Hop, settings: HttpClientSettings, signal: AbortSignal): Promise<IncomingMessage> {
-  const port = Number(hop.url.port) || (hop.url.protocol === 'https:' ? 443 : 80);
+  const { allow, resolve } = settings;
   try {
-    const resolving = permittedAddresses(hop.url.hostname, port, settings.allow, settings.resolve);
+    const resolving = permittedAddresses(hop.url.hostname, portOf(hop.url), allow, resolve);
     const addresses = await unlessAborted(resolving, signal);
-    return await sendRequest({ ...hop, addresses, signal });
+    return await unlessAborted(sendRequest({ ...hop, addresses, signal }), signal);
   } catch (error) {
     throw networkFailure(hop, error);
   }
@@ -142,14 +142,19 @@ async function receive(
 ): Promise<HttpReply> {
   const head = { status: message.statusCode ?? 0, headers: receivedHeaders(message) };
   try {
-    return { ...head, body: await readBody(message, hop.method, maxBytes), fault: null };
+    const body = await unlessAborted(readBody(message, hop.method, maxBytes), signal);
+    return { ...head, body, fault: null };
   } catch (error) {
+    message.destroy();
     const fault = networkFailure(hop, signal.aborted ? signal.reason : error);
     return { ...head, body: null, fault };
   }
 }
 
-/** Name resolution cannot be aborted; its caller can stop waiting for it. */
+/**
+ * Waits for a promise until the signal fires. Every wait of a call goes through here: no resolver and no peer, whatever
+ * it does with the connection, makes a call longer than its time limit.
+ */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -35,7 +35,8 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
   gzip: gunzip,
   'x-gzip': gunzip,
   br: promisify(zlib.brotliDecompress),
-  zstd: promisify(zlib.zstdDecompress),
+  // Node has it from 22.15 on.
+  zstd: (body, options) => promisify(zlib.zstdDecompress)(body, options),
   // Some servers send raw deflate; with its header the low four bits of the first byte are 8.
   deflate: (body, options) => (((body[0] ?? 0) & 0x0f) === 8 ? inflate : inflateRaw)(body, options),
 };

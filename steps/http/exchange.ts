@@ -11,6 +11,8 @@
 import type { LookupAddress } from 'node:dns';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
+import type { Duplex } from 'node:stream';
+import { StepFailure } from '../step-type.ts';
 import { decodeContent, tooLarge } from './content-coding.ts';
 
 export type HttpHeaders = Record<string, string | string[]>;
@@ -39,7 +41,10 @@ function pinned(addresses: readonly LookupAddress[]): NonNullable<RequestOptions
   };
 }
 
-/** Sends the request; resolves with the response once its head is here. */
+/**
+ * Sends the request; resolves with the response once its head is here. Every end of the connection before that
+ * rejects. A peer that keeps silent ends with the caller's signal, for which the caller does not wait here.
+ */
 export function sendRequest(exchange: HttpExchange): Promise<IncomingMessage> {
   const { method, url, headers, body, addresses, signal } = exchange;
   const secure = url.protocol === 'https:';
@@ -50,17 +55,41 @@ export function sendRequest(exchange: HttpExchange): Promise<IncomingMessage> {
       agent: secure ? httpsAgent : httpAgent,
       protocol: url.protocol,
       hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-      port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+      port: portOf(url),
       path: `${url.pathname}${url.search}`,
       method,
       headers: { ...headers, ...length },
       lookup: pinned(addresses),
       signal,
     });
-    request.once('response', resolve);
+    request.once('response', (message) => {
+      // An error after the body was left has no other listener.
+      message.on('error', () => {});
+      if (message.statusCode! >= 200) return resolve(message);
+      message.destroy();
+      reject(switchesProtocols());
+    });
+    const refuseSwitch = (_message: IncomingMessage, socket: Duplex) => {
+      socket.destroy();
+      reject(switchesProtocols());
+    };
+    request.once('upgrade', refuseSwitch).once('connect', refuseSwitch);
     // Stays for the life of the request: an error after the response reaches the reader of the body.
     request.on('error', reject);
+    request.once('close', () => reject(new Error('the connection was closed without an answer')));
     request.end(body ?? undefined);
+  });
+}
+
+/** The port of a URL, also where it is the one of its scheme or 0. */
+export function portOf(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+}
+
+/** The engine asks no peer to speak another protocol. */
+function switchesProtocols(): StepFailure {
+  return new StepFailure('http_invalid_response', 'the peer switched to another protocol (status 101)', {
+    retryable: true,
   });
 }
 

@@ -12,6 +12,7 @@ import type { Job, JobData } from '../../core/jobs.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
 import { type ExecutionCallback, readCallback, readCallbackRoute } from '../../db/execution-callback.ts';
+import { within } from '../../process/within.ts';
 import type { ExecutionEngineQueue, FetchedJob } from '../../queue/execution-engine-queue.ts';
 import type { HttpClient } from '../../steps/http/client.ts';
 import { StepFailure } from '../../steps/step-type.ts';
@@ -44,7 +45,7 @@ const MAX_ATTEMPTS = 36;
 const HOPELESS = 'http_invalid_request';
 /** Another engine may be allowed to call it. */
 const BLOCKED = 'http_blocked_address';
-/** Time left for calls in progress when the engine stops. */
+/** Time left for calls in progress when the engine stops, and then for putting back their jobs. */
 const CLOSE_MS = 2_000;
 
 type CallbackData = Extract<JobData, { kind: 'callback' }>;
@@ -87,14 +88,17 @@ export class CallbackSender {
     }
   }
 
-  /** Lets calls in progress finish for a moment; the others go back into the queue. */
+  /**
+   * Lets calls in progress finish for a moment; the others go back into the queue. Returns in time whatever the
+   * receivers and the database do: the end of its lease brings a job back that is left.
+   */
   async close(): Promise<void> {
     this.#isOpen = false;
     this.#lines.close();
-    const timer = setTimeout(() => this.#closing.abort(), CLOSE_MS);
-    await Promise.all(this.#calls);
-    clearTimeout(timer);
+    const calls = Promise.all(this.#calls);
+    await within(CLOSE_MS, calls);
     this.#closing.abort();
+    await within(CLOSE_MS, calls);
   }
 
   async #deliver(job: FetchedJob): Promise<void> {

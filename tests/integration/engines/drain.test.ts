@@ -2,9 +2,12 @@
  * SIGTERM and restarts: what runs may finish, what does not is handed back, and nothing is lost in between.
  */
 import { expect, test } from 'bun:test';
+import { once } from 'node:events';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import { type EngineDatabase, type EngineProcess, statuses, stepOf } from '../../support/engine.ts';
 import { fixtureForEach } from '../../support/fixture.ts';
 import { assertInvariants } from '../../support/invariants.ts';
+import { until } from '../../support/until.ts';
 
 let database: EngineDatabase;
 
@@ -175,3 +178,60 @@ test('SIGTERM with nothing to do ends at once with exit code 0, also sent twice'
   const { rows } = await database.pool.query('select count(*)::integer as engines from execution_engines');
   expect(rows[0].engines).toBe(0);
 });
+
+test('peers that switch protocols hold up no step and no stop: what runs is handed back, and callbacks come again', async () => {
+  const asked: string[] = [];
+  await using peer = await switchingPeer((path) => asked.push(path));
+  const config = { EXECUTION_ENGINE_DRAIN_GRACE: '50ms', EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' };
+  const first = await start('first', config);
+  const failing = await first.publish({
+    steps: { call: { type: 'http', with: { url: `${peer.origin}/step` } } },
+  });
+  const id = await first.start(failing, { callback_url: `${peer.origin}/callback` });
+  expect((await first.end(id)).error).toMatchObject({ code: 'http_invalid_response' });
+  await until(() => asked.includes('/callback'));
+  const hanging = await first.publish({ steps: { deaf: { type: 'deaf', with: { name: 'never' } } } });
+  const held = await first.start(hanging);
+  await running(held, 1);
+  await terminate(first);
+  const { rows } = await database.pool.query(
+    `select (select status from workflow_step_executions where workflow_execution_id = $1) as step,
+            (select count(*)::integer from pgboss.job where data ->> 'execution_id' = $2) as callbacks`,
+    [held, id],
+  );
+  expect(rows).toEqual([{ step: 'queued', callbacks: 1 }]);
+  await assertInvariants(database.url, { allFinal: false });
+
+  peer.answer = 'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n';
+  await database.openGate('never');
+  // Its next call may be put off by now.
+  await database.pool.query(`update pgboss.job set start_after = now() where data ->> 'execution_id' = $1`, [
+    id,
+  ]);
+  const second = await start('second', config);
+  await second.end(held);
+  await database.until(`select count(*) = 0 from pgboss.job where data ->> 'execution_id' = $1`, [id]);
+});
+
+/** A peer that answers every request by switching to another protocol, and then keeps silent. */
+async function switchingPeer(onRequest: (path: string) => void) {
+  const sockets = new Set<Socket>();
+  const peer = { answer: 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n' };
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('data', (bytes) => {
+      onRequest(bytes.toString().split(' ')[1]!);
+      socket.write(peer.answer);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(peer, {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  });
+}
