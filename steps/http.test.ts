@@ -112,6 +112,24 @@ describe('a request', () => {
     expect(peer.requests).toHaveLength(0);
   });
 
+  test.each([
+    ['a name in two spellings', { X: 'a', x: 'b' }],
+    ['the name __proto__', JSON.parse('{"__proto__":"a"}')],
+  ])('with %s among its headers is refused', async (_name, headers) => {
+    await using peer = await httpPeer(echo);
+    const failure = await failureOf(call(peer, { headers }));
+    expect(failure).toMatchObject({ code: 'http_invalid_request', retryable: false });
+    expect(peer.requests).toHaveLength(0);
+  });
+
+  test('keeps the spelling of its URL beside a query, and may have a fragment', async () => {
+    await using peer = await httpPeer((_request, response) => response.writeHead(500).end());
+    const url = `HTTP://127.0.0.1:${peer.port}/Path/%7e?own=%7E#part`;
+    const failure = await failureOf(run({ url, query: { n: 1 } }));
+    expect(failure.message).toBe(`GET HTTP://127.0.0.1:${peer.port}/Path/%7e answered 500`);
+    expect(peer.requests.map((request) => request.url)).toEqual(['/Path/%7e?own=%7E&n=1']);
+  });
+
   test('that is aborted rejects with the reason of the signal', async () => {
     await using peer = await httpPeer(echo);
     const reason = new StepFailure('stopped', 'stopped');
@@ -262,6 +280,8 @@ describe('Retry-After', () => {
   test.each([
     ['seconds', { 'retry-after': '120' }, 120_000],
     ['zero', { 'retry-after': '0' }, 0],
+    ['many seconds', { 'retry-after': '99999999999' }, 99_999_999_999_000],
+    ['more than anybody waits', { 'retry-after': '9'.repeat(400) }, Number.MAX_SAFE_INTEGER],
     [
       "a date, by the peer's own clock",
       { 'retry-after': 'Mon, 23 Nov 2026 12:00:30 GMT', date: NOW },

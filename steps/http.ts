@@ -13,6 +13,7 @@ import { charsetOf, decodeText } from './http/charset.ts';
 import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
 import type { HttpHeaders } from './http/exchange.ts';
 import { reviewHttp } from './http/review.ts';
+import { checkedHeaders, shownUrl } from './http/target.ts';
 import { durationOf, durationSchema } from './measure.ts';
 import { type StepContext, StepFailure, type StepType } from './step-type.ts';
 
@@ -32,6 +33,8 @@ type HttpParams = {
 const MAX_REDIRECTS = 5;
 /** How much of a body a failure carries. */
 const FAILURE_BODY_BYTES = 4_096;
+/** Any number of digits is a pause; the retry policy has a shorter maximum. */
+const MAX_PAUSE_MS = Number.MAX_SAFE_INTEGER;
 const RETRYABLE: ReadonlySet<number> = new Set([408, 425, 429]);
 const ACCEPT: Record<string, string> = {
   accept: '*/*',
@@ -113,11 +116,14 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
 }
 
 async function toCall({ params, idempotencyKey, signal }: StepContext<HttpParams>): Promise<HttpCall> {
-  const given = Object.entries(params.headers ?? {}).map(
-    ([name, value]) => [name.toLowerCase(), headerText(value)] as const,
+  // As they were given: a message about one shows its name.
+  const given = checkedHeaders(
+    Object.fromEntries(
+      Object.entries(params.headers ?? {}).map(([name, value]) => [name, headerText(value)] as const),
+    ),
   );
-  const headers = { ...ACCEPT, 'idempotency-key': idempotencyKey, ...Object.fromEntries(given) };
-  const named = (headers as Record<string, string | string[]>)['content-type'];
+  const headers = { ...ACCEPT, 'idempotency-key': idempotencyKey, ...given };
+  const named = given['content-type'];
   const { body, contentType } = await encodeBody(params.body, [named].flat()[0]);
   const call: HttpCall = {
     method: params.method ?? 'GET',
@@ -140,13 +146,14 @@ function redirectsOf(follow: boolean | number): number {
   return typeof follow === 'number' ? follow : follow ? MAX_REDIRECTS : 0;
 }
 
-/** A URL that cannot be parsed is left to the client, which refuses it. */
+/** As text: `URL` would change the spelling of what the author wrote, which breaks signed URLs. */
 function withQuery(text: string, query: JsonObject | undefined): string {
-  if (query === undefined || !URL.canParse(text)) return text;
-  const url = new URL(text);
-  // As text: going through searchParams would encode anew what the author wrote, and break signed URLs.
-  url.search = [url.search.slice(1), queryPairs(query).toString()].filter((part) => part !== '').join('&');
-  return url.href;
+  if (query === undefined) return text;
+  const [whole = ''] = text.trim().split('#', 1);
+  const [place = '', ...own] = whole.split('?');
+  const added = queryPairs(query).toString();
+  const search = [own.join('?'), added].filter((part) => part !== '').join('&');
+  return search === '' ? place : `${place}?${search}`;
 }
 
 function isExpected(status: number, expect: NonNullable<HttpParams['expect']>): boolean {
@@ -157,9 +164,8 @@ function isExpected(status: number, expect: NonNullable<HttpParams['expect']>): 
 }
 
 function statusFailure(call: HttpCall, reply: HttpReply): StepFailure {
-  const { origin, pathname } = new URL(call.url);
   const retryAfterMs = retryAfter(reply);
-  return new StepFailure('http_status', `${call.method} ${origin}${pathname} answered ${reply.status}`, {
+  return new StepFailure('http_status', `${call.method} ${shownUrl(call.url)} answered ${reply.status}`, {
     retryable: RETRYABLE.has(reply.status) || reply.status >= 500,
     ...(retryAfterMs === null ? {} : { retryAfterMs }),
     details: { status: reply.status, headers: reply.headers, ...shortened(reply) },
@@ -180,7 +186,7 @@ function contentTypeOf(headers: HttpHeaders): string | undefined {
 /** Milliseconds. A date is measured against the peer's own clock if the response has it. */
 function retryAfter(reply: HttpReply): number | null {
   const text = [reply.headers['retry-after']].flat()[0]?.trim() ?? '';
-  if (/^\d{1,10}$/.test(text)) return Number(text) * 1_000;
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1_000, MAX_PAUSE_MS);
   const at = Date.parse(text);
   if (!/[a-z]/i.test(text) || Number.isNaN(at)) return null;
   const peerNow = Date.parse([reply.headers.date].flat()[0] ?? '');

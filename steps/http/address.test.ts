@@ -86,7 +86,11 @@ describe('an address', () => {
 describe('the hosts of a URL', () => {
   const addressesOf = (url: string, allow: string[] = [], resolve?: () => Promise<never>) => {
     const { hostname, port } = new URL(url);
-    return permittedAddresses(hostname, Number(port) || 80, parseAllowList(allow), resolve);
+    return permittedAddresses(
+      { hostname, port: Number(port) || 80, shown: hostname },
+      parseAllowList(allow),
+      resolve,
+    );
   };
 
   test.each([
@@ -117,7 +121,7 @@ describe('the hosts of a URL', () => {
     async (url) => {
       const failure = await failureOf(addressesOf(url));
       expect(failure.code).toBe('http_blocked_address');
-      expect(failure.message).toContain('"localhost"');
+      expect(failure.message).toMatch(/"localhost\.?"/);
       expect(failure.message).toContain('EXECUTION_ENGINE_HTTP_ALLOW');
     },
   );
@@ -127,7 +131,9 @@ describe('the hosts of a URL', () => {
       { address: '8.8.8.8', family: 4 },
       { address: '10.0.0.1', family: 4 },
     ];
-    const failure = await failureOf(permittedAddresses('both.example', 80, [], resolve));
+    const failure = await failureOf(
+      permittedAddresses({ hostname: 'both.example', port: 80, shown: 'both.example' }, [], resolve),
+    );
     expect(failure).toMatchObject({
       code: 'http_blocked_address',
       details: { host: 'both.example', address: '10.0.0.1' },
@@ -139,14 +145,16 @@ describe('the hosts of a URL', () => {
       { address: '8.8.8.8', family: 4 },
       { address: '2606:4700::1111', family: 6 },
     ];
-    expect(await permittedAddresses('dns.example', 443, [], async () => addresses)).toEqual(addresses);
+    expect(
+      await permittedAddresses({ hostname: 'dns.example', port: 443, shown: '' }, [], async () => addresses),
+    ).toEqual(addresses);
   });
 });
 
 describe('the allow list', () => {
   const permits = async (entry: string, host: string, address: string, port = 80) => {
     const resolve = async () => [{ address, family: address.includes(':') ? 6 : 4 }];
-    return permittedAddresses(host, port, parseAllowList([entry]), resolve).then(
+    return permittedAddresses({ hostname: host, port, shown: host }, parseAllowList([entry]), resolve).then(
       () => true,
       () => false,
     );

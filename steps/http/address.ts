@@ -97,7 +97,7 @@ function isAllowed(host: string, address: string, port: number, allow: AllowList
 }
 
 /** `[::1]` without its brackets, `example.com.` without its dot. */
-function bareHost(hostname: string): string {
+export function bareHost(hostname: string): string {
   return hostname
     .replace(/^\[(.*)\]$/, '$1')
     .replace(/\.$/, '')
@@ -106,14 +106,20 @@ function bareHost(hostname: string): string {
 
 const resolveAll: Resolver = (hostname) => lookup(hostname, { all: true, order: 'verbatim' });
 
+export interface Target {
+  /** As `URL` gives it: the decimal, octal and hexadecimal forms of an IPv4 address are already in four parts. */
+  hostname: string;
+  port: number;
+  /** The host as messages show it; empty: none was given. */
+  shown: string;
+}
+
 /**
- * The addresses of a URL's host, each of them permitted. `hostname` is as `URL` gives it (so the decimal, octal and
- * hexadecimal forms of an IPv4 address are already in four parts). Throws StepFailure `http_blocked_address`, or the
- * error of the resolver.
+ * The addresses of a host, each of them permitted. Throws StepFailure `http_blocked_address`, or the error of the
+ * resolver.
  */
 export async function permittedAddresses(
-  hostname: string,
-  port: number,
+  { hostname, port, shown }: Target,
   allow: AllowList,
   resolve: Resolver = resolveAll,
 ): Promise<LookupAddress[]> {
@@ -123,16 +129,16 @@ export async function permittedAddresses(
   if (addresses.length === 0) throw Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' });
   for (const { address } of addresses) {
     if (!isPublicAddress(address) && !isAllowed(host, address, port, allow))
-      throw blocked(host, address, literal);
+      throw blocked(shown, address, literal);
   }
   return addresses;
 }
 
 function blocked(host: string, address: string, literal: boolean): StepFailure {
-  const what = literal ? host : `${host} resolves to ${address}, which`;
+  const what = literal ? address : `${host} resolves to ${address}, which`;
   return new StepFailure(
     'http_blocked_address',
-    `${what} is not a public address: outgoing calls may not reach it. If they should, the operator adds "${host}" or a CIDR to EXECUTION_ENGINE_HTTP_ALLOW`,
+    `${what} is not a public address: outgoing calls may not reach it. If they should, the operator adds "${literal ? address : host}" or a CIDR to EXECUTION_ENGINE_HTTP_ALLOW`,
     { details: { host, address } },
   );
 }

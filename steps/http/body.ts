@@ -61,10 +61,10 @@ function escaped(json: string): string {
 function inCharset(text: string, charset: string): Buffer {
   const bytes = encodeText(text, charset);
   if (bytes !== null) return bytes;
-  const why = isCharset(charset) ? `does not have every character of the body` : `is not known`;
+  const why = isCharset(charset) ? 'does not have every character of the body' : 'is not known';
   throw new StepFailure(
     'http_invalid_request',
-    `the charset "${charset}" of the Content-Type ${why}: give it charset=utf-8, or none`,
+    `the charset of the Content-Type ${why}: give it charset=utf-8, or none`,
   );
 }
 
@@ -73,7 +73,7 @@ function requireSameAsUtf8(text: string, charset: string): void {
   if (encodeText(text, charset)?.equals(Buffer.from(text)) === true) return;
   throw new StepFailure(
     'http_invalid_request',
-    `a form is sent in UTF-8, which is not the charset "${charset}" of its Content-Type: leave the charset out`,
+    'a form is sent in UTF-8, which is not the charset of its Content-Type: leave the charset out',
   );
 }
 

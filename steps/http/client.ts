@@ -11,9 +11,9 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { StepFailure } from '../step-type.ts';
-import { type AllowList, permittedAddresses, type Resolver } from './address.ts';
+import { type AllowList, bareHost, permittedAddresses, type Resolver } from './address.ts';
 import { type HttpHeaders, portOf, readBody, sendRequest } from './exchange.ts';
-import { checkedUrl, checkHeader } from './target.ts';
+import { checkedHeaders, checkedUrl, givenHost, shownUrl } from './target.ts';
 
 export interface HttpClientSettings {
   allow: AllowList;
@@ -50,6 +50,8 @@ export type HttpClient = (call: HttpCall) => Promise<HttpReply>;
 interface Hop {
   method: string;
   url: URL;
+  /** The text of the URL as it was given: what messages show of it. */
+  given: string;
   headers: HttpHeaders;
   body: string | Uint8Array | null;
 }
@@ -126,7 +128,8 @@ async function followRedirects(
 async function send(hop: Hop, settings: HttpClientSettings, signal: AbortSignal): Promise<IncomingMessage> {
   const { allow, resolve } = settings;
   try {
-    const resolving = permittedAddresses(hop.url.hostname, portOf(hop.url), allow, resolve);
+    const target = { hostname: hop.url.hostname, port: portOf(hop.url), shown: givenHost(hop.given) };
+    const resolving = permittedAddresses(target, allow, resolve);
     const addresses = await unlessAborted(resolving, signal);
     return await unlessAborted(sendRequest({ ...hop, addresses, signal }), signal);
   } catch (error) {
@@ -166,12 +169,20 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
 
 function networkFailure(hop: Hop, error: unknown): StepFailure {
   if (error instanceof StepFailure) return error;
-  const { code, message } = error as { code?: string; message?: string };
-  return new StepFailure('http_network_error', `${shown(hop)}: ${message ?? 'the connection failed'}`, {
+  const { code, message = 'the connection failed' } = error as { code?: string; message?: string };
+  const told = withGivenHost(hop, message);
+  return new StepFailure('http_network_error', `${shown(hop)}: ${told}`, {
     retryable: true,
     details: { reason: code ?? null },
-    cause: error,
+    // It is logged, and has the host in the form of the URL.
+    cause: told === message ? error : undefined,
   });
+}
+
+/** Returns a message of the network with the host as it was given: the masker knows a secret only in that form. */
+function withGivenHost({ url, given }: Hop, message: string): string {
+  const names = [url.hostname, bareHost(url.hostname)];
+  return names.reduce((text, name) => text.replaceAll(name, () => givenHost(given)), message);
 }
 
 function receivedHeaders(message: IncomingMessage): HttpHeaders {
@@ -180,23 +191,18 @@ function receivedHeaders(message: IncomingMessage): HttpHeaders {
   ) as HttpHeaders;
 }
 
-/** Without query and credentials, which may be secret. */
-function shown(hop: { method: string; url: URL }): string {
-  return `${hop.method} ${hop.url.origin}${hop.url.pathname}`;
+function shown({ method, given }: Hop): string {
+  return `${method} ${shownUrl(given)}`;
 }
 
 function firstHop(call: HttpCall): Hop {
   return {
     method: call.method,
     url: checkedUrl(call.url),
+    given: call.url,
     headers: checkedHeaders(call.headers),
     body: call.body,
   };
-}
-
-function checkedHeaders(headers: HttpHeaders): HttpHeaders {
-  for (const [name, value] of Object.entries(headers)) checkHeader(name, [value].flat());
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** The target of a redirect; null when the response is not a redirect. */
@@ -212,5 +218,5 @@ function nextHop(hop: Hop, message: IncomingMessage): Hop | null {
       !(toGet && name.startsWith('content-')),
   );
   const headers = Object.fromEntries(names.map((name) => [name, hop.headers[name]!]));
-  return { url, headers, method: toGet ? 'GET' : hop.method, body: toGet ? null : hop.body };
+  return { url, given: location, headers, method: toGet ? 'GET' : hop.method, body: toGet ? null : hop.body };
 }

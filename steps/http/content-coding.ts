@@ -54,15 +54,15 @@ export async function decodeContent(
     .filter((name) => name !== '' && !UNCHANGING.has(name) && !isCharset(name));
   if (names.length > MAX_CODINGS) throw invalid(`the response has ${names.length} content codings`, false);
   let decoded = body;
-  let unknown: string | null = null;
+  let isUnknown = false;
   for (const name of names.reverse()) {
     const decode = DECODERS[name];
-    if (decode === undefined) unknown = name;
+    if (decode === undefined) isUnknown = true;
     else if (decoded.length > 0) decoded = await undo(name, decode, decoded, maxBytes);
   }
-  if (unknown !== null && strictText(decoded) === null) {
+  if (isUnknown && strictText(decoded) === null) {
     throw invalid(
-      `the response is no text and has the content coding "${unknown}": gzip, deflate, br and zstd are understood`,
+      'the response is no text and has an unknown content coding: gzip, deflate, br and zstd are understood',
       false,
     );
   }

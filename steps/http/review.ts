@@ -5,7 +5,7 @@ import type { JsonObject } from '../../core/json/json.ts';
 import { pointerSegment } from '../../core/problem.ts';
 import type { KnownParams, ParamFault } from '../../core/step-type.ts';
 import { faultsOf, knownDuration } from '../measure.ts';
-import { checkedUrl, checkHeader, checkUrlBeginning } from './target.ts';
+import { checkedUrl, checkHeader, checkUrlBeginning, sameHeader } from './target.ts';
 
 export function reviewHttp(known: KnownParams, written: JsonObject): ParamFault[] {
   return [
@@ -35,10 +35,7 @@ function headerFaults(headers: Readonly<Record<string, unknown>>): ParamFault[] 
     const pointer = `/headers${pointerSegment(name)}`;
     const first = names.get(name.toLowerCase());
     names.set(name.toLowerCase(), name);
-    if (first !== undefined) {
-      const message = `"${first}" and "${name}" are the same header, and only the last would be sent; give it once, with a list of values.`;
-      return [{ pointer, message }];
-    }
+    if (first !== undefined) return [{ pointer, message: sameHeader(first, name) }];
     const values = [value].flat().filter((one) => one !== undefined);
     return faultsOf({ [pointer.slice(1)]: () => checkHeader(name, values.map(String)) });
   });
