@@ -10,7 +10,7 @@ declare
   v_value jsonb;
   v_type text;
   v_text text;
-  v_port text[];
+  v_host text[];
 begin
   if jsonb_typeof(options) <> 'object' then
     return format('options must be a JSON object, found %s', left(options::text, 100));
@@ -40,10 +40,11 @@ begin
         return 'tags must be an array of up to {{max_tags}} texts of 1 to {{max_tag_length}} characters';
       end if;
     elsif v_name = 'callback_url' then
-      v_port := regexp_match(v_text, '{{callback_pattern}}', 'i');
-      if v_type <> 'string' or length(v_text) > {{max_callback_length}} or v_port is null
-         or length(ltrim(coalesce(v_port[1], ''), '0')) > 5 or coalesce(nullif(v_port[1], ''), '0')::numeric > 65535 then
-        return 'callback_url must be an http or https URL of at most {{max_callback_length}} characters without user name and password';
+      v_host := regexp_match(v_text, '{{callback_pattern}}', 'i');
+      if v_type <> 'string' or length(v_text) > {{max_callback_length}} or v_host is null
+         or v_host[1] is not null and not {{schema}}.execution_engine_is_ipv6(v_host[1])
+         or v_host[2] <> '' and (length(ltrim(v_host[2], '0')) > 5 or v_host[2]::numeric not between 1 and 65535) then
+        return 'callback_url must be an http or https URL with a host, of at most {{max_callback_length}} characters, without spaces, user name and password';
       end if;
     elsif v_name in ('user_id', 'workspace_id') then
       if v_type <> 'string' or v_text !~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' then

@@ -46,6 +46,7 @@ begin
     raise exception 'workflow_start: number_not_exact: the number at /inputs% would not keep its value: numbers are doubles, exact up to 2^53', v_inexact
       using errcode = '22003', detail = 'number_not_exact', hint = 'Write it as text, in quotes.';
   end if;
+  v_inputs := {{schema}}.execution_engine_as_doubles(v_inputs);
 
   v_workspace := v_options ->> 'workspace_id';
   v_key := v_options ->> 'idempotency_key';

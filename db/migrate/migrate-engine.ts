@@ -20,7 +20,9 @@ const MIGRATIONS = join(DATABASE, 'migrations');
 /** One function in a file of its name, each before those that call it. */
 const FUNCTIONS = [
   'execution_engine_inexact_number',
+  'execution_engine_as_doubles',
   'execution_engine_start_time',
+  'execution_engine_is_ipv6',
   'execution_engine_start_problem',
   'workflow_start',
   'grant_execution_engine',

@@ -145,6 +145,47 @@ test('the same idempotency key gives the same execution, also at the same moment
   expect(await database.runs(ids[0])).toHaveLength(1);
 });
 
+test('inputs are the same for a key, however their numbers are written and whichever door they come through', async () => {
+  const spellings = [
+    ['{"a":0.1,"n":1}', '{"n":1.0,"a":0.10000000000000000555}'],
+    ['{"a":[0,1.1],"n":1}', '{"n":1e0,"a":[1e-400,1.10]}'],
+    [
+      '{"a":"0.10000000000000000555","b":0.3,"n":1}',
+      '{"n":1,"a":"0.10000000000000000555","b":0.29999999999999998}',
+    ],
+  ] as const;
+  const overHttp = async (inputs: string, key: string) => {
+    const response = await fetch(`${engine.url}/api/v1/execution/start`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"template":"${template}","inputs":${inputs},"idempotency_key":"${key}"}`,
+    });
+    return ((await response.json()) as { execution_id: string }).execution_id;
+  };
+  const inSql = async (inputs: string, key: string) => {
+    const options = { idempotency_key: key };
+    return (await database.pool.query('select workflow_start($1, $2, $3) as id', [template, inputs, options]))
+      .rows[0].id;
+  };
+  for (const [number, texts] of spellings.entries())
+    for (const doors of [
+      [overHttp, inSql, overHttp, inSql],
+      [inSql, overHttp, inSql, overHttp],
+    ]) {
+      const key = `written-${number}-${doors[0]!.name}`;
+      const ids = new Set<string>();
+      for (const [at, start] of doors.entries()) ids.add(await start(texts[at < 2 ? 1 : at % 2]!, key));
+      expect(ids.size).toBe(1);
+      const [id] = ids;
+      const { rows } = await database.pool.query(
+        'select inputs::text from workflow_executions where id = $1',
+        [id],
+      );
+      expect(rows[0].inputs.replaceAll(' ', '')).toBe(texts[0]);
+      await engine.end(id!);
+    }
+});
+
 test('start_after puts the start off, and a workspace of its own has its own names', async () => {
   const later = await start(database.pool, template, { n: 1 }, { start_after: '2999-01-01T00:00:00Z' });
   expect(await engine.client.status(later)).toMatchObject({ status: 'pending', started_at: null });
