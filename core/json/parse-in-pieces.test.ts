@@ -1,6 +1,7 @@
 /** Large JSON texts, parsed a piece at a time. */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { parsedText, parseJsonInPieces } from './parse-in-pieces.ts';
 
 function parse(text: string): { value: unknown; pauses: number; longest: number } {
@@ -104,7 +105,7 @@ test('any value comes out as JSON.parse would make it, whatever its parts are wo
       const text = JSON.stringify(value, null, indent);
       expect(JSON.stringify(parse(text).value)).toBe(JSON.stringify(JSON.parse(text)));
     }),
-    { numRuns: 150 },
+    cases(150),
   );
 });
 
@@ -145,7 +146,7 @@ test('what JSON.parse refuses is refused, wherever a large text is broken', () =
         expect(outcomeOf(() => parse(broken).value)).toBe(outcomeOf(() => JSON.parse(broken)));
       },
     ),
-    { numRuns: 1_500 },
+    cases(150),
   );
 });
 

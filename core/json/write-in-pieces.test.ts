@@ -1,6 +1,7 @@
 /** Large values, written as JSON a piece at a time. */
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { cases } from '../../tests/support/core/cases.ts';
 import { isLightValue, writeJsonInPieces } from './write-in-pieces.ts';
 
 function write(value: unknown): { text: string | undefined; pauses: number } {
@@ -42,6 +43,6 @@ test('any value is written as JSON.stringify writes it', () => {
       expect(write(any).text).toBe(expected);
       expect(isLightValue(any)).toBe(true);
     }),
-    { numRuns: 300 },
+    cases(300),
   );
 });
