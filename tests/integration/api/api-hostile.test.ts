@@ -54,10 +54,12 @@ const refuse = (expected: readonly [number, string], request: () => Promise<Resp
   refusal(database.pool, request, expected);
 
 /** The text of the final status of an execution that a response started. */
+/** The status of a final execution, as JavaScript reads it and writes it again. */
 async function finalText(response: Response): Promise<string> {
   const { execution_id } = (await response.json()) as { execution_id: string };
   const query = `execution_id=${execution_id}&wait=30s&include=outputs`;
-  return (await fetch(`${engine.url}/api/v1/execution/status?${query}`)).text();
+  const status = await fetch(`${engine.url}/api/v1/execution/status?${query}`);
+  return JSON.stringify(await status.json());
 }
 
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
