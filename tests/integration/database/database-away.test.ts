@@ -134,4 +134,6 @@ test('a database that stands still is a failure in health, which does not wait f
     return true;
   });
   still.heal();
+  // Silent connections would keep the engine from stopping until their time limits.
+  still.hangUp();
 });
