@@ -1,14 +1,14 @@
 /**
- * The commands about existing executions: show, list, stop, cancel.
+ * `list`, `stop` and `cancel`.
  */
-
+import { isFinal } from '../client/engine-client.ts';
 import { EXECUTION_STATUSES, type ExecutionStatus } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
-import type { ExecutionListItem, ExecutionStatusBody, StopResult } from '../services/execution-answers.ts';
+import type { ExecutionListItem, StopResult } from '../services/execution-answers.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printLine, writeLine } from './output.ts';
-import { paintStatus, table } from './terminal.ts';
+import { table } from './terminal.ts';
 
 export interface ListOptions extends CommonOptions {
   status?: string | undefined;
@@ -21,18 +21,6 @@ export interface ListOptions extends CommonOptions {
 type EndOptions = CommonOptions & { reason?: string | undefined };
 
 const MAX_ERROR_WIDTH = 60;
-
-/** Shows an execution and its steps. */
-export async function status(
-  executionId: string,
-  options: CommonOptions & { outputs?: boolean | undefined },
-): Promise<void> {
-  const execution = await connectionOf(options).ask((client) =>
-    client.status(executionId, { includeOutputs: options.outputs }),
-  );
-  if (options.output === 'json') return printJson(execution);
-  printExecution(execution);
-}
 
 /** Asks an execution to stop. */
 export async function stop(executionId: string, options: EndOptions): Promise<void> {
@@ -70,32 +58,13 @@ function errorCell(error: ExecutionListItem['error'] | undefined): string | null
 }
 
 function printEnd(ended: StopResult, options: CommonOptions): void {
-  const pending = ended.stop_requested && ended.status === 'running' ? ', stop requested' : '';
   if (options.output === 'json') printJson(ended);
-  else printLine(visibleText(`execution ${ended.execution_id} ${ended.status}${pending}`));
+  else printLine(visibleText(`execution ${ended.execution_id} ${endOf(ended)}`));
 }
 
-function printExecution(execution: ExecutionStatusBody): void {
-  const { progress, error } = execution;
-  printLine(
-    `execution ${visibleText(execution.execution_id)} ${paintStatus(process.stdout, visibleText(execution.status))}`,
-  );
-  printLine(visibleText(`template  ${execution.template} version ${execution.version}`));
-  printLine(
-    `steps     ${progress.completed} of ${progress.total} completed, ${progress.failed} failed, ${progress.running} running`,
-  );
-  if (execution.resume_at !== null) printLine(visibleText(`goes on   ${execution.resume_at}`));
-  if (error !== null)
-    printLine(
-      visibleText(`error     ${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`),
-    );
-  const rows = execution.steps.map((step) => [
-    step.key,
-    step.type,
-    step.status,
-    step.attempt_count,
-    step.resume_at,
-    step.error?.code ?? null,
-  ]);
-  printLine(`\n${table(['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'GOES ON', 'ERROR'], rows)}`);
+/** Stopping makes no other final status than `cancelled`: with another one there was nothing to stop. */
+function endOf({ status, stop_requested }: StopResult): string {
+  if (status === 'cancelled') return status;
+  if (isFinal(status)) return `was already ${status}; nothing was stopped`;
+  return stop_requested ? `${status}, stop requested` : status;
 }

@@ -21,13 +21,13 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** The meaning of each code, for `--help` and in the words of docs/cli.md. */
 export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string])[] = [
-  [EXIT.ok, 'it worked; for `run` and `start --wait`: the execution completed'],
+  [EXIT.ok, 'it worked; for `run` and `--wait`: the execution completed'],
   [EXIT.failed, 'the execution failed; `validate` or `doctor` found something'],
   [EXIT.usage, 'wrong usage; nothing was asked of an engine'],
   [EXIT.ended, 'the execution was cancelled, or its timeout was over'],
   [EXIT.refused, 'the engine refused it: not found, not valid, not allowed, too much to do'],
   [EXIT.unavailable, 'no engine answers, or it could not do it now'],
-  [EXIT.interrupted, 'interrupted; an execution goes on'],
+  [EXIT.interrupted, 'interrupted; the execution may go on'],
 ];
 
 /** The command cannot do what it was told; the message says what to change. */

@@ -6,16 +6,16 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import type { CommonOptions } from './common-options.ts';
+import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
 import { doctor } from './doctor.ts';
-import { cancel, list, status, stop } from './executions.ts';
+import { cancel, list, stop } from './executions.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
 import { run, start } from './run.ts';
+import { status } from './status.ts';
 import { archive, publish, show, templates } from './templates.ts';
 
-const DEFAULT_URL = 'http://localhost:3020';
 const DEFAULT_PATIENCE_SECONDS = 60;
 
 const exitCode = await main(process.argv.slice(2));
@@ -89,7 +89,8 @@ function addStartCommands(program: Command): void {
 
 function addExecutionCommands(program: Command): void {
   command(program, 'status <execution>', 'show an execution and its steps')
-    .option('--outputs', 'with the outputs of every step (json)')
+    .option('--outputs', 'with the outputs of every step')
+    .option('--wait', 'show its progress to its end first; exits as run does')
     .action((execution, options, self) => status(execution, { ...options, ...common(self) }));
   command(program, 'stop <execution>', 'stop an execution; running steps get their grace time')
     .option('--reason <text>', 'kept with the execution')
@@ -127,7 +128,7 @@ function addConnection(target: Command, environment: boolean): Command {
     url.env('EXECUTION_ENGINE_URL');
     token.env('EXECUTION_ENGINE_TOKEN');
   }
-  const patience = `go on asking an engine that fails in passing for so long (default: ${DEFAULT_PATIENCE_SECONDS})`;
+  const patience = `repeat calls that fail in passing for so long (default: ${DEFAULT_PATIENCE_SECONDS})`;
   const output = new Option('-o, --output <format>', 'how results are printed').choices(['json', 'table']);
   return target
     .addOption(url)
@@ -146,7 +147,9 @@ function addStartOptions(target: Command): Command {
     )
     .option('--idempotency-key <key>', 'the same key returns the same execution')
     .option('--priority <number>', 'higher first', integer)
-    .option('--tag <tag>', 'may be repeated', append, []);
+    .option('--tag <tag>', 'may be repeated', append, [])
+    .option('--start-after <time>', 'begin at an instant (2027-01-31T08:00:00Z) or after a duration (5m)')
+    .option('--callback-url <url>', 'gets the execution when it is final');
 }
 
 function common(self: Command): CommonOptions {

@@ -57,10 +57,10 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
   };
 }
 
-function screen(shape: { isTTY?: boolean; columns?: number; rows?: number }) {
+function screen(shape: { isTTY?: boolean; columns?: number; rows?: number }, now?: () => number) {
   const written: string[] = [];
   const stream = { write: (text: string) => written.push(text), ...shape } as unknown as NodeJS.WriteStream;
-  return { progress: createProgress(stream), written };
+  return { progress: createProgress(stream, now), written };
 }
 
 describe('elsewhere than on a terminal', () => {
@@ -83,6 +83,56 @@ describe('elsewhere than on a terminal', () => {
     const error = { code: 'http_status', message: 'got \u001b[2J500\r\nbye', details: null };
     progress.show(execution([step('a', 'failed', { error, attempt_count: 3 })]));
     expect(written.join('')).toBe('failed a  3 attempts  http_status: got \\u001b[2J500\\r\\nbye\n');
+  });
+});
+
+describe('a step that does not run at once', () => {
+  const later = '2027-01-31T08:01:00.000Z';
+
+  test('tells its next attempt or the end of its wait, and each attempt anew', () => {
+    const { progress, written } = screen({});
+    const error = { code: 'http_status', message: 'got 500', details: null };
+    progress.show(execution([step('a', 'retrying', { error, resume_at: later })]));
+    progress.show(execution([step('a', 'retrying', { error, resume_at: later, attempt_count: 2 })]));
+    progress.show(execution([step('b', 'waiting', { resume_at: later })]));
+    expect(written.join('').split('\n')).toEqual([
+      `retrying a  next attempt ${later}  http_status: got 500`,
+      `retrying a  2 attempts  next attempt ${later}  http_status: got 500`,
+      `waiting b  until ${later}`,
+      '',
+    ]);
+  });
+
+  test('is told once as queued when it stays so, with others in one line', () => {
+    let time = 0;
+    const { progress, written } = screen({}, () => time);
+    const queued = Array.from({ length: 7 }, (_, index) => step(`s${index}`, 'queued'));
+    for (time of [0, 2_999]) progress.show(execution(queued));
+    expect(written).toEqual([]);
+    for (time of [3_000, 9_000]) progress.show(execution(queued));
+    expect(written.join('')).toBe(
+      'queued s0, s1, s2, s3, s4 and 2 more  for 3 s: held by a limit, or no engine has room\n',
+    );
+    progress.show(execution([step('s0', 'running'), ...queued.slice(1)]));
+    for (time of [10_000, 14_000]) progress.show(execution(queued));
+    expect(written.join('').trimEnd().split('\n').slice(1)).toEqual([
+      'running s0',
+      'queued s0  for 3 s: held by a limit, or no engine has room',
+    ]);
+  });
+
+  test('has its line on a terminal too', () => {
+    let time = 0;
+    const { progress, written } = screen({ isTTY: true, columns: 80, rows: 24 }, () => time);
+    for (time of [0, 5_000]) progress.show(execution([step('a', 'queued')]));
+    expect(written.at(-1)).toContain('  queued a\n[');
+  });
+
+  test('of an execution that begins later is no silence', () => {
+    const { progress, written } = screen({});
+    for (let look = 0; look < 2; look++)
+      progress.show({ ...execution([]), status: 'pending', resume_at: later });
+    expect(written.join('')).toBe(`pending  until ${later}\n`);
   });
 });
 

@@ -16,6 +16,7 @@ const TONES: Readonly<Record<string, Tone>> = {
   cancelled: 'yellow',
   skipped: 'dim',
   running: 'bold',
+  retrying: 'yellow',
 };
 
 /** Colours text for a stream. */
@@ -54,4 +55,9 @@ export function formatDuration(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;
   return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}
+
+/** The duration between two times of an answer; null when one of them is missing. */
+export function formatSpan(from: string | null | undefined, to: string | null | undefined): string | null {
+  return from && to ? formatDuration(Date.parse(to) - Date.parse(from)) : null;
 }

@@ -7,7 +7,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { type CliEnd, runCli } from '../../support/cli.ts';
+import { type CliEnd, runCli, startCli } from '../../support/cli.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
@@ -232,7 +232,7 @@ test('status shows when a delayed step goes on', async () => {
     [id],
   );
   const [step] = (await engine.client.status(id)).steps;
-  expect((await cli(['status', id])).out).toContain(`pause  delay  waiting  1         ${step!.resume_at}  -`);
+  expect((await cli(['status', id])).out).toContain(`  -     ${step!.resume_at}  -\n`);
 });
 
 describe('a way to the engine that fails in passing', () => {
@@ -248,7 +248,7 @@ describe('a way to the engine that fails in passing', () => {
     expect(way.lost()).toBeGreaterThan(2);
   });
 
-  test('ends a run with 5 when patience does, and says that the execution goes on', async () => {
+  test('ends a run with 5 when patience does, and says how to look at the execution', async () => {
     await using way = await shakyWay(engine.url);
     way.breakAfter('/api/v1/execution/start');
     const { code, out, err } = await cli(['run', 'held.yaml', '--tag', 'left-alone', '--patience', '2'], {
@@ -256,7 +256,9 @@ describe('a way to the engine that fails in passing', () => {
     });
     expect([code, out]).toEqual([5, '']);
     const [left] = (await engine.client.listExecutions({ tag: 'left-alone' })).data;
-    expect(err).toContain(`execution ${left!.execution_id} goes on`);
+    expect(err).toContain(
+      `execution ${left!.execution_id} may go on or have ended; look at it with: npm run cli -- status ${left!.execution_id}\n`,
+    );
     await engine.client.cancel(left!.execution_id);
   });
 });
@@ -303,6 +305,102 @@ describe('start, status, stop and list', () => {
       more = /--cursor \S+/.exec(err)?.[0].split(' ') ?? [];
     }
     expect([new Set(seen).size, more]).toEqual([3, []]);
+  });
+
+  test('status has the times, the next attempt, the errors, and a summary that adds up', async () => {
+    const name = await engine.publish({
+      steps: {
+        pick: {
+          type: 'switch',
+          with: {
+            cases: ['left', 'right'].map((route) => ({ when: `\${{ "${route}" == "left" }}`, route })),
+          },
+        },
+        left: { type: 'noop', needs: [{ step: 'pick', route: 'left' }] },
+        right: { type: 'noop', needs: [{ step: 'pick', route: 'right' }] },
+        again: {
+          type: 'flaky',
+          needs: ['left'],
+          with: { failures: 2, code: 'busy', message: 'come back' },
+          retry: { limit: 3, delay: '1h' },
+        },
+      },
+    });
+    const { execution_id: id } = await engine.client.start({ template: name });
+    await database.until(
+      `select true from workflow_step_executions where workflow_execution_id = $1 and status = 'retrying'`,
+      [id],
+    );
+    const { out } = await cli(['status', id, '--outputs']);
+    expect(out).toMatch(/^created +\S+Z\nstarted +\S+Z\nsteps +2 of 4 completed, 1 skipped, 1 retrying$/m);
+    expect(out).toMatch(/^left +noop +completed +1 +\S+Z +\S+(ms|s) +- +-$/m);
+    expect(out).toMatch(/^again +flaky +retrying +1 +\S+Z +- +\S+Z +busy: come back$/m);
+    const outputs = JSON.parse(out.slice(out.indexOf('{')));
+    expect(Object.keys(outputs)).toEqual(['pick', 'left', 'right', 'again']);
+    await engine.client.cancel(id);
+    expect((await cli(['status', id])).out).toMatch(/^ended +\S+Z, after \S/m);
+  });
+
+  test('status --wait follows one that runs, and ends as it does', async () => {
+    await cli(['publish', 'held.yaml']);
+    const id = uuidIn((await cli(['start', 'held', '--tag', 'watched'])).out);
+    await database.until('select true from test_runs where execution_id = $1', [id]);
+    const watching = cli(['status', id, '--wait']);
+    await engine.client.cancel(id);
+    const { code, out, err } = await watching;
+    expect([code, err]).toEqual([3, expect.stringContaining('cancelled wait')]);
+    expect(out).toStartWith(`execution ${id} cancelled\n`);
+    const unknown = await cli(['status', UNKNOWN, '--wait']);
+    expect([unknown.code, unknown.err]).toEqual([
+      4,
+      `error: There is no execution ${UNKNOWN} in this workspace.\n`,
+    ]);
+  });
+
+  test('an interrupted start --wait has told the id, and says how to look and how to stop', async () => {
+    await cli(['publish', 'held.yaml']);
+    const child = startCli(['start', 'held', '--wait', '--tag', 'interrupted', '--url', engine.url], {
+      env: { EXECUTION_ENGINE_TOKEN: KEY },
+    });
+    const { id } = await database.until(
+      `select true, e.id from workflow_executions e join test_runs r on r.execution_id = e.id
+        where 'interrupted' = any(e.tags)`,
+    );
+    let err = '';
+    for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) {
+      const isFirst = !err.includes('running wait');
+      err += part;
+      if (isFirst && err.includes('running wait')) child.kill('SIGINT');
+    }
+    expect(await child.exited).toBe(130);
+    expect(err).toStartWith(`execution ${id}\n`);
+    const command = (name: string) => `npm run cli -- ${name} ${id} --url ${engine.url}\n`;
+    expect(err).toContain(`execution ${id} goes on; look at it with: ${command('status')}`);
+    expect(err).toEndWith(`stop it with: ${command('stop')}`);
+    await engine.client.cancel(String(id));
+  });
+
+  test('stop and cancel say when there was nothing to stop', async () => {
+    const run = await cli(['run', 'greet.yaml', '-i', 'name=Ada']);
+    const id = uuidIn(run.err);
+    for (const command of ['stop', 'cancel'])
+      expect(await cli([command, id])).toEqual({
+        code: 0,
+        out: `execution ${id} was already completed; nothing was stopped\n`,
+        err: '',
+      });
+  });
+
+  test('start takes a time to begin at and an address to call', async () => {
+    await cli(['publish', 'held.yaml']);
+    const later = ['--start-after', '1h', '--callback-url', 'https://example.com/done'];
+    const id = uuidIn((await cli(['start', 'held', ...later])).out);
+    expect((await cli(['status', id])).out).toMatch(/^goes on +\S+Z$/m);
+    const { rows } = await database.pool.query('select callback_url from workflow_executions where id = $1', [
+      id,
+    ]);
+    expect(rows).toEqual([{ callback_url: 'https://example.com/done' }]);
+    await engine.client.cancel(id);
   });
 
   test('start --wait ends as the execution does', async () => {
