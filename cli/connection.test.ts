@@ -52,6 +52,7 @@ async function peer(...replies: Reply[]) {
   };
 }
 
+const BACK = 'The engine answers again.';
 const failureOf = (asked: Promise<unknown>) => asked.catch((error: unknown) => error);
 
 describe('a connection', () => {
@@ -64,8 +65,7 @@ describe('a connection', () => {
     await using engine = await peer(...replies, page);
     expect(await engine.connect(60).ask((client) => client.listTemplates())).toMatchObject({ data: [] });
     expect(engine.calls()).toBe(replies.length + 1);
-    expect(engine.notes).toHaveLength(1);
-    expect(engine.notes[0]).toEndWith('Asking again for up to 60 s.');
+    expect(engine.notes).toEqual([expect.stringMatching(/\. Asking again for up to 60 s\.$/), BACK]);
   });
 
   test('waits for an engine that was there and is started again', async () => {
@@ -75,7 +75,7 @@ describe('a connection', () => {
     await first[Symbol.asyncDispose]();
     const asked = ask((client) => client.listTemplates());
     while (first.notes.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    expect(first.notes[0]).toContain('connection refused');
+    expect(first.notes[0]).toEndWith('connection refused. Asking again for up to 60 s.');
     const second = createServer((_, response) => page(response));
     await listen(second, Number(new URL(first.url).port));
     expect(await asked).toMatchObject({ data: [] });
@@ -83,12 +83,24 @@ describe('a connection', () => {
     second.close();
   });
 
-  test('tells each run of failures', async () => {
+  test('that breaks is asked about TLS only when nothing has answered without it', async () => {
+    await using silent = await peer(closed);
+    expect(
+      (await failureOf(silent.connect(0).ask((client) => client.listTemplates()))) as Error,
+    ).toMatchObject({ message: expect.stringContaining('is it an https:// address?') });
+    // The runtime itself sends a call again when a connection that it kept was closed.
+    await using engine = await peer(page, closed, closed, closed, page);
+    const { ask } = engine.connect(60);
+    for (let call = 0; call < 2; call++) await ask((client) => client.listTemplates());
+    expect(engine.notes[0]).toContain('the connection was closed before there was an answer. Asking');
+  });
+
+  test('tells each run of failures, and its end', async () => {
     await using engine = await peer(away, page, away, page);
     const { ask } = engine.connect(60);
     await ask((client) => client.listTemplates());
     await ask((client) => client.listTemplates());
-    expect(engine.notes).toHaveLength(2);
+    expect(engine.notes).toEqual([expect.any(String), BACK, expect.any(String), BACK]);
   });
 
   test('asks once when it has no patience, and gives up when that is at its end', async () => {

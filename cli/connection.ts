@@ -32,7 +32,7 @@ const MAX_PAUSE_MS = 2_000;
 /** A proxy gives these answers when its engine is away. */
 const PROXY_ANSWERS: ReadonlySet<number | null> = new Set([502, 503, 504]);
 
-/** @param note is told once in each run of failures. Throws UsageError when the address is not valid. */
+/** @param note is told of each run of failures, and of its end. Throws UsageError when the address is not valid. */
 export function connect(
   { url, token, patience }: ConnectionOptions,
   note: (text: string) => void,
@@ -48,6 +48,7 @@ export function connect(
         try {
           const answer = await call(client);
           hasAnswered = true;
+          if (giveUpAt !== null) note('The engine answers again.');
           return answer;
         } catch (error) {
           if (!isPassing(error, hasAnswered)) throw error;

@@ -62,7 +62,7 @@ export function reportFailure(error: unknown, writeLine: (line: string) => void)
   }
   if (error instanceof EngineUnreachable) {
     write(`error: ${error.message}`);
-    write('Start an engine with `npm start`, or name another one with --url or EXECUTION_ENGINE_URL.');
+    write(adviceOn(error));
     return EXIT.unavailable;
   }
   if (error instanceof EngineProblem) {
@@ -73,6 +73,15 @@ export function reportFailure(error: unknown, writeLine: (line: string) => void)
     return error.status >= 500 ? EXIT.unavailable : EXIT.refused;
   }
   throw error;
+}
+
+function adviceOn({ timedOut, status }: EngineUnreachable): string {
+  const other = 'name another one with --url or EXECUTION_ENGINE_URL.';
+  if (timedOut)
+    return `If an engine is there, it hangs or is cut off: look at its log and its /health, or restart it; or ${other}`;
+  if (status !== null)
+    return `Something else answers there, or a proxy whose engine is away: start it, or ${other}`;
+  return `Start an engine with \`npm start\`, or ${other}`;
 }
 
 /** `file:pointer code message`, with the line of the file when it is known. */

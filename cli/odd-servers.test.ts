@@ -49,7 +49,11 @@ test('every command tells a server that is no engine in a sentence', async () =>
     expect(err).toStartWith(
       `error: No engine answers at ${url}: what is there answers 200 with something else: `,
     );
-    expect(err.split('\n')).toEqual([expect.any(String), expect.stringMatching(/^Start an engine/), '']);
+    expect(err.split('\n')).toEqual([
+      expect.any(String),
+      expect.stringMatching(/^Something else answers there/),
+      '',
+    ]);
   }
 });
 

@@ -36,15 +36,18 @@ export class EngineUnreachable extends Error {
   readonly url: string;
   /** The status of an answer that is not from an engine; null: there was no whole answer. */
   readonly status: number | null;
+  /** Whether the time for the call was over: something may be there that hangs. */
+  readonly timedOut: boolean;
 
   constructor(url: string, reason: string, options: { cause?: unknown; status?: number } = {}) {
     super(
-      `No engine answers at ${url}: ${reason}`,
+      `No engine answers at ${url}: ${reason}${/[.?!]$/.test(reason) ? '' : '.'}`,
       'cause' in options ? { cause: options.cause } : undefined,
     );
     this.name = 'EngineUnreachable';
     this.url = url;
     this.status = options.status ?? null;
+    this.timedOut = isTimeout(options.cause);
   }
 }
 
@@ -61,22 +64,29 @@ const REASONS: readonly (readonly [code: RegExp, reason: string])[] = [
 const CLOSED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ConnectionClosed)$/;
 const CERTIFICATE = /CERT|SIGNATURE|ALTNAME/;
 
-/** The reason of a request that failed, as half a sentence. Runtimes hide the system's reason in different places. */
-export function reasonOf(error: unknown, url: string, timeoutMs: number): string {
-  const { code, name, cause, message } = error as {
+/**
+ * The reason of a request that failed, as half a sentence. Runtimes hide the system's reason in different places.
+ *
+ * @param mayBeTls whether the address has never answered without TLS
+ */
+export function reasonOf(error: unknown, mayBeTls: boolean, timeoutMs: number): string {
+  const { code, cause, message } = error as {
     code?: unknown;
-    name?: string;
     cause?: { code?: unknown; name?: string; message?: string };
     message?: string;
   };
-  if (name === 'TimeoutError') return `no answer within ${timeoutMs / 1_000} s`;
+  if (isTimeout(error)) return `no answer within ${timeoutMs / 1_000} s`;
   const signs = [code, cause?.code, cause?.name, cause?.message].filter((sign) => typeof sign === 'string');
   for (const sign of signs) {
     const known = REASONS.find(([pattern]) => pattern.test(sign));
     if (known !== undefined) return known[1];
     if (CERTIFICATE.test(sign)) return `its certificate is not accepted (${sign})`;
     if (CLOSED.test(sign))
-      return `the connection was closed before there was an answer${url.startsWith('http:') ? '; is it an https:// address?' : ''}`;
+      return `the connection was closed before there was an answer${mayBeTls ? '; is it an https:// address?' : ''}`;
   }
   return (signs.at(-1) ?? message ?? String(error)).split('\n', 1)[0]!;
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError';
 }

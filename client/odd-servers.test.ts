@@ -122,6 +122,6 @@ describe('what is no engine', () => {
       .listTemplates()
       .catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(EngineUnreachable);
-    expect((failure as Error).message).toEndWith(': no answer within 0.05 s');
+    expect((failure as Error).message).toEndWith(': no answer within 0.05 s.');
   });
 });

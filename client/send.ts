@@ -81,6 +81,7 @@ function createSendOnce({
   if (token !== undefined && !/^[\x20-\x7e]*$/.test(token))
     throw new TypeError('The key has characters that no header can carry; give it as it was made.');
   const isLoopback = isLoopbackUrl(base);
+  let mayBeTls = base.startsWith('http:');
   return async <T>(method: string, path: string, check: Check<T>, payload: Payload): Promise<Answer<T>> => {
     let response: Response;
     let text: string;
@@ -88,10 +89,11 @@ function createSendOnce({
     const request = requestOf(method, payload, token, timeoutMs, isLoopback);
     try {
       response = await send(base + path, request);
+      mayBeTls = false;
       text = await response.text();
     } catch (cause) {
       if (payload.signal?.aborted) throw cause;
-      throw new EngineUnreachable(base, reasonOf(cause, base, timeoutMs), { cause });
+      throw new EngineUnreachable(base, reasonOf(cause, mayBeTls, timeoutMs), { cause });
     }
     if (!response.ok) {
       const problem = parse(base, response, text, refused);
