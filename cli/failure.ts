@@ -67,7 +67,10 @@ export function reportFailure(error: unknown, writeLine: (line: string) => void)
   }
   if (error instanceof EngineProblem) {
     write(visibleText(`error: ${error.message}`));
-    for (const problem of error.problems) write(visibleText(problemLine('', problem)));
+    for (const problem of error.problems) {
+      const isSaid = problem.message === error.message;
+      write(visibleText(problemLine('', isSaid ? { ...problem, message: '' } : problem)));
+    }
     if (error.status === 429) write('Nothing was changed; try again later.');
     if (error.status === 401) write('Give a key with --token or EXECUTION_ENGINE_TOKEN.');
     return error.status >= 500 ? EXIT.unavailable : EXIT.refused;

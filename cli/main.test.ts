@@ -104,7 +104,7 @@ steps:
   d: { type: delay, with: { for: s30 } }
 `;
     const { code, err } = await cli(['validate', '-'], { stdin: text });
-    const lines = err.trim().split('\n');
+    const lines = err.trim().split('\n').slice(0, -1);
     expect(code).toBe(1);
     expect(lines.map((line) => /\(line (\d)\)$/.exec(line)?.[1])).toEqual(['3', '4', '4', '5']);
     expect(lines.map((line) => line.startsWith('warning: '))).toEqual([true, false, false, false]);

@@ -12,6 +12,7 @@ import type { Connection } from './connection.ts';
 import { readDefinition } from './definition-file.ts';
 import { followToEnd, tellEnd } from './follow.ts';
 import { parseInputs } from './input.ts';
+import { withNearestName } from './missing-template.ts';
 import { printJson, printLine, writeLine } from './output.ts';
 import { publishedLine, publishFile } from './templates.ts';
 import { createTextSource, type TextSource } from './text-source.ts';
@@ -31,7 +32,9 @@ export interface StartOptions extends CommonOptions {
 export async function start(template: string, options: StartOptions): Promise<void> {
   const connection = connectionOf(options);
   const item = await startItem(options, createTextSource());
-  const started = await startOnce(connection, { ...item, template, version: options.templateVersion });
+  const started = await withNearestName(connection, template, () =>
+    startOnce(connection, { ...item, template, version: options.templateVersion }),
+  );
   if (options.wait) return printEnd(connection, started.execution_id, options);
   if (options.output === 'json') return printJson(started);
   const existed = started.created ? '' : ' (it existed already)';

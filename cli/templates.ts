@@ -9,9 +9,19 @@ import { type CommonOptions, connectionOf } from './common-options.ts';
 import type { Connection } from './connection.ts';
 import { createLineFinder, type DefinitionFile, readDefinition } from './definition-file.ts';
 import { EXIT, Failed, problemLine } from './failure.ts';
+import { withNearestName } from './missing-template.ts';
 import { printJson, printLine, writeLine } from './output.ts';
 import { table } from './terminal.ts';
 import { createTextSource } from './text-source.ts';
+
+/** The codes of a text that cannot be read as a definition. */
+const UNREADABLE = new Set([
+  'malformed_json',
+  'malformed_yaml',
+  'body_too_large',
+  'not_storable',
+  'number_not_exact',
+]);
 
 type Published = PublishResult & { created: boolean };
 
@@ -31,10 +41,22 @@ export async function publishFile({ ask }: Connection, file: DefinitionFile): Pr
     writeProblems(file, { errors: [], warnings: published.warnings });
     return published;
   } catch (error) {
-    if (!(error instanceof EngineProblem) || error.problems.length === 0) throw error;
-    writeProblems(file, { errors: error.problems, warnings: [] });
+    if (!(error instanceof EngineProblem)) throw error;
+    const errors = problemsOfText(error) ?? error.problems;
+    if (errors.length === 0) throw error;
+    writeProblems(file, { errors, warnings: [] });
     throw new Failed(EXIT.refused);
   }
+}
+
+/** Returns the problems of a text that cannot be read as a definition; null for another refusal. */
+export function problemsOfText({
+  code,
+  message,
+  problems,
+}: Pick<EngineProblem, 'code' | 'message' | 'problems'>): readonly ProblemBody[] | null {
+  if (!UNREADABLE.has(code)) return null;
+  return problems.length > 0 ? problems : [{ pointer: '', code, message }];
 }
 
 export function publishedLine({ name, version, steps, created }: Published): string {
@@ -87,8 +109,9 @@ export async function show(
   name: string,
   options: CommonOptions & { templateVersion?: number | undefined },
 ): Promise<void> {
-  const found = await connectionOf(options).ask((client) =>
-    client.getTemplate(name, options.templateVersion),
+  const connection = connectionOf(options);
+  const found = await withNearestName(connection, name, () =>
+    connection.ask((client) => client.getTemplate(name, options.templateVersion)),
   );
   if (options.output === 'json') return printJson(found);
   printTemplate(found);
@@ -96,7 +119,8 @@ export async function show(
 
 /** Archives every version of a template. It is asked once: a second time there is nothing to archive. */
 export async function archive(name: string, options: CommonOptions): Promise<void> {
-  await connectionOf(options).client.archiveTemplate(name);
+  const connection = connectionOf(options);
+  await withNearestName(connection, name, () => connection.client.archiveTemplate(name));
   if (options.output === 'json') return printJson({ name, archived: true });
   printLine(visibleText(`archived ${name}`));
 }

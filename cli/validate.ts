@@ -18,8 +18,8 @@ import { StepModulesError } from '../steps/user-modules.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { type DefinitionFile, readDefinition } from './definition-file.ts';
 import { Failed, UsageError } from './failure.ts';
-import { printJson, printLine } from './output.ts';
-import { writeProblems } from './templates.ts';
+import { printJson, printLine, writeLine } from './output.ts';
+import { problemsOfText, writeProblems } from './templates.ts';
 import { createTextSource } from './text-source.ts';
 
 export interface ValidateOptions extends CommonOptions {
@@ -29,15 +29,6 @@ export interface ValidateOptions extends CommonOptions {
   online: boolean;
 }
 
-/** The codes of a text that cannot be read as a definition; the API refuses it, here it is a finding like others. */
-const UNREADABLE = new Set([
-  'malformed_json',
-  'malformed_yaml',
-  'body_too_large',
-  'not_storable',
-  'number_not_exact',
-]);
-
 /** Throws Failed when the definition is not valid. */
 export async function validate(path: string, options: ValidateOptions): Promise<void> {
   if (options.online && options.steps.length > 0)
@@ -45,7 +36,7 @@ export async function validate(path: string, options: ValidateOptions): Promise<
   const file = await readDefinition(path, createTextSource());
   const result = options.online ? await askEngine(file, options) : await checkHere(file, options.steps);
   if (options.output === 'json') printJson(result);
-  else writeProblems(file, result);
+  else tellProblems(file, result, options);
   if (!result.valid) throw new Failed();
   if (options.output === 'table') printLine(visibleText(`${file.name} is valid`));
 }
@@ -54,8 +45,7 @@ async function askEngine(file: DefinitionFile, options: CommonOptions): Promise<
   try {
     return await connectionOf(options).ask((client) => client.validate(file.text, file.mediaType));
   } catch (error) {
-    if (error instanceof EngineProblem && UNREADABLE.has(error.code)) return unreadable(error);
-    throw error;
+    return unreadable(error);
   }
 }
 
@@ -68,8 +58,7 @@ async function checkHere(file: DefinitionFile, steps: readonly string[]): Promis
     const { errors, warnings } = await reader.read('', { bytes: Buffer.from(file.text), format });
     return { valid: errors.length === 0, errors: [...errors], warnings: [...warnings] };
   } catch (error) {
-    if (error instanceof EngineError && UNREADABLE.has(error.code)) return unreadable(error);
-    throw error;
+    return unreadable(error);
   } finally {
     reader.close();
   }
@@ -85,7 +74,16 @@ async function stepTypesOf(settings: StepTypeSettings): Promise<LoadedStepTypes>
   }
 }
 
-function unreadable({ code, message, problems }: EngineProblem | EngineError): ValidateResult {
-  const errors = problems.length > 0 ? [...problems] : [{ pointer: '', code, message }];
-  return { valid: false, errors, warnings: [] };
+function tellProblems(file: DefinitionFile, result: ValidateResult, { online }: ValidateOptions): void {
+  writeProblems(file, result);
+  if (!online && result.errors.some(({ code }) => code === 'unknown_step_type'))
+    writeLine('Step types of your own are known with --steps MODULE, or to the engine with --online.');
+}
+
+/** The API refuses a text that cannot be read; here it is a finding like others. */
+function unreadable(error: unknown): ValidateResult {
+  const errors =
+    error instanceof EngineProblem || error instanceof EngineError ? problemsOfText(error) : null;
+  if (errors === null) throw error;
+  return { valid: false, errors: [...errors], warnings: [] };
 }

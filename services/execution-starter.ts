@@ -129,14 +129,15 @@ export class ExecutionStarter {
     const found = await (id === undefined
       ? this.#finder.byName(workspaceId, template!, version ?? null)
       : this.#finder.byId(id));
-    const usable =
+    const isMeant =
       found !== null &&
-      !found.isArchived &&
       (version === undefined || found.version === version) &&
       (id === undefined || caller.admin || found.workspaceId === workspaceId);
-    if (usable) return this.#versions.get(this.#pool, found.id);
+    if (isMeant && !found.isArchived) return this.#versions.get(this.#pool, found.id);
     const what = id ?? `"${template}"${version === undefined ? '' : ` with version ${version}`}`;
-    const message = `No template ${what} is published in this workspace.`;
+    const message = isMeant
+      ? `The template ${what} is archived; publish it again to start it.`
+      : `No template ${what} is published in this workspace.`;
     const field = id === undefined ? 'template' : 'workflow_template_id';
     throw new EngineError('template_not_found', message, [
       { pointer: `${pointer}/${field}`, code: 'template_not_found', message },

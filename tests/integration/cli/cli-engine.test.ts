@@ -78,6 +78,8 @@ describe('validate', () => {
     expect([code, out]).toEqual([1, '']);
     expect(err).toMatch(/wrong\.yaml:\/steps\/a\/type unknown_step_type .*\(line 3\)/);
     expect(err).toMatch(/wrong\.yaml:\/steps\/b\/needs\S* \w+ .*"a".*\(line 4\)/);
+    expect(err).toEndWith('are known with --steps MODULE, or to the engine with --online.\n');
+    expect((await cli(['validate', 'wrong.yaml', '--online'])).err).not.toContain('--online');
   });
 
   test('of what is no YAML, or no file at all, ends badly and says where', async () => {
@@ -127,6 +129,12 @@ describe('validate', () => {
 });
 
 describe('publish', () => {
+  test('of what is no YAML names the file', async () => {
+    const { code, out, err } = await cli(['publish', 'broken.yaml']);
+    expect([code, out]).toEqual([4, '']);
+    expect(err).toMatch(/^broken\.yaml: malformed_yaml .*line 3/);
+  });
+
   test('makes a version once, from a file or from stdin, and refuses what is wrong', async () => {
     const text = 'name: published\nsteps: { a: { type: noop } }\n';
     const out = (line: string) => ({ code: 0, out: `${line}\n`, err: '' });
@@ -408,6 +416,23 @@ describe('start, status, stop and list', () => {
     const good = await cli(['start', 'greet', '-i', 'name=Eve', '--wait']);
     expect([good.code, JSON.parse(good.out)]).toMatchObject([0, { hello: 'Hello Eve' }]);
     expect((await cli(['start', 'failing', '--wait'])).code).toBe(1);
+  });
+
+  test('of a name that is almost right names the right one, and an archived template is called so', async () => {
+    for (const name of ['nearly', 'stored']) {
+      await cli(['publish', '-'], {}, `name: ${name}\nsteps: { a: { type: noop } }\n`);
+    }
+    for (const command of ['start', 'show', 'archive']) {
+      const { code, err } = await cli([command, 'neraly']);
+      expect([command, code, err]).toEqual([
+        command,
+        4,
+        'error: No template "neraly" is published in this workspace. Did you mean "nearly"?\n',
+      ]);
+    }
+    await cli(['archive', 'stored']);
+    const { err } = await cli(['start', 'stored']);
+    expect(err).toBe('error: The template "stored" is archived; publish it again to start it.\n');
   });
 
   test('of what is not there end 4', async () => {
