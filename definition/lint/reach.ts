@@ -7,6 +7,8 @@
  * many edges of a join agree with it. That is quick and finds most. For the other joins that need several edges,
  * outcomes with which the step does start are searched (witness.ts).
  *
+ * A step is not reported when all that it needs never starts: mending those mends it.
+ *
  * Invariant 1: a reported start is impossible. The unknown (a broken entry, a cycle, a long history of choices) is
  * taken as possible.
  */
@@ -40,7 +42,8 @@ export function checkReachability(
   const outcomes = new StepOutcomes(drafts, graph);
   const possible = judge(drafts, graph, outcomes, effort, () => true);
   for (const [position, verdict] of possible.entries()) {
-    if (!verdict.starts) report(drafts[position]!, verdict.reason, errors);
+    if (!verdict.starts && !follows(graph.incoming[position]!, possible))
+      report(drafts[position]!, verdict.reason, errors);
   }
   if (!drafts.some(({ step }) => step.when === false)) return;
   const enabled = judge(drafts, graph, outcomes, effort, (position) => drafts[position]!.step.when !== false);
@@ -49,6 +52,11 @@ export function checkReachability(
     const message = 'The step never starts: a step it depends on has "when: false" and is always skipped.';
     warnings.add(`${drafts[position]!.pointer}/needs`, 'unreachable_step', message);
   }
+}
+
+/** Returns whether a step never starts only because all the steps that it needs never start. */
+function follows(edges: readonly DraftEdge[], verdicts: readonly Verdict[]): boolean {
+  return edges.length > 0 && edges.every(({ from }) => !verdicts[from]!.starts);
 }
 
 function report(

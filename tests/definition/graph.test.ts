@@ -96,7 +96,6 @@ describe('a step that can never start', () => {
     expect(errorsOf(readSteps(steps))).toEqual([
       'unknown_route /steps/a/needs/0/route',
       'unreachable_step /steps/a/needs',
-      'unreachable_step /steps/b/needs',
     ]);
   });
 
@@ -114,10 +113,7 @@ describe('a step that can never start', () => {
       j: { ...after('x2', 'y'), join: { atLeast: 2 } },
       k: after('j'),
     };
-    expect(errorsOf(readSteps(steps))).toEqual([
-      'impossible_join /steps/j/join',
-      'unreachable_step /steps/k/needs',
-    ]);
+    expect(errorsOf(readSteps(steps))).toEqual(['impossible_join /steps/j/join']);
     expect(errorsOf(readSteps({ ...steps, j: { ...after('x2', 'y'), join: { atLeast: 1 } } }))).toEqual([]);
     expect(errorsOf(readSteps({ ...steps, j: after('x2', 'y') }))).toEqual([]);
     expect(errorsOf(readSteps({ ...steps, y: after({ step: 's', route: ['y', 'x'] }) }))).toEqual([]);
