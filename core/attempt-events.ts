@@ -6,7 +6,7 @@
  */
 import { end } from './ending.ts';
 import type { Claim, Event, StepError } from './event.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
 import { addScopes, countEnds, failureOfHolder } from './scopes/held-scopes.ts';
 import {
@@ -244,7 +244,7 @@ function count(view: ExecutionView, plan: Plan, { slot, run, ends }: ScopesEnded
   const state = view.steps[slot];
   if (state?.status !== 'waiting' || state.held?.run !== run || state.held.open === 0) return false;
   countEnds(state.held, ends);
-  plan.counted.add(slot);
+  scopeChanges(plan).counted.add(slot);
   return true;
 }
 

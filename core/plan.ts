@@ -64,6 +64,16 @@ export interface EndedBelow {
   readonly how: 'stop' | 'cancel';
 }
 
+/** Changes in the scopes that steps hold. */
+export interface ScopeChanges {
+  /** Scopes to begin, each by its holder's slot and its index. */
+  opened: OpenedScope[];
+  /** Steps whose scopes' numbers have changed. */
+  readonly counted: Set<number>;
+  /** Steps whose open scopes must end with this plan, and everything below them. */
+  readonly endedBelow: EndedBelow[];
+}
+
 export interface Plan {
   readonly view: ExecutionView;
   readonly fromStatus: ExecutionStatus;
@@ -76,12 +86,8 @@ export interface Plan {
   readonly inputs: InputRecord[];
   /** Steps that the transition left ready, in breadth-first order; the plan may have claimed some since. */
   ready: number[];
-  /** Scopes to begin, each by its holder's slot and its index. */
-  opened: OpenedScope[];
-  /** Steps whose scopes' numbers have changed. */
-  readonly counted: Set<number>;
-  /** Steps whose open scopes must end with this plan, and everything below them. */
-  readonly endedBelow: EndedBelow[];
+  /** Null: nothing changes in the scopes that steps hold. */
+  scopes: ScopeChanges | null;
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];
   end: ExecutionEnd | null;
@@ -100,11 +106,15 @@ export function emptyPlan(view: ExecutionView): Plan {
     steps: new Map(),
     inputs: [],
     ready: [],
-    opened: [],
-    counted: new Set(),
-    endedBelow: [],
+    scopes: null,
     aborted: [],
     end: null,
     late: [],
   };
+}
+
+/** Returns the changes in scopes, to add some. Made when first needed: most plans have none. */
+export function scopeChanges(plan: Plan): ScopeChanges {
+  plan.scopes ??= { opened: [], counted: new Set(), endedBelow: [] };
+  return plan.scopes;
 }

@@ -5,7 +5,7 @@
  */
 import { isLive, liveRoute, type ReceivedInput } from './graph.ts';
 import { decideJoin } from './join.ts';
-import type { Plan, StepChange, StepTimer } from './plan.ts';
+import { type Plan, type StepChange, type StepTimer, scopeChanges } from './plan.ts';
 import { areOver, countCancelled, openScopes, takeBack } from './scopes/held-scopes.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
@@ -102,8 +102,9 @@ export function holdsOpen({ held }: StepState): boolean {
 export function goOnWithScopes(plan: Plan, state: StepState): void {
   const { slot } = state;
   const held = state.held!;
-  plan.counted.add(slot);
-  for (const index of openScopes(held)) plan.opened.push({ slot, index, run: held.run });
+  const { opened, counted } = scopeChanges(plan);
+  counted.add(slot);
+  for (const index of openScopes(held)) opened.push({ slot, index, run: held.run });
   if (!areOver(held)) return;
   touch(plan, state);
   makeReady(plan, state, null);
@@ -113,16 +114,17 @@ export function goOnWithScopes(plan: Plan, state: StepState): void {
 export function cancelScopes(plan: Plan, state: StepState): void {
   takeBackScopes(plan, state);
   countCancelled(state.held!, state.held!.open);
-  plan.endedBelow.push({ slot: state.slot, how: 'cancel' });
+  scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'cancel' });
 }
 
 /** Takes back the scopes of a step that this very plan has opened. */
 export function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
+  const changes = scopeChanges(plan);
   const [own, others] = [true, false].map((isOwn) =>
-    plan.opened.filter((scope) => (scope.slot === slot) === isOwn),
+    changes.opened.filter((scope) => (scope.slot === slot) === isOwn),
   );
-  plan.opened = others!;
-  plan.counted.add(slot);
+  changes.opened = others!;
+  changes.counted.add(slot);
   takeBack(
     held!,
     own!.map(({ index }) => index),

@@ -29,7 +29,7 @@ import {
   timedOutError,
 } from './ending.ts';
 import type { Event } from './event.ts';
-import { emptyPlan, type Plan } from './plan.ts';
+import { emptyPlan, type Plan, scopeChanges } from './plan.ts';
 import { countCancelled } from './scopes/held-scopes.ts';
 import { createState, decideWaiting, holdsOpen, makeReady, takeBackScopes } from './settlement.ts';
 import { isFinalExecution } from './status.ts';
@@ -149,7 +149,7 @@ function stop(
   plan.stopping = true;
   for (const state of view.steps) {
     if (state === undefined || !holdsOpen(state)) continue;
-    plan.endedBelow.push({ slot: state.slot, how: 'stop' });
+    scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'stop' });
     takeBackScopes(plan, state);
     countCancelled(state.held!, cancelled?.get(state.slot) ?? 0);
   }

@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { buildTemplate } from '../../tests/support/core/graphs.ts';
 import { Play } from '../../tests/support/core/play.ts';
 import type { Event, ScopeFailure } from '../event.ts';
+import type { OpenedScope, Plan } from '../plan.ts';
 
 const FAILURE: ScopeFailure = {
   error: { code: 'boom', message: 'It failed.', details: null },
@@ -19,6 +20,10 @@ function holding(tolerated: number | null): Play {
   return play;
 }
 
+function openedBy({ scopes }: Plan): readonly OpenedScope[] {
+  return scopes?.opened ?? [];
+}
+
 function ended(
   play: Play,
   key: string,
@@ -34,10 +39,10 @@ test('a step opens as many scopes as may be open, and the next one as soon as on
   const play = Play.begun(buildTemplate({ one: {} }));
   play.claim('one');
   const scopes = { count: 3, concurrency: 2, tolerated: null };
-  const { opened } = play.send({ ...play.parked('one'), forMs: null, scopes } as Event);
-  expect(opened.map(({ index }) => index)).toEqual([0, 1]);
-  expect(play.send(ended(play, 'one', 1)).opened.map(({ index }) => index)).toEqual([2]);
-  expect(play.send(ended(play, 'one', 0)).opened).toEqual([]);
+  const opening = play.send({ ...play.parked('one'), forMs: null, scopes } as Event);
+  expect(openedBy(opening).map(({ index }) => index)).toEqual([0, 1]);
+  expect(openedBy(play.send(ended(play, 'one', 1))).map(({ index }) => index)).toEqual([2]);
+  expect(openedBy(play.send(ended(play, 'one', 0)))).toEqual([]);
   expect(play.steps).toEqual({ one: 'waiting' });
   expect(play.send(ended(play, 'one', 2)).ready).toEqual([play.at('one')]);
 });
@@ -46,7 +51,7 @@ test('the first failed scope fails its step, in its words, and ends what is open
   const play = holding(null);
   const plan = play.send(ended(play, 'one', 1, 'failed'));
   expect(plan.end).toMatchObject({ status: 'failed', error: { code: 'boom', step: 'one' } });
-  expect(plan.endedBelow).toEqual([
+  expect(plan.scopes?.endedBelow).toEqual([
     { slot: play.at('one'), how: 'cancel' },
     { slot: play.at('two'), how: 'cancel' },
   ]);
@@ -78,7 +83,7 @@ test('a stop waits for open scopes, and opens none', () => {
   expect(play.steps).toEqual({ one: 'cancelled', two: 'waiting' });
   expect(stopped.end).toBeNull();
   const last = play.send(ended(play, 'two', 0));
-  expect(last.opened).toEqual([]);
+  expect(openedBy(last)).toEqual([]);
   expect(play.steps).toEqual({ one: 'cancelled', two: 'cancelled' });
   expect(last.end?.status).toBe('cancelled');
 });

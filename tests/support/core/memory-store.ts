@@ -55,7 +55,7 @@ export class MemoryStore {
     const { status, sequence, stopRequested, failure } = view;
     Object.assign(this.execution, { status, sequence, stopRequested, failure });
     for (const change of plan.steps.values()) this.#writeStep(change);
-    for (const slot of plan.counted) this.count(view, slot);
+    for (const slot of plan.scopes?.counted ?? []) this.count(view, slot);
     for (const { target, producer, live } of plan.inputs) this.#track(target.id, producer.id, live);
     this.#moveJobs(plan);
   }

@@ -255,7 +255,7 @@ export class NestedDrive {
     const plan = this.#decide(node, joined([...rows, ...events]), facts);
     this.#endBelow(node, plan);
     this.#write(node, plan);
-    for (const { slot, index, run } of plan.opened) this.#open(node, slot, index, run);
+    for (const { slot, index, run } of plan.scopes?.opened ?? []) this.#open(node, slot, index, run);
     this.#send(node, plan);
   }
 
@@ -346,7 +346,7 @@ export class NestedDrive {
 
   /** Ends all scopes below the holders that a plan names, bottom up. */
   #endBelow(node: Node, plan: Plan): void {
-    for (const { slot, how } of plan.endedBelow) {
+    for (const { slot, how } of plan.scopes?.endedBelow ?? []) {
       if (how === 'stop') continue;
       for (const scope of node.holdings.get(slot)!.scopes.values()) this.#cancel(scope);
     }
