@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import { cases } from '../../tests/support/core/cases.ts';
 import { reportNested } from '../../tests/support/core/counterexample.ts';
 import { templates } from '../../tests/support/core/graphs.ts';
-import { type Holder, NestedDrive, type NestedTemplate } from '../../tests/support/core/nested-drive.ts';
+import { NestedDrive } from '../../tests/support/core/nested-drive.ts';
+import type { Holder, NestedTemplate } from '../../tests/support/core/nested-view.ts';
 import { playOut, scripts } from '../../tests/support/core/scripts.ts';
 
 const STEPS = 4;

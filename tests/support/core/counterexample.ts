@@ -3,7 +3,7 @@
  */
 import type { RunDetails } from 'fast-check';
 import type { Template } from '../../../core/template.ts';
-import type { NestedTemplate } from './nested-drive.ts';
+import type { NestedTemplate } from './nested-view.ts';
 import type { StepScript } from './scripts.ts';
 
 /** Throws the shrunk counterexample of a failed property, with what repeats it. */

@@ -18,6 +18,7 @@ import { MemoryStore } from './memory-store.ts';
 import { Oracle } from './oracle.ts';
 import { type Performance, performances, type StepScript } from './scripts.ts';
 import { Luck } from './seeded-random.ts';
+import { stepEvent } from './step-event.ts';
 
 export interface DriveOptions {
   seed: number;
@@ -195,36 +196,9 @@ export class Drive {
   }
 
   #stepEvent(fact: StepFact): Event {
-    const slot = this.graph.slots.get(fact.key)!;
-    const { attempt, owner, sequence } = this.view.steps[slot]!;
-    const at = { slot, claim: { attempt, owner: owner ?? '' } };
+    const state = this.view.steps[this.graph.slots.get(fact.key)!]!;
     const random = this.#luck.random();
-    switch (fact.fact) {
-      case 'claimed':
-        return { type: 'claim', slot, owner: this.#owner() };
-      case 'completed':
-        return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
-      case 'failed': {
-        const error = { code: 'boom', message: `${fact.key} failed`, details: null };
-        const { retryable, begun } = fact;
-        return { type: 'fail', ...at, error, retryable, begun, retryAfterMs: null, random };
-      }
-      case 'guarded':
-        return { type: 'skip', ...at };
-      case 'parked':
-        return { type: 'park', ...at, forMs: 1000, state: null, timeoutMs: 5000, waitingFor: null };
-      case 'resumed':
-      case 'retry due':
-        return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
-      case 'scopes failed':
-        throw new Error('the steps of this drive hold no scopes');
-      case 'timed out':
-        return { type: 'step_time_out', slot, retries: this.view.steps[slot]!.retries, random };
-      case 'released':
-        return { type: 'release', ...at };
-      case 'lost':
-        return { type: 'rescue', ...at };
-    }
+    return stepEvent(fact, state, { owner: fact.fact === 'claimed' ? this.#owner() : '', random });
   }
 
   /** Events of claims and timers that no longer hold: repeated from the past, or made up. */

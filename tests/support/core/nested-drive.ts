@@ -7,36 +7,16 @@
  * bottom up. The numbers of a holder are held against the scopes that there are.
  */
 import assert from 'node:assert/strict';
-import type { EndedScope, Event } from '../../../core/event.ts';
-import { compileGraph } from '../../../core/graph.ts';
+import type { Event } from '../../../core/event.ts';
 import type { Plan } from '../../../core/plan.ts';
 import { countEnds, type HeldScopes } from '../../../core/scopes/held-scopes.ts';
 import { outboxOf } from '../../../core/scopes/outbox.ts';
-import { isFinalExecution } from '../../../core/status.ts';
-import type { Template } from '../../../core/template.ts';
 import { transition } from '../../../core/transition.ts';
-import { type ExecutionView, emptyView, type ScopeRef, type StepState } from '../../../core/view.ts';
-import { CommitChecks } from './commit-checks.ts';
+import type { ExecutionView, ScopeRef, StepState } from '../../../core/view.ts';
 import type { Fact, StepFact } from './facts.ts';
-import { MemoryStore } from './memory-store.ts';
-import { Oracle } from './oracle.ts';
-import { type Performance, performances, type StepScript } from './scripts.ts';
+import { type Ends, type Holding, type NestedTemplate, NestedView } from './nested-view.ts';
 import { Luck } from './seeded-random.ts';
-
-/** A template, and the scopes of those of its steps that hold some. */
-export interface NestedTemplate {
-  readonly template: Template;
-  readonly scripts: readonly StepScript[];
-  readonly holders: ReadonlyMap<string, Holder>;
-}
-
-export interface Holder {
-  readonly inner: NestedTemplate;
-  /** How many scopes the step adds each time that it is parked. A foreach adds all at once, a loop one at a time. */
-  readonly rounds: readonly number[];
-  readonly concurrency: number;
-  readonly tolerated: number | null;
-}
+import { stepEvent } from './step-event.ts';
 
 export interface NestedDriveOptions {
   readonly seed: number;
@@ -44,66 +24,12 @@ export interface NestedDriveOptions {
   readonly wild: boolean;
 }
 
-/** A step that holds scopes, in one view. */
-interface Holding {
-  readonly holder: Holder;
-  round: number;
-  /** The attempt whose scopes are open, or were. */
-  attempt: number;
-  readonly scopes: Map<number, Node>;
-}
-
-/** One view, with all that is known about it. */
-class Node {
-  readonly view: ExecutionView;
-  readonly nested: NestedTemplate;
-  readonly parent: Node | null;
-  readonly oracle: Oracle;
-  readonly store = new MemoryStore('execution');
-  readonly checks: CommitChecks;
-  readonly acting: Map<string, Performance>;
-  readonly holdings: Map<number, Holding>;
-  /** Ends of scopes that no commit of this view has read yet. */
-  inbox: Event[] = [];
-  /** Ends that it has heard of. */
-  readonly heard: Ends[] = [];
-
-  constructor(nested: NestedTemplate, parent: Node | null, scope: ScopeRef | null) {
-    this.nested = nested;
-    this.parent = parent;
-    const graph = compileGraph(nested.template);
-    this.view = emptyView('execution', graph, scope);
-    this.oracle = new Oracle(nested.template);
-    this.checks = new CommitChecks(nested.template, this.view, this.store);
-    this.acting = performances(nested.template, nested.scripts);
-    this.holdings = new Map(
-      [...nested.holders].map(([key, holder]) => [
-        graph.slots.get(key)!,
-        { holder, round: 0, attempt: 0, scopes: new Map() },
-      ]),
-    );
-  }
-
-  get isFinal(): boolean {
-    return isFinalExecution(this.view.status);
-  }
-
-  get below(): Node[] {
-    return [...this.holdings.values()].flatMap(({ scopes }) => [...scopes.values()]);
-  }
-
-  /** This view and all below it, the deepest first. */
-  get all(): Node[] {
-    return [...this.below.flatMap((node) => node.all), this];
-  }
-}
-
 /** Facts after which a view may be over, or a step may end with scopes open. */
 const ENDING = new Set<Fact['fact']>(['failed', 'timed out', 'cancel', 'time out', 'stop overdue']);
 const MAX_ROUNDS = 20_000;
 
 export class NestedDrive {
-  readonly top: Node;
+  readonly top: NestedView;
   readonly #luck: Luck;
   readonly #wild: boolean;
   #ids = 0;
@@ -111,7 +37,7 @@ export class NestedDrive {
   constructor(nested: NestedTemplate, { seed, wild }: NestedDriveOptions) {
     this.#luck = new Luck(seed, 10);
     this.#wild = wild;
-    this.top = new Node(nested, null, null);
+    this.top = new NestedView(nested, null, null);
   }
 
   /** To the end of the execution. */
@@ -146,7 +72,7 @@ export class NestedDrive {
   }
 
   /** An end of an earlier run, or of a holder that goes on already, is late. */
-  #repeat(node: Node): void {
+  #repeat(node: NestedView): void {
     const old = node.heard[this.#luck.below(node.heard.length)];
     const state = old === undefined ? undefined : node.view.steps[old.slot];
     if (old === undefined || (state!.status === 'waiting' && state!.held!.run === old.run)) return;
@@ -158,14 +84,14 @@ export class NestedDrive {
   }
 
   /** One event of one step. */
-  #act(node: Node, state: StepState): void {
+  #act(node: NestedView, state: StepState): void {
     const { slot } = state;
     const key = node.view.graph.steps[slot]!.key;
     const fact = this.#nextFact(node, state, key);
     if (fact !== null) this.#commit(node, [this.#eventOf(node, fact, slot)], [fact]);
   }
 
-  #nextFact(node: Node, state: StepState, key: string): StepFact | null {
+  #nextFact(node: NestedView, state: StepState, key: string): StepFact | null {
     if (state.status === 'queued') return { fact: 'claimed', key };
     if (state.status === 'retrying') return { fact: 'retry due', key };
     const holding = node.holdings.get(state.slot);
@@ -183,40 +109,14 @@ export class NestedDrive {
     return round < holder.rounds.length;
   }
 
-  #eventOf(node: Node, fact: StepFact, slot: number): Event {
+  #eventOf(node: NestedView, fact: StepFact, slot: number): Event {
     const state = node.view.steps[slot]!;
-    const { attempt, owner, sequence } = state;
-    const at = { slot, claim: { attempt, owner: owner ?? '' } };
     const random = this.#luck.random();
-    switch (fact.fact) {
-      case 'claimed':
-        return { type: 'claim', slot, owner: 'engine' };
-      case 'completed':
-        return { type: 'complete', ...at, output: { json: '1' }, routes: fact.routes };
-      case 'failed': {
-        const error = { code: 'boom', message: `${fact.key} failed`, details: null };
-        const { retryable, begun } = fact;
-        return { type: 'fail', ...at, error, retryable, begun, retryAfterMs: null, random };
-      }
-      case 'guarded':
-        return { type: 'skip', ...at };
-      case 'parked':
-        return this.#parkEvent(node, state, fact.holds ?? false);
-      case 'resumed':
-      case 'retry due':
-        return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
-      case 'timed out':
-        return { type: 'step_time_out', slot, retries: state.retries, random };
-      case 'released':
-        return { type: 'release', ...at };
-      case 'lost':
-        return { type: 'rescue', ...at };
-      case 'scopes failed':
-        throw new Error('this comes of the ends of scopes');
-    }
+    if (fact.fact === 'parked') return this.#parkEvent(node, state, fact.holds ?? false);
+    return stepEvent(fact, state, { owner: 'engine', random });
   }
 
-  #parkEvent(node: Node, state: StepState, holds: boolean): Event {
+  #parkEvent(node: NestedView, state: StepState, holds: boolean): Event {
     const { slot, attempt, owner } = state;
     const park = {
       type: 'park',
@@ -240,7 +140,7 @@ export class NestedDrive {
   }
 
   /** Reads the inbox, or the first rows of it. */
-  #fold(node: Node): void {
+  #fold(node: NestedView): void {
     const rows = node.inbox.splice(0, 1 + this.#luck.below(node.inbox.length));
     this.#commit(node, merged(rows), []);
   }
@@ -249,7 +149,7 @@ export class NestedDrive {
    * A commit of one view, with the facts that its events tell. A plan that ends what is open below is made with the
    * whole inbox, which nothing is added to any more: the scopes are locked.
    */
-  #commit(node: Node, events: readonly Event[], facts: readonly Fact[]): void {
+  #commit(node: NestedView, events: readonly Event[], facts: readonly Fact[]): void {
     const ends = facts.some(({ fact }) => ENDING.has(fact)) || events.some(hasFailure);
     const rows = ends ? merged(node.inbox.splice(0)) : [];
     const plan = this.#decide(node, joined([...rows, ...events]), facts);
@@ -259,7 +159,7 @@ export class NestedDrive {
     this.#send(node, plan);
   }
 
-  #decide(node: Node, events: readonly Event[], facts: readonly Fact[]): Plan {
+  #decide(node: NestedView, events: readonly Event[], facts: readonly Fact[]): Plan {
     node.checks.before();
     const before = snapshotOf(node.view);
     const plan = transition(node.view, events, () => `step-${this.#ids++}`);
@@ -274,7 +174,7 @@ export class NestedDrive {
     return plan;
   }
 
-  #advance(node: Node, fact: StepFact): void {
+  #advance(node: NestedView, fact: StepFact): void {
     const slot = node.view.graph.slots.get(fact.key)!;
     const holding = node.holdings.get(slot);
     if (fact.fact !== 'parked' || holding === undefined || fact.holds !== true) {
@@ -289,7 +189,7 @@ export class NestedDrive {
   }
 
   /** Tells the oracle what ends of scopes mean to their holder, from the numbers alone. */
-  #tellEnds(node: Node, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
+  #tellEnds(node: NestedView, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
     for (const event of events) {
       if (event.type !== 'scopes_ended') continue;
       node.heard.push(event as Ends);
@@ -310,12 +210,12 @@ export class NestedDrive {
     }
   }
 
-  #write(node: Node, plan: Plan): void {
+  #write(node: NestedView, plan: Plan): void {
     node.store.apply(plan);
     node.checks.after(plan, node.oracle.verdict);
   }
 
-  #open(node: Node, slot: number, index: number, run: number): void {
+  #open(node: NestedView, slot: number, index: number, run: number): void {
     const { key } = node.view.graph.steps[slot]!;
     const holding = node.holdings.get(slot)!;
     const parentPath = node.view.scope?.path ?? '';
@@ -329,7 +229,7 @@ export class NestedDrive {
       index,
       run,
     };
-    const opened = new Node(holding.holder.inner, node, scope);
+    const opened = new NestedView(holding.holder.inner, node, scope);
     holding.scopes.set(index, opened);
     const open = [...holding.scopes.values()].filter(({ isFinal }) => !isFinal).length;
     assert(open <= holding.holder.concurrency, `${open} scopes of ${key} are open`);
@@ -337,7 +237,7 @@ export class NestedDrive {
   }
 
   /** The end of a scope goes along with its commit, or waits in the inbox. */
-  #send(node: Node, plan: Plan): void {
+  #send(node: NestedView, plan: Plan): void {
     for (const { event } of outboxOf(plan, this.#luck.random())) {
       node.parent!.inbox.push(event);
       if (this.#luck.chance(0.4)) this.#fold(node.parent!);
@@ -345,14 +245,14 @@ export class NestedDrive {
   }
 
   /** Ends all scopes below the holders that a plan names, bottom up. */
-  #endBelow(node: Node, plan: Plan): void {
+  #endBelow(node: NestedView, plan: Plan): void {
     for (const { slot, how } of plan.scopes?.endedBelow ?? []) {
       if (how === 'stop') continue;
       for (const scope of node.holdings.get(slot)!.scopes.values()) this.#cancel(scope);
     }
   }
 
-  #cancel(node: Node): void {
+  #cancel(node: NestedView): void {
     if (node.isFinal) return;
     for (const scope of node.below) this.#cancel(scope);
     for (const { slot, ends } of merged(node.inbox.splice(0))) {
@@ -363,7 +263,7 @@ export class NestedDrive {
   }
 
   /** Stops a view, and all that is open below it. Returns whether it has ended at once. */
-  #stop(node: Node): boolean {
+  #stop(node: NestedView): boolean {
     const { view, oracle } = node;
     const cancelled = new Map<number, number>();
     for (const [slot, { scopes }] of node.holdings) {
@@ -389,7 +289,7 @@ export class NestedDrive {
   }
 
   /** The numbers of every holder are those of its scopes. */
-  #checkNumbers(node: Node): void {
+  #checkNumbers(node: NestedView): void {
     for (const [slot, { scopes }] of node.holdings) {
       const held = node.view.steps[slot]?.held ?? null;
       if (held === null) {
@@ -436,8 +336,6 @@ function joined(events: readonly Event[]): Event[] {
 }
 
 /** Rows of an inbox as the fewest events: one for each holder and run. */
-type Ends = Extract<Event, { type: 'scopes_ended' }> & { ends: EndedScope[] };
-
 function merged(rows: readonly Event[]): Ends[] {
   const byHolder = new Map<string, Ends>();
   for (const row of rows) {

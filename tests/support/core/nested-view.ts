@@ -1,0 +1,85 @@
+/**
+ * One view of an execution whose steps hold scopes, with all that is known about it: its rows, its oracle, the acts of its
+ * handlers, and the views below it.
+ */
+import type { EndedScope, Event } from '../../../core/event.ts';
+import { compileGraph } from '../../../core/graph.ts';
+import { isFinalExecution } from '../../../core/status.ts';
+import type { Template } from '../../../core/template.ts';
+import { type ExecutionView, emptyView, type ScopeRef } from '../../../core/view.ts';
+import { CommitChecks } from './commit-checks.ts';
+import { MemoryStore } from './memory-store.ts';
+import { Oracle } from './oracle.ts';
+import { type Performance, performances, type StepScript } from './scripts.ts';
+
+/** A template, and the scopes of those of its steps that hold some. */
+export interface NestedTemplate {
+  readonly template: Template;
+  readonly scripts: readonly StepScript[];
+  readonly holders: ReadonlyMap<string, Holder>;
+}
+
+export interface Holder {
+  readonly inner: NestedTemplate;
+  /** How many scopes the step adds each time that it is parked. A foreach adds all at once, a loop one at a time. */
+  readonly rounds: readonly number[];
+  readonly concurrency: number;
+  readonly tolerated: number | null;
+}
+
+/** Ends of scopes of one holder. */
+export type Ends = Extract<Event, { type: 'scopes_ended' }> & { ends: EndedScope[] };
+
+/** A step that holds scopes, in one view. */
+export interface Holding {
+  readonly holder: Holder;
+  round: number;
+  /** The attempt whose scopes are open, or were. */
+  attempt: number;
+  readonly scopes: Map<number, NestedView>;
+}
+
+/** One view, with all that is known about it. */
+export class NestedView {
+  readonly view: ExecutionView;
+  readonly nested: NestedTemplate;
+  readonly parent: NestedView | null;
+  readonly oracle: Oracle;
+  readonly store = new MemoryStore('execution');
+  readonly checks: CommitChecks;
+  readonly acting: Map<string, Performance>;
+  readonly holdings: Map<number, Holding>;
+  /** Ends of scopes that no commit of this view has read yet. */
+  inbox: Event[] = [];
+  /** Ends that it has heard of. */
+  readonly heard: Ends[] = [];
+
+  constructor(nested: NestedTemplate, parent: NestedView | null, scope: ScopeRef | null) {
+    this.nested = nested;
+    this.parent = parent;
+    const graph = compileGraph(nested.template);
+    this.view = emptyView('execution', graph, scope);
+    this.oracle = new Oracle(nested.template);
+    this.checks = new CommitChecks(nested.template, this.view, this.store);
+    this.acting = performances(nested.template, nested.scripts);
+    this.holdings = new Map(
+      [...nested.holders].map(([key, holder]) => [
+        graph.slots.get(key)!,
+        { holder, round: 0, attempt: 0, scopes: new Map() },
+      ]),
+    );
+  }
+
+  get isFinal(): boolean {
+    return isFinalExecution(this.view.status);
+  }
+
+  get below(): NestedView[] {
+    return [...this.holdings.values()].flatMap(({ scopes }) => [...scopes.values()]);
+  }
+
+  /** This view and all below it, the deepest first. */
+  get all(): NestedView[] {
+    return [...this.below.flatMap((node) => node.all), this];
+  }
+}
