@@ -120,15 +120,11 @@ export function cancelScopes(plan: Plan, state: StepState): void {
 /** Takes back the scopes of a step that this very plan has opened. */
 export function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
   const changes = scopeChanges(plan);
-  const [own, others] = [true, false].map((isOwn) =>
-    changes.opened.filter((scope) => (scope.slot === slot) === isOwn),
-  );
-  changes.opened = others!;
+  const own = changes.opened.filter((scope) => scope.slot === slot);
+  changes.opened = changes.opened.filter((scope) => scope.slot !== slot);
   changes.counted.add(slot);
-  takeBack(
-    held!,
-    own!.map(({ index }) => index),
-  );
+  const indexes = own.map(({ index }) => index);
+  takeBack(held!, indexes);
 }
 
 /**

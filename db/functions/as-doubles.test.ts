@@ -1,28 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import pg from 'pg';
 import { isExactNumber } from '../../core/json/exact-number.ts';
 import { cases } from '../../tests/support/core/cases.ts';
-import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
-import { migrateEngine } from '../migrate/migrate-engine.ts';
+import { functionsClient } from '../../tests/support/database/functions-client.ts';
 
-let database: TestDatabase;
-let client: pg.Client;
-
-beforeAll(async () => {
-  database = await testDatabase({ migrated: true });
-  await migrateEngine(database.url, { pgbossSchema: 'pgboss', maxInputBytes: 1_000_000 });
-  client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await database.drop();
-});
+const client = functionsClient();
 
 /** The texts that are not stored as the engine would store what it parses from them. */
 async function different(texts: readonly string[]): Promise<object[]> {
-  const { rows } = await client.query(
+  const { rows } = await client().query(
     `select text, execution_engine_as_doubles(text::jsonb)::text as found, written::jsonb::text as expected
        from unnest($1::text[], $2::text[]) t (text, written)
       where execution_engine_as_doubles(text::jsonb)::text is distinct from written::jsonb::text`,

@@ -1,28 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import pg from 'pg';
 import { isExactNumber } from '../../core/json/exact-number.ts';
 import { cases } from '../../tests/support/core/cases.ts';
-import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
-import { migrateEngine } from '../migrate/migrate-engine.ts';
+import { functionsClient } from '../../tests/support/database/functions-client.ts';
 
-let database: TestDatabase;
-let client: pg.Client;
-
-beforeAll(async () => {
-  database = await testDatabase({ migrated: true });
-  await migrateEngine(database.url, { pgbossSchema: 'pgboss', maxInputBytes: 1_000_000 });
-  client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await database.drop();
-});
+const client = functionsClient();
 
 /** For each text of a JSON value the pointer of its number that is not exact, or null. */
 async function pointers(texts: readonly string[]): Promise<(string | null)[]> {
-  const { rows } = await client.query(
+  const { rows } = await client().query(
     `select execution_engine_inexact_number(text::jsonb) as pointer
        from unnest($1::text[]) with ordinality t (text, at) order by at`,
     [texts],
@@ -63,7 +49,7 @@ test('the place is a JSON pointer, through objects and arrays', async () => {
 });
 
 test('digits are compared whatever the session shows of a double', async () => {
-  const { rows } = await client.query(
+  const { rows } = await client().query(
     `select execution_engine_inexact_number('{"id":12345678901234568}') as one,
             set_config('extra_float_digits', '-15', false) as setting,
             execution_engine_inexact_number('{"id":12345678901234568}') as other`,
