@@ -7,7 +7,7 @@ import { reportFailure } from './failure.ts';
 
 const HANG_MS = 50;
 
-/** What a command writes when its engine is a server that does this. */
+/** The text that a command writes when its engine is a server that does this. */
 async function adviceAt(answer: (end: () => void, refuse: () => void) => void): Promise<string[]> {
   const server = createServer((_, response) =>
     answer(

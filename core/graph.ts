@@ -59,7 +59,7 @@ export interface Graph {
   readonly held: HeldGraph | null;
 }
 
-/** What a graph is of, when it is not of the top level. */
+/** The place of a graph that is not of the top level. */
 export interface HeldGraph {
   readonly scope: ScopeTemplate;
   /** Position of the step that holds the scope. */

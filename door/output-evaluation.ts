@@ -13,7 +13,7 @@ export function interruptsOutput({ type }: Event): boolean {
 
 /** @typeParam M events with their senders */
 export class OutputEvaluation<M> {
-  /** What the decision had taken that waits for the output. */
+  /** The events that the decision had taken, which waits for the output. */
   readonly mails: readonly M[];
   #controller: AbortController | null = null;
   #isInterrupted = false;

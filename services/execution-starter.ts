@@ -152,7 +152,7 @@ export class ExecutionStarter {
     for (let races = 0; ; ) {
       const endTurn = this.#turns.take(keys);
       try {
-        // What a turn waits for may be there already; looked up once, as many may wait.
+        // The awaited execution may be there already; it is looked up once, as many may wait.
         if (endTurn !== null || !waits) {
           const held = await this.#find(requests);
           const { fresh, doubles } = firstOfEachKey(requests, held);

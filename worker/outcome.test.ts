@@ -23,7 +23,7 @@ async function posted(outcome: Outcome): Promise<Event> {
   return outcome.kind === 'failed' ? failEvent(outcome, of, store) : await eventOf(outcome, of, source);
 }
 
-/** What a handler returns, and the event it becomes. */
+/** The value that a handler returns, and the event it becomes. */
 const RETURNED: [unknown, object][] = [
   [undefined, { type: 'complete', output: { json: 'null' }, routes: null }],
   [{ a: SECRET }, { type: 'complete', output: { json: `{"a":"${MASKED}"}` }, routes: null }],

@@ -15,7 +15,7 @@ interface EndedHost {
   readonly broken: string | null;
 }
 
-/** What was in a process at its end. */
+/** The handlers that were in a process at its end. */
 interface RunsAtEnd {
   /** Attempts that were lost. */
   readonly lost: readonly LostRun[];

@@ -82,7 +82,7 @@ for (const [slots, width] of SIZES) {
       return found < 0 ? Number.POSITIVE_INFINITY : Math.max(0, found - accepted);
     };
 
-    /** What is left of wide executions need not run to its end. */
+    /** The rest of wide executions need not run to its end. */
     const cancelWide = async () => {
       const { rows } = await database.pool.query(
         `select e.id from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
