@@ -9,6 +9,9 @@ import { parse } from 'acorn';
 const HEAD = '(async function anonymous(input\n) {\n';
 const TAIL = '\n})';
 
+/** The parser takes a slash after a variable called `of` for the beginning of a regular expression. */
+const SLASH_AFTER_OF = /\bof\s*\//;
+
 /** Throws an Error with the problem and its place. */
 export function checkScript(code: string): void {
   const source = HEAD + code + TAIL;
@@ -26,8 +29,9 @@ function endOfFunction(source: string, code: string): number | null {
       ? statement.expression.end
       : -1;
   } catch (error) {
-    // The code is too deep for the parser; the sandbox may still run it.
-    if (!(error instanceof SyntaxError) || error.message.includes('stack space')) return null;
+    // The sandbox may still run code that is too deep for the parser, or that the parser misreads.
+    const isTooDeep = !(error instanceof SyntaxError) || error.message.includes('stack space');
+    if (isTooDeep || SLASH_AFTER_OF.test(code)) return null;
     throw explained(error as SyntaxError & { pos?: number }, code);
   }
 }

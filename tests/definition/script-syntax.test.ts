@@ -44,6 +44,7 @@ const GOOD = [
   'try { throw 1 } catch { return 2 } finally { }',
   'return async function* () { yield await 1 }',
   'var let = 1, async = 2, of = 3, yield = 4; return let + async + of + yield',
+  'var of = 6, x = 2; return await of /x/ "s"',
   'return import.meta?.x',
   'return <!-- html comment\n 1',
   '#!/usr/bin/env node',
