@@ -14,7 +14,7 @@ import {
   type StepTypeSettings,
 } from '../engine/step-types.ts';
 import type { ValidateResult } from '../services/template-answers.ts';
-import { StepModulesError } from '../steps/user-modules.ts';
+import { StepModulesError } from '../steps/modules/user-modules.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { type DefinitionFile, readDefinition } from './definition-file.ts';
 import { Failed, UsageError } from './failure.ts';

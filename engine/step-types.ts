@@ -5,9 +5,9 @@
 import type { Config } from '../config/config.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import { checkSchema } from '../definition/schema/json-schema.ts';
+import { loadUserStepTypes, StepModulesError } from '../steps/modules/user-modules.ts';
 import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
-import { loadUserStepTypes, StepModulesError } from '../steps/user-modules.ts';
 import { lintContext } from '../template/context.ts';
 import type { ReaderSetup } from './reader/wire.ts';
 

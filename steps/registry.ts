@@ -24,7 +24,7 @@ export interface StepTypesOptions {
     timeoutMs: number;
   };
   script: ScriptSettings;
-  /** The operator's own types (user-modules.ts). */
+  /** The operator's own types (modules/user-modules.ts). */
   extra?: readonly StepType[];
 }
 

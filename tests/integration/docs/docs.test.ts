@@ -6,7 +6,7 @@
  */
 import { describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import pg from 'pg';
@@ -20,7 +20,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import { startBoss } from '../../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { INVARIANTS } from '../../../services/doctor/doctor.ts';
-import { loadUserStepTypes } from '../../../steps/user-modules.ts';
+import { loadUserStepTypes } from '../../../steps/modules/user-modules.ts';
 import { testDatabase } from '../../support/database/database.ts';
 import { explain } from '../../support/database/explain.ts';
 import { fill } from '../../support/database/filled-database.ts';
@@ -36,6 +36,7 @@ const PAGES = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'examples/README.md',
+  'examples/own-steps/README.md',
   ...readdirSync(join(ROOT, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
@@ -50,6 +51,11 @@ interface Block {
 let database: EngineDatabase;
 let engine: TestEngine;
 let peer: HttpPeer;
+
+/** Of the definitions that call others, by their names. */
+const INPUTS: Readonly<Record<string, () => JsonObject>> = {
+  'http-example': () => ({ stock: peer.origin }),
+};
 
 const fixture = fixtureForAll(
   async () => {
@@ -139,7 +145,7 @@ describe('examples in the text', () => {
   });
   test.each(definitions)('%s runs to its end', async (_place, { text }) => {
     const definition = parseYaml(text) as JsonObject;
-    const inputs = definition.name === 'http-example' ? { stock: peer.origin } : {};
+    const inputs = INPUTS[String(definition.name)]?.() ?? {};
     const { status, error } = await engine.run(definition, { inputs });
     expect([status, error]).toEqual(['completed', null]);
   });
@@ -188,12 +194,12 @@ test('the step type of step-types.md loads, and passes tsc with the settings tha
   const settings = list.find(({ text }) => text.includes('"compilerOptions"'))!.text;
   const source = list.find(({ language }) => language === 'ts')!.text;
   const folder = await mkdtemp(join(tmpdir(), 'own-steps-'));
-  const elsewhere = source.replace("'./steps/step-type.ts'", `'${join(ROOT, 'steps', 'step-type.ts')}'`);
-  expect(elsewhere).not.toBe(source);
+  await mkdir(join(folder, 'node_modules'));
   await Promise.all([
+    symlink(ROOT, join(folder, 'node_modules', 'execution-engine')),
     writeFile(join(folder, 'tsconfig.json'), settings),
-    writeFile(join(folder, 'sms.ts'), elsewhere),
-    writeFile(join(folder, 'bare.ts'), elsewhere.replace(/^ {2}summary: .*\n/m, '')),
+    writeFile(join(folder, 'sms.ts'), source),
+    writeFile(join(folder, 'bare.ts'), source.replace(/^ {2}summary: .*\n/m, '')),
   ]);
   const [type] = await loadUserStepTypes(['sms.ts'], folder);
   expect(type!.type).toBe('sms');

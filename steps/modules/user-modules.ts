@@ -8,10 +8,11 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isObject } from '../core/json/json.ts';
-import { BUILT_IN_NAMES } from './built-in-names.ts';
+import { isObject } from '../../core/json/json.ts';
+import { BUILT_IN_NAMES } from '../built-in-names.ts';
+import type { StepType } from '../step-type.ts';
 import { describeLoadFailure, loadFailureLine } from './load-failure.ts';
-import type { StepType } from './step-type.ts';
+import { provideOwnName } from './own-name.ts';
 
 const TYPE_NAME = /^[a-zA-Z][a-zA-Z0-9._-]{0,63}$/;
 
@@ -54,6 +55,7 @@ async function exportsOf(path: string, cwd: string, problems: string[]): Promise
     return [];
   }
   try {
+    provideOwnName();
     const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
     if (module.default !== undefined) return [module.default].flat();
     problems.push(`${path}: has no default export; export default a step type or an array of them`);

@@ -10,7 +10,7 @@
 import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isObject } from '../core/json/json.ts';
+import { isObject } from '../../core/json/json.ts';
 import { findImport, findUnparsable, type SourcePlace } from './module-sources.ts';
 
 export interface LoadFailure {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { failureOf } from '../tests/support/http-peer.ts';
-import { stepContext } from '../tests/support/step-context.ts';
-import { BUILT_IN_NAMES } from './built-in-names.ts';
+import { failureOf } from '../../tests/support/http-peer.ts';
+import { stepContext } from '../../tests/support/step-context.ts';
+import { BUILT_IN_NAMES } from '../built-in-names.ts';
+import { StepFailure } from '../step-type.ts';
 import { loadUserStepTypes } from './user-modules.ts';
 
 /** A folder with these modules; `await using` removes it. */
@@ -45,6 +46,23 @@ export default new Counter();`;
     await using folder = await modules({ 'c.mjs': source });
     const [type] = await loadUserStepTypes(['c.mjs'], folder.cwd);
     expect(type!.run(stepContext())).toBe(42);
+  });
+
+  test('finds execution-engine/steps in every folder, and gets that of this engine even beside a copy', async () => {
+    const source = `import { defineStep, StepFailure } from 'execution-engine/steps';
+const run = () => { throw new StepFailure('mine', 'it'); };
+export default defineStep({ type: 'x', params: { type: 'object' }, run });`;
+    await using folder = await modules({ 'x.ts': source });
+    const copy = join(folder.cwd, 'node_modules', 'execution-engine');
+    await mkdir(copy, { recursive: true });
+    await writeFile(
+      join(copy, 'package.json'),
+      '{"name":"execution-engine","exports":{"./steps":"./copy.mjs"}}',
+    );
+    await writeFile(join(copy, 'copy.mjs'), 'throw new Error("the copy")');
+    const [type] = await loadUserStepTypes(['x.ts'], folder.cwd);
+    expect(type!.schema).toEqual({ type: 'object' });
+    expect(() => type!.run(stepContext())).toThrow(StepFailure);
   });
 
   test('without modules there is nothing', async () => {
@@ -205,7 +223,7 @@ const TEST_RUNTIME = process.env.EXECUTION_ENGINE_TEST_RUNTIME ?? process.execPa
 
 /** The problems of modules that a process of the runtime under test finds. */
 async function problemsElsewhere(paths: readonly string[], cwd: string): Promise<string[]> {
-  const program = new URL('../tests/support/steps/load-modules.ts', import.meta.url).pathname;
+  const program = new URL('../../tests/support/steps/load-modules.ts', import.meta.url).pathname;
   const child = Bun.spawn([TEST_RUNTIME, program, ...paths], { cwd, stdout: 'pipe' });
   return JSON.parse(await new Response(child.stdout).text()) as string[];
 }
