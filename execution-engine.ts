@@ -14,13 +14,13 @@ let masker = createMasker([]);
 
 async function main(): Promise<void> {
   const config = loadProcessConfig();
-  masker = createMasker(Object.values(config.secrets));
+  masker = createMasker(config.masked);
   // A log whose reader is gone, or whose disc is full, loses lines; it ends no engine.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   const log = createLog({
     level: config.logLevel,
     pretty: process.stdout.isTTY === true,
-    secrets: Object.values(config.secrets),
+    secrets: config.masked,
   });
   for (const warning of config.warnings) log.warn(warning);
   const database: DatabaseSource =

@@ -48,6 +48,9 @@ describe('an empty environment', () => {
       steps: [],
       httpAllow: [],
       secrets: {},
+      masked: [],
+      mailServer: null,
+      mailFrom: null,
       logLevel: 'info',
       drainGraceMs: 10_000,
       retentionMs: null,
@@ -125,6 +128,11 @@ describe('a wrong value', () => {
     ['EXECUTION_ENGINE_API_KEYS', `a key with blanks in it=admin`],
     ['EXECUTION_ENGINE_JWKS_URL', 'https://main.example/jwks'],
     ['EXECUTION_ENGINE_JWT_SECRET', 'a-secret-of-the-main-server'],
+    ['EXECUTION_ENGINE_SMTP_URL', 'mail.example'],
+    ['EXECUTION_ENGINE_SMTP_URL', 'http://mail.example'],
+    ['EXECUTION_ENGINE_SMTP_URL', 'smtp://mail.example?secure=true'],
+    ['EXECUTION_ENGINE_MAIL_FROM', 'flows'],
+    ['EXECUTION_ENGINE_MAIL_FROM', 'a@b.example, c@d.example'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '10.0.0.0/33'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', 'http://host/'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '*.*.example.org'],
@@ -231,6 +239,16 @@ describe('private destinations', () => {
       );
     expect(loadConfig({ EXECUTION_ENGINE_HTTP_ALLOW: entries.join(' , ') }).httpAllow).toEqual(entries);
     expect(parseAllowList(entries)).toHaveLength(entries.length);
+  });
+});
+
+describe('the mail server', () => {
+  const maskedOf = (password: string) =>
+    loadConfig({ EXECUTION_ENGINE_SMTP_URL: `smtps://flows:${password}@mail.example` }).masked;
+
+  test('has a password that is masked, unless it is too short for that', () => {
+    expect(maskedOf('p%40ssword-1')).toEqual(['p@ssword-1']);
+    expect(maskedOf('short')).toEqual([]);
   });
 });
 

@@ -11,7 +11,7 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { didYouMean } from '../core/text/nearest.ts';
-import { isLoopback, isReadableByOthers } from './values.ts';
+import { isLoopback, isReadableByOthers, SHORTEST_SECRET } from './values.ts';
 import type { Variable } from './variable.ts';
 import { LIMITS, VARIABLES } from './variables.ts';
 
@@ -25,6 +25,8 @@ export type Limits = Values<typeof LIMITS>;
 /** One field per variable (`jwksUrl` and `jwtSecret` are always null in this version). */
 export interface Config extends Values<typeof VARIABLES> {
   readonly limits: Limits;
+  /** Texts that are replaced by `***` wherever they would be stored, answered or logged. */
+  readonly masked: readonly string[];
   /** Of the launcher that started this process, scripts/bun.mjs; null: it was started without one. */
   readonly launcherPid: number | null;
   /** Lines to log at the start: unknown names, files that others can read. */
@@ -60,6 +62,7 @@ export function loadConfig(env: Env): Config {
     ...values,
     dataDir: resolve(values.dataDir),
     limits,
+    masked: maskedOf(values),
     launcherPid: launcherPidOf(env),
     warnings: warningsOf(env),
   });
@@ -127,6 +130,12 @@ function describe(variable: Variable<unknown>, value: string, error: z.ZodError)
   return error.issues.map(
     ({ message }) => `${variable.name} ${message}${found}; accepted: ${variable.accepted}`,
   );
+}
+
+/** A shorter password is not masked: that would maim data. */
+function maskedOf({ secrets, mailServer }: Values<typeof VARIABLES>): string[] {
+  const password = mailServer?.login?.pass ?? '';
+  return [...Object.values(secrets), ...(password.length < SHORTEST_SECRET ? [] : [password])];
 }
 
 function launcherPidOf(env: Env): number | null {

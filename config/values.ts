@@ -12,6 +12,8 @@ import { placeOf, scanJson } from '../core/json/json-scan.ts';
 import { parseDurationText } from '../core/time/duration.ts';
 import { findUrlFault } from '../db/connection/database-url.ts';
 import { isUuid } from '../db/uuid.ts';
+import { type MailAddress, parseAddress } from '../steps/email/address.ts';
+import { readSmtpUrl, type SmtpServer } from '../steps/email/smtp-server.ts';
 import { isAllowEntry } from '../steps/http/address.ts';
 
 export const KEY_ROLES = ['viewer', 'operator', 'editor', 'admin'] as const;
@@ -162,6 +164,23 @@ export function httpAllow(): Schema<readonly string[]> {
   });
 }
 
+export function smtpServer(): Schema<SmtpServer> {
+  return parsed((value, report) => {
+    const server = readSmtpUrl(value);
+    if (typeof server !== 'string') return server;
+    report(server);
+    return undefined as never;
+  });
+}
+
+export function mailAddress(): Schema<MailAddress> {
+  return parsed((value, report) => {
+    const address = parseAddress(value);
+    if (address === null) report('is not a mail address');
+    return address as MailAddress;
+  });
+}
+
 const SHORTEST_KEY = 16;
 
 export function apiKeys(): Schema<readonly ApiKey[]> {
@@ -196,7 +215,7 @@ function toApiKey(entry: string): ApiKey | string {
   return { hash, admin: false, workspaceId: workspace.toLowerCase(), role: known };
 }
 
-const SHORTEST_SECRET = 8;
+export const SHORTEST_SECRET = 8;
 const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Reads the file. Its values are never part of a message. */

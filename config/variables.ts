@@ -4,6 +4,8 @@
  */
 
 import { BACKENDS } from '../db/connection/features.ts';
+import { ADDRESS_ACCEPTED, type MailAddress } from '../steps/email/address.ts';
+import { SMTP_URL_ACCEPTED, type SmtpServer } from '../steps/email/smtp-server.ts';
 import {
   type ApiKey,
   apiKeys,
@@ -14,9 +16,11 @@ import {
   integer,
   KEY_ROLES,
   list,
+  mailAddress,
   memory,
   oneOf,
   secretsFile,
+  smtpServer,
   text,
   unsupported,
 } from './values.ts';
@@ -133,6 +137,21 @@ export const VARIABLES = {
     secretsFile(),
     'the path of a JSON object of names (letters, digits, underscores) and values of 8 characters or more',
     'Values for secrets.<NAME> in expressions; masked in outputs, errors and logs.',
+  ),
+  mailServer: optional<SmtpServer | null>(
+    'EXECUTION_ENGINE_SMTP_URL',
+    null,
+    smtpServer(),
+    SMTP_URL_ACCEPTED,
+    'The mail server of email steps.',
+    true,
+  ),
+  mailFrom: optional<MailAddress | null>(
+    'EXECUTION_ENGINE_MAIL_FROM',
+    null,
+    mailAddress(),
+    ADDRESS_ACCEPTED,
+    'Sender of email steps that name none; the others must have its domain.',
   ),
   logLevel: preset(
     'EXECUTION_ENGINE_LOG_LEVEL',

@@ -37,6 +37,7 @@ export const DEFINITION_PROBLEMS = [
   'join_on_root',
   'when_not_expression',
   'expression_syntax',
+  'not_configured',
   'secret_missing',
   'variable_missing',
   'unknown_reference',

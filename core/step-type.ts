@@ -35,6 +35,8 @@ export interface StepTypeInfo {
   readonly takes?: string;
   /** Name of the parameter that limits the time of the handler, a duration. */
   readonly limitedBy?: string;
+  /** Returns the settings that a step with these parameters, as written, needs and this engine does not have. */
+  missingSettings?(written: JsonObject): readonly string[];
   /** True when the handler never sends heartbeats, so a definition cannot require them. */
   readonly sendsNoHeartbeats?: boolean;
   /**

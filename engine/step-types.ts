@@ -14,7 +14,7 @@ import type { ReaderSetup } from './reader/wire.ts';
 /** Items of one start-many. */
 export const MAX_STARTS = 1_000;
 
-export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'steps'> & {
+export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'mailFrom' | 'mailServer' | 'steps'> & {
   /** Null: unknown here, so definitions may name any. */
   readonly secrets: Config['secrets'] | null;
 };
@@ -24,13 +24,13 @@ export interface LoadedStepTypes {
   /** The custom ones. */
   readonly userTypes: readonly StepType[];
   /** Settings of the built-in ones. */
-  readonly settings: Pick<StepTypesOptions, 'http' | 'script'>;
+  readonly settings: Required<Pick<StepTypesOptions, 'http' | 'mail' | 'script'>>;
   readonly lint: LintContext;
 }
 
 /** Resolves modules relative to `cwd`. Throws StepModulesError. */
 export async function loadStepTypes(
-  { httpAllow, limits, steps, secrets }: StepTypeSettings,
+  { httpAllow, limits, mailFrom, mailServer, steps, secrets }: StepTypeSettings,
   cwd: string,
 ): Promise<LoadedStepTypes> {
   const settings = {
@@ -40,6 +40,7 @@ export async function loadStepTypes(
       timeoutMs: limits.httpTimeoutMs,
     },
     script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
+    mail: { server: mailServer, sender: mailFrom },
   };
   const userTypes = await loadUserStepTypes(steps, cwd);
   refuseBrokenSchemas(userTypes);
@@ -52,11 +53,13 @@ export async function loadStepTypes(
 /** Returns the set-up of the reader that checks definitions with these step types. */
 export function readerSetup(
   { limits, steps, secrets }: StepTypeSettings,
-  { settings: { http, script } }: LoadedStepTypes,
+  { settings: { http, mail, script } }: LoadedStepTypes,
 ): ReaderSetup {
   return {
     modules: steps,
     http,
+    // It sends no mail.
+    mail: { ...mail, server: mail.server && { ...mail.server, login: null } },
     script,
     secretNames: secrets === null ? null : Object.keys(secrets),
     maxSteps: limits.maxSteps,

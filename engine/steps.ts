@@ -45,7 +45,8 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   await undo.add(() => sandbox.close());
   const loaded = await loadStepTypes(config, process.cwd());
   const { stepTypes, userTypes, settings, lint } = loaded;
-  const { http, script } = settings;
+  const { http, mail, script } = settings;
+  const { secrets, masked } = config;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
   // Compiles the schema of schemas before the first request needs it.
   checkSchema({});
@@ -55,10 +56,10 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   return {
     sandbox,
     evaluator: createEvaluator(sandbox),
-    store: new OutputStore(output, Object.values(config.secrets)),
+    store: new OutputStore(output, masked),
     stepTypes,
     userTypes: new Set(userTypes.map(({ type }) => type)),
-    hostSetup: { modules: config.steps, http, script, output, secrets: config.secrets },
+    hostSetup: { modules: config.steps, http, mail, script, output, secrets, masked },
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
     reader,
     versions: new TemplateVersions(

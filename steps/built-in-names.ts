@@ -1,6 +1,7 @@
 /** The names of the built-in step types, which the operator's own types may not have. */
 export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'delay',
+  'email',
   'fail',
   'http',
   'log',

@@ -4,6 +4,9 @@
  * Types get their part of the configuration here; a handler reads no environment.
  */
 import { delay } from './delay.ts';
+import { createEmail } from './email/email.ts';
+import { Mailer } from './email/mailer.ts';
+import type { MailSettings } from './email/smtp-server.ts';
 import { fail } from './fail.ts';
 import { parseAllowList } from './http/address.ts';
 import { createHttpClient } from './http/client.ts';
@@ -24,6 +27,8 @@ export interface StepTypesOptions {
     timeoutMs: number;
   };
   script: ScriptSettings;
+  /** Default: no mail server. */
+  mail?: MailSettings;
   /** The operator's own types (modules/user-modules.ts). */
   extra?: readonly StepType[];
 }
@@ -34,6 +39,7 @@ export interface StepTypesOptions {
  */
 export function createStepTypes(options: StepTypesOptions): Map<string, StepType> {
   const client = createHttpClient({ ...options.http, allow: parseAllowList(options.http.allow) });
+  const mailer = new Mailer(options.mail ?? { server: null, sender: null });
   const builtIn = [
     noop,
     merge,
@@ -41,6 +47,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     switchStep,
     createHttp(client),
     createScript(options.script),
+    createEmail(mailer),
     delay,
     log,
     fail,

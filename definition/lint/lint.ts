@@ -16,7 +16,7 @@ import { connect, reportCycles } from './graph.ts';
 import { warnGrowth } from './growth.ts';
 import { warnLiterals } from './literals.ts';
 import { checkMembers, reportNames } from './members.ts';
-import { checkParams, reviewParams } from './params.ts';
+import { checkParams, reviewParams, warnSettings } from './params.ts';
 import { checkReachability } from './reach.ts';
 import { type CheckedScope, checkReferences } from './references.ts';
 import { newEffort } from './witness.ts';
@@ -68,6 +68,7 @@ export function lintNew(
   reportNames(unknownNames, context, errors);
   for (const { literal, pointer } of inexactNumbers)
     errors.add(pointer, 'number_not_exact', inexactNumberMessage(literal));
+  for (const scope of scopes) warnSettings(scope.drafts, context, warnings);
   for (const scope of scopes) warnLiterals(scope, warnings);
   for (const scope of scopes) warnDurations(scope.drafts, drafted.timeoutMs, warnings);
   for (const scope of scopes) warnGrowth(scope.drafts, scope.graph, warnings);

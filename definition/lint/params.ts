@@ -52,6 +52,21 @@ export function reviewParams(
   }
 }
 
+/** Warns of settings that steps need and that are not set. Without an engine its settings are not known. */
+export function warnSettings(
+  drafts: readonly StepDraft[],
+  { secrets }: LintContext,
+  warnings: ProblemList,
+): void {
+  if (secrets === null) return;
+  for (const { type, step, pointer } of drafts) {
+    for (const name of type?.missingSettings?.(step.with ?? {}) ?? []) {
+      const message = `${name} is not set: the step will fail with not_configured. Set it, and start the engine again.`;
+      warnings.add(`${pointer}/type`, 'not_configured', message);
+    }
+  }
+}
+
 function reviewOf(type: StepTypeInfo, params: JsonObject): ReturnType<NonNullable<StepTypeInfo['review']>> {
   try {
     return type.review?.(known(params, deferredNames(type)) as KnownParams, params) ?? [];

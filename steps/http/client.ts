@@ -12,6 +12,7 @@
 import type { IncomingMessage } from 'node:http';
 import { StepFailure } from '../step-type.ts';
 import { type AllowList, bareHost, permittedAddresses, type Resolver } from './address.ts';
+import { startDeadline } from './deadline.ts';
 import { type HttpHeaders, portOf, readBody, sendRequest } from './exchange.ts';
 import { checkedHeaders, checkedUrl, givenHost, shownUrl } from './target.ts';
 
@@ -63,7 +64,6 @@ const HARMLESS_HEADERS: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export function createHttpClient(settings: HttpClientSettings): HttpClient {
   return async (call) => {
@@ -80,26 +80,6 @@ export function createHttpClient(settings: HttpClientSettings): HttpClient {
     } finally {
       deadline.end();
     }
-  };
-}
-
-/** A signal that follows the caller's and fires by itself when the time is over. */
-function startDeadline(outer: AbortSignal, timeoutMs: number): { signal: AbortSignal; end(): void } {
-  const controller = new AbortController();
-  const follow = () => controller.abort(outer.reason);
-  if (outer.aborted) follow();
-  outer.addEventListener('abort', follow, { once: true });
-  const expire = () =>
-    controller.abort(
-      new StepFailure('timeout', `no complete answer within ${timeoutMs} ms`, { retryable: true }),
-    );
-  const timer = setTimeout(expire, Math.min(timeoutMs, LONGEST_TIMER_MS));
-  return {
-    signal: controller.signal,
-    end() {
-      clearTimeout(timer);
-      outer.removeEventListener('abort', follow);
-    },
   };
 }
 

@@ -89,12 +89,12 @@ function accept(message: ToHost, body: string): void {
   }
 }
 
-async function setUp({ modules, http, script, output, secrets }: HostSetup): Promise<void> {
+async function setUp({ modules, http, mail, script, output, secrets, masked }: HostSetup): Promise<void> {
   try {
     const extra = await loadUserStepTypes(modules, process.cwd());
     host = {
-      types: createStepTypes({ http, script, extra }),
-      store: new OutputStore(output, Object.values(secrets)),
+      types: createStepTypes({ http, mail, script, extra }),
+      store: new OutputStore(output, masked),
       secrets,
     };
     say({ kind: 'ready' });

@@ -6,6 +6,7 @@
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
+import type { MailSettings } from '../../steps/email/smtp-server.ts';
 import { type Pause, StepFailure } from '../../steps/step-type.ts';
 
 /** The set-up of a host. */
@@ -17,9 +18,12 @@ export interface HostSetup {
     readonly maxResponseBytes: number;
     readonly timeoutMs: number;
   };
+  readonly mail: MailSettings;
   readonly script: { readonly timeoutMs: number; readonly memoryBytes: number };
   readonly output: { readonly maxDepth: number; readonly maxBytes: number };
   readonly secrets: Readonly<Record<string, string>>;
+  /** Replaced by `***` in everything that leaves a handler. */
+  readonly masked: readonly string[];
 }
 
 /** A StepFailure in transit. */

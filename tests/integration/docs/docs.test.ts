@@ -28,6 +28,7 @@ import { type PlannedQuery, plannedQueries } from '../../support/database/query-
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { echo, type HttpPeer, httpPeer } from '../../support/http-peer.ts';
+import { smtpPeer } from '../../support/mail/smtp-peer.ts';
 
 const ROOT = join(import.meta.dir, '..', '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';
@@ -61,7 +62,14 @@ const fixture = fixtureForAll(
   async () => {
     database = await fixture.database();
     peer = await fixture.use(httpPeer(echo));
-    engine = await fixture.engine({ config: { EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1' } });
+    const mail = await fixture.use(smtpPeer());
+    engine = await fixture.engine({
+      config: {
+        EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1',
+        EXECUTION_ENGINE_SMTP_URL: mail.url,
+        EXECUTION_ENGINE_MAIL_FROM: 'flows@example.com',
+      },
+    });
     // What a reader has of their own.
     await database.pool.query('create table orders (id integer primary key, customer text)');
     for (const name of readdirSync(join(ROOT, 'examples')).filter((file) => file.endsWith('.yaml')))
