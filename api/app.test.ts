@@ -29,6 +29,7 @@ describe('the OpenAPI document', () => {
       'get /admin/doctor',
       'get /admin/executions',
       'get /api/v1/execution/status',
+      'get /api/v1/steps/{id}',
       'get /api/v1/templates',
       'get /api/v1/templates/{name}',
       'get /docs',
@@ -43,6 +44,8 @@ describe('the OpenAPI document', () => {
       'post /api/v1/execution/start',
       'post /api/v1/execution/start-many',
       'post /api/v1/execution/stop',
+      'post /api/v1/steps/{id}/complete',
+      'post /api/v1/steps/{id}/fail',
       'post /api/v1/templates',
       'post /api/v1/templates/validate',
     ]);

@@ -12,6 +12,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
+import type { StepServicePort } from '../services/steps/answers.ts';
 import type { TemplateServicePort } from '../services/template-port.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';
@@ -24,6 +25,7 @@ import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReferenceRoutes } from './reference/index.ts';
 import { createRouter, credentialsOf } from './route.ts';
+import { addStepRoutes } from './step/index.ts';
 import { addTemplateRoutes } from './template/index.ts';
 
 export interface ApiLimits {
@@ -46,6 +48,7 @@ export interface AppDependencies {
   surface?: 'all' | 'operations' | undefined;
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
+  steps: StepServicePort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -97,6 +100,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
+  addStepRoutes(router, { steps: deps.steps, limits });
   addTemplateRoutes(router, {
     templates: deps.templates,
     limits: definitionBytes < bodyBytes ? ofDefinitions : limits,

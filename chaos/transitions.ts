@@ -73,7 +73,7 @@ export const TRANSITION_CHECKS: Readonly<Record<string, string>> = {
               when 'waiting_inputs' then to_status not in ('waiting_inputs', 'queued', 'running', 'skipped', 'cancelled')
               when 'queued' then to_status not in ('queued', 'running', 'skipped', 'failed', 'cancelled')
               when 'running' then to_status = 'waiting_inputs'
-              when 'waiting' then to_status not in ('queued', 'running', 'failed', 'retrying', 'cancelled')
+              when 'waiting' then to_status not in ('queued', 'running', 'completed', 'failed', 'retrying', 'cancelled')
               when 'retrying' then to_status not in ('queued', 'running', 'failed', 'cancelled')
               else false end)`,
   'a step moved after its execution had ended': `

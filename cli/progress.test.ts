@@ -25,6 +25,7 @@ function step(key: string, status: StepStatus, more: Partial<StepStatusBody> = {
     started_at: null,
     completed_at: null,
     resume_at: null,
+    waiting_for: null,
     ...more,
   };
 }

@@ -144,6 +144,7 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   started_at: optional(text),
   completed_at: optional(text),
   resume_at: optional(text),
+  waiting_for: optional(object<{ kind: string }>({ kind: text })),
   outputs: anything,
 });
 

@@ -1,6 +1,6 @@
 /**
- * The events of an attempt: its claim, its result, the ways in which it is put off, taken away or timed out, and the
- * ends of the scopes for which it waits.
+ * The events of an attempt: its claim, its result, the ways in which it is put off, taken away or timed out, the answer of
+ * the outside for which it waits, and the ends of its scopes.
  *
  * Only transition.ts calls this.
  */
@@ -192,6 +192,32 @@ export function timeOutStep(
   if (!isParked || !state.hasDeadline || state.retries !== event.retries) return false;
   touch(plan, state);
   failAttempt(view, plan, state, TIMED_OUT, event.random, newId);
+  return true;
+}
+
+/**
+ * The outside completes a waiting step, or fails its attempt. Returns false when the step no longer waits for this answer:
+ * the attempt and the sequence of the transition that parked it name the wait.
+ */
+export function answer(
+  view: ExecutionView,
+  plan: Plan,
+  { slot, attempt, sequence, id, result, random }: Extract<Event, { type: 'answer' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[slot];
+  if (state?.status !== 'waiting' || holdsOpen(state)) return false;
+  if (state.attempt !== attempt || state.sequence !== sequence) return false;
+  const change = touch(plan, state);
+  change.answerId = id;
+  if ('error' in result) {
+    failAttempt(view, plan, state, { ...result, retryAfterMs: null }, random, newId);
+    return true;
+  }
+  change.output = result.output;
+  state.parked = false;
+  settle(view, plan, state, 'completed');
+  propagate(view, plan, state, newId);
   return true;
 }
 

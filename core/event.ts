@@ -29,6 +29,20 @@ export interface Payload {
   readonly json: string;
 }
 
+/** `scopes` and `child` are ended by what the step holds, all others by an answer of the outside. */
+export type WaitKind = 'signal' | 'form' | 'webhook' | 'task' | 'scopes' | 'child';
+
+/** What a parked step waits for besides its timer. It is stored with the step and shown as `waiting_for`. */
+export interface WaitingFor {
+  readonly kind: WaitKind;
+  readonly [field: string]: Json;
+}
+
+/** Completes a waiting step, or fails its attempt. */
+export type AnswerResult =
+  | { readonly output: Payload }
+  | { readonly error: StepError; readonly retryable: boolean };
+
 /** The failure of a scope, as its holder fails with it. */
 export interface ScopeFailure {
   readonly error: StepError;
@@ -94,10 +108,23 @@ export type Event =
       readonly state: Json;
       /** Milliseconds left of the attempt's timeout; null: no timeout. */
       readonly timeoutMs: number | null;
-      /** Condition that wakes the step when no timer does; null: its timer. */
-      readonly waitingFor: Json;
+      /** What ends the wait besides a timer; null: its timer alone. */
+      readonly waitingFor: WaitingFor | null;
       /** Scopes that it opens and waits for; left out: none. */
       readonly scopes?: AddedScopes;
+    }
+  /** The outside answers a waiting step: a signal, a form, a request, or the result of a worker ends it. */
+  | {
+      readonly type: 'answer';
+      readonly slot: number;
+      readonly attempt: number;
+      /** The sequence of the transition that parked the step: an answer to an earlier wait is late. */
+      readonly sequence: number;
+      /** Tells this answer from all others. It is stored: whoever got no reply finds out whether it counted. */
+      readonly id: string;
+      readonly result: AnswerResult;
+      /** In [0, 1): the jitter of a retry's delay. */
+      readonly random: number;
     }
   /** Scopes of a waiting step have ended. */
   | {

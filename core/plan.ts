@@ -3,7 +3,7 @@
  *
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
-import type { Event, Payload, StepError } from './event.ts';
+import type { Event, Payload, StepError, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
@@ -41,8 +41,10 @@ export interface StepChange {
   parkedState: Json;
   /** Milliseconds from now. Set when the plan sets the deadline of a parked attempt. */
   deadlineMs: number | null;
-  /** Condition for which a step parked by this plan waits when no timer wakes it. */
-  waitingFor: Json;
+  /** What a step parked by this plan waits for besides its timer. */
+  waitingFor: WaitingFor | null;
+  /** The answer of the outside that ended the wait; null: none did. */
+  answerId: string | null;
   /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
 }

@@ -55,6 +55,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     parkedState: null,
     deadlineMs: null,
     waitingFor: null,
+    answerId: null,
     claimed: false,
   };
 }

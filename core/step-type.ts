@@ -1,6 +1,8 @@
 /**
  * The part of a step type that the core needs to check a definition; how it runs is defined in steps/.
  */
+
+import type { WaitKind } from './event.ts';
 import type { Json, JsonObject, JsonSchema } from './json/json.ts';
 import type { Problem } from './problem.ts';
 import type { ScopeName } from './template.ts';
@@ -31,6 +33,12 @@ export interface StepTypeInfo {
   readsInputs?(params: JsonObject | undefined): boolean;
   /** Returns whether the output holds all inputs, given the parameters as written; undefined: it does not. */
   passesInputs?(params: JsonObject | undefined): boolean;
+  /** The kind of `waiting_for` with which the handler may leave the process. */
+  readonly waitsFor?: WaitKind;
+  /** Name of the parameter that is the JSON Schema of the answer. It is deferred. */
+  readonly schemaIn?: string;
+  /** Name of the parameter that is the step's `timeout`, a duration. A definition gives one of the two. */
+  readonly timeoutIn?: string;
   /** Name of the parameter that says how long the step takes, a duration. */
   readonly takes?: string;
   /** Name of the parameter that limits the time of the handler, a duration. */

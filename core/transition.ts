@@ -9,6 +9,7 @@
  * Invariant 3: an execution that ends has a state for every step, and all of them are final.
  */
 import {
+  answer,
   claim,
   complete,
   fail,
@@ -82,6 +83,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return skip(view, plan, event.slot, event.claim, newId);
     case 'park':
       return park(view, plan, event);
+    case 'answer':
+      return answer(view, plan, event, newId);
     case 'scopes_ended':
       return false;
     case 'wake':

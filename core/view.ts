@@ -85,6 +85,11 @@ export interface ExecutionView {
 /** The name of a view among all: the execution's id, and behind a slash the path of a scope. */
 export type ViewKey = string;
 
+/** Returns the name of the view of a scope; '' is the top level. */
+export function viewKey(executionId: string, scope: string): ViewKey {
+  return scope === '' ? executionId : `${executionId}/${scope}`;
+}
+
 /** Id of the execution that a view belongs to. */
 export function executionOf(key: ViewKey): string {
   return key.slice(0, UUID_LENGTH);

@@ -11,6 +11,12 @@ import { textArray } from './array-literal.ts';
 import type { Statement } from './statement.ts';
 import { claimGrants } from './step-limit.ts';
 import { newId } from './uuid.ts';
+import {
+  type AnsweredStep,
+  type CompletedByAnswer,
+  completeAnsweredSteps,
+  markAnswers,
+} from './waits/answered-steps.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
 import {
@@ -38,6 +44,10 @@ interface Rows {
   insert: StepInsert[];
   complete: StepCompletion[];
   update: StepUpdate[];
+  /** Steps that an answer completes. */
+  answered: CompletedByAnswer[];
+  /** Other steps whose wait an answer ended. */
+  marked: AnsweredStep[];
   inputs: InputInsert[];
   /** Claimed steps that have limits. */
   granted: string[];
@@ -60,6 +70,8 @@ export function* planStatements(
     insert: [],
     complete: [],
     update: [],
+    answered: [],
+    marked: [],
     inputs: [],
     granted: [],
   };
@@ -72,6 +84,8 @@ export function* planStatements(
   yield;
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
+  if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
+  if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
   yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
@@ -85,8 +99,7 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
   for (const [slot, change] of plan.steps) {
     if (change.from === null)
       rows.insert.push(stepInsert(plan, change, stepTemplateIds[change.state.position]!));
-    else if (change.output !== null) rows.complete.push(stepCompletion(plan, change, change.from));
-    else rows.update.push(stepUpdate(view.sequence, change, change.from));
+    else collectChange(plan, change, change.from, rows);
     if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))
       rows.granted.push(change.state.id);
     collected += 1;
@@ -96,6 +109,23 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
     collected += 1;
     if (collected % STEPS_AT_ONCE === 0) yield;
     rows.inputs.push({ id: newId(), stepId: target.id, fromStepId: producer.id, live, route });
+  }
+}
+
+function collectChange(
+  plan: Plan,
+  change: StepChange,
+  from: NonNullable<StepChange['from']>,
+  rows: Rows,
+): void {
+  const { state, output, answerId } = change;
+  if (output !== null && answerId !== null) {
+    const { sequence } = plan.view;
+    rows.answered.push({ id: state.id, attempt: from.attempt, output: output.json, sequence, answerId });
+  } else if (output !== null) rows.complete.push(stepCompletion(plan, change, from));
+  else {
+    rows.update.push(stepUpdate(plan.view.sequence, change, from));
+    if (answerId !== null) rows.marked.push({ id: state.id, answerId });
   }
 }
 

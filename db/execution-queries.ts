@@ -1,6 +1,8 @@
 /**
  * Reads executions: one at a time with its steps, and lists that never touch payloads.
  */
+
+import type { WaitingFor } from '../core/event.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import { jsonArray, plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
@@ -90,8 +92,12 @@ export interface StepDetail {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
-  /** Time at which the timer of a waiting step is due; null: no timer. */
+  /** Time at which the timer of a waiting or retrying step is due; null: no timer. */
+  readonly timerAt: Date | null;
+  /** The earlier of the timer and the end of the attempt's timeout; null: neither. */
   readonly resumeAt: Date | null;
+  /** What a parked step waits for besides its timer. */
+  readonly waitingFor: WaitingFor | null;
 }
 
 /** Returns the outputs of all steps of an execution together, in bytes of JSON. */
@@ -109,14 +115,23 @@ export async function sumOutputBytes(db: Db, executionId: string): Promise<numbe
 export async function readSteps(db: Db, executionId: string, withOutputs: boolean): Promise<StepDetail[]> {
   const { rows } = await db.query({
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
-    text: `select id, step_template_id, scope, status, attempt_count, required_inputs, error_code, error, error_details,
-                  ${withOutputs ? 'outputs::text as outputs' : 'null as outputs'}, created_at, started_at, completed_at,
-                  least(resume_at, deadline_at) as resume_at
-             from workflow_step_executions
-            where workflow_execution_id = $1 and scope = ''`,
+    text: `select ${STEP_COLUMNS('s')}, ${withOutputs ? 's.outputs::text as outputs' : 'null as outputs'}
+             from workflow_step_executions s
+            where s.workflow_execution_id = $1 and s.scope = ''`,
     values: [executionId],
   });
-  return rows.map((row) => ({
+  return rows.map(toStepDetail);
+}
+
+/** The columns of a StepDetail but its outputs. */
+export const STEP_COLUMNS = (s: string) => `
+  ${s}.id, ${s}.step_template_id, ${s}.scope, ${s}.status, ${s}.attempt_count, ${s}.required_inputs, ${s}.error_code,
+  ${s}.error, ${s}.error_details, ${s}.created_at, ${s}.started_at, ${s}.completed_at, ${s}.resume_at as timer_at,
+  least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for`;
+
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
+export function toStepDetail(row: any): StepDetail {
+  return {
     id: row.id,
     stepTemplateId: row.step_template_id,
     scope: row.scope,
@@ -130,8 +145,10 @@ export async function readSteps(db: Db, executionId: string, withOutputs: boolea
     createdAt: row.created_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,
+    timerAt: row.timer_at,
     resumeAt: row.resume_at,
-  }));
+    waitingFor: row.waiting_for,
+  };
 }
 
 export interface TrackedInput {

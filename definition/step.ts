@@ -8,6 +8,7 @@ import { isObject, type JsonObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
 import { NO_SCOPES, type TemplateStep } from '../core/template.ts';
+import { parseDuration } from '../core/time/duration.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -65,7 +66,7 @@ export function readStep(
   const type = readType(reader, scope.stepTypes);
   const needs = readNeeds(reader);
   const edges = mergeEdges(needs.entries);
-  const timeoutMs = readDuration(reader, 'timeout', 'refused');
+  const timeoutMs = readTimeout(reader, type);
   const step: TemplateStep = {
     key,
     type: typeof value.type === 'string' ? value.type : '',
@@ -136,6 +137,20 @@ function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInf
     );
   }
   return null;
+}
+
+/** Reads the timeout, which some types have among their parameters. One that an expression gives is known later. */
+function readTimeout(reader: FieldReader, type: StepTypeInfo | null): number | null {
+  const own = readDuration(reader, 'timeout', 'refused');
+  const name = type?.timeoutIn;
+  const params = fieldOf(reader.fields, 'with');
+  const given = name !== undefined && isObject(params) ? fieldOf(params, name) : undefined;
+  if (given === undefined) return own;
+  if (fieldOf(reader.fields, 'timeout') !== undefined) {
+    const message = `"with.${name}" of a step of type "${type!.type}" is its "timeout"; give one of the two.`;
+    reader.problems.add(place(reader, 'timeout'), 'invalid_value', message);
+  }
+  return typeof given === 'string' || typeof given === 'number' ? parseDuration(given) : null;
 }
 
 function readHeartbeatTimeout(

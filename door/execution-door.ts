@@ -210,14 +210,14 @@ function byView(units: readonly Unit[]): [loaded: LoadedUnit[], unloaded: Unit[]
 }
 
 /**
- * Separates units that must be decided again under a lock: those with a late event of another engine's claim.
- * Other engines claim independently of this process, so the cached view may be stale.
+ * Separates units that must be decided again under a lock: those with a late event of another engine's claim, or a
+ * late answer to a step. Other engines claim and park independently of this process, so the cached view may be stale.
  */
 function splitStale(
   units: readonly DecidedUnit[],
   self: string,
 ): [ready: DecidedUnit[], stale: DecidedUnit[]] {
   const isStale = ({ plan }: DecidedUnit) =>
-    plan.late.some((event) => 'claim' in event && event.claim.owner !== self);
+    plan.late.some((event) => event.type === 'answer' || ('claim' in event && event.claim.owner !== self));
   return [units.filter((unit) => !isStale(unit)), units.filter(isStale)];
 }

@@ -27,7 +27,7 @@ import { viewOf } from '../template/stored-view.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { type Actor, Loaded } from './actor.ts';
 import type { Committer } from './committer.ts';
-import { isRefusable, refused } from './refused-outcome.ts';
+import { isRefusable, withoutRefused } from './refused-outcome.ts';
 import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
 import { noUnloadable, type Unloadable } from './unloadable.ts';
 
@@ -279,18 +279,14 @@ export class LockedCommit {
   }
 
   /**
-   * Fails the step whose outcome the database refuses. With several outcomes the later half waits, until one stands
-   * alone.
+   * Fails the step whose outcome the database refuses, or the sender of the answer. With several of them the later half
+   * waits, until one stands alone.
    */
   #blame(unit: Unit, error: unknown): void {
     const { mails, actor } = unit;
     const suspects = mails.filter(isRefusable);
     if (suspects.length === 1) {
-      const [culprit] = suspects;
-      const blamed = mails.map((mail) =>
-        mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail,
-      );
-      this.commit([takeUnit(actor, blamed)]);
+      this.commit([takeUnit(actor, withoutRefused(mails, suspects[0]!, error))]);
       return;
     }
     const middle = mails.indexOf(suspects[suspects.length >> 1]!);

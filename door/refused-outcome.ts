@@ -1,7 +1,9 @@
 /**
- * Handles a handler's outcome with a value that the database refuses: its step fails, and no other.
+ * Handles an event with a value that the database refuses: the step of a handler's outcome fails, the sender of an answer
+ * is told, and no other step is concerned.
  */
 import type { Event } from '../core/event.ts';
+import { EngineError } from '../core/problem.ts';
 import type { Mail } from './actor.ts';
 
 /** Returns whether the event is the end of a handler that began. */
@@ -13,11 +15,21 @@ const REFUSED = 'output_not_storable';
 
 /** Returns whether this event could carry the rejected value. */
 export function isRefusable({ event }: Mail): boolean {
+  if (event.type === 'answer') return true;
   return isOutcome(event) && !(event.type === 'fail' && event.error.code === REFUSED);
 }
 
-/** Returns the failure that replaces such an event. */
-export function refused(event: Event, error: unknown): Event {
+/** Returns the events to commit in place of those with the value that the database refuses. */
+export function withoutRefused(mails: readonly Mail[], culprit: Mail, error: unknown): Mail[] {
+  if (culprit.event.type !== 'answer')
+    return mails.map((mail) => (mail === culprit ? { ...mail, event: refused(mail.event, error) } : mail));
+  const message = `The database refused the value: ${(error as Error).message}`;
+  culprit.settle?.('late', new EngineError('not_storable', message, [], error));
+  return mails.filter((mail) => mail !== culprit);
+}
+
+/** Returns the failure that replaces a handler's outcome. */
+function refused(event: Event, error: unknown): Event {
   const { slot, claim } = event as Extract<Event, { type: 'complete' }>;
   const message = `The database refused the output: ${(error as Error).message}`;
   return {

@@ -22,6 +22,8 @@ import packageJson from '../package.json' with { type: 'json' };
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { StepAnswerer } from '../services/steps/answerer.ts';
+import { StepService } from '../services/steps/step-service.ts';
 import { TemplateService } from '../services/template-service.ts';
 import { WorkflowExecutionService } from '../services/workflowExecutionService.ts';
 import { watchEventLoop } from '../telemetry/event-loop.ts';
@@ -196,6 +198,11 @@ function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked
   return new LockWatch({ db, engineId, log, isWaiting: () => locked.isWaiting });
 }
 
+function createStepService({ database: { apiPool: pool }, steps, worker: { door } }: ApiParts): StepService {
+  const answerer = new StepAnswerer({ pool, door, versions: steps.versions });
+  return new StepService({ pool, answerer, store: steps.store });
+}
+
 function createApi(parts: ApiParts) {
   const { config, database, steps, worker, metrics, log, waiters, pulse, warnings, locks } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
@@ -238,6 +245,7 @@ function createApi(parts: ApiParts) {
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
+    steps: createStepService(parts),
     doctor,
     starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({

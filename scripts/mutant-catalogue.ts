@@ -3,6 +3,7 @@
  */
 import type { Mutant } from './mutant.ts';
 import { TAKEOVER_MUTANTS } from './takeover-mutants.ts';
+import { WAIT_MUTANTS } from './wait-mutants.ts';
 
 const CORE = ['core'];
 
@@ -309,4 +310,5 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['db/engine-alive.test.ts'],
   },
   ...TAKEOVER_MUTANTS,
+  ...WAIT_MUTANTS,
 ];

@@ -70,7 +70,14 @@ export interface StepStatusBody {
   completed_at: string | null;
   /** Time at which a waiting or retrying step resumes; null: no timer. */
   resume_at: string | null;
+  /** What a waiting or retrying step waits for, with its `kind`; null for any other. */
+  waiting_for: WaitBody | null;
   outputs?: Json;
+}
+
+export interface WaitBody {
+  kind: string;
+  [field: string]: Json;
 }
 
 export interface ExecutionStatusBody {

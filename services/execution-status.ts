@@ -1,11 +1,14 @@
 /**
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
+import { graphAt } from '../core/graph.ts';
 import type { Json } from '../core/json/json.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
+import { slotOf } from '../core/view.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type { ExecutionStatusBody, Progress, StepStatusBody } from './execution-answers.ts';
+import { waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;
@@ -126,19 +129,22 @@ function* stepPieces(
   }
 }
 
-function stepBody(
+export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
   edges: readonly TrackedInput[],
   keyOf: ReadonlyMap<string, string>,
 ): StepStatusBody {
+  const graph = graphAt(version.graphs, position);
+  const slot = slotOf(graph, position);
+  const { key, type } = graph.steps[slot]!;
   return {
     id: step.id,
-    key: version.graph.steps[position]!.key,
-    type: version.graph.steps[position]!.type,
+    key,
+    type,
     scope: step.scope,
-    depth: version.graph.depth[position]!,
+    depth: graph.depth[slot]!,
     status: step.status,
     attempt_count: step.attempt,
     required_inputs: step.required,
@@ -152,6 +158,7 @@ function stepBody(
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
+    waiting_for: waitBody(step),
   };
 }
 

@@ -7,7 +7,6 @@ import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
 import type { Pool } from '../db/connection/client.ts';
 import {
-  type ExecutionDetail,
   type ExecutionState,
   listExecutions,
   readExecution,
@@ -35,6 +34,7 @@ import type {
 import { isoTime, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
+import { visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */
 interface Starter {
@@ -72,7 +72,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   async status(caller: Caller, executionId: string, options: StatusOptions): Promise<StatusAnswer> {
     if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
     const { pool, versions } = this.#options;
-    const execution = visible(caller, executionId, await readExecution(pool, executionId));
+    const execution = visible(caller, 'execution', executionId, await readExecution(pool, executionId));
     const version = await versions.get(pool, execution.templateId);
     if (options.includeOutputs) await this.#refuseTooLarge(executionId, version.graph.size);
     const [steps, inputs] = await Promise.all([
@@ -163,12 +163,6 @@ export class WorkflowExecutionService implements ExecutionServicePort {
 
   async #state(caller: Caller, executionId: string): Promise<ExecutionState> {
     const [state] = await readStates(this.#options.pool, [executionId]);
-    return visible(caller, executionId, state ?? null);
+    return visible(caller, 'execution', executionId, state ?? null);
   }
-}
-
-/** An execution of another workspace counts as missing. */
-function visible<T extends ExecutionState | ExecutionDetail>(caller: Caller, id: string, found: T | null): T {
-  if (found !== null && (caller.admin || found.workspaceId === caller.workspaceId)) return found;
-  throw new EngineError('execution_not_found', `There is no execution ${id} in this workspace.`);
 }

@@ -2,9 +2,11 @@
  * A step type: a name, a schema of its parameters and a handler.
  *
  * To add a type, copy a file of this folder. A handler returns its output (any JSON value; undefined is null), a
- * `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed. It throws
- * `StepFailure` to say whether its failure is retryable; any other error is.
+ * `Routed` result when it takes routes, or `Parked` to leave the process until a time has passed or the outside
+ * answers. It throws `StepFailure` to say whether its failure is retryable; any other error is.
  */
+
+import type { WaitingFor } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { StepTypeInfo } from '../core/step-type.ts';
 
@@ -65,14 +67,21 @@ export class Routed {
 /** The time for which a step parks: milliseconds from now, or until an instant (ISO 8601). */
 export type Pause = { readonly forMs: number } | { readonly until: string };
 
-/** Leaves the process: the step is `waiting` and runs again, with `resumed`, when the pause is over. */
+/**
+ * Leaves the process: the step is `waiting`. It runs again, with `resumed`, when the pause is over. An answer of the
+ * outside to what it is waiting for ends it without another run.
+ */
 export class Parked {
-  readonly pause: Pause;
+  /** Null: no time ends the wait, but the step's timeout. */
+  readonly pause: Pause | null;
   readonly state: Json;
+  /** Null: the step waits for its pause alone. Its kind is the one that the type declares as `waitsFor`. */
+  readonly waitingFor: WaitingFor | null;
 
-  constructor(pause: Pause, state: Json = null) {
+  constructor(pause: Pause | null, state: Json = null, waitingFor: WaitingFor | null = null) {
     this.pause = pause;
     this.state = state;
+    this.waitingFor = waitingFor;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Checks the inputs of an execution against the input schema of its template.
+ * Checks values against the schemas of a template: the inputs of an execution, and answers to its steps.
  *
  * Invariant: `tryCheck` takes milliseconds at most. It returns null when a check may take longer.
  */
@@ -13,6 +13,23 @@ import type { TemplateVersion } from './version.ts';
 export interface InputText {
   readonly json: string;
   readonly value: Json;
+}
+
+/** Checks answers of the outside. */
+export interface AnswerChecker {
+  /** Returns the faults of an answer to the step at a position. @throws EngineError: it cannot be checked now */
+  checkAnswer(
+    version: TemplateVersion,
+    position: number,
+    answer: InputText,
+  ): readonly SchemaFault[] | Promise<readonly SchemaFault[]>;
+}
+
+/** Returns the schema of answers to the step at a position; null: any value will do. */
+export function answerSchema({ steps }: TemplateVersion, position: number): JsonSchema | null {
+  const { type, step } = steps[position]!;
+  const schema = type.schemaIn === undefined ? undefined : step.with?.[type.schemaIn];
+  return schema === undefined ? null : (schema as JsonSchema);
 }
 
 export interface InputChecker {

@@ -41,7 +41,7 @@ export class AttemptEnd {
     else if (attempt.isDone) this.#options.refused();
     else {
       settle(
-        () => eventOf(outcome, attempt, this.#options),
+        () => eventOf(outcome, attempt, this.#options, compiled.type.waitsFor),
         (event) => this.#post(of, event),
         (thrown) => this.#fail(of, failedBy(explained(thrown, compiled), attempt)),
       );

@@ -19,6 +19,7 @@ import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
 import { TurnShare } from '../process/turn-share.ts';
+import { durationOf } from '../steps/measure.ts';
 import { type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
@@ -186,7 +187,22 @@ export class AttemptRunner {
     if (compiled.params === null) return { work, params: {} };
     if (compiled.validateParams === null) return { work, params: compiled.step.with! };
     const params = this.#options.evaluator.evaluate(compiled.params, scope, optionsOf(work));
-    return next(params, (value) => ({ work, params: checkParams(compiled, value as JsonObject) }));
+    return next(params, (value) => {
+      const checked = checkParams(compiled, value as JsonObject);
+      this.#armEvaluated(work, checked);
+      return { work, params: checked };
+    });
+  }
+
+  /** A timeout that an expression gave. One that is written out is the step's already. */
+  #armEvaluated(work: Gathered, params: JsonObject): void {
+    const { attempt, compiled } = work;
+    const { timeoutIn } = compiled.type;
+    const timeout = timeoutIn === undefined ? undefined : params[timeoutIn];
+    if (timeout === undefined || compiled.step.timeoutMs !== null) return;
+    const timeoutMs = durationOf(timeout as string | number, timeoutIn!, 1);
+    attempt.armTimeout(timeoutMs, (reason) => this.#giveUp(work, reason));
+    attempt.resumeTimeouts();
   }
 
   #handle({ work, params }: Interpolated): Outcome | Promise<Outcome> {

@@ -1,11 +1,12 @@
 /**
  * Turns the outcome of an attempt into its event for the door: checked and masked, as it will be stored.
  */
-import type { Event, StepError } from '../core/event.ts';
+import type { Event, WaitingFor, WaitKind } from '../core/event.ts';
 import { next } from '../core/next.ts';
 import { INSTANT_ACCEPTED, parseInstant } from '../core/time/instant.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
 import type { OutputStore } from '../payload/output-store.ts';
+import { storedError } from '../payload/stored-error.ts';
 import { type Pause, StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
 import type { Failed, Outcome } from './outcome.ts';
@@ -16,11 +17,15 @@ export interface EventSource {
   msUntil(instant: string): Promise<number>;
 }
 
-/** @throws NotStorable, and StepFailure for a pause that is none */
+/**
+ * @param waitsFor the kind of what the step's type may wait for
+ * @throws NotStorable, and StepFailure for a pause that is none
+ */
 export function eventOf(
   outcome: Exclude<Outcome, Failed>,
   attempt: Attempt,
   source: EventSource,
+  waitsFor: WaitKind | undefined,
 ): Event | Promise<Event> {
   const { store } = source;
   const { slot, claim } = attempt;
@@ -31,7 +36,7 @@ export function eventOf(
       return { type: 'complete', slot, claim, output, routes };
     }
     case 'parked':
-      return parkEvent(outcome, attempt, source);
+      return parkEvent(outcome, attempt, source, waitsFor);
     case 'skipped':
       return { type: 'skip', slot, claim };
     case 'lost':
@@ -54,26 +59,30 @@ export function failEvent({ failure, begun }: Failed, attempt: Attempt, store: O
   };
 }
 
-const MAX_MESSAGE_LENGTH = 10_000;
-const MAX_CODE_LENGTH = 200;
 /** About 9,500 years: added to the current time, still within PostgreSQL's range. */
 const MAX_PAUSE_MS = 3e14;
 
 const NO_INSTANT = `The handler asked to wait until what is not ${INSTANT_ACCEPTED}.`;
+const NO_ANSWER =
+  'The handler asked to wait for neither a time nor something of the kind that its type declares.';
 const NO_PAUSE = 'The handler asked to wait for what is no number of milliseconds, or too many of them.';
 
 function parkEvent(
-  { pause, state }: Extract<Outcome, { kind: 'parked' }>,
+  { pause, state, waitingFor: wanted }: Extract<Outcome, { kind: 'parked' }>,
   attempt: Attempt,
   { store, msUntil }: EventSource,
+  waitsFor: WaitKind | undefined,
 ): Event | Promise<Event> {
-  return next(pauseMs(pause, attempt, msUntil), (given) => {
-    const forMs = checkedPause(given);
-    if (forMs === null) throw new StepFailure('invalid_pause', NO_PAUSE);
+  if (wanted === null ? pause === null : wanted.kind !== waitsFor)
+    throw new StepFailure('invalid_pause', NO_ANSWER);
+  return next(pause === null ? null : pauseMs(pause, attempt, msUntil), (given) => {
+    const forMs = given === null ? null : checkedPause(given);
+    if (forMs === null && given !== null) throw new StepFailure('invalid_pause', NO_PAUSE);
     const { slot, claim, timeoutLeftMs } = attempt;
     const timeoutMs = timeoutLeftMs === null ? null : Math.max(0, timeoutLeftMs);
     const stored = state === null ? null : store.payload(state).value;
-    return { type: 'park', slot, claim, forMs, state: stored, timeoutMs, waitingFor: null };
+    const waitingFor = wanted === null ? null : (store.payload(wanted).value as unknown as WaitingFor);
+    return { type: 'park', slot, claim, forMs, state: stored, timeoutMs, waitingFor };
   });
 }
 
@@ -88,15 +97,4 @@ function pauseMs(pause: Pause, attempt: Attempt, msUntil: EventSource['msUntil']
 /** Returns a handler's pause in milliseconds; null: it cannot be added to a time in the database. */
 function checkedPause(given: unknown): number | null {
   return typeof given === 'number' && given <= MAX_PAUSE_MS ? Math.max(0, given) : null;
-}
-
-/** Handlers may give any value for a text. Details that cannot be stored are left out. */
-function storedError(store: OutputStore, { code: given, message, details }: StepFailure): StepError {
-  const text = store.text(String(message ?? ''), MAX_MESSAGE_LENGTH);
-  const code = store.text(String(given ?? ''), MAX_CODE_LENGTH) || 'handler_failed';
-  try {
-    return { code, message: text, details: store.payload(details).value };
-  } catch {
-    return { code, message: text, details: null };
-  }
 }

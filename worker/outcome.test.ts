@@ -20,7 +20,9 @@ function attempt(): Attempt {
 
 async function posted(outcome: Outcome): Promise<Event> {
   const of = attempt();
-  return outcome.kind === 'failed' ? failEvent(outcome, of, store) : await eventOf(outcome, of, source);
+  return outcome.kind === 'failed'
+    ? failEvent(outcome, of, store)
+    : await eventOf(outcome, of, source, 'form');
 }
 
 /** The value that a handler returns, and the event it becomes. */
@@ -30,6 +32,10 @@ const RETURNED: [unknown, object][] = [
   [new Routed(1, [SECRET]), { type: 'complete', output: { json: '1' }, routes: [MASKED] }],
   [new Parked({ forMs: 7 }, SECRET), { type: 'park', forMs: 7, state: MASKED, waitingFor: null }],
   [new Parked({ until: '2030-01-01T00:00:00Z' }), { type: 'park', forMs: 0, state: null }],
+  [
+    new Parked(null, null, { kind: 'form', title: SECRET }),
+    { type: 'park', forMs: null, waitingFor: { kind: 'form', title: MASKED } },
+  ],
 ];
 
 test.each(RETURNED)('a handler that returns %p posts its event', async (result, event) => {
@@ -42,6 +48,8 @@ test('what is neither checked nor stored as it is fails when its event is made',
     new Routed(1, 'no list' as never),
     new Parked({ forMs: Number.NaN }),
     new Parked({} as never),
+    new Parked(null),
+    new Parked(null, null, { kind: 'signal', name: 'not declared' }),
   ];
   for (const result of bad) expect(posted(outcomeOf(result))).rejects.toThrow();
 });

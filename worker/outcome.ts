@@ -5,14 +5,21 @@
  * outcome have a case for every kind; the compiler refuses one that misses a kind. Thrown errors become `failed`
  * (failure.ts), and every outcome becomes an event for the door (outcome-event.ts).
  */
+
+import type { WaitingFor } from '../core/event.ts';
 import type { Json } from '../core/json/json.ts';
 import { Parked, type Pause, Routed, type StepFailure } from '../steps/step-type.ts';
 
 export type Outcome =
   /** The handler returned an output. A step host returns a JsonPayload: checked and masked. */
   | { readonly kind: 'completed'; readonly output: unknown; readonly routes: readonly string[] | null }
-  /** The handler left the process until its pause is over. */
-  | { readonly kind: 'parked'; readonly pause: Pause; readonly state: Json }
+  /** The handler left the process until its pause is over or the outside answers. */
+  | {
+      readonly kind: 'parked';
+      readonly pause: Pause | null;
+      readonly state: Json;
+      readonly waitingFor: WaitingFor | null;
+    }
   /** The guard was falsy. */
   | { readonly kind: 'skipped' }
   | Failed
@@ -35,7 +42,10 @@ export type Returned = Extract<Outcome, { kind: 'completed' | 'parked' }>;
 
 /** Reads what a handler returned. */
 export function outcomeOf(result: unknown): Returned {
-  if (result instanceof Parked) return { kind: 'parked', pause: result.pause, state: result.state };
+  if (result instanceof Parked) {
+    const { pause, state, waitingFor } = result;
+    return { kind: 'parked', pause, state, waitingFor };
+  }
   if (result instanceof Routed) return { kind: 'completed', output: result.output, routes: result.routes };
   return { kind: 'completed', output: result, routes: null };
 }

@@ -29,6 +29,7 @@ export const JsonShape = z
 /** A large body comes with the text of its inputs. */
 const InputsShape = JsonShape as unknown as z.ZodType<Json | JsonPayload>;
 export const ExecutionStatusShape = z.enum(EXECUTION_STATUSES).openapi('ExecutionStatus');
+export const StepStatusShape = z.enum(STEP_STATUSES).openapi('StepStatus');
 export const InstantShape = z.iso
   .datetime({
     offset: true,
@@ -196,14 +197,18 @@ const ProgressShape = z
   })
   .openapi('Progress');
 
-const StepShape = z
+export const WaitShape = z.looseObject({ kind: z.string() }).nullable().openapi('WaitingFor', {
+  description: 'What the step waits for; null when it is not parked. The other fields depend on `kind`.',
+});
+
+export const StepShape = z
   .object({
     id: z.guid(),
     key: z.string(),
     type: z.string(),
     scope: z.string(),
     depth: z.int(),
-    status: z.enum(STEP_STATUSES).openapi('StepStatus'),
+    status: StepStatusShape,
     attempt_count: z.int(),
     required_inputs: z.int(),
     received_inputs: z.array(z.object({ key: z.string(), live: z.boolean(), route: z.string().nullable() })),
@@ -214,6 +219,7 @@ const StepShape = z
     resume_at: InstantShape.nullable().openapi({
       description: 'When a waiting or retrying step goes on; null when no time says so.',
     }),
+    waiting_for: WaitShape,
     outputs: JsonShape.optional(),
   })
   .openapi('Step');

@@ -5,7 +5,7 @@
  * (loose-schema.ts).
  */
 
-import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
+import { isObject, type Json, type JsonObject, type JsonSchema } from '../../core/json/json.ts';
 import { segmentKey } from '../../core/json/pointer.ts';
 import { pointerSegment } from '../../core/problem.ts';
 import { deferredOf, innerOf, type KnownParams, type StepTypeInfo } from '../../core/step-type.ts';
@@ -34,9 +34,22 @@ export function checkParams(
       if (!isOfSteps(pointer, draft.type))
         errors.add(`${draft.pointer}/with${pointer}`, 'invalid_params', message);
     }
+    checkAnswerSchema(draft, context, errors);
     const routesKnown = isStatic || !reportDynamicRoutes(draft, params, errors);
     return faults.length === 0 && routesKnown;
   });
+}
+
+function checkAnswerSchema(
+  { type, step, pointer }: StepDraft,
+  { schemas }: LintContext,
+  errors: ProblemList,
+) {
+  const name = type?.schemaIn;
+  const schema = name === undefined ? undefined : step.with?.[name];
+  if (schema === undefined || (!isObject(schema) && typeof schema !== 'boolean')) return;
+  for (const fault of schemas.checkSchema(schema))
+    errors.add(`${pointer}/with/${name}${fault.pointer}`, 'invalid_schema', fault.message);
 }
 
 /** Reports the findings of step types in parameters that fit their schema. */

@@ -6,6 +6,7 @@
  * accepted as it was published.
  */
 import { fileURLToPath } from 'node:url';
+import type { JsonSchema } from '../../core/json/json.ts';
 import { EngineError, type Problem } from '../../core/problem.ts';
 import type { StoredTemplate } from '../../core/template.ts';
 import { judgeStored } from '../../definition/definition.ts';
@@ -19,7 +20,13 @@ import type { Frame } from '../../process/frame.ts';
 import { TaskFailed, TaskPool } from '../../process/task-pool.ts';
 import type { StartItem } from '../../services/execution-answers.ts';
 import { isLightDocument, MAX_LIGHT_SOURCE, tryRead } from '../../template/definition-reader.ts';
-import { type InputChecker, type InputText, tryCheck } from '../../template/input-checker.ts';
+import {
+  type AnswerChecker,
+  answerSchema,
+  type InputChecker,
+  type InputText,
+  tryCheck,
+} from '../../template/input-checker.ts';
 import type { DefinitionReader, Reading } from '../../template/reading.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import type { FromReader, ReaderAnswers, ReaderRequest, ReaderSetup, StartsAnswer } from './wire.ts';
@@ -33,7 +40,14 @@ const MAX_MS = 10_000;
 /** The same for definitions that are already published. */
 const MAX_STORED_MS = 60_000;
 
-export class Reader implements DefinitionReader, InputChecker {
+/** A schema of a template, under a name by which a process keeps it. */
+interface NamedSchema {
+  readonly name: string;
+  readonly schema: JsonSchema | null;
+  readonly version: TemplateVersion;
+}
+
+export class Reader implements DefinitionReader, InputChecker, AnswerChecker {
   readonly #lint: LintContext;
   readonly #limits: DocumentLimits;
   readonly #pool: TaskPool;
@@ -84,25 +98,36 @@ export class Reader implements DefinitionReader, InputChecker {
     version: TemplateVersion,
     inputs: InputText,
   ): readonly SchemaFault[] | Promise<readonly SchemaFault[]> {
-    const { schemas } = this.#lint;
-    return tryCheck(schemas, version.template.input, inputs) ?? this.#checkElsewhere(version, inputs);
+    return this.#check({ name: version.id, schema: version.template.input, version }, inputs);
   }
 
-  async #checkElsewhere(version: TemplateVersion, { json }: InputText): Promise<readonly SchemaFault[]> {
+  checkAnswer(
+    version: TemplateVersion,
+    position: number,
+    answer: InputText,
+  ): readonly SchemaFault[] | Promise<readonly SchemaFault[]> {
+    const schema = answerSchema(version, position);
+    return this.#check({ name: `${version.id}/${position}`, schema, version }, answer);
+  }
+
+  #check(schema: NamedSchema, value: InputText): readonly SchemaFault[] | Promise<readonly SchemaFault[]> {
+    return tryCheck(this.#lint.schemas, schema.schema, value) ?? this.#checkElsewhere(schema, value);
+  }
+
+  async #checkElsewhere(schema: NamedSchema, { json }: InputText): Promise<readonly SchemaFault[]> {
     try {
-      return (
-        (await this.#faults(version, '', json)) ?? (await this.#faults(version, schemaOf(version), json))!
-      );
+      const text = JSON.stringify(schema.schema);
+      return (await this.#faults(schema, '', json)) ?? (await this.#faults(schema, text, json))!;
     } catch (error) {
       return [tooMuch('The value', error)];
     }
   }
 
   /** Returns null when the process does not know the schema. @throws TaskFailed */
-  async #faults(version: TemplateVersion, schema: string, json: string) {
+  async #faults({ name, version }: NamedSchema, schema: string, json: string) {
     const body = Buffer.from(schema + json);
     const schemaBytes = Buffer.byteLength(schema);
-    const request = { kind: 'inputs', version: version.id, schemaBytes } as const;
+    const request = { kind: 'inputs', schema: name, schemaBytes } as const;
     return (await this.#ask(ownerOf(version.workspaceId), request, body, MAX_STORED_MS)).answer.faults;
   }
 
@@ -146,10 +171,6 @@ export class Reader implements DefinitionReader, InputChecker {
 /** Returns the owner of a task: workspaces take turns. */
 export function ownerOf(workspaceId: string | null): string {
   return workspaceId ?? '';
-}
-
-function schemaOf({ template }: TemplateVersion): string {
-  return JSON.stringify(template.input);
 }
 
 function withInputs({ items, lengths }: StartsAnswer, texts: string): StartItem[] {

@@ -24,7 +24,7 @@ const MAX_KEPT_SCHEMAS = 50;
 export class ReaderTasks {
   readonly #setup: ReaderSetup;
   readonly #lint: LintContext;
-  /** Validators by template version, the least recently used first. */
+  /** Validators by the names of their schemas, the least recently used first. */
   readonly #validators = new Map<string, Validator>();
 
   constructor(setup: ReaderSetup, lint: LintContext) {
@@ -44,7 +44,7 @@ export class ReaderTasks {
       case 'start-many':
         return startsOf(check(startManyShape(this.#setup.maxStarts), this.#parse(body), 'body').items);
       case 'inputs':
-        return this.#checkInputs(request.version, body, request.schemaBytes);
+        return this.#checkInputs(request.schema, body, request.schemaBytes);
     }
   }
 
@@ -60,20 +60,20 @@ export class ReaderTasks {
     return parseJson(decodeUtf8(bytes, 'malformed_json'), this.#setup);
   }
 
-  #checkInputs(version: string, body: Buffer, schemaBytes: number): Answer {
-    const validator = this.#validatorOf(version, body.toString('utf8', 0, schemaBytes));
+  #checkInputs(name: string, body: Buffer, schemaBytes: number): Answer {
+    const validator = this.#validatorOf(name, body.toString('utf8', 0, schemaBytes));
     if (validator === null) return { answer: { faults: null }, body: '' };
     const faults = validator(JSON.parse(body.toString('utf8', schemaBytes)));
     return { answer: { faults: faults.map(({ pointer, message }) => ({ pointer, message })) }, body: '' };
   }
 
   /** @param schema its text; empty: it was sent before */
-  #validatorOf(version: string, schema: string): Validator | null {
-    const known = this.#validators.get(version);
+  #validatorOf(name: string, schema: string): Validator | null {
+    const known = this.#validators.get(name);
     if (known === undefined && schema === '') return null;
     const validator = known ?? createValidator(JSON.parse(schema) as JsonSchema);
-    this.#validators.delete(version);
-    this.#validators.set(version, validator);
+    this.#validators.delete(name);
+    this.#validators.set(name, validator);
     if (this.#validators.size > MAX_KEPT_SCHEMAS)
       this.#validators.delete(this.#validators.keys().next().value!);
     return validator;

@@ -27,7 +27,7 @@ export type ReaderRequest =
   /** The body of a call. */
   | { readonly kind: 'start' | 'start-many' }
   /** The body begins with the schema, whose length this is; 0: it was sent before. */
-  | { readonly kind: 'inputs'; readonly version: string; readonly schemaBytes: number };
+  | { readonly kind: 'inputs'; readonly schema: string; readonly schemaBytes: number };
 
 /** An EngineError in transit. */
 export interface Refusal {

@@ -3,7 +3,7 @@
  */
 import type { ProblemDocument } from '../../api/errors.ts';
 import { refusal } from './database/untouched.ts';
-import { type EngineCalls, type EngineDatabase, engineCalls, type TestEngine } from './engine.ts';
+import { type EngineCalls, type EngineDatabase, engineCalls, stepOf, type TestEngine } from './engine.ts';
 import type { Fixture } from './fixture.ts';
 
 export const WORKSPACE_A = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
@@ -33,6 +33,8 @@ export interface GuardedEngine {
   readonly templateId: string;
   /** An execution of it. */
   readonly running: string;
+  /** A step of it that waits for an answer. */
+  readonly step: string;
   /** Sends bytes as they are. */
   send(method: string, path: string, sent?: Sent): Promise<Response>;
   /** The request must be refused like this and must change no row. */
@@ -79,7 +81,7 @@ export async function guardedEngine(fixture: Fixture): Promise<GuardedEngine> {
   };
 }
 
-/** Rows of every kind, all at rest: ended, running, retrying, waiting for inputs, and put off. */
+/** Rows of every kind, all at rest: ended, running, retrying, waiting for inputs or an answer, and put off. */
 async function seed(database: EngineDatabase, a: EngineCalls) {
   const template = await a.publish({
     input: { type: 'object', properties: { n: { type: 'integer' } } },
@@ -87,6 +89,7 @@ async function seed(database: EngineDatabase, a: EngineCalls) {
       held: { type: 'gate', with: { name: 'held' } },
       done: { type: 'noop' },
       later: { type: 'flaky', retry: { limit: 1, delay: '1h', jitter: false } },
+      ask: { type: 'asks' },
       join: { type: 'merge', needs: ['held', 'done'] },
     },
   });
@@ -95,10 +98,11 @@ async function seed(database: EngineDatabase, a: EngineCalls) {
   await a.start(template, { start_after: '1h', idempotency_key: 'used', inputs: { n: 1 } });
   const running = await a.start(template);
   await database.until(
-    `select array_agg(status order by status) = array['completed', 'retrying', 'running', 'waiting_inputs']
+    `select array_agg(status order by status) = array['completed', 'retrying', 'running', 'waiting', 'waiting_inputs']
        from workflow_step_executions where workflow_execution_id = $1`,
     [running],
   );
   await database.until('select true from test_runs where execution_id = $1 and step = $2', [running, 'held']);
-  return { template, templateId, running };
+  const { id: step } = stepOf(await a.client.status(running), 'ask');
+  return { template, templateId, running, step };
 }

@@ -149,7 +149,10 @@ export class HostedStep implements StepContext {
         return;
       }
       case 'parked':
-        say({ kind: 'parked', id, pause: outcome.pause }, store.payload(outcome.state).json);
+        say(
+          { kind: 'parked', id, pause: outcome.pause },
+          store.payload({ state: outcome.state, waitingFor: outcome.waitingFor }).json,
+        );
         return;
       default:
         outcome satisfies never;

@@ -255,7 +255,7 @@ describe('a built-in type whose process has died twice', () => {
     expect(await taken.result).toMatchObject({ kind: 'completed', routes: ['b'] });
     expect(await outputOf(taken)).toEqual({ routes: ['b'] });
     const parked = await start(hosts, 'delay', { params: { for: '1h' } }, ALONE).result;
-    expect(parked).toEqual({ kind: 'parked', pause: { forMs: 3_600_000 }, state: null });
+    expect(parked).toEqual({ kind: 'parked', pause: { forMs: 3_600_000 }, state: null, waitingFor: null });
     const context = stepContext({ params: { message: 'hello' } });
     expect(await outputOf(start(hosts, 'log', context, ALONE))).toBe('hello');
     expect(context.lines).toHaveLength(1);

@@ -1,6 +1,8 @@
 /**
  * An attempt whose handler runs in a step host, as the engine sees it.
  */
+
+import type { WaitingFor } from '../../core/event.ts';
 import type { Json } from '../../core/json/json.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import { encodeFrame } from '../../process/frame.ts';
@@ -111,7 +113,11 @@ export class HostedRun {
         this.#resolve({ kind: 'completed', output: new JsonPayload(body), routes: end.routes });
         return;
       case 'parked':
-        this.#resolve({ kind: 'parked', pause: end.pause, state: JSON.parse(body) as Json });
+        this.#resolve({
+          kind: 'parked',
+          pause: end.pause,
+          ...(JSON.parse(body) as { state: Json; waitingFor: WaitingFor | null }),
+        });
         return;
       case 'failed':
         this.#reject(withStack(stepFailure(end.failure), end.stack));

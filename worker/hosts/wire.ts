@@ -69,8 +69,8 @@ export type ToHost =
 export type HostedEnd =
   /** The body is the output, as stored. */
   | { readonly kind: 'completed'; readonly id: number; readonly routes: readonly string[] | null }
-  /** The body is the state. */
-  | { readonly kind: 'parked'; readonly id: number; readonly pause: Pause }
+  /** The body is the state, and what is waited for. */
+  | { readonly kind: 'parked'; readonly id: number; readonly pause: Pause | null }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WireFailure; readonly stack: string }
   /** An error other than a StepFailure. */
   | {

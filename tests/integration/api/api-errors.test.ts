@@ -96,6 +96,26 @@ const CALLS: readonly ApiCall[] = [
     role: 'editor',
     path: () => `${TEMPLATES}/${room.template}`,
   },
+  {
+    method: 'GET',
+    route: '/api/v1/steps/{id}',
+    role: 'viewer',
+    path: () => `/api/v1/steps/${room.step}`,
+  },
+  {
+    method: 'POST',
+    route: '/api/v1/steps/{id}/complete',
+    role: 'operator',
+    path: () => `/api/v1/steps/${room.step}/complete`,
+    body: () => ({ output: null }),
+  },
+  {
+    method: 'POST',
+    route: '/api/v1/steps/{id}/fail',
+    role: 'operator',
+    path: () => `/api/v1/steps/${room.step}/fail`,
+    body: () => ({ error: { code: 'none', message: 'none' } }),
+  },
   { method: 'GET', route: '/admin/executions', role: 'engine', path: () => '/admin/executions' },
   {
     method: 'POST',

@@ -21,9 +21,11 @@ import type {
   StepStatusBody,
   StopResult,
 } from '../../../services/execution-answers.ts';
+import type { StepServicePort } from '../../../services/steps/answers.ts';
 import type { TemplateBody } from '../../../services/template-answers.ts';
 import type { TemplateServicePort } from '../../../services/template-port.ts';
 import { doctorPort } from './in-memory-doctor.ts';
+import { stepPort } from './in-memory-steps.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';
 
@@ -46,6 +48,7 @@ export interface InMemoryPorts {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   doctor: DoctorPort;
+  steps: StepServicePort;
   /** Every call that reached a service: its name and arguments without the caller. */
   calls: { name: string; caller: Caller; args: unknown[] }[];
   /** Called in front of every service call; throws what it should answer with. */
@@ -62,6 +65,7 @@ export function createInMemoryPorts(): InMemoryPorts {
     templates: templatePort(published, record),
     executions: executionPort(published, kept, record),
     doctor: doctorPort(record),
+    steps: stepPort(record),
   };
   async function record(name: string, caller: Caller, ...args: unknown[]): Promise<void> {
     ports.calls.push({ name, caller, args });
@@ -313,5 +317,6 @@ function stepBody(id: string, key: string, type: string, status: StepStatus): St
     started_at: NOW,
     completed_at: NOW,
     resume_at: null,
+    waiting_for: null,
   };
 }

@@ -36,6 +36,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     templates: ports.templates,
     executions: ports.executions,
     doctor: ports.doctor,
+    steps: ports.steps,
     health: {
       live: () => ({ status: 'ok', checks: {} }),
       ready: async () => ({ status: 'ok', checks: { database: { status: 'ok' } } }),

@@ -122,7 +122,7 @@ export class Drive {
     }
     if (state.status === 'retrying') return { fact: 'retry due', key };
     if (state.status === 'waiting') {
-      return { fact: this.#options.wild && this.#luck.mishap(0.3) ? 'timed out' : 'resumed', key };
+      return this.#options.wild ? this.#endOfWait(key) : { fact: 'resumed', key };
     }
     if (state.status !== 'running') return null;
     if (state.parked && this.#options.wild && this.#luck.mishap(0.05)) {
@@ -130,6 +130,13 @@ export class Drive {
     }
     if (this.#luck.mishap(0.1)) return { fact: this.#luck.chance(0.5) ? 'released' : 'lost', key };
     return this.#acting.get(key)!.next(key);
+  }
+
+  #endOfWait(key: string): StepFact {
+    if (this.#luck.mishap(0.3)) return { fact: 'timed out', key };
+    if (this.#luck.mishap(0.2)) return { fact: 'answered', key };
+    if (this.#luck.mishap(0.1)) return { fact: 'refused', key, retryable: this.#luck.chance(0.5) };
+    return { fact: 'resumed', key };
   }
 
   /** What a step claimed in this very batch tells, under the claim it is going to have. */
@@ -224,6 +231,7 @@ export class Drive {
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
     if (event.type === 'scopes_ended') return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
+    if (event.type === 'answer') return false;
     return event.purpose === 'timeout' && status === 'retrying';
   }
 

@@ -13,6 +13,9 @@ export type StepFact =
   /** More of its scopes have failed than it tolerates. */
   | { fact: 'scopes failed'; key: string; retryable: boolean }
   | { fact: 'timed out'; key: string }
+  /** From outside, while it waits. */
+  | { fact: 'answered'; key: string }
+  | { fact: 'refused'; key: string; retryable: boolean }
   | { fact: 'retry due'; key: string }
   | { fact: 'released'; key: string }
   | { fact: 'lost'; key: string };

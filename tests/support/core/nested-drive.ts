@@ -131,7 +131,7 @@ export class NestedDrive {
     const isNewRun = isNewAttempt(holding, state);
     const count = this.#hasMore(holding) ? rounds[holding.round]! : 0;
     const scopes = { count, concurrency, tolerated };
-    const event = { ...park, forMs: null, waitingFor: { kind: 'scopes' } };
+    const event = { ...park, forMs: null, waitingFor: { kind: 'scopes' } } as const;
     if (!isNewRun) return { ...event, scopes };
     const again = [...holding.scopes]
       .filter(([, { view }]) => view.status !== 'completed')

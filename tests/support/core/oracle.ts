@@ -34,6 +34,8 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
   resumed: 'waiting',
   'scopes failed': 'waiting',
   'timed out': 'waiting',
+  answered: 'waiting',
+  refused: 'waiting',
   'retry due': 'retrying',
   released: 'running',
   lost: 'running',
@@ -182,6 +184,10 @@ export class Oracle {
         if (!fact.begun && !account.goesOn) account.attempts -= 1;
         this.#fail(account, fact.key, fact.retryable);
         return;
+      case 'answered':
+        account.end = 'completed';
+        return;
+      case 'refused':
       case 'timed out':
       case 'scopes failed':
         this.#fail(account, fact.key, fact.fact === 'timed out' || fact.retryable);

@@ -3,7 +3,7 @@
  *
  * It speaks of steps by key, claims as `engine-1`, and gives every event the claim that holds the step now.
  */
-import type { Claim, Event } from '../../../core/event.ts';
+import type { AnswerResult, Claim, Event } from '../../../core/event.ts';
 import { compileGraph } from '../../../core/graph.ts';
 import type { Plan } from '../../../core/plan.ts';
 import type { StepStatus } from '../../../core/status.ts';
@@ -82,6 +82,12 @@ export class Play {
   woken(key: string, purpose: 'resume' | 'timeout' = 'resume'): Event {
     const { attempt, sequence } = this.state(key);
     return { type: 'wake', slot: this.at(key), attempt, sequence, purpose, random: 0 };
+  }
+
+  /** The answer of the outside to the present wait. */
+  answered(key: string, result: AnswerResult = { output: { json: '1' } }): Event {
+    const { attempt, sequence } = this.state(key);
+    return { type: 'answer', slot: this.at(key), attempt, sequence, id: 'answer', result, random: 0 };
   }
 
   /** Claims the step and completes it. */

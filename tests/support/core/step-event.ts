@@ -13,6 +13,7 @@ export function stepEvent(
 ): Event {
   const at = { slot, claim: { attempt, owner: owner ?? '' } };
   const { random } = by;
+  const answerTo = { type: 'answer', slot, attempt, sequence, id: 'answer', random } as const;
   switch (fact.fact) {
     case 'claimed':
       return { type: 'claim', slot, owner: by.owner };
@@ -30,6 +31,12 @@ export function stepEvent(
     case 'resumed':
     case 'retry due':
       return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
+    case 'answered':
+      return { ...answerTo, result: { output: { json: '1' } } };
+    case 'refused': {
+      const error = { code: 'refused', message: `${fact.key} was refused`, details: null };
+      return { ...answerTo, result: { error, retryable: fact.retryable } };
+    }
     case 'timed out':
       return { type: 'step_time_out', slot, retries, random };
     case 'released':

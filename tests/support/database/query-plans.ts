@@ -19,6 +19,8 @@ import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
+import { completeAnsweredSteps, markAnswers } from '../../../db/waits/answered-steps.ts';
+import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
   advanceExecutions,
   changeExecutions,
@@ -107,6 +109,14 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
       completeSteps(stepIds.map((id) => ({ id, ...claim, output: '1', routes: null, sequence: 7 }))),
     ),
     perCommit(steps, updateSteps(stepIds.map((id) => stepUpdate(id)))),
+    perCommit(
+      'db/waits/answered-steps.ts',
+      completeAnsweredSteps(
+        stepIds.map((id) => ({ id, attempt: 1, output: '1', sequence: 7, answerId: newId() })),
+        null,
+      ),
+    ),
+    perCommit('db/waits/answered-steps.ts', markAnswers(stepIds.map((id) => ({ id, answerId: newId() })))),
     perCommit(
       'db/workflow-input-tracker.ts',
       insertInputs([{ id: newId(), stepId: stepIds[0]!, fromStepId: stepIds[1]!, live: true, route: null }]),
@@ -234,6 +244,10 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
     query('read_steps', 'db/execution-queries.ts', status, (db) => readSteps(db, executionId, false)),
     query('read_tracked_inputs', 'db/execution-queries.ts', status, (db) =>
       readTrackedInputs(db, executionId),
+    ),
+    query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
+    query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
+      readInputsOfStep(db, stepIds[0]!),
     ),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),

@@ -3,6 +3,8 @@
  *
  * They wait for rows in the database, never for time: what a test holds up goes on when the test says so.
  */
+
+import type { WaitingFor } from '../../../core/event.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { Parked, type StepContext, StepFailure, type StepType } from '../../../steps/step-type.ts';
 import { misbehave } from './misbehaviour.ts';
@@ -126,6 +128,19 @@ export function recordingSteps(url: string, engine: string): StepType[] {
     type('parks', async ({ params, resumed }) =>
       resumed === null ? new Parked({ forMs: Number(params.ms) }, { kept: 'state' }) : resumed.state,
     ),
+
+    // Waits for an answer of the outside.
+    {
+      ...type('asks', async ({ params }) => {
+        const waitingFor: WaitingFor = { kind: 'form', title: params.title ?? null };
+        return new Parked(null, null, waitingFor);
+      }),
+      waitsFor: 'form',
+      timeoutIn: 'timeout',
+    },
+
+    // Leaves for something that its type does not declare.
+    type('asks_wrongly', async () => new Parked(null, null, { kind: 'form' })),
 
     // Never has enough of it.
     type('parks_again', async ({ params }) => new Parked({ forMs: Number(params.ms) }, null)),

@@ -1,0 +1,87 @@
+/**
+ * Single steps: read, and ended from outside while they wait.
+ */
+import { EngineError } from '../../core/problem.ts';
+import type { Pool } from '../../db/connection/client.ts';
+import { readInputsOfStep } from '../../db/waits/step.ts';
+import type { JsonPayload } from '../../payload/json-payload.ts';
+import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
+import { storedError } from '../../payload/stored-error.ts';
+import type { Caller } from '../caller.ts';
+import { stepBody } from '../execution-status.ts';
+import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
+import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
+
+export interface StepServiceOptions {
+  readonly pool: Pool;
+  readonly answerer: StepAnswerer;
+  readonly store: OutputStore;
+}
+
+/** Kinds of waits that `complete` and `fail` end. */
+const COMPLETED_BY_HAND = ['form', 'webhook', 'task'];
+
+export class StepService implements StepServicePort {
+  readonly #options: StepServiceOptions;
+
+  constructor(options: StepServiceOptions) {
+    this.#options = options;
+  }
+
+  async get(caller: Caller, stepId: string): Promise<readonly string[]> {
+    const { pool, answerer } = this.#options;
+    const { stored, version, position } = await answerer.find(caller, stepId, true);
+    const inputs = await readInputsOfStep(pool, stepId);
+    const keyOf = new Map(
+      inputs.map(({ fromStepId, fromStepTemplateId }) => [
+        fromStepId,
+        version.steps[version.positions.get(fromStepTemplateId)!]!.step.key,
+      ]),
+    );
+    const body = {
+      ...stepBody(version, position, stored, inputs, keyOf),
+      execution_id: stored.executionId,
+      template: version.name,
+      version: version.version,
+    } satisfies Omit<StepBody, 'outputs'>;
+    return [JSON.stringify(body).slice(0, -1), ',"outputs":', stored.outputs ?? 'null', '}'];
+  }
+
+  async complete(caller: Caller, stepId: string, { output }: CompleteBody): Promise<AnsweredStepBody> {
+    const { answerer, store } = this.#options;
+    const payload = storable(store, output);
+    const step = await answerer.answer(caller, stepId, (found) => {
+      requireWaiting(found, COMPLETED_BY_HAND);
+      return { output: payload };
+    });
+    return answered(step);
+  }
+
+  async fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody> {
+    const { answerer, store } = this.#options;
+    const { code, message, details = null } = body.error;
+    const error = storedError(store, { code, message, details });
+    const step = await answerer.answer(caller, stepId, (found) => {
+      requireWaiting(found, COMPLETED_BY_HAND);
+      return { error, retryable: body.retryable ?? false };
+    });
+    return answered(step);
+  }
+}
+
+/** @throws EngineError('not_storable') */
+function storable(store: OutputStore, value: unknown): JsonPayload {
+  try {
+    return store.payload(value);
+  } catch (error) {
+    if (!(error instanceof NotStorable)) throw error;
+    throw new EngineError('not_storable', error.message, [
+      { pointer: '/output', code: 'not_storable', message: error.message },
+    ]);
+  }
+}
+
+function answered({ stored, version, position }: FoundStep): AnsweredStepBody {
+  const { id, executionId, status } = stored;
+  return { id, execution_id: executionId, key: version.steps[position]!.step.key, status };
+}

@@ -1,0 +1,32 @@
+/**
+ * Steps that take every answer, for tests of the API only.
+ */
+import type { Caller } from '../../../services/caller.ts';
+import type { StepServicePort } from '../../../services/steps/answers.ts';
+
+const EXECUTION = '0197a3c4-5b6d-7e8f-9012-3456789abcde';
+
+export function stepPort(
+  record: (name: string, caller: Caller, ...args: unknown[]) => Promise<void>,
+): StepServicePort {
+  const answered = (id: string, status: 'completed' | 'failed') => ({
+    id,
+    execution_id: EXECUTION,
+    key: 'ask',
+    status,
+  });
+  return {
+    async get(caller, id) {
+      await record('get step', caller, id);
+      return [JSON.stringify({ ...answered(id, 'completed'), outputs: null })];
+    },
+    async complete(caller, id, body) {
+      await record('complete step', caller, id, body);
+      return answered(id, 'completed');
+    },
+    async fail(caller, id, body) {
+      await record('fail step', caller, id, body);
+      return answered(id, 'failed');
+    },
+  };
+}
