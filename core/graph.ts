@@ -47,6 +47,8 @@ export interface Graph {
   readonly rank: Int32Array;
   /** `required_inputs`: distinct predecessors (all), n (atLeast), 1 (any), 0 for a root. */
   readonly required: Int32Array;
+  /** Steps that a join which cancels losers may cancel, by slot; null: no join does. */
+  readonly mayLose: readonly boolean[] | null;
   /** Whether a final failure of the step makes an edge live. */
   readonly handlesFailure: readonly boolean[];
   /** The largest number of steps at one depth: about as many may be ready at once. */
@@ -111,6 +113,7 @@ function compileScope(
     depth,
     rank: breadthFirstRanks(steps, depth),
     required: Int32Array.from(steps, (step, at) => (step.join === 'all' ? incoming[at]!.length : step.join)),
+    mayLose: findMayLose(steps, incoming),
     handlesFailure: outgoing.map((list) =>
       list.some((edge) => edge.conditions.some(({ on }) => on !== 'success')),
     ),
@@ -165,13 +168,12 @@ export function pathAt(graphs: readonly Graph[], position: number): string {
   return stepPath(graph.held?.path ?? '', graph.steps[position - graph.firstPosition]!.key);
 }
 
+/** Statuses of a producer that resolve its edges; `cancelled`: only as the loser of a race. */
+export type ResolvingStatus = 'completed' | 'failed' | 'skipped' | 'cancelled';
+
 /** Returns whether an edge is live once its producer is settled. */
-export function isLive(
-  edge: GraphEdge,
-  status: 'completed' | 'failed' | 'skipped',
-  routes: readonly string[] | null,
-): boolean {
-  if (status === 'skipped') return false;
+export function isLive(edge: GraphEdge, status: ResolvingStatus, routes: readonly string[] | null): boolean {
+  if (status === 'skipped' || status === 'cancelled') return false;
   return edge.conditions.some((condition) => {
     if (condition.on === 'always') return true;
     if (condition.on === 'failure') return status === 'failed';
@@ -181,17 +183,27 @@ export function isLive(
 }
 
 /** Returns the slots of all steps with a path of edges to the step, in definition order. */
-export function upstreamOf({ size, incoming }: Graph, slot: number): number[] {
-  const isUpstream = new Uint8Array(size);
-  const open = [slot];
+export function upstreamOf({ incoming }: Pick<Graph, 'incoming'>, slot: number): number[] {
+  const isUpstream = upstreamOfAny(incoming, [slot]);
+  return at(incoming, (other) => isUpstream[other]!);
+}
+
+function upstreamOfAny(incoming: Graph['incoming'], slots: readonly number[]): boolean[] {
+  const isUpstream: boolean[] = new Array(incoming.length).fill(false);
+  const open = [...slots];
   while (open.length > 0) {
     for (const { from } of incoming[open.pop()!]!) {
-      if (isUpstream[from] === 1) continue;
-      isUpstream[from] = 1;
+      if (isUpstream[from]) continue;
+      isUpstream[from] = true;
       open.push(from);
     }
   }
-  return at(incoming, (other) => isUpstream[other] === 1);
+  return isUpstream;
+}
+
+function findMayLose(steps: readonly TemplateStep[], incoming: Graph['incoming']): boolean[] | null {
+  const joins = at(steps, (slot) => steps[slot]!.cancelsLosers);
+  return joins.length === 0 ? null : upstreamOfAny(incoming, joins);
 }
 
 /** The route that made an edge live; null when none did. */

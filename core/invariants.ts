@@ -11,7 +11,14 @@ import { decideJoin } from './join.ts';
 import { unopened } from './scopes/held-scopes.ts';
 import { holdsOpen } from './settlement.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
-import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
+import {
+  EDGE_DEAD,
+  EDGE_LIVE,
+  EDGE_OPEN,
+  type ExecutionView,
+  resolvesEdges,
+  type StepState,
+} from './view.ts';
 
 export type FindingCode =
   | 'counters_wrong'
@@ -37,7 +44,8 @@ export type FindingCode =
   | 'edge_changed'
   | 'sequence_wrong'
   | 'scopes_wrong'
-  | 'scopes_idle';
+  | 'scopes_idle'
+  | 'loser_wrong';
 
 export interface Finding {
   readonly code: FindingCode;
@@ -89,8 +97,8 @@ function findInEdges(view: ExecutionView): Finding[] {
   return findings;
 }
 
-function expectedEdge(view: ExecutionView, id: number, { status, routes }: StepState): number {
-  if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return EDGE_OPEN;
+function expectedEdge(view: ExecutionView, id: number, { status, routes, lost }: StepState): number {
+  if (!resolvesEdges(status, lost)) return EDGE_OPEN;
   return isLive(view.graph.edges[id]!, status, routes) ? EDGE_LIVE : EDGE_DEAD;
 }
 
@@ -114,6 +122,7 @@ function findInStep(view: ExecutionView, slot: number): Finding[] {
   const { limit } = view.graph.steps[slot]!.retry;
   if (state.retries > limit) found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
   findInJoin(view, state, resolved, live, found);
+  findInLoser(view, state, found);
   findInHeldScopes(view, state, found);
   return found.findings;
 }
@@ -145,6 +154,22 @@ function findInJoin(
     if (decision !== 'wait') found('join_undecided', `still waits for inputs (${told})`);
   } else if (decision === 'wait' || (decision === 'skip' && status !== 'skipped')) {
     found('join_decided_early', `is ${status} (${told})`);
+  }
+}
+
+/** A step is cancelled with its execution, or as a loser: all that it leads to is over, or a join that fired without it. */
+function findInLoser(view: ExecutionView, { slot, status, lost }: StepState, found: Finder): void {
+  if (!lost) {
+    const goesOn = !isFinalExecution(view.status) && view.stopRequested === null;
+    if (status === 'cancelled' && goesOn) found('loser_wrong', 'is cancelled, and its execution goes on');
+    return;
+  }
+  if (status !== 'cancelled') found('loser_wrong', `has lost, and is ${status}`);
+  for (const { to } of view.graph.outgoing[slot]!) {
+    const target = view.steps[to]?.status ?? 'waiting_inputs';
+    const hasFired = view.graph.steps[to]!.cancelsLosers && target !== 'waiting_inputs';
+    if (!isFinalStep(target) && !hasFired)
+      found('loser_wrong', `has lost, although ${keyOf(view, to)} waits for it`);
   }
 }
 

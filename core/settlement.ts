@@ -3,9 +3,10 @@
  *
  * Only transition.ts and ending.ts call this.
  */
-import { isLive, liveRoute, type ReceivedInput } from './graph.ts';
-import { decideJoin } from './join.ts';
+import { isLive, liveRoute, type ReceivedInput, type ResolvingStatus } from './graph.ts';
+import { decideJoin, type JoinDecision } from './join.ts';
 import { type Plan, type StepChange, type StepTimer, scopeChanges } from './plan.ts';
+import { losersOf } from './races/losers.ts';
 import { areOver, countCancelled, openScopes, takeBack } from './scopes/held-scopes.ts';
 import type { StepStatus } from './status.ts';
 import { EDGE_DEAD, EDGE_LIVE, EDGE_OPEN, type ExecutionView, type StepState } from './view.ts';
@@ -27,6 +28,7 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
     resolved: 0,
     live: 0,
     routes: null,
+    lost: false,
     held: null,
   };
   view.steps[slot] = state;
@@ -129,13 +131,24 @@ export function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
 }
 
 /**
- * Resolves the edges of a settled step, and of every step that is skipped through it. After a stop or an
+ * Resolves the edges of a settled step, and of every step that is skipped or loses a race through it. After a stop or an
  * end the targets are settled already: their edges are recorded, as a retry needs them, but no join is decided.
  */
 export function propagate(view: ExecutionView, plan: Plan, first: StepState, newId: () => string): void {
-  const settled = [first];
+  const fired = resolveEdges(view, plan, [first], newId);
+  cancelLosers(view, plan, fired, newId);
+}
+
+/** Returns the joins that fired and cancel losers, by slot. */
+function resolveEdges(
+  view: ExecutionView,
+  plan: Plan,
+  settled: StepState[],
+  newId: () => string,
+): readonly number[] {
+  let fired = NONE;
   for (const producer of settled) {
-    const status = producer.status as 'completed' | 'failed' | 'skipped';
+    const status = producer.status as ResolvingStatus;
     for (const edge of view.graph.outgoing[producer.slot]!) {
       if (view.edges[edge.id] !== EDGE_OPEN) continue;
       const live = isLive(edge, status, producer.routes);
@@ -150,33 +163,57 @@ export function propagate(view: ExecutionView, plan: Plan, first: StepState, new
         live,
         route: live ? liveRoute(edge, producer.routes) : null,
       });
-      if (target.status === 'waiting_inputs' && decide(view, plan, target)) settled.push(target);
+      if (target.status !== 'waiting_inputs') continue;
+      const decision = decide(view, plan, target);
+      if (decision === 'skip') settled.push(target);
+      if (decision === 'fire' && view.graph.steps[edge.to]!.cancelsLosers) fired = [...fired, edge.to];
     }
   }
+  return fired;
 }
+
+const NONE: readonly number[] = Object.freeze([]);
 
 /** Decides every waiting join whose edges already determine its result. */
 export function decideWaiting(view: ExecutionView, plan: Plan, newId: () => string): void {
   for (const state of view.steps) {
-    if (state?.status === 'waiting_inputs' && decide(view, plan, state)) propagate(view, plan, state, newId);
+    if (state?.status !== 'waiting_inputs') continue;
+    const decision = decide(view, plan, state);
+    if (decision === 'skip') propagate(view, plan, state, newId);
+    else if (decision === 'fire' && view.graph.steps[state.slot]!.cancelsLosers)
+      cancelLosers(view, plan, [state.slot], newId);
   }
 }
 
-/** Decides a waiting join; returns whether the step was skipped. */
-function decide(view: ExecutionView, plan: Plan, target: StepState): boolean {
+/** Decides a waiting join. */
+function decide(view: ExecutionView, plan: Plan, target: StepState): JoinDecision {
   const { slot } = target;
   const edges = view.graph.incoming[slot]!.length;
   const decision = decideJoin(view.graph.steps[slot]!.join, edges, target.resolved, target.live);
-  if (decision === 'wait') return false;
+  if (decision === 'wait') return decision;
   const change = touch(plan, target);
   const received = receivedInputs(view, slot);
-  if (decision === 'fire') {
-    makeReady(plan, target, received);
-    return false;
+  if (decision === 'fire') makeReady(plan, target, received);
+  else {
+    change.received = received;
+    settle(view, plan, target, 'skipped');
   }
-  change.received = received;
-  settle(view, plan, target, 'skipped');
-  return true;
+  return decision;
+}
+
+/** Ends the losers of joins that have fired; the dead path of this commit has been followed to its end before. */
+function cancelLosers(view: ExecutionView, plan: Plan, joins: readonly number[], newId: () => string): void {
+  if (joins.length === 0) return;
+  const losers = losersOf(view, joins).map(
+    (slot) => view.steps[slot] ?? createState(view, plan, slot, newId),
+  );
+  for (const state of losers) {
+    touch(plan, state);
+    if (state.status === 'running') plan.aborted.push(state);
+    settle(view, plan, state, 'cancelled');
+    state.lost = true;
+  }
+  resolveEdges(view, plan, losers, newId);
 }
 
 function receivedInputs(view: ExecutionView, slot: number): ReceivedInput[] {

@@ -67,6 +67,8 @@ export interface TemplateStep {
   /** Entries of `needs` as written: more than one sends the step through MergeExecutionQueue. */
   needsCount: number;
   join: Join;
+  /** When its join fires, the steps that can serve nothing else any more are cancelled (core/races/losers.ts). */
+  cancelsLosers: boolean;
   /** A boolean or one `${{ }}` expression; undefined: no guard. */
   when: boolean | string | undefined;
   /** As written, expressions unevaluated; undefined when the definition has none. */

@@ -7,7 +7,7 @@
  * Invariant 2: a step has a state exactly when it has a row.
  * Invariant 3: `resolved` and `live` of a step count its incoming edges in `edges`.
  */
-import { type Graph, isLive } from './graph.ts';
+import { type Graph, isLive, type ResolvingStatus } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { HeldScopes } from './scopes/held-scopes.ts';
 import { type ExecutionStatus, isFinalStep, type StepStatus } from './status.ts';
@@ -45,6 +45,8 @@ export interface StepState {
   resolved: number;
   live: number;
   routes: readonly string[] | null;
+  /** The step was cancelled as the loser of a race: its edges are dead. */
+  lost: boolean;
   /** Null: the step holds no scopes, or has not begun to. */
   held: HeldScopes | null;
 }
@@ -135,6 +137,7 @@ export interface StepRow {
   hasDeadline: boolean;
   hasTimer: boolean;
   routes: readonly string[] | null;
+  lost: boolean;
   /** Left out: the step holds no scopes. */
   held?: HeldScopes | null;
 }
@@ -172,8 +175,8 @@ export function slotOf({ firstPosition }: Pick<Graph, 'firstPosition'>, position
   return position - firstPosition;
 }
 
-function resolveLoadedEdges(view: ExecutionView, { slot, status, routes }: StepState): void {
-  if (status !== 'completed' && status !== 'failed' && status !== 'skipped') return;
+function resolveLoadedEdges(view: ExecutionView, { slot, status, routes, lost }: StepState): void {
+  if (!resolvesEdges(status, lost)) return;
   for (const edge of view.graph.outgoing[slot]!) {
     const target = view.steps[edge.to];
     // Settling a producer inserts rows for its targets: a missing row is damage, which `findInView` reports.
@@ -183,6 +186,11 @@ function resolveLoadedEdges(view: ExecutionView, { slot, status, routes }: StepS
     target.resolved += 1;
     if (live) target.live += 1;
   }
+}
+
+/** Returns whether the edges of a step with this status are resolved. */
+export function resolvesEdges(status: StepStatus, lost: boolean): status is ResolvingStatus {
+  return status === 'cancelled' ? lost : isFinalStep(status);
 }
 
 /** The slot of a step execution; null: the view has no such step. */

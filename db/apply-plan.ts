@@ -8,6 +8,7 @@ import type { ReceivedInput } from '../core/graph.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import type { TemplateStep } from '../core/template.ts';
 import { textArray } from './array-literal.ts';
+import { markLost } from './races/lost-steps.ts';
 import type { Statement } from './statement.ts';
 import { claimGrants } from './step-limit.ts';
 import { newId } from './uuid.ts';
@@ -51,6 +52,8 @@ interface Rows {
   inputs: InputInsert[];
   /** Claimed steps that have limits. */
   granted: string[];
+  /** Steps that have lost a race. */
+  lost: string[];
 }
 
 /** The steps of a plan that become rows between two yields. */
@@ -74,6 +77,7 @@ export function* planStatements(
     marked: [],
     inputs: [],
     granted: [],
+    lost: [],
   };
   for (const written of plans) yield* collect(written, rows);
   const statements: Statement[] = [];
@@ -86,6 +90,7 @@ export function* planStatements(
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
   if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
   if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
+  if (rows.lost.length > 0) statements.push(markLost(rows.lost));
   yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
@@ -102,6 +107,7 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
     else collectChange(plan, change, change.from, rows);
     if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))
       rows.granted.push(change.state.id);
+    if (change.state.lost) rows.lost.push(change.state.id);
     collected += 1;
     if (collected % STEPS_AT_ONCE === 0) yield;
   }

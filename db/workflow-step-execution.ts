@@ -196,13 +196,15 @@ export interface LoadedStep {
   readonly hasDeadline: boolean;
   readonly hasTimer: boolean;
   readonly routes: readonly string[] | null;
+  readonly lost: boolean;
 }
 
 const LOAD = `
   select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, crash_count,
          claimed_by, sequence, parked_at is not null as parked,
          deadline_at is not null and completed_at is null as has_deadline,
-         status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes
+         status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes,
+         lost_race
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
 
@@ -223,6 +225,7 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
     hasDeadline: row.has_deadline,
     hasTimer: row.has_timer,
     routes: row.routes,
+    lost: row.lost_race,
   }));
 }
 

@@ -213,7 +213,14 @@ const PARTS: JsonObject = {
         type: 'object',
         required: ['atLeast'],
         additionalProperties: false,
-        properties: { atLeast: { type: 'integer', minimum: 1 } },
+        properties: {
+          atLeast: { type: 'integer', minimum: 1 },
+          cancelLosers: {
+            type: 'boolean',
+            default: false,
+            description: 'Cancels the steps before it that can serve nothing else any more, when it starts.',
+          },
+        },
       },
     ],
   },

@@ -6,12 +6,21 @@
 
 import { isObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
-import type { Edge, EdgeCondition, EdgeOn, Join } from '../core/template.ts';
-import { type FieldReader, fieldOf, missing, place, readChoice, refuseUnknownFields } from './fields.ts';
+import type { Edge, EdgeCondition, EdgeOn, Join, TemplateStep } from '../core/template.ts';
+import {
+  type FieldReader,
+  fieldOf,
+  missing,
+  place,
+  readBoolean,
+  readChoice,
+  refuseUnknownFields,
+} from './fields.ts';
 import { describe, quote } from './problem-list.ts';
 import type { Need, Needs } from './step-draft.ts';
 
 export const NEED_FIELDS = ['step', 'on', 'route'] as const;
+export const JOIN_FIELDS = ['atLeast', 'cancelLosers'] as const;
 export const EDGE_ON: readonly EdgeOn[] = ['success', 'failure', 'always'];
 const WANTED = 'a step key, or { step, on, route }';
 
@@ -89,12 +98,17 @@ export function mergeEdges(entries: readonly Need[]): Edge[] {
   return Array.from(merged, ([from, conditions]) => ({ from, conditions }));
 }
 
+/** A join as written. */
+type WrittenJoin = Pick<TemplateStep, 'join' | 'cancelsLosers'>;
+
+const ALL: WrittenJoin = { join: 'all', cancelsLosers: false };
+
 /**
  * Returns `all` when it is absent or wrong. `edges` is the number of distinct predecessors; null when it is not known.
  */
-export function readJoin(step: FieldReader, edges: number | null): Join {
+export function readJoin(step: FieldReader, edges: number | null): WrittenJoin {
   const value = fieldOf(step.fields, 'join');
-  if (value === undefined) return 'all';
+  if (value === undefined) return ALL;
   const join = joinOf(step, value);
   const pointer = place(step, 'join');
   if (edges === 0) {
@@ -103,13 +117,20 @@ export function readJoin(step: FieldReader, edges: number | null): Join {
       'join_on_root',
       '"join" is given but the step needs nothing; remove it, or add "needs".',
     );
-    return 'all';
+    return ALL;
   }
-  if (join === null || join === 'all' || edges === null || join <= edges) return join ?? 'all';
+  if (join === null) return ALL;
+  const cancelsLosers = readsCancelLosers(step, value);
+  if (join === 'all' || edges === null || join <= edges) return { join, cancelsLosers };
   const found = `"atLeast" is ${join} but the step has ${edges} distinct predecessor${edges === 1 ? '' : 's'}`;
   const counted = 'entries that name the same step count once';
   step.problems.add(pointer, 'invalid_join', `${found} (${counted}); give a number from 1 to ${edges}.`);
-  return 'all';
+  return ALL;
+}
+
+function readsCancelLosers(step: FieldReader, value: unknown): boolean {
+  if (!isObject(value)) return false;
+  return readBoolean({ ...step, fields: value, pointer: place(step, 'join') }, 'cancelLosers', false);
 }
 
 function joinOf(step: FieldReader, value: unknown): Join | null {
@@ -122,11 +143,11 @@ function joinOf(step: FieldReader, value: unknown): Join | null {
     step.problems.add(
       pointer,
       'invalid_join',
-      `"join" is ${found}; allowed are all, any and { atLeast: n }.${hint}`,
+      `"join" is ${found}; allowed are all, any and { atLeast: n, cancelLosers }.${hint}`,
     );
     return null;
   }
-  refuseUnknownFields({ fields: value, pointer, problems: step.problems }, ['atLeast']);
+  refuseUnknownFields({ fields: value, pointer, problems: step.problems }, JOIN_FIELDS);
   const { atLeast } = value;
   if (typeof atLeast === 'number' && Number.isInteger(atLeast) && atLeast >= 1) return atLeast;
   const message = `"atLeast" is ${describe(atLeast)}; give a whole number from 1 to the number of predecessors.`;

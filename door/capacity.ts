@@ -37,4 +37,6 @@ export interface Capacity {
   holds(stepId: string, attempt: number): boolean;
   /** Steps that must stop running; `graceful` gives their handlers the grace time. */
   abort(states: readonly StepState[], graceful: boolean): void;
+  /** Steps whose result counts no more: it is still heard within the grace time. */
+  lose(stepIds: readonly string[], graceMs: number): void;
 }

@@ -8,10 +8,14 @@
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
+import type { Plan } from '../core/plan.ts';
+import { lateResults } from '../core/races/late-result.ts';
 import { isFinalExecution } from '../core/status.ts';
+import type { StepState } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
 import type { Moment } from '../db/clock.ts';
 import { notify } from '../db/notify.ts';
+import { keepLateResults } from '../db/races/lost-steps.ts';
 import type { Statement } from '../db/statement.ts';
 import { newId } from '../db/uuid.ts';
 import { type ExecutionInsert, insertExecutions } from '../db/workflow-execution.ts';
@@ -103,6 +107,8 @@ export class Committer {
     const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
     yield;
     statements.push(...(yield* planStatements(writes(units), at)));
+    const late = units.flatMap(({ plan }) => lateResults(plan));
+    if (late.length > 0) statements.push(keepLateResults(late, at));
     return { statements, ...jobs };
   }
 
@@ -191,13 +197,24 @@ export class Committer {
     const { actor, plan, loaded } = unit;
     this.actors.free(actor);
     if (actor.held.length > 0) capacity.offer(loaded, actor.held.splice(0));
-    if (plan.aborted.length > 0) capacity.abort(plan.aborted, plan.end === null);
+    if (plan.aborted.length > 0) this.#abort(plan);
     for (const [slot, { claimed, state }] of plan.steps) {
       if (!claimed || state.owner === null) continue;
       const { attempt, owner, sequence } = state;
       capacity.begin({ loaded, slot }, state.id, { attempt, owner, sequence });
     }
     if (actor.weight > 0 && (plan.end !== null || !actor.isUnderWay)) capacity.dismiss(actor);
+  }
+
+  #abort({ aborted, end }: Plan): void {
+    const { capacity, stopGraceMs } = this.#options;
+    const lost = end === null ? aborted.filter((state) => state.lost) : [];
+    if (lost.length > 0) capacity.lose(ids(lost), stopGraceMs);
+    if (lost.length < aborted.length)
+      capacity.abort(
+        aborted.filter((state) => !lost.includes(state)),
+        end === null,
+      );
   }
 
   #settle({ actor, plan, mails }: DecidedUnit): void {
@@ -215,6 +232,10 @@ function keepPayloads({ actor, plan }: DecidedUnit): void {
     if (change.received !== null && change.state.status !== 'skipped')
       actor.received.set(slot, change.received);
   }
+}
+
+function ids(states: readonly StepState[]): string[] {
+  return states.map(({ id }) => id);
 }
 
 /** Returns the plans of the units that changed something. */

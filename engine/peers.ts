@@ -36,7 +36,10 @@ import type { Undo } from './undo.ts';
 /** This engine's worker, as used by the handling of peers. */
 export interface PeersWorker {
   readonly capacity: number;
-  readonly dispatcher: { readonly runningCount: number };
+  readonly dispatcher: {
+    readonly runningCount: number;
+    lose(stepIds: readonly string[], graceMs: number): void;
+  };
   readonly committer: Committer;
   readonly locked: LockedCommit;
   readonly door: ExecutionDoor;
@@ -44,6 +47,8 @@ export interface PeersWorker {
   readonly consumer: { wake(): void };
   /** Executions of which this process runs steps. */
   readonly runningExecutions: readonly string[];
+  /** Steps running in this process that may lose a race. */
+  readonly racingSteps: readonly string[];
   jobsAreDue(): Promise<void>;
   stopHandlers(executionId: string): void;
 }
@@ -138,6 +143,8 @@ function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulsePa
     runningCount: () => worker.dispatcher.runningCount,
     hasLease: () => lease?.isOpen ?? false,
     watched: () => [...worker.runningExecutions, ...waiters.ids],
+    racing: () => worker.racingSteps,
+    onLost: (ids) => worker.dispatcher.lose(ids, parts.config.limits.stopGraceMs),
     onJobs: () => void worker.jobsAreDue(),
     onEnded: (ids) => {
       for (const executionId of ids) {

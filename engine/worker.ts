@@ -183,6 +183,13 @@ export class Worker {
     return [...new Set([...this.dispatcher.attempts()].map(({ executionId }) => executionId))];
   }
 
+  get racingSteps(): string[] {
+    const racing = [...this.dispatcher.attempts()].filter(
+      ({ mayLose, abortReason }) => mayLose && abortReason === null,
+    );
+    return racing.map(({ stepId }) => stepId);
+  }
+
   /** Stops the handlers here of an execution that was ended or is being stopped elsewhere. */
   stopHandlers(executionId: string): void {
     for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();

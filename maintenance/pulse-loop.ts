@@ -5,6 +5,7 @@
  * `tick()` is public and runs one round; the loop only calls it.
  */
 import { type EngineRow, endedExecutions, pulse, registerEngine } from '../db/engine.ts';
+import { lostSteps } from '../db/races/lost-steps.ts';
 import { Periodic } from '../process/periodic.ts';
 import { Rescues, type RescuesOptions } from './rescues.ts';
 import type { StallWatch } from './stall-watch.ts';
@@ -18,10 +19,14 @@ export interface PulseLoopOptions extends Omit<RescuesOptions, 'engineId' | 'pee
   hasLease(): boolean;
   /** Executions of which this process runs steps or has waiters. */
   watched(): readonly string[];
+  /** Steps running in this process that may lose a race. */
+  racing(): readonly string[];
   /** Jobs are due in the queues. */
   onJobs(): void;
   /** Watched executions that are final or being stopped. */
   onEnded(executionIds: readonly string[]): void;
+  /** Steps running in this process that have lost a race. */
+  onLost(stepIds: readonly string[]): void;
   /** Ids of the other live engines, after each round. */
   onPeers(ids: readonly string[]): void;
   /** The database has answered a heartbeat. */
@@ -113,6 +118,7 @@ export class PulseLoop {
     this.#options.onPeers(seen.peers);
     if (!seen.registered) await registerEngine(db, engine, signs);
     if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
+    await this.#lookForLosers();
     this.#lookForTheDead(seen.deadEngines);
     this.#stalls?.round(seen.hasJobs);
     if (seen.hasJobs) this.#options.onJobs();
@@ -139,7 +145,16 @@ export class PulseLoop {
       this.#toLookAt.clear();
       const ended = await endedExecutions(this.#options.db, asked);
       if (ended.length > 0) this.#options.onEnded(ended);
+      await this.#lookForLosers();
     }
+  }
+
+  /** Joins fire also in commits of other engines. */
+  async #lookForLosers(): Promise<void> {
+    const racing = this.#options.racing();
+    if (racing.length === 0) return;
+    const lost = await lostSteps(this.#options.db, racing);
+    if (lost.length > 0) this.#options.onLost(lost);
   }
 
   /**

@@ -2,6 +2,7 @@
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
 import type { Mutant } from './mutant.ts';
+import { RACE_MUTANTS } from './race-mutants.ts';
 import { TAKEOVER_MUTANTS } from './takeover-mutants.ts';
 import { WAIT_MUTANTS } from './wait-mutants.ts';
 
@@ -90,8 +91,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the dead path stops after the first step',
     file: 'core/settlement.ts',
-    find: "if (target.status === 'waiting_inputs' && decide(view, plan, target)) settled.push(target);",
-    replace: "if (target.status === 'waiting_inputs') decide(view, plan, target);",
+    find: "if (decision === 'skip') settled.push(target);",
+    replace: '',
     tests: CORE,
   },
   {
@@ -309,6 +310,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where o.id = $1),',
     tests: ['db/engine-alive.test.ts'],
   },
+  ...RACE_MUTANTS,
   ...TAKEOVER_MUTANTS,
   ...WAIT_MUTANTS,
 ];

@@ -5,6 +5,7 @@
  */
 import type { Event } from '../core/event.ts';
 import { settle } from '../core/next.ts';
+import type { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep } from '../template/version.ts';
 import type { Attempt } from './attempt.ts';
@@ -51,9 +52,14 @@ export class AttemptEnd {
   #fail(of: SteppedAttempt, failed: Failed): void {
     const { log, store, refused } = this.#options;
     const { attempt, compiled } = of;
+    // A handler that gave up for the given reason has no result.
+    const gaveUp = isReason(failed.failure, attempt.abortReason);
     if (attempt.isDone) {
-      // A handler that gave up for the given reason has no result.
-      if (failed.failure !== attempt.abortReason) refused();
+      if (!gaveUp) refused();
+      return;
+    }
+    if (attempt.hasLost && gaveUp) {
+      attempt.finish();
       return;
     }
     logThrown(log, compiled.step, attempt, failed.thrown);
@@ -70,4 +76,9 @@ export class AttemptEnd {
     finished(compiled.step.type, performance.now() - attempt.startedAt);
     post(attempt.executionId, event);
   }
+}
+
+/** Returns whether a failure is the reason for which its attempt was aborted; step hosts give a copy of it. */
+function isReason({ code, message }: StepFailure, reason: StepFailure | null): boolean {
+  return reason !== null && code === reason.code && message === reason.message;
 }

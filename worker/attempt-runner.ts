@@ -102,6 +102,7 @@ export class AttemptRunner {
     const { name: template, version } = loaded.version;
     const execution = { id: loaded.id, template, version };
     const attempt = new Attempt(execution, slot, stepId, claim, crashes, done);
+    attempt.mayLose = loaded.view.graph.mayLose?.[slot] === true;
     const compiled = loaded.step(slot);
     const started = { loaded, attempt, compiled };
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);

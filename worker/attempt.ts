@@ -39,6 +39,8 @@ export class Attempt {
   admission: Admission | null = null;
   /** How often the step's process has died before. */
   readonly crashes: number;
+  /** Whether a join may fire without the step and cancel it. */
+  mayLose = false;
   /** Null: the handler runs in this process. */
   remote: Remote | null = null;
   readonly #onDone: (attempt: Attempt) => void;
@@ -49,6 +51,7 @@ export class Attempt {
   /** Time from one heartbeat to the next; null: none are expected. */
   #silence: Countdown | null = null;
   #done = false;
+  #hasLost = false;
 
   constructor(
     execution: NamedExecution,
@@ -68,6 +71,11 @@ export class Attempt {
 
   get executionId(): string {
     return this.execution.id;
+  }
+
+  /** Whether its step has lost a race: its result is kept and does not count. */
+  get hasLost(): boolean {
+    return this.#hasLost;
   }
 
   get isDone(): boolean {
@@ -167,6 +175,15 @@ export class Attempt {
   /** Stops the attempt: the handler is told, and its result still counts if it comes within the grace time. */
   stop(): void {
     this.abort(new StepFailure('stopped', 'The execution is being stopped.'));
+  }
+
+  /** The step was cancelled as the loser of a race: the handler is told, and its result is heard within the grace time. */
+  lose(graceMs: number): void {
+    if (this.#done || this.#hasLost) return;
+    this.#hasLost = true;
+    this.abort(new StepFailure('cancelled', 'The step has lost a race: a join fired without it.'));
+    this.pauseTimeouts();
+    setTimeout(() => this.finish(), graceMs).unref();
   }
 
   /** Ends the attempt because its execution is over: the handler is told and its place is free at once. */

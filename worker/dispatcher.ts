@@ -293,6 +293,10 @@ export class Dispatcher implements Capacity, Turns {
     }
   }
 
+  lose(stepIds: readonly string[], graceMs: number): void {
+    for (const id of stepIds) this.#attempts.get(id)?.lose(graceMs);
+  }
+
   /** Resolves when no handler is running, or the time is over. */
   async idleWithin(ms: number): Promise<void> {
     if (this.#running.taken === 0) return;

@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { cases } from '../../tests/support/core/cases.ts';
 import { reportNested } from '../../tests/support/core/counterexample.ts';
-import { templates } from '../../tests/support/core/graphs.ts';
+import { racingTemplates, templates } from '../../tests/support/core/graphs.ts';
 import { NestedDrive } from '../../tests/support/core/nested-drive.ts';
 import type { Holder, NestedTemplate } from '../../tests/support/core/nested-view.ts';
 import { playOut, scripts } from '../../tests/support/core/scripts.ts';
@@ -16,21 +16,25 @@ const STEPS = 4;
 const TOLERANT = fc.constant(1_000);
 const STRICT = fc.oneof(fc.constant(null), fc.nat(2));
 
-function nested(depth: number, tolerated: fc.Arbitrary<number | null>): fc.Arbitrary<NestedTemplate> {
+function nested(
+  depth: number,
+  tolerated: fc.Arbitrary<number | null>,
+  template = templates(STEPS),
+): fc.Arbitrary<NestedTemplate> {
   const holders =
     depth === 0
       ? fc.constant([])
       : fc.array(
           fc.record({
             place: fc.nat(STEPS - 1),
-            inner: nested(depth - 1, tolerated),
+            inner: nested(depth - 1, tolerated, template),
             rounds: fc.array(fc.nat(4), { minLength: 1, maxLength: 3 }),
             concurrency: fc.integer({ min: 1, max: 3 }),
             tolerated,
           }),
           { maxLength: 2 },
         );
-  return fc.record({ template: templates(STEPS), scripts: scripts(STEPS), holders }).map(toNested);
+  return fc.record({ template, scripts: scripts(STEPS), holders }).map(toNested);
 }
 
 function toNested({
@@ -87,5 +91,14 @@ test('an execution with scopes agrees with the oracle through failures, retries,
       new NestedDrive(template, { seed, wild: true }).run();
     }),
     { ...cases(1_000), reporter: reportNested },
+  );
+});
+
+test('an execution with scopes agrees with the oracle where joins cancel losers, with all that they hold', () => {
+  fc.assert(
+    fc.property(nested(1, STRICT, racingTemplates(8)), fc.integer(), (template, seed) => {
+      new NestedDrive(template, { seed, wild: true }).run();
+    }),
+    { ...cases(500), reporter: reportNested },
   );
 });

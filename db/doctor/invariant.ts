@@ -58,7 +58,7 @@ export const EXAMINED = executionsWhere(
 /** The steps `s` of the executions `e`, by workflow_step_executions_scope_step. */
 export const WITH_STEPS = `
       cross join lateral (
-        select id, scope, step_template_id, status, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
+        select id, scope, step_template_id, status, lost_race, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
                outputs, error, error_code, created_at, updated_at, resume_at, deadline_at, waiting_for, started_at,
                completed_at
           from workflow_step_executions x
@@ -69,6 +69,11 @@ export const WITH_TEMPLATES = `
         select workflow_template_id, definition from workflow_step_templates x
          where x.id = s.step_template_id offset 0) t`;
 
+/** Returns SQL: whether the edges of a step are resolved. @param step alias of its row */
+export function resolvesEdges(step: string): string {
+  return `(${step}.status in ('completed', 'failed', 'skipped') or (${step}.status = 'cancelled' and ${step}.lost_race))`;
+}
+
 /** The producers `p` named by `needs` of the template `t`, in an execution and scope; one for each that has a row. */
 export function producersOf(execution: string, scope: string): string {
   return `${needsOf('t')}
@@ -76,7 +81,7 @@ export function producersOf(execution: string, scope: string): string {
             select id from workflow_step_templates x
              where x.workflow_template_id = t.workflow_template_id and x.key = ${NEEDED_KEY} offset 0) u
           cross join lateral (
-            select id, status from workflow_step_executions x
+            select id, status, lost_race from workflow_step_executions x
              where x.workflow_execution_id = ${execution} and x.scope = ${scope} and x.step_template_id = u.id offset 0) p`;
 }
 

@@ -6,6 +6,7 @@ import {
   FINAL_EXECUTION,
   FINAL_STEP,
   producersOf,
+  resolvesEdges,
   type SqlInvariant,
   WITH_STEPS,
   WITH_TEMPLATES,
@@ -106,7 +107,7 @@ const EDGES: readonly SqlInvariant[] = [
       cross join lateral (
         select count(distinct p.id) as edges
           from ${producersOf('e.id', 's.scope')}
-         where p.status in ('completed', 'failed', 'skipped')) resolved
+         where ${resolvesEdges('p')}) resolved
       cross join lateral ${TRACKED}
       where resolved.edges <> tracked.inputs`,
   ),

@@ -10,6 +10,7 @@ import {
   needsOf,
   OPEN,
   producersOf,
+  resolvesEdges,
   type SqlInvariant,
   STEP_QUEUES,
   timerIdOf,
@@ -211,18 +212,18 @@ const STEP_ROW: SqlInvariant = {
                         where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)
        and (not exists (select 1 from ${needsOf('t')} offset 0)
             or exists (select 1 from ${producersOf('e.id', "''")}
-                        where p.status in ('completed', 'failed', 'skipped') offset 0))`,
+                        where ${resolvesEdges('p')} offset 0))`,
 };
 
 const CANCELLED_STEP: SqlInvariant = {
   name: 'cancelled-step-in-running-execution',
-  meaning: 'Steps are cancelled only in an execution that ends or is being stopped.',
+  meaning: 'Steps are cancelled in an execution that ends or is being stopped, or as losers of a race.',
   advice: 'Somebody wrote the row by hand. What waits for the step waits for ever: cancel the execution.',
   repair: null,
   graceSeconds: 0,
   offenders: `
     select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
-      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and e.stop_requested_at is null`,
+      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race and e.stop_requested_at is null`,
 };
 
 export const WORK_INVARIANTS: readonly SqlInvariant[] = [

@@ -84,6 +84,7 @@ test('the smallest definition gets its defaults', () => {
         edges: [],
         needsCount: 0,
         join: 'all',
+        cancelsLosers: false,
         when: undefined,
         with: undefined,
         retry: { limit: 0, delayMs: 1_000, backoff: 'exponential', maxDelayMs: null, jitter: true },
@@ -294,6 +295,23 @@ describe('a step', () => {
     for (const value of ['some', 2, null, {}, [], true])
       expect(errorsOf(join(value))).toEqual(['invalid_join /steps/c/join']);
     expect(errorsOf(join({ atLeast: 1, n: 2 }))).toEqual(['unknown_field /steps/c/join/n']);
+  });
+
+  test('has a join that cancels losers where it says how many edges it needs', () => {
+    const join = (value: unknown) =>
+      readSteps({ a: noop, b: noop, c: { ...noop, needs: ['a', 'b'], join: value } });
+    const cancels = (value: unknown) => join(value).template?.steps[2]?.cancelsLosers;
+    expect(cancels({ atLeast: 1, cancelLosers: true })).toBe(true);
+    for (const value of ['all', 'any', { atLeast: 1 }, { atLeast: 1, cancelLosers: false }])
+      expect(cancels(value)).toBe(false);
+    for (const cancelLosers of ['true', 1, null, {}])
+      expect(errorsOf(join({ atLeast: 1, cancelLosers }))).toEqual([
+        'invalid_type /steps/c/join/cancelLosers',
+      ]);
+    expect(errorsOf(join({ cancelLosers: true }))).toEqual(['invalid_join /steps/c/join']);
+    const { errors } = join({ atLeast: 1, cancelLoser: true });
+    expect(errors).toMatchObject([{ code: 'unknown_field', pointer: '/steps/c/join/cancelLoser' }]);
+    expect(errors[0]?.message).toContain('Did you mean "cancelLosers"?');
   });
 
   test('counts distinct predecessors for its join', () => {

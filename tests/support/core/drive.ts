@@ -49,6 +49,8 @@ export class Drive {
   readonly #options: DriveOptions;
   readonly #acting: Map<string, Performance>;
   readonly #past: Event[] = [];
+  /** Results of attempts whose step has lost a race meanwhile. */
+  readonly #latecomers: Told[] = [];
   #ids = 0;
 
   constructor(template: Template, scripts: readonly StepScript[], options: DriveOptions) {
@@ -91,6 +93,7 @@ export class Drive {
     }
     if (this.#options.wild && this.#luck.chance(0.03)) batch.push(this.#told(this.#endingFact()));
     if (this.#luck.chance(0.2)) batch.push(...this.#stale(2));
+    if (this.#luck.chance(0.3)) batch.push(...this.#latecomers.splice(0, 1));
     if (batch.length > 0 && this.#luck.chance(0.1)) batch.push(batch[this.#luck.below(batch.length)]!);
     this.#commit(batch);
   }
@@ -156,11 +159,15 @@ export class Drive {
   #commit(batch: readonly Told[]): void {
     this.checks.before();
     const events = batch.map(({ event }) => event);
+    const results = this.view.steps.flatMap((state) =>
+      state?.status === 'running' ? this.#result(state) : [],
+    );
     const plan = transition(this.view, events, () => `step-${this.#ids++}`);
     const news = batch.map(({ fact }) => fact !== null && this.#tell(fact));
     const late = events.filter((_, at) => !news[at]);
     assert.deepEqual(plan.late, late, 'the late events');
     this.#past.push(...events);
+    this.#latecomers.push(...results.filter(({ slot }) => this.view.steps[slot]!.lost));
     this.checks.checkPlan(
       plan,
       events.filter((_, at) => news[at]),
@@ -172,6 +179,13 @@ export class Drive {
     }
     this.store.apply(plan);
     this.checks.after(plan, this.oracle.verdict);
+  }
+
+  /** The result of a step that runs now. */
+  #result(state: StepState): Told & { slot: number } {
+    const { slot } = state;
+    const fact = { fact: 'completed', key: this.graph.steps[slot]!.key, routes: null } as const;
+    return { slot, event: this.#stepEvent(fact), fact };
   }
 
   #tell(fact: Fact): boolean {

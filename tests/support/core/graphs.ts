@@ -22,6 +22,7 @@ export type Need = string | { step: string; on?: EdgeOn; route?: string | readon
 export interface StepOptions {
   needs?: readonly Need[];
   join?: Join | 'any';
+  cancelsLosers?: boolean;
   type?: string;
   priority?: number;
   retry?: Partial<RetryPolicy>;
@@ -80,6 +81,7 @@ function buildStep(key: string, { needs = [], join = 'all', ...options }: StepOp
     edges: [...edges].map(([from, conditions]) => ({ from, conditions })),
     needsCount: needs.length,
     join: join === 'any' ? 1 : join,
+    cancelsLosers: options.cancelsLosers ?? false,
     when: undefined,
     with: undefined,
     retry: { ...NO_RETRY, ...options.retry },
@@ -150,6 +152,7 @@ interface DrawnStep {
   isSwitch: boolean;
   needs: { back: number; on: EdgeOn | 'route'; routes: string[] }[];
   join: number;
+  cancelsLosers: boolean;
   priority: number;
   retry: Partial<RetryPolicy>;
 }
@@ -165,20 +168,32 @@ const drawnNeed = fc.record({
   routes: fc.subarray([...ROUTES], { minLength: 1 }),
 });
 
-const drawnStep: fc.Arbitrary<DrawnStep> = fc.record({
-  place: fc.nat(99),
-  isSwitch: fc.boolean(),
-  needs: fc.array(drawnNeed, { maxLength: 4, size: 'max' }),
-  join: fc.nat(6),
-  priority: fc.integer({ min: -1, max: 2 }),
-  retry: fc.record({ limit: fc.nat(2) }),
-});
+function drawnStep(races: boolean): fc.Arbitrary<DrawnStep> {
+  return fc.record({
+    place: fc.nat(99),
+    isSwitch: fc.boolean(),
+    needs: fc.array(drawnNeed, { maxLength: 4, size: 'max' }),
+    join: fc.nat(6),
+    cancelsLosers: races ? fc.boolean() : fc.constant(false),
+    priority: fc.integer({ min: -1, max: 2 }),
+    retry: fc.record({ limit: fc.nat(2) }),
+  });
+}
 
 /** Random templates of 1 to `maxSteps` steps whose definition order is not their topological order. */
 export function templates(maxSteps: number): fc.Arbitrary<Template> {
+  return drawnTemplates(maxSteps, false);
+}
+
+/** The same with joins that cancel losers. */
+export function racingTemplates(maxSteps: number): fc.Arbitrary<Template> {
+  return drawnTemplates(maxSteps, true);
+}
+
+function drawnTemplates(maxSteps: number, races: boolean): fc.Arbitrary<Template> {
   return fc
     .record({
-      drawn: fc.array(drawnStep, { minLength: 1, maxLength: maxSteps, size: 'max' }),
+      drawn: fc.array(drawnStep(races), { minLength: 1, maxLength: maxSteps, size: 'max' }),
       onFailure: fc.constantFrom('continue' as const, 'stop' as const),
     })
     .map(({ drawn, onFailure }) => toTemplate(drawn, onFailure));
@@ -191,10 +206,12 @@ function toTemplate(drawn: readonly DrawnStep[], onFailure: Template['onFailure'
   for (const step of inDefinitionOrder) {
     const needs = step.at === 0 ? [] : step.needs.map((need) => toNeed(named, step.at, need));
     const edges = new Set(needs.map((need) => (typeof need === 'string' ? need : need.step))).size;
+    const isAll = edges === 0 || step.join === 0 || step.join > 3;
     steps[step.key] = {
       needs,
       type: step.isSwitch ? 'switch' : 'noop',
-      join: edges === 0 || step.join === 0 || step.join > 3 ? 'all' : Math.min(step.join, edges),
+      join: isAll ? 'all' : Math.min(step.join, edges),
+      cancelsLosers: step.cancelsLosers && !isAll,
       priority: step.priority,
       retry: step.retry,
     };

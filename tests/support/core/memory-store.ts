@@ -68,7 +68,7 @@ export class MemoryStore {
 
   #writeStep({ state, from }: StepChange): void {
     const { id, position, status, attempt, retries, crashes, owner, sequence, parked, routes } = state;
-    const { hasDeadline, hasTimer } = state;
+    const { hasDeadline, hasTimer, lost } = state;
     assert.equal(sequence, this.execution.sequence, `step ${id} was changed by another transition`);
     const row = this.steps.get(id);
     if (from === null) {
@@ -103,6 +103,7 @@ export class MemoryStore {
       routes,
       hasDeadline,
       hasTimer,
+      lost,
       held: row?.held ?? null,
     });
   }

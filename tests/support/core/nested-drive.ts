@@ -150,7 +150,8 @@ export class NestedDrive {
    * whole inbox, which nothing is added to any more: the scopes are locked.
    */
   #commit(node: NestedView, events: readonly Event[], facts: readonly Fact[]): void {
-    const ends = facts.some(({ fact }) => ENDING.has(fact)) || events.some(hasFailure);
+    const races = node.view.graph.mayLose !== null;
+    const ends = races || facts.some(({ fact }) => ENDING.has(fact)) || events.some(hasFailure);
     const rows = ends ? merged(node.inbox.splice(0)) : [];
     const plan = this.#decide(node, joined([...rows, ...events]), facts);
     this.#endBelow(node, plan);

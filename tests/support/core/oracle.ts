@@ -13,7 +13,8 @@ import type { ExecutionFact, Fact, OracleEdge, OracleStatus, StepFact, Verdict }
 
 /** What a step has told so far; everything else is worked out. */
 interface Account {
-  end: 'completed' | 'failed' | 'skipped' | null;
+  /** `cancelled`: it has lost a race. */
+  end: 'completed' | 'failed' | 'skipped' | 'cancelled' | null;
   routes: readonly string[] | null;
   place: 'queued' | 'running' | 'waiting' | 'retrying';
   attempts: number;
@@ -57,9 +58,9 @@ const OPEN_EXECUTION = new Set(['pending', 'running', 'paused']);
 function edgeAfter(
   producer: OracleStatus,
   conditions: readonly EdgeCondition[],
-  routes: readonly string[] | null,
+  { routes, end }: Account,
 ): OracleEdge {
-  if (producer === 'skipped') return 'dead';
+  if (producer === 'skipped' || end === 'cancelled') return 'dead';
   if (producer !== 'completed' && producer !== 'failed') return 'open';
   const live = conditions.some((condition) => {
     if (condition.on === 'always') return true;
@@ -84,6 +85,7 @@ function joinAfter(step: TemplateStep, edges: readonly OracleEdge[]): 'starts' |
 }
 
 function statusAfter(step: TemplateStep, edges: readonly OracleEdge[], account: Account): OracleStatus {
+  if (account.end === 'cancelled') return 'cancelled';
   const join = joinAfter(step, edges);
   if (join === 'is skipped') return 'skipped';
   if (join === 'waits') return edges.some((edge) => edge !== 'open') ? 'waiting_inputs' : 'absent';
@@ -110,6 +112,8 @@ export class Oracle {
   };
   readonly #template: Template;
   readonly #accounts: Record<string, Account> = {};
+  /** Keys of the joins that have started, as far as they cancel losers. */
+  readonly #races = new Set<string>();
 
   constructor(template: Template) {
     this.#template = template;
@@ -237,11 +241,59 @@ export class Oracle {
       verdict.steps[verdict.error] = 'failed';
       this.#end('failed');
     } else {
-      for (const { key } of template.steps) verdict.steps[key] = 'absent';
-      while (this.#pass());
+      this.#passAll();
+      if (this.#cancelLosers()) this.#passAll();
       const over = template.steps.every(({ key }) => FINAL_STEP.has(verdict.steps[key]!));
       if (over) this.#end(verdict.error === null ? 'completed' : 'failed');
     }
+  }
+
+  #passAll(): void {
+    for (const { key } of this.#template.steps) this.verdict.steps[key] = 'absent';
+    while (this.#pass());
+  }
+
+  /** Section 14.21: ends the losers of the races that are decided now. Returns whether there are any. */
+  #cancelLosers(): boolean {
+    const { steps, edges } = this.verdict;
+    const decided = this.#template.steps.filter(
+      ({ key, ...step }) =>
+        step.cancelsLosers &&
+        !this.#races.has(key) &&
+        steps[key] !== 'cancelled' &&
+        joinAfter({ key, ...step }, edges[key]!) === 'starts',
+    );
+    for (const { key } of decided) this.#races.add(key);
+    let found = false;
+    for (let again = true; again; ) {
+      again = false;
+      for (const { key: join } of decided)
+        for (const { key } of this.#template.steps) {
+          if (!this.#loses(key, join)) continue;
+          this.#accounts[key]!.end = 'cancelled';
+          steps[key] = 'cancelled';
+          again = true;
+          found = true;
+        }
+    }
+    return found;
+  }
+
+  /** Upstream of the join, not final, and every edge leads to a final step, another loser or the join. */
+  #loses(key: string, join: string): boolean {
+    if (FINAL_STEP.has(this.verdict.steps[key]!) || !this.#isUpstream(key, join)) return false;
+    return this.#consumers(key).every(
+      (to) => to === join || FINAL_STEP.has(this.verdict.steps[to]!) || this.#loses(to, join),
+    );
+  }
+
+  #consumers(key: string): string[] {
+    const { steps } = this.#template;
+    return steps.filter(({ edges }) => edges.some(({ from }) => from === key)).map((step) => step.key);
+  }
+
+  #isUpstream(key: string, join: string): boolean {
+    return this.#consumers(key).some((to) => to === join || this.#isUpstream(to, join));
   }
 
   /** One look at every step; returns whether anything was found that the last look had not. */
@@ -261,7 +313,7 @@ export class Oracle {
     const { verdict } = this;
     const accounts = this.#accounts;
     verdict.edges[key] = edges.map(({ from, conditions }) =>
-      edgeAfter(verdict.steps[from]!, conditions, accounts[from]!.routes),
+      edgeAfter(verdict.steps[from]!, conditions, accounts[from]!),
     );
   }
 

@@ -15,6 +15,7 @@ import {
   readSteps,
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
+import { keepLateResults, lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
@@ -109,6 +110,19 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
       completeSteps(stepIds.map((id) => ({ id, ...claim, output: '1', routes: null, sequence: 7 }))),
     ),
     perCommit(steps, updateSteps(stepIds.map((id) => stepUpdate(id)))),
+    perCommit('db/races/lost-steps.ts', markLost(stepIds)),
+    perCommit(
+      'db/races/lost-steps.ts',
+      keepLateResults(
+        [
+          {
+            stepId: stepIds[0]!,
+            event: { type: 'complete', slot: 0, claim, output: { json: '1' }, routes: null },
+          },
+        ],
+        null,
+      ),
+    ),
     perCommit(
       'db/waits/answered-steps.ts',
       completeAnsweredSteps(
@@ -258,7 +272,7 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
   ]);
 }
 
-async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
+async function ticks({ executionIds, stepIds }: Filled): Promise<PlannedQuery[]> {
   const from = 'db/engine.ts';
   return [
     {
@@ -269,6 +283,13 @@ async function ticks({ executionIds }: Filled): Promise<PlannedQuery[]> {
       statement: await sent((db) =>
         pulse(db, { id: ENGINE_ID, runningCount: 0, hasLease: true }, JOBS, executionIds),
       ),
+    },
+    {
+      name: 'lost_steps',
+      from: 'db/races/lost-steps.ts',
+      when: 'once a second while steps run here that may lose a race',
+      lane: true,
+      statement: await sent((db) => lostSteps(db, stepIds)),
     },
     {
       name: 'steps of dead engines',

@@ -60,6 +60,7 @@ class Taker implements Capacity {
     return this.begun.some((begun) => begun.stepId === stepId && begun.claim.attempt === attempt);
   }
   abort(): void {}
+  lose(): void {}
 }
 
 /** A lane that waits for its turn. */
