@@ -56,7 +56,7 @@ export function loadConfig(env: Env): Config {
   const problems: string[] = [];
   const values = readTable(VARIABLES, env, problems);
   const limits = readTable(LIMITS, env, problems);
-  problems.push(...exposureProblems(values), ...directProblems(values));
+  problems.push(...exposureProblems(values), ...directProblems(values), ...keyProblems(values));
   if (problems.length > 0) throw new ConfigError(problems);
   return deepFreeze({
     ...values,
@@ -82,6 +82,11 @@ function directProblems({ databaseUrl, directUrl }: Partial<Values<typeof VARIAB
   return [
     `${VARIABLES.directUrl.name} is set without ${VARIABLES.databaseUrl.name}; accepted: both, or none`,
   ];
+}
+
+function keyProblems({ llmUrl, llmKey }: Partial<Values<typeof VARIABLES>>): string[] {
+  if (llmKey == null || llmUrl !== null) return [];
+  return [`${VARIABLES.llmKey.name} is set without ${VARIABLES.llmUrl.name}; accepted: both, or none`];
 }
 
 /** `loadConfig` of this process's environment. */
@@ -133,9 +138,9 @@ function describe(variable: Variable<unknown>, value: string, error: z.ZodError)
 }
 
 /** A shorter password is not masked: that would maim data. */
-function maskedOf({ secrets, mailServer }: Values<typeof VARIABLES>): string[] {
-  const password = mailServer?.login?.pass ?? '';
-  return [...Object.values(secrets), ...(password.length < SHORTEST_SECRET ? [] : [password])];
+function maskedOf({ secrets, mailServer, llmKey }: Values<typeof VARIABLES>): string[] {
+  const settings = [mailServer?.login?.pass ?? '', llmKey ?? ''];
+  return [...Object.values(secrets), ...settings.filter(({ length }) => length >= SHORTEST_SECRET)];
 }
 
 function launcherPidOf(env: Env): number | null {

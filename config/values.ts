@@ -181,6 +181,27 @@ export function mailAddress(): Schema<MailAddress> {
   });
 }
 
+export function httpUrl(): Schema<string> {
+  return parsed((value, report) => {
+    const url = URL.parse(value);
+    if (url === null) report('is not a URL');
+    else if (!/^https?:$/.test(url.protocol)) report('has another scheme than http and https');
+    else if (url.username !== '' || url.password !== '') report('has a user or password');
+    else if (/[?#]/.test(value)) report('has a query or fragment');
+    else if (url.port === '0') report('has the port 0, on which nothing listens');
+    return value;
+  });
+}
+
+/** Shorter ones could not be masked without maiming data. */
+export function bearerKey(): Schema<string> {
+  return parsed((value, report) => {
+    if (value.length < SHORTEST_SECRET) report(`is shorter than ${SHORTEST_SECRET} characters`);
+    if (/[^\x21-\x7e]/.test(value)) report('has characters that do not fit into a header');
+    return value;
+  });
+}
+
 const SHORTEST_KEY = 16;
 
 export function apiKeys(): Schema<readonly ApiKey[]> {

@@ -14,7 +14,10 @@ import type { ReaderSetup } from './reader/wire.ts';
 /** Items of one start-many. */
 export const MAX_STARTS = 1_000;
 
-export type StepTypeSettings = Pick<Config, 'httpAllow' | 'limits' | 'mailFrom' | 'mailServer' | 'steps'> & {
+export type StepTypeSettings = Pick<
+  Config,
+  'httpAllow' | 'limits' | 'llmKey' | 'llmUrl' | 'mailFrom' | 'mailServer' | 'steps'
+> & {
   /** Null: unknown here, so definitions may name any. */
   readonly secrets: Config['secrets'] | null;
 };
@@ -24,13 +27,13 @@ export interface LoadedStepTypes {
   /** The custom ones. */
   readonly userTypes: readonly StepType[];
   /** Settings of the built-in ones. */
-  readonly settings: Required<Pick<StepTypesOptions, 'http' | 'mail' | 'script'>>;
+  readonly settings: Required<Pick<StepTypesOptions, 'http' | 'mail' | 'agent' | 'script'>>;
   readonly lint: LintContext;
 }
 
 /** Resolves modules relative to `cwd`. Throws StepModulesError. */
 export async function loadStepTypes(
-  { httpAllow, limits, mailFrom, mailServer, steps, secrets }: StepTypeSettings,
+  { httpAllow, limits, llmKey, llmUrl, mailFrom, mailServer, steps, secrets }: StepTypeSettings,
   cwd: string,
 ): Promise<LoadedStepTypes> {
   const settings = {
@@ -41,10 +44,12 @@ export async function loadStepTypes(
     },
     script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
     mail: { server: mailServer, sender: mailFrom },
+    agent: { url: llmUrl, key: llmKey },
   };
   const userTypes = await loadUserStepTypes(steps, cwd);
   refuseBrokenSchemas(userTypes);
-  const stepTypes = createStepTypes({ ...settings, extra: userTypes });
+  const schemas = () => lint.schemas;
+  const stepTypes = createStepTypes({ ...settings, extra: userTypes, schemas });
   const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
   const lint = lintContext(stepTypes, bounds, secrets === null ? null : Object.keys(secrets));
   return { stepTypes, userTypes, settings, lint };
@@ -53,14 +58,15 @@ export async function loadStepTypes(
 /** Returns the set-up of the reader that checks definitions with these step types. */
 export function readerSetup(
   { limits, steps, secrets }: StepTypeSettings,
-  { settings: { http, mail, script } }: LoadedStepTypes,
+  { settings: { http, mail, agent, script } }: LoadedStepTypes,
 ): ReaderSetup {
   return {
     modules: steps,
     http,
-    // It sends no mail.
+    // It sends no mail, and asks no language model.
     mail: { ...mail, server: mail.server && { ...mail.server, login: null } },
     script,
+    agent: { ...agent, key: null },
     secretNames: secrets === null ? null : Object.keys(secrets),
     maxSteps: limits.maxSteps,
     maxDepth: limits.maxJsonDepth,

@@ -45,7 +45,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   await undo.add(() => sandbox.close());
   const loaded = await loadStepTypes(config, process.cwd());
   const { stepTypes, userTypes, settings, lint } = loaded;
-  const { http, mail, script } = settings;
+  const { http, mail, agent, script } = settings;
   const { secrets, masked } = config;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
   // Compiles the schema of schemas before the first request needs it.
@@ -59,7 +59,7 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
     store: new OutputStore(output, masked),
     stepTypes,
     userTypes: new Set(userTypes.map(({ type }) => type)),
-    hostSetup: { modules: config.steps, http, mail, script, output, secrets, masked },
+    hostSetup: { modules: config.steps, http, mail, agent, script, output, secrets, masked },
     httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
     reader,
     versions: new TemplateVersions(

@@ -29,6 +29,7 @@ import { PutBack } from '../worker/consumer/put-back.ts';
 import { Dispatcher, PATIENCE_MS } from '../worker/dispatcher.ts';
 import { commitMs, drain } from '../worker/drain.ts';
 import { StepHosts } from '../worker/hosts/hosts.ts';
+import { keepTurn } from '../worker/kept-turns.ts';
 import { LimitEvaluation } from '../worker/limits/evaluation.ts';
 import { LimitGate } from '../worker/limits/gate.ts';
 import { StepLimits } from '../worker/limits/grants.ts';
@@ -239,6 +240,7 @@ export class Worker {
       userTypes: steps.userTypes,
       hosts: this.hosts,
       runScript: (code, input, options, stepLog) => runScript(steps.sandbox, code, input, options, stepLog),
+      keepTurn: (attempt, number, turn) => keepTurn(database.workPool, steps.store, attempt, number, turn),
       admission: (stepId) => this.gate.begun(stepId),
     });
   }

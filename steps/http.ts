@@ -7,15 +7,13 @@
  * 2. The peer is told the idempotency key on every attempt, unless the author sets the header.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
-import { CUT_MARK } from '../core/text/cut.ts';
-import { type BigNumbers, decodeBody, decodeOutput, encodeBody, queryPairs } from './http/body.ts';
-import { charsetOf, decodeText } from './http/charset.ts';
-import type { HttpCall, HttpClient, HttpReply } from './http/client.ts';
-import type { HttpHeaders } from './http/exchange.ts';
+import { type BigNumbers, decodeOutput, encodeBody, queryPairs } from './http/body.ts';
+import type { HttpCall, HttpClient } from './http/client.ts';
 import { reviewHttp } from './http/review.ts';
+import { contentTypeOf, statusFailure } from './http/status-failure.ts';
 import { checkedHeaders, shownUrl } from './http/target.ts';
 import { durationOf, durationSchema } from './measure.ts';
-import { type StepContext, StepFailure, type StepType } from './step-type.ts';
+import type { StepContext, StepType } from './step-type.ts';
 
 type HeaderValue = string | number | boolean | string[];
 type HttpParams = {
@@ -31,11 +29,6 @@ type HttpParams = {
 };
 
 const MAX_REDIRECTS = 5;
-/** How much of a body a failure carries. */
-const FAILURE_BODY_BYTES = 4_096;
-/** Any number of digits is a pause; the retry policy has a shorter maximum. */
-const MAX_PAUSE_MS = Number.MAX_SAFE_INTEGER;
-const RETRYABLE: ReadonlySet<number> = new Set([408, 425, 429]);
 const ACCEPT: Record<string, string> = {
   accept: '*/*',
   'accept-encoding': 'gzip, deflate, br',
@@ -107,7 +100,8 @@ export function createHttp(client: HttpClient): StepType<HttpParams> {
       const call = await toCall(context);
       const reply = await client(call);
       const { expect = '200-299', bigNumbers = 'fail' } = context.params;
-      if (!isExpected(reply.status, expect)) throw statusFailure(call, reply);
+      if (!isExpected(reply.status, expect))
+        throw statusFailure('http_status', `${call.method} ${shownUrl(call.url)}`, reply);
       const { status, headers, body, fault } = reply;
       if (fault !== null) throw fault;
       return { status, headers, ...(await decodeOutput(body, contentTypeOf(headers), bigNumbers)) };
@@ -161,34 +155,4 @@ function isExpected(status: number, expect: NonNullable<HttpParams['expect']>): 
     const [from, to = from] = String(one).split('-').map(Number);
     return status >= from! && status <= to!;
   });
-}
-
-function statusFailure(call: HttpCall, reply: HttpReply): StepFailure {
-  const retryAfterMs = retryAfter(reply);
-  return new StepFailure('http_status', `${call.method} ${shownUrl(call.url)} answered ${reply.status}`, {
-    retryable: RETRYABLE.has(reply.status) || reply.status >= 500,
-    ...(retryAfterMs === null ? {} : { retryAfterMs }),
-    details: { status: reply.status, headers: reply.headers, ...shortened(reply) },
-  });
-}
-
-function shortened({ headers, body, fault }: HttpReply): JsonObject {
-  if (fault !== null) return { body: null, body_error: fault.message };
-  if (body.length <= FAILURE_BODY_BYTES) return { ...decodeBody(body, contentTypeOf(headers), 'text') };
-  const start = decodeText(body.subarray(0, FAILURE_BODY_BYTES), charsetOf(contentTypeOf(headers)));
-  return { body: start.replace(/\uFFFD$/, '') + CUT_MARK, truncated: true };
-}
-
-function contentTypeOf(headers: HttpHeaders): string | undefined {
-  return [headers['content-type']].flat()[0];
-}
-
-/** Milliseconds. A date is measured against the peer's own clock if the response has it. */
-function retryAfter(reply: HttpReply): number | null {
-  const text = [reply.headers['retry-after']].flat()[0]?.trim() ?? '';
-  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1_000, MAX_PAUSE_MS);
-  const at = Date.parse(text);
-  if (!/[a-z]/i.test(text) || Number.isNaN(at)) return null;
-  const peerNow = Date.parse([reply.headers.date].flat()[0] ?? '');
-  return Math.max(0, at - (Number.isNaN(peerNow) ? Date.now() : peerNow));
 }

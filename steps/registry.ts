@@ -3,13 +3,18 @@
  *
  * Types get their part of the configuration here; a handler reads no environment.
  */
+import { createAgent } from './agent/agent.ts';
+import type { AnswerSchemas } from './agent/answer.ts';
+import { ask } from './agent/chat.ts';
+import type { AgentSettings } from './agent/settings.ts';
 import { delay } from './delay.ts';
 import { createEmail } from './email/email.ts';
 import { Mailer } from './email/mailer.ts';
 import type { MailSettings } from './email/smtp-server.ts';
 import { fail } from './fail.ts';
 import { parseAllowList } from './http/address.ts';
-import { createHttpClient } from './http/client.ts';
+import { createHttpClient, type HttpClient } from './http/client.ts';
+import { portOf } from './http/exchange.ts';
 import { createHttp } from './http.ts';
 import { log } from './log.ts';
 import { merge } from './merge.ts';
@@ -29,6 +34,10 @@ export interface StepTypesOptions {
   script: ScriptSettings;
   /** Default: no mail server. */
   mail?: MailSettings;
+  /** Default: no language model. */
+  agent?: AgentSettings;
+  /** Checks answers against schemas, where steps run. */
+  schemas?: () => AnswerSchemas | Promise<AnswerSchemas>;
   /** The operator's own types (modules/user-modules.ts). */
   extra?: readonly StepType[];
 }
@@ -48,6 +57,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     createHttp(client),
     createScript(options.script),
     createEmail(mailer),
+    agentOf(options, client),
     delay,
     log,
     fail,
@@ -60,4 +70,17 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     types.set(type.type, type);
   }
   return types;
+}
+
+function agentOf({ http, agent, schemas }: StepTypesOptions, client: HttpClient): StepType {
+  const settings = agent ?? { url: null, key: null };
+  const own = settings.url === null ? [] : [hostAndPort(settings.url)];
+  const ownClient = createHttpClient({ ...http, allow: parseAllowList([...http.allow, ...own]) });
+  const none = () => Promise.reject(new Error('no steps run here'));
+  return createAgent({ settings, client, ownClient, ask, schemas: schemas ?? none }) as StepType;
+}
+
+function hostAndPort(url: string): string {
+  const parsed = new URL(url);
+  return `${parsed.hostname}:${portOf(parsed)}`;
 }

@@ -45,6 +45,11 @@ export interface StepContext<P = JsonObject> {
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
   /** Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope. */
   evaluate(value: Json): Json | Promise<Json>;
+  /**
+   * Keeps a turn of a conversation with the attempt, under its number; resolves when it is stored. Throws StepFailure when
+   * the attempt is over.
+   */
+  keepTurn(number: number, turn: JsonObject): Promise<void>;
   /** Runs the body of an async function of `input` in the sandbox. Throws StepFailure. */
   runScript(code: string, input: Json, options: ScriptOptions): Promise<Json>;
 }

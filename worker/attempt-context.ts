@@ -16,6 +16,7 @@ export interface ContextParts {
   readonly secrets: Readonly<Record<string, string>>;
   readonly log: Log;
   evaluate(value: Json): Json | Promise<Json>;
+  keepTurn(number: number, turn: JsonObject): Promise<void>;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
 }
 
@@ -68,6 +69,10 @@ export class AttemptContext implements StepContext {
 
   get evaluate(): StepContext['evaluate'] {
     return this.#parts.evaluate;
+  }
+
+  get keepTurn(): StepContext['keepTurn'] {
+    return this.#parts.keepTurn;
   }
 
   get runScript(): StepContext['runScript'] {

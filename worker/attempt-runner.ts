@@ -38,6 +38,7 @@ export interface AttemptRunnerOptions extends ScopeSource {
   readonly log: Log;
   readonly end: AttemptEnd;
   runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
+  keepTurn(attempt: Attempt, number: number, turn: JsonObject): Promise<void>;
   /** Custom step types: their handlers run in hosts. */
   readonly userTypes: ReadonlySet<string>;
   readonly hosts: Pick<StepHosts, 'run' | 'areUsable'>;
@@ -219,6 +220,7 @@ export class AttemptRunner {
       secrets: this.#options.secrets,
       log: this.#options.log,
       evaluate: (value) => this.#evaluateDeferred(work, value),
+      keepTurn: (number, turn) => this.#options.keepTurn(attempt, number, turn),
       runScript: (code, input, options, log) => {
         const { workspaceId: workspace, id: execution } = work.loaded;
         return this.#options.runScript(code, input, { ...options, workspace, execution }, log);

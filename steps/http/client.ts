@@ -14,6 +14,7 @@ import { StepFailure } from '../step-type.ts';
 import { type AllowList, bareHost, permittedAddresses, type Resolver } from './address.ts';
 import { startDeadline } from './deadline.ts';
 import { type HttpHeaders, portOf, readBody, sendRequest } from './exchange.ts';
+import type { HttpReply } from './reply.ts';
 import { checkedHeaders, checkedUrl, givenHost, shownUrl } from './target.ts';
 
 export interface HttpClientSettings {
@@ -36,15 +37,6 @@ export interface HttpCall {
   maxRedirects: number;
   signal: AbortSignal;
 }
-
-interface ReplyHead {
-  status: number;
-  /** Names in lower case; `set-cookie` is an array. */
-  headers: HttpHeaders;
-}
-
-/** The answer of a peer; `fault` says why its body could not be read. */
-export type HttpReply = ReplyHead & ({ body: Buffer; fault: null } | { body: null; fault: StepFailure });
 
 export type HttpClient = (call: HttpCall) => Promise<HttpReply>;
 

@@ -18,7 +18,8 @@ export function reviewHttp(known: KnownParams, written: JsonObject): ParamFault[
   ];
 }
 
-function checkWrittenUrl(known: unknown, written: unknown): void {
+/** Refuses the known part of a URL that no expression can mend. @throws StepFailure */
+export function checkWrittenUrl(known: unknown, written: unknown): void {
   if (typeof known === 'string') checkedUrl(known);
   else checkUrlBeginning(String(written).split('${{', 1)[0]!);
 }

@@ -1,11 +1,7 @@
 /** One call of the product's HTTP client, as a test of it wants it. */
 import { parseAllowList } from '../../steps/http/address.ts';
-import {
-  createHttpClient,
-  type HttpCall,
-  type HttpClientSettings,
-  type HttpReply,
-} from '../../steps/http/client.ts';
+import { createHttpClient, type HttpCall, type HttpClientSettings } from '../../steps/http/client.ts';
+import type { HttpReply } from '../../steps/http/reply.ts';
 
 /**
  * The answer with its body; throws why that could not be had.

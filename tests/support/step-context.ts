@@ -34,6 +34,7 @@ export function stepContext<P = JsonObject>(overrides: Partial<StepContext<P>> =
     heartbeat() {},
     resumed: null,
     evaluate: (value: Json) => value,
+    keepTurn: () => Promise.resolve(),
     runScript: () => Promise.reject(new Error('this test gave no runScript')),
     ...overrides,
     lines,

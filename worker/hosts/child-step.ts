@@ -110,6 +110,12 @@ export class HostedStep implements StepContext {
     return (value) => this.#call(value, (call) => ({ kind: 'evaluate', id: this.#id, call }));
   }
 
+  get keepTurn(): StepContext['keepTurn'] {
+    return async (number, turn) => {
+      await this.#call(turn, (call) => ({ kind: 'turn', id: this.#id, call, number }));
+    };
+  }
+
   get runScript(): StepContext['runScript'] {
     return (code, input, options) => this.#runScript(code, input, options);
   }

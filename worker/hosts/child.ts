@@ -13,6 +13,7 @@ import type { Json, JsonObject } from '../../core/json/json.ts';
 import { readResults } from '../../expression/sandbox/wire.ts';
 import { OutputStore } from '../../payload/output-store.ts';
 import { type Frame, FrameReader } from '../../process/frame.ts';
+import type { AnswerSchemas } from '../../steps/agent/answer.ts';
 import { loadUserStepTypes } from '../../steps/modules/user-modules.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import { CHANNEL, flush, say, sayNow } from './child-output.ts';
@@ -32,6 +33,7 @@ interface Host {
 const reader = new FrameReader<ToHost>(MAX_FRAME_BYTES);
 const running = new Map<number, HostedStep>();
 let host: Host | null = null;
+let checker: AnswerSchemas | null = null;
 
 // Node.js waits for its threads at exit, and a blocking read never ends: as a stream, stdin does not block.
 if (process.versions.bun === undefined) process.stdin.pause();
@@ -89,11 +91,20 @@ function accept(message: ToHost, body: string): void {
   }
 }
 
-async function setUp({ modules, http, mail, script, output, secrets, masked }: HostSetup): Promise<void> {
+async function setUp({
+  modules,
+  http,
+  mail,
+  agent,
+  script,
+  output,
+  secrets,
+  masked,
+}: HostSetup): Promise<void> {
   try {
     const extra = await loadUserStepTypes(modules, process.cwd());
     host = {
-      types: createStepTypes({ http, mail, script, extra }),
+      types: createStepTypes({ http, mail, agent, script, schemas, extra }),
       store: new OutputStore(output, masked),
       secrets,
     };
@@ -101,6 +112,13 @@ async function setUp({ modules, http, mail, script, output, secrets, masked }: H
   } catch (error) {
     say({ kind: 'broken', message: messageOf(error) });
   }
+}
+
+/** Loaded when the first answer is checked: most hosts never do. */
+async function schemas(): Promise<AnswerSchemas> {
+  const { createSchemaChecker } = await import('../../definition/schema/json-schema.ts');
+  checker ??= createSchemaChecker();
+  return checker;
 }
 
 function run(request: RunRequest, body: string): void {

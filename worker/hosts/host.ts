@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Json } from '../../core/json/json.ts';
+import type { Json, JsonObject } from '../../core/json/json.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
 import { readResults } from '../../expression/sandbox/wire.ts';
 import { encodeFrame, type Frame } from '../../process/frame.ts';
@@ -187,6 +187,12 @@ export class StepHost {
         return;
       case 'evaluate':
         this.#reply(header.call, run, () => run.call.context.evaluate(valueIn(body)));
+        return;
+      case 'turn':
+        this.#reply(header.call, run, async () => {
+          await run.call.context.keepTurn(header.number, valueIn(body) as JsonObject);
+          return null;
+        });
         return;
       case 'script': {
         const { call, code, timeoutMs, memoryBytes } = header;

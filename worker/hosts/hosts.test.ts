@@ -8,11 +8,13 @@ import { JsonPayload } from '../../payload/json-payload.ts';
 import { type StepContext, StepFailure } from '../../steps/step-type.ts';
 import { createLog } from '../../telemetry/log.ts';
 import { failureOf } from '../../tests/support/http-peer.ts';
+import { chatPeer } from '../../tests/support/peers/chat-peer.ts';
 import { stepContext } from '../../tests/support/step-context.ts';
 import { until } from '../../tests/support/until.ts';
 import { Attempt } from '../attempt.ts';
 import type { LostBy, Outcome } from '../outcome.ts';
 import { StepHosts, type StepHostsOptions } from './hosts.ts';
+import type { HostSetup } from './wire.ts';
 
 const MODULE = `
 let calls = 0;
@@ -67,6 +69,7 @@ async function hostsOf(
   source = MODULE,
   options: Partial<StepHostsOptions> = {},
   secrets: Readonly<Record<string, string>> = {},
+  agent: HostSetup['agent'] = { url: null, key: null },
 ): Promise<StepHosts> {
   const folder = await mkdtemp(join(tmpdir(), 'step-hosts-'));
   const path = join(folder, 'steps.mjs');
@@ -83,6 +86,7 @@ async function hostsOf(
       http: { allow: [], maxResponseBytes: 1_000, timeoutMs: 1_000 },
       script: { timeoutMs: 1_000, memoryBytes: 1_000_000 },
       mail: { server: null, sender: null },
+      agent,
       output: { maxDepth: 16, maxBytes: 10_000 },
       secrets,
       masked: Object.values(secrets),
@@ -283,6 +287,29 @@ describe('a built-in type whose process has died twice', () => {
       details: { line: 3 },
     });
     expect(await failureOf(script('breaks').result)).toMatchObject({ retryable: true });
+  });
+
+  test('has its turns kept by the engine, one after the other', async () => {
+    const call = { tool_calls: [{ id: 'a', function: { name: 'x', arguments: '{}' } }] };
+    await using peer = await chatPeer({ message: call }, '{"is":true}', 'refused');
+    const hosts = await hostsOf(MODULE, {}, {}, { url: peer.url, key: 'key-of-the-engine' });
+    const kept: unknown[] = [];
+    const keepTurn: StepContext['keepTurn'] = async (number, { content }) => {
+      kept.push([number, content, peer.questions.length]);
+      if (content === 'refused') throw new StepFailure('cancelled', 'The attempt is over.');
+    };
+    const params = { model: 'm', prompt: 'Hi', schema: { type: 'object', required: ['is'] } };
+    const ask = () => start(hosts, 'agent', { params, keepTurn }, ALONE);
+    expect(await outputOf(ask())).toEqual({ is: true });
+    expect(await failureOf(ask().result)).toMatchObject({ code: 'cancelled' });
+    expect(kept).toEqual([
+      [1, null, 1],
+      [2, '{"is":true}', 2],
+      [1, 'refused', 3],
+    ]);
+    expect(peer.questions.map(({ headers }) => headers.authorization)).toEqual(
+      Array(3).fill('Bearer key-of-the-engine'),
+    );
   });
 
   test('is told when its script is to end', async () => {

@@ -6,6 +6,7 @@
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { cutText } from '../../core/text/cut.ts';
+import type { AgentSettings } from '../../steps/agent/settings.ts';
 import type { MailSettings } from '../../steps/email/smtp-server.ts';
 import { type Pause, StepFailure } from '../../steps/step-type.ts';
 
@@ -21,6 +22,7 @@ export interface HostSetup {
   readonly mail: MailSettings;
   readonly script: { readonly timeoutMs: number; readonly memoryBytes: number };
   readonly output: { readonly maxDepth: number; readonly maxBytes: number };
+  readonly agent: AgentSettings;
   readonly secrets: Readonly<Record<string, string>>;
   /** Replaced by `***` in everything that leaves a handler. */
   readonly masked: readonly string[];
@@ -100,8 +102,9 @@ export type FromHost =
       readonly message: string;
       readonly fields: JsonObject | null;
     }
-  /** Calls to the engine; the body is the value to evaluate, or the input. */
+  /** Calls to the engine; the body is the value to evaluate, the turn, or the input. */
   | { readonly kind: 'evaluate'; readonly id: number; readonly call: number }
+  | { readonly kind: 'turn'; readonly id: number; readonly call: number; readonly number: number }
   | {
       readonly kind: 'script';
       readonly id: number;

@@ -29,6 +29,7 @@ import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { echo, type HttpPeer, httpPeer } from '../../support/http-peer.ts';
 import { smtpPeer } from '../../support/mail/smtp-peer.ts';
+import { type ChatPeer, chatPeer } from '../../support/peers/chat-peer.ts';
 
 const ROOT = join(import.meta.dir, '..', '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';
@@ -52,16 +53,19 @@ interface Block {
 let database: EngineDatabase;
 let engine: TestEngine;
 let peer: HttpPeer;
+let model: ChatPeer;
 
 /** Of the definitions that call others, by their names. */
 const INPUTS: Readonly<Record<string, () => JsonObject>> = {
   'http-example': () => ({ stock: peer.origin }),
+  'agent-example': () => ({ llm: model.url }),
 };
 
 const fixture = fixtureForAll(
   async () => {
     database = await fixture.database();
     peer = await fixture.use(httpPeer(echo));
+    model = await fixture.use(chatPeer('{"department":"service"}'));
     const mail = await fixture.use(smtpPeer());
     engine = await fixture.engine({
       config: {
