@@ -66,6 +66,7 @@ describe('an empty environment', () => {
       maxDefinitionBytes: 1_048_576,
       maxMetricTemplates: 100,
       maxSteps: 10_000,
+      maxForeachItems: 100_000,
       httpMaxResponseBytes: 10 * 1_048_576,
       httpTimeoutMs: 30_000,
       scriptTimeoutMs: 5_000,

@@ -222,6 +222,12 @@ export const LIMITS = {
     'Most templates that metrics tell apart in one process; the others are counted together, as _other.',
   ),
   maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),
+  maxForeachItems: count(
+    'EXECUTION_ENGINE_MAX_FOREACH_ITEMS',
+    '100000',
+    1_000_000,
+    'Most items of a foreach step, before they are put into batches.',
+  ),
   httpMaxResponseBytes: size(
     'EXECUTION_ENGINE_HTTP_MAX_RESPONSE_BYTES',
     '10MiB',

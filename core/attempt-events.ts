@@ -5,7 +5,7 @@
  * Only transition.ts calls this.
  */
 import { end } from './ending.ts';
-import type { Claim, Event, StepError } from './event.ts';
+import type { Claim, Event, ScopesEnded, StepError } from './event.ts';
 import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
 import { addScopes, countEnds, failureOfHolder } from './scopes/held-scopes.ts';
@@ -20,8 +20,6 @@ import {
   touch,
 } from './settlement.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
-
-type ScopesEnded = Extract<Event, { type: 'scopes_ended' }>;
 
 const NONE: ReadonlySet<Event> = new Set();
 
@@ -147,6 +145,8 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
     change.deadlineMs = event.timeoutMs;
   }
   if (event.scopes !== undefined) {
+    const { items: pieces } = event.scopes;
+    if (pieces !== undefined) scopeChanges(plan).items.push({ slot: event.slot, pieces });
     state.held = addScopes(state.held, event.scopes);
     goOnWithScopes(plan, state);
   }

@@ -68,9 +68,28 @@ export interface AddedScopes {
    * complete in the last run.
    */
   readonly again?: readonly number[];
+  /** What the added scopes get, by their index, in pieces; left out: nothing. */
+  readonly items?: readonly ScopeItems[];
+}
+
+/** Items of scopes in a row: a JSON array. */
+export interface ScopeItems {
+  readonly firstIndex: number;
+  readonly items: Payload;
 }
 
 export type ScopeEnd = 'completed' | 'failed' | 'cancelled';
+
+/** Scopes of a waiting step have ended. */
+export interface ScopesEnded {
+  readonly type: 'scopes_ended';
+  /** The step that holds them. */
+  readonly slot: number;
+  readonly run: number;
+  readonly ends: readonly EndedScope[];
+  /** In [0, 1): the jitter of a retry's delay. */
+  readonly random: number;
+}
 
 export type Event =
   /** pending -> running: the roots become ready. */
@@ -126,16 +145,7 @@ export type Event =
       /** In [0, 1): the jitter of a retry's delay. */
       readonly random: number;
     }
-  /** Scopes of a waiting step have ended. */
-  | {
-      readonly type: 'scopes_ended';
-      /** The step that holds them. */
-      readonly slot: number;
-      readonly run: number;
-      readonly ends: readonly EndedScope[];
-      /** In [0, 1): the jitter of a retry's delay. */
-      readonly random: number;
-    }
+  | ScopesEnded
   /** A timer of a waiting or retrying step is due. */
   | {
       readonly type: 'wake';

@@ -8,22 +8,30 @@
  */
 import type { Graph } from './graph.ts';
 import type { Plan, StepChange, StepTimer } from './plan.ts';
-import type { ExecutionView, StepState } from './view.ts';
+import { type ExecutionView, type ScopeId, type StepState, scopeName, type ViewKey } from './view.ts';
 
 export type QueueName = 'WorkflowExecutionQueue' | 'StepExecutionQueue' | 'MergeExecutionQueue';
 
+/** The view of a job. */
+interface OfView {
+  execution_id: string;
+  /** The name of the scope; left out: the top level. */
+  scope?: string;
+}
+
 export type JobData =
   | { kind: 'start'; execution_id: string }
-  | { kind: 'step'; execution_id: string; step_id: string }
-  | {
+  | ({ kind: 'step'; step_id: string } & OfView)
+  | ({
       kind: 'timer';
-      execution_id: string;
       step_id: string;
       attempt: number;
       sequence: number;
       purpose: 'resume' | 'timeout';
-    }
-  | { kind: 'step_deadline'; execution_id: string; step_id: string; retries: number }
+    } & OfView)
+  | ({ kind: 'step_deadline'; step_id: string; retries: number } & OfView)
+  /** Rows in the inbox wait for the view. */
+  | ({ kind: 'inbox' } & OfView)
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string }
@@ -73,18 +81,32 @@ export function jobsOf(
   facts: ExecutionFacts,
   newId: () => string,
 ): { add: Job[]; remove: JobKey[] } {
-  const { id, graph } = plan.view;
+  const { graph } = plan.view;
+  const view = ofView(plan.view);
   const changed = plannedJobs(plan);
   const add = changed.add.map(({ change: { state, timer } }) =>
-    timer === null ? stepTicket(id, graph, state) : stepTimer(id, state, timer),
+    timer === null ? stepTicket(view, graph, state) : stepTimer(view, state, timer),
   );
   const remove: JobKey[] = changed.remove.map(({ queue, change }) => ({ queue, id: change.state.id }));
   for (const { state, from, deadlineMs } of plan.steps.values()) {
-    if (deadlineMs !== null) add.push(stepDeadline(id, state, deadlineMs));
+    if (deadlineMs !== null) add.push(stepDeadline(view, state, deadlineMs));
     if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
   }
-  executionJobs(plan, facts, newId, add, remove);
+  if (plan.view.scope === null) executionJobs(plan, facts, newId, add, remove);
   return { add, remove };
+}
+
+/** How jobs name a view. */
+export function ofView({
+  id,
+  scope,
+}: Pick<ExecutionView, 'id'> & { readonly scope: ScopeId | null }): OfView {
+  return scope === null ? { execution_id: id } : { execution_id: id, scope: scopeName(scope) };
+}
+
+/** The key of the view that a job is for. */
+export function viewOfJob({ execution_id, scope }: OfView): ViewKey {
+  return scope === undefined ? execution_id : `${execution_id}/${scope}`;
 }
 
 /** A queued step has a ticket, a parked one a timer. */
@@ -135,16 +157,12 @@ function executionJobs(
 }
 
 /** The ticket of a ready step. */
-export function stepTicket(
-  executionId: string,
-  graph: Graph,
-  { id, slot }: Pick<StepState, 'id' | 'slot'>,
-): Job {
+export function stepTicket(view: OfView, graph: Graph, { id, slot }: Pick<StepState, 'id' | 'slot'>): Job {
   const { concurrency, rateLimit } = graph.steps[slot]!;
   return {
     queue: readyQueue(graph, slot),
     id,
-    data: { kind: 'step', execution_id: executionId, step_id: id },
+    data: { kind: 'step', ...view, step_id: id },
     priority: -graph.rank[slot]!,
     startAfter: concurrency === null && rateLimit === null ? null : LIMITED_TICKET_MS,
   };
@@ -152,28 +170,35 @@ export function stepTicket(
 
 /** The timer of a step that waits, or that waits for its next attempt. */
 export function stepTimer(
-  executionId: string,
+  view: OfView,
   { id, attempt, sequence }: Pick<StepState, 'id' | 'attempt' | 'sequence'>,
   { purpose, afterMs }: StepTimer,
 ): Job {
-  return timerJob(
-    id,
-    { kind: 'timer', execution_id: executionId, step_id: id, attempt, sequence, purpose },
-    afterMs,
-  );
+  return timerJob(id, { kind: 'timer', ...view, step_id: id, attempt, sequence, purpose }, afterMs);
 }
 
 /** The end of the timeout of a parked attempt. */
 export function stepDeadline(
-  executionId: string,
+  view: OfView,
   { id, retries }: Pick<StepState, 'id' | 'retries'>,
   afterMs: number,
 ): Job {
-  return timerJob(
-    deadlineJobId(id),
-    { kind: 'step_deadline', execution_id: executionId, step_id: id, retries },
-    afterMs,
-  );
+  return timerJob(deadlineJobId(id), { kind: 'step_deadline', ...view, step_id: id, retries }, afterMs);
+}
+
+/** All jobs that a step may have. */
+export function stepJobKeys(stepId: string): JobKey[] {
+  return [
+    { queue: 'StepExecutionQueue', id: stepId },
+    { queue: 'MergeExecutionQueue', id: stepId },
+    timerKey(stepId),
+    timerKey(deadlineJobId(stepId)),
+  ];
+}
+
+/** Tells whoever fetches it that rows in the inbox wait for a view. Never one for several: each has an id of its own. */
+export function inboxTicket(view: OfView, id: string): Job {
+  return timerJob(id, { kind: 'inbox', ...view }, null);
 }
 
 /** The job that begins a delayed execution. */

@@ -3,7 +3,7 @@
  *
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
-import type { Event, Payload, StepError, WaitingFor } from './event.ts';
+import type { Event, Payload, ScopeItems, StepError, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
@@ -74,6 +74,8 @@ export interface ScopeChanges {
   readonly counted: Set<number>;
   /** Steps whose open scopes must end with this plan, and everything below them. */
   readonly endedBelow: EndedBelow[];
+  /** Items to store, with the slot of their holder. */
+  readonly items: { readonly slot: number; readonly pieces: readonly ScopeItems[] }[];
 }
 
 export interface Plan {
@@ -117,6 +119,6 @@ export function emptyPlan(view: ExecutionView): Plan {
 
 /** Returns the changes in scopes, to add some. Made when first needed: most plans have none. */
 export function scopeChanges(plan: Plan): ScopeChanges {
-  plan.scopes ??= { opened: [], counted: new Set(), endedBelow: [] };
+  plan.scopes ??= { opened: [], counted: new Set(), endedBelow: [], items: [] };
   return plan.scopes;
 }

@@ -55,9 +55,9 @@ export interface StepState {
 export interface ScopeRef {
   /** The keys and indexes of the holders from the top level on: `each[3]`, `each[3]/retry[0]`. */
   readonly path: string;
-  /** The path of the holder's own view; empty: the top level. */
-  readonly parentPath: string;
-  /** The step execution that holds the scope, and its slot in the parent's view. */
+  /** The scope in which the holder is; null: the top level. */
+  readonly around: ScopeRef | null;
+  /** The step execution that holds the scope, and its slot in the view around. */
   readonly holderId: string;
   readonly holderSlot: number;
   readonly index: number;
@@ -84,17 +84,36 @@ export interface ExecutionView {
   failure: ExecutionFailure | null;
 }
 
-/** The name of a view among all: the execution's id, and behind a slash the path of a scope. */
+/** The name of a view among all: the execution's id, and behind a slash the name of a scope. */
 export type ViewKey = string;
 
-/** Returns the name of the view of a scope; '' is the top level. */
-export function viewKey(executionId: string, scope: string): ViewKey {
-  return scope === '' ? executionId : `${executionId}/${scope}`;
+/** Where a scope is stored. */
+export interface ScopeId {
+  /** The step execution that holds it. */
+  readonly holderId: string;
+  readonly index: number;
+}
+
+/** The key of a view. @param scope null: the top level */
+export function viewKey(executionId: string, scope: ScopeId | null): ViewKey {
+  return scope === null ? executionId : `${executionId}/${scopeName(scope)}`;
+}
+
+/** The name of a scope within its execution. */
+export function scopeName({ holderId, index }: ScopeId): string {
+  return `${holderId}[${index}]`;
 }
 
 /** Id of the execution that a view belongs to. */
 export function executionOf(key: ViewKey): string {
   return key.slice(0, UUID_LENGTH);
+}
+
+/** The scope that a view is of; null: the top level. */
+export function scopeOf(key: ViewKey): ScopeId | null {
+  if (key.length === UUID_LENGTH) return null;
+  const holderId = key.slice(UUID_LENGTH + 1, 2 * UUID_LENGTH + 1);
+  return { holderId, index: Number(key.slice(2 * UUID_LENGTH + 2, -1)) };
 }
 
 /** The execution's `error`: step is a key, or null when no step caused it. */

@@ -1,7 +1,7 @@
 /**
  * Turns plans of many executions into a fixed, small number of statements.
  *
- * Order: executions (their guard comes first and their rows are locked in id order), new steps, changed
+ * Order: executions (their guard comes first and their rows are locked in id order), scopes, new steps, changed
  * steps, inputs. A statement without rows is left out. Jobs are written by the queue, in the same transaction.
  */
 import type { ReceivedInput } from '../core/graph.ts';
@@ -9,6 +9,13 @@ import type { Plan, StepChange } from '../core/plan.ts';
 import type { TemplateStep } from '../core/template.ts';
 import { textArray } from './array-literal.ts';
 import { markLost } from './races/lost-steps.ts';
+import {
+  collectScopes,
+  noScopeRows,
+  type ScopeRows,
+  scopeStatements,
+  scopeStepStatements,
+} from './scopes/apply-scopes.ts';
 import type { Statement } from './statement.ts';
 import { claimGrants } from './step-limit.ts';
 import { newId } from './uuid.ts';
@@ -50,6 +57,8 @@ interface Rows {
   /** Other steps whose wait an answer ended. */
   marked: AnsweredStep[];
   inputs: InputInsert[];
+  /** Null: no plan has to do with scopes. */
+  scopes: ScopeRows | null;
   /** Claimed steps that have limits. */
   granted: string[];
   /** Steps that have lost a race. */
@@ -76,6 +85,7 @@ export function* planStatements(
     answered: [],
     marked: [],
     inputs: [],
+    scopes: null,
     granted: [],
     lost: [],
   };
@@ -83,8 +93,10 @@ export function* planStatements(
   const statements: Statement[] = [];
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
+  if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
   yield;
   if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
+  if (rows.scopes !== null) statements.push(...scopeStepStatements(rows.scopes, at));
   yield;
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
@@ -99,12 +111,19 @@ export function* planStatements(
 
 function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: Rows): Generator<void> {
   const { view } = plan;
-  if (!isNew) collectExecution(plan, outputs, rows);
+  const { scope } = view;
+  if (scope === null && !isNew) collectExecution(plan, outputs, rows);
+  if (scope !== null || plan.scopes !== null) {
+    rows.scopes ??= noScopeRows();
+    collectScopes(plan, outputs, rows.scopes);
+  }
   let collected = 0;
   for (const [slot, change] of plan.steps) {
-    if (change.from === null)
-      rows.insert.push(stepInsert(plan, change, stepTemplateIds[change.state.position]!));
-    else collectChange(plan, change, change.from, rows);
+    if (change.from === null) {
+      const insert = stepInsert(plan, change, stepTemplateIds[change.state.position]!);
+      if (scope === null) rows.insert.push(insert);
+      else rows.scopes!.steps.push({ ...insert, holderId: scope.holderId, scope: scope.path });
+    } else collectChange(plan, change, change.from, rows);
     if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))
       rows.granted.push(change.state.id);
     if (change.state.lost) rows.lost.push(change.state.id);

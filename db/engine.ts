@@ -2,9 +2,11 @@
  * Statements on execution_engines, and the one query an idle process makes each second.
  */
 import type pg from 'pg';
+import type { ScopeId } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { BY_LEASE, LATE_MS, SETTLES_AT, type SignsOfLife } from './engine-alive.ts';
+import { scopeOfStep } from './scopes/scope.ts';
 
 export interface EngineRow {
   readonly id: string;
@@ -131,6 +133,8 @@ export async function pulse(
 export interface OwnedStep {
   readonly id: string;
   readonly executionId: string;
+  /** Null: the top level. */
+  readonly scope: ScopeId | null;
   readonly templateId: string;
   readonly stepTemplateId: string;
   readonly attempt: number;
@@ -168,7 +172,8 @@ export async function stepsOfTheDead(
      select d.*, e.workflow_template_id
        from workflow_executions e
        cross join lateral (
-         select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.crash_count, s.claimed_by
+         select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.crash_count, s.claimed_by,
+                s.holder_id, s.scope
            from workflow_step_executions s
           where s.workflow_execution_id = e.id and s.status = 'running'
             and (s.claimed_by = any(array(select id from dead))
@@ -182,6 +187,7 @@ export async function stepsOfTheDead(
   return rows.map((row) => ({
     id: row.id,
     executionId: row.workflow_execution_id,
+    scope: scopeOfStep(row.holder_id, row.scope),
     templateId: row.workflow_template_id,
     stepTemplateId: row.step_template_id,
     attempt: row.attempt_count,

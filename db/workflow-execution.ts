@@ -4,7 +4,6 @@
  * The row's `sequence` counts the execution's transitions. A write names the sequence it was
  * decided on; when another process was faster the statement changes no row and the transaction fails.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ExecutionRow } from '../core/view.ts';
 import { jsonArray, plainArray, textArray } from './array-literal.ts';
@@ -174,12 +173,14 @@ export interface LoadedExecution extends ExecutionRow {
   readonly runMs: number | null;
 }
 
-const LOCK = `
+const READ = `
   select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error,
          stop_requested_at is not null as stopping, stop_reason,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
-   where id = any($1::uuid[])
+   where id = any($1::uuid[])`;
+
+const LOCK = `${READ}
    order by id
      for no key update`;
 
@@ -187,13 +188,25 @@ const LOCK = `
  * Locks executions in id order, so that two engines that need the same ones wait instead of deadlocking.
  * @param passOver skips executions that are already locked
  */
-export async function lockExecutions(
-  tx: Db,
+export function lockExecutions(tx: Db, ids: readonly string[], passOver = false): Promise<LoadedExecution[]> {
+  return passOver
+    ? loadExecutions(tx, 'lock_free_executions', `${LOCK} skip locked`, ids)
+    : loadExecutions(tx, 'lock_executions', LOCK, ids);
+}
+
+/** Returns the same without a lock: for what never changes. */
+export function readExecutions(db: Db, ids: readonly string[]): Promise<LoadedExecution[]> {
+  return loadExecutions(db, 'read_executions', READ, ids);
+}
+
+async function loadExecutions(
+  db: Db,
+  name: string,
+  text: string,
   ids: readonly string[],
-  passOver = false,
 ): Promise<LoadedExecution[]> {
-  const [name, text] = passOver ? ['lock_free_executions', `${LOCK} skip locked`] : ['lock_executions', LOCK];
-  const { rows } = await tx.query({ name, text, values: [plainArray(ids)] });
+  if (ids.length === 0) return [];
+  const { rows } = await db.query({ name, text, values: [plainArray(ids)] });
   return rows.map((row) => ({
     id: row.id,
     templateId: row.workflow_template_id,
@@ -206,32 +219,6 @@ export async function lockExecutions(
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
   }));
-}
-
-/** Pauses between checks of locked executions: a commit takes some milliseconds. */
-const PAUSES_MS = [2, 4, 8, 16];
-
-/**
- * Locks executions, except those locked elsewhere for longer than a commit takes. It never waits while it holds a
- * lock in the database, so no order is needed.
- * @returns the ids that are still locked elsewhere
- */
-export async function lockSoon(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  let left = await stillLocked(tx, ids);
-  for (const pauseMs of PAUSES_MS) {
-    if (left.size === 0) break;
-    await delay(pauseMs);
-    left = await stillLocked(tx, [...left]);
-  }
-  return left;
-}
-
-async function stillLocked(tx: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
-  const free = new Set((await lockExecutions(tx, ids, true)).map(({ id }) => id));
-  return existingExecutions(
-    tx,
-    ids.filter((id) => !free.has(id)),
-  );
 }
 
 /** Returns those of the ids that exist. */

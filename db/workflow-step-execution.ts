@@ -33,6 +33,32 @@ const INSERT = `
                 $9::bigint[])
       as t(id, execution_id, step_template_id, status, required, received, attempt, owner, sequence)`;
 
+/** A step in a scope. */
+export interface ScopeStepInsert extends StepInsert {
+  readonly holderId: string;
+  readonly scope: string;
+}
+
+const INSERT_IN_SCOPES = `
+  insert into workflow_step_executions
+    (id, workflow_execution_id, step_template_id, status, required_inputs, received_inputs, attempt_count,
+     claimed_by, sequence, created_at, updated_at, started_at, completed_at, holder_id, scope)
+  select id, execution_id, step_template_id, status, required, coalesce(received::jsonb[], '{}'), attempt,
+         owner, sequence, ${momentOf(10)}, ${momentOf(10)},
+         case when status = 'running' then ${momentOf(10)} end,
+         case when status in ('skipped', 'cancelled') then ${momentOf(10)} end, holder, scope
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::uuid[],
+                $9::bigint[], $11::uuid[], $12::text[])
+      as t(id, execution_id, step_template_id, status, required, received, attempt, owner, sequence, holder, scope)`;
+
+/** @param at see db/clock.ts */
+export function insertScopeSteps(rows: readonly ScopeStepInsert[], at: string | null): Statement {
+  const { values } = insertSteps(rows, at);
+  const holders = plainArray(rows.map(({ holderId }) => holderId));
+  const scopes = textArray(rows.map(({ scope }) => scope));
+  return { name: 'insert_scope_steps', text: INSERT_IN_SCOPES, values: [...values, holders, scopes] };
+}
+
 /** @param at see db/clock.ts */
 export function insertSteps(rows: readonly StepInsert[], at: string | null = null): Statement {
   return {
@@ -185,6 +211,8 @@ export function updateSteps(rows: readonly StepUpdate[], at: string | null = nul
 export interface LoadedStep {
   readonly id: string;
   readonly executionId: string;
+  /** Path of its scope; empty: the top level. */
+  readonly scope: string;
   readonly stepTemplateId: string;
   readonly status: StepStatus;
   readonly attempt: number;
@@ -199,21 +227,48 @@ export interface LoadedStep {
   readonly lost: boolean;
 }
 
+const COLUMNS = `
+  id, workflow_execution_id, scope, step_template_id, status, attempt_count, retry_count, crash_count,
+  claimed_by, sequence, parked_at is not null as parked,
+  deadline_at is not null and completed_at is null as has_deadline,
+  status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes, lost_race`;
+
 const LOAD = `
-  select id, workflow_execution_id, step_template_id, status, attempt_count, retry_count, crash_count,
-         claimed_by, sequence, parked_at is not null as parked,
-         deadline_at is not null and completed_at is null as has_deadline,
-         status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes,
-         lost_race
+  select ${COLUMNS}
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
+
+const LOAD_OF_SCOPES = `
+  select s.* from unnest($1::uuid[], $2::text[]) as u(execution_id, path)
+   cross join lateral (select ${COLUMNS} from workflow_step_executions
+                        where workflow_execution_id = u.execution_id and scope = u.path offset 0) s`;
 
 /** Returns the rows from which views are rebuilt: never payloads. Uses workflow_step_executions_scope_step. */
 export async function loadSteps(db: Db, executionIds: readonly string[]): Promise<LoadedStep[]> {
   const { rows } = await db.query({ name: 'load_steps', text: LOAD, values: [plainArray(executionIds)] });
-  return rows.map((row) => ({
+  return rows.map(toLoaded);
+}
+
+/** Returns the same for scopes. */
+export async function loadScopeSteps(
+  db: Db,
+  scopes: readonly { readonly executionId: string; readonly path: string }[],
+): Promise<LoadedStep[]> {
+  if (scopes.length === 0) return [];
+  const values = [
+    plainArray(scopes.map(({ executionId }) => executionId)),
+    textArray(scopes.map(({ path }) => path)),
+  ];
+  const { rows } = await db.query({ name: 'load_scope_steps', text: LOAD_OF_SCOPES, values });
+  return rows.map(toLoaded);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
+function toLoaded(row: any): LoadedStep {
+  return {
     id: row.id,
     executionId: row.workflow_execution_id,
+    scope: row.scope,
     stepTemplateId: row.step_template_id,
     status: row.status,
     attempt: row.attempt_count,
@@ -226,7 +281,7 @@ export async function loadSteps(db: Db, executionIds: readonly string[]): Promis
     hasTimer: row.has_timer,
     routes: row.routes,
     lost: row.lost_race,
-  }));
+  };
 }
 
 export interface StepPhase {

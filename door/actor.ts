@@ -12,7 +12,7 @@ import type { ReceivedInput } from '../core/graph.ts';
 import { type ExecutionView, executionOf, type ViewKey } from '../core/view.ts';
 import type { KeptPayloads } from '../payload/kept-payloads.ts';
 import type { ReadableExecution } from '../payload/readable-execution.ts';
-import type { CompiledStep, TemplateVersion } from '../template/version.ts';
+import type { CompiledScope, CompiledStep, TemplateVersion } from '../template/version.ts';
 import type { OutputEvaluation } from './output-evaluation.ts';
 
 /** The fate of an event. `missing`: there is no such execution. */
@@ -37,13 +37,15 @@ export class Loaded implements ReadableExecution {
   readonly actor: Actor;
   readonly facts: ExecutionFacts;
   readonly view: ExecutionView;
+  readonly around: Loaded | null;
   /** Start of the execution, of performance.now(); null: not begun. */
   begunAt: number | null = null;
 
-  constructor(actor: Actor, facts: ExecutionFacts, view: ExecutionView) {
+  constructor(actor: Actor, facts: ExecutionFacts, view: ExecutionView, around: Loaded | null = null) {
     this.actor = actor;
     this.facts = facts;
     this.view = view;
+    this.around = around;
   }
 
   /** Id of the execution. */
@@ -57,6 +59,12 @@ export class Loaded implements ReadableExecution {
 
   get version(): TemplateVersion {
     return this.facts.version;
+  }
+
+  /** The steps of the view, and its output. */
+  get scope(): CompiledScope {
+    const { graphs, scopes } = this.version;
+    return this.view.scope === null ? scopes[0]! : scopes[graphs.indexOf(this.view.graph)]!;
   }
 
   get kept(): KeptPayloads {
@@ -125,8 +133,8 @@ export class Actor {
     this.#busy = false;
   }
 
-  load(facts: ExecutionFacts, view: ExecutionView): Loaded {
-    this.#loaded = new Loaded(this, facts, view);
+  load(facts: ExecutionFacts, view: ExecutionView, around: Loaded | null = null): Loaded {
+    this.#loaded = new Loaded(this, facts, view, around);
     return this.#loaded;
   }
 

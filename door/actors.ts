@@ -3,7 +3,7 @@
  */
 
 import { TurnQueue } from '../core/fairness/turn-queue.ts';
-import type { ViewKey } from '../core/view.ts';
+import { type ViewKey, viewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { interruptsOutput } from './output-evaluation.ts';
@@ -51,6 +51,18 @@ export class Actors {
       this.#actors.set(key, actor);
     }
     return actor;
+  }
+
+  /** Returns a new actor in place of the one there was, whose view is of an earlier run. */
+  renew(key: ViewKey): Actor {
+    const before = this.#actors.get(key);
+    if (before !== undefined) this.#forget(before);
+    return this.get(key);
+  }
+
+  /** Returns an actor that is in no table: a place for payloads that are read. */
+  detached(key: ViewKey): Actor {
+    return new Actor(key, new KeptPayloads(this.#kept));
   }
 
   /** Puts an event into the mailbox of its view. */
@@ -115,12 +127,19 @@ export class Actors {
   /** Returns executions for the next commit; workspaces take turns when it cannot take all. */
   *#waiting(isLarge: boolean): Iterable<Actor> {
     const fitting = [...this.#dirty].filter(
-      (actor) => !actor.busy && hasLargeOutput(actor.mailbox) === isLarge,
+      (actor) => !actor.busy && hasLargeOutput(actor.mailbox) === isLarge && !this.#waitsForHolder(actor),
     );
     if (!isLarge && fitting.length <= MAX_EVENTS) return yield* fitting;
     const turns = new TurnQueue<Actor>();
     for (const actor of fitting) turns.push(actor.loaded?.workspaceId ?? '', actor);
     for (let next = turns.pop(); next !== undefined; next = turns.pop()) yield next;
+  }
+
+  /** A scope that may end now waits for a commit of its holder, so that its end goes along with the next one. */
+  #waitsForHolder({ loaded, mailbox, executionId }: Actor): boolean {
+    const scope = loaded?.view.scope;
+    if (scope == null || loaded!.view.graph.size - loaded!.view.settledCount > mailbox.length) return false;
+    return this.find(viewKey(executionId, scope.around))?.busy === true;
   }
 
   /** Keeps the table bounded: evicted executions are loaded again when needed. */

@@ -36,7 +36,7 @@ export interface Capacity {
   /** Returns whether a handler of this process runs the step in this attempt, or its claim is being committed. */
   holds(stepId: string, attempt: number): boolean;
   /** Steps that must stop running; `graceful` gives their handlers the grace time. */
-  abort(states: readonly StepState[], graceful: boolean): void;
+  abort(steps: readonly Pick<StepState, 'id'>[], graceful: boolean): void;
   /** Steps whose result counts no more: it is still heard within the grace time. */
   lose(stepIds: readonly string[], graceMs: number): void;
 }

@@ -28,10 +28,12 @@ import { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import type { CommitObserver, CommitSubscriber } from './commit-subscriber.ts';
 import { DecidedUnits } from './decided-units.ts';
-import { claimedSteps, EagerFrontier } from './eager-frontier.ts';
+import { claimedSteps, type DecideOptions, type Decision, EagerFrontier } from './eager-frontier.ts';
 import { notificationOf } from './notification.ts';
 import { isOutcome } from './refused-outcome.ts';
-import type { DecidedUnit, LoadedUnit, Unit } from './unit.ts';
+import type { Below } from './scopes/ends-below.ts';
+import { outgoing } from './scopes/outgoing.ts';
+import { type DecidedUnit, isOpened, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface CommitterOptions {
   readonly queue: ExecutionEngineQueue;
@@ -74,9 +76,9 @@ export class Committer {
     return this.#options.capacity;
   }
 
-  /** Decides units, and returns those that can be written in this commit. See EagerFrontier. */
-  decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
-    return this.#frontier.decide(units, onlyThese);
+  /** Decides units. See EagerFrontier. */
+  decide(units: readonly LoadedUnit[], options?: DecideOptions): Decision {
+    return this.#frontier.decide(units, options);
   }
 
   /** Returns units that were decided before and whose outputs have arrived: large ones, or the others. */
@@ -90,6 +92,9 @@ export class Committer {
     const { queue, capacity, hasPeers } = this.#options;
     // A plan of thousands of steps leaves the event loop to others now and then.
     const { statements, add, remove } = await inSlices(this.#writes(units, moment?.at ?? null));
+    const mail = outgoing(units);
+    statements.push(...mail.statements);
+    add.push(...mail.tickets);
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
     if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
     // At most one notification per commit, and only when there may be listeners.
@@ -138,6 +143,20 @@ export class Committer {
     this.#options.wake();
   }
 
+  /**
+   * A commit did not go through. Returns the units to be decided again: not the scopes that it was to open, which their
+   * holders open again.
+   */
+  abandonAll(units: readonly DecidedUnit[]): DecidedUnit[] {
+    for (const unit of units) this.abandon(unit, true);
+    const [opened, others] = [units.filter(isOpened), units.filter((unit) => !isOpened(unit))];
+    for (const { actor } of opened) {
+      actor.free();
+      this.actors.drop(actor);
+    }
+    return others;
+  }
+
   /** A plan did not commit: its view and its claims are void. @param stays keeps the unit for the next attempt */
   abandon(unit: LoadedUnit | DecidedUnit, stays = false): void {
     const { actor } = unit;
@@ -147,6 +166,19 @@ export class Committer {
     // Loading it again restores the steps that were ready and everything else the plan consumed.
     if (!stays) this.release(unit);
     if ('plan' in unit) for (const step of claimedSteps(unit)) capacity.refund(step);
+  }
+
+  /** Scopes below a plan have ended: their views in memory are void, and their handlers end. */
+  endedBelow(parts: readonly Below[]): void {
+    for (const { views, running, isGraceful } of parts) {
+      this.#options.capacity.abort(running, isGraceful);
+      for (const actor of views.map((key) => this.actors.find(key))) {
+        // A commit that is on its way fails, and loads the view again.
+        if (actor === undefined || actor.busy) continue;
+        actor.forget();
+        this.actors.drop(actor);
+      }
+    }
   }
 
   /** Drops a unit that was not decided: its execution is loaded again. */

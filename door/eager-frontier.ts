@@ -4,6 +4,7 @@
  * The commit that makes a step ready claims it for this process as far as capacity is free, in the order of the
  * ready queue. So the whole frontier advances level by level, and only the remaining steps become jobs.
  */
+import type { Event } from '../core/event.ts';
 import { emptyPlan, type Plan } from '../core/plan.ts';
 import { claimWithin, transition } from '../core/transition.ts';
 import type { ViewKey } from '../core/view.ts';
@@ -12,11 +13,15 @@ import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor } from './actor.ts';
 import type { Capacity, ReservedStep } from './capacity.ts';
 import { OutputEvaluation } from './output-evaluation.ts';
+import { hasToDoWithScopes, type Locked, Round } from './scopes/round.ts';
 import { type DecidedUnit, eventsOf, LARGE_PAYLOAD, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface FrontierOptions {
   readonly actors: {
     get(key: ViewKey): Actor;
+    find(key: ViewKey): Actor | undefined;
+    renew(key: ViewKey): Actor;
+    free(actor: Actor): void;
     /** Includes the execution in the next commit. */
     mark(actor: Actor): void;
   };
@@ -34,6 +39,25 @@ const MAX_PASSED_OVER = 1_000;
 /** Units of one commit, by their actors. */
 type Batch = Map<Actor, DecidedUnit>;
 
+/** What a batch of units came to. */
+export interface Decision {
+  /** To be written in one commit. */
+  readonly units: DecidedUnit[];
+  /** Decided on views that may be stale: to be decided again, under locks. */
+  readonly stale: Unit[];
+  /** Units that end scopes below them: each is to be decided again, and committed alone. */
+  readonly alone: Unit[];
+}
+
+export interface DecideOptions {
+  /** Units decided before, to be written in this commit as well. */
+  readonly finished?: readonly DecidedUnit[];
+  /** Claims no steps of executions without an event. */
+  readonly onlyThese?: boolean;
+  /** The views are locked: they are not stale, and no others are taken. */
+  readonly locked?: Locked;
+}
+
 export class EagerFrontier {
   readonly #options: FrontierOptions;
 
@@ -42,32 +66,44 @@ export class EagerFrontier {
   }
 
   /**
-   * Decides units and claims ready steps, in the order of the ready queue. Unless `onlyThese`, it also claims steps
-   * of executions without an event. Returns the units to write; units whose outputs take time, or are
+   * Decides units and claims ready steps, in the order of the ready queue. Units whose outputs take time, or are
    * large, come with a later commit.
    */
-  decide(units: readonly LoadedUnit[], onlyThese = false): DecidedUnit[] {
-    const { capacity } = this.#options;
-    const batch: Batch = new Map();
-    for (const unit of units) {
-      const decided = this.#decideOne(unit);
-      if (decided === null) continue;
-      batch.set(unit.actor, decided);
-      if (decided.plan.begun) capacity.admit(unit.loaded);
-      capacity.offer(unit.loaded, decided.plan.ready);
-    }
+  decide(units: readonly LoadedUnit[], options: DecideOptions = {}): Decision {
+    const { finished = [], onlyThese = false } = options;
+    const batch: Batch = new Map(finished.map((unit) => [unit.actor, unit]));
+    const round = this.#round(batch, options);
+    if (units.some(hasToDoWithScopes) || finished.some(hasToDoWithScopes))
+      round.decideByDepth(units, finished);
+    else for (const unit of units) round.decide(unit);
     this.#claimReady(batch, onlyThese);
-    return [...batch.values()];
+    return { units: [...batch.values()], stale: round.stale, alone: round.alone };
+  }
+
+  #round(batch: Batch, { locked }: DecideOptions): Round {
+    const { capacity, actors } = this.#options;
+    return new Round({
+      actors,
+      locked,
+      self: capacity.owner,
+      decideOne: (unit, heard) => this.#decideOne(unit, heard),
+      accept: (unit) => {
+        batch.set(unit.actor, unit);
+        const { loaded, plan } = unit;
+        if (plan.begun && loaded.view.scope === null) capacity.admit(loaded);
+        capacity.offer(loaded, plan.ready);
+      },
+    });
   }
 
   /** Returns null when the unit cannot be written now. */
-  #decideOne(unit: LoadedUnit): DecidedUnit | null {
+  #decideOne(unit: LoadedUnit, heard: readonly Event[]): DecidedUnit | null {
     const { outputs, onReady, onError } = this.#options;
     // Of an earlier decision, whose transaction failed.
     unit.actor.evaluation?.interrupt();
     unit.actor.evaluation = null;
     try {
-      const plan = transition(unit.loaded.view, this.#events(unit), newId);
+      const plan = transition(unit.loaded.view, this.#events(unit, heard), newId);
       if (plan.end?.status !== 'completed') return decided(unit, plan, null);
       if (unit.finished?.fromSequence === plan.fromSequence) return finishedBefore(unit, plan);
       const evaluation = new OutputEvaluation(unit.mails);
@@ -91,9 +127,9 @@ export class EagerFrontier {
     return null;
   }
 
-  #events(unit: LoadedUnit) {
+  #events(unit: LoadedUnit, heard: readonly Event[]): readonly Event[] {
     const { start } = unit;
-    const events = eventsOf(unit);
+    const events = heard.length === 0 ? eventsOf(unit) : [...eventsOf(unit), ...heard];
     const begins =
       start !== null &&
       start.row.startAfter === null &&
@@ -138,12 +174,9 @@ function joinBatch(actor: Actor, batch: Batch): DecidedUnit | undefined {
   return joined;
 }
 
-function decided(
-  { actor, mails, start, finished, loaded }: LoadedUnit,
-  plan: Plan,
-  outputs: string | null,
-): DecidedUnit {
-  return { actor, mails, start, finished, loaded, plan, outputs };
+function decided(unit: LoadedUnit, plan: Plan, outputs: string | null): DecidedUnit {
+  const { actor, mails, start, finished, loaded, read } = unit;
+  return { actor, mails, start, finished, loaded, read, plan, outputs, outbox: null };
 }
 
 /** Reuses the outputs made by the last decision of the same end. */

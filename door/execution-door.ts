@@ -130,7 +130,7 @@ export class ExecutionDoor {
   /** Commits a start with an idempotency key alone, so that its failure cannot fail others. */
   #commitStarts(lane: Lane, group: StartGroup, isLarge: boolean): void {
     const decidedAt = performance.now();
-    const ready = this.#committer.decide(this.#startUnits(group), true);
+    const { units: ready } = this.#committer.decide(this.#startUnits(group), { onlyThese: true });
     const finish = (error?: unknown) => {
       if (error !== undefined) for (const unit of ready) this.#committer.abandon(unit);
       group.settle(isContended(error) ? new KeyTaken() : error);
@@ -150,17 +150,18 @@ export class ExecutionDoor {
     if (unloaded.length > 0) this.#locked.commit(unloaded);
     const decidedAt = performance.now();
     // Ready steps of other executions are claimed by small commits.
-    const units = committer.decide([...starting, ...loaded], isLarge);
-    const decided = [...committer.takeFinished(isLarge), ...units];
-    const [ready, stale] = splitStale(decided, committer.capacity.owner);
-    for (const unit of stale) committer.abandon(unit, true);
+    const options = { finished: committer.takeFinished(isLarge), onlyThese: isLarge };
+    const { units: ready, stale, alone } = committer.decide([...starting, ...loaded], options);
+    const again = [...stale, ...alone] as DecidedUnit[];
+    for (const unit of again) committer.abandon(unit, true);
     if (stale.length > 0) this.#locked.commit(stale);
+    for (const unit of alone) this.#locked.commitAlone(unit);
     const settleStarts = (error?: unknown) => {
       for (const group of groups) group.settle(error);
     };
     if (ready.length === 0) {
       settleStarts();
-      if (unloaded.length + stale.length > 0) this.wake();
+      if (unloaded.length + again.length > 0) this.wake();
       return false;
     }
     this.#write(lane, ready, isLarge).then(
@@ -170,8 +171,7 @@ export class ExecutionDoor {
       },
       (error) => {
         committer.observer.conflict(error);
-        for (const unit of ready) committer.abandon(unit, true);
-        this.#locked.commit(ready, settleStarts);
+        this.#locked.commit(committer.abandonAll(ready), settleStarts);
       },
     );
     return true;
@@ -207,17 +207,4 @@ function byView(units: readonly Unit[]): [loaded: LoadedUnit[], unloaded: Unit[]
     else loaded.push({ ...unit, loaded: unit.actor.loaded });
   }
   return [loaded, unloaded];
-}
-
-/**
- * Separates units that must be decided again under a lock: those with a late event of another engine's claim, or a
- * late answer to a step. Other engines claim and park independently of this process, so the cached view may be stale.
- */
-function splitStale(
-  units: readonly DecidedUnit[],
-  self: string,
-): [ready: DecidedUnit[], stale: DecidedUnit[]] {
-  const isStale = ({ plan }: DecidedUnit) =>
-    plan.late.some((event) => event.type === 'answer' || ('claim' in event && event.claim.owner !== self));
-  return [units.filter((unit) => !isStale(unit)), units.filter(isStale)];
 }

@@ -12,24 +12,24 @@
  * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Event } from '../core/event.ts';
-import { EngineError } from '../core/problem.ts';
-import { isFinalExecution } from '../core/status.ts';
-import type { ExecutionView } from '../core/view.ts';
+import { holdsOpen } from '../core/settlement.ts';
+import type { StepState } from '../core/view.ts';
 import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
 import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
 import { GUARD_FAILED } from '../db/statement.ts';
-import { existingExecutions, type LoadedExecution, lockExecutions } from '../db/workflow-execution.ts';
-import { type LoadedStep, loadSteps } from '../db/workflow-step-execution.ts';
-import { viewOf } from '../template/stored-view.ts';
+import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts';
+import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import { type Actor, Loaded } from './actor.ts';
+import type { Mail } from './actor.ts';
 import type { Committer } from './committer.ts';
+import type { Decision } from './eager-frontier.ts';
 import { isRefusable, withoutRefused } from './refused-outcome.ts';
+import { type Below, EndsBelow } from './scopes/ends-below.ts';
 import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
 import { noUnloadable, type Unloadable } from './unloadable.ts';
+import { ViewLoader } from './view-loader.ts';
 
 /** SQLSTATE classes of errors caused by a value: data exception, limit exceeded. */
 const BAD_DATA = /^(22|54)/;
@@ -39,20 +39,29 @@ const MAX_UNITS = 50;
 /** Half a minute, or longer when each failure is slow. */
 const MAX_FAILED_STARTS = 20;
 
+export interface LockedCommitOptions {
+  readonly pool: Pool;
+  readonly committer: Committer;
+  readonly versions: TemplateVersions;
+  /** `locksFetched`: whether the database can skip locked rows. */
+  readonly queue: Pick<ExecutionEngineQueue, 'deleteStatements' | 'locksFetched'>;
+}
+
 export class LockedCommit {
   readonly #pool: Pool;
   readonly #committer: Committer;
-  readonly #versions: TemplateVersions;
+  readonly #loader: ViewLoader;
+  readonly #endsBelow: EndsBelow;
   readonly #skipLocked: boolean;
   #answers = 0;
   #waiting = 0;
 
-  /** @param skipLocked whether the database can skip locked rows */
-  constructor(pool: Pool, committer: Committer, versions: TemplateVersions, skipLocked: boolean) {
+  constructor({ pool, committer, versions, queue }: LockedCommitOptions) {
     this.#pool = pool;
     this.#committer = committer;
-    this.#versions = versions;
-    this.#skipLocked = skipLocked;
+    this.#loader = new ViewLoader(committer, versions);
+    this.#endsBelow = new EndsBelow(queue);
+    this.#skipLocked = queue.locksFetched;
   }
 
   /** Number of attempts that the database answered, including lost races. */
@@ -80,6 +89,16 @@ export class LockedCommit {
     }
   }
 
+  /** Commits a unit that ends scopes below it. */
+  async commitAlone(unit: Unit): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await this.#commit([unit], null, undefined, true);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
   async #commitInPieces(units: readonly Unit[]): Promise<void> {
     const passedOver: Unit[] | null = this.#skipLocked && units.length > 1 ? [] : null;
     for (let from = 0; from < units.length; from += MAX_UNITS)
@@ -92,12 +111,15 @@ export class LockedCommit {
     all: readonly Unit[],
     passedOver: Unit[] | null,
     settle?: (error?: unknown) => void,
+    isAlone = false,
   ): Promise<void> {
     let units = all;
     for (let failures = 0; units.length > 0; failures++) {
       const unloadable = noUnloadable(passedOver !== null);
       try {
-        await this.run((tx) => this.#decideLocked(tx, units, unloadable));
+        await this.run((tx) =>
+          isAlone ? this.#decideAlone(tx, units[0]!, unloadable) : this.#decideLocked(tx, units, unloadable),
+        );
         this.#answers += 1;
         this.#settleUnloadable(unloadable);
         passedOver?.push(...unloadable.locked!);
@@ -126,29 +148,29 @@ export class LockedCommit {
   }
 
   /** Runs one transaction, whose decided units are committed with it. When it throws, its decisions are void. */
-  async run(work: (tx: Tx) => Promise<readonly DecidedUnit[]>): Promise<void> {
+  async run(work: (tx: Tx) => Promise<LockedDecision>): Promise<void> {
     const begunAt = performance.now();
     let decided: readonly DecidedUnit[] = [];
+    let decision: LockedDecision = NOTHING;
     try {
       await withTransaction(this.#pool, async (tx) => {
-        decided = await work(tx);
+        decision = await work(tx);
+        decided = decision.units;
         if (decided.length === 0) return;
         // The transaction may have begun before its locks became free.
         const moment = await readClock(tx);
         for (const statement of await this.#committer.statements(decided, moment)) await tx.query(statement);
       });
     } catch (error) {
-      for (const unit of decided) this.#committer.abandon(unit, true);
+      this.#committer.abandonAll([...decided, ...(decision.alone as DecidedUnit[])]);
       throw error;
     }
+    if (decision.below !== undefined) this.#committer.endedBelow(decision.below);
     this.#committer.committed(decided, begunAt);
+    for (const unit of decision.alone) this.commitAlone(unit);
   }
 
-  async #decideLocked(
-    tx: Tx,
-    units: readonly Unit[],
-    unloadable: Unloadable,
-  ): Promise<readonly DecidedUnit[]> {
+  async #decideLocked(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LockedDecision> {
     const started = await existingExecutions(
       tx,
       units.filter(({ start }) => start !== null).map(({ actor }) => actor.executionId),
@@ -161,92 +183,54 @@ export class LockedCommit {
     const fresh = units.flatMap(({ actor, start, mails }) =>
       start === null || started.has(actor.executionId) ? [] : startUnit(actor, start, mails),
     );
-    return this.#committer.decide([...fresh, ...present], true);
+    return this.#committer.decide([...fresh, ...present], { onlyThese: true, locked: 'together' });
   }
 
-  /** Locks and loads the units' executions. */
-  async load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
-    if (units.length === 0) return [];
-    const { locked } = unloadable;
-    const ids = units.map(({ actor }) => actor.executionId);
-    const rows = await lockExecutions(tx, ids, locked !== null);
-    const executions = new Map(rows.map((execution) => [execution.id, execution]));
-    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));
-    const lockedIds = await existingExecutions(tx, left);
-    const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
-    const present: LoadedUnit[] = [];
-    for (const unit of units) {
-      const { executionId: id } = unit.actor;
-      const execution = executions.get(id);
-      if (lockedIds.has(id)) locked!.push(unit);
-      else if (execution === undefined) unloadable.missing.push(unit);
-      else {
-        const loaded = await this.#loadActor(tx, unit.actor, execution, steps.get(id) ?? []);
-        if (loaded instanceof Loaded) present.push(this.#loadedUnit(unit, loaded));
-        else if (isFinalExecution(execution.status)) unloadable.missing.push(unit);
-        else unloadable.unreadable.push({ unit, error: loaded });
-      }
+  /** Decides a unit that ends scopes below it: the execution is locked first, then its view, then level by level. */
+  async #decideAlone(tx: Tx, unit: Unit, unloadable: Unloadable): Promise<LockedDecision> {
+    await lockExecutions(tx, [unit.actor.executionId]);
+    const [loaded] = await this.load(tx, [unit], unloadable);
+    if (loaded === undefined) return NOTHING;
+    const { view } = loaded.loaded;
+    const stopped = await this.#stopBelow(tx, loaded);
+    const decision = this.#committer.decide([stopped.unit], { onlyThese: true, locked: 'alone' });
+    const [decided] = decision.units;
+    const ended = decided?.plan.scopes?.endedBelow.filter(({ how }) => how === 'cancel') ?? [];
+    const holders = ended.map(({ slot }) => view.steps[slot]!.id);
+    try {
+      const cancelled = holders.length === 0 ? null : await this.#endsBelow.cancel(tx, view.id, holders);
+      const below = [stopped.below, cancelled].filter((part) => part !== null);
+      return { ...decision, below };
+    } catch (error) {
+      this.#committer.abandonAll(decision.units);
+      throw error;
     }
-    return present;
+  }
+
+  /** A stop counts the scopes that end at once: they are found and ended before it is decided. */
+  async #stopBelow(tx: Tx, unit: LoadedUnit): Promise<{ unit: LoadedUnit; below: Below | null }> {
+    const { view } = unit.loaded;
+    const isStop = ({ event }: Mail) => event.type === 'stop';
+    const holders = view.steps.filter((state) => state !== undefined && holdsOpen(state)) as StepState[];
+    if (!unit.mails.some(isStop) || holders.length === 0 || view.stopRequested !== null)
+      return { unit, below: null };
+    const ids = holders.map(({ id }) => id);
+    const { below, cancelled: byId } = await this.#endsBelow.stop(tx, view.id, ids);
+    const cancelled = new Map(holders.map(({ id, slot }) => [slot, byId.get(id) ?? 0]));
+    const mails = unit.mails.map((mail) =>
+      mail.event.type === 'stop' ? { ...mail, event: { ...mail.event, cancelled } } : mail,
+    );
+    return { unit: { ...unit, mails }, below };
+  }
+
+  /** Locks and loads the units' views. */
+  load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
+    return this.#loader.load(tx, units, unloadable);
   }
 
   #settleUnloadable({ unreadable, missing }: Unloadable): void {
     for (const unit of missing) this.#committer.settleAll(unit, 'missing');
     for (const { unit, error } of unreadable) this.#committer.refuse(unit, error);
-  }
-
-  /** Returns an error when this engine cannot read the execution. */
-  async #loadActor(
-    tx: Tx,
-    actor: Actor,
-    execution: LoadedExecution,
-    steps: readonly LoadedStep[],
-  ): Promise<Loaded | Error> {
-    let loaded: Loaded;
-    try {
-      const version = await this.#versions.get(tx, execution.templateId);
-      const { workspaceId, priority, callbackUrl } = execution;
-      const view = viewOf(version, execution, steps);
-      loaded = actor.load({ version, workspaceId, priority, callbackUrl }, view);
-      if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
-    } catch (error) {
-      if (error instanceof EngineError) return error;
-      throw error;
-    }
-    const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
-    this.#committer.capacity.offer(loaded, queued);
-    return loaded;
-  }
-
-  #loadedUnit(unit: Unit, loaded: Loaded): LoadedUnit {
-    const { actor, finished } = unit;
-    const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
-    return { actor, mails, start: null, finished, loaded };
-  }
-
-  /** Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. */
-  #orphans({ actor, mails }: Unit, view: ExecutionView): { event: Event; settle: null }[] {
-    const { capacity } = this.#committer;
-    const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
-    const orphans: { event: Event; settle: null }[] = [];
-    for (const state of view.steps) {
-      if (
-        state?.status !== 'running' ||
-        state.owner !== capacity.owner ||
-        capacity.holds(state.id, state.attempt)
-      )
-        continue;
-      const { slot, attempt } = state;
-      const claim = { attempt, owner: capacity.owner };
-      // An event of an earlier claim, such as the rescue from a dead engine, says nothing of this one.
-      const isOfClaim = (event: Event) =>
-        'claim' in event &&
-        event.slot === slot &&
-        event.claim.attempt === attempt &&
-        event.claim.owner === claim.owner;
-      if (!waiting.some(isOfClaim)) orphans.push({ event: { type: 'release', slot, claim }, settle: null });
-    }
-    return orphans;
   }
 
   /**
@@ -294,6 +278,14 @@ export class LockedCommit {
     this.commit([takeUnit(actor, mails.slice(0, middle))]);
   }
 }
+
+/** What a transaction writes. */
+export interface LockedDecision extends Pick<Decision, 'units' | 'alone'> {
+  /** What the transaction has ended below. */
+  readonly below?: readonly Below[];
+}
+
+export const NOTHING: LockedDecision = { units: [], alone: [] };
 
 function byStart(units: readonly Unit[]): [starting: Unit[], others: Unit[]] {
   return [units.filter(({ start }) => start !== null), units.filter(({ start }) => start === null)];

@@ -3,6 +3,7 @@
  */
 import type { Event } from '../core/event.ts';
 import type { ExecutionEnd, Plan } from '../core/plan.ts';
+import type { OutgoingEvent } from '../core/scopes/outbox.ts';
 import { emptyView } from '../core/view.ts';
 import type { ExecutionInsert } from '../db/workflow-execution.ts';
 import type { TemplateVersion } from '../template/version.ts';
@@ -21,6 +22,8 @@ export interface Unit {
   readonly start: NewExecution | null;
   /** Outputs that took time, for the repeated decision of the end at this sequence. */
   readonly finished: FinishedOutputs | null;
+  /** Ids of the rows of the inbox that `mails` were read from; left out: none. */
+  readonly read?: readonly string[] | undefined;
 }
 
 export interface FinishedOutputs {
@@ -39,6 +42,13 @@ export interface DecidedUnit extends LoadedUnit {
   readonly plan: Plan;
   /** Outputs of an execution that the plan completes, as JSON text. */
   readonly outputs: string | null;
+  /** Events for views that are not in this commit. Null: none. */
+  outbox: OutgoingEvent[] | null;
+}
+
+/** Returns whether a commit has opened the scope of the unit: when it fails, there is no such scope. */
+export function isOpened({ loaded, plan }: DecidedUnit): boolean {
+  return loaded.view.scope !== null && plan.fromSequence === 0;
 }
 
 /** Characters of inputs and outputs in one commit, about. Sending them takes several times that memory. */

@@ -2,8 +2,10 @@
  * Links this engine with the others on its database: heartbeat, lease, notifications, and the
  * takeover from dead engines.
  */
+
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { executionOf } from '../core/view.ts';
 import { holdLease, leaseIsFree } from '../db/connection/lease.ts';
 import { listen } from '../db/connection/listen.ts';
 import type { StandingConnection } from '../db/connection/standing-connection.ts';
@@ -169,10 +171,10 @@ function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulsePa
     rescue: (step) => rescue(parts, step),
     releaseUnknown: async () => {
       const unknown = await findUnknownSteps(database.workPool, worker.committer, null);
-      const ids = new Set(unknown.map(({ executionId }) => executionId!));
-      await reconsider(worker.committer.actors, worker.locked, ids);
-      if (ids.size === 0) return;
-      const executions = [...ids].slice(0, MAX_NAMED);
+      const views = new Set(unknown.map(({ view, executionId }) => view ?? executionId!));
+      await reconsider(worker.committer.actors, worker.locked, views);
+      if (views.size === 0) return;
+      const executions = [...new Set([...views].map(executionOf))].slice(0, MAX_NAMED);
       log.warn({ steps: unknown.length, executions }, 'Steps that nobody here ran were given back');
     },
     onError,

@@ -49,7 +49,8 @@ export async function loadStepTypes(
   const userTypes = await loadUserStepTypes(steps, cwd);
   refuseBrokenSchemas(userTypes);
   const schemas = () => lint.schemas;
-  const stepTypes = createStepTypes({ ...settings, extra: userTypes, schemas });
+  const { maxForeachItems } = limits;
+  const stepTypes = createStepTypes({ ...settings, extra: userTypes, schemas, maxForeachItems });
   const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
   const lint = lintContext(stepTypes, bounds, secrets === null ? null : Object.keys(secrets));
   return { stepTypes, userTypes, settings, lint };

@@ -12,8 +12,9 @@ import { LockedCommit } from '../door/locked-commit.ts';
 import { Timers } from '../door/timers.ts';
 import type { WatchedLoop } from '../maintenance/stall-watch.ts';
 import { ExecutionOutputs } from '../payload/execution-outputs.ts';
-import type { ScopeSource } from '../payload/expression-scope.ts';
 import { PayloadReader } from '../payload/payload-reader.ts';
+import type { ScopeSource } from '../payload/scope-source.ts';
+import { ScopeValues } from '../payload/scope-values.ts';
 import { within } from '../process/within.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
 import { ExecutionObserver } from '../telemetry/execution-observer.ts';
@@ -74,7 +75,11 @@ export class Worker {
     const { engineId, config, database, steps, log, onError } = parts;
     const { reads, workPool, queue } = database;
     this.#parts = parts;
-    this.#source = { payloads: new PayloadReader(reads, config.limits), secrets: config.secrets };
+    this.#source = {
+      payloads: new PayloadReader(reads, config.limits),
+      values: new ScopeValues(reads),
+      secrets: config.secrets,
+    };
     this.capacity = config.role === 'api' ? 0 : config.concurrency;
     this.hosts = new StepHosts({
       setup: steps.hostSetup,
@@ -116,7 +121,7 @@ export class Worker {
       this.#backlog,
     ]);
     const { committer, dispatcher } = this;
-    this.locked = new LockedCommit(workPool, committer, steps.versions, queue.locksFetched);
+    this.locked = new LockedCommit({ pool: workPool, committer, versions: steps.versions, queue });
     this.door = new ExecutionDoor({ lanes: database.lanes, committer, locked: this.locked });
     const inHand = {
       isOffered: (stepId: string) => dispatcher.isOffered(stepId),
@@ -229,11 +234,12 @@ export class Worker {
       db: reads,
       evaluator: steps.evaluator,
       log,
+      maxOutputBytes: this.#parts.config.limits.maxOutputBytes,
       end: new AttemptEnd({
         store: steps.store,
         log,
         msUntil: (instant) => msUntil(reads, instant),
-        post: (executionId, event) => this.door.post(executionId, event),
+        post: (key, event) => this.door.post(key, event),
         finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
         refused: () => metrics.staleCompletions.inc(),
       }),

@@ -36,7 +36,7 @@ export function finishOutputs(
 ): string | null | Promise<string | null> {
   try {
     const json =
-      execution.version.output === null
+      execution.scope.output === null
         ? leafOutputs(execution, plan, outputs)
         : outputs.evaluate(execution, plan, call);
     return json instanceof Promise ? json.catch((error) => failed(plan, outputs.message(error))) : json;

@@ -6,11 +6,11 @@ import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import type { OutputCall, Outputs } from './execution-output.ts';
-import { type ScopeSource, stepsScope } from './expression-scope.ts';
+import { gatherOutputScope } from './expression-scope.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { OutputStore } from './output-store.ts';
-import type { Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
+import type { ScopeSource } from './scope-source.ts';
 
 const MAX_MESSAGE_LENGTH = 10_000;
 
@@ -40,21 +40,8 @@ export class ExecutionOutputs implements Outputs {
   }
 
   evaluate(execution: ReadableExecution, plan: Plan, call: OutputCall): string | Promise<string> {
-    const output = execution.version.output!;
-    const { graph } = plan.view;
-    const named = output.stepReferences.map(({ key }) => graph.slots.get(key)!);
-    const slots = output.dynamicSteps ? [...graph.steps.keys()] : [...new Set(named)];
-    const needs = { input: output.roots.has('input'), slots, values: true };
-    const run = (found: Payloads) => {
-      const { name, version } = execution.version;
-      const scope = {
-        input: found.input?.value ?? null,
-        steps: stepsScope(found, plan.view, slots),
-        inputs: {},
-        execution: { id: execution.id, template: name, version },
-        secrets: this.#source.secrets,
-        vars: {},
-      };
+    const output = execution.scope.output!;
+    return next(gatherOutputScope(this.#source, execution, plan), (scope) => {
       const value = this.#evaluator.evaluate(output, scope, {
         workspace: execution.workspaceId,
         execution: execution.id,
@@ -63,9 +50,7 @@ export class ExecutionOutputs implements Outputs {
         },
       });
       return next(value, (done) => this.#text(done));
-    };
-    const reading = this.#source.payloads.read(execution, plan.view, needs, plan);
-    return next(reading, run);
+    });
   }
 
   message(error: unknown): string {

@@ -1,17 +1,22 @@
 /**
- * The scope of an expression: the execution's input, the outputs of the steps it names, and the step's own inputs.
+ * The data that expressions read: the execution's input, the outputs of the steps they name, the values of a scope's names,
+ * and the step's own inputs.
  */
 
-import type { StepError } from '../core/event.ts';
 import { type ReceivedInput, upstreamOf } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import { next } from '../core/next.ts';
+import type { Plan } from '../core/plan.ts';
+import type { ScopeName } from '../core/template.ts';
 import type { ExecutionView } from '../core/view.ts';
-import type { PayloadReader, Payloads } from './payload-reader.ts';
+import type { DataReads } from '../expression/data-reads.ts';
+import { type Outer, readOuter } from './outer-scopes.ts';
+import type { Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
+import { errorValue, type ScopeSource, stepsScope } from './scope-source.ts';
 
 /** A plain object with the roots of the expression language. */
-export interface ScopeParts {
+export interface ScopeParts extends Partial<Record<ScopeName, Json>> {
   input: Json;
   steps: Record<string, JsonObject>;
   inputs: Record<string, Json>;
@@ -20,68 +25,70 @@ export interface ScopeParts {
   vars: Readonly<Record<string, Json>>;
 }
 
-/** The data that a step's expressions read. */
-export interface ScopeNeeds {
-  /** Slots of the steps they name; null: any upstream step. */
-  readonly reads: readonly number[] | null;
-  readonly usesInput: boolean;
-  /** Whether they, or the handler, read `inputs`. */
-  readonly usesInputs: boolean;
-}
-
-export interface ScopeSource {
-  readonly payloads: PayloadReader;
-  readonly secrets: Readonly<Record<string, string>>;
-}
-
 /** Returns the scope of the step in a slot, whose join received `received`; at once when every payload is in memory. */
 export function gatherScope(
-  { payloads, secrets }: ScopeSource,
+  source: ScopeSource,
   execution: ReadableExecution,
   view: ExecutionView,
   slot: number,
   received: readonly ReceivedInput[],
-  needs: ScopeNeeds,
+  needs: DataReads,
 ): ScopeParts | Promise<ScopeParts> {
   const live = needs.usesInputs ? received.filter((input) => input.live) : [];
   const arrived = live.map(({ key }) => view.graph.slots.get(key)!);
   const reads = needs.reads ?? upstreamOf(view.graph, slot);
   const slots = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
-  const make = (found: Payloads): ScopeParts => {
-    const { name, version } = execution.version;
-    return {
-      input: found.input?.value ?? null,
-      steps: stepsScope(found, view, reads),
+  const make = (found: Payloads, outer: Outer | null): ScopeParts =>
+    partsOf(source, execution, {
+      input: outer?.input ?? found.input?.value ?? null,
+      steps: { ...outer?.steps, ...stepsScope(found, view, reads) },
       inputs: inputsScope(found, view, live),
-      execution: { id: execution.id, template: name, version },
-      secrets,
-      vars: {},
-    };
-  };
-  const reading = payloads.read(execution, view, { input: needs.usesInput, slots, values: true });
-  return next(reading, make);
+      ...outer?.names,
+    });
+  return readAll(source, execution, needs, slots, null, make);
 }
 
-/** Returns `steps.<key>` of the slots that are read. */
-export function stepsScope(
-  { outputs, errors }: Payloads,
-  view: ExecutionView,
+/** Returns the scope of the output of a view, which sees all its steps. @param plan its unwritten results count */
+export function gatherOutputScope(
+  source: ScopeSource,
+  execution: ReadableExecution,
+  plan: Plan,
+): ScopeParts | Promise<ScopeParts> {
+  const { view } = plan;
+  const needs = execution.scope.outputReads;
+  const slots = needs.reads ?? [...view.graph.steps.keys()];
+  const make = (found: Payloads, outer: Outer | null): ScopeParts =>
+    partsOf(source, execution, {
+      input: outer?.input ?? found.input?.value ?? null,
+      steps: { ...outer?.steps, ...stepsScope(found, view, slots) },
+      inputs: {},
+      ...outer?.names,
+    });
+  return readAll(source, execution, needs, slots, plan, make);
+}
+
+function readAll(
+  source: ScopeSource,
+  execution: ReadableExecution,
+  needs: DataReads,
   slots: readonly number[],
-): Record<string, JsonObject> {
-  const steps: Record<string, JsonObject> = {};
-  for (const slot of slots) {
-    const state = view.steps[slot];
-    const status = state?.status ?? 'waiting_inputs';
-    const completed = status === 'completed';
-    const error = status === 'failed' ? errors.get(slot) : undefined;
-    steps[view.graph.steps[slot]!.key] = {
-      output: completed ? (outputs.get(slot)?.value ?? null) : null,
-      status,
-      error: error === undefined ? null : errorValue(error),
-      route: state?.routes?.[0] ?? null,
-    };
-  }
-  return steps;
+  plan: Plan | null,
+  make: (found: Payloads, outer: Outer | null) => ScopeParts,
+): ScopeParts | Promise<ScopeParts> {
+  const { view } = execution;
+  const isTop = view.scope === null;
+  const wanted = { input: needs.usesInput && isTop, slots, values: true };
+  const reading = source.payloads.read(execution, view, wanted, plan);
+  if (isTop) return next(reading, (found) => make(found, null));
+  return next(readOuter(source, execution, needs), (outer) => next(reading, (found) => make(found, outer)));
+}
+
+function partsOf(
+  { secrets }: ScopeSource,
+  { id, version: { name, version } }: ReadableExecution,
+  data: Pick<ScopeParts, 'input' | 'steps' | 'inputs'> & Partial<Record<ScopeName, Json>>,
+): ScopeParts {
+  return { ...data, execution: { id, template: name, version }, secrets, vars: {} };
 }
 
 /** Returns `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */
@@ -97,8 +104,4 @@ function inputsScope(
     inputs[key] = error === undefined ? (outputs.get(slot)?.value ?? null) : errorValue(error);
   }
   return inputs;
-}
-
-function errorValue({ code, message, details }: StepError): JsonObject {
-  return { code, message, details };
 }

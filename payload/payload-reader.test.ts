@@ -9,7 +9,7 @@ import { fanOut } from '../tests/support/core/graphs.ts';
 import { JsonPayload } from './json-payload.ts';
 import { INPUT, KeptPayloads } from './kept-payloads.ts';
 import { PayloadReader, type Payloads } from './payload-reader.ts';
-import type { ReadableExecution } from './readable-execution.ts';
+import type { PayloadOwner } from './readable-execution.ts';
 
 const GRAPH = compileGraph(fanOut(6));
 const LIMITS = { maxOutputBytes: 100, maxInputsBytes: 250 };
@@ -19,7 +19,7 @@ let stored: Map<number, string>;
 let asked: string[];
 /** Happens while a statement is on its way. */
 let meanwhile: () => void;
-let actor: ReadableExecution;
+let actor: PayloadOwner;
 let reader: PayloadReader;
 
 const db = {
@@ -45,7 +45,7 @@ beforeEach(() => {
   asked = [];
   meanwhile = () => {};
   const { executionId: id, kept, errors } = new Actors().get('e');
-  actor = { id, workspaceId: null, kept, errors, version: { name: 't', version: 1, output: null } };
+  actor = { id, kept, errors };
   reader = new PayloadReader(db, LIMITS);
 });
 

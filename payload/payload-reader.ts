@@ -14,7 +14,7 @@ import { readPayloads, sumPayloadBytes } from '../db/step-payload.ts';
 import { readManyInputs } from '../db/workflow-execution.ts';
 import { JsonPayload, parseLarge } from './json-payload.ts';
 import { INPUT, type KeptPayloads } from './kept-payloads.ts';
-import type { ReadableExecution } from './readable-execution.ts';
+import type { PayloadOwner } from './readable-execution.ts';
 
 export interface PayloadNeeds {
   /** Whether the execution's own input is read. */
@@ -86,7 +86,7 @@ export class PayloadReader {
    * @throws InputsTooLarge
    */
   read(
-    execution: ReadableExecution,
+    execution: PayloadOwner,
     view: ExecutionView,
     needs: PayloadNeeds,
     plan: Plan | null = null,
@@ -96,7 +96,7 @@ export class PayloadReader {
   }
 
   #find(
-    execution: ReadableExecution,
+    execution: PayloadOwner,
     view: ExecutionView,
     { input, slots }: PayloadNeeds,
     plan: Plan | null,
@@ -130,7 +130,7 @@ export class PayloadReader {
 
   /** @param known bytes that are in memory; null: with the missing ones they cannot exceed the limit */
   async #load(
-    execution: ReadableExecution,
+    execution: PayloadOwner,
     view: ExecutionView,
     reading: Reading,
     slots: readonly number[],
@@ -149,7 +149,7 @@ export class PayloadReader {
   }
 
   /** Shared by many steps that read the same. Text is stored with up to twice its length: it counts half. */
-  #storedBytes(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Promise<number> {
+  #storedBytes(execution: PayloadOwner, view: ExecutionView, slots: readonly number[]): Promise<number> {
     const ids = stepsAt(slots).map((slot) => view.steps[slot]!.id);
     const key = ids.join();
     const known = this.#sums.get(execution.kept);
@@ -162,7 +162,7 @@ export class PayloadReader {
   }
 
   /** Returns the statements that load the slots: those in flight, and one for the rest. */
-  #share(execution: ReadableExecution, view: ExecutionView, slots: readonly number[]): Set<Promise<Loaded>> {
+  #share(execution: PayloadOwner, view: ExecutionView, slots: readonly number[]): Set<Promise<Loaded>> {
     const onTheirWay = this.#loading.get(execution.kept) ?? new Map<number, Promise<Loaded>>();
     this.#loading.set(execution.kept, onTheirWay);
     const own = slots.filter((slot) => !onTheirWay.has(slot));
@@ -175,11 +175,7 @@ export class PayloadReader {
     return new Set(slots.map((slot) => onTheirWay.get(slot)!));
   }
 
-  async #loadOwn(
-    execution: ReadableExecution,
-    view: ExecutionView,
-    slots: readonly number[],
-  ): Promise<Loaded> {
+  async #loadOwn(execution: PayloadOwner, view: ExecutionView, slots: readonly number[]): Promise<Loaded> {
     const loaded = new Map<number, JsonPayload | StepError>();
     const keep = (slot: number, json: string) => {
       const payload = new JsonPayload(json);

@@ -189,12 +189,17 @@ const KINDS: ReadonlySet<unknown> = new Set([
   'callback',
   'deadline',
   'stop_overdue',
+  'inbox',
 ]);
 
+/** The name of a scope: its holder and its index. */
+const SCOPE = /^[0-9a-f-]{36}\[\d{1,9}\]$/;
+
 function readData(stored: unknown): JobData {
-  const { kind, execution_id, step_id } = (stored ?? {}) as Record<string, unknown>;
+  const { kind, execution_id, step_id, scope } = (stored ?? {}) as Record<string, unknown>;
   const ofStep = kind === 'step' || kind === 'timer' || kind === 'step_deadline';
-  const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id));
+  const isOfView = scope === undefined || (typeof scope === 'string' && SCOPE.test(scope));
+  const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id)) && isOfView;
   return isKnown ? (stored as JobData) : { kind: 'unknown', stored };
 }
 

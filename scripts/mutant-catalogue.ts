@@ -118,19 +118,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a join is decided on what was read before the lock',
-    file: 'door/locked-commit.ts',
+    file: 'door/view-loader.ts',
     find:
-      'const rows = await lockExecutions(tx, ids, locked !== null);\n' +
-      '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
-      '    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));\n' +
-      '    const lockedIds = await existingExecutions(tx, left);\n' +
-      '    const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);',
+      'const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));\n' +
+      '  const left = passOver ? ids.filter((id) => !executions.has(id)) : [];\n' +
+      '  const locked = await existingExecutions(tx, left);\n' +
+      '  const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);',
     replace:
       'const steps = Map.groupBy(await loadSteps(tx, ids), ({ executionId }) => executionId);\n' +
-      '    const rows = await lockExecutions(tx, ids, locked !== null);\n' +
-      '    const executions = new Map(rows.map((execution) => [execution.id, execution]));\n' +
-      '    const left = locked === null ? [] : ids.filter((id) => !executions.has(id));\n' +
-      '    const lockedIds = await existingExecutions(tx, left);',
+      '  const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));\n' +
+      '  const left = passOver ? ids.filter((id) => !executions.has(id)) : [];\n' +
+      '  const locked = await existingExecutions(tx, left);',
     tests: ['tests/integration/executions/join-race.test.ts'],
   },
   {
@@ -210,7 +208,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'claims of a commit whose answer was lost are not found',
-    file: 'door/locked-commit.ts',
+    file: 'door/view-loader.ts',
     find: 'if (!waiting.some(isOfClaim))',
     replace: 'if (waiting.some(isOfClaim))',
     tests: [
@@ -221,9 +219,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what an engine remembers decides that a rescue is late',
-    file: 'door/execution-door.ts',
-    find: 'return [units.filter((unit) => !isStale(unit)), units.filter(isStale)];',
-    replace: 'return [[...units], []];',
+    file: 'door/scopes/round.ts',
+    find: 'if (locked !== undefined || !this.#isStale(unit)) return true;',
+    replace: 'if (unit !== undefined) return true;',
     tests: ['tests/integration/executions/orders.test.ts'],
   },
   {

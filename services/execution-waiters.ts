@@ -28,7 +28,8 @@ export class ExecutionWaiters implements CommitSubscriber {
   }
 
   committed(units: readonly DecidedUnit[]): void {
-    for (const { plan, actor } of units) if (plan.end !== null) this.wake(actor.key);
+    for (const { plan, actor } of units)
+      if (plan.end !== null && plan.view.scope === null) this.wake(actor.key);
   }
 
   /** Wakes all waiters of this execution. */

@@ -3,15 +3,16 @@
  * claim.
  */
 import type { Event } from '../core/event.ts';
+import { graphAt } from '../core/graph.ts';
 import { handlerPlace, takeoverEvent } from '../core/takeover.ts';
-import { slotOf } from '../core/view.ts';
+import { slotOf, type ViewKey, viewKey } from '../core/view.ts';
 import type { Db } from '../db/connection/client.ts';
 import type { OwnedStep } from '../db/engine.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 
 export interface TakeoverOptions {
   readonly db: Db;
-  readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
+  readonly door: { deliver(key: ViewKey, event: Event): Promise<unknown> };
   readonly versions: Pick<TemplateVersions, 'find'>;
   /** Returns whether a step type is one of the engine's own. */
   isBuiltIn(type: string): boolean;
@@ -20,11 +21,11 @@ export interface TakeoverOptions {
 /** Resolves when the step is released, or no longer belongs to its dead owner. */
 export async function takeOver(options: TakeoverOptions, step: OwnedStep): Promise<void> {
   const { db, door, versions, isBuiltIn } = options;
-  const { executionId, templateId, stepTemplateId, attempt, crashes, owner } = step;
+  const { executionId, scope, templateId, stepTemplateId, attempt, crashes, owner } = step;
   const version = await versions.find(db, templateId);
   const position = version?.positions.get(stepTemplateId);
   if (!version || position === undefined) return;
   const place = handlerPlace(isBuiltIn(version.steps[position]!.step.type), crashes);
-  const slot = slotOf(version.graph, position);
-  await door.deliver(executionId, takeoverEvent(slot, { attempt, owner }, place));
+  const slot = slotOf(graphAt(version.graphs, position), position);
+  await door.deliver(viewKey(executionId, scope), takeoverEvent(slot, { attempt, owner }, place));
 }

@@ -4,6 +4,7 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'delay',
   'email',
   'fail',
+  'foreach',
   'http',
   'log',
   'merge',

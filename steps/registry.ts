@@ -12,6 +12,7 @@ import { createEmail } from './email/email.ts';
 import { Mailer } from './email/mailer.ts';
 import type { MailSettings } from './email/smtp-server.ts';
 import { fail } from './fail.ts';
+import { foreachStep } from './foreach.ts';
 import { parseAllowList } from './http/address.ts';
 import { createHttpClient, type HttpClient } from './http/client.ts';
 import { portOf } from './http/exchange.ts';
@@ -38,6 +39,8 @@ export interface StepTypesOptions {
   agent?: AgentSettings;
   /** Checks answers against schemas, where steps run. */
   schemas?: () => AnswerSchemas | Promise<AnswerSchemas>;
+  /** Most items of a foreach; left out: where none is run. */
+  maxForeachItems?: number;
   /** The operator's own types (modules/user-modules.ts). */
   extra?: readonly StepType[];
 }
@@ -58,6 +61,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     createScript(options.script),
     createEmail(mailer),
     agentOf(options, client),
+    foreachStep(options.maxForeachItems ?? Number.POSITIVE_INFINITY),
     delay,
     log,
     fail,

@@ -8,6 +8,7 @@
 
 import type { WaitingFor } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
+import type { HeldScopes } from '../core/scopes/held-scopes.ts';
 import type { StepTypeInfo } from '../core/step-type.ts';
 
 export interface StepLog {
@@ -43,6 +44,8 @@ export interface StepContext<P = JsonObject> {
   heartbeat(): void;
   /** The state of `Parked`, and the time for which the step was parked by the database's clock; null on a first run. */
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
+  /** Of types that hold steps. */
+  readonly scopes?: ScopeAccess;
   /** Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope. */
   evaluate(value: Json): Json | Promise<Json>;
   /**
@@ -52,6 +55,21 @@ export interface StepContext<P = JsonObject> {
   keepTurn(number: number, turn: JsonObject): Promise<void>;
   /** Runs the body of an async function of `input` in the sandbox. Throws StepFailure. */
   runScript(code: string, input: Json, options: ScriptOptions): Promise<Json>;
+}
+
+/** The scopes that a step holds, for its handler. */
+export interface ScopeAccess {
+  /** Their numbers; null: the step has opened none so far. */
+  readonly held: HeldScopes | null;
+  /** Returns the indexes of scopes that have failed or were cancelled. */
+  unfinished(): Promise<number[]>;
+  /**
+   * Returns their results in the order of their index, as an output to return: the output of a completed scope, and
+   * `{ error }` of any other. @throws StepFailure when they are too large together
+   */
+  list(): Promise<unknown>;
+  /** Returns the output of the last scope; null: there is none. */
+  last(): Promise<unknown>;
 }
 
 export interface StepType<P = JsonObject> extends StepTypeInfo {
@@ -87,6 +105,30 @@ export class Parked {
     this.pause = pause;
     this.state = state;
     this.waitingFor = waitingFor;
+  }
+}
+
+export interface ScopesToOpen {
+  /** Scopes besides those that the step has already. */
+  readonly count: number;
+  /** The largest number of scopes that are open at once. */
+  readonly concurrency: number;
+  /** The number of failed scopes with which the step goes on; null: it fails as the first failed scope does. */
+  readonly tolerated: number | null;
+  /** In a later attempt: these scopes are opened anew. */
+  readonly again?: readonly number[];
+  /** One for each of the added scopes. */
+  readonly items?: readonly Json[];
+}
+
+/** Opens scopes and leaves the process: the step runs again, with `resumed`, when all of them have ended. */
+export class Holding {
+  readonly scopes: ScopesToOpen;
+  readonly state: Json;
+
+  constructor(scopes: ScopesToOpen, state: Json = null) {
+    this.scopes = scopes;
+    this.state = state;
   }
 }
 

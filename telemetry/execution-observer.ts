@@ -73,7 +73,7 @@ export class ExecutionObserver {
     }
     this.#tellLost(unit);
     for (const { type } of plan.late) if (OUTCOMES.has(type)) tally.late += 1;
-    if (plan.end !== null) this.#end(unit, plan.end);
+    if (plan.end !== null && plan.view.scope === null) this.#end(unit, plan.end);
   }
 
   #tellFailure(unit: CommittedUnit, slot: number, { state, error, from, timer }: StepChange): void {

@@ -4,7 +4,7 @@
  */
 import { type Graph, graphAt } from '../core/graph.ts';
 import type { CompiledValue } from '../expression/compiled.ts';
-import type { DataReads, NameRead, OuterRead } from './version.ts';
+import type { DataReads, NameRead, OuterRead } from '../expression/data-reads.ts';
 
 /** A graph, and the graphs of the scopes around it, the nearest first. */
 export type Surroundings = readonly Graph[];

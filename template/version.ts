@@ -6,38 +6,14 @@
 
 import type { Graph } from '../core/graph.ts';
 import { EngineError, type Problem } from '../core/problem.ts';
-import type { ScopeName, Template, TemplateStep } from '../core/template.ts';
+import type { Template, TemplateStep } from '../core/template.ts';
 import type { SchemaFault } from '../definition/schema/checker.ts';
 import type { CompiledCondition, CompiledValue } from '../expression/compiled.ts';
+import type { DataReads } from '../expression/data-reads.ts';
 import type { StepType } from '../steps/step-type.ts';
 
 /** Returns the faults of a value; [] when it fits the schema. */
 export type Check = (value: unknown) => readonly SchemaFault[];
-
-/** A step of a scope around an expression's own. */
-export interface OuterRead {
-  /** 1: the scope that has the holder of the expression's scope. */
-  readonly up: number;
-  readonly slot: number;
-}
-
-/** A name to which a scope gives a value: `item`. */
-export interface NameRead {
-  readonly name: ScopeName;
-  /** 0: the expression's own scope. */
-  readonly up: number;
-}
-
-/** The data that expressions read. */
-export interface DataReads {
-  /** Slots of the steps of their own scope whose output, status, error or route they read; null: any upstream step. */
-  readonly reads: readonly number[] | null;
-  /** The same of the scopes around it; null: any step that is upstream of a holder. */
-  readonly outerReads: readonly OuterRead[] | null;
-  readonly nameReads: readonly NameRead[];
-  readonly usesInput: boolean;
-  readonly usesInputs: boolean;
-}
 
 /** Limits of a ready step, with the data that their keys and the guard read: the guard is evaluated first. */
 export interface CompiledLimits extends DataReads {

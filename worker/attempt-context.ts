@@ -2,7 +2,7 @@
  * The context passed to a handler. Costly members are created on first use.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
-import type { ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
+import type { ScopeAccess, ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Attempt } from './attempt.ts';
 
@@ -15,6 +15,8 @@ export interface ContextParts {
   readonly resumed: StepContext['resumed'];
   readonly secrets: Readonly<Record<string, string>>;
   readonly log: Log;
+  /** Of a step that holds scopes. */
+  readonly scopes?: ScopeAccess;
   evaluate(value: Json): Json | Promise<Json>;
   keepTurn(number: number, turn: JsonObject): Promise<void>;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
@@ -28,6 +30,7 @@ export class AttemptContext implements StepContext {
   readonly idempotencyKey: string;
   readonly resumed: StepContext['resumed'];
   readonly secrets: Readonly<Record<string, string>>;
+  readonly scopes?: ScopeAccess;
   readonly #parts: ContextParts;
   #log: StepLog | null = null;
 
@@ -40,6 +43,7 @@ export class AttemptContext implements StepContext {
     this.idempotencyKey = parts.attempt.stepId;
     this.resumed = parts.resumed;
     this.secrets = parts.secrets;
+    if (parts.scopes !== undefined) this.scopes = parts.scopes;
   }
 
   get execution() {

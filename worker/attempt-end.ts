@@ -5,6 +5,7 @@
  */
 import type { Event } from '../core/event.ts';
 import { settle } from '../core/next.ts';
+import type { ViewKey } from '../core/view.ts';
 import type { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep } from '../template/version.ts';
@@ -16,7 +17,7 @@ import { logThrown } from './thrown.ts';
 
 export interface AttemptEndOptions extends EventSource {
   readonly log: Log;
-  post(executionId: string, event: Event): void;
+  post(key: ViewKey, event: Event): void;
   /** A handler has ended, with any outcome. */
   finished(type: string, durationMs: number): void;
   /** A handler returned a result for an attempt that was over. */
@@ -74,7 +75,7 @@ export class AttemptEnd {
       return;
     }
     finished(compiled.step.type, performance.now() - attempt.startedAt);
-    post(attempt.executionId, event);
+    post(attempt.view, event);
   }
 }
 

@@ -17,7 +17,8 @@ import type { Loaded } from '../door/actor.ts';
 import type { ReservedStep } from '../door/capacity.ts';
 import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
-import { gatherScope, type ScopeParts, type ScopeSource } from '../payload/expression-scope.ts';
+import { gatherScope, type ScopeParts } from '../payload/expression-scope.ts';
+import type { ScopeSource } from '../payload/scope-source.ts';
 import { TurnShare } from '../process/turn-share.ts';
 import { durationOf } from '../steps/measure.ts';
 import { type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
@@ -30,6 +31,7 @@ import type { AttemptEnd, SteppedAttempt } from './attempt-end.ts';
 import { failedBy, failedByGuard } from './failure.ts';
 import type { StepHosts } from './hosts/hosts.ts';
 import { type Outcome, outcomeOf, proceed, type Staged } from './outcome.ts';
+import { HeldScopeAccess } from './scope-access.ts';
 import type { OwnedScript } from './script.ts';
 
 export interface AttemptRunnerOptions extends ScopeSource {
@@ -37,6 +39,8 @@ export interface AttemptRunnerOptions extends ScopeSource {
   readonly evaluator: Evaluator;
   readonly log: Log;
   readonly end: AttemptEnd;
+  /** Largest output of a step. */
+  readonly maxOutputBytes: number;
   runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
   keepTurn(attempt: Attempt, number: number, turn: JsonObject): Promise<void>;
   /** Custom step types: their handlers run in hosts. */
@@ -102,7 +106,7 @@ export class AttemptRunner {
     const crashes = loaded.view.steps[slot]?.crashes ?? 0;
     const { name: template, version } = loaded.version;
     const execution = { id: loaded.id, template, version };
-    const attempt = new Attempt(execution, slot, stepId, claim, crashes, done);
+    const attempt = new Attempt(execution, { view: loaded.actor.key, slot }, stepId, claim, crashes, done);
     attempt.mayLose = loaded.view.graph.mayLose?.[slot] === true;
     const compiled = loaded.step(slot);
     const started = { loaded, attempt, compiled };
@@ -219,6 +223,7 @@ export class AttemptRunner {
       resumed,
       secrets: this.#options.secrets,
       log: this.#options.log,
+      ...(compiled.type.holds === undefined ? {} : { scopes: this.#scopesOf(work) }),
       evaluate: (value) => this.#evaluateDeferred(work, value),
       keepTurn: (number, turn) => this.#options.keepTurn(attempt, number, turn),
       runScript: (code, input, options, log) => {
@@ -226,10 +231,16 @@ export class AttemptRunner {
         return this.#options.runScript(code, input, { ...options, workspace, execution }, log);
       },
     });
-    const place = this.#place(compiled.step.type, attempt.crashes);
+    // A handler that holds scopes only says which, and puts together what came of them.
+    const place = compiled.type.holds ? 'engine' : this.#place(compiled.step.type, attempt.crashes);
     return place === 'engine'
       ? next(compiled.type.run(context), outcomeOf)
       : this.#handleInHost(work, context, place === 'own host');
+  }
+
+  #scopesOf({ loaded, attempt: { slot, stepId } }: Gathered): HeldScopeAccess {
+    const { db, maxOutputBytes } = this.#options;
+    return new HeldScopeAccess(db, stepId, loaded.view.steps[slot]?.held ?? null, maxOutputBytes);
   }
 
   #handleInHost(work: Gathered, context: AttemptContext, alone: boolean): Promise<Outcome> {

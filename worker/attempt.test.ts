@@ -5,7 +5,7 @@ import { Attempt } from './attempt.ts';
 function attempt(): Attempt {
   return new Attempt(
     { id: 'execution', template: 'test', version: 1 },
-    0,
+    { view: 'execution', slot: 0 },
     'step',
     { attempt: 1, owner: 'engine' },
     0,

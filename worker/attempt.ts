@@ -4,6 +4,7 @@
  * Invariant: `finish` runs once; anything the handler does afterwards is ignored.
  */
 import type { Claim } from '../core/event.ts';
+import type { ViewKey } from '../core/view.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import type { Admission } from './admission.ts';
 import { Countdown } from './countdown.ts';
@@ -30,6 +31,8 @@ export interface NamedExecution {
 
 export class Attempt {
   readonly execution: NamedExecution;
+  /** The view that the step is in. */
+  readonly view: ViewKey;
   readonly slot: number;
   readonly stepId: string;
   readonly claim: Claim;
@@ -55,13 +58,14 @@ export class Attempt {
 
   constructor(
     execution: NamedExecution,
-    slot: number,
+    { view, slot }: { readonly view: ViewKey; readonly slot: number },
     stepId: string,
     claim: Claim,
     crashes: number,
     onDone: (attempt: Attempt) => void,
   ) {
     this.execution = execution;
+    this.view = view;
     this.slot = slot;
     this.stepId = stepId;
     this.claim = claim;

@@ -285,8 +285,8 @@ export class Dispatcher implements Capacity, Turns {
     return this.#attempts.has(stepId);
   }
 
-  abort(states: readonly StepState[], graceful: boolean): void {
-    for (const { id } of states) {
+  abort(steps: readonly Pick<StepState, 'id'>[], graceful: boolean): void {
+    for (const { id } of steps) {
       const attempt = this.#attempts.get(id);
       if (graceful) attempt?.stop();
       else attempt?.drop();

@@ -5,11 +5,12 @@
  * unreachable database does not let go is rescued by peers: no wait here is without an end.
  */
 import type { Event } from '../core/event.ts';
+import type { ViewKey } from '../core/view.ts';
 import { within } from '../process/within.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
 export interface DrainOptions {
-  readonly door: { deliver(executionId: string, event: Event): Promise<unknown> };
+  readonly door: { deliver(key: ViewKey, event: Event): Promise<unknown> };
   readonly dispatcher: Dispatcher;
   readonly graceMs: number;
 }
@@ -26,8 +27,8 @@ export async function drain({ door, dispatcher, graceMs }: DrainOptions): Promis
   dispatcher.closeForClaims();
   await dispatcher.idleWithin(graceMs);
   const left = [...dispatcher.attempts()];
-  const releases = left.map(({ executionId, slot, claim }) =>
-    door.deliver(executionId, { type: 'release', slot, claim }).catch(() => {}),
+  const releases = left.map(({ view, slot, claim }) =>
+    door.deliver(view, { type: 'release', slot, claim }).catch(() => {}),
   );
   for (const attempt of left) attempt.drop();
   await within(commitMs(graceMs), Promise.all(releases));

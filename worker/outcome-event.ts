@@ -9,6 +9,7 @@ import type { OutputStore } from '../payload/output-store.ts';
 import { storedError } from '../payload/stored-error.ts';
 import { type Pause, StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
+import { holdEvent } from './hold-event.ts';
 import type { Failed, Outcome } from './outcome.ts';
 
 export interface EventSource {
@@ -37,6 +38,8 @@ export function eventOf(
     }
     case 'parked':
       return parkEvent(outcome, attempt, source, waitsFor);
+    case 'holding':
+      return holdEvent(outcome, attempt, store);
     case 'skipped':
       return { type: 'skip', slot, claim };
     case 'lost':

@@ -15,7 +15,14 @@ const store = new OutputStore({ maxDepth: 10, maxBytes: 1_000 }, [SECRET]);
 const source: EventSource = { store, msUntil: async () => -5 };
 
 function attempt(): Attempt {
-  return new Attempt({ id: 'e', template: 't', version: 1 }, 3, 'step', CLAIM, 0, () => {});
+  return new Attempt(
+    { id: 'e', template: 't', version: 1 },
+    { view: 'e', slot: 3 },
+    'step',
+    CLAIM,
+    0,
+    () => {},
+  );
 }
 
 async function posted(outcome: Outcome): Promise<Event> {

@@ -8,7 +8,14 @@
 
 import type { WaitingFor } from '../core/event.ts';
 import type { Json } from '../core/json/json.ts';
-import { Parked, type Pause, Routed, type StepFailure } from '../steps/step-type.ts';
+import {
+  Holding,
+  Parked,
+  type Pause,
+  Routed,
+  type ScopesToOpen,
+  type StepFailure,
+} from '../steps/step-type.ts';
 
 export type Outcome =
   /** The handler returned an output. A step host returns a JsonPayload: checked and masked. */
@@ -20,6 +27,8 @@ export type Outcome =
       readonly state: Json;
       readonly waitingFor: WaitingFor | null;
     }
+  /** The handler left the process until the scopes that it opens have ended. */
+  | { readonly kind: 'holding'; readonly scopes: ScopesToOpen; readonly state: Json }
   /** The guard was falsy. */
   | { readonly kind: 'skipped' }
   | Failed
@@ -38,7 +47,7 @@ export interface Failed {
 export type LostBy = 'rescue' | 'displace' | 'release';
 
 /** The outcomes of a handler that returns. */
-export type Returned = Extract<Outcome, { kind: 'completed' | 'parked' }>;
+export type Returned = Extract<Outcome, { kind: 'completed' | 'parked' | 'holding' }>;
 
 /** Reads what a handler returned. */
 export function outcomeOf(result: unknown): Returned {
@@ -46,6 +55,7 @@ export function outcomeOf(result: unknown): Returned {
     const { pause, state, waitingFor } = result;
     return { kind: 'parked', pause, state, waitingFor };
   }
+  if (result instanceof Holding) return { kind: 'holding', scopes: result.scopes, state: result.state };
   if (result instanceof Routed) return { kind: 'completed', output: result.output, routes: result.routes };
   return { kind: 'completed', output: result, routes: null };
 }

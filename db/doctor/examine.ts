@@ -4,12 +4,15 @@
  * They use a connection of their own, so that no slot of a pool is taken; read only, so that no lock is waited for;
  * one snapshot, so that no check sees half of a commit; and a deadline, after which the unanswered checks are named.
  */
+
 import pg from 'pg';
+import { type ViewKey, viewKey } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 import type { DatabaseWay } from '../connection/features.ts';
 import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
+import { scopeOfStep } from '../scopes/scope.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import { ENGINE_INVARIANTS } from './engines.ts';
 import type { SqlInvariant } from './invariant.ts';
@@ -76,6 +79,8 @@ export interface Asked {
 export interface Offender {
   readonly id: string;
   readonly executionId: string | null;
+  /** Of a step: the view that it is in; left out: the execution's. */
+  readonly view?: ViewKey;
   /** Queue of a job. */
   readonly queue: string | null;
   readonly detail: string;
@@ -196,6 +201,7 @@ export async function firstIdOfTheLast(db: Db, seconds: number | null): Promise<
 export interface ClaimedStep {
   readonly id: string;
   readonly executionId: string;
+  readonly view: ViewKey;
   readonly attempt: number;
 }
 
@@ -205,10 +211,10 @@ export interface ClaimedStep {
  */
 export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {
   const { rows } = await db.query(
-    `select h.id, e.id as execution_id, h.attempt_count
+    `select h.id, e.id as execution_id, h.holder_id, h.scope, h.attempt_count
        from workflow_executions e
        cross join lateral (
-         select s.id, s.attempt_count
+         select s.id, s.holder_id, s.scope, s.attempt_count
            from workflow_step_executions s
           where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
             and s.updated_at <= now() - make_interval(secs => $2::double precision)
@@ -216,5 +222,10 @@ export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number
       where e.status in ('running', 'paused')`,
     [engineId, graceSeconds],
   );
-  return rows.map((row) => ({ id: row.id, executionId: row.execution_id, attempt: row.attempt_count }));
+  return rows.map((row) => ({
+    id: row.id,
+    executionId: row.execution_id,
+    view: viewKey(row.execution_id, scopeOfStep(row.holder_id, row.scope)),
+    attempt: row.attempt_count,
+  }));
 }

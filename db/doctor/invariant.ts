@@ -66,7 +66,7 @@ export const WITH_STEPS = `
 /** The templates `t` of the steps `s`, by their primary key. */
 export const WITH_TEMPLATES = `
       cross join lateral (
-        select workflow_template_id, definition from workflow_step_templates x
+        select workflow_template_id, key, definition from workflow_step_templates x
          where x.id = s.step_template_id offset 0) t`;
 
 /** Returns SQL: whether the edges of a step are resolved. @param step alias of its row */
@@ -79,7 +79,7 @@ export function producersOf(execution: string, scope: string): string {
   return `${needsOf('t')}
           cross join lateral (
             select id from workflow_step_templates x
-             where x.workflow_template_id = t.workflow_template_id and x.key = ${NEEDED_KEY} offset 0) u
+             where x.workflow_template_id = t.workflow_template_id and x.key = regexp_replace(t.key, '[^/]*$', '') || ${NEEDED_KEY} offset 0) u
           cross join lateral (
             select id, status, lost_race from workflow_step_executions x
              where x.workflow_execution_id = ${execution} and x.scope = ${scope} and x.step_template_id = u.id offset 0) p`;

@@ -102,7 +102,8 @@ const KIND: SqlInvariant = {
   offenders: `
     select j.id, null::uuid as execution_id, j.name as queue, format('kind %s', coalesce(j.data ->> 'kind', 'missing')) as detail
       from ${JOBS}
-       and (coalesce(j.data ->> 'kind', '') not in ('start', 'step', 'timer', 'step_deadline', 'callback', 'deadline', 'stop_overdue')
+       and (coalesce(j.data ->> 'kind', '') not in ('start', 'step', 'timer', 'step_deadline', 'callback', 'deadline', 'stop_overdue',
+                                                        'inbox')
             or ${idIn('execution_id')} is null
             or (j.data ->> 'kind' in ('step', 'timer', 'step_deadline') and ${idIn('step_id')} is null))`,
 };

@@ -2,12 +2,16 @@
  * Reads rows whose jobs are missing, for a repair, under the lock of their executions.
  */
 import type { StepStatus } from '../../core/status.ts';
+import type { ScopeId } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
+import { scopeOfStep } from '../scopes/scope.ts';
 
 export interface JoblessStep {
   readonly id: string;
   readonly executionId: string;
+  /** Null: the top level. */
+  readonly scope: ScopeId | null;
   readonly stepTemplateId: string;
   readonly status: StepStatus;
   readonly attempt: number;
@@ -21,7 +25,7 @@ export interface JoblessStep {
 
 export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<JoblessStep[]> {
   const { rows } = await db.query(
-    `select id, workflow_execution_id, step_template_id, status, attempt_count, sequence,
+    `select id, workflow_execution_id, holder_id, scope, step_template_id, status, attempt_count, sequence,
             extract(epoch from resume_at - now()) * 1000 as resumes_in_ms, retry_count,
             extract(epoch from deadline_at - now()) * 1000 as deadline_in_ms
        from workflow_step_executions
@@ -31,6 +35,7 @@ export async function readJoblessSteps(db: Db, ids: readonly string[]): Promise<
   return rows.map((row) => ({
     id: row.id,
     executionId: row.workflow_execution_id,
+    scope: scopeOfStep(row.holder_id, row.scope),
     stepTemplateId: row.step_template_id,
     status: row.status,
     attempt: row.attempt_count,

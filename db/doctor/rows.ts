@@ -39,7 +39,8 @@ const ENDS: readonly SqlInvariant[] = [
     `select t.id, e.id as execution_id, format('step %s has no row', t.key) as detail
        from ${EXAMINED}
       cross join lateral (
-        select id, key from workflow_step_templates x where x.workflow_template_id = e.workflow_template_id offset 0) t
+        select id, key from workflow_step_templates x
+          where x.workflow_template_id = e.workflow_template_id and strpos(x.key, '/') = 0 offset 0) t
       where e.status in ${FINAL_EXECUTION}
         and not exists (select 1 from workflow_step_executions s
                          where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)`,

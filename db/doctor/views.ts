@@ -59,7 +59,7 @@ export async function readInputs(
       cross join lateral (
         select step_execution_id, from_step_execution_id, live from workflow_input_tracker x
          where x.step_execution_id = s.id offset 0) i
-      where s.workflow_execution_id = any($1::uuid[])`,
+      where s.workflow_execution_id = any($1::uuid[]) and s.scope = ''`,
     [plainArray(executionIds)],
   );
   return grouped(rows, (row) => ({

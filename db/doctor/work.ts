@@ -193,7 +193,8 @@ const END: SqlInvariant = {
            else
              (select count(*) from workflow_step_executions s
                where s.workflow_execution_id = e.id and s.scope = '' and s.status in ${FINAL_STEP})
-             = (select count(*) from workflow_step_templates t where t.workflow_template_id = e.workflow_template_id) end`,
+             = (select count(*) from workflow_step_templates t
+                 where t.workflow_template_id = e.workflow_template_id and strpos(t.key, '/') = 0) end`,
 };
 
 const STEP_ROW: SqlInvariant = {
@@ -207,7 +208,7 @@ const STEP_ROW: SqlInvariant = {
       from ${UNDER_WAY}
      cross join lateral (
        select id, key, workflow_template_id, definition from workflow_step_templates x
-        where x.workflow_template_id = e.workflow_template_id offset 0) t
+        where x.workflow_template_id = e.workflow_template_id and strpos(x.key, '/') = 0 offset 0) t
      where not exists (select 1 from workflow_step_executions s
                         where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)
        and (not exists (select 1 from ${needsOf('t')} offset 0)

@@ -4,12 +4,16 @@
 
 import type { WaitingFor } from '../../core/event.ts';
 import type { ExecutionStatus } from '../../core/status.ts';
+import type { ScopeId } from '../../core/view.ts';
 import type { Db } from '../connection/client.ts';
 import { STEP_COLUMNS, type StepDetail, type TrackedInput, toStepDetail } from '../execution-queries.ts';
+import { scopeOfStep } from '../scopes/scope.ts';
 
 /** A step as those see it who may end its wait. */
 export interface StoredStep extends StepDetail {
   readonly executionId: string;
+  /** The scope that it is in; null: the top level. */
+  readonly scopeId: ScopeId | null;
   readonly executionStatus: ExecutionStatus;
   readonly templateId: string;
   readonly workspaceId: string | null;
@@ -21,7 +25,7 @@ export interface StoredStep extends StepDetail {
 }
 
 const READ = (outputs: string) => `
-  select ${STEP_COLUMNS('s')}, ${outputs} as outputs, s.sequence, s.answer_id, s.workflow_execution_id,
+  select ${STEP_COLUMNS('s')}, ${outputs} as outputs, s.sequence, s.answer_id, s.workflow_execution_id, s.holder_id,
          e.status as execution_status, e.workflow_template_id, e.workspace_id
     from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id
    where s.id = $1 and e.removed_at is null`;
@@ -38,6 +42,7 @@ export async function readStep(db: Db, id: string, withOutputs: boolean): Promis
   return {
     ...toStepDetail(row),
     executionId: row.workflow_execution_id,
+    scopeId: scopeOfStep(row.holder_id, row.scope),
     executionStatus: row.execution_status,
     templateId: row.workflow_template_id,
     workspaceId: row.workspace_id,

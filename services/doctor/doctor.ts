@@ -7,12 +7,15 @@
  *
  * Invariant: one examination or repair at a time in a process; the next one waits for it.
  */
+
 import { EngineError } from '../../core/problem.ts';
+import type { ViewKey } from '../../core/view.ts';
 import { isContended } from '../../db/connection/lane.ts';
 import {
   examineTables,
   firstIdOfTheLast,
   inSnapshot,
+  type Offender,
   type Offenders,
   SQL_INVARIANTS,
   type Unanswered,
@@ -138,9 +141,9 @@ export class Doctor implements DoctorPort {
     for (const name of RECONSIDERED) {
       const rows = named.get(name) ?? [];
       const { committer, locked } = this.#options;
-      const ids = new Set(rows.map(({ executionId }) => executionId!));
+      const ids = new Set(rows.map(viewOf));
       const applied = await reconsider(committer.actors, locked, ids);
-      count(name, rows.filter(({ executionId }) => applied.has(executionId!)).length);
+      count(name, rows.filter((row) => applied.has(viewOf(row))).length);
     }
     for (const [name, more] of await this.#repairJobs(offenders)) count(name, more);
     return total > 0;
@@ -204,4 +207,8 @@ function requireKnown(accept: readonly string[]): void {
   throw new EngineError('validation_failed', message, [
     { pointer: '/accept', code: 'invalid_value', message },
   ]);
+}
+
+function viewOf({ view, executionId }: Offender): ViewKey {
+  return view ?? executionId!;
 }

@@ -33,16 +33,17 @@ export async function findUnknownSteps(
   const still = new Set((await stepsHeldBy(pool, owner, grace)).map(keyOf));
   return suspects
     .filter((step) => still.has(keyOf(step)) && isUnknown(committer, step))
-    .map(({ id, executionId, attempt }) => ({
+    .map(({ id, executionId, view, attempt }) => ({
       id,
       executionId,
+      view,
       queue: null,
       detail: `running its attempt ${attempt} on engine ${owner}, which knows nothing of it`,
     }));
 }
 
-function isUnknown({ actors, capacity }: Committer, { id, executionId, attempt }: ClaimedStep): boolean {
-  const actor = actors.find(executionId);
+function isUnknown({ actors, capacity }: Committer, { id, view, attempt }: ClaimedStep): boolean {
+  const actor = actors.find(view);
   const isMoving = actor !== undefined && (actor.busy || actor.mailbox.length > 0);
   return !isMoving && !capacity.holds(id, attempt);
 }

@@ -5,9 +5,11 @@
  * the faults are looked up again there. A job that an engine is fetching at that moment is left to it.
  */
 
+import { graphAt } from '../../core/graph.ts';
 import {
   deadlineJob,
   type Job,
+  ofView,
   startJob,
   stepDeadline,
   stepTicket,
@@ -127,15 +129,17 @@ async function stepJobs({ tx, options, executions }: Repair, offenders: readonly
  * Returns no job for a step with a timeout that an engine of an earlier version parked: it has no deadline, and its
  * row does not say whether its timer was to resume it or to time it out.
  */
-function jobOfStep({ graph, steps }: TemplateVersion, position: number, step: JoblessStep): Job[] {
+function jobOfStep({ graphs, steps }: TemplateVersion, position: number, step: JoblessStep): Job[] {
+  const graph = graphAt(graphs, position);
+  const view = ofView({ id: step.executionId, scope: step.scope });
   if (step.status === 'queued') {
-    return [stepTicket(step.executionId, graph, { id: step.id, slot: slotOf(graph, position) })];
+    return [stepTicket(view, graph, { id: step.id, slot: slotOf(graph, position) })];
   }
   const isAmbiguous =
     step.status === 'waiting' && step.deadlineInMs === null && steps[position]!.step.timeoutMs !== null;
   if (isAmbiguous || step.resumesInMs === null) return [];
   const timer = { purpose: 'resume' as const, afterMs: Math.max(0, step.resumesInMs) };
-  return [stepTimer(step.executionId, step, timer)];
+  return [stepTimer(view, step, timer)];
 }
 
 async function stepDeadlines({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
@@ -144,7 +148,13 @@ async function stepDeadlines({ tx }: Repair, offenders: readonly Offender[]): Pr
     offenders.map(({ id }) => id),
   );
   return steps.flatMap((step) =>
-    step.deadlineInMs === null ? [] : stepDeadline(step.executionId, step, Math.max(0, step.deadlineInMs)),
+    step.deadlineInMs === null
+      ? []
+      : stepDeadline(
+          ofView({ id: step.executionId, scope: step.scope }),
+          step,
+          Math.max(0, step.deadlineInMs),
+        ),
   );
 }
 

@@ -67,11 +67,11 @@ export class StepAnswerer {
   }
 
   #deliver({ stored, version, position }: FoundStep, id: string, result: AnswerResult) {
-    const { executionId, scope, attempt, sequence } = stored;
+    const { executionId, scopeId, attempt, sequence } = stored;
     const slot = slotOf(graphAt(version.graphs, position), position);
     const random = Math.random();
     const event = { type: 'answer', slot, attempt, sequence, id, result, random } as const;
-    return this.#options.door.deliver(viewKey(executionId, scope), event);
+    return this.#options.door.deliver(viewKey(executionId, scopeId), event);
   }
 }
 

@@ -8,17 +8,16 @@
  * insert a job of the same id, and would wait for this one for ever.
  */
 
-import type { Job } from '../../core/jobs.ts';
+import { type Job, viewOfJob } from '../../core/jobs.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { runAgain } from '../../db/connection/run-again.ts';
 import { mayBeOfOne } from '../../db/connection/session.ts';
 import { lineUp } from '../../db/pending-execution.ts';
-import { lockExecutions, lockSoon } from '../../db/workflow-execution.ts';
+import { lockSoon, lockViews } from '../../db/scopes/lock-views.ts';
 import { readStepPhases } from '../../db/workflow-step-execution.ts';
-import type { Actor } from '../../door/actor.ts';
 import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
 import type { Committer } from '../../door/committer.ts';
-import type { LockedCommit } from '../../door/locked-commit.ts';
+import { type LockedCommit, type LockedDecision, NOTHING } from '../../door/locked-commit.ts';
 import type { DecidedUnit, LoadedUnit, Unit } from '../../door/unit.ts';
 import { noUnloadable, type Unloadable } from '../../door/unloadable.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
@@ -83,9 +82,11 @@ export class Consumer implements CommitSubscriber {
     this.#source = new JobSource(options);
   }
 
-  /** The end of an execution with a callback has a job. */
+  /** The end of an execution with a callback has a job, and so have events for views elsewhere. */
   committed(units: readonly DecidedUnit[]): void {
-    if (units.some(({ plan, loaded }) => plan.end !== null && loaded.facts.callbackUrl !== null)) this.wake();
+    const hasJob = ({ plan, loaded, outbox }: DecidedUnit) =>
+      outbox !== null || (plan.end !== null && loaded.facts.callbackUrl !== null);
+    if (units.some(hasJob)) this.wake();
   }
 
   /** Looks for jobs, and for executions that may begin, until there are none or no capacity is free. */
@@ -145,7 +146,7 @@ export class Consumer implements CommitSubscriber {
     if (job === null) return;
     await locked.run(async (tx) => {
       await queue.replace(tx, job, later(job, UNREADABLE_MS));
-      return [];
+      return NOTHING;
     });
   }
 
@@ -165,7 +166,7 @@ export class Consumer implements CommitSubscriber {
     try {
       await locked.run(async (tx) => {
         taken = await (queue.locksFetched ? this.#take(tx, units) : this.#takeUnlocked(tx, units));
-        if (taken.count === 0 && units.length === 0) return [];
+        if (taken.count === 0 && units.length === 0) return NOTHING;
         return this.#process(tx, units, taken.work, unloadable);
       });
     } catch (error) {
@@ -200,11 +201,11 @@ export class Consumer implements CommitSubscriber {
    */
   async #lockFree(tx: Tx, units: Unit[], { fetched, byExecution, back, busy }: Work): Promise<void> {
     const due = dueStarts(fetched);
-    const ids = [...units.map(({ actor }) => actor.executionId), ...due];
-    if (ids.length === 0) return;
-    const locked = await lockSoon(tx, ids);
+    const keys = [...units.map(({ actor }) => actor.key), ...due];
+    if (keys.length === 0) return;
+    const locked = await lockSoon(tx, keys);
     if (locked.size > 0) this.#lookAgain(LOCKED_JOB_MS);
-    for (const unit of units.filter(({ actor }) => locked.has(actor.executionId))) {
+    for (const unit of units.filter(({ actor }) => locked.has(actor.key))) {
       const { actor } = unit;
       units.splice(units.indexOf(unit), 1);
       this.#options.committer.actors.free(actor);
@@ -228,13 +229,12 @@ export class Consumer implements CommitSubscriber {
     const { actors } = committer;
     const seen = await this.#source.fetch(tx);
     const picked = await this.#source.pick(tx, seen.length);
-    const free = seen.filter((job) => !isOfExecution(job) || !actors.get(job.data.execution_id).busy);
+    const free = seen.filter((job) => !isOfExecution(job) || !actors.get(viewOfJob(job.data)).busy);
     if (free.length < seen.length) this.#lookAgain(LOOK_AGAIN_MS);
     const byExecution = groupWork(free);
     const work: Work = { fetched: free, byExecution, back: [], busy: [] };
     units.push(...markUnits(work, actors, null), ...markPicked(picked, work, actors));
-    const ids = [...units.map(({ actor }) => actor.executionId), ...namedExecutions(free)];
-    if (ids.length > 0) await lockExecutions(tx, ids);
+    await lockViews(tx, [...units.map(({ actor }) => actor.key), ...namedExecutions(free)]);
     const fetched = await queue.stillThere(tx, free);
     for (const [id, tasks] of byExecution) {
       const left = tasks.filter(({ job }) => job === null || fetched.includes(job));
@@ -262,7 +262,12 @@ export class Consumer implements CommitSubscriber {
     }
   }
 
-  async #process(tx: Tx, units: readonly Unit[], work: Work, unloadable: Unloadable): Promise<DecidedUnit[]> {
+  async #process(
+    tx: Tx,
+    units: readonly Unit[],
+    work: Work,
+    unloadable: Unloadable,
+  ): Promise<LockedDecision> {
     const { byExecution, back } = work;
     const { committer, locked } = this.#options;
     const present = await locked.load(tx, units, unloadable);
@@ -270,15 +275,15 @@ export class Consumer implements CommitSubscriber {
     const inputs = await readInputs(tx, present, this.#options.inputs);
     if (inputs.areLeft) this.#options.backlog.seen(true);
     const ready = withMails(present, byExecution, inputs);
-    const decided = committer.decide(ready, true);
+    const decision = committer.decide(ready, { onlyThese: true, locked: 'together' });
     try {
-      await this.#dispose(tx, ready, new Set(decided.map(({ actor }) => actor)), work);
+      await this.#dispose(tx, ready, decision, work);
     } catch (error) {
       // The plans and their claims are void.
-      for (const unit of decided) committer.abandon(unit, true);
+      committer.abandonAll(decision.units);
       throw error;
     }
-    return decided;
+    return decision;
   }
 
   /** Settles units of executions that do not exist, or that this engine cannot read: their events had no effect. */
@@ -295,9 +300,12 @@ export class Consumer implements CommitSubscriber {
   async #dispose(
     tx: Tx,
     units: readonly LoadedUnit[],
-    decided: ReadonlySet<Actor>,
+    { units: written, alone }: LockedDecision,
     work: Work,
   ): Promise<void> {
+    const decided = new Set(written.map(({ actor }) => actor));
+    const isAlone = new Set(alone.map(({ actor }) => actor));
+    if (alone.length > 0) this.#lookAgain(LOOK_AGAIN_MS);
     const { queue, putBack } = this.#options;
     const { fetched, byExecution, back } = work;
     await queue.consume(tx, fetched);
@@ -305,7 +313,8 @@ export class Consumer implements CommitSubscriber {
       for (const { job } of byExecution.get(unit.actor.key)!) {
         if (job === null) continue;
         const status = decided.has(unit.actor) ? stepStatus(unit, job) : 'undecided';
-        if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
+        if (isAlone.has(unit.actor)) back.push(later(job, LOOK_AGAIN_MS));
+        else if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
         if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
         if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
       }

@@ -2,7 +2,7 @@
  * The consumer's view of one round: the requests of jobs and picked executions, checked against the rows.
  */
 
-import type { Job } from '../../core/jobs.ts';
+import { type Job, viewOfJob } from '../../core/jobs.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { StepStatus } from '../../core/status.ts';
 import { findSlot } from '../../core/view.ts';
@@ -85,8 +85,8 @@ export function groupWork(fetched: readonly FetchedJob[]): Map<string, readonly 
   const work = new Map<string, readonly Task[]>();
   for (const job of fetched) {
     if (!isOfExecution(job)) continue;
-    const { execution_id } = job.data;
-    work.set(execution_id, [...(work.get(execution_id) ?? []), { kind: 'job', job }]);
+    const key = viewOfJob(job.data);
+    work.set(key, [...(work.get(key) ?? []), { kind: 'job', job }]);
   }
   return work;
 }
@@ -118,6 +118,8 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
       const { retries } = data;
       return [{ event: { type: 'step_time_out', slot, retries, random: Math.random() }, settle: null }];
     }
+    // Loading the view has read its inbox.
+    case 'inbox':
     case 'start':
     case 'callback':
     case 'step':

@@ -160,6 +160,9 @@ export class HostedStep implements StepContext {
           store.payload({ state: outcome.state, waitingFor: outcome.waitingFor }).json,
         );
         return;
+      // Handlers of types that hold scopes run in the engine.
+      case 'holding':
+        throw new Error('A step type outside of the engine cannot open scopes.');
       default:
         outcome satisfies never;
     }

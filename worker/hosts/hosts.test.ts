@@ -117,7 +117,14 @@ function start(
   context: Partial<StepContext> = {},
   { crashes = 0, dynamic = false, timeoutMs = NEVER, heartbeatTimeoutMs = NEVER, workspace = '' } = {},
 ): Started {
-  const attempt = new Attempt(EXECUTION, 0, 'step', { attempt: 1, owner: 'engine' }, crashes, () => {});
+  const attempt = new Attempt(
+    EXECUTION,
+    { view: 'e', slot: 0 },
+    'step',
+    { attempt: 1, owner: 'engine' },
+    crashes,
+    () => {},
+  );
   if (timeoutMs !== null) attempt.armTimeout(timeoutMs, () => attempt.finish());
   if (heartbeatTimeoutMs !== null) attempt.armHeartbeat(heartbeatTimeoutMs, () => attempt.finish());
   const call = {

@@ -8,8 +8,9 @@ import { readResumption } from '../../db/step-payload.ts';
 import type { CompiledValue } from '../../expression/compiled.ts';
 import type { Evaluator } from '../../expression/evaluator.ts';
 import { ExpressionError } from '../../expression/expression-error.ts';
-import { gatherScope, type ScopeParts, type ScopeSource } from '../../payload/expression-scope.ts';
+import { gatherScope, type ScopeParts } from '../../payload/expression-scope.ts';
 import { InputsTooLarge } from '../../payload/payload-reader.ts';
+import type { ScopeSource } from '../../payload/scope-source.ts';
 import type { LimitedStep } from './limited-step.ts';
 
 interface Key {

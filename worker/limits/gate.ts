@@ -129,13 +129,13 @@ export class LimitGate implements CommitSubscriber, Gate {
   committed(units: readonly DecidedUnit[]): void {
     for (const { loaded, plan } of units) {
       if (!loaded.version.hasLimits) continue;
-      const fresh = this.#steps.takeFresh(loaded.id);
+      const fresh = this.#steps.takeFresh(loaded.actor.key);
       if (fresh.length > 0) this.#evaluateAll(fresh);
       for (const [slot, { from, state }] of plan.steps) {
         const hasEnded = from?.status === 'running' && state.status !== 'running';
         if (hasEnded && loaded.step(slot).limits !== null) this.#ended(state.id);
       }
-      if (plan.end !== null) for (const step of this.#steps.of(loaded.id)) this.#remove(step);
+      if (plan.end !== null) for (const step of this.#steps.of(loaded.actor.key)) this.#remove(step);
     }
   }
 

@@ -11,6 +11,7 @@ import type { Event } from '../../../core/event.ts';
 import type { Plan } from '../../../core/plan.ts';
 import { countEnds, type HeldScopes } from '../../../core/scopes/held-scopes.ts';
 import { outboxOf } from '../../../core/scopes/outbox.ts';
+import { runPath } from '../../../core/scopes/step-path.ts';
 import { transition } from '../../../core/transition.ts';
 import type { ExecutionView, ScopeRef, StepState } from '../../../core/view.ts';
 import type { Fact, StepFact } from './facts.ts';
@@ -219,12 +220,12 @@ export class NestedDrive {
   #open(node: NestedView, slot: number, index: number, run: number): void {
     const { key } = node.view.graph.steps[slot]!;
     const holding = node.holdings.get(slot)!;
-    const parentPath = node.view.scope?.path ?? '';
+    const around = node.view.scope;
     const earlier = holding.scopes.get(index);
     assert(earlier === undefined || (earlier.isFinal && earlier.view.status !== 'completed'), 'opened twice');
     const scope: ScopeRef = {
-      path: `${parentPath}${parentPath === '' ? '' : '/'}${key}[${index}]`,
-      parentPath,
+      path: runPath(around, key, index),
+      around,
       holderId: node.view.steps[slot]!.id,
       holderSlot: slot,
       index,

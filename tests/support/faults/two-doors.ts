@@ -136,7 +136,8 @@ export class OrderedEngine {
       wake: () => this.door.wake(),
     });
     const { committer } = this;
-    const locked = new LockedCommit(orderedPool(this.#pool, name, order, isFine), committer, versions, true);
+    const pool = orderedPool(this.#pool, name, order, isFine);
+    const locked = new LockedCommit({ pool, committer, versions, queue });
     this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked });
   }
 

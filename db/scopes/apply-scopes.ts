@@ -1,0 +1,76 @@
+/**
+ * The part of plans that concerns scopes, as statements: views that are scopes, and steps that hold some.
+ */
+import type { Plan } from '../../core/plan.ts';
+import type { Statement } from '../statement.ts';
+import { insertScopeSteps, type ScopeStepInsert } from '../workflow-step-execution.ts';
+import { type HeldWrite, writeHeldScopes } from './held-scopes.ts';
+import { insertItems, type StoredItems } from './items.ts';
+import { deleteStepsOf, type ReopenedScope } from './reopen.ts';
+import { changeScopes, insertScopes, type ScopeChange, type ScopeInsert, type ScopeStatus } from './scope.ts';
+
+export interface ScopeRows {
+  readonly insert: ScopeInsert[];
+  readonly change: ScopeChange[];
+  readonly reopened: ReopenedScope[];
+  readonly held: HeldWrite[];
+  readonly items: StoredItems[];
+  readonly steps: ScopeStepInsert[];
+}
+
+export function noScopeRows(): ScopeRows {
+  return { insert: [], change: [], reopened: [], held: [], items: [], steps: [] };
+}
+
+/** Adds the rows of a plan. @param outputs of a scope that the plan completes, as JSON text */
+export function collectScopes(plan: Plan, outputs: string | null, rows: ScopeRows): void {
+  collectView(plan, outputs, rows);
+  if (plan.scopes === null) return;
+  const { steps } = plan.view;
+  for (const slot of plan.scopes.counted) {
+    const { id, held } = steps[slot]!;
+    rows.held.push({ stepId: id, held: held! });
+  }
+  for (const { slot, pieces } of plan.scopes.items) {
+    const stepId = steps[slot]!.id;
+    for (const { firstIndex, items } of pieces) rows.items.push({ stepId, firstIndex, items: items.json });
+  }
+}
+
+function collectView({ view, fromSequence, end }: Plan, outputs: string | null, rows: ScopeRows): void {
+  const { id, scope, sequence } = view;
+  if (scope === null) return;
+  const { holderId, index, run, path } = scope;
+  const error = end === null ? view.failure : end.error;
+  const write = {
+    holderId,
+    index,
+    run,
+    status: view.status as ScopeStatus,
+    outputs,
+    error: error === null ? null : JSON.stringify(error),
+  };
+  if (fromSequence > 0) {
+    rows.change.push({ ...write, fromSequence, depth: path.split('/').length });
+    return;
+  }
+  rows.insert.push({ ...write, executionId: id, path, sequence });
+  if (run > 1) rows.reopened.push({ executionId: id, path });
+}
+
+/** The writes to scopes and their holders. */
+export function scopeStatements(rows: ScopeRows, at: string | null): Statement[] {
+  const { change, insert, reopened, held, items } = rows;
+  return [
+    ...(change.length > 0 ? [changeScopes(change, at)] : []),
+    ...(reopened.length > 0 ? [deleteStepsOf(reopened)] : []),
+    ...(insert.length > 0 ? [insertScopes(insert, at)] : []),
+    ...(held.length > 0 ? [writeHeldScopes(held)] : []),
+    ...(items.length > 0 ? [insertItems(items)] : []),
+  ];
+}
+
+/** New steps in scopes. */
+export function scopeStepStatements({ steps }: ScopeRows, at: string | null): Statement[] {
+  return steps.length > 0 ? [insertScopeSteps(steps, at)] : [];
+}

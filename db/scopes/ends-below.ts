@@ -1,0 +1,105 @@
+/**
+ * Ends scopes from above, level by level: each statement begins when the level above is locked, so no scope is opened
+ * below one that has ended. Steps are looked for last.
+ */
+import type { ScopeId } from '../../core/view.ts';
+import { plainArray, textArray } from '../array-literal.ts';
+import type { Tx } from '../connection/client.ts';
+
+export interface OpenScope extends ScopeId {
+  readonly path: string;
+}
+
+/** A step that is not final. */
+export interface OpenStep {
+  readonly id: string;
+  /** Path of its scope. */
+  readonly scope: string;
+  readonly isRunning: boolean;
+  /** Open scopes that it holds, as far as it has heard. */
+  readonly open: number;
+}
+
+/** Locks the open scopes of holders. */
+export async function lockOpenScopes(tx: Tx, holderIds: readonly string[]): Promise<OpenScope[]> {
+  const { rows } = await tx.query({
+    name: 'lock_open_scopes',
+    text: `select step_execution_id, index, path from workflow_scopes
+            where step_execution_id = any($1::uuid[]) and status = 'running'
+            order by step_execution_id, index for no key update`,
+    values: [plainArray(holderIds)],
+  });
+  return rows.map((row) => ({ holderId: row.step_execution_id, index: row.index, path: row.path }));
+}
+
+/** Returns the steps of scopes that are not final; their scopes are locked. */
+export async function readOpenSteps(
+  tx: Tx,
+  executionId: string,
+  paths: readonly string[],
+): Promise<OpenStep[]> {
+  const { rows } = await tx.query({
+    name: 'read_open_steps',
+    text: `select s.id, s.scope, s.status = 'running' as is_running, coalesce(h.open_count, 0) as open
+             from unnest($2::text[]) as u(path)
+            cross join lateral (select id, scope, status from workflow_step_executions
+                                 where workflow_execution_id = $1 and scope = u.path offset 0) s
+             left join workflow_held_scopes h on h.step_execution_id = s.id
+            where s.status not in ('completed', 'failed', 'skipped', 'cancelled')
+            order by s.id`,
+    values: [executionId, textArray(paths)],
+  });
+  return rows.map((row) => ({ id: row.id, scope: row.scope, isRunning: row.is_running, open: row.open }));
+}
+
+/** Ends scopes, or asks them to stop. Either raises their sequence: a commit on its way loses its guard. */
+export async function endScopes(
+  tx: Tx,
+  scopes: readonly ScopeId[],
+  how: 'cancel' | 'stop',
+  at: string,
+): Promise<void> {
+  if (scopes.length === 0) return;
+  const change =
+    how === 'stop'
+      ? 'stop_requested_at = $3::timestamptz'
+      : `status = 'cancelled', completed_at = greatest($3::timestamptz, c.created_at)`;
+  await tx.query({
+    name: how === 'stop' ? 'stop_scopes' : 'cancel_scopes',
+    text: `update workflow_scopes c set sequence = c.sequence + 1, ${change}
+             from unnest($1::uuid[], $2::integer[]) as u(holder, index)
+            where c.step_execution_id = u.holder and c.index = u.index`,
+    values: [
+      plainArray(scopes.map(({ holderId }) => holderId)),
+      plainArray(scopes.map(({ index }) => index)),
+      at,
+    ],
+  });
+}
+
+/** Cancels steps that are not final. */
+export async function cancelSteps(tx: Tx, ids: readonly string[], at: string): Promise<void> {
+  if (ids.length === 0) return;
+  await tx.query({
+    name: 'cancel_steps_below',
+    text: `update workflow_step_executions s
+              set status = 'cancelled', claimed_by = null, sequence = s.sequence + 1, updated_at = $2::timestamptz,
+                  completed_at = greatest($2::timestamptz, s.created_at, s.started_at), resume_at = null,
+                  deadline_at = null, waiting_for = null, parked_at = null, parked_state = null
+            where s.id = any($1::uuid[]) and s.status not in ('completed', 'failed', 'skipped', 'cancelled')`,
+    values: [plainArray(ids), at],
+  });
+}
+
+/** Takes scopes that were cancelled off the open ones of their holders: as many as were ended, never a recount. */
+export async function countCancelledBelow(tx: Tx, counts: ReadonlyMap<string, number>): Promise<void> {
+  if (counts.size === 0) return;
+  await tx.query({
+    name: 'count_cancelled_below',
+    text: `update workflow_held_scopes h
+              set open_count = h.open_count - u.count, cancelled_count = h.cancelled_count + u.count
+             from unnest($1::uuid[], $2::integer[]) as u(id, count)
+            where h.step_execution_id = u.id`,
+    values: [plainArray([...counts.keys()]), plainArray([...counts.values()])],
+  });
+}

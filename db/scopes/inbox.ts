@@ -1,0 +1,75 @@
+/**
+ * Statements on workflow_inbox: events for views that their sender did not hold.
+ *
+ * A ticket job is inserted with them, one for each view and commit. The reader takes tickets first, then locks the view,
+ * then reads the rows, and deletes exactly those that it has read: a row that comes later has a ticket that comes later.
+ */
+import type { EndedScope } from '../../core/event.ts';
+import { executionOf, type ViewKey } from '../../core/view.ts';
+import { jsonArray, plainArray, textArray } from '../array-literal.ts';
+import type { Db } from '../connection/client.ts';
+import type { Statement } from '../statement.ts';
+
+/** The end of one scope, for the step that holds it. */
+export interface InboxEvent {
+  readonly run: number;
+  readonly end: EndedScope;
+}
+
+export interface InboxRow {
+  readonly id: string;
+  readonly key: ViewKey;
+  /** The holder. */
+  readonly stepId: string;
+  readonly event: InboxEvent;
+}
+
+const INSERT = `
+  insert into workflow_inbox (id, workflow_execution_id, scope, step_execution_id, event)
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])`;
+
+export function insertInbox(rows: readonly InboxRow[]): Statement {
+  return {
+    name: 'insert_inbox',
+    text: INSERT,
+    values: [
+      plainArray(rows.map(({ id }) => id)),
+      plainArray(rows.map(({ key }) => executionOf(key))),
+      textArray(rows.map(({ key }) => scopePart(key))),
+      plainArray(rows.map(({ stepId }) => stepId)),
+      jsonArray(rows.map(({ event }) => JSON.stringify(event))),
+    ],
+  };
+}
+
+const READ = `
+  select i.id, i.workflow_execution_id, i.scope, i.step_execution_id, i.event
+    from unnest($1::uuid[], $2::text[]) as u(execution_id, scope)
+    join workflow_inbox i on i.workflow_execution_id = u.execution_id and i.scope = u.scope
+   order by i.id`;
+
+/** Returns the events of views, whose rows the caller has locked. */
+export async function readInbox(tx: Db, keys: readonly ViewKey[]): Promise<InboxRow[]> {
+  if (keys.length === 0) return [];
+  const values = [plainArray(keys.map(executionOf)), textArray(keys.map(scopePart))];
+  const { rows } = await tx.query({ name: 'read_inbox', text: READ, values });
+  return rows.map((row) => ({
+    id: row.id,
+    key: row.scope === '' ? row.workflow_execution_id : `${row.workflow_execution_id}/${row.scope}`,
+    stepId: row.step_execution_id,
+    event: row.event as InboxEvent,
+  }));
+}
+
+export function deleteInbox(ids: readonly string[]): Statement {
+  return {
+    name: 'delete_inbox',
+    text: 'delete from workflow_inbox where id = any($1::uuid[])',
+    values: [plainArray(ids)],
+  };
+}
+
+/** The name of the scope in a key; empty: the top level. */
+function scopePart(key: ViewKey): string {
+  return key.slice(executionOf(key).length + 1);
+}

@@ -1,0 +1,145 @@
+/**
+ * Ends everything below holders in the transaction of their own plan: scopes, their steps, and the jobs of these.
+ *
+ * The caller has locked the execution and the holders' view. Commits of scopes that are on their way lose their guard,
+ * since the sequence of each scope is raised.
+ */
+import type { JobKey } from '../../core/jobs.ts';
+import { stepJobKeys } from '../../core/jobs.ts';
+import type { ViewKey } from '../../core/view.ts';
+import { viewKey } from '../../core/view.ts';
+import { readClock } from '../../db/clock.ts';
+import type { Tx } from '../../db/connection/client.ts';
+import {
+  cancelSteps,
+  countCancelledBelow,
+  endScopes,
+  lockOpenScopes,
+  type OpenScope,
+  type OpenStep,
+  readOpenSteps,
+} from '../../db/scopes/ends-below.ts';
+import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
+
+/** What has ended below a plan, for the processes' memory. */
+export interface Below {
+  /** Views whose rows were changed. */
+  readonly views: readonly ViewKey[];
+  /** Steps whose handlers must end, or were asked to. */
+  readonly running: readonly { readonly id: string }[];
+  readonly isGraceful: boolean;
+}
+
+interface Level {
+  readonly scopes: readonly OpenScope[];
+  readonly steps: readonly OpenStep[];
+}
+
+export class EndsBelow {
+  readonly #queue: Pick<ExecutionEngineQueue, 'deleteStatements'>;
+
+  constructor(queue: Pick<ExecutionEngineQueue, 'deleteStatements'>) {
+    this.#queue = queue;
+  }
+
+  /** Cancels all that is below. */
+  async cancel(tx: Tx, executionId: string, holderIds: readonly string[]): Promise<Below> {
+    const levels = await lockLevels(tx, executionId, holderIds);
+    const scopes = levels.flatMap((level) => level.scopes);
+    const steps = levels.flatMap((level) => level.steps);
+    const inner = steps.filter(({ open }) => open > 0).map(({ id, open }): [string, number] => [id, open]);
+    await this.#write(tx, { cancelled: scopes, stopping: [], steps, counts: new Map(inner) });
+    return belowOf(executionId, scopes, steps, false);
+  }
+
+  /**
+   * Cancels what is not running below; scopes in which a step runs are asked to stop.
+   * @returns also how many scopes of each holder were cancelled, by its id
+   */
+  async stop(
+    tx: Tx,
+    executionId: string,
+    holderIds: readonly string[],
+  ): Promise<{ readonly below: Below; readonly cancelled: ReadonlyMap<string, number> }> {
+    const levels = await lockLevels(tx, executionId, holderIds);
+    const stays = new Set<string>();
+    const counts = new Map<string, number>();
+    const parts = { cancelled: [] as OpenScope[], stopping: [] as OpenScope[], steps: [] as OpenStep[] };
+    // The deepest first: a scope stays while a step runs in it, or a scope below it stays.
+    for (const { scopes, steps } of levels.toReversed()) {
+      const left = new Set(
+        steps.filter(({ id, isRunning }) => isRunning || stays.has(id)).map(({ scope }) => scope),
+      );
+      parts.steps.push(...steps.filter(({ id, isRunning }) => !isRunning && !stays.has(id)));
+      for (const scope of scopes) {
+        if (left.has(scope.path)) {
+          stays.add(scope.holderId);
+          parts.stopping.push(scope);
+        } else {
+          counts.set(scope.holderId, (counts.get(scope.holderId) ?? 0) + 1);
+          parts.cancelled.push(scope);
+        }
+      }
+    }
+    const own = new Set(holderIds);
+    const inner = [...counts].filter(([id]) => !own.has(id));
+    await this.#write(tx, { ...parts, counts: new Map(inner) });
+    const all = levels.flatMap((level) => level.steps);
+    const below = belowOf(executionId, [...parts.cancelled, ...parts.stopping], all, true);
+    return { below, cancelled: counts };
+  }
+
+  async #write(
+    tx: Tx,
+    {
+      cancelled,
+      stopping,
+      steps,
+      counts,
+    }: {
+      readonly cancelled: readonly OpenScope[];
+      readonly stopping: readonly OpenScope[];
+      readonly steps: readonly OpenStep[];
+      readonly counts: ReadonlyMap<string, number>;
+    },
+  ): Promise<void> {
+    const { at } = await readClock(tx);
+    await endScopes(tx, cancelled, 'cancel', at);
+    await endScopes(tx, stopping, 'stop', at);
+    await countCancelledBelow(tx, counts);
+    const ids = steps.map(({ id }) => id);
+    await cancelSteps(tx, ids, at);
+    const jobs: JobKey[] = ids.flatMap(stepJobKeys);
+    if (jobs.length === 0) return;
+    for (const statement of await this.#queue.deleteStatements(jobs)) await tx.query(statement);
+  }
+}
+
+async function lockLevels(tx: Tx, executionId: string, holderIds: readonly string[]): Promise<Level[]> {
+  const levels: Level[] = [];
+  for (let holders = holderIds; holders.length > 0; ) {
+    const scopes = await lockOpenScopes(tx, holders);
+    if (scopes.length === 0) break;
+    const steps = await readOpenSteps(
+      tx,
+      executionId,
+      scopes.map(({ path }) => path),
+    );
+    levels.push({ scopes, steps });
+    holders = steps.filter(({ open }) => open > 0).map(({ id }) => id);
+  }
+  return levels;
+}
+
+function belowOf(
+  executionId: string,
+  scopes: readonly OpenScope[],
+  steps: readonly OpenStep[],
+  isGraceful: boolean,
+): Below {
+  return {
+    views: scopes.map((scope) => viewKey(executionId, scope)),
+    running: steps.filter(({ isRunning }) => isRunning),
+    isGraceful,
+  };
+}

@@ -1,0 +1,275 @@
+/**
+ * Loads views under locks: of executions, and of scopes, with what waits for them in their inbox.
+ *
+ * Executions are locked by id, then scopes by depth. Their rows are read after the locks, so that they show every commit
+ * before.
+ */
+import type { Event } from '../core/event.ts';
+import type { Graph } from '../core/graph.ts';
+import { EngineError } from '../core/problem.ts';
+import { isFinalExecution } from '../core/status.ts';
+import {
+  type ExecutionRow,
+  type ExecutionView,
+  type ScopeId,
+  type ScopeRef,
+  scopeOf,
+  type ViewKey,
+  viewKey,
+} from '../core/view.ts';
+import type { Tx } from '../db/connection/client.ts';
+import { readHeldScopes } from '../db/scopes/held-scopes.ts';
+import { type InboxRow, readInbox } from '../db/scopes/inbox.ts';
+import { type LoadedScope, lockScopes, readScopes } from '../db/scopes/scope.ts';
+import {
+  existingExecutions,
+  type LoadedExecution,
+  lockExecutions,
+  readExecutions,
+} from '../db/workflow-execution.ts';
+import { type LoadedStep, loadScopeSteps, loadSteps } from '../db/workflow-step-execution.ts';
+import { type StoredStep, scopeOfRow, viewOf } from '../template/stored-view.ts';
+import type { TemplateVersion } from '../template/version.ts';
+import type { TemplateVersions } from '../template/versions.ts';
+import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
+import type { Committer } from './committer.ts';
+import type { LoadedUnit, Unit } from './unit.ts';
+import type { Unloadable } from './unloadable.ts';
+
+/** The rows of one view. */
+interface ViewRows {
+  readonly execution: LoadedExecution;
+  /** Null: the top level. */
+  readonly scope: LoadedScope | null;
+  readonly steps: readonly LoadedStep[];
+}
+
+export class ViewLoader {
+  readonly #committer: Committer;
+  readonly #versions: TemplateVersions;
+
+  constructor(committer: Committer, versions: TemplateVersions) {
+    this.#committer = committer;
+    this.#versions = versions;
+  }
+
+  /** Locks and loads the units' views. */
+  async load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
+    if (units.length === 0) return [];
+    const keys = units.map(({ actor }) => actor.key);
+    const { found, locked } = await lockViews(tx, keys, unloadable.locked !== null);
+    const present: LoadedUnit[] = [];
+    for (const unit of units) {
+      const rows = found.get(unit.actor.key);
+      if (locked.has(unit.actor.key)) unloadable.locked!.push(unit);
+      else if (rows === undefined) unloadable.missing.push(unit);
+      else {
+        const loaded = await this.#loadUnit(tx, unit, rows);
+        if (!(loaded instanceof Error)) present.push(loaded);
+        else if (isFinalExecution((rows.scope ?? rows.execution).status)) unloadable.missing.push(unit);
+        else unloadable.unreadable.push({ unit, error: loaded });
+      }
+    }
+    return this.#withInbox(tx, present);
+  }
+
+  /** Returns an error when this engine cannot read the execution. */
+  async #loadUnit(tx: Tx, unit: Unit, rows: ViewRows): Promise<LoadedUnit | Error> {
+    try {
+      const loaded = await this.#loadActor(tx, unit.actor, rows);
+      const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
+      this.#committer.capacity.offer(loaded, queued);
+      const { actor, finished } = unit;
+      const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
+      return { actor, mails, start: null, finished, loaded };
+    } catch (error) {
+      if (error instanceof EngineError) return error;
+      throw error;
+    }
+  }
+
+  async #loadActor(tx: Tx, actor: Actor, { execution, scope, steps }: ViewRows): Promise<Loaded> {
+    const version = await this.#versions.get(tx, execution.templateId);
+    const stored = version.graphs.length === 1 ? steps : await withHeld(tx, version, steps);
+    const { workspaceId, priority, callbackUrl } = execution;
+    if (scope === null) {
+      const loaded = actor.load(
+        { version, workspaceId, priority, callbackUrl },
+        viewOf(version, execution, stored),
+      );
+      if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
+      return loaded;
+    }
+    const place = await placeOf(tx, version, scope);
+    const view = viewOf(version, rowOfScope(scope), stored, place.scope, place.graph);
+    const facts = { version, workspaceId, priority, callbackUrl: null };
+    return actor.load(facts, view, await this.#around(tx, execution, facts, place.scope));
+  }
+
+  /** Returns the view around a scope, as it is in memory, or read for the data of its steps: nothing is decided on it. */
+  async #around(
+    tx: Tx,
+    execution: LoadedExecution,
+    facts: ExecutionFacts,
+    { around: scope, holderSlot }: ScopeRef,
+  ): Promise<Loaded> {
+    const { actors } = this.#committer;
+    const key = viewKey(execution.id, scope);
+    const known = actors.find(key)?.loaded;
+    if (known != null && known.view.steps[holderSlot] !== undefined) return known;
+    const { version } = facts;
+    const steps =
+      scope === null
+        ? await loadSteps(tx, [execution.id])
+        : await loadScopeSteps(tx, [{ executionId: execution.id, path: scope.path }]);
+    const graph = graphAround(version.graph, scope);
+    const row = { ...execution, status: 'running' as const, stopRequested: null, failure: null };
+    const view = viewOf(version, row, steps, scope, graph);
+    const outer = scope === null ? null : await this.#around(tx, execution, facts, scope);
+    return new Loaded(actors.detached(key), facts, view, outer);
+  }
+
+  /** Returns the units with the events that wait for them, each with the rows to delete. */
+  async #withInbox(tx: Tx, units: readonly LoadedUnit[]): Promise<LoadedUnit[]> {
+    const holding = units.filter(({ loaded }) => loaded.view.steps.some((state) => state?.held != null));
+    if (holding.length === 0) return [...units];
+    const rows = await readInbox(
+      tx,
+      holding.map(({ actor }) => actor.key),
+    );
+    const byKey = Map.groupBy(rows, ({ key }) => key);
+    return units.map((unit) => {
+      const own = byKey.get(unit.actor.key);
+      if (own === undefined) return unit;
+      return { ...unit, mails: [...mailsOf(unit, own), ...unit.mails], read: own.map(({ id }) => id) };
+    });
+  }
+
+  /** Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. */
+  #orphans({ actor, mails }: Unit, view: ExecutionView): Mail[] {
+    const { capacity } = this.#committer;
+    const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
+    const orphans: Mail[] = [];
+    for (const state of view.steps) {
+      if (
+        state?.status !== 'running' ||
+        state.owner !== capacity.owner ||
+        capacity.holds(state.id, state.attempt)
+      )
+        continue;
+      const { slot, attempt } = state;
+      const claim = { attempt, owner: capacity.owner };
+      // An event of an earlier claim, such as the rescue from a dead engine, says nothing of this one.
+      const isOfClaim = (event: Event) =>
+        'claim' in event &&
+        event.slot === slot &&
+        event.claim.attempt === attempt &&
+        event.claim.owner === claim.owner;
+      if (!waiting.some(isOfClaim)) orphans.push({ event: { type: 'release', slot, claim }, settle: null });
+    }
+    return orphans;
+  }
+}
+
+interface LockedViews {
+  readonly found: ReadonlyMap<ViewKey, ViewRows>;
+  /** Views that are locked elsewhere. */
+  readonly locked: ReadonlySet<ViewKey>;
+}
+
+async function lockViews(tx: Tx, keys: readonly ViewKey[], passOver: boolean): Promise<LockedViews> {
+  const scopeIds = keys.flatMap((key) => scopeOf(key) ?? []);
+  const top = await lockTop(
+    tx,
+    scopeIds.length === 0 ? keys : keys.filter((key) => scopeOf(key) === null),
+    passOver,
+  );
+  if (scopeIds.length === 0) return top;
+  const scopes = await lockScopes(tx, scopeIds, passOver);
+  const executions = await readExecutions(tx, [...new Set(scopes.map(({ executionId }) => executionId))]);
+  const byId = new Map(executions.map((execution) => [execution.id, execution]));
+  const byPath = Map.groupBy(await loadScopeSteps(tx, scopes), pathKey);
+  const found = new Map(top.found);
+  for (const scope of scopes) {
+    const execution = byId.get(scope.executionId);
+    if (execution === undefined) continue;
+    const steps = byPath.get(pathKey({ executionId: scope.executionId, scope: scope.path })) ?? [];
+    found.set(viewKey(scope.executionId, scope), { execution, scope, steps });
+  }
+  const left = passOver ? scopeIds.filter((id) => !scopes.some((scope) => isSame(id, scope))) : [];
+  const there = await readScopes(tx, left);
+  const locked = there.map((scope) => viewKey(scope.executionId, scope));
+  return { found, locked: new Set([...top.locked, ...locked]) };
+}
+
+async function lockTop(tx: Tx, ids: readonly string[], passOver: boolean): Promise<LockedViews> {
+  if (ids.length === 0) return { found: new Map(), locked: new Set() };
+  const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));
+  const left = passOver ? ids.filter((id) => !executions.has(id)) : [];
+  const locked = await existingExecutions(tx, left);
+  const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
+  const found = new Map<ViewKey, ViewRows>();
+  for (const [id, execution] of executions)
+    found.set(id, { execution, scope: null, steps: steps.get(id) ?? [] });
+  return { found, locked };
+}
+
+/** Returns the steps with the numbers of the scopes that they hold. */
+async function withHeld(
+  tx: Tx,
+  version: TemplateVersion,
+  steps: readonly LoadedStep[],
+): Promise<StoredStep[]> {
+  const holders = steps.filter(({ stepTemplateId }) => {
+    const position = version.positions.get(stepTemplateId);
+    return position !== undefined && version.steps[position]!.step.scopes.length > 0;
+  });
+  const held = await readHeldScopes(
+    tx,
+    holders.map(({ id }) => id),
+  );
+  return steps.map((step) => ({ ...step, held: held.get(step.id) ?? null }));
+}
+
+/** Returns where a scope is in the template, and the scopes around it, which are read one after the other. */
+async function placeOf(tx: Tx, version: TemplateVersion, row: LoadedScope) {
+  const rows = [row];
+  for (let { around } = row; around !== null; around = rows.at(-1)!.around) {
+    const [outer] = await readScopes(tx, [around]);
+    if (outer === undefined) throw new EngineError('wrong_state', `Scope ${row.path} has lost its holder.`);
+    rows.push(outer);
+  }
+  let place: ReturnType<typeof scopeOfRow> | null = null;
+  for (const each of rows.toReversed())
+    place = scopeOfRow(version, each, (place?.scope ?? null) as ScopeRef | null);
+  return place!;
+}
+
+function graphAround(top: Graph, scope: ScopeRef | null): Graph {
+  if (scope === null) return top;
+  return graphAround(top, scope.around).inner[scope.holderSlot]![0]!;
+}
+
+function rowOfScope({ executionId, status, sequence, isStopping, error }: LoadedScope): ExecutionRow {
+  const stopRequested = isStopping ? { reason: null } : null;
+  return { id: executionId, status, sequence, stopRequested, failure: error };
+}
+
+/** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */
+function mailsOf({ loaded: { view } }: LoadedUnit, rows: readonly InboxRow[]): Mail[] {
+  const slots = new Map(view.steps.map((state) => [state?.id, state?.slot]));
+  return rows.flatMap(({ stepId, event: { run, end } }) => {
+    const slot = slots.get(stepId);
+    if (slot === undefined) return [];
+    const event = { type: 'scopes_ended', slot, run, ends: [end], random: Math.random() } as const;
+    return { event, settle: null };
+  });
+}
+
+function pathKey({ executionId, scope }: { executionId: string; scope: string }): string {
+  return `${executionId}/${scope}`;
+}
+
+function isSame(a: ScopeId, b: ScopeId): boolean {
+  return a.holderId === b.holderId && a.index === b.index;
+}

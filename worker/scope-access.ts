@@ -1,0 +1,65 @@
+/**
+ * What the handler of a step that holds scopes may ask about them.
+ */
+import type { HeldScopes } from '../core/scopes/held-scopes.ts';
+import type { Db } from '../db/connection/client.ts';
+import { readResults, readUnfinished, type ScopeResult } from '../db/scopes/results.ts';
+import { JsonPayload } from '../payload/json-payload.ts';
+import { type ScopeAccess, StepFailure } from '../steps/step-type.ts';
+
+/** Results that are read at a time. */
+const PAGE = 500;
+
+export class HeldScopeAccess implements ScopeAccess {
+  readonly held: HeldScopes | null;
+  readonly #db: Db;
+  readonly #holderId: string;
+  readonly #maxBytes: number;
+
+  constructor(db: Db, holderId: string, held: HeldScopes | null, maxBytes: number) {
+    this.#db = db;
+    this.#holderId = holderId;
+    this.held = held;
+    this.#maxBytes = maxBytes;
+  }
+
+  unfinished(): Promise<number[]> {
+    return readUnfinished(this.#db, this.#holderId);
+  }
+
+  async list(): Promise<JsonPayload> {
+    const texts: string[] = [];
+    let bytes = 2;
+    for (;;) {
+      const results = await readResults(this.#db, this.#holderId, texts.length, PAGE);
+      for (const result of results) {
+        const text = textOf(result);
+        bytes += Buffer.byteLength(text) + 1;
+        this.#refuseTooLarge(bytes);
+        texts.push(text);
+      }
+      if (results.length < PAGE) return new JsonPayload(`[${texts.join(',')}]`);
+    }
+  }
+
+  async last(): Promise<JsonPayload | null> {
+    const { next = 0 } = this.held ?? {};
+    if (next === 0) return null;
+    const [result] = await readResults(this.#db, this.#holderId, next - 1, 1);
+    return result?.outputs == null ? null : new JsonPayload(result.outputs);
+  }
+
+  #refuseTooLarge(bytes: number): void {
+    if (bytes <= this.#maxBytes) return;
+    throw new StepFailure(
+      'output_not_storable',
+      `The results together have more than ${this.#maxBytes} bytes (EXECUTION_ENGINE_MAX_OUTPUT_BYTES). Give collect: summary: the output then has their numbers, and each result stays with its scope.`,
+    );
+  }
+}
+
+function textOf({ status, outputs, error }: ScopeResult): string {
+  if (status === 'completed') return outputs ?? 'null';
+  const { code = 'cancelled', message = 'The scope was cancelled.', details = null } = error ?? {};
+  return JSON.stringify({ error: { code, message, details } });
+}
