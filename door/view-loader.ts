@@ -32,7 +32,8 @@ import { type StoredStep, scopeOfRow, viewOf } from '../template/stored-view.ts'
 import type { TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
-import type { Committer } from './committer.ts';
+import type { Actors } from './actors.ts';
+import type { Capacity } from './capacity.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
 import type { Unloadable } from './unloadable.ts';
 
@@ -45,11 +46,16 @@ interface ViewRows {
 }
 
 export class ViewLoader {
-  readonly #committer: Committer;
+  readonly #actors: Actors;
+  readonly #capacity: Capacity;
   readonly #versions: TemplateVersions;
 
-  constructor(committer: Committer, versions: TemplateVersions) {
-    this.#committer = committer;
+  constructor(
+    { actors, capacity }: { readonly actors: Actors; readonly capacity: Capacity },
+    versions: TemplateVersions,
+  ) {
+    this.#actors = actors;
+    this.#capacity = capacity;
     this.#versions = versions;
   }
 
@@ -78,7 +84,7 @@ export class ViewLoader {
     try {
       const loaded = await this.#loadActor(tx, unit.actor, rows);
       const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
-      this.#committer.capacity.offer(loaded, queued);
+      this.#capacity.offer(loaded, queued);
       const { actor, finished } = unit;
       const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
       return { actor, mails, start: null, finished, loaded };
@@ -113,7 +119,7 @@ export class ViewLoader {
     facts: ExecutionFacts,
     { around: scope, holderSlot }: ScopeRef,
   ): Promise<Loaded> {
-    const { actors } = this.#committer;
+    const actors = this.#actors;
     const key = viewKey(execution.id, scope);
     const known = actors.find(key)?.loaded;
     if (known != null && known.view.steps[holderSlot] !== undefined) return known;
@@ -147,7 +153,7 @@ export class ViewLoader {
 
   /** Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. */
   #orphans({ actor, mails }: Unit, view: ExecutionView): Mail[] {
-    const { capacity } = this.#committer;
+    const capacity = this.#capacity;
     const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
     const orphans: Mail[] = [];
     for (const state of view.steps) {

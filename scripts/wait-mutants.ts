@@ -22,7 +22,7 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'waits: what an engine remembers decides that an answer is late',
-    file: 'door/execution-door.ts',
+    file: 'door/scopes/round.ts',
     find: "event.type === 'answer' || ",
     replace: '',
     tests: ANSWERS,
