@@ -134,6 +134,14 @@ describe('a wrong value', () => {
     ['EXECUTION_ENGINE_SMTP_URL', 'smtp://mail.example?secure=true'],
     ['EXECUTION_ENGINE_MAIL_FROM', 'flows'],
     ['EXECUTION_ENGINE_MAIL_FROM', 'a@b.example, c@d.example'],
+    ['EXECUTION_ENGINE_LLM_URL', 'llm.example/v1'],
+    ['EXECUTION_ENGINE_LLM_URL', 'ftp://llm.example/v1'],
+    ['EXECUTION_ENGINE_LLM_URL', 'https://user:password@llm.example/v1'],
+    ['EXECUTION_ENGINE_LLM_URL', 'https://llm.example/v1?key=1'],
+    ['EXECUTION_ENGINE_LLM_URL', 'https://llm.example:0/v1'],
+    ['EXECUTION_ENGINE_LLM_URL', 'https://-/v1'],
+    ['EXECUTION_ENGINE_LLM_KEY', 'short'],
+    ['EXECUTION_ENGINE_LLM_KEY', 'a key with blanks'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '10.0.0.0/33'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', 'http://host/'],
     ['EXECUTION_ENGINE_HTTP_ALLOW', '*.*.example.org'],
@@ -250,6 +258,21 @@ describe('the mail server', () => {
   test('has a password that is masked, unless it is too short for that', () => {
     expect(maskedOf('p%40ssword-1')).toEqual(['p@ssword-1']);
     expect(maskedOf('short')).toEqual([]);
+  });
+});
+
+describe('the language model', () => {
+  const KEY = 'sk-key-of-the-model';
+
+  test('has a key that is masked', () => {
+    const env = { EXECUTION_ENGINE_LLM_URL: 'http://[::1]:11434/v1', EXECUTION_ENGINE_LLM_KEY: KEY };
+    expect(loadConfig(env)).toMatchObject({ llmUrl: 'http://[::1]:11434/v1', llmKey: KEY, masked: [KEY] });
+  });
+
+  test('has no key without a URL', () => {
+    const [problem, ...others] = problemsOf({ EXECUTION_ENGINE_LLM_KEY: KEY });
+    expect(problem).toContain('EXECUTION_ENGINE_LLM_KEY is set without EXECUTION_ENGINE_LLM_URL');
+    expect([problem!.includes(KEY), others]).toEqual([false, []]);
   });
 });
 

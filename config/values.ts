@@ -189,6 +189,7 @@ export function httpUrl(): Schema<string> {
     else if (url.username !== '' || url.password !== '') report('has a user or password');
     else if (/[?#]/.test(value)) report('has a query or fragment');
     else if (url.port === '0') report('has the port 0, on which nothing listens');
+    else if (!isAllowEntry(url.hostname)) report('has a host that is neither a name nor an address');
     return value;
   });
 }
