@@ -20,7 +20,7 @@ interface Call {
   readonly path: string;
   /** Parsed JSON; null when there is none. */
   readonly body: Record<string, unknown> | null;
-  /** 1 for the first request with this Idempotency-Key. */
+  /** 1 for the first request with this Idempotency-Key; of those without one, with this body. */
   readonly attempt: number;
 }
 
@@ -45,6 +45,7 @@ const SERVICES: Readonly<Record<string, Service>> = {
   'POST /pages': ({ body }) => pageOf(body),
   'POST /posts': () => ({ body: { posted: true } }),
   'POST /tickets': () => ({ status: 201, body: { id: 'T-1' } }),
+  'POST /v1/chat/completions': (call) => completionOf(call),
 };
 
 export interface MockServices extends AsyncDisposable {
@@ -75,10 +76,10 @@ export async function startMockServices(port = 0): Promise<MockServices> {
 
 async function answer(request: IncomingMessage, attempts: Map<string, number>): Promise<Answer> {
   const path = (request.url ?? '/').split('?')[0]!;
-  const key = String(request.headers['idempotency-key'] ?? '');
+  const body = (await json(request).catch(() => null)) as Call['body'];
+  const key = String(request.headers['idempotency-key'] ?? JSON.stringify(body));
   const attempt = (attempts.get(key) ?? 0) + 1;
   attempts.set(key, attempt);
-  const body = (await json(request).catch(() => null)) as Call['body'];
   for (const [route, service] of Object.entries(SERVICES)) {
     const [method, prefix] = route.split(' ') as [string, string];
     if (request.method === method && path.startsWith(prefix))
@@ -89,8 +90,43 @@ async function answer(request: IncomingMessage, attempts: Map<string, number>): 
 
 function documentOf(id: string): Answer {
   if (id === 'missing') return { status: 404, body: { error: 'no such document' } };
+  if (id in LETTERS) return { body: { id, type: 'text', content: LETTERS[id] } };
   if (id.startsWith('scan')) return { body: { id, type: 'image', content: 'aW1hZ2U=' } };
   return { body: { id, type: 'text', content: 'We agree on this contract.' } };
+}
+
+const LETTERS: Readonly<Record<string, string>> = {
+  'invoice-7': 'Invoice 7: bolts 20.00, nuts 5.00, total 25.00',
+  'invoice-smudged': 'Invoice 8 (smudged): bolts 20.00, nuts 6.00, total 26.00',
+  'invoice-busy': 'Invoice 9 (busy): washers 3.00, total 3.00',
+  poem: 'Rose is a rose is a rose is a rose.',
+};
+
+/**
+ * Plays a language model that reads invoices: it misreads one that is smudged, unless it is told to read again, and is
+ * overloaded at first by one.
+ */
+function completionOf({ body, attempt }: Call): Answer {
+  const messages = body?.messages as readonly { role: string; content: string }[];
+  const letter = messages.find(({ role }) => role === 'user')?.content ?? '';
+  if (letter.includes('busy') && attempt === 1)
+    return { status: 429, headers: { 'retry-after': '1' }, body: { error: { message: 'slow down' } } };
+  const amounts = [...letter.matchAll(/(\w+) (\d+)\.(\d\d)/g)].map(([, article, whole, cents]) => ({
+    article: article!,
+    amount: Number(whole! + cents!),
+  }));
+  const total = amounts.pop()?.amount;
+  const isMisread = letter.includes('smudged') && messages.at(-1)?.content === letter;
+  const read = { invoice: true, total: isMisread ? 62_00 : total, lines: amounts };
+  const content = total === undefined ? 'What a lovely poem!' : JSON.stringify(read);
+  const usage = { prompt_tokens: 90, completion_tokens: 30, total_tokens: 120 };
+  return {
+    body: {
+      model: body?.model,
+      choices: [{ message: { role: 'assistant', content }, finish_reason: 'stop' }],
+      usage,
+    },
+  };
 }
 
 /** Overloaded at first, so that there is a retry to see. */

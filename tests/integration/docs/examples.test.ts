@@ -177,6 +177,37 @@ describe('nightly-pipeline', () => {
   });
 });
 
+describe('invoice-reading', () => {
+  const read = (documentId: string) => run('invoice-reading', withServices({ documentId }));
+
+  test('a reading that adds up is booked', async () => {
+    const execution = await read('invoice-7');
+    expect(execution.outputs).toEqual({ booked: 2, total: 2_500, readings: 1, unread: false });
+    expect(statuses(execution)).toMatchObject({ reread: 'skipped', ask_person: 'skipped' });
+  });
+
+  test('a reading that does not is asked for again, and booked then', async () => {
+    const execution = await read('invoice-smudged');
+    expect(execution.outputs).toEqual({ booked: 2, total: 2_600, readings: 2, unread: false });
+    expect(stepOf(execution, 'read').outputs).toMatchObject({ total: 6_200 });
+  });
+
+  test('a model that is busy is asked again', async () => {
+    const execution = await read('invoice-busy');
+    expect(execution.outputs).toMatchObject({ booked: 1, total: 300 });
+    expect(stepOf(execution, 'read').attempt_count).toBe(2);
+  });
+
+  test('what is no invoice goes to a person after three attempts', async () => {
+    const execution = await read('poem');
+    expect([execution.status, execution.outputs]).toEqual([
+      'completed',
+      { booked: 0, readings: 1, unread: true },
+    ]);
+    expect(stepOf(execution, 'read')).toMatchObject({ attempt_count: 3, error: { code: 'invalid_answer' } });
+  });
+});
+
 describe('incident-response', () => {
   test('the first in line answers', async () => {
     const execution = await run('incident-response', withServices({ service: 'checkout', severity: 1 }));
@@ -209,6 +240,7 @@ test.each([
   ['document-ingestion', { documentId: 'contract-7' }, 'completed', 'fetch'],
   ['nightly-pipeline', { date: '2026-01-31' }, 'failed', 'orders'],
   ['incident-response', { service: 'search', severity: 1 }, 'failed', 'ticket'],
+  ['invoice-reading', { documentId: 'invoice-7' }, 'failed', 'fetch'],
 ])(
   '%s on an engine that may not call private addresses ends as the page says',
   async (name, inputs, status, step) => {
