@@ -49,7 +49,9 @@ async function measure(): Promise<void> {
   await startManyOver([url!], chains, chain, CHAINS);
   await Promise.race([untilIdle(pool), engine.gone]);
   for (let round = 0; round < rounds; round += 1) {
-    await timed('step of a chain', CHAINS * chain.stepCount, () => startManyOver([url!], chains, chain, CHAINS));
+    await timed('step of a chain', CHAINS * chain.stepCount, () =>
+      startManyOver([url!], chains, chain, CHAINS),
+    );
     for (const count of [items, items * TIMES_MORE])
       await timed(`item of ${count}`, count, () =>
         startOver(url!, JSON.stringify({ template: each, inputs: { count } })),
@@ -67,7 +69,13 @@ async function timed(name: string, count: number, start: () => Promise<unknown>)
 
 function foreach(): Workload {
   const steps = { one: { type: 'noop', with: { ok: true } } };
-  const params = { items: '${{ input.count }}', concurrency, collect: 'summary', output: '${{ index }}', steps };
+  const params = {
+    items: '${{ input.count }}',
+    concurrency,
+    collect: 'summary',
+    output: '${{ index }}',
+    steps,
+  };
   const definition = { name: 'foreach', steps: { each: { type: 'foreach', with: params } } };
   return { name: 'foreach', stepCount: 1, definition };
 }
@@ -77,7 +85,11 @@ function report(): void {
   for (const [name, values] of costs) {
     const [low, middle, high] = [0, 0.5, 1].map((q) => quantile(values, q));
     const ratio = show(middle! / step);
-    console.log(`${name.padEnd(20)} ${show(middle!).padStart(8)} us   [${show(low!)} - ${show(high!)}]   ${ratio} of a step`);
+    console.log(
+      `${name.padEnd(20)} ${show(middle!).padStart(8)} us   [${show(low!)} - ${show(high!)}]   ${ratio} of a step`,
+    );
   }
-  console.log(`most resident memory of the engine: ${show(Math.max(...watch.samples.map(({ mb }) => mb)))} MB`);
+  console.log(
+    `most resident memory of the engine: ${show(Math.max(...watch.samples.map(({ mb }) => mb)))} MB`,
+  );
 }
