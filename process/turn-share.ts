@@ -1,24 +1,58 @@
 /**
- * Shares the event loop among many short pieces of work: as many as fit into a slice are done in one turn. Each of the
- * rest gets a turn of its own, in their order, so that a hundred pieces never add up to a long block.
+ * Shares the event loop among all work that may be long: as much as fits into a slice is done in one turn, so that a
+ * hundred pieces never add up to a long block.
+ *
+ * Work that has not had a turn yet and work that goes on alternate: short work does not wait for all of the long.
  */
-import { SLICE_MS } from './in-slices.ts';
+
+/** The longest that such work keeps the event loop in one turn, apart from its last piece. */
+export const SLICE_MS = 8;
+
+/** Work that waits for its turn. */
+export interface Turned {
+  /** Does a piece. Returns whether the rest of the turn is left to others. */
+  run(): boolean;
+}
 
 export class TurnShare {
   /** Start of the first piece of this turn, of performance.now(); null: there was none. */
   #begunAt: number | null = null;
-  readonly #waiting: (() => void)[] = [];
+  readonly #fresh: Turned[] = [];
+  readonly #resumed: Turned[] = [];
+  #isResumedNext = false;
 
-  /** Returns null when the next piece may be done at once; otherwise a promise for its turn. */
-  wait(): Promise<void> | null {
-    if (this.#waiting.length === 0 && this.#hasTime()) return null;
-    return new Promise((resolve) => this.#waiting.push(resolve));
+  /** Returns whether a piece may be done at once: nothing waits, and there is time left in this turn. */
+  get isFree(): boolean {
+    return this.#fresh.length + this.#resumed.length === 0 && this.hasTime;
   }
 
-  #hasTime(): boolean {
+  /** Returns whether there is time left in this turn. */
+  get hasTime(): boolean {
     if (this.#begunAt !== null) return performance.now() - this.#begunAt < SLICE_MS;
     this.#begin();
     return true;
+  }
+
+  /** Returns null when the next piece may be done at once; otherwise a promise for a turn of its own. */
+  wait(): Promise<void> | null {
+    return this.isFree ? null : this.next();
+  }
+
+  /** Returns a promise for a turn of its own. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      const run = () => {
+        resolve();
+        return false;
+      };
+      this.add({ run });
+    });
+  }
+
+  /** @param hasBegun whether the work had a turn before */
+  add(work: Turned, hasBegun = false): void {
+    (hasBegun ? this.#resumed : this.#fresh).push(work);
+    if (this.#begunAt === null) this.#begin();
   }
 
   #begin(): void {
@@ -28,9 +62,18 @@ export class TurnShare {
 
   #nextTurn(): void {
     this.#begunAt = null;
-    const resolve = this.#waiting.shift();
-    if (resolve === undefined) return;
-    this.#begin();
-    resolve();
+    for (let next = this.#take(); next !== undefined; next = this.#take()) {
+      if (this.#begunAt === null) this.#begin();
+      if (!next.run() || !this.hasTime) return;
+    }
+  }
+
+  #take(): Turned | undefined {
+    this.#isResumedNext = !this.#isResumedNext;
+    const [first, second] = this.#isResumedNext ? [this.#resumed, this.#fresh] : [this.#fresh, this.#resumed];
+    return first.shift() ?? second.shift();
   }
 }
+
+/** Of the event loop of this process. */
+export const turns = new TurnShare();

@@ -19,7 +19,7 @@ import { compileValue } from '../expression/compiled-value.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts } from '../payload/expression-scope.ts';
 import type { ScopeSource } from '../payload/scope-source.ts';
-import { TurnShare } from '../process/turn-share.ts';
+import { turns } from '../process/turn-share.ts';
 import { durationOf } from '../steps/measure.ts';
 import { type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -74,7 +74,6 @@ const CLAIM_LOST: Outcome = { kind: 'lost', event: 'release' };
 
 export class AttemptRunner {
   readonly #options: AttemptRunnerOptions;
-  readonly #turns = new TurnShare();
 
   constructor(options: AttemptRunnerOptions) {
     this.#options = options;
@@ -130,7 +129,7 @@ export class AttemptRunner {
 
   /** A commit may begin a hundred steps, and each may read and write a megabyte. */
   #inTurn(work: Gathered): Gathered | Promise<Gathered> {
-    const turn = this.#turns.wait();
+    const turn = turns.wait();
     return turn === null ? work : turn.then(() => work);
   }
 
