@@ -39,6 +39,8 @@ export interface FramedProcessOptions<H> {
 /** Children of the process may hold its channel open after it has exited. */
 const CHANNEL_CLOSES_WITHIN_MS = 250;
 const MAX_LINE_LENGTH = 10_000;
+/** Larger frames are not copied to be joined with others. */
+const MAX_JOINED = 64 * 1_024;
 
 export class FramedProcess<H> {
   readonly #child: ChildProcess;
@@ -74,8 +76,22 @@ export class FramedProcess<H> {
     return this.#child.pid ?? null;
   }
 
+  /** Small frames are written together, since each write is a call of the system. */
   write(frames: readonly Buffer[]): void {
-    this.#out.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+    const small: Buffer[] = [];
+    for (const frame of frames) {
+      if (frame.length <= MAX_JOINED) small.push(frame);
+      else {
+        this.#flush(small);
+        this.#out.write(frame);
+      }
+    }
+    this.#flush(small);
+  }
+
+  #flush(frames: Buffer[]): void {
+    if (frames.length > 0) this.#out.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+    frames.length = 0;
   }
 
   /** Kills the process, and its children when it has a group of its own. */

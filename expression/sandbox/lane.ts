@@ -14,9 +14,9 @@
  * death that was not ordered the head is tried once more.
  * Invariant 3: code is pure, so running a job twice is harmless; the first answer counts.
  */
-
 import { WorkspaceTurns } from '../../core/fairness/turn-queue.ts';
 import { encodeFrame, type Frame } from '../../process/frame.ts';
+import { turns } from '../../process/turn-share.ts';
 import { ExpressionError } from '../expression-error.ts';
 import {
   answer,
@@ -31,21 +31,13 @@ import {
   settle,
   type Worker,
 } from './job.ts';
+import { Outgoing } from './outgoing.ts';
 import { Paces } from './paces.ts';
-import { placementLimits, workerFor } from './placement.ts';
+import { type LaneSize, placementLimits, workerFor } from './placement.ts';
 import { SandboxProcess } from './process.ts';
 import type { Answer } from './wire.ts';
 
-export interface LaneOptions {
-  /**
-   * Processes. While all are held up there is one more; and twice as many (two more, if it is one) at most once there are
-   * several workspaces, of which each holds no more than this.
-   */
-  size: number;
-  /** Processors of this machine: a workspace with slow code leaves one to the others, when there are several. */
-  processors: number;
-  /** Requests that a process may have at once. */
-  maxInFlight: number;
+export interface LaneOptions extends LaneSize {
   directory: string;
   maxMemoryBytes: number;
   /** Called for each process killed because it was out of time. */
@@ -76,6 +68,8 @@ export class SandboxLane {
   #workspace: string | null = null;
   #hasOthers = false;
   #flushing = false;
+  /** Whether jobs wait for a turn of the event loop. */
+  #waitsForTurn = false;
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -138,11 +132,11 @@ export class SandboxLane {
   }
 
   #dispatch(): void {
-    const outgoing = new Map<Worker, Buffer[]>();
+    const outgoing = new Outgoing();
     const wasSlow = (workspace: string) => this.#paces.isSlow(workspace);
     const limits = placementLimits(this.#options, this.#workers, this.#hasOthers, wasSlow);
     const place = (workspace: string) => workerFor(workspace, this.#workers, limits);
-    for (;;) {
+    while (!this.#waitsForTurn) {
       const entry = this.#queue.pop((workspace) => place(workspace) !== null);
       if (entry === undefined) break;
       if (entry.settled) continue;
@@ -152,13 +146,20 @@ export class SandboxLane {
       if (frame === null) continue;
       if (worker.running.size === 0) beginHead(worker);
       worker.running.set(id, entry);
-      const frames = outgoing.get(worker) ?? [];
-      outgoing.set(worker, frames);
-      frames.push(frame);
+      outgoing.add(worker.process, frame);
+      if (outgoing.isFull) void this.#goOnInTurn();
     }
-    for (const [worker, frames] of outgoing) worker.process.write(frames);
+    outgoing.send();
     this.#growIfBusy();
     this.#keepTicking();
+  }
+
+  /** Others get their turn between large jobs. */
+  async #goOnInTurn(): Promise<void> {
+    this.#waitsForTurn = true;
+    await turns.next();
+    this.#waitsForTurn = false;
+    this.#dispatch();
   }
 
   /** @param first it was in line before */

@@ -18,10 +18,14 @@ export interface PlacementLimits {
 }
 
 export interface LaneSize {
-  /** Processes of the lane. */
+  /**
+   * Processes. While all are held up there is one more; and twice as many (two more, if it is one) at most once there are
+   * several workspaces, of which each holds no more than this.
+   */
   readonly size: number;
-  /** Processors of this machine. */
+  /** Processors of this machine: a workspace with slow code leaves one to the others, when there are several. */
   readonly processors: number;
+  /** Requests that a process may have at once. */
   readonly maxInFlight: number;
 }
 
