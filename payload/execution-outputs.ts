@@ -1,7 +1,6 @@
 /**
  * Makes outputs of completed executions: payloads from memory or the database, and the template's `output` evaluated.
  */
-import type { Json } from '../core/json/json.ts';
 import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
 import type { Evaluator } from '../expression/evaluator.ts';
@@ -57,7 +56,7 @@ export class ExecutionOutputs implements Outputs {
     return this.#store.text(error instanceof Error ? error.message : String(error), MAX_MESSAGE_LENGTH);
   }
 
-  #text(value: unknown): string {
-    return this.#store.payload(value as Json).json;
+  #text(value: unknown): string | Promise<string> {
+    return next(this.#store.payload(value), ({ json }) => json);
   }
 }

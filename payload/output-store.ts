@@ -2,9 +2,17 @@
  * Prepares results of steps and expressions for storage: checked, and masked by the one masker (core/masking/).
  */
 import type { Json } from '../core/json/json.ts';
-import { findUnstorable, type UnstorableKind } from '../core/json/storable.ts';
+import {
+  findUnstorable,
+  findUnstorableInPieces,
+  type Unstorable,
+  type UnstorableKind,
+} from '../core/json/storable.ts';
+import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
 import { createMasker, type Masker } from '../core/masking/masker.ts';
+import type { Pieces } from '../core/pieces.ts';
 import { cutText } from '../core/text/cut.ts';
+import { inSlices } from '../process/in-slices.ts';
 import { JsonPayload } from './json-payload.ts';
 
 export interface OutputLimits {
@@ -23,6 +31,9 @@ export class NotStorable extends Error {
   readonly code = 'output_not_storable';
 }
 
+/** Texts are cut to so many times their length before they are masked, since masking makes most of them shorter. */
+const CUT_BEFORE_MASKING = 4;
+
 export class OutputStore {
   readonly #limits: OutputLimits;
   readonly #masker: Masker;
@@ -33,26 +44,25 @@ export class OutputStore {
     this.#masker = createMasker(secrets);
   }
 
-  /** @throws NotStorable */
-  payload(value: unknown): JsonPayload {
+  /**
+   * Returns the payload of a value: at once, or in slices of the event loop's time when it is large. Nobody else may
+   * change the value meanwhile. @throws NotStorable, and rejects with it
+   */
+  payload(value: unknown): JsonPayload | Promise<JsonPayload> {
+    return isLightValue(value) ? this.payloadNow(value) : inSlices(this.#inPieces(value));
+  }
+
+  /** Returns the payload of a value of any size, at once. @throws NotStorable */
+  payloadNow(value: unknown): JsonPayload {
     const output = value === undefined ? null : value;
-    const fault = findUnstorable(output, {
-      maxDepth: this.#limits.maxDepth,
-      maxBytes: this.#limits.maxBytes,
-    });
-    if (fault !== null) {
-      const setting = SETTINGS[fault.kind];
-      const named = setting === undefined ? '' : ` (${setting})`;
-      throw new NotStorable(
-        `The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}${named}.`,
-      );
-    }
+    this.#refuse(findUnstorable(output, this.#limits));
     return this.#masked(output as Json);
   }
 
-  /** Returns text of at most `max` characters, for an error message, a name or a key: masked, then cut. */
+  /** Returns text of at most `max` characters, for an error message, a name or a key: masked and cut. */
   text(text: string, max: number): string {
-    return cutText(this.#masker.text(text.replaceAll('\u0000', '').toWellFormed()), max);
+    const bounded = cutText(text, CUT_BEFORE_MASKING * max);
+    return cutText(this.#masker.text(bounded.replaceAll('\u0000', '').toWellFormed()), max);
   }
 
   /** Returns the names of routes, masked: they are stored beside the output. */
@@ -62,6 +72,15 @@ export class OutputStore {
     return names.map((name) => this.#masker.text(name));
   }
 
+  #refuse(fault: Unstorable | null): void {
+    if (fault === null) return;
+    const setting = SETTINGS[fault.kind];
+    const named = setting === undefined ? '' : ` (${setting})`;
+    throw new NotStorable(
+      `The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}${named}.`,
+    );
+  }
+
   #masked(output: Json): JsonPayload {
     const json = JSON.stringify(output);
     if (!this.#masker.suspects(json)) return new JsonPayload(json, output);
@@ -69,5 +88,16 @@ export class OutputStore {
     return masked === output
       ? new JsonPayload(json, output)
       : new JsonPayload(JSON.stringify(masked), masked);
+  }
+
+  *#inPieces(output: unknown): Pieces<JsonPayload> {
+    this.#refuse(yield* findUnstorableInPieces(output, this.#limits));
+    const json = (yield* writeJsonInPieces(output))!;
+    const { inPieces } = this.#masker;
+    if (!(yield* inPieces.suspects(json))) return new JsonPayload(json, output as Json);
+    const masked = yield* inPieces.value(output as Json);
+    return masked === output
+      ? new JsonPayload(json, masked)
+      : new JsonPayload((yield* writeJsonInPieces(masked))!, masked);
   }
 }

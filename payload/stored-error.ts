@@ -2,6 +2,8 @@
  * Prepares the error of a step for storage, wherever it comes from: masked, cut, and without details that cannot be stored.
  */
 import type { StepError } from '../core/event.ts';
+import type { Json } from '../core/json/json.ts';
+import { next } from '../core/next.ts';
 import type { OutputStore } from './output-store.ts';
 
 export const MAX_MESSAGE_LENGTH = 10_000;
@@ -14,12 +16,22 @@ export interface GivenError {
   readonly details: unknown;
 }
 
-export function storedError(store: OutputStore, { code: given, message, details }: GivenError): StepError {
+export function storedError(
+  store: OutputStore,
+  { code: given, message, details }: GivenError,
+): StepError | Promise<StepError> {
   const text = store.text(String(message ?? ''), MAX_MESSAGE_LENGTH);
   const code = store.text(String(given ?? ''), MAX_CODE_LENGTH) || 'handler_failed';
+  return next(storedDetails(store, details), (stored) => ({ code, message: text, details: stored }));
+}
+
+function storedDetails(store: OutputStore, details: unknown): Json | Promise<Json> {
   try {
-    return { code, message: text, details: store.payload(details).value };
+    const payload = store.payload(details);
+    return payload instanceof Promise ? payload.then(({ value }) => value, nothing) : payload.value;
   } catch {
-    return { code, message: text, details: null };
+    return null;
   }
 }
+
+const nothing = () => null;

@@ -255,7 +255,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the beginning of a secret stays where a text was cut',
     file: 'core/masking/masker.ts',
-    find: 'if (text.includes(CUT_MARK)) found.push(...this.#tails.find(text));',
+    find: 'yield* this.#tails.hide(text, hidden);',
     replace: '',
     tests: ['core/masking', 'tests/integration/executions/masking.test.ts'],
   },

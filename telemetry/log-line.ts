@@ -4,7 +4,8 @@
  *
  * Input and output are one JSON object per line. Most lines pass unchanged.
  *
- * The order matters: secrets are masked in the whole text before it is cut.
+ * The order matters: what would take long is cut first, then secrets are masked, then texts get their length. The masker
+ * hides what is left of a secret before a cut.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Masker } from '../core/masking/masker.ts';
@@ -16,15 +17,18 @@ import { visibleLines, visibleText } from '../core/text/visible.ts';
 export const MAX_LOG_TEXT_LENGTH = 10_000;
 export const MAX_LOG_LINE_LENGTH = 50_000;
 
+/** Characters of a line, and of a text in it, that are masked: more than are shown, since masking makes most shorter. */
+const MAX_MASKED_LINE = 4 * MAX_LOG_LINE_LENGTH;
+const MAX_MASKED_TEXT = 4 * MAX_LOG_TEXT_LENGTH;
+
 /** The parts kept of a line that is still too long; they fit even when written as escapes. */
 const EXCERPT = { fields: 12, fieldLength: 200, messageLength: 2_000, restLength: 3_000 };
 
 /** Returns the line for programs: JSON. */
 export function writtenLine(line: string, masker: Masker): string {
   const json = line.trimEnd();
-  const visible = visibleText(json);
   const isShort = json.length <= MAX_LOG_TEXT_LENGTH;
-  if (isShort && visible === json && !masker.suspects(json) && !mayHoldUser(json)) return line;
+  if (isShort && visibleText(json) === json && !masker.suspects(json) && !mayHoldUser(json)) return line;
   const object = readable(json, masker);
   const whole = visibleText(JSON.stringify(object));
   return `${whole.length <= MAX_LOG_LINE_LENGTH ? whole : visibleText(JSON.stringify(excerpt(object)))}\n`;
@@ -39,11 +43,14 @@ export function shownLine(line: string, masker: Masker): string {
 
 /** Returns text outside the log in safe form, such as the reason for which a process does not start. */
 export function plainText(text: string, masker: Masker): string {
-  return visibleLines(cutText(hideCredentials(masker.text(text)), MAX_LOG_TEXT_LENGTH));
+  const bounded = cutText(text, MAX_MASKED_TEXT);
+  return visibleLines(cutText(hideCredentials(masker.text(bounded)), MAX_LOG_TEXT_LENGTH));
 }
 
 function readable(json: string, masker: Masker): JsonObject {
-  return mapTexts(masker.value(parsed(json)), (text) =>
+  const object = mapTexts(parsed(json), (text) => cutText(text, MAX_MASKED_TEXT)) as JsonObject;
+  const isLong = json.length > MAX_MASKED_LINE && JSON.stringify(object).length > MAX_MASKED_LINE;
+  return mapTexts(masker.value(isLong ? excerpt(object) : object), (text) =>
     cutText(hideCredentials(text), MAX_LOG_TEXT_LENGTH),
   ) as JsonObject;
 }

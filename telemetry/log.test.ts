@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { cutText } from '../core/text/cut.ts';
 import { createErrorReporter, createLog, errorKey } from './log.ts';
 import { MAX_LOG_LINE_LENGTH, MAX_LOG_TEXT_LENGTH } from './log-line.ts';
 
@@ -147,6 +148,19 @@ describe('what a line may hold', () => {
       msg: 'postgres://***@db/app',
       err: { input: 'postgres://***@db/app' },
     });
+  });
+
+  test('is no password of a URL that was cut, nor a secret in a line of megabytes', () => {
+    const { log, lines } = capture({ secrets: ['a-secret-of-the-engine'] });
+    log.info(cutText('see postgres://me:p4ss-and-more@db/app', 25));
+    const fields = Array.from({ length: 300 }, (_, at) => [
+      `f${at}`,
+      `${at} a-secret-of-the-engine`.repeat(100),
+    ]);
+    log.info(Object.fromEntries(fields), `${'x'.repeat(1_990)}a-secret-of-the-engine`);
+    expect(JSON.parse(lines[0]!).msg).toBe('see postgres://***… [cut]');
+    expect(lines[1]).not.toContain('a-secr');
+    expect(lines[1]!.length).toBeLessThanOrEqual(MAX_LOG_LINE_LENGTH + 1);
   });
 });
 

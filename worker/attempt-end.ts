@@ -4,7 +4,7 @@
  * Invariant: at most one event is posted for an attempt. Outcomes that come after its end are counted, and refused.
  */
 import type { Event } from '../core/event.ts';
-import { settle } from '../core/next.ts';
+import { next, settle } from '../core/next.ts';
 import type { ViewKey } from '../core/view.ts';
 import type { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -64,12 +64,12 @@ export class AttemptEnd {
       return;
     }
     logThrown(log, compiled.step, attempt, failed.thrown);
-    this.#post(of, failEvent(failed, attempt, store));
+    void next(failEvent(failed, attempt, store), (event) => this.#post(of, event));
   }
 
   #post({ attempt, compiled }: SteppedAttempt, event: Event): void {
     const { post, finished, refused } = this.#options;
-    // The attempt may have ended while the database was asked for the time.
+    // The attempt may have ended while the database was asked for the time, or a large value was masked.
     if (!attempt.finish()) {
       refused();
       return;

@@ -2,6 +2,7 @@
  * Turns the outcome of an attempt into its event for the door: checked and masked, as it will be stored.
  */
 import type { Event, WaitingFor, WaitKind } from '../core/event.ts';
+import type { Json } from '../core/json/json.ts';
 import { next } from '../core/next.ts';
 import { INSTANT_ACCEPTED, parseInstant } from '../core/time/instant.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
@@ -33,8 +34,8 @@ export function eventOf(
   switch (outcome.kind) {
     case 'completed': {
       const routes = outcome.routes === null ? null : store.routes(outcome.routes);
-      const output = outcome.output instanceof JsonPayload ? outcome.output : store.payload(outcome.output);
-      return { type: 'complete', slot, claim, output, routes };
+      const payload = outcome.output instanceof JsonPayload ? outcome.output : store.payload(outcome.output);
+      return next(payload, (output) => ({ type: 'complete', slot, claim, output, routes }));
     }
     case 'parked':
       return parkEvent(outcome, attempt, source, waitsFor);
@@ -47,19 +48,24 @@ export function eventOf(
   }
 }
 
-export function failEvent({ failure, begun }: Failed, attempt: Attempt, store: OutputStore): Event {
-  return {
+export function failEvent(
+  { failure, begun }: Failed,
+  attempt: Attempt,
+  store: OutputStore,
+): Event | Promise<Event> {
+  const ranMs = performance.now() - attempt.startedAt;
+  return next(storedError(store, failure), (error) => ({
     type: 'fail',
     slot: attempt.slot,
     claim: attempt.claim,
-    error: storedError(store, failure),
+    error,
     // Without an attempt there is nothing to retry.
     retryable: failure.retryable && begun,
     retryAfterMs: checkedPause(failure.retryAfterMs),
     begun,
     random: Math.random(),
-    ranMs: performance.now() - attempt.startedAt,
-  };
+    ranMs,
+  }));
 }
 
 /** About 9,500 years: added to the current time, still within PostgreSQL's range. */
@@ -83,9 +89,12 @@ function parkEvent(
     if (forMs === null && given !== null) throw new StepFailure('invalid_pause', NO_PAUSE);
     const { slot, claim, timeoutLeftMs } = attempt;
     const timeoutMs = timeoutLeftMs === null ? null : Math.max(0, timeoutLeftMs);
-    const stored = state === null ? null : store.payload(state).value;
-    const waitingFor = wanted === null ? null : (store.payload(wanted).value as unknown as WaitingFor);
-    return { type: 'park', slot, claim, forMs, state: stored, timeoutMs, waitingFor };
+    return next(storedValue(store, state), (stored) =>
+      next(storedValue(store, wanted), (waitingFor) => {
+        const waits = waitingFor as unknown as WaitingFor | null;
+        return { type: 'park', slot, claim, forMs, state: stored, timeoutMs, waitingFor: waits };
+      }),
+    );
   });
 }
 
@@ -100,4 +109,8 @@ function pauseMs(pause: Pause, attempt: Attempt, msUntil: EventSource['msUntil']
 /** Returns a handler's pause in milliseconds; null: it cannot be added to a time in the database. */
 function checkedPause(given: unknown): number | null {
   return typeof given === 'number' && given <= MAX_PAUSE_MS ? Math.max(0, given) : null;
+}
+
+function storedValue(store: OutputStore, value: unknown): Json | Promise<Json> {
+  return value === null ? null : next(store.payload(value), (payload) => payload.value);
 }

@@ -69,6 +69,20 @@ test('a failure is retryable as its error says, and never without an attempt', a
   expect(await posted(failedByGuard(error, attempt()))).toMatchObject(guard);
 });
 
+test('a large output and large details of an error are masked in slices, and those that cannot be stored are left out', async () => {
+  const large = [SECRET, ...Array.from({ length: 10_000 }, (_, at) => at)];
+  const roomy = new OutputStore({ maxDepth: 10, maxBytes: 1_000_000 }, [SECRET]);
+  const masked = JSON.stringify(large).replace(SECRET, MASKED);
+  const output = eventOf(outcomeOf(large), attempt(), { ...source, store: roomy }, undefined);
+  expect(output).toBeInstanceOf(Promise);
+  expect(await output).toMatchObject({ ...OF_STEP, type: 'complete', output: { json: masked } });
+  const failed = failedBy(new StepFailure('mine', 'x', { details: large }), attempt());
+  const details = await failEvent(failed, attempt(), roomy);
+  expect(details).toMatchObject({ type: 'fail', error: { details: JSON.parse(masked) } });
+  expect(await failEvent(failed, attempt(), store)).toMatchObject({ error: { code: 'mine', details: null } });
+  expect(eventOf(outcomeOf(large), attempt(), source, undefined)).rejects.toThrow('cannot be stored');
+});
+
 test('an error thrown by an attempt that was told to end is the reason it was given', () => {
   const stopped = attempt();
   stopped.stop();

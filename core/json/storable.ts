@@ -11,6 +11,7 @@
  *
  * As in `JSON.stringify`, a member that is undefined counts as absent and an undefined array item as null.
  */
+import type { Pieces } from '../pieces.ts';
 import { pointerSegment } from '../problem.ts';
 
 export interface StorableLimits {
@@ -42,6 +43,10 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 /** Missing in some runtimes. */
 const { isRawJSON: isRawJson } = JSON as { isRawJSON?: (value: unknown) => boolean };
 
+/** Items and members that are visited in one piece, and the bytes after which it ends. */
+const PIECE_VISITS = 5_000;
+const PIECE_BYTES = 128 * 1_024;
+
 /** Segments shown in the pointer of a value that is too deep. */
 const DEPTH_SHOWN = 16;
 
@@ -71,14 +76,34 @@ type Fault = Pick<Unstorable, 'kind' | 'reason'>;
  * `tally` is complete in that case.
  */
 export function findUnstorable(value: unknown, limits: StorableLimits, tally?: Tally): Unstorable | null {
-  const walk: Walk = { limits, frames: [], sized: limits.maxBytes !== undefined, tally, bytes: 0 };
-  const fault = visit(value, walk) ?? walkFrames(walk);
-  return fault === null ? null : { pointer: pointerOf(walk.frames), ...fault };
+  const walk = walkOf(limits, tally);
+  const fault = visit(value, walk) ?? walkFrames(walk, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  return faultIn(walk, fault);
 }
 
-function walkFrames(walk: Walk): Fault | null {
+/** The same for a large value, a piece at a time. */
+export function* findUnstorableInPieces(value: unknown, limits: StorableLimits): Pieces<Unstorable | null> {
+  const walk = walkOf(limits, undefined);
+  let fault = visit(value, walk);
+  while (fault === null && walk.frames.length > 0) {
+    yield;
+    fault = walkFrames(walk, PIECE_VISITS, walk.bytes + PIECE_BYTES);
+  }
+  return faultIn(walk, fault);
+}
+
+function walkOf(limits: StorableLimits, tally: Tally | undefined): Walk {
+  return { limits, frames: [], sized: limits.maxBytes !== undefined, tally, bytes: 0 };
+}
+
+function faultIn({ frames }: Walk, fault: Fault | null): Unstorable | null {
+  return fault === null ? null : { pointer: pointerOf(frames), ...fault };
+}
+
+/** Goes on with a walk, for so many visits and up to so many bytes. */
+function walkFrames(walk: Walk, visits: number, untilBytes: number): Fault | null {
   const { frames } = walk;
-  while (frames.length > 0) {
+  for (let left = visits; left > 0 && walk.bytes < untilBytes && frames.length > 0; left -= 1) {
     const frame = frames[frames.length - 1]!;
     if (frame.next >= frame.length) {
       frames.pop();

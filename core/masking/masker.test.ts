@@ -164,6 +164,21 @@ test.each([
   }
 });
 
+test.each([
+  ['AbCdEf-GhIj.Example', ['abcdef-ghij.example']],
+  ['MÜNCHEN-Straße', ['münchen-straße', new URL('http://MÜNCHEN-Straße').hostname]],
+  ['Пароль-Секрет', [new URL('http://Пароль-Секрет').hostname, 'пароль-секрет']],
+  ['X-My_Secret~Header', ['x-my_secret~header']],
+  ['0x3ade68b1', ['58.222.104.177']],
+])('%p is masked as the name of a host or a header', (value, names) => {
+  const mask = createMasker([value]);
+  for (const name of names) {
+    const line = `http://api.${name}.example/`;
+    expect(mask.suspects(line)).toBe(true);
+    expect(mask.text(line)).toBe('http://api.***.example/');
+  }
+});
+
 test('a number of few digits is no secret, although a secret makes it', () => {
   const mask = createMasker(['00001234', '1e+00000009', 'a1b2c3d4']);
   const value = { a: 1234, b: 1_000_000_000 };

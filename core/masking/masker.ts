@@ -11,16 +11,26 @@
  *
  * Invariant 1: without secrets no text is searched.
  * Invariant 2: a value that holds no secret is returned as it is, the same object.
+ * Invariant 3: the work grows with the length of a text, however it is written. `inPieces` does it a piece at a time.
  */
 import type { Json } from '../json/json.ts';
+import { PIECE, type Pieces, runToEnd } from '../pieces.ts';
 import { CUT_MARK } from '../text/cut.ts';
-import { AnchorFinder, anchorOf } from './anchors.ts';
+import { anchorOf } from './anchors.ts';
 import { CutTails } from './cut-tails.ts';
-import { type Layer, layersOf, mayEscapeLetters, placeIn } from './decode.ts';
+import {
+  decodeOnce,
+  type Layer,
+  MAX_ESCAPED_LETTER,
+  MAX_LAYERS,
+  mayEscapeLetters,
+  placeIn,
+} from './decode.ts';
+import { HiddenRanges, MASK } from './hidden.ts';
+import { valueInPieces } from './masked-value.ts';
 import { comparable, type Spelling, spellingsOf } from './spellings.ts';
+import { TextFinder } from './text-finder.ts';
 import { mayBeWrapped, unwrapped } from './wrapped.ts';
-
-export const MASK = '***';
 
 export interface Masker {
   /** Returns whether a text may hold a secret; false is certain. The text may be the JSON text of a value. */
@@ -29,11 +39,15 @@ export interface Masker {
   text(text: string): string;
   /** Returns a JSON value with its keys and strings masked; the same value when there is nothing to mask. */
   value(value: Json): Json;
+  /** The same, for long texts and large values. */
+  readonly inPieces: PiecewiseMasker;
 }
 
-type Range = [from: number, to: number];
-
-const NOTHING: Masker = { suspects: () => false, text: (text) => text, value: (value) => value };
+export interface PiecewiseMasker {
+  suspects(text: string): Pieces<boolean>;
+  text(text: string): Pieces<string>;
+  value(value: Json): Pieces<Json>;
+}
 
 /** Creates a masker. Empty texts are ignored. */
 export function createMasker(secrets: readonly string[]): Masker {
@@ -41,146 +55,139 @@ export function createMasker(secrets: readonly string[]): Masker {
   return spellings.length === 0 ? NOTHING : new SecretMasker(spellings);
 }
 
+const NOTHING: Masker = {
+  suspects: () => false,
+  text: (text) => text,
+  value: (value) => value,
+  inPieces: { suspects: () => atOnce(false), text: atOnce, value: atOnce },
+};
+
+// biome-ignore lint/correctness/useYield: there is nothing to pause.
+function* atOnce<T>(result: T): Pieces<T> {
+  return result;
+}
+
+/** Characters looked at around a piece: what shows that a text may hold a secret is no longer. */
+const AROUND = Math.max(MAX_ESCAPED_LETTER, CUT_MARK.length);
+const MAY_BEGIN_ESCAPE = /[\\%&\xc2-\xf4]/;
+
 class SecretMasker implements Masker {
-  /** Spellings that are searched for only when their anchor is present, by the number of the anchor. */
-  readonly #anchored: readonly (readonly Spelling[])[];
-  /** Spellings without an anchor: searched for in every text. */
-  readonly #bare: readonly Spelling[];
-  readonly #anchors: AnchorFinder | null;
+  readonly #spellings: readonly Spelling[];
+  /** Of the spellings that have one; null: none has. */
+  readonly #anchors: TextFinder | null;
+  /** Spellings without an anchor; null: there are none. */
+  readonly #bare: TextFinder | null;
+  readonly #longestBare: number;
+  readonly #written: TextFinder;
+  readonly #decoded: TextFinder;
   readonly #tails: CutTails;
+  readonly inPieces: PiecewiseMasker;
 
   constructor(spellings: readonly Spelling[]) {
-    const byAnchor = Map.groupBy(spellings, ({ text }) => anchorOf(text));
-    this.#bare = byAnchor.get(null) ?? [];
-    byAnchor.delete(null);
-    this.#anchored = [...byAnchor.values()];
-    this.#anchors = byAnchor.size === 0 ? null : new AnchorFinder([...byAnchor.keys()] as string[]);
+    this.#spellings = spellings;
+    const anchors = new Set(spellings.flatMap(({ text }) => anchorOf(text) ?? []));
+    const bare = spellings.filter(({ text }) => anchorOf(text) === null);
+    this.#anchors = finderOf([...anchors]);
+    this.#bare = finderOf([...new Set(bare.flatMap(({ text, decoded }) => [text, decoded]))]);
+    this.#longestBare = bare.reduce((most, { text }) => Math.max(most, text.length), 0);
+    this.#written = new TextFinder(spellings.map(({ text }) => text));
+    this.#decoded = new TextFinder(spellings.map(({ decoded }) => decoded));
     this.#tails = new CutTails(spellings);
+    this.inPieces = {
+      suspects: (text) => this.#suspects(text),
+      text: (text) => this.#text(text),
+      value: (value) => valueInPieces(this, MASK, value),
+    };
   }
 
   suspects(text: string): boolean {
-    if (this.#bare.length > 0 || this.#anchors?.isAnyIn(text) === true) return true;
-    return text.includes(CUT_MARK) || mayEscapeLetters(text) || mayBeWrapped(text);
+    for (let from = 0; from < text.length; from += PIECE) if (this.#suspectsPiece(text, from)) return true;
+    return false;
   }
 
   text(text: string): string {
-    const spellings = [...this.#anchoredIn(text), ...this.#bare];
-    const found = spellings.length === 0 ? [] : rangesOf(text, spellings);
-    if (text.includes(CUT_MARK)) found.push(...this.#tails.find(text));
-    return found.length === 0 ? text : replaced(text, found);
-  }
-
-  /** Returns the spellings whose anchor is in the text, or in what is found below escapes of letters and line breaks. */
-  #anchoredIn(text: string): Spelling[] {
-    if (this.#anchors === null) return [];
-    const hidesAnchors = mayEscapeLetters(text) || mayBeWrapped(text);
-    const layers = hidesAnchors ? allLayersOf(text) : [{ text }];
-    const found = new Set(layers.flatMap((layer) => [...this.#anchors!.allIn(layer.text)]));
-    return [...found].flatMap((at) => this.#anchored[at]!);
+    return this.suspects(text) ? runToEnd(this.#masked(text)) : text;
   }
 
   value(value: Json): Json {
-    switch (typeof value) {
-      case 'string':
-        return this.text(value);
-      case 'number':
-        return this.text(String(value)) === String(value) ? value : MASK;
-      case 'object':
-        if (value === null) return value;
-        return Array.isArray(value) ? this.#list(value) : this.#object(value as { [key: string]: Json });
-      default:
-        return value;
+    return runToEnd(valueInPieces(this, MASK, value));
+  }
+
+  *#suspects(text: string): Pieces<boolean> {
+    for (let from = 0; from < text.length; from += PIECE) {
+      if (this.#suspectsPiece(text, from)) return true;
+      yield;
     }
+    return false;
   }
 
-  #list(list: readonly Json[]): Json {
-    const masked = list.map((item) => this.value(item));
-    return masked.every((item, at) => Object.is(item, list[at])) ? (list as Json) : masked;
+  *#text(text: string): Pieces<string> {
+    return (yield* this.#suspects(text)) ? yield* this.#masked(text) : text;
   }
 
-  #object(object: { [key: string]: Json }): Json {
-    const members = Object.entries(object);
-    const masked = members.map(([key, value]) => [this.text(key), this.value(value)] as const);
-    if (masked.every(([key, value], at) => key === members[at]![0] && Object.is(value, members[at]![1])))
-      return object;
-    const names = new FreeNames(members.flatMap(([key], at) => (masked[at]![0] === key ? [key] : [])));
-    return Object.fromEntries(
-      masked.map(([key, value], at) => [key === members[at]![0] ? key : names.free(key), value]),
+  /** Returns whether a secret may begin in the piece of the text that begins at a place. */
+  #suspectsPiece(text: string, from: number): boolean {
+    if (this.#anchors?.isAnyIn(text, from, from + PIECE) === true) return true;
+    const piece = text.slice(Math.max(0, from - AROUND), from + PIECE + AROUND);
+    return (
+      piece.includes(CUT_MARK) ||
+      mayEscapeLetters(piece) ||
+      mayBeWrapped(piece) ||
+      (this.#bare !== null && (MAY_BEGIN_ESCAPE.test(piece) || this.#holdsBare(text, from)))
     );
   }
-}
 
-/** Names for masked keys that no other key has. */
-class FreeNames {
-  readonly #taken: Set<string>;
-  readonly #last = new Map<string, number>();
-
-  constructor(taken: readonly string[]) {
-    this.#taken = new Set(taken);
+  #holdsBare(text: string, from: number): boolean {
+    const piece = text.slice(from, from + PIECE + this.#longestBare);
+    return this.#bare!.isAnyIn(piece) || (piece.includes('+') && this.#bare!.isAnyIn(comparable(piece)));
   }
 
-  free(key: string): string {
-    let count = (this.#last.get(key) ?? 0) + 1;
-    while (this.#taken.has(numbered(key, count))) count += 1;
-    this.#last.set(key, count);
-    this.#taken.add(numbered(key, count));
-    return numbered(key, count);
+  /** Masks a text in every layer of escapes. */
+  *#masked(text: string): Pieces<string> {
+    const hidden = new HiddenRanges(text);
+    let layer: Layer = { text, starts: null };
+    for (let count = 1; ; count += 1) {
+      yield* this.#hide(this.#written, layer, hidden);
+      const next: Layer | null = count < MAX_LAYERS ? yield* decodeOnce(layer) : null;
+      if (next === null) break;
+      layer = next;
+    }
+    yield* this.#hide(this.#decoded, yield* comparableLayer(layer), hidden);
+    const joined = yield* unwrapped(layer);
+    if (joined !== null) yield* this.#hide(this.#decoded, yield* comparableLayer(joined), hidden, IS_CODED);
+    yield* this.#tails.hide(text, hidden);
+    return yield* hidden.masked();
+  }
+
+  *#hide(finder: TextFinder, layer: Layer, hidden: HiddenRanges, isWanted = EVERY): Pieces<void> {
+    const { text } = layer;
+    const hide = (found: number, at: number, length: number) => {
+      const spelling = this.#spellings[found]!;
+      if (!isWanted(spelling)) return false;
+      const end = Math.min(text.length, at + length + spelling.after);
+      hidden.hide(placeIn(layer, Math.max(0, at - spelling.before)), placeIn(layer, end));
+      return false;
+    };
+    for (let from = 0; from < text.length; from += PIECE) {
+      finder.find(text, from, from + PIECE, hide);
+      yield;
+    }
   }
 }
 
-function numbered(key: string, count: number): string {
-  return count === 1 ? key : key + count;
+const EVERY = (_: Spelling): boolean => true;
+const IS_CODED = ({ isCoded }: Spelling): boolean => isCoded;
+
+function finderOf(texts: readonly string[]): TextFinder | null {
+  return texts.length === 0 ? null : new TextFinder(texts);
 }
 
-function allLayersOf(text: string): Layer[] {
-  const layers = layersOf(text);
-  const joined = unwrapped(layers[layers.length - 1]!);
-  return joined === null ? layers : [...layers, joined];
-}
-
-/** Returns the ranges of the spellings in a text, in every layer of escapes. */
-function rangesOf(text: string, spellings: readonly Spelling[]): Range[] {
-  const layers = layersOf(text);
-  const last = layers[layers.length - 1]!;
-  const compared = comparableLayer(last);
-  const joined = unwrapped(last);
-  const comparedJoined = joined === null ? null : comparableLayer(joined);
-  return spellings.flatMap((spelling) => [
-    ...layers.flatMap((layer) => rangesIn(layer, spelling.text, spelling)),
-    ...(compared.text === last.text && spelling.decoded === spelling.text
-      ? []
-      : rangesIn(compared, spelling.decoded, spelling)),
-    ...(comparedJoined === null || !spelling.isCoded
-      ? []
-      : rangesIn(comparedJoined, spelling.decoded, spelling)),
-  ]);
-}
-
-function comparableLayer({ text, starts }: Layer): Layer {
-  return { text: comparable(text), starts };
-}
-
-function rangesIn(layer: Layer, wanted: string, { before, after }: Spelling): Range[] {
-  const ranges: Range[] = [];
-  const { text } = layer;
-  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
-    const from = placeIn(layer, Math.max(0, at - before));
-    const to = placeIn(layer, Math.min(text.length, at + wanted.length + after));
-    const last = ranges[ranges.length - 1];
-    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
-    else ranges.push([from, to]);
-  }
-  return ranges;
-}
-
-function replaced(text: string, ranges: Range[]): string {
-  ranges.sort(([a], [b]) => a - b);
+function* comparableLayer({ text, starts }: Layer): Pieces<Layer> {
+  if (!text.includes('+')) return { text, starts };
   const parts: string[] = [];
-  let end = -1;
-  for (const [from, to] of ranges) {
-    // Adjacent ranges are hidden as one.
-    if (from > end) parts.push(text.slice(Math.max(0, end), from), MASK);
-    end = Math.max(end, to);
+  for (let from = 0; from < text.length; from += PIECE) {
+    parts.push(comparable(text.slice(from, from + PIECE)));
+    yield;
   }
-  return parts.join('') + text.slice(end);
+  return { text: parts.join(''), starts };
 }

@@ -1,5 +1,6 @@
 /**
- * The spellings of a secret: itself, its lines, its digits as a number, and its bytes as base64 and hexadecimal.
+ * The spellings of a secret: itself, its lines, its digits as a number, its form as a name of a host or a header, and its
+ * bytes as base64 and hexadecimal.
  *
  * Spellings that escape single characters (JSON, URLs, HTML) are not listed: the text is decoded instead (decode.ts).
  * Bytes are listed for a secret and for its escaped forms, such as the base64 of a JSON text that holds
@@ -23,19 +24,22 @@ export interface Spelling {
 
 /** Shorter parts of a secret would mask unrelated text. */
 const MIN_PART = 8;
+/** The beginning of every name with other letters than those of ASCII. */
+const PUNYCODE = 'xn--';
 /** Fewer characters of base64 or hexadecimal cover about one or two characters of the secret. */
 const MIN_CODED = 4;
 
 export function spellingsOf(secret: string): Spelling[] {
   if (secret === '') return [];
   const found = new Map<string, Spelling>();
-  for (const text of [secret, ...linesOf(secret), ...numbersOf(secret)]) {
+  for (const text of [secret, ...linesOf(secret), ...numbersOf(secret), ...namesOf(secret)]) {
     const decoded = comparable(fullyDecoded(text));
-    found.set(text, { text, decoded, before: 0, after: 0, least: 1, isCoded: false });
+    const least = text.startsWith(PUNYCODE) ? PUNYCODE.length + MIN_CODED : 1;
+    found.set(text, { text, decoded, before: 0, after: 0, least, isCoded: false });
   }
   const once = bytesOf(secret).flatMap((bytes) => [...hexOf(bytes), ...base64Of(bytes)]);
   for (const coded of [...once, ...codedTwice(Buffer.from(secret.toWellFormed()))])
-    if (!found.has(coded.text)) found.set(coded.text, coded);
+    if (coded.text.length >= MIN_CODED && !found.has(coded.text)) found.set(coded.text, coded);
   return [...found.values()];
 }
 
@@ -68,6 +72,13 @@ function significantDigits(number: string): number {
     .replace(/e.*/, '')
     .replace('.', '')
     .replace(/^0+|0+$/g, '').length;
+}
+
+/** Returns the forms that a secret takes as the name of a host or a header: in lower case, in punycode, as an address. */
+function namesOf(secret: string): string[] {
+  const url = URL.parse(`http://${secret}`);
+  const host = url !== null && url.href === `http://${url.hostname}/` ? [url.hostname] : [];
+  return [secret.toLowerCase(), ...host].filter((name) => name !== secret && name.length >= MIN_PART);
 }
 
 /** Returns the bytes that stand for a secret in other encodings than UTF-8 too, and of its escaped forms in UTF-8. */

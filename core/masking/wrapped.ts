@@ -1,23 +1,21 @@
 /**
  * Base64 that is wrapped into lines, as in mails and PEM files: its lines are joined, and searched as one.
  */
-import type { Layer } from './decode.ts';
-import { placeIn } from './decode.ts';
+import { PIECE, type Pieces } from '../pieces.ts';
+import { type Layer, LayerWriter } from './decode.ts';
 
 /** Characters of a line: those of shorter ones are more often words than base64. */
 const MIN_LINE = 16;
-const LINE_BREAK = /\r?\n[ \t]*/g;
-/** A line break as it is or escaped, without the backslashes before it. */
-const WRITTEN_BREAK = /\n|\\(?:n|x0[aA]|u000[aA]|u\{0{0,5}[aA]\}|012)|%(?:25)*0[aA]|&#(?:10|[xX]0?[aA]);/g;
-/** A carriage return before one. */
-const WRITTEN_RETURN =
-  /(?:\r|\\(?:r|x0[dD]|u000[dD]|u\{0{0,5}[dD]\}|015)|%(?:25)*0[dD]|&#(?:13|[xX]0?[dD]);)$/;
-/** Most characters of an escaped carriage return with its backslashes. */
-const MAX_RETURN = 24;
+/** A line break as it is or escaped, or the carriage return before it, without the backslashes before them. */
+const BREAK =
+  /[\r\n]|\\(?:[nr]|x0[aAdD]|u000[aAdD]|u\{0{0,5}[aAdD]\}|01[25])|%(?:25){0,8}0[aAdD]|&(?:amp;){0,8}#(?:1[03]|[xX]0?[aAdD]);/;
+const BREAK_HERE = new RegExp(BREAK, 'y');
 
+const CARRIAGE_RETURN = 13;
 const IS_BASE64 = charactersOf(/[A-Za-z0-9+/_-]/);
 /** `+` and `/` may be escaped in a line. */
 const IS_WRITTEN_BASE64 = charactersOf(/[A-Za-z0-9+/_%&#;\\{}-]/);
+const BEGINS_BREAK = charactersOf(/[\r\n\\%&]/);
 
 function charactersOf(pattern: RegExp): Uint8Array {
   return Uint8Array.from({ length: 128 }, (_, code) => (pattern.test(String.fromCharCode(code)) ? 1 : 0));
@@ -25,46 +23,50 @@ function charactersOf(pattern: RegExp): Uint8Array {
 
 /** Returns whether a text, however it is escaped, may hold wrapped base64. */
 export function mayBeWrapped(text: string): boolean {
-  for (const { index } of text.matchAll(WRITTEN_BREAK)) {
-    const before = text.charCodeAt(index - 1);
-    // Most breaks are told by the character before them.
-    if (endsLine(text, index, IS_WRITTEN_BASE64)) return true;
-    if (before !== 13 && before !== 92 && !RETURN_ENDS.has(before)) continue;
-    const written = text.slice(Math.max(0, index - MAX_RETURN), index).replace(/\\+$/, '');
-    const line = written.replace(WRITTEN_RETURN, '').replace(/\\+$/, '');
-    if (endsLine(text, index - Math.min(index, MAX_RETURN) + line.length, IS_WRITTEN_BASE64)) return true;
+  if (!BREAK.test(text)) return false;
+  /** Characters of a line up to here. */
+  let line = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (line >= MIN_LINE && BEGINS_BREAK[code] === 1) {
+      BREAK_HERE.lastIndex = at;
+      if (BREAK_HERE.test(text)) return true;
+    }
+    line = IS_WRITTEN_BASE64[code] === 1 ? line + 1 : 0;
   }
   return false;
 }
 
-/** The last characters of `\r`, `%0D`, `\015`, `&#13;` and `\u{d}`. */
-const RETURN_ENDS = new Set([...'rDd5;}'].map((end) => end.charCodeAt(0)));
-
 /** Returns a layer with the lines of wrapped base64 joined; null: there are none. */
-export function unwrapped(layer: Layer): Layer | null {
+export function* unwrapped(layer: Layer): Pieces<Layer | null> {
   const { text } = layer;
-  const parts: string[] = [];
-  const starts = new Uint32Array(text.length + 1);
-  let copied = 0;
-  let length = 0;
-  const copyUpTo = (end: number) => {
-    parts.push(text.slice(copied, end));
-    for (let at = copied; at < end; at += 1) starts[length++] = placeIn(layer, at);
-  };
-  for (const { 0: written, index } of text.matchAll(LINE_BREAK)) {
-    if (!endsLine(text, index, IS_BASE64)) continue;
-    copyUpTo(index);
-    copied = index + written.length;
+  let writer: LayerWriter | null = null;
+  let pausedAt = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) {
+    if (at - pausedAt > PIECE) {
+      pausedAt = at;
+      yield;
+    }
+    const end = text.charCodeAt(at - 1) === CARRIAGE_RETURN ? at - 1 : at;
+    if (!endsLine(text, end)) continue;
+    writer ??= new LayerWriter(layer);
+    writer.copyUpTo(end);
+    writer.skipTo(afterIndent(text, at + 1));
   }
-  if (copied === 0) return null;
-  copyUpTo(text.length);
-  starts[length] = placeIn(layer, text.length);
-  return { text: parts.join(''), starts: starts.subarray(0, length + 1) };
+  writer?.copyUpTo(text.length);
+  return writer?.end() ?? null;
 }
 
 /** Returns whether as many characters as a line has at least are before a place. */
-function endsLine(text: string, end: number, isOfLine: Uint8Array): boolean {
+function endsLine(text: string, end: number): boolean {
   if (end < MIN_LINE) return false;
-  for (let at = end - 1; at >= end - MIN_LINE; at -= 1) if (isOfLine[text.charCodeAt(at)] !== 1) return false;
+  for (let at = end - 1; at >= end - MIN_LINE; at -= 1)
+    if (IS_BASE64[text.charCodeAt(at)] !== 1) return false;
   return true;
+}
+
+function afterIndent(text: string, begin: number): number {
+  let at = begin;
+  while (text[at] === ' ' || text[at] === '\t') at += 1;
+  return at;
 }

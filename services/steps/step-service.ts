@@ -49,7 +49,7 @@ export class StepService implements StepServicePort {
 
   async complete(caller: Caller, stepId: string, { output }: CompleteBody): Promise<AnsweredStepBody> {
     const { answerer, store } = this.#options;
-    const payload = storable(store, output);
+    const payload = await storable(store, output);
     const step = await answerer.answer(caller, stepId, (found) => {
       requireWaiting(found, COMPLETED_BY_HAND);
       return { output: payload };
@@ -60,7 +60,7 @@ export class StepService implements StepServicePort {
   async fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody> {
     const { answerer, store } = this.#options;
     const { code, message, details = null } = body.error;
-    const error = storedError(store, { code, message, details });
+    const error = await storedError(store, { code, message, details });
     const step = await answerer.answer(caller, stepId, (found) => {
       requireWaiting(found, COMPLETED_BY_HAND);
       return { error, retryable: body.retryable ?? false };
@@ -70,9 +70,9 @@ export class StepService implements StepServicePort {
 }
 
 /** @throws EngineError('not_storable') */
-function storable(store: OutputStore, value: unknown): JsonPayload {
+async function storable(store: OutputStore, value: unknown): Promise<JsonPayload> {
   try {
-    return store.payload(value);
+    return await store.payload(value);
   } catch (error) {
     if (!(error instanceof NotStorable)) throw error;
     throw new EngineError('not_storable', error.message, [

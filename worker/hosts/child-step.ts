@@ -151,13 +151,13 @@ export class HostedStep implements StepContext {
     switch (outcome.kind) {
       case 'completed': {
         const routes = outcome.routes === null ? null : store.routes(outcome.routes);
-        say({ kind: 'completed', id, routes }, store.payload(outcome.output).json);
+        say({ kind: 'completed', id, routes }, store.payloadNow(outcome.output).json);
         return;
       }
       case 'parked':
         say(
           { kind: 'parked', id, pause: outcome.pause },
-          store.payload({ state: outcome.state, waitingFor: outcome.waitingFor }).json,
+          store.payloadNow({ state: outcome.state, waitingFor: outcome.waitingFor }).json,
         );
         return;
       // Handlers of types that hold scopes run in the engine.
@@ -234,7 +234,7 @@ export class HostedStep implements StepContext {
 
 function storable(value: unknown, store: OutputStore): Json {
   try {
-    return store.payload(value).value;
+    return store.payloadNow(value).value;
   } catch {
     return null;
   }
