@@ -85,8 +85,9 @@ function parkEvent(
   if (wanted === null ? pause === null : wanted.kind !== waitsFor)
     throw new StepFailure('invalid_pause', NO_ANSWER);
   return next(pause === null ? null : pauseMs(pause, attempt, msUntil), (given) => {
-    const forMs = given === null ? null : checkedPause(given);
-    if (forMs === null && given !== null) throw new StepFailure('invalid_pause', NO_PAUSE);
+    // A pause of no number comes as null from another process.
+    const forMs = pause === null ? null : checkedPause(given);
+    if (forMs === null && pause !== null) throw new StepFailure('invalid_pause', NO_PAUSE);
     const { slot, claim, timeoutLeftMs } = attempt;
     const timeoutMs = timeoutLeftMs === null ? null : Math.max(0, timeoutLeftMs);
     return next(storedValue(store, state), (stored) =>
