@@ -49,7 +49,7 @@ export class OutputStore {
    * change the value meanwhile. @throws NotStorable, and rejects with it
    */
   payload(value: unknown): JsonPayload | Promise<JsonPayload> {
-    return isLightValue(value) ? this.payloadNow(value) : inSlices(this.#inPieces(value));
+    return isLightValue(value) ? this.payloadNow(value) : inSlices(this.#piecewise(value));
   }
 
   /** Returns the payload of a value of any size, at once. @throws NotStorable */
@@ -57,6 +57,11 @@ export class OutputStore {
     const output = value === undefined ? null : value;
     this.#refuse(findUnstorable(output, this.#limits));
     return this.#masked(output as Json);
+  }
+
+  /** The same for work that is done in pieces itself. */
+  *payloadInPieces(value: unknown): Pieces<JsonPayload> {
+    return isLightValue(value) ? this.payloadNow(value) : yield* this.#piecewise(value);
   }
 
   /** Returns text of at most `max` characters, for an error message, a name or a key: masked and cut. */
@@ -90,7 +95,7 @@ export class OutputStore {
       : new JsonPayload(JSON.stringify(masked), masked);
   }
 
-  *#inPieces(output: unknown): Pieces<JsonPayload> {
+  *#piecewise(output: unknown): Pieces<JsonPayload> {
     this.#refuse(yield* findUnstorableInPieces(output, this.#limits));
     const json = (yield* writeJsonInPieces(output))!;
     const { inPieces } = this.#masker;

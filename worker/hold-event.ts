@@ -26,7 +26,7 @@ export async function holdEvent(
     slot,
     claim,
     forMs: null,
-    state: state === null ? null : store.payload(state).value,
+    state: state === null ? null : (await store.payload(state)).value,
     timeoutMs: timeoutLeftMs === null ? null : Math.max(0, timeoutLeftMs),
     waitingFor: { kind: 'scopes' },
     scopes: pieces === undefined ? added : { ...added, items: pieces },
@@ -39,7 +39,7 @@ function* piecesOf(items: readonly Json[], store: OutputStore): Generator<void, 
   let texts: string[] = [];
   let length = 0;
   for (const [index, item] of items.entries()) {
-    const { json } = store.payload(item);
+    const { json } = yield* store.payloadInPieces(item);
     texts.push(json);
     length += json.length;
     const isFull = texts.length >= MAX_ITEMS || length >= MAX_LENGTH;

@@ -19,15 +19,15 @@ export async function keepTurn(
   number: number,
   turn: JsonObject,
 ): Promise<void> {
-  const record = storedText(store, turn);
+  const record = await storedText(store, turn);
   const { stepId, claim } = attempt;
   const isKept = await attempt.untimed(transact(pool, (tx) => insertTurn(tx, stepId, claim, number, record)));
   if (!isKept) throw attempt.abortReason ?? new StepFailure('cancelled', 'The attempt is over.');
 }
 
-function storedText(store: OutputStore, turn: JsonObject): string {
+async function storedText(store: OutputStore, turn: JsonObject): Promise<string> {
   try {
-    return store.payload(turn).json;
+    return (await store.payload(turn)).json;
   } catch (error) {
     if (!(error instanceof NotStorable)) throw error;
     throw new StepFailure(error.code, error.message, { cause: error });
