@@ -11,7 +11,7 @@
  * same way (process/launcher-watch.ts). Started in any other way it needs no parent: a terminal or a script may end
  * (setsid, systemd, containers).
  *
- * Tests get their one time limit here.
+ * Tests get their one time limit and their folder for temporary files here.
  */
 import { spawn } from 'node:child_process';
 import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -119,7 +119,19 @@ function watchNpm(gone) {
   timer.unref();
 }
 
-function run(binary, args) {
+/** Tests, and what makes their database server or runs them. */
+function isOfTests(command) {
+  return command === 'test' || command.startsWith('tests/') || command === 'scripts/mutants.ts';
+}
+
+/** Environment variables that only tests have. */
+async function environmentOfTests(command) {
+  if (!isOfTests(command)) return {};
+  const { folderOfTests } = await import('./memory-folder.mjs');
+  return { TMPDIR: folderOfTests() };
+}
+
+function run(binary, args, more) {
   let child;
   // Before it is started: a signal that comes right after it would end this process and leave that one behind.
   for (const signal of FORWARDED) {
@@ -131,7 +143,7 @@ function run(binary, args) {
       // Not every platform has every signal.
     }
   }
-  const env = { ...process.env, EXECUTION_ENGINE_LAUNCHER_PID: String(process.pid) };
+  const env = { ...process.env, ...more, EXECUTION_ENGINE_LAUNCHER_PID: String(process.pid) };
   child = spawn(binary, args, { stdio: 'inherit', env });
   watchNpm(() => child.kill('SIGTERM'));
   child.on('error', (error) => fail(`Cannot run Bun at ${binary}: ${error.message}`));
@@ -148,7 +160,8 @@ if (binary === undefined) {
       `or install Bun ${wantedVersion()} from https://bun.sh and put it on the PATH.`,
   );
 } else {
-  const [command, ...args] = process.argv.slice(2);
+  const [command = '', ...args] = process.argv.slice(2);
   const limit = command === 'test' && !args.some((arg) => arg.startsWith('--timeout')) ? [TEST_LIMIT] : [];
-  run(binary, command === undefined ? [] : [command, ...limit, ...args]);
+  const more = await environmentOfTests(command);
+  run(binary, command === '' ? [] : [command, ...limit, ...args], more);
 }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,11 +30,7 @@ function checkout(install: (modules: string) => void = () => {}): string {
 function place(target: string): void {
   mkdirSync(dirname(target), { recursive: true });
   rmSync(target, { force: true });
-  try {
-    linkSync(process.execPath, target);
-  } catch {
-    copyFileSync(process.execPath, target);
-  }
+  symlinkSync(process.execPath, target);
 }
 
 function run(launcher: string, args: string[], path = '/usr/bin:/bin') {

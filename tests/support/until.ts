@@ -2,9 +2,13 @@
  * The one way in which tests wait for something that tells nobody: they look again until it is there.
  */
 
-const LOOK_AGAIN_MS = 5;
+const FIRST_PAUSE_MS = 5;
+/** What takes long is looked at less often: every look costs the machine time that the others need. */
+const LONGEST_PAUSE_MS = 50;
+const GROWTH = 1.2;
 
 /** Resolves when `holds` does. It never gives up: the time limit of the test ends it. */
 export async function until(holds: () => unknown): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+  for (let pauseMs = FIRST_PAUSE_MS; !(await holds()); pauseMs = Math.min(pauseMs * GROWTH, LONGEST_PAUSE_MS))
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }
