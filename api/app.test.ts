@@ -48,6 +48,7 @@ describe('the OpenAPI document', () => {
       'post /api/v1/steps/{id}/fail',
       'post /api/v1/templates',
       'post /api/v1/templates/validate',
+      'post /hooks/{token}',
     ]);
   });
 

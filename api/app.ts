@@ -12,6 +12,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
+import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
 import type { TemplateServicePort } from '../services/template-port.ts';
 import { addAdminRoutes } from './admin.ts';
@@ -21,6 +22,7 @@ import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes, type StartReader } from './execution/index.ts';
+import { addHookRoutes } from './hook/index.ts';
 import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReferenceRoutes } from './reference/index.ts';
@@ -49,6 +51,7 @@ export interface AppDependencies {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   steps: StepServicePort;
+  hooks: HookPort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -101,6 +104,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
   addStepRoutes(router, { steps: deps.steps, limits });
+  addHookRoutes(router, { hooks: deps.hooks, limits });
   addTemplateRoutes(router, {
     templates: deps.templates,
     limits: definitionBytes < bodyBytes ? ofDefinitions : limits,

@@ -55,6 +55,7 @@ describe('with keys', () => {
       '/health',
       '/health/live',
       '/health/ready',
+      '/hooks/{token}',
       '/openapi.json',
       '/schema/definition.json',
     ]);

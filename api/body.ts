@@ -101,14 +101,23 @@ function requireMediaType(request: Request, accepted: readonly string[]): string
       `The charset is ${charset.slice(0, 100)}; bodies are UTF-8.`,
     );
   }
-  const coding = request.headers.get('content-encoding') ?? 'identity';
-  if (coding.toLowerCase() !== 'identity') {
-    throw new EngineError(
-      'unsupported_media_type',
-      `The Content-Encoding is ${coding.slice(0, 100)}; send the body as it is.`,
-    );
-  }
+  requireNoCoding(request);
   return mediaType;
+}
+
+function requireNoCoding(request: Request): void {
+  const coding = request.headers.get('content-encoding') ?? 'identity';
+  if (coding.toLowerCase() === 'identity') return;
+  throw new EngineError(
+    'unsupported_media_type',
+    `The Content-Encoding is ${coding.slice(0, 100)}; send the body as it is.`,
+  );
+}
+
+/** Returns the bytes of a body of any type. Throws EngineError: unsupported_media_type, body_too_large. */
+export async function readRawBody(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  requireNoCoding(request);
+  return readBytes(request, limits);
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {

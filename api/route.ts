@@ -23,6 +23,7 @@ import {
   parseJsonBody,
   readDefinitionBody,
   readJsonBytes,
+  readRawBody,
   YAML_MEDIA_TYPE,
 } from './body.ts';
 import type { ApiEnv } from './context.ts';
@@ -48,7 +49,12 @@ export type BodySpec<B extends z.ZodType> =
       /** Reads and checks a body that would block the event loop. */
       readLarge?: ((bytes: Uint8Array, identity: Identity) => Promise<z.output<B>>) | undefined;
     }
-  | { kind: 'definition'; schema: B; limits: BodyLimits };
+  | { kind: 'definition'; schema: B; limits: BodyLimits }
+  /** Bytes of any type, which the handler reads when it wants to. */
+  | { kind: 'raw'; schema: B; limits: BodyLimits };
+
+/** The schema of a raw body: the handler gets a function that reads it. */
+export const RAW_BODY = z.custom<() => Promise<Uint8Array>>();
 
 export interface ResponseSpec {
   description: string;
@@ -58,7 +64,8 @@ export interface ResponseSpec {
 }
 
 export interface RouteSpec<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType> {
-  method: 'get' | 'post' | 'delete';
+  /** `any` is documented as `post`. */
+  method: 'get' | 'post' | 'delete' | 'any';
   /** With `{name}` parameters. */
   path: string;
   access: Access;
@@ -84,6 +91,8 @@ export interface Router {
   add<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): void;
 }
 
+const ANY_METHOD = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
 /** A router whose unknown paths answer 404 and whose known paths answer 405 to other methods. */
 export function createRouter(auth: AuthPolicy, intake: Intake): Router {
   const app = new OpenAPIHono<ApiEnv>({ strict: true });
@@ -93,8 +102,10 @@ export function createRouter(auth: AuthPolicy, intake: Intake): Router {
     app,
     add(spec) {
       app.openAPIRegistry.registerPath(documentRoute(spec));
-      known.push({ pattern: patternOf(spec.path), method: spec.method });
-      app.on(spec.method.toUpperCase(), spec.path.replace(/\{(\w+)\}/g, ':$1'), async (c) => {
+      const path = spec.path.replace(/\{(\w+)\}/g, ':$1');
+      if (spec.method !== 'any') known.push({ pattern: patternOf(spec.path), method: spec.method });
+      const methods = spec.method === 'any' ? ANY_METHOD : [spec.method.toUpperCase()];
+      app.on(methods, path, async (c) => {
         c.set('route', spec.path);
         if (spec.access !== 'public') {
           const identity = auth.identify(credentialsOf(c));
@@ -142,6 +153,7 @@ async function readBody<B extends z.ZodType>(
   ticket: IntakeTicket,
 ): Promise<z.output<B>> {
   const limits = { ...spec.limits, ticket };
+  if (spec.kind === 'raw') return (() => readRawBody(c.req.raw, limits)) as z.output<B>;
   if (spec.kind === 'definition') return (await readDefinitionBody(c.req.raw, limits)) as z.output<B>;
   const bytes = await readJsonBytes(c.req.raw, limits, spec.optional === true);
   if (bytes === null) return check(spec.schema, {}, 'body');
@@ -177,11 +189,11 @@ function documentRoute<P extends z.ZodObject, Q extends z.ZodObject, B extends z
 ): RouteConfig {
   const { params, query, headers, body } = spec;
   return {
-    method: spec.method,
+    method: documentedMethod(spec.method),
     path: spec.path,
     tags: [spec.tag],
     summary: spec.summary,
-    operationId: operationIdOf(spec.method, spec.path),
+    operationId: operationIdOf(documentedMethod(spec.method), spec.path),
     ...(spec.description ? { description: spec.description } : {}),
     security: spec.access === 'public' ? [] : [{ bearer: [] }],
     request: {
@@ -194,7 +206,12 @@ function documentRoute<P extends z.ZodObject, Q extends z.ZodObject, B extends z
   };
 }
 
+function documentedMethod(method: 'get' | 'post' | 'delete' | 'any'): 'get' | 'post' | 'delete' {
+  return method === 'any' ? 'post' : method;
+}
+
 function documentBody(body: BodySpec<z.ZodType>): NonNullable<NonNullable<RouteConfig['request']>['body']> {
+  if (body.kind === 'raw') return { content: { '*/*': { schema: z.string() } } };
   const { schema } = body;
   if (body.kind === 'definition') {
     return { required: true, content: { [JSON_MEDIA_TYPE]: { schema }, [YAML_MEDIA_TYPE]: { schema } } };

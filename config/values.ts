@@ -164,6 +164,17 @@ export function httpAllow(): Schema<readonly string[]> {
   });
 }
 
+/** Without a slash at its end. */
+export function publicUrl(): Schema<string> {
+  return parsed((value, report) => {
+    const url = URL.parse(value);
+    if (url === null || !/^https?:$/.test(url.protocol)) report('is not an http or https URL');
+    else if (url.username !== '' || url.password !== '') report('has a user name or a password');
+    else if (url.search !== '' || url.hash !== '') report('has a query or a fragment');
+    return (url?.href ?? '').replace(/\/+$/, '');
+  });
+}
+
 export function smtpServer(): Schema<SmtpServer> {
   return parsed((value, report) => {
     const server = readSmtpUrl(value);

@@ -21,6 +21,7 @@ import {
   mailAddress,
   memory,
   oneOf,
+  publicUrl,
   secretsFile,
   smtpServer,
   text,
@@ -139,6 +140,13 @@ export const VARIABLES = {
     secretsFile(),
     'the path of a JSON object of names (letters, digits, underscores) and values of 8 characters or more',
     'Values for secrets.<NAME> in expressions; masked in outputs, errors and logs.',
+  ),
+  publicUrl: optional<string | null>(
+    'EXECUTION_ENGINE_PUBLIC_URL',
+    null,
+    publicUrl(),
+    'an http or https URL without a query, such as https://flows.example.com or https://example.com/flows',
+    'The URL under which others reach the API: the base of the URLs of webhook steps.',
   ),
   mailServer: optional<SmtpServer | null>(
     'EXECUTION_ENGINE_SMTP_URL',

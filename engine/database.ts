@@ -2,12 +2,14 @@
  * The engine's connections: pools for the API and for the worker, the lanes of commits, and the queue.
  */
 import type { Config } from '../config/config.ts';
+import { HookUrls } from '../core/hooks/hook-urls.ts';
 import { createPool, type Db, type Pool, patientReads } from '../db/connection/client.ts';
 import type { DatabaseRoute } from '../db/connection/features.ts';
 import { Lane } from '../db/connection/lane.ts';
 import { explainRights } from '../db/connection/rights.ts';
 import { whenUsable } from '../db/connection/when-usable.ts';
 import { migrateEngine } from '../db/migrate/migrate-engine.ts';
+import { readHookKey } from '../db/waits/hook-key.ts';
 import { startBoss } from '../queue/boss.ts';
 import { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Undo } from './undo.ts';
@@ -26,6 +28,7 @@ export interface Database {
   readonly queue: ExecutionEngineQueue;
   /** The qualified name of pg-boss's job table. */
   readonly jobTable: string;
+  readonly hookUrls: HookUrls;
   /** Sets the function that unregisters this engine, called once it will write nothing more. */
   onWritten(goodbye: () => Promise<unknown>): void;
 }
@@ -49,7 +52,7 @@ const LANE_STATEMENT_MS = 5_000;
 export async function openDatabase(
   route: DatabaseRoute,
   engineId: string,
-  { pgbossSchema, limits }: Config,
+  { pgbossSchema, limits, publicUrl }: Config,
   { undo, onWait, onError }: OpeningParts,
 ): Promise<Database> {
   const { work, long, backend, features } = route;
@@ -92,6 +95,7 @@ export async function openDatabase(
   // Waits for commits in flight.
   await undo.add(() => Promise.all(lanes.map((lane) => lane.close())));
   const jobTable = `${pgbossSchema}.job`;
+  const hookKey = await whenUsable(() => readHookKey(apiPool), onWait).catch(refuse);
   return {
     route,
     newer,
@@ -102,6 +106,7 @@ export async function openDatabase(
     lanes,
     queue: new ExecutionEngineQueue(boss, features.skipLocked ? null : jobTable),
     jobTable,
+    hookUrls: new HookUrls(hookKey, publicUrl),
     onWritten: (last) => {
       goodbye = last;
     },

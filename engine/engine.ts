@@ -22,8 +22,6 @@ import packageJson from '../package.json' with { type: 'json' };
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
-import { StepAnswerer } from '../services/steps/answerer.ts';
-import { StepService } from '../services/steps/step-service.ts';
 import { TemplateService } from '../services/template-service.ts';
 import { WorkflowExecutionService } from '../services/workflowExecutionService.ts';
 import { watchEventLoop } from '../telemetry/event-loop.ts';
@@ -33,6 +31,7 @@ import { checkDatabase, createStartGate, databaseErrors, startRetention, waiting
 import { type Database, openDatabase } from './database.ts';
 import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
+import { createStepServices } from './step-services.ts';
 import { MAX_STARTS } from './step-types.ts';
 import { createStepParts, type StepParts } from './steps.ts';
 import { GivenUp, Undo } from './undo.ts';
@@ -184,8 +183,8 @@ interface ApiParts {
   readonly steps: StepParts;
   readonly worker: Worker;
   readonly metrics: Metrics;
-  readonly log: Pick<Log, 'error'>;
   readonly waiters: ExecutionWaiters;
+  readonly log: Pick<Log, 'error'>;
   readonly pulse: PulseLoop;
   /** Warnings shown by /health. */
   readonly warnings: readonly string[];
@@ -198,27 +197,26 @@ function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked
   return new LockWatch({ db, engineId, log, isWaiting: () => locked.isWaiting });
 }
 
-function createStepService({ database: { apiPool: pool }, steps, worker: { door } }: ApiParts): StepService {
-  const answerer = new StepAnswerer({ pool, door, versions: steps.versions });
-  return new StepService({ pool, answerer, store: steps.store });
+function createExecutions(parts: ApiParts): WorkflowExecutionService {
+  const { config, database, steps, worker, metrics, waiters } = parts;
+  const { apiPool: pool, hookUrls } = database;
+  const { versions, reader: inputs } = steps;
+  const { door } = worker;
+  const gate = createStartGate(config, database, metrics);
+  const starter = new ExecutionStarter({ pool, door, versions, gate, inputs });
+  const { limits } = config;
+  return new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits, hookUrls });
 }
 
 function createApi(parts: ApiParts) {
-  const { config, database, steps, worker, metrics, log, waiters, pulse, warnings, locks } = parts;
+  const { config, database, steps, worker, metrics, log, pulse, warnings, locks } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
   const { versions, reader, stepTypes, sandbox } = steps;
-  const { door, dispatcher, capacity } = worker;
+  const { dispatcher, capacity } = worker;
   const { limits } = config;
   const stalls = new StallWatch(worker.loops());
   pulse.useStallWatch(stalls);
-  const starter = new ExecutionStarter({
-    pool,
-    door,
-    versions,
-    gate: createStartGate(config, database, metrics),
-    inputs: reader,
-  });
-  const executions = new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits });
+  const executions = createExecutions(parts);
   const templates = new TemplateService(pool, reader, database.route.features);
   const doctor = new Doctor({
     ...database.route.long,
@@ -245,7 +243,7 @@ function createApi(parts: ApiParts) {
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
-    steps: createStepService(parts),
+    ...createStepServices({ config, database, steps, door: worker.door }),
     doctor,
     starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({

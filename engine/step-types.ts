@@ -16,7 +16,7 @@ export const MAX_STARTS = 1_000;
 
 export type StepTypeSettings = Pick<
   Config,
-  'httpAllow' | 'limits' | 'llmKey' | 'llmUrl' | 'mailFrom' | 'mailServer' | 'steps'
+  'httpAllow' | 'limits' | 'llmKey' | 'llmUrl' | 'mailFrom' | 'mailServer' | 'publicUrl' | 'steps'
 > & {
   /** Null: unknown here, so definitions may name any. */
   readonly secrets: Config['secrets'] | null;
@@ -27,13 +27,13 @@ export interface LoadedStepTypes {
   /** The custom ones. */
   readonly userTypes: readonly StepType[];
   /** Settings of the built-in ones. */
-  readonly settings: Required<Pick<StepTypesOptions, 'http' | 'mail' | 'agent' | 'script'>>;
+  readonly settings: Required<Pick<StepTypesOptions, 'http' | 'mail' | 'publicUrl' | 'agent' | 'script'>>;
   readonly lint: LintContext;
 }
 
 /** Resolves modules relative to `cwd`. Throws StepModulesError. */
 export async function loadStepTypes(
-  { httpAllow, limits, llmKey, llmUrl, mailFrom, mailServer, steps, secrets }: StepTypeSettings,
+  { httpAllow, limits, llmKey, llmUrl, mailFrom, mailServer, publicUrl, steps, secrets }: StepTypeSettings,
   cwd: string,
 ): Promise<LoadedStepTypes> {
   const settings = {
@@ -44,6 +44,7 @@ export async function loadStepTypes(
     },
     script: { timeoutMs: limits.scriptTimeoutMs, memoryBytes: limits.scriptMemoryBytes },
     mail: { server: mailServer, sender: mailFrom },
+    publicUrl,
     agent: { url: llmUrl, key: llmKey },
   };
   const userTypes = await loadUserStepTypes(steps, cwd);
@@ -59,13 +60,14 @@ export async function loadStepTypes(
 /** Returns the set-up of the reader that checks definitions with these step types. */
 export function readerSetup(
   { limits, steps, secrets }: StepTypeSettings,
-  { settings: { http, mail, agent, script } }: LoadedStepTypes,
+  { settings: { http, mail, publicUrl, agent, script } }: LoadedStepTypes,
 ): ReaderSetup {
   return {
     modules: steps,
     http,
     // It sends no mail, and asks no language model.
     mail: { ...mail, server: mail.server && { ...mail.server, login: null } },
+    publicUrl,
     script,
     agent: { ...agent, key: null },
     secretNames: secrets === null ? null : Object.keys(secrets),

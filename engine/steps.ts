@@ -45,7 +45,6 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
   await undo.add(() => sandbox.close());
   const loaded = await loadStepTypes(config, process.cwd());
   const { stepTypes, userTypes, settings, lint } = loaded;
-  const { http, mail, agent, script } = settings;
   const { secrets, masked } = config;
   const output = { maxDepth: limits.maxJsonDepth, maxBytes: limits.maxOutputBytes };
   // Compiles the schema of schemas before the first request needs it.
@@ -59,8 +58,8 @@ export async function createStepParts(config: Config, log: Log, undo: Undo): Pro
     store: new OutputStore(output, masked),
     stepTypes,
     userTypes: new Set(userTypes.map(({ type }) => type)),
-    hostSetup: { modules: config.steps, http, mail, agent, script, output, secrets, masked },
-    httpClient: createHttpClient({ ...http, allow: parseAllowList(http.allow) }),
+    hostSetup: { ...settings, modules: config.steps, output, secrets, masked },
+    httpClient: createHttpClient({ ...settings.http, allow: parseAllowList(settings.http.allow) }),
     reader,
     versions: new TemplateVersions(
       compileContext(lint, stepTypes),

@@ -79,6 +79,7 @@ export class Worker {
       payloads: new PayloadReader(reads, config.limits),
       values: new ScopeValues(reads),
       secrets: config.secrets,
+      hookUrls: database.hookUrls,
     };
     this.capacity = config.role === 'api' ? 0 : config.concurrency;
     this.hosts = new StepHosts({

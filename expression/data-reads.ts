@@ -1,6 +1,7 @@
 /**
  * The data that compiled expressions read, besides what their own scope gives all of them.
  */
+import type { HookRead } from '../core/hooks/hook-urls.ts';
 import type { ScopeName } from '../core/template.ts';
 
 /** A step of a scope around an expression's own. */
@@ -26,4 +27,6 @@ export interface DataReads {
   readonly nameReads: readonly NameRead[];
   readonly usesInput: boolean;
   readonly usesInputs: boolean;
+  /** The webhook steps whose URLs they read: all of the scope and those around it, or none. */
+  readonly hooks: readonly HookRead[];
 }

@@ -10,6 +10,7 @@ import type { Plan } from '../core/plan.ts';
 import type { ScopeName } from '../core/template.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { DataReads } from '../expression/data-reads.ts';
+import { type HooksScope, hooksScope } from './hooks-scope.ts';
 import { type Outer, readOuter } from './outer-scopes.ts';
 import type { Payloads } from './payload-reader.ts';
 import type { ReadableExecution } from './readable-execution.ts';
@@ -20,7 +21,7 @@ export interface ScopeParts extends Partial<Record<ScopeName, Json>> {
   input: Json;
   steps: Record<string, JsonObject>;
   inputs: Record<string, Json>;
-  execution: { id: string; template: string; version: number };
+  execution: { id: string; template: string; version: number } & HooksScope;
   secrets: Readonly<Record<string, string>>;
   vars: Readonly<Record<string, Json>>;
 }
@@ -39,7 +40,7 @@ export function gatherScope(
   const reads = needs.reads ?? upstreamOf(view.graph, slot);
   const slots = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
   const make = (found: Payloads, outer: Outer | null): ScopeParts =>
-    partsOf(source, execution, {
+    partsOf(source, execution, needs, {
       input: outer?.input ?? found.input?.value ?? null,
       steps: { ...outer?.steps, ...stepsScope(found, view, reads) },
       inputs: inputsScope(found, view, live),
@@ -58,7 +59,7 @@ export function gatherOutputScope(
   const needs = execution.scope.outputReads;
   const slots = needs.reads ?? [...view.graph.steps.keys()];
   const make = (found: Payloads, outer: Outer | null): ScopeParts =>
-    partsOf(source, execution, {
+    partsOf(source, execution, needs, {
       input: outer?.input ?? found.input?.value ?? null,
       steps: { ...outer?.steps, ...stepsScope(found, view, slots) },
       inputs: {},
@@ -84,11 +85,13 @@ function readAll(
 }
 
 function partsOf(
-  { secrets }: ScopeSource,
-  { id, version: { name, version } }: ReadableExecution,
+  { secrets, hookUrls }: ScopeSource,
+  { id, view, version: { name, version } }: ReadableExecution,
+  { hooks }: DataReads,
   data: Pick<ScopeParts, 'input' | 'steps' | 'inputs'> & Partial<Record<ScopeName, Json>>,
 ): ScopeParts {
-  return { ...data, execution: { id, template: name, version }, secrets, vars: {} };
+  const execution = { id, template: name, version, ...hooksScope(hooks, view, hookUrls) };
+  return { ...data, execution, secrets, vars: {} };
 }
 
 /** Returns `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */

@@ -29,6 +29,13 @@ const SETTINGS: Partial<Record<UnstorableKind, string>> = {
 /** Thrown for a value that cannot be stored; its step or execution fails with `output_not_storable`. */
 export class NotStorable extends Error {
   readonly code = 'output_not_storable';
+  /** Null: another reason. */
+  readonly kind: UnstorableKind | null;
+
+  constructor(message: string, kind: UnstorableKind | null = null) {
+    super(message);
+    this.kind = kind;
+  }
 }
 
 /** Texts are cut to so many times their length before they are masked, since masking makes most of them shorter. */
@@ -83,6 +90,7 @@ export class OutputStore {
     const named = setting === undefined ? '' : ` (${setting})`;
     throw new NotStorable(
       `The output cannot be stored: ${fault.pointer || 'the value'} ${fault.reason}${named}.`,
+      fault.kind,
     );
   }
 

@@ -2,6 +2,7 @@
  * The sources of the data that expressions read, and the data of steps as expressions see it.
  */
 import type { StepError } from '../core/event.ts';
+import type { HookUrls } from '../core/hooks/hook-urls.ts';
 import type { JsonObject } from '../core/json/json.ts';
 import type { ExecutionView } from '../core/view.ts';
 import type { PayloadReader, Payloads } from './payload-reader.ts';
@@ -11,6 +12,7 @@ export interface ScopeSource {
   readonly payloads: PayloadReader;
   readonly values: ScopeValues;
   readonly secrets: Readonly<Record<string, string>>;
+  readonly hookUrls: HookUrls;
 }
 
 /** Returns `steps.<key>` of the slots that are read. */

@@ -5,4 +5,11 @@
 export interface Caller {
   readonly workspaceId: string | null;
   readonly admin: boolean;
+  /** Of its key; left out: as an operator. */
+  readonly role?: string;
+}
+
+/** Returns whether the caller may see the URLs of webhook steps: whoever has one may use it. */
+export function seesHooks({ admin, role }: Caller): boolean {
+  return admin || role !== 'viewer';
 }

@@ -16,23 +16,30 @@ export interface StatusRows {
   readonly inputs: readonly TrackedInput[];
 }
 
+/** The URL of the webhook step at a position; null: the caller does not see it. */
+export type HookUrlOf = (executionId: string, scope: string, position: number) => string | null;
+
+export interface StatusParts {
+  readonly withOutputs: boolean;
+  /** False: in a scope without rows. */
+  readonly withSteps: boolean;
+  readonly hookUrl: HookUrlOf;
+}
+
 /** Most steps that are written between two yields. */
 const STEPS_AT_ONCE = 100;
 
-/**
- * The answer as JSON, in pieces: payloads are never parsed. Yields now and then, so that it can be paused.
- * @param withSteps false: in a scope without rows
- */
+/** The answer as JSON, in pieces: payloads are never parsed. Yields now and then, so that it can be paused. */
 export function* statusJson(
   version: TemplateVersion,
   rows: StatusRows,
-  { withOutputs, withSteps }: { withOutputs: boolean; withSteps: boolean },
+  { withOutputs, withSteps, hookUrl }: StatusParts,
 ): Generator<void, string[]> {
   const { execution } = rows;
   const pieces = [opened(beforePayloads(execution)), ',"inputs":', execution.inputs];
   pieces.push(',"outputs":', execution.outputs ?? 'null', ',', inner(betweenPayloads(version, rows)));
   pieces.push(',"steps":[');
-  if (withSteps) yield* stepPieces(version, rows, withOutputs, pieces);
+  if (withSteps) yield* stepPieces(version, rows, { withOutputs, hookUrl }, pieces);
   pieces.push('],', `${inner(afterSteps(execution))}}`);
   return pieces;
 }
@@ -109,8 +116,8 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
 
 function* stepPieces(
   version: TemplateVersion,
-  { steps, inputs }: StatusRows,
-  withOutputs: boolean,
+  { execution, steps, inputs }: StatusRows,
+  { withOutputs, hookUrl }: Omit<StatusParts, 'withSteps'>,
   pieces: string[],
 ): Generator<void> {
   const keyOf = new Map(steps.map(({ id, stepTemplateId }) => [id, stepKey(version, stepTemplateId)]));
@@ -122,19 +129,27 @@ function* stepPieces(
   for (const [at, step] of ordered.entries()) {
     if (at % STEPS_AT_ONCE === 0) yield;
     const edges = received.get(step.id) ?? [];
-    const body = stepBody(version, positionOf(step), step, edges, keyOf);
+    const url = () => hookUrl(execution.id, step.scope, positionOf(step));
+    const body = stepBody(version, positionOf(step), step, { edges, keyOf, url });
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`);
     if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
     pieces.push('}');
   }
 }
 
+/** What the answer about a step has besides its row. */
+export interface StepSurroundings {
+  readonly edges: readonly TrackedInput[];
+  /** Keys of steps by their ids. */
+  readonly keyOf: ReadonlyMap<string, string>;
+  url(): string | null;
+}
+
 export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
-  edges: readonly TrackedInput[],
-  keyOf: ReadonlyMap<string, string>,
+  { edges, keyOf, url }: StepSurroundings,
 ): StepStatusBody {
   const graph = graphAt(version.graphs, position);
   const slot = slotOf(graph, position);
@@ -158,7 +173,7 @@ export function stepBody(
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
-    waiting_for: waitBody(step),
+    waiting_for: waitBody(step, url),
   };
 }
 

@@ -3,6 +3,7 @@
  */
 
 import type { Event } from '../core/event.ts';
+import type { HookUrls } from '../core/hooks/hook-urls.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
 import type { Pool } from '../db/connection/client.ts';
@@ -19,7 +20,7 @@ import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
 import { inSlices } from '../process/in-slices.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import type { Caller } from './caller.ts';
+import { type Caller, seesHooks } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type {
   ExecutionFilter,
@@ -31,7 +32,7 @@ import type {
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import { isoTime, statusJson } from './execution-status.ts';
+import { type HookUrlOf, isoTime, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 import { visible } from './visible.ts';
@@ -49,6 +50,7 @@ export interface ExecutionServiceOptions {
   readonly versions: TemplateVersions;
   readonly waiters: ExecutionWaiters;
   readonly limits: PayloadLimits;
+  readonly hookUrls: HookUrls;
 }
 
 const DEFAULT_PAGE = 50;
@@ -81,9 +83,14 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     ]);
     // Only the top level has rows in this version: any other scope is empty.
     const withSteps = options.scope === undefined || options.scope === '';
-    const parts = { withOutputs: options.includeOutputs, withSteps };
+    const parts = { withOutputs: options.includeOutputs, withSteps, hookUrl: this.#hookUrlFor(caller) };
     const json = await inSlices(statusJson(version, { execution, steps, inputs }, parts));
     return { status: execution.status, json };
+  }
+
+  #hookUrlFor(caller: Caller): HookUrlOf {
+    if (!seesHooks(caller)) return () => null;
+    return (executionId, scope, position) => this.#options.hookUrls.of({ executionId, scope, position });
   }
 
   /** Answers are built in memory, and many may be requested at a time. @throws EngineError('outputs_too_large') */

@@ -12,4 +12,5 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'script',
   'switch',
   'transform',
+  'webhook',
 ]);

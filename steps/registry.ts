@@ -24,6 +24,7 @@ import { createScript, type ScriptSettings } from './script.ts';
 import type { StepType } from './step-type.ts';
 import { switchStep } from './switch.ts';
 import { transform } from './transform.ts';
+import { createWebhook } from './webhook/webhook.ts';
 
 export interface StepTypesOptions {
   http: {
@@ -33,6 +34,8 @@ export interface StepTypesOptions {
     timeoutMs: number;
   };
   script: ScriptSettings;
+  /** EXECUTION_ENGINE_PUBLIC_URL; default: not set. */
+  publicUrl?: string | null;
   /** Default: no mail server. */
   mail?: MailSettings;
   /** Default: no language model. */
@@ -62,6 +65,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     createEmail(mailer),
     agentOf(options, client),
     foreachStep(options.maxForeachItems ?? Number.POSITIVE_INFINITY),
+    createWebhook(options.publicUrl ?? null),
     delay,
     log,
     fail,

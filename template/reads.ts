@@ -3,6 +3,7 @@
  * the names that scopes give a value.
  */
 import { type Graph, graphAt } from '../core/graph.ts';
+import type { HookRead } from '../core/hooks/hook-urls.ts';
 import type { CompiledValue } from '../expression/compiled.ts';
 import type { DataReads, NameRead, OuterRead } from '../expression/data-reads.ts';
 
@@ -31,7 +32,21 @@ export function readsOf(values: readonly CompiledValue[], surroundings: Surround
     nameReads: shared(namesOf(values, surroundings)),
     usesInput: values.some((value) => value.roots.has('input')),
     usesInputs: values.some((value) => value.roots.has('inputs')),
+    hooks: values.some((value) => value.roots.has('execution')) ? hooksIn(surroundings) : NONE,
   };
+}
+
+const HOOK_TYPE = 'webhook';
+
+/** Of several steps with one key the nearest is meant. */
+function hooksIn(surroundings: Surroundings): readonly HookRead[] {
+  const hooks = new Map<string, HookRead>();
+  for (const [up, { steps, firstPosition }] of surroundings.entries()) {
+    for (const [slot, { key, type }] of steps.entries()) {
+      if (type === HOOK_TYPE && !hooks.has(key)) hooks.set(key, { key, position: firstPosition + slot, up });
+    }
+  }
+  return shared([...hooks.values()]);
 }
 
 function shared<T>(list: readonly T[]): readonly T[] {

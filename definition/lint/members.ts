@@ -8,7 +8,7 @@ import type { MemberReference, NameReference, StepTypeRegistry } from '../../cor
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import type { LintContext } from './context.ts';
 
-export const EXECUTION_MEMBERS = ['id', 'template', 'version'] as const;
+export const EXECUTION_MEMBERS = ['id', 'template', 'version', 'hooks'] as const;
 
 export function checkMembers(
   references: readonly MemberReference[],

@@ -50,9 +50,9 @@ function accept({ header, bytes }: Frame<ReaderSetup | ReaderRequest>): void {
 
 async function setUp(setup: ReaderSetup): Promise<void> {
   try {
-    const { modules, http, mail, agent, script, secretNames, maxSteps, maxDepth } = setup;
+    const { modules, secretNames, maxSteps, maxDepth } = setup;
     const extra = await loadUserStepTypes(modules, process.cwd());
-    const stepTypes = createStepTypes({ http, mail, agent, script, extra });
+    const stepTypes = createStepTypes({ ...setup, extra });
     tasks = new ReaderTasks(setup, lintContext(stepTypes, { maxSteps, maxDepth }, secretNames));
     say({ kind: 'ready' });
   } catch (error) {

@@ -10,7 +10,8 @@ import type { ReadDefinition, Reading } from '../../template/reading.ts';
 import type { HostSetup } from '../../worker/hosts/wire.ts';
 
 /** The set-up of a reader: the step types, and the limits of requests. */
-export interface ReaderSetup extends Pick<HostSetup, 'modules' | 'http' | 'mail' | 'agent' | 'script'> {
+export interface ReaderSetup
+  extends Pick<HostSetup, 'modules' | 'http' | 'mail' | 'publicUrl' | 'agent' | 'script'> {
   /** Only names: the values stay in the engine. Null: unknown, so definitions may name any. */
   readonly secretNames: readonly string[] | null;
   readonly maxSteps: number;

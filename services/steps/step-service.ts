@@ -1,13 +1,14 @@
 /**
  * Single steps: read, and ended from outside while they wait.
  */
+import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { JsonPayload } from '../../payload/json-payload.ts';
 import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
-import type { Caller } from '../caller.ts';
+import { type Caller, seesHooks } from '../caller.ts';
 import { stepBody } from '../execution-status.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
@@ -16,6 +17,7 @@ export interface StepServiceOptions {
   readonly pool: Pool;
   readonly answerer: StepAnswerer;
   readonly store: OutputStore;
+  readonly hookUrls: HookUrls;
 }
 
 /** Kinds of waits that `complete` and `fail` end. */
@@ -29,7 +31,7 @@ export class StepService implements StepServicePort {
   }
 
   async get(caller: Caller, stepId: string): Promise<readonly string[]> {
-    const { pool, answerer } = this.#options;
+    const { pool, answerer, hookUrls } = this.#options;
     const { stored, version, position } = await answerer.find(caller, stepId, true);
     const inputs = await readInputsOfStep(pool, stepId);
     const keyOf = new Map(
@@ -38,8 +40,10 @@ export class StepService implements StepServicePort {
         version.steps[version.positions.get(fromStepTemplateId)!]!.step.key,
       ]),
     );
+    const { executionId, scope } = stored;
+    const url = () => (seesHooks(caller) ? hookUrls.of({ executionId, scope, position }) : null);
     const body = {
-      ...stepBody(version, position, stored, inputs, keyOf),
+      ...stepBody(version, position, stored, { edges: inputs, keyOf, url }),
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,

@@ -4,10 +4,18 @@
 import type { StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
 
-/** Returns what a parked step, or one that waits for its next attempt, waits for; null: it does neither. */
-export function waitBody({ status, waitingFor, timerAt, attempt }: StepDetail): WaitBody | null {
+/**
+ * Returns what a parked step, or one that waits for its next attempt, waits for; null: it does neither.
+ * @param hookUrl the URL of a webhook step; null: the caller does not see it
+ */
+export function waitBody(
+  { status, waitingFor, timerAt, attempt }: StepDetail,
+  hookUrl: () => string | null,
+): WaitBody | null {
   const at = timerAt?.toISOString() ?? null;
   if (status === 'retrying') return { kind: 'retry', at, attempt: attempt + 1 };
   if (status !== 'waiting') return null;
-  return waitingFor === null ? { kind: 'timer', at } : { ...waitingFor };
+  if (waitingFor === null) return { kind: 'timer', at };
+  // What it is answered with is between the definition and the sender.
+  return waitingFor.kind === 'webhook' ? { kind: 'webhook', url: hookUrl() } : { ...waitingFor };
 }

@@ -91,20 +91,11 @@ function accept(message: ToHost, body: string): void {
   }
 }
 
-async function setUp({
-  modules,
-  http,
-  mail,
-  agent,
-  script,
-  output,
-  secrets,
-  masked,
-}: HostSetup): Promise<void> {
+async function setUp({ modules, output, secrets, masked, ...settings }: HostSetup): Promise<void> {
   try {
     const extra = await loadUserStepTypes(modules, process.cwd());
     host = {
-      types: createStepTypes({ http, mail, agent, script, schemas, extra }),
+      types: createStepTypes({ ...settings, schemas, extra }),
       store: new OutputStore(output, masked),
       secrets,
     };

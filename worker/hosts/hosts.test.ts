@@ -87,6 +87,7 @@ async function hostsOf(
       script: { timeoutMs: 1_000, memoryBytes: 1_000_000 },
       mail: { server: null, sender: null },
       agent,
+      publicUrl: null,
       output: { maxDepth: 16, maxBytes: 10_000 },
       secrets,
       masked: Object.values(secrets),

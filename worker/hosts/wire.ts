@@ -19,6 +19,7 @@ export interface HostSetup {
     readonly maxResponseBytes: number;
     readonly timeoutMs: number;
   };
+  readonly publicUrl: string | null;
   readonly mail: MailSettings;
   readonly script: { readonly timeoutMs: number; readonly memoryBytes: number };
   readonly output: { readonly maxDepth: number; readonly maxBytes: number };

@@ -7,8 +7,10 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { json } from 'node:stream/consumers';
 import pg from 'pg';
 import { parse as parseYaml } from 'yaml';
 import { EXIT_MEANINGS } from '../../../cli/failure.ts';
@@ -59,17 +61,19 @@ let model: ChatPeer;
 const INPUTS: Readonly<Record<string, () => JsonObject>> = {
   'http-example': () => ({ stock: peer.origin }),
   'agent-example': () => ({ llm: model.url }),
+  'webhook-example': () => ({ shop: peer.origin }),
 };
 
 const fixture = fixtureForAll(
   async () => {
     database = await fixture.database();
-    peer = await fixture.use(httpPeer(echo));
+    peer = await fixture.use(httpPeer(echoAndReply));
     model = await fixture.use(chatPeer('{"department":"service"}'));
     const mail = await fixture.use(smtpPeer());
     engine = await fixture.engine({
       config: {
         EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1',
+        EXECUTION_ENGINE_PUBLIC_URL: PUBLIC_URL,
         EXECUTION_ENGINE_SMTP_URL: mail.url,
         EXECUTION_ENGINE_MAIL_FROM: 'flows@example.com',
       },
@@ -81,6 +85,16 @@ const fixture = fixtureForAll(
   },
   { allFinal: false },
 );
+
+const PUBLIC_URL = 'https://flows.example';
+
+/** An order is paid at once. */
+const echoAndReply: RequestListener = async (request, response) => {
+  if (request.url !== '/orders') return echo(request, response);
+  const { reply } = (await json(request)) as { reply: string };
+  response.end();
+  await fetch(reply.replace(PUBLIC_URL, engine.url), { method: 'POST', body: 'paid' });
+};
 
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');

@@ -6,6 +6,7 @@ import { type ApiLimits, type AppDependencies, createApp } from '../../../api/ap
 import { type ApiKey, createAuth } from '../../../api/auth.ts';
 import type { Connection, RequestObservation } from '../../../api/context.ts';
 import type { ProblemDocument } from '../../../api/errors.ts';
+import { EngineError } from '../../../core/problem.ts';
 import { createInMemoryPorts, type InMemoryPorts } from './in-memory-ports.ts';
 
 export const LOOPBACK: Connection = { remoteAddress: '127.0.0.1' };
@@ -37,6 +38,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     executions: ports.executions,
     doctor: ports.doctor,
     steps: ports.steps,
+    hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },
     health: {
       live: () => ({ status: 'ok', checks: {} }),
       ready: async () => ({ status: 'ok', checks: { database: { status: 'ok' } } }),

@@ -1,0 +1,27 @@
+/**
+ * Creates the services that end waits of steps.
+ */
+import type { Config } from '../config/config.ts';
+import { HookService } from '../services/hooks/hook-service.ts';
+import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
+import { StepService } from '../services/steps/step-service.ts';
+import type { Database } from './database.ts';
+import type { StepParts } from './steps.ts';
+
+export interface StepServiceParts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly steps: StepParts;
+  readonly door: AnswererOptions['door'];
+}
+
+export function createStepServices({ config, database, steps, door }: StepServiceParts) {
+  const { apiPool: pool, hookUrls } = database;
+  const { store, versions } = steps;
+  const answerer = new StepAnswerer({ pool, door, versions });
+  const { secrets } = config;
+  return {
+    steps: new StepService({ pool, answerer, store, hookUrls }),
+    hooks: new HookService({ pool, urls: hookUrls, versions, answerer, store, secrets }),
+  };
+}
