@@ -13,6 +13,7 @@ import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
+import type { SignalServicePort } from '../services/signal-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
 import type { TemplateServicePort } from '../services/template-port.ts';
 import { addAdminRoutes } from './admin.ts';
@@ -22,6 +23,7 @@ import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes, type StartReader } from './execution/index.ts';
+import { addSignalRoute } from './execution/signal.ts';
 import { addHookRoutes } from './hook/index.ts';
 import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
@@ -52,6 +54,7 @@ export interface AppDependencies {
   executions: ExecutionServicePort;
   steps: StepServicePort;
   hooks: HookPort;
+  signals: SignalServicePort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -103,6 +106,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
+  addSignalRoute(router, deps.signals, limits);
   addStepRoutes(router, { steps: deps.steps, limits });
   addHookRoutes(router, { hooks: deps.hooks, limits });
   addTemplateRoutes(router, {

@@ -139,6 +139,7 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   state.parked = true;
   change.parkedState = event.state;
   change.waitingFor = event.waitingFor;
+  if (event.waitingFor?.kind === 'signal') plan.awaitsSignal = true;
   // The deadline belongs to the attempt: an attempt that is parked again has it already.
   if (event.timeoutMs !== null && !state.hasDeadline) {
     state.hasDeadline = true;
@@ -202,7 +203,7 @@ export function timeOutStep(
 export function answer(
   view: ExecutionView,
   plan: Plan,
-  { slot, attempt, sequence, id, result, random }: Extract<Event, { type: 'answer' }>,
+  { slot, attempt, sequence, id, result, signal, random }: Extract<Event, { type: 'answer' }>,
   newId: () => string,
 ): boolean {
   const state = view.steps[slot];
@@ -210,6 +211,7 @@ export function answer(
   if (state.attempt !== attempt || state.sequence !== sequence) return false;
   const change = touch(plan, state);
   change.answerId = id;
+  change.usedSignal = signal ?? null;
   if ('error' in result) {
     failAttempt(view, plan, state, { ...result, retryAfterMs: null }, random, newId);
     return true;

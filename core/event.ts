@@ -142,6 +142,8 @@ export type Event =
       /** Tells this answer from all others. It is stored: whoever got no reply finds out whether it counted. */
       readonly id: string;
       readonly result: AnswerResult;
+      /** The kept signal that this answer uses up; left out: none. */
+      readonly signal?: string;
       /** In [0, 1): the jitter of a retry's delay. */
       readonly random: number;
     }

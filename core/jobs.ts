@@ -4,7 +4,8 @@
  *
  * A job says "look at this" and holds ids; state is in the rows.
  *
- * Invariant: a step has at most one ticket or timer in each queue, whose id is the step's, and one deadline.
+ * Invariant: a step has at most one ticket or timer in each queue, whose id is the step's, and one deadline. A ticket of
+ * signals has an id of its own, and an execution may have many.
  */
 import type { Graph } from './graph.ts';
 import type { Plan, StepChange, StepTimer } from './plan.ts';
@@ -32,6 +33,8 @@ export type JobData =
   | ({ kind: 'step_deadline'; step_id: string; retries: number } & OfView)
   /** Rows in the inbox wait for the view. */
   | ({ kind: 'inbox' } & OfView)
+  /** A signal was sent, or a step waits for one: whoever takes it brings together what is kept and what waits. */
+  | { kind: 'signals'; execution_id: string }
   | { kind: 'callback'; execution_id: string; attempt: number }
   | { kind: 'deadline'; execution_id: string }
   | { kind: 'stop_overdue'; execution_id: string }
@@ -92,6 +95,7 @@ export function jobsOf(
     if (deadlineMs !== null) add.push(stepDeadline(view, state, deadlineMs));
     if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
   }
+  if (plan.awaitsSignal && plan.end === null) add.push(signalsTicket(plan.view.id, newId()));
   if (plan.view.scope === null) executionJobs(plan, facts, newId, add, remove);
   return { add, remove };
 }
@@ -204,6 +208,11 @@ export function inboxTicket(view: OfView, id: string): Job {
 /** The job that begins a delayed execution. */
 export function startJob(executionId: string, startAfter: number | string): Job {
   return timerJob(executionId, { kind: 'start', execution_id: executionId }, startAfter);
+}
+
+/** @param ticketId new for each ticket: a ticket that is there already may be about to be used */
+export function signalsTicket(executionId: string, ticketId: string): Job {
+  return timerJob(ticketId, { kind: 'signals', execution_id: executionId }, null);
 }
 
 /** The timeout of a running execution. */

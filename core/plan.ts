@@ -45,6 +45,8 @@ export interface StepChange {
   waitingFor: WaitingFor | null;
   /** The answer of the outside that ended the wait; null: none did. */
   answerId: string | null;
+  /** The kept signal that the answer uses up; null: none. */
+  usedSignal: string | null;
   /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
 }
@@ -92,6 +94,8 @@ export interface Plan {
   ready: number[];
   /** Null: nothing changes in the scopes that steps hold. */
   scopes: ScopeChanges | null;
+  /** A step waits for a signal from now on: somebody must look whether one was kept. */
+  awaitsSignal: boolean;
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];
   end: ExecutionEnd | null;
@@ -111,6 +115,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     inputs: [],
     ready: [],
     scopes: null,
+    awaitsSignal: false,
     aborted: [],
     end: null,
     late: [],

@@ -38,6 +38,7 @@ export const ERROR_STATUS = {
   wrong_state: 409,
   already_used: 409,
   not_waiting: 409,
+  too_many_signals: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   validation_failed: 422,

@@ -58,6 +58,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     deadlineMs: null,
     waitingFor: null,
     answerId: null,
+    usedSignal: null,
     claimed: false,
   };
 }

@@ -25,6 +25,7 @@ import {
   completeAnsweredSteps,
   markAnswers,
 } from './waits/answered-steps.ts';
+import { type UsedSignal, useSignals } from './waits/signals.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
 import {
@@ -56,6 +57,7 @@ interface Rows {
   answered: CompletedByAnswer[];
   /** Other steps whose wait an answer ended. */
   marked: AnsweredStep[];
+  signals: UsedSignal[];
   inputs: InputInsert[];
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
@@ -84,6 +86,7 @@ export function* planStatements(
     update: [],
     answered: [],
     marked: [],
+    signals: [],
     inputs: [],
     scopes: null,
     granted: [],
@@ -103,6 +106,7 @@ export function* planStatements(
   if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
   if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
   if (rows.lost.length > 0) statements.push(markLost(rows.lost));
+  if (rows.signals.length > 0) statements.push(useSignals(rows.signals, at));
   yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
@@ -143,7 +147,8 @@ function collectChange(
   from: NonNullable<StepChange['from']>,
   rows: Rows,
 ): void {
-  const { state, output, answerId } = change;
+  const { state, output, answerId, usedSignal } = change;
+  if (usedSignal !== null) rows.signals.push({ id: usedSignal, stepId: state.id });
   if (output !== null && answerId !== null) {
     const { sequence } = plan.view;
     rows.answered.push({ id: state.id, attempt: from.attempt, output: output.json, sequence, answerId });

@@ -61,7 +61,12 @@ export async function openDatabase(
     throw await explainRights(error, long.url);
   };
   const migrating = () =>
-    migrateEngine(route, { pgbossSchema, maxInputBytes, maxJsonDepth: limits.maxJsonDepth });
+    migrateEngine(route, {
+      pgbossSchema,
+      maxInputBytes,
+      maxOutputBytes: limits.maxOutputBytes,
+      maxJsonDepth: limits.maxJsonDepth,
+    });
   const { newer } = await whenUsable(migrating, onWait).catch(refuse);
   const name = (use: string) => `engine/${engineId}/${use}`;
   const { url, session } = work;

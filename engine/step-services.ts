@@ -3,6 +3,7 @@
  */
 import type { Config } from '../config/config.ts';
 import { HookService } from '../services/hooks/hook-service.ts';
+import { SignalService } from '../services/signal-service.ts';
 import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
 import { StepService } from '../services/steps/step-service.ts';
 import type { Database } from './database.ts';
@@ -17,11 +18,12 @@ export interface StepServiceParts {
 
 export function createStepServices({ config, database, steps, door }: StepServiceParts) {
   const { apiPool: pool, hookUrls } = database;
-  const { store, versions } = steps;
+  const { store, versions, reader } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
   const { secrets } = config;
   return {
     steps: new StepService({ pool, answerer, store, hookUrls }),
+    signals: new SignalService({ pool, versions, store, answers: reader }),
     hooks: new HookService({ pool, urls: hookUrls, versions, answerer, store, secrets }),
   };
 }

@@ -139,6 +139,7 @@ export class Worker {
       callbacks: this.#callbacks,
       versions: steps.versions,
       inputs: steps.reader,
+      signals: { answers: steps.reader, store: steps.store },
       onSetAside: (what, err) =>
         log.error({ ...what, err }, 'This cannot be worked on; it is looked at again in half a minute'),
       onError,

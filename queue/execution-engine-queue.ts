@@ -186,6 +186,7 @@ const KINDS: ReadonlySet<unknown> = new Set([
   'step',
   'timer',
   'step_deadline',
+  'signals',
   'callback',
   'deadline',
   'stop_overdue',

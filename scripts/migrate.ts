@@ -37,6 +37,7 @@ async function main(args: string[]): Promise<number> {
     const result = await migrateEngine(route, {
       pgbossSchema,
       maxInputBytes: config.limits.maxBodyBytes,
+      maxOutputBytes: config.limits.maxOutputBytes,
       maxJsonDepth: config.limits.maxJsonDepth,
       dryRun,
     });

@@ -3,6 +3,7 @@
  */
 import type { Mutant } from './mutant.ts';
 
+const SIGNALS = ['tests/integration/waits/signals.test.ts'];
 const ANSWERS = ['tests/integration/waits/answers.test.ts'];
 
 export const WAIT_MUTANTS: readonly Mutant[] = [
@@ -40,5 +41,55 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
     find: 'found.workspaceId === caller.workspaceId',
     replace: 'true',
     tests: ANSWERS,
+  },
+  {
+    name: 'signals: a step that begins to wait leaves no ticket',
+    file: 'core/jobs.ts',
+    find: '  if (plan.awaitsSignal && plan.end === null) add.push(signalsTicket(plan.view.id, newId()));\n',
+    replace: '',
+    tests: SIGNALS,
+  },
+  {
+    name: 'signals: the latest comes first',
+    file: 'db/waits/signals.ts',
+    find: 'order by s.id limit $3::bigint) k',
+    replace: 'order by s.id desc limit 1) k',
+    tests: SIGNALS,
+  },
+  {
+    name: 'signals: one that was used is used again',
+    file: 'db/waits/signals.ts',
+    find: '      where s.workflow_execution_id = $1 and s.name = w.name and s.used_at is null',
+    replace: '      where s.workflow_execution_id = $1 and s.name = w.name',
+    tests: SIGNALS,
+  },
+  {
+    name: 'signals: one that does not fit is given to the next wait',
+    file: 'core/waits/pairing.ts',
+    find: 'const [signal] = left.splice(at, 1);',
+    replace: 'const signal = left[at];',
+    tests: ['core/waits'],
+  },
+  {
+    name: 'signals: those for another scope are used',
+    file: 'core/waits/pairing.ts',
+    find: 'name === wait.name && (scope === null || scope === wait.scope)',
+    replace: 'name === wait.name',
+    tests: ['core/waits'],
+  },
+  {
+    name: 'signals: a wrong payload is kept although a step waits for another one',
+    file: 'services/signal-service.ts',
+    find: 'if (!found.isKnown && !isFinalExecution(found.status))',
+    replace: 'if (found.isKnown)',
+    tests: SIGNALS,
+  },
+  {
+    name: 'signals: an id is forgotten once its signal was used',
+    file: 'db/functions/workflow_signal.sql',
+    find: 'where s.workflow_execution_id = execution and s.signal_id = workflow_signal.signal_id;\n  end if;',
+    replace:
+      'where s.workflow_execution_id = execution and s.signal_id = workflow_signal.signal_id and s.used_at is null;\n  end if;',
+    tests: SIGNALS,
   },
 ];

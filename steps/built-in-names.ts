@@ -13,4 +13,5 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'switch',
   'transform',
   'webhook',
+  'wait',
 ]);

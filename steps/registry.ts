@@ -24,6 +24,7 @@ import { createScript, type ScriptSettings } from './script.ts';
 import type { StepType } from './step-type.ts';
 import { switchStep } from './switch.ts';
 import { transform } from './transform.ts';
+import { wait } from './wait.ts';
 import { createWebhook } from './webhook/webhook.ts';
 
 export interface StepTypesOptions {
@@ -67,6 +68,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     foreachStep(options.maxForeachItems ?? Number.POSITIVE_INFINITY),
     createWebhook(options.publicUrl ?? null),
     delay,
+    wait,
     log,
     fail,
   ];

@@ -84,6 +84,28 @@ const PARKED_STEP: SqlInvariant = {
   ),
 };
 
+const OVERLOOKED_SIGNAL: SqlInvariant = {
+  name: 'signal-overlooked',
+  meaning: 'A kept signal that a step waits for has a ticket, so that they are brought together.',
+  advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
+  repair: 'writes a ticket; the step takes the signal',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select e.id, e.id as execution_id, min(format('keeps a signal %s, for which step %s waits', k.name, s.id)) as detail
+      from ${UNDER_WAY} ${WITH_STEPS}
+     cross join lateral (
+       select name from workflow_signals x
+        where x.workflow_execution_id = e.id and x.name = s.waiting_for ->> 'name' and x.used_at is null
+          and (x.scope is null or x.scope = s.scope) and ${isCalm('x.received_at')}
+        limit 1) k
+     where s.status = 'waiting' and s.waiting_for ->> 'kind' = 'signal' and e.stop_requested_at is null
+       and ${isCalm('s.updated_at')}
+       and not exists (select from {{pgboss}}.job j
+                        where j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'signals'
+                          and j.data ->> 'execution_id' = e.id::text offset 0)
+     group by e.id`,
+};
+
 const POSTPONED_EXECUTION: SqlInvariant = {
   name: 'postponed-execution-without-timer',
   meaning: 'A pending execution that was put off has a timer; any other is in line by its row.',
@@ -231,6 +253,7 @@ export const WORK_INVARIANTS: readonly SqlInvariant[] = [
   QUEUED_STEP,
   WAITING_STEP,
   PARKED_STEP,
+  OVERLOOKED_SIGNAL,
   POSTPONED_EXECUTION,
   DEADLINE,
   STOP_DEADLINE,

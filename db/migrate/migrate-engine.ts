@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { START_BOUNDS } from '../../core/start/start-bounds.ts';
+import { SIGNAL_BOUNDS } from '../../core/waits/signal-bounds.ts';
 import { type DatabaseRoute, routeTo } from '../connection/features.ts';
 import { lockRow } from '../connection/named-lock.ts';
 import { runAgain } from '../connection/run-again.ts';
@@ -25,17 +26,21 @@ const FUNCTIONS = [
   'execution_engine_is_ipv6',
   'execution_engine_start_problem',
   'workflow_start',
+  'workflow_signal',
   'grant_execution_engine',
 ];
 /** The same number as the migrations' lock: one engine at a time changes the schema. */
 const LOCK = '297528313602';
 const DEFAULT_MAX_JSON_DEPTH = 512;
+const DEFAULT_MAX_OUTPUT_BYTES = 1_048_576;
 /** The line of workflow_start that wakes engines; removed without NOTIFY, as engines poll then. */
 const NOTIFY = /^ *perform pg_notify\(.*\);\n/m;
 
 export interface MigrateEngineOptions {
   readonly pgbossSchema: string;
   readonly maxInputBytes: number;
+  /** Of an output of a step, and so of a signal's payload; default 1 MiB. */
+  readonly maxOutputBytes?: number;
   /** Levels of a request's body; default 512. */
   readonly maxJsonDepth?: number;
   readonly dryRun?: boolean;
@@ -74,13 +79,23 @@ export async function migrateEngine(
 /** Returns the values for `{{name}}`. */
 function functionValues(
   schema: string,
-  { pgbossSchema, maxInputBytes, maxJsonDepth = DEFAULT_MAX_JSON_DEPTH }: MigrateEngineOptions,
+  {
+    pgbossSchema,
+    maxInputBytes,
+    maxOutputBytes = DEFAULT_MAX_OUTPUT_BYTES,
+    maxJsonDepth = DEFAULT_MAX_JSON_DEPTH,
+  }: MigrateEngineOptions,
 ): Record<string, string> {
   return {
     schema: pg.escapeIdentifier(schema),
     pgboss_schema: pg.escapeIdentifier(pgbossSchema),
     max_input_bytes: String(maxInputBytes),
     max_inputs_depth: String(maxJsonDepth - 1),
+    max_output_bytes: String(maxOutputBytes),
+    max_output_depth: String(maxJsonDepth),
+    max_signal_length: String(SIGNAL_BOUNDS.maxNameLength),
+    max_signal_id_length: String(SIGNAL_BOUNDS.maxIdLength),
+    max_kept_signals: String(SIGNAL_BOUNDS.maxKept),
     template_pattern: START_BOUNDS.templatePattern,
     max_version: String(START_BOUNDS.maxVersion),
     max_priority: String(START_BOUNDS.maxPriority),

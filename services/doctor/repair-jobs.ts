@@ -10,6 +10,7 @@ import {
   deadlineJob,
   type Job,
   ofView,
+  signalsTicket,
   startJob,
   stepDeadline,
   stepTicket,
@@ -22,6 +23,7 @@ import { transact } from '../../db/connection/transact.ts';
 import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
 import type { SqlInvariant } from '../../db/doctor/invariant.ts';
 import { type JoblessStep, readJoblessExecutions, readJoblessSteps } from '../../db/doctor/repair.ts';
+import { newId } from '../../db/uuid.ts';
 import { type LoadedExecution, lockExecutions } from '../../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import type { TemplateVersion } from '../../template/version.ts';
@@ -51,6 +53,7 @@ export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
   'queued-step-without-job': stepJobs,
   'waiting-step-without-timer': stepJobs,
   'parked-step-without-deadline': stepDeadlines,
+  'signal-overlooked': signalTickets,
   'postponed-execution-without-timer': startJobs,
   'running-execution-without-deadline': deadlineJobs,
   'stopping-execution-without-deadline': stopJobs,
@@ -156,6 +159,10 @@ async function stepDeadlines({ tx }: Repair, offenders: readonly Offender[]): Pr
           Math.max(0, step.deadlineInMs),
         ),
   );
+}
+
+async function signalTickets(_repair: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  return offenders.map(({ id }) => signalsTicket(id, newId()));
 }
 
 async function startJobs({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {

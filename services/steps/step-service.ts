@@ -2,14 +2,13 @@
  * Single steps: read, and ended from outside while they wait.
  */
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
-import { EngineError } from '../../core/problem.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
-import type { JsonPayload } from '../../payload/json-payload.ts';
-import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
+import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
 import { stepBody } from '../execution-status.ts';
+import { storable } from '../storable.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
 
@@ -53,7 +52,7 @@ export class StepService implements StepServicePort {
 
   async complete(caller: Caller, stepId: string, { output }: CompleteBody): Promise<AnsweredStepBody> {
     const { answerer, store } = this.#options;
-    const payload = await storable(store, output);
+    const payload = await storable(store, output, '/output');
     const step = await answerer.answer(caller, stepId, (found) => {
       requireWaiting(found, COMPLETED_BY_HAND);
       return { output: payload };
@@ -70,18 +69,6 @@ export class StepService implements StepServicePort {
       return { error, retryable: body.retryable ?? false };
     });
     return answered(step);
-  }
-}
-
-/** @throws EngineError('not_storable') */
-async function storable(store: OutputStore, value: unknown): Promise<JsonPayload> {
-  try {
-    return await store.payload(value);
-  } catch (error) {
-    if (!(error instanceof NotStorable)) throw error;
-    throw new EngineError('not_storable', error.message, [
-      { pointer: '/output', code: 'not_storable', message: error.message },
-    ]);
   }
 }
 

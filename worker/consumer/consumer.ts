@@ -48,6 +48,7 @@ import {
   type Work,
   withMails,
 } from './round.ts';
+import { foldSignals, type SignalParts } from './signals.ts';
 
 export interface ConsumerOptions {
   readonly committer: Committer;
@@ -59,6 +60,7 @@ export interface ConsumerOptions {
   readonly callbacks: CallbackSender;
   readonly versions: TemplateVersions;
   readonly inputs: InputChecker;
+  readonly signals: SignalParts;
   /** A job or a pending execution that cannot be processed; it is tried again after half a minute. */
   onSetAside(what: Readonly<Record<string, unknown>>, error: unknown): void;
   onError(error: unknown): void;
@@ -82,10 +84,10 @@ export class Consumer implements CommitSubscriber {
     this.#source = new JobSource(options);
   }
 
-  /** The end of an execution with a callback has a job, and so have events for views elsewhere. */
+  /** A step that waits for a signal has a job, and so have the end of an execution with a callback and events for views elsewhere. */
   committed(units: readonly DecidedUnit[]): void {
     const hasJob = ({ plan, loaded, outbox }: DecidedUnit) =>
-      outbox !== null || (plan.end !== null && loaded.facts.callbackUrl !== null);
+      outbox !== null || plan.awaitsSignal || (plan.end !== null && loaded.facts.callbackUrl !== null);
     if (units.some(hasJob)) this.wake();
   }
 
@@ -262,22 +264,21 @@ export class Consumer implements CommitSubscriber {
     }
   }
 
-  async #process(
-    tx: Tx,
-    units: readonly Unit[],
-    work: Work,
-    unloadable: Unloadable,
-  ): Promise<LockedDecision> {
+  async #process(tx: Tx, units: Unit[], work: Work, unloadable: Unloadable): Promise<LockedDecision> {
     const { byExecution, back } = work;
     const { committer, locked } = this.#options;
     const present = await locked.load(tx, units, unloadable);
     await this.#leaveAlone(tx, unreadableJobs(unloadable, byExecution), back);
     const inputs = await readInputs(tx, present, this.#options.inputs);
     if (inputs.areLeft) this.#options.backlog.seen(true);
-    const ready = withMails(present, byExecution, inputs);
+    const skipsLocked = this.#options.queue.locksFetched;
+    const round = { committer, locked, skipsLocked, units, byExecution };
+    const signals = await foldSignals(tx, present, round, this.#options.signals);
+    if (signals.unfinished.size > 0) this.#lookAgain(LOOK_AGAIN_MS);
+    const ready = withMails([...present, ...signals.scopes], byExecution, inputs, signals.mails);
     const decision = committer.decide(ready, { onlyThese: true, locked: 'together' });
     try {
-      await this.#dispose(tx, ready, decision, work);
+      await this.#dispose(tx, ready, decision, work, signals.unfinished);
     } catch (error) {
       // The plans and their claims are void.
       committer.abandonAll(decision.units);
@@ -302,6 +303,7 @@ export class Consumer implements CommitSubscriber {
     units: readonly LoadedUnit[],
     { units: written, alone }: LockedDecision,
     work: Work,
+    unfinished: ReadonlySet<string>,
   ): Promise<void> {
     const decided = new Set(written.map(({ actor }) => actor));
     const isAlone = new Set(alone.map(({ actor }) => actor));
@@ -315,6 +317,8 @@ export class Consumer implements CommitSubscriber {
         const status = decided.has(unit.actor) ? stepStatus(unit, job) : 'undecided';
         if (isAlone.has(unit.actor)) back.push(later(job, LOOK_AGAIN_MS));
         else if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
+        else if (job.data.kind === 'signals' && unfinished.has(unit.actor.key))
+          back.push(later(job, LOOK_AGAIN_MS));
         if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
         if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
       }

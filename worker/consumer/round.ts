@@ -121,6 +121,7 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
     // Loading the view has read its inbox.
     case 'inbox':
     case 'start':
+    case 'signals':
     case 'callback':
     case 'step':
     case 'unknown':
@@ -133,10 +134,12 @@ export function withMails(
   units: readonly LoadedUnit[],
   byExecution: Work['byExecution'],
   inputs: Inputs,
+  signals: ReadonlyMap<string, readonly Mail[]>,
 ): LoadedUnit[] {
   return units.map((unit) => {
-    const tasks = byExecution.get(unit.actor.key)!;
-    return { ...unit, mails: [...unit.mails, ...tasks.flatMap((task) => mailOf(unit, task, inputs))] };
+    const { key } = unit.actor;
+    const own = byExecution.get(key)!.flatMap((task) => mailOf(unit, task, inputs));
+    return { ...unit, mails: [...unit.mails, ...own, ...(signals.get(key) ?? [])] };
   });
 }
 

@@ -69,6 +69,13 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'POST',
+    route: '/api/v1/execution/signal',
+    role: 'operator',
+    path: () => '/api/v1/execution/signal',
+    body: () => ({ execution_id: room.running, signal: 'none' }),
+  },
+  {
+    method: 'POST',
     route: TEMPLATES,
     role: 'editor',
     path: () => TEMPLATES,

@@ -163,6 +163,19 @@ const PLANTS: Plant[] = [
     },
   ],
   [
+    'signal-overlooked',
+    'that keeps the signal that its step waits for',
+    async ({ chain }) => {
+      const waiting = waitingUntil('null');
+      await reopen(database, chain, `${waiting}, waiting_for = '{"kind":"signal","name":"paid"}'`);
+      await database.pool.query(
+        `insert into workflow_signals (workflow_execution_id, name, payload_hash, payload) values ($1, 'paid', '', '1')`,
+        [chain.id],
+      );
+      return chain.id;
+    },
+  ],
+  [
     'postponed-execution-without-timer',
     'that was put off',
     async ({ chain: { id, a, b, c } }) => {

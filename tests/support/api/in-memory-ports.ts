@@ -21,11 +21,12 @@ import type {
   StepStatusBody,
   StopResult,
 } from '../../../services/execution-answers.ts';
+import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
 import type { TemplateBody } from '../../../services/template-answers.ts';
 import type { TemplateServicePort } from '../../../services/template-port.ts';
 import { doctorPort } from './in-memory-doctor.ts';
-import { stepPort } from './in-memory-steps.ts';
+import { signalPort, stepPort } from './in-memory-steps.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';
 
@@ -49,6 +50,7 @@ export interface InMemoryPorts {
   executions: ExecutionServicePort;
   doctor: DoctorPort;
   steps: StepServicePort;
+  signals: SignalServicePort;
   /** Every call that reached a service: its name and arguments without the caller. */
   calls: { name: string; caller: Caller; args: unknown[] }[];
   /** Called in front of every service call; throws what it should answer with. */
@@ -66,6 +68,7 @@ export function createInMemoryPorts(): InMemoryPorts {
     executions: executionPort(published, kept, record),
     doctor: doctorPort(record),
     steps: stepPort(record),
+    signals: signalPort(record),
   };
   async function record(name: string, caller: Caller, ...args: unknown[]): Promise<void> {
     ports.calls.push({ name, caller, args });

@@ -1,14 +1,24 @@
 /**
- * Steps that take every answer, for tests of the API only.
+ * Steps that take every answer, and executions that take every signal, for tests of the API only.
  */
 import type { Caller } from '../../../services/caller.ts';
+import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
 
 const EXECUTION = '0197a3c4-5b6d-7e8f-9012-3456789abcde';
 
-export function stepPort(
-  record: (name: string, caller: Caller, ...args: unknown[]) => Promise<void>,
-): StepServicePort {
+type Record = (name: string, caller: Caller, ...args: unknown[]) => Promise<void>;
+
+export function signalPort(record: Record): SignalServicePort {
+  return {
+    async send(caller, body) {
+      await record('send signal', caller, body);
+      return { execution_id: body.execution_id, status: 'running', duplicate: false };
+    },
+  };
+}
+
+export function stepPort(record: Record): StepServicePort {
   const answered = (id: string, status: 'completed' | 'failed') => ({
     id,
     execution_id: EXECUTION,

@@ -39,6 +39,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     doctor: ports.doctor,
     steps: ports.steps,
     hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },
+    signals: ports.signals,
     health: {
       live: () => ({ status: 'ok', checks: {} }),
       ready: async () => ({ status: 'ok', checks: { database: { status: 'ok' } } }),

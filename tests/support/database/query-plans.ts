@@ -21,6 +21,7 @@ import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
 import { completeAnsweredSteps, markAnswers } from '../../../db/waits/answered-steps.ts';
+import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
 import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
   advanceExecutions,
@@ -132,6 +133,13 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
     ),
     perCommit('db/waits/answered-steps.ts', markAnswers(stepIds.map((id) => ({ id, answerId: newId() })))),
     perCommit(
+      'db/waits/signals.ts',
+      useSignals(
+        stepIds.map((stepId, at) => ({ id: String(at), stepId })),
+        null,
+      ),
+    ),
+    perCommit(
       'db/workflow-input-tracker.ts',
       insertInputs([{ id: newId(), stepId: stepIds[0]!, fromStepId: stepIds[1]!, live: true, route: null }]),
     ),
@@ -228,6 +236,7 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
   const status = 'a status request';
   const locked = 'a commit whose executions are not in memory, or that lost a race';
   const passing = 'the same for several executions, and a round of the consumer that has jobs';
+  const fold = 'a ticket of signals';
   const payload = 'a step whose inputs did not pass through this process';
   return Promise.all([
     query('lock_executions', 'db/workflow-execution.ts', locked, (db) => lockExecutions(db, executionIds)),
@@ -262,6 +271,13 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
     query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
     query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
       readInputsOfStep(db, stepIds[0]!),
+    ),
+    query('read_reception', 'db/waits/signals.ts', 'a signal over HTTP', (db) =>
+      readReception(db, { executionId, name: 'paid', signalId: 'payment-17', scope: null }),
+    ),
+    query('read_signal_waits', 'db/waits/signals.ts', fold, (db) => readSignalWaits(db, executionId)),
+    query('read_kept_signals', 'db/waits/signals.ts', fold, (db) =>
+      readKeptSignals(db, executionId, ['paid'], 8),
     ),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),

@@ -1,0 +1,228 @@
+/**
+ * Brings kept signals and waiting steps of an execution together, under its lock.
+ *
+ * Each signal and each step that begins to wait leaves a ticket in its own commit. So of a signal and a step that belong
+ * together the ticket of the later one finds both, whatever the order of their commits. Signals are looked for after the
+ * execution is locked, and nobody else uses one up without that lock: a signal ends one wait, and is not lost. A step
+ * inside a scope is asked again, under the lock of the scope, whether it still waits.
+ */
+import { EngineError } from '../../core/problem.ts';
+import { findSlot, type ViewKey, viewKey } from '../../core/view.ts';
+import { type Fit, type Pair, pairUp } from '../../core/waits/pairing.ts';
+import type { Tx } from '../../db/connection/client.ts';
+import { newId } from '../../db/uuid.ts';
+import {
+  dropSignals,
+  type KeptSignal,
+  type RefusedSignal,
+  readKeptSignals,
+  readSignalWaits,
+  type SignalWait,
+} from '../../db/waits/signals.ts';
+import type { Mail } from '../../door/actor.ts';
+import type { Actors } from '../../door/actors.ts';
+import { type LoadedUnit, takeUnit, type Unit } from '../../door/unit.ts';
+import { noUnloadable, type Unloadable } from '../../door/unloadable.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
+import type { AnswerChecker } from '../../template/input-checker.ts';
+import type { Work } from './round.ts';
+
+export interface SignalParts {
+  readonly answers: AnswerChecker;
+  readonly store: OutputStore;
+}
+
+/** What the consumer brings along. */
+export interface SignalRound {
+  readonly committer: { readonly actors: Actors; release(unit: Unit): void };
+  readonly locked: { load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> };
+  /** Whether the database can skip locked rows. */
+  readonly skipsLocked: boolean;
+  /** Units that are marked busy; gets those of scopes. */
+  readonly units: Unit[];
+  readonly byExecution: Work['byExecution'];
+}
+
+/** Loads the views of scopes under their locks, as far as nobody else works on them. */
+type LoadScopes = (keys: readonly ViewKey[]) => Promise<readonly LoadedUnit[]>;
+
+/** The signals of one round of the consumer. */
+export interface FoldedSignals {
+  /** Answers by view. */
+  readonly mails: ReadonlyMap<ViewKey, readonly Mail[]>;
+  /** Units of scopes that get answers. */
+  readonly scopes: readonly LoadedUnit[];
+  /** Executions with more to do: their tickets are kept. */
+  readonly unfinished: ReadonlySet<ViewKey>;
+}
+
+const NOTHING: FoldedSignals = { mails: new Map(), scopes: [], unfinished: new Set() };
+
+/** Waits of one execution that are looked at in one round. */
+const MAX_WAITS = 8;
+/** Characters of payloads in one round, about. */
+const MAX_PAYLOADS = 16 * 1024 * 1024;
+const MAX_REASON_LENGTH = 1_000;
+
+/** Uses and drops signals of executions that have a ticket. @param present all units of the round, loaded under locks */
+export async function foldSignals(
+  tx: Tx,
+  present: readonly LoadedUnit[],
+  round: SignalRound,
+  parts: SignalParts,
+): Promise<FoldedSignals> {
+  const hasTicket = ({ actor }: LoadedUnit) =>
+    round.byExecution.get(actor.key)!.some(({ job }) => job?.data.kind === 'signals');
+  const asked = present.filter(hasTicket);
+  if (asked.length === 0) return NOTHING;
+  const mails = new Map<ViewKey, Mail[]>();
+  const scopes: LoadedUnit[] = [];
+  const unfinished = new Set<ViewKey>();
+  const units = new Map(present.map((unit) => [unit.actor.key, unit]));
+  const loadScopes: LoadScopes = async (keys) => {
+    const loaded = await loadUnits(tx, keys, round);
+    scopes.push(...loaded);
+    return loaded;
+  };
+  let length = 0;
+  for (const unit of asked.filter(takesSignals)) {
+    const { key } = unit.actor;
+    const fold = new Fold(tx, unit, units, parts);
+    if (length > MAX_PAYLOADS) fold.isUnfinished = true;
+    else await fold.run(loadScopes);
+    length += fold.length;
+    for (const { key, mail } of fold.mails) mails.set(key, [...(mails.get(key) ?? []), mail]);
+    if (fold.isUnfinished) unfinished.add(key);
+  }
+  return { mails, scopes, unfinished };
+}
+
+async function loadUnits(
+  tx: Tx,
+  keys: readonly ViewKey[],
+  { committer, locked, skipsLocked, units, byExecution }: SignalRound,
+): Promise<readonly LoadedUnit[]> {
+  const taken = keys.flatMap((key) => {
+    const actor = committer.actors.get(key);
+    if (actor.busy) return [];
+    byExecution.set(key, []);
+    return takeUnit(actor, []);
+  });
+  units.push(...taken);
+  const loaded = await locked.load(tx, taken, noUnloadable(skipsLocked));
+  for (const unit of taken.filter(({ actor }) => !loaded.some((each) => each.actor === actor))) {
+    units.splice(units.indexOf(unit), 1);
+    committer.release(unit);
+  }
+  return loaded;
+}
+
+function takesSignals({ loaded: { view } }: LoadedUnit): boolean {
+  return (view.status === 'running' || view.status === 'paused') && view.stopRequested === null;
+}
+
+/** The fold of one execution. */
+class Fold {
+  readonly mails: { readonly key: ViewKey; readonly mail: Mail }[] = [];
+  readonly #tx: Tx;
+  readonly #executionId: string;
+  readonly #units: Map<ViewKey, LoadedUnit>;
+  readonly #parts: SignalParts;
+  readonly #dropped: RefusedSignal[] = [];
+  /** Characters of the payloads that were read. */
+  length = 0;
+  isUnfinished = false;
+
+  constructor(tx: Tx, { actor }: LoadedUnit, units: Map<ViewKey, LoadedUnit>, parts: SignalParts) {
+    this.#tx = tx;
+    this.#executionId = actor.executionId;
+    this.#units = units;
+    this.#parts = parts;
+  }
+
+  async run(loadScopes: LoadScopes): Promise<void> {
+    const all = await readSignalWaits(this.#tx, this.#executionId);
+    if (all.length === 0) return;
+    const kept = await readKeptSignals(this.#tx, this.#executionId, namesOf(all), MAX_WAITS);
+    // Of thousands of waits only those are of interest for which there may be a signal.
+    const names = new Set(kept.map(({ name }) => name));
+    const served = all.filter(({ name }) => names.has(name));
+    const waits = served.slice(0, MAX_WAITS);
+    if (waits.length === 0) return;
+    const mayBeLeft = [...names].some(
+      (name) => kept.filter((each) => each.name === name).length === MAX_WAITS,
+    );
+    this.isUnfinished = served.length > MAX_WAITS || mayBeLeft;
+    for (const { payload } of kept) this.length += payload.length;
+    const missing = new Set(waits.map((wait) => this.#keyOf(wait)).filter((key) => !this.#units.has(key)));
+    for (const unit of missing.size === 0 ? [] : await loadScopes([...missing]))
+      this.#units.set(unit.actor.key, unit);
+    const pairs = pairUp(waits, kept);
+    for (let next = pairs.next(); next.done !== true; ) next = pairs.next(await this.#judge(next.value));
+    if (this.#dropped.length > 0) await this.#tx.query(dropSignals(this.#dropped));
+  }
+
+  #keyOf({ scopeId }: SignalWait): ViewKey {
+    return viewKey(this.#executionId, scopeId);
+  }
+
+  async #judge({ wait, kept: { id, payload } }: Pair<SignalWait, KeptSignal>): Promise<Fit> {
+    const key = this.#keyOf(wait);
+    const unit = this.#units.get(key);
+    const slot = unit === undefined ? null : findSlot(unit.loaded.view, wait.stepId);
+    if (unit === undefined || slot === null) return this.#later();
+    const { attempt, sequence, position, status } = unit.loaded.view.steps[slot]!;
+    // It waited when the waits were read: a scope is locked after that.
+    if (status !== 'waiting') return this.#later();
+    const answer = new JsonPayload(payload);
+    const reason = await this.#faultOf(unit, position, answer);
+    if (reason === undefined) return this.#later();
+    if (reason !== null) {
+      this.#dropped.push({ id, reason });
+      return 'misfit';
+    }
+    const result = { output: await this.#parts.store.payload(answer.value) };
+    const random = Math.random();
+    const event = {
+      type: 'answer',
+      slot,
+      attempt,
+      sequence,
+      id: newId(),
+      result,
+      signal: id,
+      random,
+    } as const;
+    this.mails.push({ key, mail: { event, settle: null } });
+    return 'fits';
+  }
+
+  #later(): Fit {
+    this.isUnfinished = true;
+    return 'unknown';
+  }
+
+  /** Returns why an answer does not fit; null: it does; undefined: it cannot be said now. */
+  async #faultOf(
+    { loaded: { version } }: LoadedUnit,
+    position: number,
+    answer: JsonPayload,
+  ): Promise<string | null | undefined> {
+    const { store, answers } = this.#parts;
+    try {
+      await store.payload(answer.value);
+      const [fault] = await answers.checkAnswer(version, position, answer);
+      if (fault === undefined) return null;
+      return store.text(`payload${fault.pointer}: ${fault.message}`, MAX_REASON_LENGTH);
+    } catch (error) {
+      if (error instanceof NotStorable) return store.text(error.message, MAX_REASON_LENGTH);
+      if (!(error instanceof EngineError)) throw error;
+      return undefined;
+    }
+  }
+}
+
+function namesOf(waits: readonly SignalWait[]): string[] {
+  return [...new Set(waits.map(({ name }) => name))];
+}
