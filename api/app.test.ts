@@ -28,6 +28,7 @@ describe('the OpenAPI document', () => {
       'delete /api/v1/templates/{name}',
       'get /admin/doctor',
       'get /admin/executions',
+      'get /api/v1/execution/scopes',
       'get /api/v1/execution/status',
       'get /api/v1/steps/{id}',
       'get /api/v1/templates',

@@ -9,6 +9,7 @@ import type { DoctorReport } from '../services/doctor/report.ts';
 import type {
   ExecutionListItem,
   ExecutionStatusBody,
+  ScopeBody,
   StartResult,
   StopResult,
 } from '../services/execution-answers.ts';
@@ -145,8 +146,20 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   completed_at: optional(text),
   resume_at: optional(text),
   waiting_for: optional(object<{ kind: string }>({ kind: text })),
+  scopes: anything,
   outputs: anything,
 });
+
+const scope = object<ScopeBody>({
+  scope: text,
+  index: number,
+  status: text,
+  error: executionError,
+  started_at: text,
+  completed_at: optional(text),
+});
+
+export const scopes = page(scope);
 
 export const execution = object<ExecutionStatusBody>({
   execution_id: text,

@@ -7,7 +7,12 @@
  * EngineUnreachable (no engine answered). Only an AbortSignal of the caller adds a third end.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type { ExecutionFilter, ExecutionStatusBody, StartItem } from '../services/execution-answers.ts';
+import type {
+  ExecutionFilter,
+  ExecutionStatusBody,
+  ScopeQuery,
+  StartItem,
+} from '../services/execution-answers.ts';
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
@@ -94,6 +99,9 @@ export function createEngineClient(options: EngineClientOptions) {
       const query = queryOf({ execution_id: executionId, include, wait, scope });
       return call('GET', `/api/v1/execution/status${query}`, answer.execution, { signal });
     },
+    /** Lists the opened scopes of a step, such as the items of a foreach. */
+    listScopes: (query: ScopeQuery) =>
+      call('GET', `/api/v1/execution/scopes${queryOf({ ...query })}`, answer.scopes),
     stop: (executionId: string, reason?: string) =>
       call('POST', '/api/v1/execution/stop', answer.stopped, { body: { execution_id: executionId, reason } }),
     cancel: (executionId: string, reason?: string) =>

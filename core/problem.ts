@@ -28,6 +28,7 @@ export const ERROR_STATUS = {
   forbidden: 403,
   not_found: 404,
   execution_not_found: 404,
+  scope_not_found: 404,
   step_not_found: 404,
   template_not_found: 404,
   hook_not_found: 404,

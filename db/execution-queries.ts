@@ -112,13 +112,19 @@ export async function sumOutputBytes(db: Db, executionId: string): Promise<numbe
   return Number(rows[0].bytes);
 }
 
-export async function readSteps(db: Db, executionId: string, withOutputs: boolean): Promise<StepDetail[]> {
+/** @param scope path of a scope; '' is the top level */
+export async function readSteps(
+  db: Db,
+  executionId: string,
+  scope: string,
+  withOutputs: boolean,
+): Promise<StepDetail[]> {
   const { rows } = await db.query({
     name: withOutputs ? 'read_steps_with_outputs' : 'read_steps',
     text: `select ${STEP_COLUMNS('s')}, ${withOutputs ? 's.outputs::text as outputs' : 'null as outputs'}
              from workflow_step_executions s
-            where s.workflow_execution_id = $1 and s.scope = ''`,
-    values: [executionId],
+            where s.workflow_execution_id = $1 and s.scope = $2`,
+    values: [executionId, scope],
   });
   return rows.map(toStepDetail);
 }
@@ -168,14 +174,14 @@ const TRACKED = `
    cross join lateral (
      select t.step_execution_id, t.from_step_execution_id, t.live, t.route
        from workflow_input_tracker t where t.step_execution_id = s.id offset 0) i
-   where s.workflow_execution_id = $1 and s.scope = ''`;
+   where s.workflow_execution_id = $1 and s.scope = $2`;
 
-/** Returns every resolved edge of an execution, before and after its join was decided. */
-export async function readTrackedInputs(db: Db, executionId: string): Promise<TrackedInput[]> {
+/** Returns every resolved edge of a scope, before and after its join was decided. @param scope '' is the top level */
+export async function readTrackedInputs(db: Db, executionId: string, scope: string): Promise<TrackedInput[]> {
   const { rows } = await db.query({
     name: 'read_tracked_inputs',
     text: TRACKED,
-    values: [executionId],
+    values: [executionId, scope],
   });
   return rows.map((row) => ({
     stepId: row.step_execution_id,

@@ -12,6 +12,7 @@ import { TEMPLATE_NAME } from '../definition/definition.ts';
 const KEYS = {
   executions: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
   templates: TEMPLATE_NAME,
+  scopes: /^\d{1,9}$/,
 };
 export type ListName = keyof typeof KEYS;
 

@@ -2,6 +2,7 @@
  * Requests and answers about executions, in the field names of the API.
  */
 import type { Json } from '../core/json/json.ts';
+import type { ScopeStatus } from '../core/scopes/scope-status.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import type { JsonPayload } from '../payload/json-payload.ts';
 import type { Caller } from './caller.ts';
@@ -54,6 +55,16 @@ export interface Progress {
   queued: number;
 }
 
+/** Numbers of the scopes of a step. They add up to `total`; `waiting` are those that were not opened yet. */
+export interface ScopeNumbers {
+  total: number;
+  completed: number;
+  failed: number;
+  running: number;
+  waiting: number;
+  cancelled: number;
+}
+
 export interface StepStatusBody {
   id: string;
   key: string;
@@ -72,7 +83,28 @@ export interface StepStatusBody {
   resume_at: string | null;
   /** What a waiting or retrying step waits for, with its `kind`; null for any other. */
   waiting_for: WaitBody | null;
+  /** Of a step that holds scopes. */
+  scopes?: ScopeNumbers;
   outputs?: Json;
+}
+
+export interface ScopeBody {
+  scope: string;
+  index: number;
+  status: ScopeStatus;
+  error: ExecutionErrorBody | null;
+  started_at: string;
+  completed_at: string | null;
+}
+
+export interface ScopeQuery {
+  execution_id: string;
+  /** A path: `each`, or `each[3]/inner`. */
+  step: string;
+  status?: ScopeStatus | undefined;
+  /** 1 to 500; default 50. */
+  limit?: number | undefined;
+  cursor?: string | undefined;
 }
 
 export interface WaitBody {
@@ -157,4 +189,6 @@ export interface ExecutionServicePort {
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult>;
   list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>>;
+  /** The opened scopes of a step. */
+  scopes(caller: Caller, query: ScopeQuery): Promise<Page<ScopeBody>>;
 }

@@ -3,17 +3,23 @@
  */
 import { graphAt } from '../core/graph.ts';
 import type { Json } from '../core/json/json.ts';
+import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
-import type { ExecutionStatusBody, Progress, StepStatusBody } from './execution-answers.ts';
+import type { ExecutionStatusBody, Progress, ScopeNumbers, StepStatusBody } from './execution-answers.ts';
 import { waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;
+  /** Of the top level: the progress is theirs. */
+  readonly top: readonly StepDetail[];
+  /** Of the scope that is asked for. */
   readonly steps: readonly StepDetail[];
   readonly inputs: readonly TrackedInput[];
+  /** Numbers of the scopes that steps hold, by the step's id. */
+  readonly held: ReadonlyMap<string, HeldScopes>;
 }
 
 /** The URL of the webhook step at a position; null: the caller does not see it. */
@@ -21,8 +27,6 @@ export type HookUrlOf = (executionId: string, scope: string, position: number) =
 
 export interface StatusParts {
   readonly withOutputs: boolean;
-  /** False: in a scope without rows. */
-  readonly withSteps: boolean;
   readonly hookUrl: HookUrlOf;
 }
 
@@ -33,13 +37,13 @@ const STEPS_AT_ONCE = 100;
 export function* statusJson(
   version: TemplateVersion,
   rows: StatusRows,
-  { withOutputs, withSteps, hookUrl }: StatusParts,
+  parts: StatusParts,
 ): Generator<void, string[]> {
   const { execution } = rows;
   const pieces = [opened(beforePayloads(execution)), ',"inputs":', execution.inputs];
   pieces.push(',"outputs":', execution.outputs ?? 'null', ',', inner(betweenPayloads(version, rows)));
   pieces.push(',"steps":[');
-  if (withSteps) yield* stepPieces(version, rows, { withOutputs, hookUrl }, pieces);
+  yield* stepPieces(version, rows, parts, pieces);
   pieces.push('],', `${inner(afterSteps(execution))}}`);
   return pieces;
 }
@@ -56,10 +60,10 @@ function beforePayloads(execution: ExecutionDetail) {
   } satisfies Partial<Body>;
 }
 
-function betweenPayloads(version: TemplateVersion, { execution, steps }: StatusRows) {
+function betweenPayloads(version: TemplateVersion, { execution, top }: StatusRows) {
   return {
     error: isFinalExecution(execution.status) ? execution.error : null,
-    progress: countProgress(version.graph.size, steps),
+    progress: countProgress(version.graph.size, top),
   } satisfies Partial<Body>;
 }
 
@@ -116,8 +120,8 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
 
 function* stepPieces(
   version: TemplateVersion,
-  { execution, steps, inputs }: StatusRows,
-  { withOutputs, hookUrl }: Omit<StatusParts, 'withSteps'>,
+  { execution, steps, inputs, held }: StatusRows,
+  { withOutputs, hookUrl }: StatusParts,
   pieces: string[],
 ): Generator<void> {
   const keyOf = new Map(steps.map(({ id, stepTemplateId }) => [id, stepKey(version, stepTemplateId)]));
@@ -130,7 +134,7 @@ function* stepPieces(
     if (at % STEPS_AT_ONCE === 0) yield;
     const edges = received.get(step.id) ?? [];
     const url = () => hookUrl(execution.id, step.scope, positionOf(step));
-    const body = stepBody(version, positionOf(step), step, { edges, keyOf, url });
+    const body = stepBody(version, positionOf(step), step, { edges, keyOf, url, held: held.get(step.id) });
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`);
     if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
     pieces.push('}');
@@ -143,13 +147,15 @@ export interface StepSurroundings {
   /** Keys of steps by their ids. */
   readonly keyOf: ReadonlyMap<string, string>;
   url(): string | null;
+  /** The numbers of its scopes, if it holds some. */
+  readonly held?: HeldScopes | undefined;
 }
 
 export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
-  { edges, keyOf, url }: StepSurroundings,
+  { edges, keyOf, url, held }: StepSurroundings,
 ): StepStatusBody {
   const graph = graphAt(version.graphs, position);
   const slot = slotOf(graph, position);
@@ -173,12 +179,19 @@ export function stepBody(
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
-    waiting_for: waitBody(step, url),
+    waiting_for: waitBody(step, url, held),
+    ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
   };
 }
 
 function stepKey(version: TemplateVersion, stepTemplateId: string): string {
-  return version.graph.steps[version.positions.get(stepTemplateId)!]!.key;
+  return version.steps[version.positions.get(stepTemplateId)!]!.step.key;
+}
+
+/** `waiting` are those that were not opened yet. */
+function scopeNumbers(held: HeldScopes): ScopeNumbers {
+  const { total, completed, failed, cancelled, open } = held;
+  return { total, completed, failed, running: open, waiting: unopened(held), cancelled };
 }
 
 function stepError({ errorCode, error, errorDetails }: StepDetail): StepStatusBody['error'] {

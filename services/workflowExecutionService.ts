@@ -16,6 +16,7 @@ import {
   readTrackedInputs,
   sumOutputBytes,
 } from '../db/execution-queries.ts';
+import { readHeldScopes } from '../db/scopes/held-scopes.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
 import { inSlices } from '../process/in-slices.ts';
@@ -26,6 +27,8 @@ import type {
   ExecutionFilter,
   ExecutionListItem,
   ExecutionServicePort,
+  ScopeBody,
+  ScopeQuery,
   StartItem,
   StartResult,
   StatusAnswer,
@@ -35,6 +38,7 @@ import type {
 import { type HookUrlOf, isoTime, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
+import { pageOfScopes } from './scope-list.ts';
 import { visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */
@@ -77,15 +81,17 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const execution = visible(caller, 'execution', executionId, await readExecution(pool, executionId));
     const version = await versions.get(pool, execution.templateId);
     if (options.includeOutputs) await this.#refuseTooLarge(executionId, version.graph.size);
+    const { scope = '', includeOutputs: withOutputs } = options;
     const [steps, inputs] = await Promise.all([
-      readSteps(pool, executionId, options.includeOutputs),
-      readTrackedInputs(pool, executionId),
+      readSteps(pool, executionId, scope, withOutputs),
+      readTrackedInputs(pool, executionId, scope),
     ]);
-    // Only the top level has rows in this version: any other scope is empty.
-    const withSteps = options.scope === undefined || options.scope === '';
-    const parts = { withOutputs: options.includeOutputs, withSteps, hookUrl: this.#hookUrlFor(caller) };
-    const json = await inSlices(statusJson(version, { execution, steps, inputs }, parts));
-    return { status: execution.status, json };
+    if (scope !== '' && steps.length === 0) throw noScope(executionId, scope);
+    const top = scope === '' ? steps : await readSteps(pool, executionId, '', false);
+    const held = await readHeldScopes(pool, version.graphs.length === 1 ? [] : steps.map(({ id }) => id));
+    const rows = { execution, top, steps, inputs, held };
+    const parts = { withOutputs, hookUrl: this.#hookUrlFor(caller) };
+    return { status: execution.status, json: await inSlices(statusJson(version, rows, parts)) };
   }
 
   #hookUrlFor(caller: Caller): HookUrlOf {
@@ -168,8 +174,21 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     };
   }
 
+  async scopes(caller: Caller, query: ScopeQuery): Promise<Page<ScopeBody>> {
+    const { pool, versions } = this.#options;
+    const { execution_id: id, step } = query;
+    const execution = visible(caller, 'execution', id, await readExecution(pool, id));
+    const version = await versions.get(pool, execution.templateId);
+    return pageOfScopes(pool, version, query, () => noScope(id, step));
+  }
+
   async #state(caller: Caller, executionId: string): Promise<ExecutionState> {
     const [state] = await readStates(this.#options.pool, [executionId]);
     return visible(caller, 'execution', executionId, state ?? null);
   }
+}
+
+function noScope(executionId: string, path: string): EngineError {
+  const message = `Execution ${executionId} has no ${path}, or has not begun it.`;
+  return new EngineError('scope_not_found', message);
 }

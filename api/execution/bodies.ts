@@ -6,6 +6,7 @@
 import { isIPv6 } from 'node:net';
 import { z } from '@hono/zod-openapi';
 import type { Json } from '../../core/json/json.ts';
+import { SCOPE_STATUSES } from '../../core/scopes/scope-status.ts';
 import { START_BOUNDS } from '../../core/start/start-bounds.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/time/duration.ts';
@@ -13,10 +14,14 @@ import { INSTANT_ACCEPTED, parseInstant } from '../../core/time/instant.ts';
 import type { JsonPayload } from '../../payload/json-payload.ts';
 import type {
   ExecutionStatusBody,
+  ScopeBody,
+  ScopeNumbers,
   StartItem,
   StartResult,
   StopResult,
 } from '../../services/execution-answers.ts';
+import type { Page } from '../../services/page.ts';
+import { CursorShape, LimitShape, pageShape } from '../page.ts';
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
@@ -201,6 +206,17 @@ export const WaitShape = z.looseObject({ kind: z.string() }).nullable().openapi(
   description: 'What the step waits for; null when it is not parked. The other fields depend on `kind`.',
 });
 
+const ScopeNumbersShape = z
+  .object({
+    total: z.int(),
+    completed: z.int(),
+    failed: z.int(),
+    running: z.int(),
+    waiting: z.int().openapi({ description: 'Not opened yet.' }),
+    cancelled: z.int(),
+  })
+  .openapi('ScopeNumbers') satisfies z.ZodType<ScopeNumbers>;
+
 export const StepShape = z
   .object({
     id: z.guid(),
@@ -220,6 +236,7 @@ export const StepShape = z
       description: 'When a waiting or retrying step goes on; null when no time says so.',
     }),
     waiting_for: WaitShape,
+    scopes: ScopeNumbersShape.optional().openapi({ description: 'Of a step that holds scopes.' }),
     outputs: JsonShape.optional(),
   })
   .openapi('Step');
@@ -244,6 +261,29 @@ export const StatusShape = z
     }),
   })
   .openapi('Execution') as z.ZodType<ExecutionStatusBody>;
+
+export const ScopesQueryShape = z.strictObject({
+  execution_id: IdShape,
+  step: z
+    .string()
+    .min(1)
+    .max(2_000)
+    .openapi({ description: 'The step that holds them: `each`, or `each[3]/inner`.', example: 'each' }),
+  status: z.enum(SCOPE_STATUSES).optional(),
+  limit: LimitShape.optional(),
+  cursor: CursorShape.optional(),
+});
+
+export const ScopesShape = pageShape(
+  z.object({
+    scope: z.string(),
+    index: z.int(),
+    status: z.enum(SCOPE_STATUSES),
+    error: ExecutionErrorShape.nullable(),
+    started_at: InstantShape,
+    completed_at: InstantShape.nullable(),
+  }),
+).openapi('Scopes') satisfies z.ZodType<Page<ScopeBody>>;
 
 export const StopShape = z
   .strictObject({ execution_id: IdShape, reason: ReasonShape.optional() })

@@ -15,6 +15,8 @@ import { check } from '../request-check.ts';
 import type { Call, Router } from '../route.ts';
 import {
   IdempotencyHeaderShape,
+  ScopesQueryShape,
+  ScopesShape,
   StartedManyShape,
   StartedShape,
   StartShape,
@@ -49,6 +51,7 @@ export function addExecutionRoutes(router: Router, routes: ExecutionRoutes): voi
   addStart(router, routes);
   addStartMany(router, routes);
   addStatus(router, executions);
+  addScopes(router, executions);
   addStop(router, executions, few(limits));
 }
 
@@ -133,10 +136,27 @@ function addStatus(router: Router, executions: ExecutionServicePort): void {
     summary: 'Read an execution and its steps, or wait for its end',
     query: StatusQueryShape,
     responses: { 200: { description: 'The execution', schema: StatusShape } },
-    errors: ['execution_not_found', 'outputs_too_large', 'unavailable'],
+    errors: ['execution_not_found', 'scope_not_found', 'outputs_too_large', 'unavailable'],
     async handle({ query }, call) {
       const { json } = await readStatus(executions, query, call);
       return answerPieces(call.c, json);
+    },
+  });
+}
+
+function addScopes(router: Router, executions: ExecutionServicePort): void {
+  router.add({
+    method: 'get',
+    path: '/api/v1/execution/scopes',
+    access: 'viewer',
+    tag: TAG,
+    summary: 'List the scopes of a step, such as the items of a foreach',
+    description: 'By their index. A scope that was not opened yet is in no list.',
+    query: ScopesQueryShape,
+    responses: { 200: { description: 'A page of scopes', schema: ScopesShape } },
+    errors: ['execution_not_found', 'scope_not_found', 'unavailable'],
+    async handle({ query }, { c, identity }) {
+      return c.json(await executions.scopes(identity, query));
     },
   });
 }

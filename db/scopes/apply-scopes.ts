@@ -2,12 +2,13 @@
  * The part of plans that concerns scopes, as statements: views that are scopes, and steps that hold some.
  */
 import type { Plan } from '../../core/plan.ts';
+import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
 import type { Statement } from '../statement.ts';
 import { insertScopeSteps, type ScopeStepInsert } from '../workflow-step-execution.ts';
 import { type HeldWrite, writeHeldScopes } from './held-scopes.ts';
 import { insertItems, type StoredItems } from './items.ts';
 import { deleteStepsOf, type ReopenedScope } from './reopen.ts';
-import { changeScopes, insertScopes, type ScopeChange, type ScopeInsert, type ScopeStatus } from './scope.ts';
+import { changeScopes, insertScopes, type ScopeChange, type ScopeInsert } from './scope.ts';
 
 export interface ScopeRows {
   readonly insert: ScopeInsert[];

@@ -4,7 +4,7 @@
  */
 import type { ScopeId } from '../../core/view.ts';
 import { plainArray, textArray } from '../array-literal.ts';
-import type { Tx } from '../connection/client.ts';
+import type { Db } from '../connection/client.ts';
 
 export interface OpenScope extends ScopeId {
   readonly path: string;
@@ -21,7 +21,7 @@ export interface OpenStep {
 }
 
 /** Locks the open scopes of holders. */
-export async function lockOpenScopes(tx: Tx, holderIds: readonly string[]): Promise<OpenScope[]> {
+export async function lockOpenScopes(tx: Db, holderIds: readonly string[]): Promise<OpenScope[]> {
   const { rows } = await tx.query({
     name: 'lock_open_scopes',
     text: `select step_execution_id, index, path from workflow_scopes
@@ -34,7 +34,7 @@ export async function lockOpenScopes(tx: Tx, holderIds: readonly string[]): Prom
 
 /** Returns the steps of scopes that are not final; their scopes are locked. */
 export async function readOpenSteps(
-  tx: Tx,
+  tx: Db,
   executionId: string,
   paths: readonly string[],
 ): Promise<OpenStep[]> {
@@ -54,7 +54,7 @@ export async function readOpenSteps(
 
 /** Ends scopes, or asks them to stop. Either raises their sequence: a commit on its way loses its guard. */
 export async function endScopes(
-  tx: Tx,
+  tx: Db,
   scopes: readonly ScopeId[],
   how: 'cancel' | 'stop',
   at: string,
@@ -78,7 +78,7 @@ export async function endScopes(
 }
 
 /** Cancels steps that are not final. */
-export async function cancelSteps(tx: Tx, ids: readonly string[], at: string): Promise<void> {
+export async function cancelSteps(tx: Db, ids: readonly string[], at: string): Promise<void> {
   if (ids.length === 0) return;
   await tx.query({
     name: 'cancel_steps_below',
@@ -92,7 +92,7 @@ export async function cancelSteps(tx: Tx, ids: readonly string[], at: string): P
 }
 
 /** Takes scopes that were cancelled off the open ones of their holders: as many as were ended, never a recount. */
-export async function countCancelledBelow(tx: Tx, counts: ReadonlyMap<string, number>): Promise<void> {
+export async function countCancelledBelow(tx: Db, counts: ReadonlyMap<string, number>): Promise<void> {
   if (counts.size === 0) return;
   await tx.query({
     name: 'count_cancelled_below',

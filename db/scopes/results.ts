@@ -1,8 +1,8 @@
 /**
  * Reads what the scopes of a holder have come to.
  */
+import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
 import type { Db } from '../connection/client.ts';
-import type { ScopeStatus } from './scope.ts';
 
 export interface ScopeResult {
   readonly index: number;

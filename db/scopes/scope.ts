@@ -2,13 +2,12 @@
  * Statements on workflow_scopes: one function each. Like those on executions they name the sequence that a write was
  * decided on, and fail the transaction when it has changed.
  */
+import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
 import type { ExecutionFailure, ScopeId } from '../../core/view.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
 import type { Db } from '../connection/client.ts';
 import { guarded, type Statement } from '../statement.ts';
-
-export type ScopeStatus = 'running' | 'completed' | 'failed' | 'cancelled';
 
 export interface ScopeWrite extends ScopeId {
   readonly run: number;

@@ -61,6 +61,12 @@ const CALLS: readonly ApiCall[] = [
     path: () => `/api/v1/execution/status?execution_id=${room.running}`,
   },
   {
+    method: 'GET',
+    route: '/api/v1/execution/scopes',
+    role: 'viewer',
+    path: () => `/api/v1/execution/scopes?execution_id=${room.running}&step=held`,
+  },
+  {
     method: 'POST',
     route: STOP,
     role: 'operator',

@@ -193,6 +193,11 @@ function executionPort(
       await record('cancel', caller, id, reason);
       return end(id);
     },
+    async scopes(caller, query) {
+      await record('scopes', caller, query);
+      find(query.execution_id);
+      return { data: [], next_cursor: null };
+    },
     async list(caller, filter) {
       await record('listExecutions', caller, filter);
       const data = [...kept.values()].map(({ id, template, item }) => ({

@@ -35,6 +35,7 @@ import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../../db/
 import { readTemplateById, readTemplateByName } from '../../../db/workflow-template.ts';
 import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
+import { scopeCommits, scopeReads } from './scope-plans.ts';
 
 export interface PlannedQuery {
   readonly name: string;
@@ -52,6 +53,7 @@ const JOBS = 'pgboss.job';
 export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue): Promise<PlannedQuery[]> {
   return [
     ...commits(filled),
+    ...scopeCommits(filled),
     ...(await tickets(filled, queue)),
     ...(await reads(filled)),
     ...(await ticks(filled)),
@@ -224,7 +226,8 @@ async function tickets(
   ];
 }
 
-async function reads({ executionIds, stepIds, templateId }: Filled): Promise<PlannedQuery[]> {
+async function reads(filled: Filled): Promise<PlannedQuery[]> {
+  const { executionIds, stepIds, templateId } = filled;
   const executionId = executionIds[0]!;
   const query = async (name: string, from: string, when: string, send: (db: Db) => Promise<unknown>) => ({
     name,
@@ -264,10 +267,11 @@ async function reads({ executionIds, stepIds, templateId }: Filled): Promise<Pla
       findByKeys(db, null, [{ key: 'order-42', template: 'order-fulfilment', version: null, inputs: '{}' }]),
     ),
     query('read_execution', 'db/execution-queries.ts', status, (db) => readExecution(db, executionId)),
-    query('read_steps', 'db/execution-queries.ts', status, (db) => readSteps(db, executionId, false)),
+    query('read_steps', 'db/execution-queries.ts', status, (db) => readSteps(db, executionId, '', false)),
     query('read_tracked_inputs', 'db/execution-queries.ts', status, (db) =>
-      readTrackedInputs(db, executionId),
+      readTrackedInputs(db, executionId, ''),
     ),
+    ...scopeReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
     query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
     query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
       readInputsOfStep(db, stepIds[0]!),
