@@ -5,6 +5,7 @@
  * steps, inputs. A statement without rows is left out. Jobs are written by the queue, in the same transaction.
  */
 import type { ReceivedInput } from '../core/graph.ts';
+import { jsonText } from '../core/json/parse-in-pieces.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import type { TemplateStep } from '../core/template.ts';
 import { textArray } from './array-literal.ts';
@@ -232,9 +233,9 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
     received: receivedLiteral(change.received),
     errorCode: error?.code ?? null,
     error: error?.message ?? null,
-    errorDetails: error === null ? null : JSON.stringify(error.details),
+    errorDetails: error === null ? null : jsonText(error.details),
     timerMs: timer?.afterMs ?? null,
-    parkedState: state.status === 'waiting' ? JSON.stringify(change.parkedState) : null,
+    parkedState: state.status === 'waiting' ? jsonText(change.parkedState) : null,
     hasDeadline: state.hasDeadline,
     deadlineMs: change.deadlineMs,
     waitingFor: change.waitingFor === null ? null : JSON.stringify(change.waitingFor),

@@ -7,7 +7,7 @@ import { type ViewKey, viewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { interruptsOutput } from './output-evaluation.ts';
-import { hasLargeOutput, MAX_PAYLOAD, outputLength, takeUnit, type Unit } from './unit.ts';
+import { hasLargePayload, MAX_PAYLOAD, payloadLength, takeUnit, type Unit } from './unit.ts';
 
 /** Idle executions beyond this number are evicted. */
 const MAX_ACTORS = 20_000;
@@ -116,7 +116,7 @@ export class Actors {
       this.#dirty.delete(actor);
       let count = 0;
       for (; count < actor.mailbox.length && output < MAX_PAYLOAD; count += 1)
-        output += outputLength(actor.mailbox[count]!.event);
+        output += payloadLength(actor.mailbox[count]!.event);
       events += count;
       // Events beyond the limit go with the next commit: the actor is marked again when it is free.
       units.push(takeUnit(actor, actor.mailbox.splice(0, count)));
@@ -127,7 +127,7 @@ export class Actors {
   /** Returns executions for the next commit; workspaces take turns when it cannot take all. */
   *#waiting(isLarge: boolean): Iterable<Actor> {
     const fitting = [...this.#dirty].filter(
-      (actor) => !actor.busy && hasLargeOutput(actor.mailbox) === isLarge && !this.#waitsForHolder(actor),
+      (actor) => !actor.busy && hasLargePayload(actor.mailbox) === isLarge && !this.#waitsForHolder(actor),
     );
     if (!isLarge && fitting.length <= MAX_EVENTS) return yield* fitting;
     const turns = new TurnQueue<Actor>();

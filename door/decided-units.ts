@@ -2,7 +2,7 @@
  * Units whose outputs took time, until a commit takes them: a limited number of characters at once, and large outputs
  * apart from the others.
  */
-import { type DecidedUnit, hasLargeOutput, LARGE_PAYLOAD, MAX_PAYLOAD, outputLength } from './unit.ts';
+import { type DecidedUnit, hasLargePayload, LARGE_PAYLOAD, MAX_PAYLOAD, payloadLength } from './unit.ts';
 
 export class DecidedUnits {
   #small: DecidedUnit[] = [];
@@ -27,9 +27,9 @@ export class DecidedUnits {
 
 /** Returns the characters of its outputs: the execution's, and those of the steps that ended it. */
 function lengthOf({ outputs, mails }: DecidedUnit): number {
-  return mails.reduce((sum, { event }) => sum + outputLength(event), outputs?.length ?? 0);
+  return mails.reduce((sum, { event }) => sum + payloadLength(event), outputs?.length ?? 0);
 }
 
 function isLargeUnit({ outputs, mails }: DecidedUnit): boolean {
-  return (outputs?.length ?? 0) >= LARGE_PAYLOAD || hasLargeOutput(mails);
+  return (outputs?.length ?? 0) >= LARGE_PAYLOAD || hasLargePayload(mails);
 }

@@ -2,6 +2,7 @@
  * One execution's share of a commit, in its three stages: taken, loaded, decided.
  */
 import type { Event } from '../core/event.ts';
+import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
 import type { ExecutionEnd, Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
 import { emptyView } from '../core/view.ts';
@@ -71,14 +72,23 @@ export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mai
   return { actor, mails, start, finished: null, loaded };
 }
 
-/** Returns the characters of the output that an event brings. */
-export function outputLength(event: Event): number {
-  return event.type === 'complete' ? event.output.json.length : 0;
+/** Returns the characters of the data that an event brings, about: an output, the details of an error, a state. */
+export function payloadLength(event: Event): number {
+  switch (event.type) {
+    case 'complete':
+      return event.output.json.length;
+    case 'fail':
+      return lengthOfLarge(event.error.details);
+    case 'park':
+      return lengthOfLarge(event.state);
+    default:
+      return 0;
+  }
 }
 
-/** Returns whether one of the events brings a large output. */
-export function hasLargeOutput(mails: readonly Mail[]): boolean {
-  return mails.some(({ event }) => outputLength(event) >= LARGE_PAYLOAD);
+/** Returns whether one of the events brings much data. */
+export function hasLargePayload(mails: readonly Mail[]): boolean {
+  return mails.some(({ event }) => payloadLength(event) >= LARGE_PAYLOAD);
 }
 
 /** Returns the events of the unit, for the decision. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { parseJsonInPieces } from '../core/json/parse-in-pieces.ts';
 import { CUT_MARK } from '../core/text/cut.ts';
 import { NotStorable, OutputStore } from './output-store.ts';
 
@@ -65,4 +66,18 @@ test('a large value that cannot be stored is refused with the same words', async
     })();
     expect(store.payload(value)).rejects.toThrow(words);
   }
+});
+
+test('a large value is stored without the line breaks of the text that it was parsed from', async () => {
+  const text = JSON.stringify(
+    Array.from({ length: 9_000 }, (_, at) => ({ at, 'a b': 'c d' })),
+    null,
+    2,
+  );
+  const parsing = parseJsonInPieces(text);
+  let step = parsing.next();
+  while (step.done !== true) step = parsing.next();
+  const roomy = new OutputStore({ maxDepth: 8, maxBytes: 1_000_000 }, ['ncanary-tail']);
+  for (const value of [step.value, { within: step.value }])
+    expect((await roomy.payload(value)).json).toBe(JSON.stringify(value));
 });

@@ -2,13 +2,14 @@
  * Prepares results of steps and expressions for storage: checked, and masked by the one masker (core/masking/).
  */
 import type { Json } from '../core/json/json.ts';
+import { rememberText } from '../core/json/parse-in-pieces.ts';
 import {
   findUnstorable,
   findUnstorableInPieces,
   type Unstorable,
   type UnstorableKind,
 } from '../core/json/storable.ts';
-import { isLightValue, writeJsonInPieces } from '../core/json/write-in-pieces.ts';
+import { isLightValue, writeCompactJsonInPieces } from '../core/json/write-in-pieces.ts';
 import { createMasker, type Masker } from '../core/masking/masker.ts';
 import type { Pieces } from '../core/pieces.ts';
 import { cutText } from '../core/text/cut.ts';
@@ -105,12 +106,16 @@ export class OutputStore {
 
   *#piecewise(output: unknown): Pieces<JsonPayload> {
     this.#refuse(yield* findUnstorableInPieces(output, this.#limits));
-    const json = (yield* writeJsonInPieces(output))!;
+    const json = (yield* writeCompactJsonInPieces(output))!;
     const { inPieces } = this.#masker;
-    if (!(yield* inPieces.suspects(json))) return new JsonPayload(json, output as Json);
+    if (!(yield* inPieces.suspects(json))) return largePayload(json, output as Json);
     const masked = yield* inPieces.value(output as Json);
-    return masked === output
-      ? new JsonPayload(json, masked)
-      : new JsonPayload((yield* writeJsonInPieces(masked))!, masked);
+    return largePayload(masked === output ? json : (yield* writeCompactJsonInPieces(masked))!, masked);
   }
+}
+
+/** The text is found again by whoever writes the value, or a part of another one that holds it. */
+function largePayload(json: string, value: Json): JsonPayload {
+  if (typeof value === 'object' && value !== null) rememberText(value, json);
+  return new JsonPayload(json, value);
 }

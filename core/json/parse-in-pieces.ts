@@ -36,15 +36,37 @@ interface Open {
   value: Json[] | Record<string, Json> | null;
 }
 
-/** The texts of large arrays and objects, which share the memory of the whole. */
+/** The texts that large arrays and objects were parsed from, which share the memory of the whole. */
 const texts = new WeakMap<object, string>();
+/** The texts that such values were written as. */
+const writtenTexts = new WeakMap<object, string>();
 
 /**
- * Returns the JSON that an array or object was parsed from; undefined: it is short, or unknown. Values that were parsed
- * are never changed, so it is their JSON as long as they live.
+ * Returns the JSON that an array or object was parsed from or written as; undefined: it is short, or unknown. Such
+ * values are never changed, so it is their JSON as long as they live.
  */
 export function parsedText(value: object): string | undefined {
-  return texts.get(value);
+  return writtenTexts.get(value) ?? texts.get(value);
+}
+
+/** Records the text that an array or object was written as, which has no white space. It will never be changed. */
+export function rememberText(value: object, json: string): void {
+  writtenTexts.set(value, json);
+}
+
+/** Returns the JSON of a value without white space, which is not written anew where it is known. */
+export function jsonText(value: Json): string {
+  return (isContainer(value) ? writtenTexts.get(value) : undefined) ?? JSON.stringify(value);
+}
+
+/** Returns the characters of a value as JSON, about; 0: the value is short. */
+export function lengthOfLarge(value: Json): number {
+  if (typeof value === 'string') return value.length;
+  return isContainer(value) ? (parsedText(value)?.length ?? 0) : 0;
+}
+
+function isContainer(value: Json): value is Json & object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** Told of the pieces that are parsed together, in the order of the text; numbers are in them alone. */

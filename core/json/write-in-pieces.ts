@@ -13,6 +13,9 @@ import { parsedText } from './parse-in-pieces.ts';
 const MAX_LIGHT_VALUES = 5_000;
 const MAX_LIGHT_CHARACTERS = 128 * 1_024;
 
+/** White space between the parts of a JSON text; a space may also be in a string. */
+const SPACE = /[\t\n\r]/;
+
 interface Frame {
   readonly node: object;
   /** Null for an array. */
@@ -41,10 +44,22 @@ export function isLightValue(value: unknown): boolean {
   return true;
 }
 
-/** Returns undefined for a value that JSON does not have. */
-export function* writeJsonInPieces(value: unknown): Generator<void, string | undefined> {
+/**
+ * Writes JSON without white space, also where a part was parsed from a text that has some.
+ */
+export function* writeCompactJsonInPieces(value: unknown): Generator<void, string | undefined> {
+  const json = yield* writeJsonInPieces(value);
+  return json === undefined || !SPACE.test(json) ? json : yield* writeJsonInPieces(value, () => undefined);
+}
+
+/**
+ * Returns undefined for a value that JSON does not have.
+ *
+ * @param known returns the JSON of an array or object where it is known
+ */
+export function* writeJsonInPieces(value: unknown, known = parsedText): Generator<void, string | undefined> {
   const open: Frame[] = [];
-  let text = begin(value, open);
+  let text = begin(value, open, known);
   let pausedAt = 0;
   let values = 0;
   while (open.length > 0) {
@@ -59,27 +74,27 @@ export function* writeJsonInPieces(value: unknown): Generator<void, string | und
       pausedAt = text!.length;
       yield;
     }
-    text += next(frame, open);
+    text += next(frame, open, known);
   }
   return text;
 }
 
 /** Returns the text of the next item or member, up to where a container begins. */
-function next(frame: Frame, open: Frame[]): string {
+function next(frame: Frame, open: Frame[], known: typeof parsedText): string {
   const index = frame.next++;
   const key = frame.keys?.[index];
   const value = (frame.node as Record<string | number, unknown>)[key ?? index];
-  const text = begin(value, open);
+  const text = begin(value, open, known);
   if (key !== undefined && text === undefined) return '';
   const comma = frame.written++ > 0 ? ',' : '';
   return key === undefined ? `${comma}${text ?? 'null'}` : `${comma}${JSON.stringify(key)}:${text}`;
 }
 
 /** Returns the text of a scalar, or opens a container and returns its bracket. */
-function begin(value: unknown, open: Frame[]): string | undefined {
+function begin(value: unknown, open: Frame[], known: typeof parsedText): string | undefined {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const known = parsedText(value);
-  if (known !== undefined) return known;
+  const text = known(value);
+  if (text !== undefined) return text;
   const keys = Array.isArray(value) ? null : Object.keys(value);
   const length = keys === null ? (value as unknown[]).length : keys.length;
   open.push({ node: value, keys, length, next: 0, written: 0 });
