@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { LOADS, type Load, playLoad } from './loads.ts';
 import type { FuzzOptions } from './options.ts';
 import { type HostileRequest, hostileRequest } from './requests.ts';
 import type { Block, Caller, FuzzStage } from './stage.ts';
@@ -43,7 +44,7 @@ export async function playFuzz(
   stage: FuzzStage,
   tell: (line: string) => void,
 ): Promise<Played> {
-  const { documents, from, inFlight, seed, atMost } = options;
+  const { documents, from, inFlight, seed, atMost, loads } = options;
   const until = performance.now() + atMost * 1_000;
   const sent: Sent[] = [];
   const memory = watchMemory(stage);
@@ -56,6 +57,12 @@ export async function playFuzz(
     }
   };
   await Promise.all(Array.from({ length: inFlight }, send));
+  for (const load of LOADS) {
+    if (loads.length > 0 && !loads.includes(load.name)) continue;
+    if (performance.now() >= until || !stage.isAlive()) break;
+    sent.push(await playAlone(load, stage));
+    tell(`load ${load.name} played`);
+  }
   return { sent, ...memory.end() };
 }
 
@@ -90,6 +97,22 @@ async function play(request: HostileRequest, stage: FuzzStage): Promise<Sent> {
   const sentAt = Date.now();
   const { answer, isFailure } = await answerOf(request, stage);
   return { number, door, bytes: body.byteLength, answer, isFailure, sentAt, answeredAt: Date.now() };
+}
+
+/** A load has the engine to itself. */
+async function playAlone(load: Load, stage: FuzzStage): Promise<Sent> {
+  const sentAt = Date.now();
+  const answer = await playLoad(load, stage).catch(String);
+  const isFailure = answer !== 'completed' && answer !== 'failed';
+  return {
+    number: -1,
+    door: `load ${load.name}`,
+    bytes: 0,
+    answer,
+    isFailure,
+    sentAt,
+    answeredAt: Date.now(),
+  };
 }
 
 type Answer = Pick<Sent, 'answer' | 'isFailure'>;

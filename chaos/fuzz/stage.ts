@@ -3,7 +3,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import { childrenOf, memoryBytes } from '../../process/process-usage.ts';
 import { EngineProcess } from '../stage/engine-process.ts';
 import { ChaosPostgres } from '../stage/postgres.ts';
 import { makeEngineDatabase } from '../stage/stage.ts';
+import { LOADS, SECRETS, STEP_MODULE } from './loads.ts';
 import { TEMPLATES } from './templates.ts';
 
 export interface Block {
@@ -56,15 +57,18 @@ export async function setFuzzStage(): Promise<FuzzStage> {
   const callers = [1, 2].map(() => ({ workspaceId: randomUUID(), key: randomUUID() }));
   const watchFile = join(folder, 'blocks');
   appendFileSync(watchFile, '');
+  const secrets = join(folder, 'secrets.json');
+  await writeFile(secrets, JSON.stringify(SECRETS), { mode: 0o600 });
   const engine = await EngineProcess.start('fuzz', {
     folder,
     databaseUrl: address.href,
     settings: {
       FUZZ_WATCH_FILE: watchFile,
+      EXECUTION_ENGINE_SECRETS_FILE: secrets,
       EXECUTION_ENGINE_API_KEYS: callers.map(({ key, workspaceId }) => `${key}=${workspaceId}`).join(),
     },
     preload: WATCH,
-    stepModule: () => 'export default [];\n',
+    stepModule: () => STEP_MODULE,
   });
   const sql = createPool(address.href, { max: 4, applicationName: 'fuzz', statementTimeoutMs: 60_000 });
   const close = async () => {
@@ -104,7 +108,8 @@ async function prepare(engine: EngineProcess, callers: readonly Caller[]): Promi
   await engine.settled;
   if (engine.url === null) throw new Error(`The engine did not start:\n${engine.lastLines.join('\n')}`);
   for (const caller of callers) {
-    for (const definition of TEMPLATES) await publish(engine.url, caller, definition);
+    for (const definition of [...TEMPLATES, ...LOADS.map((load) => load.definition)])
+      await publish(engine.url, caller, definition);
   }
   return engine.url;
 }
