@@ -147,7 +147,11 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   }
   if (event.scopes !== undefined) {
     const { items: pieces } = event.scopes;
-    if (pieces !== undefined) scopeChanges(plan).items.push({ slot: event.slot, pieces });
+    if (pieces !== undefined) {
+      const { total } = state.held ?? { total: 0 };
+      const placed = pieces.map((piece) => ({ ...piece, firstIndex: total + piece.firstIndex }));
+      scopeChanges(plan).items.push({ slot: event.slot, pieces: placed });
+    }
     state.held = addScopes(state.held, event.scopes);
     goOnWithScopes(plan, state);
   }

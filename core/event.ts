@@ -68,12 +68,15 @@ export interface AddedScopes {
    * complete in the last run.
    */
   readonly again?: readonly number[];
+  /** The scopes in the template that the added ones are runs of; left out: the first, for a step that has one. */
+  readonly parts?: readonly number[];
   /** What the added scopes get, by their index, in pieces; left out: nothing. */
   readonly items?: readonly ScopeItems[];
 }
 
 /** Items of scopes in a row: a JSON array. */
 export interface ScopeItems {
+  /** Among those that are added together; in a plan among all of the holder. */
   readonly firstIndex: number;
   readonly items: Payload;
 }

@@ -37,6 +37,8 @@ export interface StepTypeInfo {
   readonly waitsFor?: WaitKind;
   /** Name of the parameter that is the JSON Schema of the answer. It is deferred. */
   readonly schemaIn?: string;
+  /** Further parameters that are JSON Schemas, checked when a definition is published. The patterns are as those of `deferred`. */
+  readonly schemasIn?: readonly string[];
   /** Name of the parameter that is the step's `timeout`, a duration. A definition gives one of the two. */
   readonly timeoutIn?: string;
   /** Name of the parameter that says how long the step takes, a duration. */

@@ -61,6 +61,8 @@ export interface ScopeRef {
   readonly holderId: string;
   readonly holderSlot: number;
   readonly index: number;
+  /** The one of the holder's scopes in the template that it is a run of: the tool of an agent. */
+  readonly part: number;
   /** The run of the holder that opened the scope. */
   readonly run: number;
 }

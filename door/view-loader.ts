@@ -253,7 +253,7 @@ async function placeOf(tx: Tx, version: TemplateVersion, row: LoadedScope) {
 
 function graphAround(top: Graph, scope: ScopeRef | null): Graph {
   if (scope === null) return top;
-  return graphAround(top, scope.around).inner[scope.holderSlot]![0]!;
+  return graphAround(top, scope.around).inner[scope.holderSlot]![scope.part]!;
 }
 
 function rowOfScope({ executionId, status, sequence, isStopping, error }: LoadedScope): ExecutionRow {

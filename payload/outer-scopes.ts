@@ -12,7 +12,7 @@ import type { ReadableExecution } from './readable-execution.ts';
 import { type ScopeSource, stepsScope } from './scope-source.ts';
 
 export interface Outer {
-  /** Of the execution; null: not read. */
+  /** Of the nearest scope that has its own, or the execution; null: not read. */
   input: Json;
   readonly steps: Record<string, JsonObject>;
   readonly names: Partial<Record<ScopeName, Json>>;
@@ -41,11 +41,9 @@ export function readOuter(
     work.push(next(reading, (found) => void Object.assign(outer.steps, stepsScope(found, at.view, slots))));
   }
   if (usesInput) {
-    const top = topOf(execution);
-    const reading = source.payloads.read(top, top.view, { input: true, slots: [], values: true });
     work.push(
-      next(reading, (found) => {
-        outer.input = found.input?.value ?? null;
+      next(inputOf(source, execution), (input) => {
+        outer.input = input;
       }),
     );
   }
@@ -81,8 +79,15 @@ function scopeAt(scope: ScopeRef | null, up: number): ScopeRef | null {
   return at;
 }
 
-function topOf(execution: ReadableExecution): ReadableExecution {
+/** Returns the input of the nearest scope that has one of its own, such as a call of a tool; else the execution's. */
+function inputOf(source: ScopeSource, execution: ReadableExecution): Json | Promise<Json> {
   let top = execution;
-  while (top.around !== null) top = top.around;
-  return top;
+  for (; top.around !== null || hasOwnInput(top); top = top.around!)
+    if (hasOwnInput(top)) return source.values.read('item', top.view.scope!);
+  const reading = source.payloads.read(top, top.view, { input: true, slots: [], values: true });
+  return next(reading, (found) => found.input?.value ?? null);
+}
+
+function hasOwnInput({ view }: ReadableExecution): boolean {
+  return view.graph.held?.scope.ownInput === true;
 }

@@ -68,8 +68,17 @@ export interface ScopeAccess {
    * `{ error }` of any other. @throws StepFailure when they are too large together
    */
   list(): Promise<unknown>;
+  /** Returns what came of the scopes, from an index on. */
+  results(from: number): Promise<readonly ScopeOutcome[]>;
   /** Returns the output of the last scope; null: there is none. */
   last(): Promise<unknown>;
+}
+
+export interface ScopeOutcome {
+  readonly status: string;
+  /** JSON text; null: none. */
+  readonly outputs: string | null;
+  readonly error: { readonly code: string; readonly message: string } | null;
 }
 
 export interface StepType<P = JsonObject> extends StepTypeInfo {
@@ -119,6 +128,8 @@ export interface ScopesToOpen {
   readonly again?: readonly number[];
   /** One for each of the added scopes. */
   readonly items?: readonly Json[];
+  /** For each of the added scopes the index of its steps, among those that the step holds; left out: the first. */
+  readonly parts?: readonly number[];
 }
 
 /** Opens scopes and leaves the process: the step runs again, with `resumed`, when all of them have ended. */

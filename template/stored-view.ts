@@ -31,13 +31,13 @@ export function viewOf(
 /** Returns the graph of a scope and its place. @param around its holder's scope; null: the top level */
 export function scopeOfRow(
   version: TemplateVersion,
-  { holderId, index, run, path, holderTemplateId }: LoadedScope,
+  { holderId, index, part, run, path, holderTemplateId }: LoadedScope,
   around: ScopeRef | null,
 ): { readonly graph: Graph; readonly scope: ScopeRef } {
   const position = version.positions.get(holderTemplateId);
   const outer = position === undefined ? undefined : graphAt(version.graphs, position);
   const holderSlot = outer === undefined ? -1 : slotOf(outer, position!);
-  const [graph] = outer?.inner[holderSlot] ?? [];
-  if (graph !== undefined) return { graph, scope: { path, around, holderId, holderSlot, index, run } };
+  const graph = outer?.inner[holderSlot]?.[part];
+  if (graph !== undefined) return { graph, scope: { path, around, holderId, holderSlot, index, part, run } };
   throw new EngineError('wrong_state', `Scope ${path} belongs to another template.`);
 }

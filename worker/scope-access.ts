@@ -5,7 +5,7 @@ import type { HeldScopes } from '../core/scopes/held-scopes.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResults, readUnfinished, type ScopeResult } from '../db/scopes/results.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
-import { type ScopeAccess, StepFailure } from '../steps/step-type.ts';
+import { type ScopeAccess, type ScopeOutcome, StepFailure } from '../steps/step-type.ts';
 
 /** Results that are read at a time. */
 const PAGE = 500;
@@ -39,6 +39,15 @@ export class HeldScopeAccess implements ScopeAccess {
         texts.push(text);
       }
       if (results.length < PAGE) return new JsonPayload(`[${texts.join(',')}]`);
+    }
+  }
+
+  async results(from: number): Promise<ScopeOutcome[]> {
+    const outcomes: ScopeOutcome[] = [];
+    for (;;) {
+      const page = await readResults(this.#db, this.#holderId, from + outcomes.length, PAGE);
+      outcomes.push(...page.map(({ status, outputs, error }) => ({ status, outputs, error })));
+      if (page.length < PAGE) return outcomes;
     }
   }
 

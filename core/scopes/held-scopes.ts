@@ -18,6 +18,8 @@ export interface HeldScopes {
   next: number;
   /** Indexes below `next` of scopes to open first: those of an earlier run, and those that no commit has opened. */
   again: readonly number[];
+  /** By index, the scope in the template that each is a run of; left out: the first one. */
+  parts?: readonly number[];
   /** Opened and not final, as far as the holder has heard. */
   open: number;
   completed: number;
@@ -36,13 +38,21 @@ const NONE = { total: 0, next: 0, again: [], open: 0, completed: 0, failed: 0, c
 /** Returns the numbers after the holder was parked with more scopes. @param held null: it had none before */
 export function addScopes(
   held: HeldScopes | null,
-  { count, concurrency, tolerated, again }: AddedScopes,
+  { count, concurrency, tolerated, again, parts }: AddedScopes,
 ): HeldScopes {
   const before = held ?? { ...NONE, run: 1 };
-  const more = { total: before.total + count, concurrency, tolerated };
+  const all = parts === undefined ? {} : { parts: [...(held?.parts ?? []), ...parts] };
+  const more = { total: before.total + count, concurrency, tolerated, ...all };
   if (again === undefined) return { ...before, ...more };
   const anew = [...new Set([...again, ...before.again])];
-  return { ...before, ...more, run: before.run + 1, again: anew, failed: 0, cancelled: 0, first: null };
+  const next = { ...before, ...more, run: before.run + 1, again: anew, first: null };
+  // Scopes that are not opened anew stay as they ended.
+  return again.length === 0 ? next : { ...next, failed: 0, cancelled: 0 };
+}
+
+/** Returns the scope in the template that the scope of an index is a run of. */
+export function partOf({ parts }: HeldScopes, index: number): number {
+  return parts?.[index] ?? 0;
 }
 
 /** Opens as many scopes as may be open. Returns their indexes. */

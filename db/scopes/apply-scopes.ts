@@ -41,7 +41,7 @@ export function collectScopes(plan: Plan, outputs: string | null, rows: ScopeRow
 function collectView({ view, fromSequence, end }: Plan, outputs: string | null, rows: ScopeRows): void {
   const { id, scope, sequence } = view;
   if (scope === null) return;
-  const { holderId, index, run, path } = scope;
+  const { holderId, index, part, run, path } = scope;
   const error = end === null ? view.failure : end.error;
   const write = {
     holderId,
@@ -55,7 +55,7 @@ function collectView({ view, fromSequence, end }: Plan, outputs: string | null, 
     rows.change.push({ ...write, fromSequence, depth: path.split('/').length });
     return;
   }
-  rows.insert.push({ ...write, executionId: id, path, sequence });
+  rows.insert.push({ ...write, executionId: id, path, part, sequence });
   if (run > 1) rows.reopened.push({ executionId: id, path });
 }
 

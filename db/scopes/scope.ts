@@ -21,18 +21,19 @@ export interface ScopeWrite extends ScopeId {
 export interface ScopeInsert extends ScopeWrite {
   readonly executionId: string;
   readonly path: string;
+  readonly part: number;
   readonly sequence: number;
 }
 
 /** A scope of an earlier run is opened anew in its row. */
 const INSERT = guarded(
   `insert into workflow_scopes (step_execution_id, index, workflow_execution_id, path, run, status, sequence, outputs,
-                                error, created_at, completed_at)
-   select holder, index, execution_id, path, run, status, sequence, outputs, error, ${momentOf(10)},
+                                error, part, created_at, completed_at)
+   select holder, index, execution_id, path, run, status, sequence, outputs, error, part, ${momentOf(10)},
           case when status <> 'running' then ${momentOf(10)} end
      from unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::bigint[], $8::jsonb[],
-                 $9::jsonb[])
-       as t(holder, index, execution_id, path, run, status, sequence, outputs, error)
+                 $9::jsonb[], $12::integer[])
+       as t(holder, index, execution_id, path, run, status, sequence, outputs, error, part)
    on conflict (step_execution_id, index) do update
       set run = excluded.run, status = excluded.status, sequence = excluded.sequence, outputs = excluded.outputs,
           error = excluded.error, created_at = excluded.created_at, completed_at = excluded.completed_at,
@@ -58,6 +59,7 @@ export function insertScopes(rows: readonly ScopeInsert[], at: string | null): S
       jsonArray(rows.map((row) => row.error)),
       at,
       rows.length,
+      plainArray(rows.map((row) => row.part)),
     ],
   };
 }
@@ -104,6 +106,7 @@ export function changeScopes(rows: readonly ScopeChange[], at: string | null): S
 export interface LoadedScope extends ScopeId {
   readonly executionId: string;
   readonly path: string;
+  readonly part: number;
   readonly run: number;
   readonly status: ScopeStatus;
   readonly sequence: number;
@@ -115,7 +118,7 @@ export interface LoadedScope extends ScopeId {
 }
 
 const LOADED = `
-  select c.step_execution_id, c.index, c.workflow_execution_id, c.path, c.run, c.status, c.sequence, c.error,
+  select c.step_execution_id, c.index, c.workflow_execution_id, c.path, c.part, c.run, c.status, c.sequence, c.error,
          c.stop_requested_at is not null as stopping, h.step_template_id, h.holder_id, h.scope
     from unnest($1::uuid[], $2::integer[]) as u(holder, index)
     join workflow_scopes c on c.step_execution_id = u.holder and c.index = u.index
@@ -155,6 +158,7 @@ async function toScopes(
     index: row.index,
     executionId: row.workflow_execution_id,
     path: row.path,
+    part: row.part,
     run: row.run,
     status: row.status,
     sequence: row.sequence,

@@ -45,11 +45,31 @@ function checkAnswerSchema(
   { schemas }: LintContext,
   errors: ProblemList,
 ) {
-  const name = type?.schemaIn;
-  const schema = name === undefined ? undefined : step.with?.[name];
-  if (schema === undefined || (!isObject(schema) && typeof schema !== 'boolean')) return;
-  for (const fault of schemas.checkSchema(schema))
-    errors.add(`${pointer}/with/${name}${fault.pointer}`, 'invalid_schema', fault.message);
+  const patterns = [
+    ...(type?.schemaIn === undefined ? [] : [`/${type.schemaIn}`]),
+    ...(type?.schemasIn ?? []),
+  ];
+  for (const pattern of patterns) {
+    for (const [place, schema] of valuesAt(step.with, pattern.split('/').slice(1))) {
+      if (!isObject(schema) && typeof schema !== 'boolean') continue;
+      for (const fault of schemas.checkSchema(schema))
+        errors.add(`${pointer}/with${place}${fault.pointer}`, 'invalid_schema', fault.message);
+    }
+  }
+}
+
+/** Returns the values at the places of a pattern, with their pointers. */
+function valuesAt(
+  value: Json | undefined,
+  [segment, ...below]: readonly string[],
+  pointer = '',
+): (readonly [pointer: string, value: Json])[] {
+  if (value === undefined) return [];
+  if (segment === undefined) return [[pointer, value]];
+  if (typeof value !== 'object' || value === null) return [];
+  const keys =
+    segment === '*' ? Object.keys(value) : [segmentKey(segment)].filter((key) => Object.hasOwn(value, key));
+  return keys.flatMap((key) => valuesAt((value as JsonObject)[key], below, pointer + pointerSegment(key)));
 }
 
 /** Reports the findings of step types in parameters that fit their schema. */

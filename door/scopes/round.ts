@@ -6,6 +6,7 @@
  * Invariant 2: a holder that ends scopes below it is not in a commit with others: it locks more views after its own.
  */
 import type { Event } from '../../core/event.ts';
+import { partOf } from '../../core/scopes/held-scopes.ts';
 import { type OutgoingEvent, outboxOf } from '../../core/scopes/outbox.ts';
 import { runPath } from '../../core/scopes/step-path.ts';
 import { emptyView, type ViewKey, viewKey } from '../../core/view.ts';
@@ -146,14 +147,15 @@ export class Round {
   #open(around: Loaded, { slot, index, run }: { slot: number; index: number; run: number }): LoadedUnit {
     const { view, facts } = around;
     const { id, graph, steps } = view;
-    const holderId = steps[slot]!.id;
+    const { id: holderId, held } = steps[slot]!;
+    const part = partOf(held!, index);
     const path = runPath(view.scope, graph.steps[slot]!.key, index);
     const actor = this.#options.actors.renew(viewKey(id, { holderId, index }));
     actor.take();
-    const scope = { path, around: view.scope, holderId, holderSlot: slot, index, run };
+    const scope = { path, around: view.scope, holderId, holderSlot: slot, index, part, run };
     const loaded = actor.load(
       { ...facts, callbackUrl: null },
-      emptyView(id, graph.inner[slot]![0]!, scope),
+      emptyView(id, graph.inner[slot]![part]!, scope),
       around,
     );
     return { actor, mails: [], start: null, finished: null, loaded };

@@ -7,17 +7,18 @@
  * 2. Each turn is stored before the next one begins.
  * 3. The engine's URL may be private, because the operator gave it; that of a step is bound by the rule for all calls.
  */
-import type { Json, JsonObject, JsonSchema } from '../../core/json/json.ts';
+import { isObject, type Json, type JsonObject, type JsonSchema } from '../../core/json/json.ts';
 import type { KnownParams, ParamFault } from '../../core/step-type.ts';
 import type { HttpClient } from '../http/client.ts';
 import { checkWrittenUrl } from '../http/review.ts';
 import { faultsOf } from '../measure.ts';
-import { type StepContext, StepFailure, type StepType } from '../step-type.ts';
-import { type AnswerSchemas, MAX_SCHEMA_LENGTH, objectOf } from './answer.ts';
+import { type Holding, type StepContext, StepFailure, type StepType } from '../step-type.ts';
+import { type AnswerSchemas, argumentFaults, MAX_SCHEMA_LENGTH, objectOf } from './answer.ts';
 import type { Ask, Endpoint, Turn } from './chat.ts';
 import { begin, type Conversation, type Message, nextOf, type Rules, withAnswer } from './conversation.ts';
 import { invalidAnswer } from './invalid-answer.ts';
 import type { AgentSettings } from './settings.ts';
+import { resumedConversation, toolScopes } from './tools.ts';
 
 export interface AgentParts {
   readonly settings: AgentSettings;
@@ -29,12 +30,15 @@ export interface AgentParts {
   schemas(): AnswerSchemas | Promise<AnswerSchemas>;
 }
 
+type ToolParams = { name: string; description?: string; parameters?: JsonSchema };
+
 type AgentParams = {
   model: string;
   prompt?: string;
   messages?: Message[];
   system?: string;
   schema?: JsonSchema;
+  tools?: ToolParams[];
   url?: string;
   key?: string;
   maxTurns?: number;
@@ -45,6 +49,8 @@ type AgentParams = {
 
 const URL_SETTING = 'EXECUTION_ENGINE_LLM_URL';
 const DEFAULT_TURNS = 10;
+const MAX_TOOLS = 128;
+const NO_PARAMETERS = { type: 'object', properties: {} };
 /** Members of a question that the step decides. */
 const OWN_MEMBERS = [
   'function_call',
@@ -92,6 +98,26 @@ const schema = {
       description:
         'JSON Schema 2020-12 of the answer, which is then the output. Expressions in it are not evaluated.',
     },
+    tools: {
+      type: 'array',
+      maxItems: MAX_TOOLS,
+      description: 'Steps that the model may run, each call as a scope of the step.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['name', 'steps'],
+        properties: {
+          name: { type: 'string', pattern: '^[a-zA-Z0-9_-]{1,64}$', examples: ['find_order'] },
+          description: { type: 'string', description: 'What the tool does, for the model.' },
+          parameters: {
+            type: 'object',
+            description: 'JSON Schema 2020-12 of the arguments. Expressions in it are not evaluated.',
+          },
+          steps: { type: 'object', description: 'The steps of a call. Their `input` is the arguments.' },
+          output: { description: 'The result of a call. Default: the outputs of its last steps.' },
+        },
+      },
+    },
     url: {
       type: 'string',
       minLength: 1,
@@ -131,34 +157,43 @@ export function createAgent(parts: AgentParts): StepType<AgentParams> {
     readsInputs: () => false,
     schema,
     schemaIn: 'schema',
-    deferred: ['/schema'],
+    schemasIn: ['/tools/*/parameters'],
+    deferred: ['/schema', '/tools/*/parameters'],
+    holds: [{ steps: '/tools/*/steps', output: '/tools/*/output', names: [], ownInput: true }],
     missingSettings: ({ url }) => (settings.url === null && url === undefined ? [URL_SETTING] : []),
     review: reviewAgent,
     async run(context) {
-      const { params } = context;
+      const { params, signal } = context;
       const endpoint = endpointOf(params, parts);
-      const begun = begin(messagesOf(params));
-      const talk = () =>
-        converse(context, begun, (question) => parts.ask(endpoint, question, context.signal));
-      if (params.schema === undefined) return talk();
-      const answerSchema = { schema: params.schema, schemas: await parts.schemas() };
-      return objectOf(await talk(), answerSchema);
+      const schemas = await parts.schemas();
+      const rules = rulesOf(params, schemas);
+      const end = await converse(context, rules, (question) => parts.ask(endpoint, question, signal));
+      if (typeof end !== 'string' || params.schema === undefined) return end;
+      return objectOf(end, { schema: params.schema, schemas });
     },
   };
 }
 
-async function converse(
-  context: StepContext<AgentParams>,
-  begun: Conversation,
-  ask: (question: JsonObject) => Promise<Turn>,
-): Promise<string> {
-  const { params, keepTurn } = context;
-  const rules: Rules = {
-    maxTurns: params.maxTurns ?? DEFAULT_TURNS,
-    maxTokens: params.maxTokens ?? null,
-    tools: [],
+function rulesOf({ maxTurns, maxTokens, tools = [] }: AgentParams, schemas: AnswerSchemas): Rules {
+  return {
+    maxTurns: maxTurns ?? DEFAULT_TURNS,
+    maxTokens: maxTokens ?? null,
+    tools: tools.map(({ name, parameters = true }) => ({
+      name,
+      faultsOf: (input) => argumentFaults(input, parameters, schemas),
+    })),
   };
-  for (let conversation = begun; ; ) {
+}
+
+/** Returns the text of the answer, or the scopes of tools that are to run before the model is asked again. */
+async function converse(
+  { params, keepTurn, resumed, scopes }: StepContext<AgentParams>,
+  rules: Rules,
+  ask: (question: JsonObject) => Promise<Turn>,
+): Promise<string | Holding> {
+  const begun = begin(messagesOf(params));
+  const goingOn = resumed === null ? begun : await resumedConversation(begun, resumed.state, scopes!);
+  for (let conversation = goingOn; ; ) {
     const next = nextOf(conversation, rules);
     switch (next.kind) {
       case 'ask': {
@@ -167,13 +202,15 @@ async function converse(
         await keepTurn(conversation.turns, record);
         break;
       }
+      case 'run':
+        return toolScopes(conversation, begun, next.calls, rules, {
+          held: scopes!.held,
+          isFirst: resumed === null,
+        });
       case 'done':
         return next.text;
       case 'failed':
         throw failureOf(next.fault.code, next.fault.message, conversation);
-      case 'run':
-        // Without tools each call has its result at once.
-        throw new Error('a tool is to run, and there is none');
     }
   }
 }
@@ -204,7 +241,7 @@ function messagesOf({ prompt, messages, system }: AgentParams): Message[] {
 }
 
 function questionOf(
-  { model, schema: answer, temperature, options = {} }: AgentParams,
+  { model, schema: answer, temperature, options = {}, tools = [] }: AgentParams,
   { messages, tokensLeft }: { messages: readonly Message[]; tokensLeft: number | null },
 ): JsonObject {
   const format = { type: 'json_schema', json_schema: { name: 'answer', schema: answer ?? true } };
@@ -214,8 +251,14 @@ function questionOf(
     messages: messages as unknown as Json[],
     ...(temperature === undefined ? {} : { temperature }),
     ...(answer === undefined ? {} : { response_format: format }),
+    ...(tools.length === 0 ? {} : { tools: tools.map(offered) }),
     ...(tokensLeft === null ? {} : longestAnswer(options, tokensLeft)),
   };
+}
+
+function offered({ name, description, parameters }: ToolParams): JsonObject {
+  const about = description === undefined ? {} : { description };
+  return { type: 'function', function: { name, ...about, parameters: parameters ?? NO_PARAMETERS } };
 }
 
 /** The answer may use what is left of the budget. An option for its length keeps its name, and its value if that is less. */
@@ -232,14 +275,26 @@ function reviewAgent(known: KnownParams, written: JsonObject): ParamFault[] {
     key: () => key !== undefined && url === undefined && refuse(KEY_WITHOUT_URL),
     prompt: () => prompt !== undefined && messages !== undefined && refuse(ONE_OF_TWO),
     messages: () => prompt === undefined && messages === undefined && refuse(ONE_OF_TWO),
-    schema: () => checkSchemaSize(written.schema),
+    schema: () => checkSchemaSize('schema', written.schema),
+    tools: () => checkTools(written.tools),
   });
 }
 
-function checkSchemaSize(answer: Json | undefined): void {
-  if (typeof answer === 'string') refuse('schema is not evaluated: write it out');
-  if (answer !== undefined && JSON.stringify(answer).length > MAX_SCHEMA_LENGTH)
-    refuse(`schema has more than ${MAX_SCHEMA_LENGTH} characters; make it smaller`);
+function checkTools(tools: Json | undefined): void {
+  // Steps that are not written out are refused as steps.
+  if (!Array.isArray(tools)) return;
+  const met = new Set<Json>();
+  for (const { name, parameters } of tools.filter(isObject) as JsonObject[]) {
+    if (met.has(name!)) refuse(`there are two tools with the name ${JSON.stringify(name)}`);
+    met.add(name!);
+    checkSchemaSize(`parameters of ${JSON.stringify(name)}`, parameters);
+  }
+}
+
+function checkSchemaSize(what: string, given: Json | undefined): void {
+  if (typeof given === 'string') refuse(`${what} is not evaluated: write it out`);
+  if (given !== undefined && JSON.stringify(given).length > MAX_SCHEMA_LENGTH)
+    refuse(`${what} has more than ${MAX_SCHEMA_LENGTH} characters; make it smaller`);
 }
 
 function refuse(message: string): never {

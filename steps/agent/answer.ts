@@ -64,3 +64,14 @@ async function parsed(text: string): Promise<{ readonly json: Json } | string> {
     return 'the answer is not JSON';
   }
 }
+
+/** Returns the faults of a call's arguments, as sentences for the model. */
+export function argumentFaults(
+  input: Json,
+  parameters: JsonSchema,
+  schemas: AnswerSchemas,
+): readonly string[] {
+  const faults = schemas.validateBriefly(parameters, input);
+  if (faults === null) return ['They take too long to check.'];
+  return faults.slice(0, MAX_SHOWN_FAULTS).map(({ pointer, message }) => `${pointer} ${message}`.trim());
+}

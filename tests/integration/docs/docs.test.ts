@@ -61,6 +61,7 @@ let model: ChatPeer;
 const INPUTS: Readonly<Record<string, () => JsonObject>> = {
   'http-example': () => ({ stock: peer.origin }),
   'agent-example': () => ({ llm: model.url }),
+  'agent-tools-example': () => ({ llm: model.url }),
   'webhook-example': () => ({ shop: peer.origin }),
 };
 

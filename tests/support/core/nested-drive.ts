@@ -229,6 +229,7 @@ export class NestedDrive {
       holderId: node.view.steps[slot]!.id,
       holderSlot: slot,
       index,
+      part: 0,
       run,
     };
     const opened = new NestedView(holding.holder.inner, node, scope);

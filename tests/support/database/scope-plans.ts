@@ -47,7 +47,7 @@ export function scopeCommits({ executionIds, stepIds, stepTemplateId }: Filled):
     perCommit('scopes/scope.ts', changeScopes([{ ...scope, fromSequence: 1, depth: 1 }], null)),
     perCommit(
       'scopes/scope.ts',
-      insertScopes([{ ...scope, executionId, path: 'each[0]', sequence: 1 }], null),
+      insertScopes([{ ...scope, executionId, path: 'each[0]', part: 0, sequence: 1 }], null),
     ),
     perCommit(
       'scopes/held-scopes.ts',
