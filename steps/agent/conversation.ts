@@ -87,6 +87,10 @@ export type Next =
   | { readonly kind: 'done'; readonly text: string }
   | { readonly kind: 'failed'; readonly fault: Fault };
 
+/** Calls of one answer that are made. */
+export const MAX_CALLS = 100;
+const TOO_MANY = { input: null, result: `Error: an answer may have ${MAX_CALLS} calls. Call again.` };
+
 export function begin(messages: readonly Message[]): Conversation {
   return { messages, turns: 0, tokens: 0, calls: [], end: null };
 }
@@ -121,7 +125,10 @@ export function withAnswer(before: Conversation, answer: Answer, rules: Rules): 
   // Its calls and its text may be cut in two.
   if (answer.isCut) return { ...after, end: cutFault(tokens, rules) };
   if (answer.calls.length > 0) {
-    const calls = distinct(answer.calls).map((call) => ({ ...call, ...examined(call, rules) }));
+    const calls = distinct(answer.calls).map((call, at) => ({
+      ...call,
+      ...(at < MAX_CALLS ? examined(call, rules) : TOO_MANY),
+    }));
     const messages = [...before.messages, askedMessage(answer.text, calls)];
     return settled({
       ...after,

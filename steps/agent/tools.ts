@@ -9,9 +9,11 @@
  */
 import type { Json } from '../../core/json/json.ts';
 import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
+import { cutText } from '../../core/text/cut.ts';
 import { Holding, type ScopeAccess, type ScopeOutcome } from '../step-type.ts';
 import { type Conversation, type Rules, withResult } from './conversation.ts';
 
+const MAX_RESULT_LENGTH = 100_000;
 /** More than a conversation can have. */
 const ALL_MAY_FAIL = 2 ** 31 - 1;
 
@@ -76,6 +78,9 @@ function resultOf(outcome: ScopeOutcome | undefined): string {
     const { code = 'cancelled', message = 'The call was ended.' } = outcome?.error ?? {};
     return `Error: ${code}: ${message}`;
   }
-  const value = JSON.parse(outcome.outputs ?? 'null') as Json;
+  const { outputs } = outcome;
+  // Of a long one the model reads the beginning: its end is not worth the time to parse it.
+  if (outputs !== null && outputs.length > MAX_RESULT_LENGTH) return cutText(outputs, MAX_RESULT_LENGTH);
+  const value = JSON.parse(outputs ?? 'null') as Json;
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

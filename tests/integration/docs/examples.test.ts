@@ -7,6 +7,7 @@ import { type MockServices, startMockServices } from '../../../examples/mock-ser
 import type { ExecutionStatusBody } from '../../../services/execution-answers.ts';
 import { statuses, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
+import { until } from '../../support/until.ts';
 
 const FOLDER = join(import.meta.dir, '..', '..', '..', 'examples');
 
@@ -174,6 +175,69 @@ describe('nightly-pipeline', () => {
       { loaded: 0, attempts: '2', problem: 'too_few_rows', removed: 'staging/2026-01-31' },
     ]);
     expect(statuses(execution)).toMatchObject({ load: 'skipped', report_failure: 'completed' });
+  });
+});
+
+describe('expense-approval', () => {
+  /** Starts it, and decides as soon as a step waits. */
+  async function decide(
+    waiting: string,
+    patience: string,
+    payload: JsonObject,
+  ): Promise<ExecutionStatusBody> {
+    await run('expense-approval', { amount: 40 });
+    const id = await engine.start('expense-approval', { inputs: { amount: 900, patience } });
+    await until(async () => statuses(await engine.client.status(id))[waiting] === 'waiting');
+    const signal = { execution_id: id, signal: 'decision', payload };
+    const { status } = await engine.request('POST', '/api/v1/execution/signal', signal);
+    expect(status).toBe(200);
+    return engine.end(id);
+  }
+
+  test('a small expense is paid without a question', async () => {
+    const execution = await run('expense-approval', { amount: 40 });
+    expect(execution.outputs).toEqual({ paid: 40, escalated: false });
+    expect(statuses(execution)).toMatchObject({ ask: 'skipped', decline: 'skipped', give_up: 'skipped' });
+  });
+
+  test('a decision in time is taken', async () => {
+    const { outputs } = await decide('ask', '1d', { by: 'Ada', approved: true });
+    expect(outputs).toEqual({ paid: 900, by: 'Ada', escalated: false });
+    const declined = await decide('ask', '1d', { by: 'Ada', approved: false });
+    expect([declined.status, declined.outputs]).toEqual([
+      'completed',
+      { paid: 0, by: 'Ada', escalated: false },
+    ]);
+  });
+
+  test('a decision that comes late enough is that of the head', async () => {
+    const { outputs } = await decide('ask_head', '50ms', { by: 'Grace', approved: true });
+    expect(outputs).toEqual({ paid: 900, by: 'Grace', escalated: true });
+  });
+
+  test('a decision that is none is refused, and the step waits on', async () => {
+    await run('expense-approval', { amount: 40 });
+    const id = await engine.start('expense-approval', { inputs: { amount: 900 } });
+    await until(async () => statuses(await engine.client.status(id)).ask === 'waiting');
+    const signal = { execution_id: id, signal: 'decision', payload: { approved: 'perhaps' } };
+    expect((await engine.request('POST', '/api/v1/execution/signal', signal)).status).toBe(422);
+    expect(statuses(await engine.client.status(id)).ask).toBe('waiting');
+    await engine.client.cancel(id);
+  });
+
+  test('without any decision it goes up, and fails at last', async () => {
+    const execution = await run('expense-approval', {
+      amount: 900,
+      patience: '50ms',
+      headPatience: '50ms',
+    });
+    expect([execution.status, execution.error?.code]).toEqual(['failed', 'not_decided']);
+    expect(statuses(execution)).toMatchObject({
+      ask: 'failed',
+      escalate: 'completed',
+      ask_head: 'failed',
+      pay: 'skipped',
+    });
   });
 });
 
