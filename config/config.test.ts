@@ -68,6 +68,7 @@ describe('an empty environment', () => {
       maxMetricTemplates: 100,
       maxSteps: 10_000,
       maxForeachItems: 100_000,
+      maxLoopIterations: 1_000,
       httpMaxResponseBytes: 10 * 1_048_576,
       httpTimeoutMs: 30_000,
       scriptTimeoutMs: 5_000,

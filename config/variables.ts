@@ -236,6 +236,12 @@ export const LIMITS = {
     1_000_000,
     'Most items of a foreach step, before they are put into batches.',
   ),
+  maxLoopIterations: count(
+    'EXECUTION_ENGINE_MAX_LOOP_ITERATIONS',
+    '1000',
+    100_000,
+    'Most iterations of a loop step.',
+  ),
   httpMaxResponseBytes: size(
     'EXECUTION_ENGINE_HTTP_MAX_RESPONSE_BYTES',
     '10MiB',

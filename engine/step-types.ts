@@ -50,8 +50,9 @@ export async function loadStepTypes(
   const userTypes = await loadUserStepTypes(steps, cwd);
   refuseBrokenSchemas(userTypes);
   const schemas = () => lint.schemas;
-  const { maxForeachItems } = limits;
-  const stepTypes = createStepTypes({ ...settings, extra: userTypes, schemas, maxForeachItems });
+  const { maxForeachItems, maxLoopIterations } = limits;
+  const bound = { maxForeachItems, maxLoopIterations };
+  const stepTypes = createStepTypes({ ...settings, ...bound, extra: userTypes, schemas });
   const bounds = { maxSteps: limits.maxSteps, maxDepth: limits.maxJsonDepth };
   const lint = lintContext(stepTypes, bounds, secrets === null ? null : Object.keys(secrets));
   return { stepTypes, userTypes, settings, lint };
@@ -72,6 +73,7 @@ export function readerSetup(
     agent: { ...agent, key: null },
     secretNames: secrets === null ? null : Object.keys(secrets),
     maxSteps: limits.maxSteps,
+    maxLoopIterations: limits.maxLoopIterations,
     maxDepth: limits.maxJsonDepth,
     maxDefinitionBytes: Math.min(limits.maxDefinitionBytes, limits.maxBodyBytes),
     maxStarts: MAX_STARTS,

@@ -7,6 +7,7 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'foreach',
   'http',
   'log',
+  'loop',
   'merge',
   'noop',
   'script',

@@ -18,6 +18,7 @@ import { createHttpClient, type HttpClient } from './http/client.ts';
 import { portOf } from './http/exchange.ts';
 import { createHttp } from './http.ts';
 import { log } from './log.ts';
+import { loopStep } from './loop.ts';
 import { merge } from './merge.ts';
 import { noop } from './noop.ts';
 import { createScript, type ScriptSettings } from './script.ts';
@@ -26,6 +27,8 @@ import { switchStep } from './switch.ts';
 import { transform } from './transform.ts';
 import { wait } from './wait.ts';
 import { createWebhook } from './webhook/webhook.ts';
+
+const DEFAULT_LOOP_ITERATIONS = 1_000;
 
 export interface StepTypesOptions {
   http: {
@@ -45,6 +48,8 @@ export interface StepTypesOptions {
   schemas?: () => AnswerSchemas | Promise<AnswerSchemas>;
   /** Most items of a foreach; left out: where none is run. */
   maxForeachItems?: number;
+  /** Most iterations of a loop; left out: the default. */
+  maxLoopIterations?: number;
   /** The operator's own types (modules/user-modules.ts). */
   extra?: readonly StepType[];
 }
@@ -66,6 +71,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     createEmail(mailer),
     agentOf(options, client),
     foreachStep(options.maxForeachItems ?? Number.POSITIVE_INFINITY),
+    loopStep(options.maxLoopIterations ?? DEFAULT_LOOP_ITERATIONS),
     createWebhook(options.publicUrl ?? null),
     delay,
     wait,

@@ -10,6 +10,7 @@ import type { WaitingFor } from '../core/event.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { HeldScopes } from '../core/scopes/held-scopes.ts';
 import type { StepTypeInfo } from '../core/step-type.ts';
+import type { ScopeName } from '../core/template.ts';
 
 export interface StepLog {
   info(message: string, fields?: JsonObject): void;
@@ -46,8 +47,11 @@ export interface StepContext<P = JsonObject> {
   readonly resumed: { readonly state: Json; readonly parkedMs: number } | null;
   /** Of types that hold steps. */
   readonly scopes?: ScopeAccess;
-  /** Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope. */
-  evaluate(value: Json): Json | Promise<Json>;
+  /**
+   * Evaluates a deferred parameter (a string with `${{ }}`, or any JSON value) in the step's scope.
+   * @param names values of the names that the scopes of this step give
+   */
+  evaluate(value: Json, names?: ScopeNames): Json | Promise<Json>;
   /**
    * Keeps a turn of a conversation with the attempt, under its number; resolves when it is stored. Throws StepFailure when
    * the attempt is over.
@@ -56,6 +60,9 @@ export interface StepContext<P = JsonObject> {
   /** Runs the body of an async function of `input` in the sandbox. Throws StepFailure. */
   runScript(code: string, input: Json, options: ScriptOptions): Promise<Json>;
 }
+
+/** Values of names that scopes give their steps. */
+export type ScopeNames = Readonly<Partial<Record<ScopeName, Json>>>;
 
 /** The scopes that a step holds, for its handler. */
 export interface ScopeAccess {
@@ -71,7 +78,7 @@ export interface ScopeAccess {
   /** Returns what came of the scopes, from an index on. */
   results(from: number): Promise<readonly ScopeOutcome[]>;
   /** Returns the output of the last scope; null: there is none. */
-  last(): Promise<unknown>;
+  last(): Promise<Json>;
 }
 
 export interface ScopeOutcome {

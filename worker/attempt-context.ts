@@ -2,7 +2,7 @@
  * The context passed to a handler. Costly members are created on first use.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
-import type { ScopeAccess, ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
+import type { ScopeAccess, ScopeNames, ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Attempt } from './attempt.ts';
 
@@ -17,7 +17,7 @@ export interface ContextParts {
   readonly log: Log;
   /** Of a step that holds scopes. */
   readonly scopes?: ScopeAccess;
-  evaluate(value: Json): Json | Promise<Json>;
+  evaluate(value: Json, names?: ScopeNames): Json | Promise<Json>;
   keepTurn(number: number, turn: JsonObject): Promise<void>;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
 }

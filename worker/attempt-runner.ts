@@ -21,7 +21,7 @@ import { gatherScope, type ScopeParts } from '../payload/expression-scope.ts';
 import type { ScopeSource } from '../payload/scope-source.ts';
 import { turns } from '../process/turn-share.ts';
 import { durationOf } from '../steps/measure.ts';
-import { type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
+import { type ScopeNames, type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
 import type { Admission } from './admission.ts';
@@ -223,7 +223,7 @@ export class AttemptRunner {
       secrets: this.#options.secrets,
       log: this.#options.log,
       ...(compiled.type.holds === undefined ? {} : { scopes: this.#scopesOf(work) }),
-      evaluate: (value) => this.#evaluateDeferred(work, value),
+      evaluate: (value, names) => this.#evaluateDeferred(work, value, names),
       keepTurn: (number, turn) => this.#options.keepTurn(attempt, number, turn),
       runScript: (code, input, options, log) => {
         const { workspaceId: workspace, id: execution } = work.loaded;
@@ -254,8 +254,9 @@ export class AttemptRunner {
     return this.#options.hosts.run(call);
   }
 
-  #evaluateDeferred(work: Gathered, value: Json): Json | Promise<Json> {
-    const { compiled, scope } = work;
+  #evaluateDeferred(work: Gathered, value: Json, names?: ScopeNames): Json | Promise<Json> {
+    const { compiled } = work;
+    const scope = names === undefined ? work.scope : { ...work.scope, ...names };
     const text = JSON.stringify(value);
     let expression = compiled.deferred?.get(text);
     if (expression === undefined) {

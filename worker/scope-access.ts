@@ -1,6 +1,7 @@
 /**
  * What the handler of a step that holds scopes may ask about them.
  */
+import type { Json } from '../core/json/json.ts';
 import type { HeldScopes } from '../core/scopes/held-scopes.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResults, readUnfinished, type ScopeResult } from '../db/scopes/results.ts';
@@ -51,11 +52,14 @@ export class HeldScopeAccess implements ScopeAccess {
     }
   }
 
-  async last(): Promise<JsonPayload | null> {
+  async last(): Promise<Json> {
     const { next = 0 } = this.held ?? {};
     if (next === 0) return null;
     const [result] = await readResults(this.#db, this.#holderId, next - 1, 1);
-    return result?.outputs == null ? null : new JsonPayload(result.outputs);
+    if (result?.outputs == null) return null;
+    const payload = new JsonPayload(result.outputs);
+    await payload.parse();
+    return payload.value;
   }
 
   #refuseTooLarge(bytes: number): void {

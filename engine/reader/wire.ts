@@ -15,6 +15,7 @@ export interface ReaderSetup
   /** Only names: the values stay in the engine. Null: unknown, so definitions may name any. */
   readonly secretNames: readonly string[] | null;
   readonly maxSteps: number;
+  readonly maxLoopIterations: number;
   readonly maxDepth: number;
   readonly maxDefinitionBytes: number;
   readonly maxStarts: number;
