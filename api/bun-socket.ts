@@ -24,8 +24,9 @@ export function listenOnBun(
       // that closes that moment.
       bun.timeout(request, 0);
       const connection = { remoteAddress: bun.requestIP(request)?.address, draining };
-      // With an invalid Host header a request has no usable URL.
-      if (!URL.canParse(request.url)) return answerUnreadable(app, connection);
+      // With an invalid Host header a request has no usable URL; several are joined by a comma.
+      if (!URL.canParse(request.url) || request.headers.get('host')?.includes(',') === true)
+        return answerUnreadable(app, connection);
       const answer = app.fetch(request, connection);
       return request.method === 'GET' ? answer : boundUnread(answer, request, bun);
     },

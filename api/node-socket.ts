@@ -21,8 +21,11 @@ export async function listenOnNode(
 ): Promise<Socket> {
   const answer = getRequestListener(
     (request, { incoming }) => {
-      const { remoteAddress } = (incoming as IncomingMessage).socket;
-      return app.fetch(request, { remoteAddress, draining });
+      const { socket, headersDistinct } = incoming as IncomingMessage;
+      const connection = { remoteAddress: socket.remoteAddress, draining };
+      // Node takes the first of several Host headers.
+      const hosts = headersDistinct.host?.length ?? 0;
+      return hosts > 1 ? answerUnreadable(app, connection) : app.fetch(request, connection);
     },
     {
       overrideGlobalObjects: false,

@@ -69,7 +69,14 @@ describe.each([
     const { server } = await served();
     const head = (host: string) => sendRaw(server.port, `GET /health HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
     expect(await head('evil.example')).toStartWith('HTTP/1.1 403');
-    for (const host of ['a b/c', '', '[::1', 'a:99999']) {
+    for (const host of [
+      'a b/c',
+      '',
+      '[::1',
+      'a:99999',
+      'localhost\r\nhost: localhost',
+      'localhost, localhost',
+    ]) {
       const answer = await head(host);
       expect(answer).toStartWith('HTTP/1.1 400');
       expect(answer).toMatch(/^content-type: application\/problem\+json/im);
