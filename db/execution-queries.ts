@@ -86,7 +86,8 @@ export interface StepDetail {
   readonly required: number;
   readonly errorCode: string | null;
   readonly error: string | null;
-  readonly errorDetails: unknown;
+  /** JSON text. */
+  readonly errorDetails: string | null;
   /** JSON text; null: none. */
   readonly outputs: string | null;
   readonly createdAt: Date;
@@ -132,7 +133,7 @@ export async function readSteps(
 /** The columns of a StepDetail but its outputs. */
 export const STEP_COLUMNS = (s: string) => `
   ${s}.id, ${s}.step_template_id, ${s}.scope, ${s}.status, ${s}.attempt_count, ${s}.required_inputs, ${s}.error_code,
-  ${s}.error, ${s}.error_details, ${s}.created_at, ${s}.started_at, ${s}.completed_at, ${s}.resume_at as timer_at,
+  ${s}.error, ${s}.error_details::text as error_details, ${s}.created_at, ${s}.started_at, ${s}.completed_at, ${s}.resume_at as timer_at,
   least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for`;
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver

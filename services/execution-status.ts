@@ -2,7 +2,6 @@
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
 import { graphAt } from '../core/graph.ts';
-import type { Json } from '../core/json/json.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
@@ -135,7 +134,7 @@ function* stepPieces(
     const edges = received.get(step.id) ?? [];
     const url = () => hookUrl(execution.id, step.scope, positionOf(step));
     const body = stepBody(version, positionOf(step), step, { edges, keyOf, url, held: held.get(step.id) });
-    pieces.push(`${at === 0 ? '' : ','}${opened(body)}`);
+    pieces.push(`${at === 0 ? '' : ','}${opened(body)}`, ',"error":', stepError(step));
     if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
     pieces.push('}');
   }
@@ -151,12 +150,13 @@ export interface StepSurroundings {
   readonly held?: HeldScopes | undefined;
 }
 
+/** Its error is JSON already (`stepError`). */
 export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
   { edges, keyOf, url, held }: StepSurroundings,
-): StepStatusBody {
+): Omit<StepStatusBody, 'error'> {
   const graph = graphAt(version.graphs, position);
   const slot = slotOf(graph, position);
   const { key, type } = graph.steps[slot]!;
@@ -174,7 +174,6 @@ export function stepBody(
       live,
       route,
     })),
-    error: stepError(step),
     created_at: step.createdAt.toISOString(),
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
@@ -194,10 +193,10 @@ function scopeNumbers(held: HeldScopes): ScopeNumbers {
   return { total, completed, failed, running: open, waiting: unopened(held), cancelled };
 }
 
-function stepError({ errorCode, error, errorDetails }: StepDetail): StepStatusBody['error'] {
-  return errorCode === null
-    ? null
-    : { code: errorCode, message: error ?? '', details: (errorDetails ?? null) as Json };
+/** Returns the error of a step as JSON; its details are not parsed, and may be large. */
+export function stepError({ errorCode, error, errorDetails }: StepDetail): string {
+  if (errorCode === null) return 'null';
+  return `${opened({ code: errorCode, message: error ?? '' })},"details":${errorDetails ?? 'null'}}`;
 }
 
 export function isoTime(time: Date | null): string | null {

@@ -3,6 +3,7 @@
  */
 import type { Event } from '../core/event.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
+import { cutText } from '../core/text/cut.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { TemplateCounters, TemplateMetrics } from './template-metrics.ts';
@@ -21,6 +22,8 @@ export interface CommittedUnit {
 }
 
 const FINAL = new Set(['completed', 'failed', 'skipped', 'cancelled']);
+/** A commit may end many steps, and each of them has a line. */
+const MAX_REASON_LENGTH = 1_000;
 const OUTCOMES = new Set(['complete', 'fail', 'skip', 'park']);
 
 export class ExecutionObserver {
@@ -88,7 +91,7 @@ export class ExecutionObserver {
         ...(from?.owner == null ? {} : { engine: from.owner }),
         status: state.status,
         code,
-        reason: message,
+        reason: cutText(message, MAX_REASON_LENGTH),
         ...(ranMs === undefined ? {} : { ran_ms: Math.round(ranMs) }),
         ...(state.status === 'retrying' && timer !== null ? { retry_in_ms: Math.round(timer.afterMs) } : {}),
       },
@@ -121,7 +124,9 @@ export class ExecutionObserver {
       {
         ...executionOf(unit),
         status,
-        ...(error === null ? {} : { step: error.step, code: error.code, reason: error.message }),
+        ...(error === null
+          ? {}
+          : { step: error.step, code: error.code, reason: cutText(error.message, MAX_REASON_LENGTH) }),
         ...(ranMs === null ? {} : { ran_ms: Math.round(ranMs) }),
       },
       'An execution ended',

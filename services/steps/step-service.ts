@@ -7,7 +7,7 @@ import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
-import { stepBody } from '../execution-status.ts';
+import { stepBody, stepError } from '../execution-status.ts';
 import { storable } from '../storable.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
@@ -46,8 +46,16 @@ export class StepService implements StepServicePort {
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,
-    } satisfies Omit<StepBody, 'outputs'>;
-    return [JSON.stringify(body).slice(0, -1), ',"outputs":', stored.outputs ?? 'null', '}'];
+    } satisfies Omit<StepBody, 'outputs' | 'error'>;
+    const error = stepError(stored);
+    return [
+      JSON.stringify(body).slice(0, -1),
+      ',"error":',
+      error,
+      ',"outputs":',
+      stored.outputs ?? 'null',
+      '}',
+    ];
   }
 
   async complete(caller: Caller, stepId: string, { output }: CompleteBody): Promise<AnsweredStepBody> {
