@@ -30,6 +30,7 @@ describe('the OpenAPI document', () => {
       'get /admin/executions',
       'get /api/v1/execution/scopes',
       'get /api/v1/execution/status',
+      'get /api/v1/forms',
       'get /api/v1/steps/{id}',
       'get /api/v1/templates',
       'get /api/v1/templates/{name}',

@@ -12,6 +12,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
+import type { InboxPort } from '../services/forms/inbox.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { SignalServicePort } from '../services/signal-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
@@ -24,6 +25,7 @@ import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes, type StartReader } from './execution/index.ts';
 import { addSignalRoute } from './execution/signal.ts';
+import { addFormRoutes } from './form/index.ts';
 import { addHookRoutes } from './hook/index.ts';
 import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
@@ -55,6 +57,7 @@ export interface AppDependencies {
   steps: StepServicePort;
   hooks: HookPort;
   signals: SignalServicePort;
+  inbox: InboxPort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -108,6 +111,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
   addSignalRoute(router, deps.signals, limits);
   addStepRoutes(router, { steps: deps.steps, limits });
+  addFormRoutes(router, { inbox: deps.inbox });
   addHookRoutes(router, { hooks: deps.hooks, limits });
   addTemplateRoutes(router, {
     templates: deps.templates,

@@ -201,8 +201,9 @@ export function timeOutStep(
 }
 
 /**
- * The outside completes a waiting step, or fails its attempt. Returns false when the step no longer waits for this answer:
- * the attempt and the sequence of the transition that parked it name the wait.
+ * The outside completes a waiting step, fails its attempt, or answers in part: then the step goes on waiting. Returns false
+ * when the step no longer waits for this answer: the attempt and the sequence of the transition that changed it last name
+ * the wait, so of two partial answers that did not know of each other one is late.
  */
 export function answer(
   view: ExecutionView,
@@ -216,6 +217,10 @@ export function answer(
   const change = touch(plan, state);
   change.answerId = id;
   change.usedSignal = signal ?? null;
+  if ('waitingFor' in result) {
+    change.waitingFor = result.waitingFor;
+    return true;
+  }
   if ('error' in result) {
     failAttempt(view, plan, state, { ...result, retryAfterMs: null }, random, newId);
     return true;

@@ -38,10 +38,12 @@ export interface WaitingFor {
   readonly [field: string]: Json;
 }
 
-/** Completes a waiting step, or fails its attempt. */
+/** Completes a waiting step, fails its attempt, or takes part of what it waits for. */
 export type AnswerResult =
   | { readonly output: Payload }
-  | { readonly error: StepError; readonly retryable: boolean };
+  | { readonly error: StepError; readonly retryable: boolean }
+  /** The step goes on waiting, for what is left. */
+  | { readonly waitingFor: WaitingFor };
 
 /** The failure of a scope, as its holder fails with it. */
 export interface ScopeFailure {

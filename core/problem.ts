@@ -38,6 +38,7 @@ export const ERROR_STATUS = {
   idempotency_conflict: 409,
   wrong_state: 409,
   already_used: 409,
+  already_decided: 409,
   not_waiting: 409,
   too_many_signals: 409,
   body_too_large: 413,

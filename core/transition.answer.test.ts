@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { buildTemplate } from '../tests/support/core/graphs.ts';
 import { Play } from '../tests/support/core/play.ts';
-import type { Event } from './event.ts';
+import type { Event, WaitingFor } from './event.ts';
 import { jobsOf } from './jobs.ts';
 import type { Plan } from './plan.ts';
 
@@ -61,6 +61,34 @@ describe('an answer', () => {
     const { id } = play.state('a');
     expect(remove).toHaveLength(2);
     expect(remove).toContainEqual({ queue: 'WorkflowExecutionQueue', id });
+  });
+
+  test('in part leaves the step waiting for what is left, and its timeout as it is', () => {
+    const play = waiting({ timeoutMs: 5_000 });
+    const left = { kind: 'form', decisions: ['ada'] } satisfies WaitingFor;
+    const plan = play.send(play.answered('a', { waitingFor: left }));
+    expect(play.state('a')).toMatchObject({ status: 'waiting', parked: true, hasDeadline: true, attempt: 1 });
+    expect(plan.steps.get(play.at('a'))).toMatchObject({ waitingFor: left, answerId: 'answer' });
+    expect(jobs(plan)).toEqual({ add: [], remove: [] });
+    play.send(play.answered('a'));
+    expect(play.steps).toEqual({ a: 'completed', b: 'queued' });
+  });
+
+  test('in part makes every other answer late that did not know of it', () => {
+    const play = waiting();
+    const answers = [
+      play.answered('a', { waitingFor: { kind: 'form' } }),
+      play.answered('a', { waitingFor: { kind: 'form' } }),
+      play.answered('a'),
+    ];
+    expect(play.send(...answers).late).toEqual(answers.slice(1));
+    expect(play.steps.a).toBe('waiting');
+  });
+
+  test('in part is forgotten when the execution is cancelled in the same commit', () => {
+    const play = waiting();
+    play.send(play.answered('a', { waitingFor: { kind: 'form' } }), { type: 'cancel', reason: null });
+    expect(play.steps.a).toBe('cancelled');
   });
 
   test('counts once: the second one to the same wait is late', () => {

@@ -25,7 +25,10 @@ import {
   type CompletedByAnswer,
   completeAnsweredSteps,
   markAnswers,
+  type RenewedWait,
+  renewWaits,
 } from './waits/answered-steps.ts';
+import { type OpenedForm, openForms } from './waits/form.ts';
 import { type UsedSignal, useSignals } from './waits/signals.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
@@ -59,6 +62,9 @@ interface Rows {
   /** Other steps whose wait an answer ended. */
   marked: AnsweredStep[];
   signals: UsedSignal[];
+  /** Steps that go on waiting after an answer. */
+  renewed: RenewedWait[];
+  forms: OpenedForm[];
   inputs: InputInsert[];
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
@@ -88,6 +94,8 @@ export function* planStatements(
     answered: [],
     marked: [],
     signals: [],
+    renewed: [],
+    forms: [],
     inputs: [],
     scopes: null,
     granted: [],
@@ -106,6 +114,8 @@ export function* planStatements(
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
   if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
   if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
+  if (rows.renewed.length > 0) statements.push(renewWaits(rows.renewed, at));
+  if (rows.forms.length > 0) statements.push(openForms(rows.forms, at));
   if (rows.lost.length > 0) statements.push(markLost(rows.lost));
   if (rows.signals.length > 0) statements.push(useSignals(rows.signals, at));
   yield;
@@ -154,10 +164,28 @@ function collectChange(
     const { sequence } = plan.view;
     rows.answered.push({ id: state.id, attempt: from.attempt, output: output.json, sequence, answerId });
   } else if (output !== null) rows.complete.push(stepCompletion(plan, change, from));
+  else if (answerId !== null && state.status === 'waiting') rows.renewed.push(renewedWait(plan, change));
   else {
     rows.update.push(stepUpdate(plan.view.sequence, change, from));
     if (answerId !== null) rows.marked.push({ id: state.id, answerId });
+    if (change.waitingFor?.kind === 'form' && state.status === 'waiting') rows.forms.push(openedForm(change));
   }
+}
+
+function renewedWait({ view }: Plan, { state, waitingFor, answerId }: StepChange): RenewedWait {
+  const { id, attempt } = state;
+  return {
+    id,
+    attempt,
+    waitingFor: JSON.stringify(waitingFor),
+    sequence: view.sequence,
+    answerId: answerId!,
+  };
+}
+
+function openedForm({ state, waitingFor }: StepChange): OpenedForm {
+  const { reminder } = waitingFor as unknown as { reminder?: { after_ms: number } | null };
+  return { id: state.id, remindMs: reminder?.after_ms ?? null };
 }
 
 function hasLimits({ concurrency, rateLimit }: TemplateStep): boolean {
@@ -238,7 +266,8 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
     parkedState: state.status === 'waiting' ? jsonText(change.parkedState) : null,
     hasDeadline: state.hasDeadline,
     deadlineMs: change.deadlineMs,
-    waitingFor: change.waitingFor === null ? null : JSON.stringify(change.waitingFor),
+    waitingFor:
+      change.waitingFor === null || state.status !== 'waiting' ? null : JSON.stringify(change.waitingFor),
   };
 }
 

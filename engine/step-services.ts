@@ -2,6 +2,8 @@
  * Creates the services that end waits of steps.
  */
 import type { Config } from '../config/config.ts';
+import { FormJudge } from '../services/forms/form-judge.ts';
+import { Inbox } from '../services/forms/inbox.ts';
 import { HookService } from '../services/hooks/hook-service.ts';
 import { SignalService } from '../services/signal-service.ts';
 import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
@@ -18,12 +20,13 @@ export interface StepServiceParts {
 
 export function createStepServices({ config, database, steps, door }: StepServiceParts) {
   const { apiPool: pool, hookUrls } = database;
-  const { store, versions, reader } = steps;
+  const { store, versions, reader: answers } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
   const { secrets } = config;
   return {
-    steps: new StepService({ pool, answerer, store, hookUrls }),
-    signals: new SignalService({ pool, versions, store, answers: reader }),
+    steps: new StepService({ pool, answerer, store, hookUrls, forms: new FormJudge({ store, answers }) }),
+    inbox: new Inbox({ pool, versions }),
+    signals: new SignalService({ pool, versions, store, answers }),
     hooks: new HookService({ pool, urls: hookUrls, versions, answerer, store, secrets }),
   };
 }

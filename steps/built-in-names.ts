@@ -5,6 +5,7 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'email',
   'fail',
   'foreach',
+  'form',
   'http',
   'log',
   'loop',

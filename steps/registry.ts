@@ -13,6 +13,7 @@ import { Mailer } from './email/mailer.ts';
 import type { MailSettings } from './email/smtp-server.ts';
 import { fail } from './fail.ts';
 import { foreachStep } from './foreach.ts';
+import { form } from './form/form.ts';
 import { parseAllowList } from './http/address.ts';
 import { createHttpClient, type HttpClient } from './http/client.ts';
 import { portOf } from './http/exchange.ts';
@@ -73,6 +74,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     foreachStep(options.maxForeachItems ?? Number.POSITIVE_INFINITY),
     loopStep(options.maxLoopIterations ?? DEFAULT_LOOP_ITERATIONS),
     createWebhook(options.publicUrl ?? null),
+    form,
     delay,
     wait,
     log,

@@ -39,7 +39,7 @@ export function addStepRoutes(router: Router, { steps, limits }: StepRoutes): vo
     params: StepParamsShape,
     body: { kind: 'json', schema: CompleteShape, limits, example: { output: { approved: true } } },
     responses: { 200: { description: 'Completed', schema: AnsweredShape } },
-    errors: ['step_not_found', 'wrong_state', 'unavailable'],
+    errors: ['step_not_found', 'wrong_state', 'already_decided', 'unavailable'],
     async handle({ params, body }, { c, identity }) {
       return c.json(await steps.complete(identity, params.id, body));
     },
@@ -60,7 +60,7 @@ export function addStepRoutes(router: Router, { steps, limits }: StepRoutes): vo
       example: { error: { code: 'rejected', message: 'The amount is too high.' }, retryable: false },
     },
     responses: { 200: { description: 'Failed, or waiting for its retry', schema: AnsweredShape } },
-    errors: ['step_not_found', 'wrong_state', 'unavailable'],
+    errors: ['step_not_found', 'wrong_state', 'already_decided', 'unavailable'],
     async handle({ params, body }, { c, identity }) {
       return c.json(await steps.fail(identity, params.id, body));
     },

@@ -68,3 +68,37 @@ export function markAnswers(rows: readonly AnsweredStep[]): Statement {
     ],
   };
 }
+
+/** A step that goes on waiting after an answer. */
+export interface RenewedWait extends AnsweredStep {
+  readonly attempt: number;
+  /** JSON text. */
+  readonly waitingFor: string;
+  readonly sequence: number;
+}
+
+const RENEW = guarded(
+  `update workflow_step_executions s
+      set waiting_for = u.waiting_for, sequence = u.sequence, answer_id = u.answer_id, updated_at = ${momentOf(6)}
+     from unnest($1::uuid[], $2::integer[], $3::jsonb[], $4::bigint[], $5::uuid[])
+            as u(id, attempt, waiting_for, sequence, answer_id)
+    where s.id = u.id and s.status = 'waiting' and s.attempt_count = u.attempt and s.claimed_by is null`,
+  7,
+);
+
+/** Keeps when the step was parked, its state and its deadline. @param at see db/clock.ts */
+export function renewWaits(rows: readonly RenewedWait[], at: string | null): Statement {
+  return {
+    name: 'renew_waits',
+    text: RENEW,
+    values: [
+      plainArray(rows.map(({ id }) => id)),
+      plainArray(rows.map(({ attempt }) => attempt)),
+      jsonArray(rows.map(({ waitingFor }) => waitingFor)),
+      plainArray(rows.map(({ sequence }) => sequence)),
+      plainArray(rows.map(({ answerId }) => answerId)),
+      at,
+      rows.length,
+    ],
+  };
+}

@@ -17,6 +17,10 @@ export interface StoredStep extends StepDetail {
   readonly executionStatus: ExecutionStatus;
   readonly templateId: string;
   readonly workspaceId: string | null;
+  /** Who started the execution. */
+  readonly userId: string | null;
+  /** The time of the database. */
+  readonly readAt: Date;
   /** Of the transition that changed it last. */
   readonly sequence: number;
   readonly waitingFor: WaitingFor | null;
@@ -26,7 +30,8 @@ export interface StoredStep extends StepDetail {
 
 const READ = (outputs: string) => `
   select ${STEP_COLUMNS('s')}, ${outputs} as outputs, s.sequence, s.answer_id, s.workflow_execution_id, s.holder_id,
-         e.status as execution_status, e.workflow_template_id, e.workspace_id
+         e.status as execution_status, e.workflow_template_id, e.workspace_id,
+         e.user_id, clock_timestamp() as read_at
     from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id
    where s.id = $1 and e.removed_at is null`;
 
@@ -46,6 +51,8 @@ export async function readStep(db: Db, id: string, withOutputs: boolean): Promis
     executionStatus: row.execution_status,
     templateId: row.workflow_template_id,
     workspaceId: row.workspace_id,
+    userId: row.user_id,
+    readAt: row.read_at,
     sequence: row.sequence,
     answerId: row.answer_id,
   };

@@ -1,6 +1,7 @@
 /**
  * Requests and answers about single steps, in the field names of the API.
  */
+import type { Vote } from '../../core/forms/decisions.ts';
 import type { Json } from '../../core/json/json.ts';
 import type { StepStatus } from '../../core/status.ts';
 import type { Caller } from '../caller.ts';
@@ -8,11 +9,19 @@ import type { StepStatusBody } from '../execution-answers.ts';
 
 export interface CompleteBody {
   output?: Json | undefined;
+  /** Of a form: who answers. */
+  user_id?: string | undefined;
+  /** Of a form with a quorum. */
+  decision?: Vote | undefined;
+  comment?: string | undefined;
 }
 
 export interface FailBody {
-  error: { code: string; message: string; details?: Json | undefined };
+  /** May be left out for a form: it is rejected. */
+  error?: { code: string; message: string; details?: Json | undefined } | undefined;
   retryable?: boolean | undefined;
+  /** Of a form: who answers. */
+  user_id?: string | undefined;
 }
 
 export interface StepBody extends StepStatusBody {

@@ -2,12 +2,16 @@
  * Single steps: read, and ended from outside while they wait.
  */
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
+import { EngineError } from '../../core/problem.ts';
+import type { RequestProblem } from '../../core/problem-code.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
 import { stepBody, stepError } from '../execution-status.ts';
+import type { FormJudge } from '../forms/form-judge.ts';
+import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
@@ -17,6 +21,7 @@ export interface StepServiceOptions {
   readonly answerer: StepAnswerer;
   readonly store: OutputStore;
   readonly hookUrls: HookUrls;
+  readonly forms: FormJudge;
 }
 
 /** Kinds of waits that `complete` and `fail` end. */
@@ -58,26 +63,49 @@ export class StepService implements StepServicePort {
     ];
   }
 
-  async complete(caller: Caller, stepId: string, { output }: CompleteBody): Promise<AnsweredStepBody> {
-    const { answerer, store } = this.#options;
-    const payload = await storable(store, output, '/output');
+  async complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody> {
+    const { answerer, store, forms } = this.#options;
+    const output = await storable(store, body.output, '/output');
     const step = await answerer.answer(caller, stepId, (found) => {
       requireWaiting(found, COMPLETED_BY_HAND);
-      return { output: payload };
+      const form = formOf(found.stored.waitingFor);
+      if (form !== null) return forms.complete(found, form, body, output);
+      refuseFieldsOfForms(body);
+      return { output };
     });
     return answered(step);
   }
 
   async fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody> {
-    const { answerer, store } = this.#options;
-    const { code, message, details = null } = body.error;
+    const { answerer, store, forms } = this.#options;
+    const { code = '', message = '', details = null } = body.error ?? {};
     const error = await storedError(store, { code, message, details });
     const step = await answerer.answer(caller, stepId, (found) => {
       requireWaiting(found, COMPLETED_BY_HAND);
+      const form = formOf(found.stored.waitingFor);
+      if (form !== null) return forms.fail(found, form, body);
+      refuseFieldsOfForms(body);
+      if (body.error === undefined) throw refusedField('/error', 'required', 'error is missing.');
       return { error, retryable: body.retryable ?? false };
     });
     return answered(step);
   }
+}
+
+/** @throws EngineError('validation_failed') when fields are given that only forms have */
+function refuseFieldsOfForms(body: CompleteBody & FailBody): void {
+  for (const field of ['user_id', 'decision', 'comment'] as const) {
+    if (body[field] !== undefined)
+      throw refusedField(
+        `/${field}`,
+        'unknown_field',
+        `${field} is for forms; the step waits for something else.`,
+      );
+  }
+}
+
+function refusedField(pointer: string, code: RequestProblem, message: string): EngineError {
+  return new EngineError('validation_failed', message, [{ pointer, code, message }]);
 }
 
 function answered({ stored, version, position }: FoundStep): AnsweredStepBody {

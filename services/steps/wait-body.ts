@@ -4,6 +4,7 @@
 import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
 import type { StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
+import { formOf } from '../forms/form-wait.ts';
 
 /**
  * Returns what a parked step, or one that waits for its next attempt, waits for; null: it does neither.
@@ -20,6 +21,8 @@ export function waitBody(
   if (status !== 'waiting') return null;
   if (waitingFor === null) return { kind: 'timer', at };
   if (held !== undefined) return { ...waitingFor, open: held.open };
-  // What it is answered with is between the definition and the sender.
-  return waitingFor.kind === 'webhook' ? { kind: 'webhook', url: hookUrl() } : { ...waitingFor };
+  if (waitingFor.kind === 'webhook') return { kind: 'webhook', url: hookUrl() };
+  const form = formOf(waitingFor);
+  if (form !== null) return { kind: 'form', title: form.title, assignees: [...form.assignees] };
+  return { ...waitingFor };
 }

@@ -109,6 +109,7 @@ const CALLS: readonly ApiCall[] = [
     role: 'editor',
     path: () => `${TEMPLATES}/${room.template}`,
   },
+  { method: 'GET', route: '/api/v1/forms', role: 'viewer', path: () => '/api/v1/forms' },
   {
     method: 'GET',
     route: '/api/v1/steps/{id}',

@@ -32,6 +32,7 @@ import { fixtureForAll } from '../../support/fixture.ts';
 import { echo, type HttpPeer, httpPeer } from '../../support/http-peer.ts';
 import { smtpPeer } from '../../support/mail/smtp-peer.ts';
 import { type ChatPeer, chatPeer } from '../../support/peers/chat-peer.ts';
+import { until } from '../../support/until.ts';
 
 const ROOT = join(import.meta.dir, '..', '..', '..');
 const UPDATE = process.env.UPDATE_DOCS === '1';
@@ -96,6 +97,18 @@ const echoAndReply: RequestListener = async (request, response) => {
   response.end();
   await fetch(reply.replace(PUBLIC_URL, engine.url), { method: 'POST', body: 'paid' });
 };
+
+/** Two people find a form in their inbox. */
+async function approveByTwo(): Promise<void> {
+  let step = '';
+  await until(async () => {
+    const { body } = await engine.request('GET', '/api/v1/forms?assignee=ada');
+    step = String((body.data as JsonObject[])[0]?.step_id ?? '');
+    return step !== '';
+  });
+  for (const user_id of ['ada', 'bob'])
+    await engine.request('POST', `/api/v1/steps/${step}/complete`, { decision: 'approve', user_id });
+}
 
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
@@ -173,6 +186,7 @@ describe('examples in the text', () => {
   test.each(definitions)('%s runs to its end', async (_place, { text }) => {
     const definition = parseYaml(text) as JsonObject;
     const inputs = INPUTS[String(definition.name)]?.() ?? {};
+    if (definition.name === 'form-example') approveByTwo();
     const { status, error } = await engine.run(definition, { inputs });
     expect([status, error]).toEqual(['completed', null]);
   });
