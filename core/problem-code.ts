@@ -30,6 +30,7 @@ export const DEFINITION_PROBLEMS = [
   'unused_route',
   'inputs_grow',
   'contradicting_durations',
+  'concurrency_of_holder',
   'literal_expression',
   'unreachable_step',
   'impossible_join',

@@ -53,7 +53,8 @@ create table if not exists workflow_inbox (
   workflow_execution_id uuid not null references workflow_executions (id) on delete cascade,
   -- The name of the scope whose view gets the event; empty: the top level.
   scope text not null default '',
-  step_execution_id uuid not null references workflow_step_executions (id) on delete cascade,
+  step_execution_id uuid not null,
   event jsonb not null
 );
+alter table workflow_inbox set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index if not exists workflow_inbox_view on workflow_inbox (workflow_execution_id, scope);

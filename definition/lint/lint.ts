@@ -14,6 +14,7 @@ import { warnDurations } from './durations.ts';
 import { resolveEdges } from './edges.ts';
 import { connect, reportCycles } from './graph.ts';
 import { warnGrowth } from './growth.ts';
+import { warnHolders } from './holders.ts';
 import { warnLiterals } from './literals.ts';
 import { checkMembers, reportNames } from './members.ts';
 import { checkParams, reviewParams, warnSettings } from './params.ts';
@@ -72,4 +73,5 @@ export function lintNew(
   for (const scope of scopes) warnLiterals(scope, warnings);
   for (const scope of scopes) warnDurations(scope.drafts, drafted.timeoutMs, warnings);
   for (const scope of scopes) warnGrowth(scope.drafts, scope.graph, warnings);
+  for (const scope of scopes) warnHolders(scope.drafts, warnings);
 }

@@ -91,3 +91,13 @@ test.each(REFUSED)('a step %s is refused', (_, step, code, pointer) => {
   const { errors } = readSteps({ s: step });
   expect(errors.map((error) => [error.code, error.pointer])).toContainEqual([code, pointer]);
 });
+
+test('a limit on a step that holds steps is warned of, with the parameter that is meant', () => {
+  const step = { type: 'foreach', with: { items: [], steps }, concurrency: { key: 'k', limit: 1 } };
+  const { errors, warnings } = readSteps({ s: step });
+  expect(errors).toEqual([]);
+  expect(warnings.map(({ code, pointer }) => [code, pointer])).toEqual([
+    ['concurrency_of_holder', '/steps/s/concurrency'],
+  ]);
+  expect(warnings[0]!.message).toContain('with.concurrency');
+});
