@@ -101,14 +101,14 @@ export interface StepDetail {
   readonly waitingFor: WaitingFor | null;
 }
 
-/** Returns the outputs of all steps of an execution together, in bytes of JSON. */
-export async function sumOutputBytes(db: Db, executionId: string): Promise<number> {
+/** Returns the outputs of all steps of a scope together, in bytes of JSON. @param scope '' is the top level */
+export async function sumOutputBytes(db: Db, executionId: string, scope: string): Promise<number> {
   const { rows } = await db.query({
     name: 'sum_output_bytes',
     text: `select coalesce(sum(octet_length(outputs::text)), 0) as bytes
              from workflow_step_executions
-            where workflow_execution_id = $1`,
-    values: [executionId],
+            where workflow_execution_id = $1 and scope = $2`,
+    values: [executionId, scope],
   });
   return Number(rows[0].bytes);
 }

@@ -80,8 +80,9 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const { pool, versions } = this.#options;
     const execution = visible(caller, 'execution', executionId, await readExecution(pool, executionId));
     const version = await versions.get(pool, execution.templateId);
-    if (options.includeOutputs) await this.#refuseTooLarge(executionId, version.graph.size);
     const { scope = '', includeOutputs: withOutputs } = options;
+    const most = Math.max(...version.graphs.map(({ size }) => size));
+    if (withOutputs) await this.#refuseTooLarge(executionId, scope, most);
     const [steps, inputs] = await Promise.all([
       readSteps(pool, executionId, scope, withOutputs),
       readTrackedInputs(pool, executionId, scope),
@@ -100,11 +101,11 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   }
 
   /** Answers are built in memory, and many may be requested at a time. @throws EngineError('outputs_too_large') */
-  async #refuseTooLarge(executionId: string, steps: number): Promise<void> {
+  async #refuseTooLarge(executionId: string, scope: string, steps: number): Promise<void> {
     const { pool, limits } = this.#options;
     const { maxOutputBytes, maxInputsBytes } = limits;
     if (steps * maxOutputBytes <= maxInputsBytes) return;
-    const bytes = await sumOutputBytes(pool, executionId);
+    const bytes = await sumOutputBytes(pool, executionId, scope);
     if (bytes <= maxInputsBytes) return;
     throw new EngineError(
       'outputs_too_large',
