@@ -3,13 +3,12 @@
  *
  * Not here: the processes (task-pool.ts).
  */
+import { TurnQueue } from '../core/fairness/turn-queue.ts';
 
 export class TaskQueue<T extends { readonly owner: string }> {
-  /** Waiting tasks by owner; the owner whose turn is next comes first. */
-  readonly #waiting = new Map<string, T[]>();
+  readonly #waiting = new TurnQueue<T>();
   readonly #running = new Map<string, number>();
   readonly #maxRunning: number;
-  #size = 0;
 
   /** @param processes size of the pool; one owner may have all but one at a time, if there are several */
   constructor(processes: number) {
@@ -17,52 +16,43 @@ export class TaskQueue<T extends { readonly owner: string }> {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#waiting.size;
   }
 
   /** @param first puts the task ahead of other tasks of the same owner */
   add(task: T, first = false): void {
-    const line = this.#waiting.get(task.owner) ?? [];
-    if (first) line.unshift(task);
-    else line.push(task);
-    this.#waiting.set(task.owner, line);
-    this.#size += 1;
+    this.#waiting.push(task.owner, task, first);
   }
 
   /** Takes the next task that may begin; null: none. */
   take(): T | null {
-    for (const [owner, line] of this.#waiting) {
-      const running = this.#running.get(owner) ?? 0;
-      if (running >= this.#maxRunning) continue;
-      const task = line.shift()!;
-      this.#size -= 1;
-      this.#running.set(owner, running + 1);
-      this.#waiting.delete(owner);
-      if (line.length > 0) this.#waiting.set(owner, line);
-      return task;
-    }
-    return null;
+    const task = this.#waiting.pop((owner) => this.#mayBegin(owner));
+    if (task === undefined) return null;
+    this.#running.set(task.owner, this.#runningOf(task.owner) + 1);
+    return task;
   }
 
   /** Returns whether `take` would return a task. */
   get hasNext(): boolean {
-    for (const owner of this.#waiting.keys()) {
-      if ((this.#running.get(owner) ?? 0) < this.#maxRunning) return true;
-    }
-    return false;
+    return this.#waiting.hasNext((owner) => this.#mayBegin(owner));
   }
 
   /** Records the end of a task that was taken. */
   ended({ owner }: T): void {
-    const left = (this.#running.get(owner) ?? 1) - 1;
+    const left = this.#runningOf(owner) - 1;
     if (left > 0) this.#running.set(owner, left);
     else this.#running.delete(owner);
   }
 
   clear(): T[] {
-    const all = [...this.#waiting.values()].flat();
-    this.#waiting.clear();
-    this.#size = 0;
-    return all;
+    return this.#waiting.clear();
+  }
+
+  #mayBegin(owner: string): boolean {
+    return this.#runningOf(owner) < this.#maxRunning;
+  }
+
+  #runningOf(owner: string): number {
+    return this.#running.get(owner) ?? 0;
   }
 }

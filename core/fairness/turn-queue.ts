@@ -37,6 +37,12 @@ export class TurnQueue<T> {
     return undefined;
   }
 
+  /** Returns whether `pop` would return an item. */
+  hasNext(mayTake: (owner: string) => boolean = ALL): boolean {
+    for (const owner of this.#lines.keys()) if (mayTake(owner)) return true;
+    return false;
+  }
+
   /** Removes the items that are not kept. */
   keep(isKept: (item: T) => boolean): void {
     for (const [owner, line] of this.#lines) {
