@@ -5,7 +5,7 @@
 import type { Config } from '../config/config.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import { checkSchema } from '../definition/schema/json-schema.ts';
-import { loadUserStepTypes, StepModulesError } from '../steps/modules/user-modules.ts';
+import { loadUserStepTypes, moduleOf, StepModulesError } from '../steps/modules/user-modules.ts';
 import { createStepTypes, type StepTypesOptions } from '../steps/registry.ts';
 import type { StepType } from '../steps/step-type.ts';
 import { lintContext } from '../template/context.ts';
@@ -81,8 +81,10 @@ export function readerSetup(
 }
 
 function refuseBrokenSchemas(types: readonly StepType[]): void {
-  const faults = types.flatMap(({ type, schema }) =>
-    checkSchema(schema).map(({ pointer, message }) => `step type "${type}": schema${pointer}: ${message}`),
+  const faults = types.flatMap((type) =>
+    checkSchema(type.schema).map(
+      ({ pointer, message }) => `${moduleOf(type)}: step type "${type.type}": schema${pointer}: ${message}`,
+    ),
   );
   if (faults.length > 0) throw new StepModulesError(faults);
 }

@@ -27,6 +27,13 @@ export class StepModulesError extends Error {
   }
 }
 
+const modules = new WeakMap<StepType, string>();
+
+/** Returns the path of the module that a step type was loaded from, as it was given. */
+export function moduleOf(type: StepType): string {
+  return modules.get(type) ?? 'a module';
+}
+
 /** The step types of the modules, in order; paths are relative to `cwd`. Throws StepModulesError. */
 export async function loadUserStepTypes(paths: readonly string[], cwd: string): Promise<StepType[]> {
   const problems: string[] = [];
@@ -40,8 +47,10 @@ export async function loadUserStepTypes(paths: readonly string[], cwd: string): 
         problems.push(
           `${path}: the name "${type.type}" is taken by a built-in step type; give yours another name`,
         );
-      else if (taken === undefined) found.set(type.type, { path, type });
-      else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
+      else if (taken === undefined) {
+        found.set(type.type, { path, type });
+        modules.set(type, path);
+      } else problems.push(`${path}: the name "${type.type}" is taken by a step type of ${taken.path}`);
     }
   }
   if (problems.length > 0) throw new StepModulesError(problems);
