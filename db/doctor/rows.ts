@@ -169,4 +169,15 @@ const TEMPLATES: readonly SqlInvariant[] = [
   ),
 ];
 
-export const ROW_INVARIANTS: readonly SqlInvariant[] = [...ENDS, ...EDGES, ...TEMPLATES];
+const COUNTS: readonly SqlInvariant[] = [
+  invariant(
+    'negative-count',
+    'No count is negative.',
+    `select s.id, e.id as execution_id,
+            format('%s attempts, %s retries, %s required inputs', s.attempt_count, s.retry_count, s.required_inputs) as detail
+       from ${EXAMINED} ${WITH_STEPS}
+      where least(s.attempt_count, s.retry_count, s.required_inputs) < 0`,
+  ),
+];
+
+export const ROW_INVARIANTS: readonly SqlInvariant[] = [...ENDS, ...EDGES, ...TEMPLATES, ...COUNTS];

@@ -495,6 +495,14 @@ const PLANTS: Plant[] = [
       return c;
     },
   ],
+  [
+    'negative-count',
+    'of attempts that were never made',
+    async ({ chain: { c } }) => {
+      await changeStep(c, 'attempt_count = -1');
+      return c;
+    },
+  ],
 ];
 
 test('a healthy database has no finding, also when everything is looked at', async () => {
