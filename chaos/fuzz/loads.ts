@@ -66,7 +66,7 @@ export const LOADS: readonly Load[] = [
   loadOf('copies', 100, copy('${{ input }}'), () => rows(12_000)),
   loadOf('numbers', 30, copy('${{ input }}'), () => Array.from({ length: 200_000 }, (_, at) => at % 10)),
   loadOf('joined', 30, copy('a ${{ input }} b'), () => rows(12_000)),
-  loadOf('reads', 100, copy('${{ Object.keys(input).length }}'), () => ({ text: text('x', 8_000 * KIB) })),
+  loadOf('reads', 40, copy('${{ Object.keys(input).length }}'), () => ({ text: text('x', 8_000 * KIB) })),
   loadOf('makes', 30, copy('${{ "%255c".repeat(180000) }}'), () => null),
   loadOf('errors', 60, { type: 'fail', with: { message: '${{ input }}', details: '${{ input }}' } }, () =>
     text('%41', 900 * KIB),
