@@ -208,12 +208,13 @@ export function timeOutStep(
 export function answer(
   view: ExecutionView,
   plan: Plan,
-  { slot, attempt, sequence, id, result, signal, random }: Extract<Event, { type: 'answer' }>,
+  { slot, stepId, attempt, sequence, id, result, signal, random }: Extract<Event, { type: 'answer' }>,
   newId: () => string,
 ): boolean {
   const state = view.steps[slot];
   if (state?.status !== 'waiting' || holdsOpen(state)) return false;
   if (state.attempt !== attempt || state.sequence !== sequence) return false;
+  if (stepId !== undefined && state.id !== stepId) return false;
   const change = touch(plan, state);
   change.answerId = id;
   change.usedSignal = signal ?? null;
@@ -257,6 +258,7 @@ function claimedState(view: ExecutionView, slot: number, token: Claim): StepStat
   const state = view.steps[slot];
   if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
     return null;
+  if (token.stepId !== undefined && state.id !== token.stepId) return null;
   return token.sequence === undefined || state.sequence === token.sequence ? state : null;
 }
 

@@ -10,11 +10,15 @@ import type { Json } from './json/json.ts';
  * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back keeps
  * its number when the same engine claims it again: the step's `sequence` at the claim tells the two apart. `sequence`
  * may be left out by code that names a claim it did not make.
+ *
+ * `stepId` is the step execution. A scope that is opened anew has new ones in the slots of the old: their first claims
+ * could be told apart by nothing else.
  */
 export interface Claim {
   readonly attempt: number;
   readonly owner: string;
   readonly sequence?: number;
+  readonly stepId?: string;
 }
 
 export interface StepError {
@@ -141,6 +145,8 @@ export type Event =
   | {
       readonly type: 'answer';
       readonly slot: number;
+      /** The step execution, which another one may have followed in the slot. */
+      readonly stepId?: string;
       readonly attempt: number;
       /** The sequence of the transition that parked the step: an answer to an earlier wait is late. */
       readonly sequence: number;

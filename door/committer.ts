@@ -232,8 +232,8 @@ export class Committer {
     if (plan.aborted.length > 0) this.#abort(plan);
     for (const [slot, { claimed, state }] of plan.steps) {
       if (!claimed || state.owner === null) continue;
-      const { attempt, owner, sequence } = state;
-      capacity.begin({ loaded, slot }, state.id, { attempt, owner, sequence });
+      const { id, attempt, owner, sequence } = state;
+      capacity.begin({ loaded, slot }, id, { attempt, owner, sequence, stepId: id });
     }
     if (actor.weight > 0 && (plan.end !== null || !actor.isUnderWay)) capacity.dismiss(actor);
   }

@@ -175,8 +175,8 @@ function joinBatch(actor: Actor, batch: Batch): DecidedUnit | undefined {
 }
 
 function decided(unit: LoadedUnit, plan: Plan, outputs: string | null): DecidedUnit {
-  const { actor, mails, start, finished, loaded, read } = unit;
-  return { actor, mails, start, finished, loaded, read, plan, outputs, outbox: null };
+  const { actor, mails, start, finished, loaded, inbox } = unit;
+  return { actor, mails, start, finished, loaded, inbox, plan, outputs, outbox: null };
 }
 
 /** Reuses the outputs made by the last decision of the same end. */

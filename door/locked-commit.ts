@@ -12,6 +12,7 @@
  * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { countLateEnds } from '../core/scopes/held-scopes.ts';
 import { holdsOpen } from '../core/settlement.ts';
 import type { StepState } from '../core/view.ts';
 import { readClock } from '../db/clock.ts';
@@ -196,15 +197,34 @@ export class LockedCommit {
     const decision = this.#committer.decide([stopped.unit], { onlyThese: true, locked: 'alone' });
     const [decided] = decision.units;
     const ended = decided?.plan.scopes?.endedBelow.filter(({ how }) => how === 'cancel') ?? [];
-    const holders = ended.map(({ slot }) => view.steps[slot]!.id);
+    const holders = ended.map(({ slot }) => view.steps[slot]!);
     try {
-      const cancelled = holders.length === 0 ? null : await this.#endsBelow.cancel(tx, view.id, holders);
+      const cancelled = await this.#cancelBelow(tx, loaded, holders);
       const below = [stopped.below, cancelled].filter((part) => part !== null);
       return { ...decision, below };
     } catch (error) {
       this.#committer.abandonAll(decision.units);
       throw error;
     }
+  }
+
+  async #cancelBelow(
+    tx: Tx,
+    { loaded: { view }, inbox }: LoadedUnit,
+    holders: readonly StepState[],
+  ): Promise<Below | null> {
+    if (holders.length === 0) return null;
+    const ids = holders.map(({ id }) => id);
+    const { below, ends } = await this.#endsBelow.cancel(tx, view.id, ids);
+    const late = ends.filter(({ id }) => inbox?.ids.includes(id) !== true);
+    for (const { id, held } of holders) {
+      const own = late.filter(({ stepId, event }) => stepId === id && event.run === held!.run);
+      countLateEnds(
+        held!,
+        own.map(({ event }) => event.end),
+      );
+    }
+    return below;
   }
 
   /** A stop counts the scopes that end at once: they are found and ended before it is decided. */

@@ -23,8 +23,14 @@ export interface Unit {
   readonly start: NewExecution | null;
   /** Outputs that took time, for the repeated decision of the end at this sequence. */
   readonly finished: FinishedOutputs | null;
-  /** Ids of the rows of the inbox that `mails` were read from; left out: none. */
-  readonly read?: readonly string[] | undefined;
+  /** What its transaction has read from the inbox; left out: nothing. Another transaction reads it again. */
+  readonly inbox?: ReadInbox | undefined;
+}
+
+/** Rows of the inbox, which the commit that decides their events deletes. */
+export interface ReadInbox {
+  readonly ids: readonly string[];
+  readonly events: readonly Event[];
 }
 
 export interface FinishedOutputs {
@@ -92,8 +98,9 @@ export function hasLargePayload(mails: readonly Mail[]): boolean {
 }
 
 /** Returns the events of the unit, for the decision. */
-export function eventsOf({ mails }: Unit): Event[] {
-  return mails.map(({ event }) => event);
+export function eventsOf({ mails, inbox }: Unit): Event[] {
+  const own = mails.map(({ event }) => event);
+  return inbox === undefined ? own : [...inbox.events, ...own];
 }
 
 /** Returns whether the unit starts a pending execution: it begins in its turn, here or elsewhere. */

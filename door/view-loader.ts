@@ -147,7 +147,7 @@ export class ViewLoader {
     return units.map((unit) => {
       const own = byKey.get(unit.actor.key);
       if (own === undefined) return unit;
-      return { ...unit, mails: [...mailsOf(unit, own), ...unit.mails], read: own.map(({ id }) => id) };
+      return { ...unit, inbox: { ids: own.map(({ id }) => id), events: eventsFrom(unit, own) } };
     });
   }
 
@@ -262,13 +262,12 @@ function rowOfScope({ executionId, status, sequence, isStopping, error }: Loaded
 }
 
 /** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */
-function mailsOf({ loaded: { view } }: LoadedUnit, rows: readonly InboxRow[]): Mail[] {
+function eventsFrom({ loaded: { view } }: LoadedUnit, rows: readonly InboxRow[]): Event[] {
   const slots = new Map(view.steps.map((state) => [state?.id, state?.slot]));
   return rows.flatMap(({ stepId, event: { run, end } }) => {
     const slot = slots.get(stepId);
     if (slot === undefined) return [];
-    const event = { type: 'scopes_ended', slot, run, ends: [end], random: Math.random() } as const;
-    return { event, settle: null };
+    return { type: 'scopes_ended', slot, run, ends: [end], random: Math.random() } as const;
   });
 }
 

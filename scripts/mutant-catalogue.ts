@@ -3,6 +3,7 @@
  */
 import type { Mutant } from './mutant.ts';
 import { RACE_MUTANTS } from './race-mutants.ts';
+import { SCOPE_MUTANTS } from './scope-mutants.ts';
 import { TAKEOVER_MUTANTS } from './takeover-mutants.ts';
 import { WAIT_MUTANTS } from './wait-mutants.ts';
 
@@ -14,6 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'core/attempt-events.ts',
     find:
       "if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)\n    return null;\n" +
+      '  if (token.stepId !== undefined && state.id !== token.stepId) return null;\n' +
       '  return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
     replace: "return state?.status === 'running' ? state : null;",
     tests: CORE,
@@ -309,6 +311,7 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['db/engine-alive.test.ts'],
   },
   ...RACE_MUTANTS,
+  ...SCOPE_MUTANTS,
   ...TAKEOVER_MUTANTS,
   ...WAIT_MUTANTS,
 ];

@@ -21,11 +21,11 @@ export interface TakeoverOptions {
 /** Resolves when the step is released, or no longer belongs to its dead owner. */
 export async function takeOver(options: TakeoverOptions, step: OwnedStep): Promise<void> {
   const { db, door, versions, isBuiltIn } = options;
-  const { executionId, scope, templateId, stepTemplateId, attempt, crashes, owner } = step;
+  const { id: stepId, executionId, scope, templateId, stepTemplateId, attempt, crashes, owner } = step;
   const version = await versions.find(db, templateId);
   const position = version?.positions.get(stepTemplateId);
   if (!version || position === undefined) return;
   const place = handlerPlace(isBuiltIn(version.steps[position]!.step.type), crashes);
   const slot = slotOf(graphAt(version.graphs, position), position);
-  await door.deliver(viewKey(executionId, scope), takeoverEvent(slot, { attempt, owner }, place));
+  await door.deliver(viewKey(executionId, scope), takeoverEvent(slot, { attempt, owner, stepId }, place));
 }

@@ -15,6 +15,8 @@ export function lateResults({ view, late }: Plan): LateResult[] {
   return late.flatMap((event) => {
     if (event.type !== 'complete' && event.type !== 'fail') return [];
     const state = view.steps[event.slot];
-    return state?.lost === true && state.attempt === event.claim.attempt ? { stepId: state.id, event } : [];
+    const { attempt, stepId = state?.id } = event.claim;
+    if (state?.lost !== true || state.attempt !== attempt || state.id !== stepId) return [];
+    return { stepId: state.id, event };
   });
 }

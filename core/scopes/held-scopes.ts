@@ -100,6 +100,12 @@ export function countCancelled(held: HeldScopes, count: number): void {
   held.cancelled += count;
 }
 
+/** Some of the scopes that an end from above has counted as cancelled had ended by themselves. */
+export function countLateEnds(held: HeldScopes, ends: readonly EndedScope[]): void {
+  held.cancelled -= ends.length;
+  for (const { status } of ends) held[status] += 1;
+}
+
 /** Returns whether no scope is open and none is still to be opened. */
 export function areOver(held: HeldScopes): boolean {
   return held.open === 0 && unopened(held) === 0;

@@ -18,6 +18,8 @@ export interface OpenStep {
   readonly isRunning: boolean;
   /** Open scopes that it holds, as far as it has heard. */
   readonly open: number;
+  /** The run of its scopes; 0: it holds none. */
+  readonly run: number;
 }
 
 /** Locks the open scopes of holders. */
@@ -40,7 +42,8 @@ export async function readOpenSteps(
 ): Promise<OpenStep[]> {
   const { rows } = await tx.query({
     name: 'read_open_steps',
-    text: `select s.id, s.scope, s.status = 'running' as is_running, coalesce(h.open_count, 0) as open
+    text: `select s.id, s.scope, s.status = 'running' as is_running, coalesce(h.open_count, 0) as open,
+                  coalesce(h.run, 0) as run
              from unnest($2::text[]) as u(path)
             cross join lateral (select id, scope, status from workflow_step_executions
                                  where workflow_execution_id = $1 and scope = u.path offset 0) s
@@ -49,7 +52,13 @@ export async function readOpenSteps(
             order by s.id`,
     values: [executionId, textArray(paths)],
   });
-  return rows.map((row) => ({ id: row.id, scope: row.scope, isRunning: row.is_running, open: row.open }));
+  return rows.map((row) => ({
+    id: row.id,
+    scope: row.scope,
+    isRunning: row.is_running,
+    open: row.open,
+    run: row.run,
+  }));
 }
 
 /** Ends scopes, or asks them to stop. Either raises their sequence: a commit on its way loses its guard. */
@@ -91,15 +100,30 @@ export async function cancelSteps(tx: Db, ids: readonly string[], at: string): P
   });
 }
 
-/** Takes scopes that were cancelled off the open ones of their holders: as many as were ended, never a recount. */
-export async function countCancelledBelow(tx: Db, counts: ReadonlyMap<string, number>): Promise<void> {
+/** Scopes of a holder that are open no more. */
+export interface ClosedScopes {
+  completed: number;
+  failed: number;
+  cancelled: number;
+}
+
+/** Takes scopes off the open ones of their holders: as many as were ended, never a recount. */
+export async function countClosedBelow(tx: Db, counts: ReadonlyMap<string, ClosedScopes>): Promise<void> {
   if (counts.size === 0) return;
+  const all = [...counts.values()];
   await tx.query({
-    name: 'count_cancelled_below',
+    name: 'count_closed_below',
     text: `update workflow_held_scopes h
-              set open_count = h.open_count - u.count, cancelled_count = h.cancelled_count + u.count
-             from unnest($1::uuid[], $2::integer[]) as u(id, count)
+              set open_count = h.open_count - u.completed - u.failed - u.cancelled,
+                  completed_count = h.completed_count + u.completed, failed_count = h.failed_count + u.failed,
+                  cancelled_count = h.cancelled_count + u.cancelled
+             from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[]) as u(id, completed, failed, cancelled)
             where h.step_execution_id = u.id`,
-    values: [plainArray([...counts.keys()]), plainArray([...counts.values()])],
+    values: [
+      plainArray([...counts.keys()]),
+      plainArray(all.map(({ completed }) => completed)),
+      plainArray(all.map(({ failed }) => failed)),
+      plainArray(all.map(({ cancelled }) => cancelled)),
+    ],
   });
 }

@@ -61,6 +61,24 @@ export async function readInbox(tx: Db, keys: readonly ViewKey[]): Promise<Inbox
   }));
 }
 
+/** The end of a scope that waits for its holder. */
+export type HeardEnd = Pick<InboxRow, 'id' | 'stepId' | 'event'>;
+
+/** Returns the ends that wait for holders, whose scopes are all locked: no more of them come. */
+export async function readEndsFor(
+  tx: Db,
+  executionId: string,
+  stepIds: readonly string[],
+): Promise<HeardEnd[]> {
+  const { rows } = await tx.query({
+    name: 'read_ends_for',
+    text: `select id, step_execution_id, event from workflow_inbox
+            where workflow_execution_id = $1 and step_execution_id = any($2::uuid[]) order by id`,
+    values: [executionId, plainArray(stepIds)],
+  });
+  return rows.map((row) => ({ id: row.id, stepId: row.step_execution_id, event: row.event as InboxEvent }));
+}
+
 export function deleteInbox(ids: readonly string[]): Statement {
   return {
     name: 'delete_inbox',

@@ -11,14 +11,16 @@ import { viewKey } from '../../core/view.ts';
 import { readClock } from '../../db/clock.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import {
+  type ClosedScopes,
   cancelSteps,
-  countCancelledBelow,
+  countClosedBelow,
   endScopes,
   lockOpenScopes,
   type OpenScope,
   type OpenStep,
   readOpenSteps,
 } from '../../db/scopes/ends-below.ts';
+import { deleteInbox, type HeardEnd, readEndsFor } from '../../db/scopes/inbox.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 
 /** What has ended below a plan, for the processes' memory. */
@@ -42,14 +44,25 @@ export class EndsBelow {
     this.#queue = queue;
   }
 
-  /** Cancels all that is below. */
-  async cancel(tx: Tx, executionId: string, holderIds: readonly string[]): Promise<Below> {
+  /**
+   * Cancels all that is below. Scopes may have ended since the inbox was read: their ends are counted as what they are.
+   * @returns also these ends, and their rows, which are deleted
+   */
+  async cancel(
+    tx: Tx,
+    executionId: string,
+    holderIds: readonly string[],
+  ): Promise<{ readonly below: Below; readonly ends: readonly HeardEnd[] }> {
     const levels = await lockLevels(tx, executionId, holderIds);
     const scopes = levels.flatMap((level) => level.scopes);
     const steps = levels.flatMap((level) => level.steps);
-    const inner = steps.filter(({ open }) => open > 0).map(({ id, open }): [string, number] => [id, open]);
-    await this.#write(tx, { cancelled: scopes, stopping: [], steps, counts: new Map(inner) });
-    return belowOf(executionId, scopes, steps, false);
+    const inner = steps.filter(({ open }) => open > 0);
+    const ends = await readEndsFor(tx, executionId, [...holderIds, ...inner.map(({ id }) => id)]);
+    const counts = new Map(inner.map((step) => [step.id, closedOf(step, ends)]));
+    await this.#write(tx, { cancelled: scopes, stopping: [], steps, counts });
+    const { text, values } = deleteInbox(ends.map(({ id }) => id));
+    if (ends.length > 0) await tx.query(text, [...values]);
+    return { below: belowOf(executionId, scopes, steps, false), ends };
   }
 
   /**
@@ -62,20 +75,17 @@ export class EndsBelow {
     holderIds: readonly string[],
   ): Promise<{ readonly below: Below; readonly cancelled: ReadonlyMap<string, number> }> {
     const levels = await lockLevels(tx, executionId, holderIds);
-    const stays = new Set<string>();
     const counts = new Map<string, number>();
+    // A holder stays until it has heard of all its scopes, also of those that had ended by themselves.
+    const stays = ({ id, isRunning, open }: OpenStep) => isRunning || open > (counts.get(id) ?? 0);
     const parts = { cancelled: [] as OpenScope[], stopping: [] as OpenScope[], steps: [] as OpenStep[] };
-    // The deepest first: a scope stays while a step runs in it, or a scope below it stays.
+    // The deepest first: a scope stays while a step of it does.
     for (const { scopes, steps } of levels.toReversed()) {
-      const left = new Set(
-        steps.filter(({ id, isRunning }) => isRunning || stays.has(id)).map(({ scope }) => scope),
-      );
-      parts.steps.push(...steps.filter(({ id, isRunning }) => !isRunning && !stays.has(id)));
+      const left = new Set(steps.filter(stays).map(({ scope }) => scope));
+      parts.steps.push(...steps.filter((step) => !stays(step)));
       for (const scope of scopes) {
-        if (left.has(scope.path)) {
-          stays.add(scope.holderId);
-          parts.stopping.push(scope);
-        } else {
+        if (left.has(scope.path)) parts.stopping.push(scope);
+        else {
           counts.set(scope.holderId, (counts.get(scope.holderId) ?? 0) + 1);
           parts.cancelled.push(scope);
         }
@@ -83,7 +93,8 @@ export class EndsBelow {
     }
     const own = new Set(holderIds);
     const inner = [...counts].filter(([id]) => !own.has(id));
-    await this.#write(tx, { ...parts, counts: new Map(inner) });
+    const closed = inner.map(([id, count]) => [id, { ...NONE, cancelled: count }] as const);
+    await this.#write(tx, { ...parts, counts: new Map(closed) });
     const all = levels.flatMap((level) => level.steps);
     const below = belowOf(executionId, [...parts.cancelled, ...parts.stopping], all, true);
     return { below, cancelled: counts };
@@ -100,13 +111,13 @@ export class EndsBelow {
       readonly cancelled: readonly OpenScope[];
       readonly stopping: readonly OpenScope[];
       readonly steps: readonly OpenStep[];
-      readonly counts: ReadonlyMap<string, number>;
+      readonly counts: ReadonlyMap<string, ClosedScopes>;
     },
   ): Promise<void> {
     const { at } = await readClock(tx);
     await endScopes(tx, cancelled, 'cancel', at);
     await endScopes(tx, stopping, 'stop', at);
-    await countCancelledBelow(tx, counts);
+    await countClosedBelow(tx, counts);
     const ids = steps.map(({ id }) => id);
     await cancelSteps(tx, ids, at);
     const jobs: JobKey[] = ids.flatMap(stepJobKeys);
@@ -129,6 +140,19 @@ async function lockLevels(tx: Tx, executionId: string, holderIds: readonly strin
     holders = steps.filter(({ open }) => open > 0).map(({ id }) => id);
   }
   return levels;
+}
+
+const NONE: ClosedScopes = { completed: 0, failed: 0, cancelled: 0 };
+
+/** Returns what has become of the open scopes of a holder: those of which it has heard nothing are cancelled. */
+function closedOf({ id, run, open }: OpenStep, ends: readonly HeardEnd[]): ClosedScopes {
+  const closed = { ...NONE, cancelled: open };
+  for (const { stepId, event } of ends) {
+    if (stepId !== id || event.run !== run) continue;
+    closed.cancelled -= 1;
+    closed[event.end.status] += 1;
+  }
+  return closed;
 }
 
 function belowOf(

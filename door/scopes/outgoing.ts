@@ -17,9 +17,9 @@ const NONE: OutgoingMail = { statements: [], tickets: [] };
 
 /** Also deletes the rows that the units have read. */
 export function outgoing(units: readonly DecidedUnit[]): OutgoingMail {
-  if (!units.some(({ outbox, read }) => outbox !== null || read !== undefined)) return NONE;
+  if (!units.some(({ outbox, inbox }) => outbox !== null || inbox !== undefined)) return NONE;
   const rows = units.flatMap(rowsOf);
-  const read = units.flatMap((unit) => unit.read ?? []);
+  const read = units.flatMap(({ inbox }) => inbox?.ids ?? []);
   return {
     statements: [
       ...(read.length > 0 ? [deleteInbox(read)] : []),

@@ -94,7 +94,7 @@ export class Round {
     if (locked !== 'alone' && (unit.plan.scopes?.endedBelow.length ?? 0) > 0) {
       unit.actor.forget();
       // Without events of its own it has nothing to decide: it hears of its scopes by the inbox.
-      if (unit.mails.length > 0) this.alone.push(unit);
+      if (unit.mails.length > 0 || unit.inbox !== undefined) this.alone.push(unit);
       else if (heard > 0) actors.free(unit.actor);
       return false;
     }

@@ -67,10 +67,10 @@ export class StepAnswerer {
   }
 
   #deliver({ stored, version, position }: FoundStep, id: string, result: AnswerResult) {
-    const { executionId, scopeId, attempt, sequence } = stored;
+    const { id: stepId, executionId, scopeId, attempt, sequence } = stored;
     const slot = slotOf(graphAt(version.graphs, position), position);
     const random = Math.random();
-    const event = { type: 'answer', slot, attempt, sequence, id, result, random } as const;
+    const event = { type: 'answer', slot, stepId, attempt, sequence, id, result, random } as const;
     return this.#options.door.deliver(viewKey(executionId, scopeId), event);
   }
 }

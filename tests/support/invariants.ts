@@ -8,6 +8,7 @@
  * whoever else uses the database at that moment: on the shared server of the tests they say nothing.
  */
 import pg from 'pg';
+import type { LintContext } from '../../definition/lint/context.ts';
 import { examineDatabase } from '../../services/doctor/doctor.ts';
 import { createStepTypes } from '../../steps/registry.ts';
 import type { StepType } from '../../steps/step-type.ts';
@@ -115,11 +116,15 @@ async function findLeft(
 
 /** Compiled as an engine with these and the recording step types compiles them. */
 export function templateVersions(url: string, extra: readonly StepType[] = []): TemplateVersions {
+  const lint = lintOfTests(url, extra);
+  return new TemplateVersions(compileContext(lint, lint.stepTypes as ReadonlyMap<string, StepType>));
+}
+
+export function lintOfTests(url: string, extra: readonly StepType[] = []): LintContext {
   const stepTypes = createStepTypes({
     http: { allow: [], maxResponseBytes: 1, timeoutMs: 1 },
     script: { timeoutMs: 1, memoryBytes: 1 },
     extra: [...recordingSteps(url, 'invariants'), ...extra],
   });
-  const lint = lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }, []);
-  return new TemplateVersions(compileContext(lint, stepTypes));
+  return lintContext(stepTypes, { maxSteps: 100_000, maxDepth: 512 }, []);
 }

@@ -7,11 +7,15 @@ import type pg from 'pg';
 import type { PgBoss } from 'pg-boss';
 import type { Claim, Event } from '../../../core/event.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { listSteps } from '../../../core/scopes/step-list.ts';
+import { type ViewKey, viewKey } from '../../../core/view.ts';
 import { createPool, type Pool, type Tx } from '../../../db/connection/client.ts';
 import { Lane } from '../../../db/connection/lane.ts';
+import { scopeOfStep } from '../../../db/scopes/scope.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { newId } from '../../../db/uuid.ts';
 import { insertTemplate } from '../../../db/workflow-template.ts';
+import { readDefinition } from '../../../definition/definition.ts';
 import type { Delivery, Loaded } from '../../../door/actor.ts';
 import type { Capacity, ReservedStep } from '../../../door/capacity.ts';
 import { Committer } from '../../../door/committer.ts';
@@ -23,7 +27,7 @@ import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import type { TemplateVersion } from '../../../template/version.ts';
 import type { TemplateVersions } from '../../../template/versions.ts';
 import type { Fixture } from '../fixture.ts';
-import { templateVersions } from '../invariants.ts';
+import { lintOfTests, templateVersions } from '../invariants.ts';
 import type { Schedule } from './interleaving.ts';
 
 export interface Begun {
@@ -106,7 +110,7 @@ function nameOf(statement: unknown): string {
 }
 
 function isTurn(statement: unknown): boolean {
-  return statement === 'commit' || /^lock_(free_)?executions$/.test(nameOf(statement));
+  return statement === 'commit' || /^lock_((free_)?(executions|scopes)|open_scopes)$/.test(nameOf(statement));
 }
 
 export class OrderedEngine {
@@ -141,8 +145,13 @@ export class OrderedEngine {
     this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked });
   }
 
-  deliver(execution: string, event: Event): Promise<Delivery> {
-    return this.door.deliver(execution, event);
+  deliver(view: ViewKey, event: Event): Promise<Delivery> {
+    return this.door.deliver(view, event);
+  }
+
+  /** Forgets a view: the next event of it is decided under a lock, together with what is in its inbox. */
+  forget(view: ViewKey): void {
+    this.committer.actors.find(view)?.forget();
   }
 
   async close(): Promise<void> {
@@ -153,7 +162,9 @@ export class OrderedEngine {
 }
 
 export interface StepNow {
+  /** Of a step in a scope: the scope's path, and its key. */
   readonly key: string;
+  readonly view: ViewKey;
   readonly id: string;
   /** At the top level a slot is a position. */
   readonly slot: number;
@@ -186,6 +197,7 @@ export class Doors {
 
   async publish(steps: JsonObject): Promise<TemplateVersion> {
     const id = randomUUID();
+    const { template } = readDefinition({ name: `t-${id}`, steps }, lintOfTests(this.url));
     await insertTemplate(this.looker as unknown as Tx, {
       id,
       name: `t-${id}`,
@@ -194,11 +206,11 @@ export class Doors {
       description: null,
       definition: JSON.stringify({ name: `t-${id}`, steps }),
       definitionHash: id,
-      steps: Object.entries(steps).map(([key, step]) => ({
+      steps: listSteps(template!.steps).map(({ path, place, step }) => ({
         id: newId(),
-        key,
-        type: String((step as JsonObject).type),
-        place: [key],
+        key: path,
+        type: step.type,
+        place,
       })),
     });
     return this.versions.get(this.looker, id);
@@ -237,12 +249,22 @@ export class Doors {
 
   async steps(execution: string): Promise<Record<string, StepNow>> {
     const { rows } = await this.looker.query(
-      `select t.key, t.position as slot, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
+      `select s.scope, s.holder_id, t.key, t.position as slot, s.id, s.status, s.attempt_count as attempt, s.claimed_by as owner,
               s.sequence::integer as sequence
          from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
         where s.workflow_execution_id = $1 order by t.position`,
       [execution],
     );
-    return Object.fromEntries(rows.map((row) => [row.key, row]));
+    // Steps inside a step follow those of the levels above.
+    const first = new Map<string, number>();
+    return Object.fromEntries(
+      rows.map(({ scope, holder_id, key, slot, ...row }) => {
+        const place = key.slice(0, key.lastIndexOf('/') + 1);
+        if (!first.has(place)) first.set(place, slot);
+        const path = scope === '' ? key : `${scope}/${key.slice(place.length)}`;
+        const view = viewKey(execution, scopeOfStep(holder_id, scope));
+        return [path, { ...row, key: path, view, slot: slot - first.get(place)! }];
+      }),
+    );
   }
 }

@@ -1,0 +1,68 @@
+/**
+ * Deliberate bugs between scopes and the steps that hold them: inbox, tickets, ends from above, runs.
+ */
+import type { Mutant } from './mutant.ts';
+
+const ORDERS = ['tests/integration/executions/scope-orders.test.ts'];
+
+export const SCOPE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'scopes: what was read from the inbox is handed on to a transaction that reads it again',
+    file: 'door/view-loader.ts',
+    find: '      return { ...unit, inbox: {',
+    replace:
+      '      const again = eventsFrom(unit, own).map((event) => ({ event, settle: null }));\n' +
+      '      return { ...unit, mails: [...unit.mails, ...again], inbox: {',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: ends that came after the inbox was read are cancelled ones',
+    file: 'door/locked-commit.ts',
+    find: 'const late = ends.filter(({ id }) => inbox?.ids.includes(id) !== true);',
+    replace: 'const late = ends.filter(({ id }) => inbox?.ids.includes(id) === true);',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: an attempt in a scope of an earlier run ends the one in its place',
+    file: 'core/attempt-events.ts',
+    find: '  if (token.stepId !== undefined && state.id !== token.stepId) return null;\n',
+    replace: '',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: rows come without a ticket',
+    file: 'door/scopes/outgoing.ts',
+    find: 'tickets: [...new Set(rows.map(({ key }) => key))].map(ticketFor),',
+    replace: 'tickets: [],',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: the tickets of a view are one',
+    file: 'door/scopes/outgoing.ts',
+    find: '{ ...execution, scope: scopeName(scope) }, newId());',
+    replace: '{ ...execution, scope: scopeName(scope) }, executionOf(key));',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: rows are deleted that were not read',
+    file: 'db/scopes/inbox.ts',
+    find: "text: 'delete from workflow_inbox where id = any($1::uuid[])',",
+    replace:
+      "text: 'delete from workflow_inbox i using workflow_inbox r where r.id = any($1::uuid[]) and i.step_execution_id = r.step_execution_id',",
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: an end from above does not raise the sequence',
+    file: 'db/scopes/ends-below.ts',
+    find: 'set sequence = c.sequence + 1, ${change}',
+    replace: 'set ${change}',
+    tests: ORDERS,
+  },
+  {
+    name: 'scopes: one that was to be opened is kept when the commit has failed',
+    file: 'door/committer.ts',
+    find: '      actor.free();\n      this.actors.drop(actor);\n    }\n    return others;',
+    replace: '    }\n    return others;',
+    tests: ORDERS,
+  },
+];
