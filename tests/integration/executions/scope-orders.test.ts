@@ -306,7 +306,7 @@ test('an end that comes while others are read is neither lost nor counted twice'
   });
 });
 
-const TWO_STEPS = { each: foreach({ one: { type: 'noop' }, then: { type: 'noop', needs: ['one'] } }) };
+const TWO_STEPS = { each: foreach({ one: { type: 'noop' }, next: { type: 'noop', needs: ['one'] } }) };
 
 test.each(['stop', 'cancel'] as const)(
   'after a %s nothing begins in a scope, whatever is on its way there',
@@ -331,9 +331,9 @@ test.each(['stop', 'cancel'] as const)(
           expect(two.capacity.begun.length).toBe(ended);
           await fold(two, execution);
           await two.door.settled();
-          const { 'each[0]/then': then } = await doors.steps(execution);
-          seen.add(then?.status ?? 'none');
-          if (then?.status === 'running') await two.deliver(then.view, complete(then));
+          const { 'each[0]/next': next } = await doors.steps(execution);
+          seen.add(next?.status ?? 'none');
+          if (next?.status === 'running') await two.deliver(next.view, complete(next));
           await fold(two, execution);
           expect(await doors.status(execution)).toBe('cancelled');
           expect((await scopes(execution)).open).toBe(0);
