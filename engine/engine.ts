@@ -31,6 +31,7 @@ import { checkDatabase, createStartGate, databaseErrors, startRetention, waiting
 import { type Database, openDatabase } from './database.ts';
 import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
+import { startReminders } from './reminders.ts';
 import { createStepServices } from './step-services.ts';
 import { MAX_STARTS } from './step-types.ts';
 import { createStepParts, type StepParts } from './steps.ts';
@@ -153,6 +154,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     onError,
   });
   await undo.add(startRetention({ config, database, engineId: id, metrics, log, onError }));
+  await undo.add(startReminders({ config, database, steps, log, onError }));
   await undo.add(() => worker.close(graceMs));
   await undo.add(() => front.server.stop(graceMs));
   const parts = { config, database, steps, worker, metrics, log: sparing, waiters, pulse, warnings, locks };

@@ -85,3 +85,67 @@ export async function listForms(
     deadlineAt: row.deadline_at,
   }));
 }
+
+const CLAIM = `
+  update workflow_forms
+     set remind_at = clock_timestamp() + $1 * interval '1 millisecond'
+   where step_execution_id in (select step_execution_id from workflow_forms
+                                where remind_at <= clock_timestamp() order by remind_at limit $2)
+     and remind_at <= clock_timestamp()
+  returning step_execution_id`;
+
+/**
+ * Takes reminders that are due, and puts them off in case that their engine does not send them: each is due for one engine
+ * at a time. Uses workflow_forms_remind_at.
+ */
+export async function claimReminders(db: Db, againMs: number, limit: number): Promise<string[]> {
+  const { rows } = await db.query({ name: 'claim_reminders', text: CLAIM, values: [againMs, limit] });
+  return rows.map((row) => row.step_execution_id);
+}
+
+export interface RemindedForm {
+  readonly stepId: string;
+  readonly executionId: string;
+  readonly waitingFor: WaitingFor;
+}
+
+const REMINDED = `
+  select id, workflow_execution_id, waiting_for
+    from workflow_step_executions
+   where id = any($1::uuid[]) and status = 'waiting' and waiting_for ->> 'kind' = 'form'`;
+
+/** Returns those forms that still wait. Uses the primary key. */
+export async function readRemindedForms(db: Db, stepIds: readonly string[]): Promise<RemindedForm[]> {
+  const { rows } = await db.query({
+    name: 'read_reminded_forms',
+    text: REMINDED,
+    values: [plainArray(stepIds)],
+  });
+  return rows.map((row) => ({
+    stepId: row.id,
+    executionId: row.workflow_execution_id,
+    waitingFor: row.waiting_for,
+  }));
+}
+
+const NEXT = `
+  update workflow_forms set remind_at = clock_timestamp() + $2::double precision * interval '1 millisecond'
+   where step_execution_id = $1`;
+
+/** Sets the next reminder of a form; null: it was the last. */
+export async function setNextReminder(db: Db, stepId: string, afterMs: number | null): Promise<void> {
+  await db.query({ name: 'set_next_reminder', text: NEXT, values: [stepId, afterMs] });
+}
+
+const FORGET = `
+  delete from workflow_forms
+   where step_execution_id in (select f.step_execution_id
+                                 from workflow_forms f
+                                 join workflow_step_executions s on s.id = f.step_execution_id
+                                where s.completed_at is not null
+                                limit $1)`;
+
+/** Forgets forms that are over. */
+export async function forgetForms(db: Db, limit: number): Promise<void> {
+  await db.query({ name: 'forget_forms', text: FORGET, values: [limit] });
+}

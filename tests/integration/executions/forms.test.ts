@@ -1,8 +1,11 @@
 /** Steps of type form in two started engines: people answer them over HTTP. */
 import { beforeAll, describe, expect, test } from 'bun:test';
+import { json } from 'node:stream/consumers';
 import type { JsonObject } from '../../../core/json/json.ts';
-import { stepOf, type TestEngine } from '../../support/engine.ts';
+import { type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
+import { httpPeer } from '../../support/http-peer.ts';
+import { type SmtpPeer, smtpPeer } from '../../support/mail/smtp-peer.ts';
 import { until } from '../../support/until.ts';
 
 const ADA = '0190b6d0-1111-7222-8333-444455556666';
@@ -11,13 +14,19 @@ const ADMIN = 'the-key-of-an-admin';
 const OPERATOR = 'the-key-of-an-operator';
 const VIEWER = 'the-key-of-a-viewer';
 
+let database: EngineDatabase;
+let mail: SmtpPeer;
 let engine: TestEngine;
 let other: TestEngine;
 
 fixtureForAll(
   async (made) => {
-    await made.database();
+    database = await made.database();
+    mail = await made.use(smtpPeer());
     const config = {
+      EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1',
+      EXECUTION_ENGINE_SMTP_URL: mail.url,
+      EXECUTION_ENGINE_MAIL_FROM: 'flows@example.com',
       EXECUTION_ENGINE_API_KEYS: `${ADMIN}=admin,${VIEWER}=${WORKSPACE}:viewer,${OPERATOR}=${WORKSPACE}`,
     };
     [engine, other] = await Promise.all([
@@ -244,6 +253,59 @@ describe('a form with a quorum', () => {
     expect(verdict(await answer(step, approve('ada', { output: { n: 1 } })))).toEqual([200, 'waiting']);
     expect(verdict(await answer(step, { decision: 'reject', user_id: 'bob' }))).toEqual([200, 'waiting']);
     expect(verdict(await answer(step, { decision: 'reject', user_id: 'carl' }))).toEqual([200, 'failed']);
+    await engine.end(id);
+  });
+});
+
+describe('a reminder', () => {
+  test('is called again and again while the form waits, and never after; a receiver that fails hurts nobody', async () => {
+    const told: JsonObject[] = [];
+    let failures = 0;
+    await using peer = await httpPeer(async (request, response) => {
+      if (request.url === '/broken') {
+        failures += 1;
+        response.writeHead(500).end();
+        return;
+      }
+      told.push((await json(request)) as JsonObject);
+      response.end();
+    });
+    const reminder = { after: '100ms', every: '100ms', url: `${peer.origin}/told` };
+    const form = await waiting(formStep({ title: 'Please', assignees: ['ada'], reminder }));
+    const broken = await waiting(formStep({ reminder: { after: '100ms', url: `${peer.origin}/broken` } }));
+    await until(() => told.length >= 2 && failures >= 1);
+    expect(told[0]).toEqual({
+      execution_id: form.id,
+      step_id: form.step,
+      title: 'Please',
+      assignees: ['ada'],
+    });
+    for (const { step } of [form, broken])
+      expect(verdict(await answer(step, { output: 1, user_id: 'ada' }))).toEqual([200, 'completed']);
+    await engine.end(broken.id);
+    expect((await engine.end(form.id)).status).toBe('completed');
+    const { rows } = await database.pool.query(
+      `update workflow_forms set remind_at = now() where step_execution_id = $1 returning 1`,
+      [form.step],
+    );
+    const sent = told.length;
+    if (rows.length > 0)
+      await database.until(
+        'select remind_at > now() from workflow_forms where step_execution_id = $1 union all select true limit 1',
+        [form.step],
+      );
+    expect(told.length).toBe(sent);
+  });
+
+  test('may be a mail', async () => {
+    const before = mail.mails.length;
+    const reminder = { after: '100ms', email: 'Ada <ada@example.com>' };
+    const { id, step } = await waiting(formStep({ title: 'Sign\nhere', reminder }));
+    await until(() => mail.mails.length > before);
+    expect(mail.mails.at(-1)!).toMatchObject({ from: 'flows@example.com', to: ['ada@example.com'] });
+    expect(mail.mails.at(-1)!.headers.subject).toBe('Reminder: Sign here');
+    expect(mail.mails.at(-1)!.text).toContain(step);
+    await answer(step, { output: 1 });
     await engine.end(id);
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'bun:test';
 import { createHmac } from 'node:crypto';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { createLog } from '../../../telemetry/log.ts';
 import { type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
@@ -265,6 +266,42 @@ describe('execution.hooks', () => {
     const status = await engine.end(id);
     expect(stepOf(status, 'reply').outputs).toMatchObject({ body: { early: true } });
     expect((await answers[0]!).status).toBe(202);
+  });
+
+  test('is another URL in each scope, and steps of a scope see those around it', async () => {
+    const urls: { own: string; outer: string }[] = [];
+    await using peer = await httpPeer(async (request, response) => {
+      urls.push((await json(request)) as (typeof urls)[number]);
+      response.end();
+    });
+    const body = { own: '${{ execution.hooks.own }}', outer: '${{ execution.hooks.outer }}' };
+    const definition = {
+      steps: {
+        each: {
+          type: 'foreach',
+          with: {
+            items: 3,
+            steps: {
+              ask: { type: 'http', with: { method: 'POST', url: peer.origin, body } },
+              own: { type: 'webhook', needs: ['ask'] },
+            },
+            output: '${{ steps.own.output.body }}',
+          },
+        },
+        outer: { type: 'webhook' },
+      },
+    };
+    const id = await engine.start(await engine.publish(definition));
+    await until(() => urls.length === 3);
+    expect(new Set(urls.map(({ own }) => own)).size).toBe(3);
+    expect(new Set(urls.map(({ outer }) => outer))).toEqual(new Set([await urlOf(id, 'outer')]));
+    for (const { own } of urls) expect((await post(own, `"${own.slice(-8)}"`)).status).toBe(202);
+    for (const { own } of urls) expect(await codeOf(await post(own))).toEqual([409, 'already_used']);
+    await post(urls[0]!.outer);
+    const status = await engine.end(id);
+    expect((stepOf(status, 'each').outputs as string[]).toSorted()).toEqual(
+      urls.map(({ own }) => own.slice(-8)).sort(),
+    );
   });
 
   test('is the URL that the status shows, also through the sandbox and in the output', async () => {
