@@ -22,6 +22,8 @@ interface Call {
   readonly body: Record<string, unknown> | null;
   /** 1 for the first request with this Idempotency-Key; of those without one, with this body. */
   readonly attempt: number;
+  /** 1 for the first request of this path. */
+  readonly asked: number;
 }
 
 type Service = (call: Call, part: string) => Answer;
@@ -45,6 +47,14 @@ const SERVICES: Readonly<Record<string, Service>> = {
   'POST /pages': ({ body }) => pageOf(body),
   'POST /posts': () => ({ body: { posted: true } }),
   'POST /tickets': () => ({ status: 201, body: { id: 'T-1' } }),
+  'POST /exports': ({ body }) => ({ status: 202, body: { id: `${body?.report}-${body?.of}` } }),
+  'GET /exports/files/': () => ({
+    body: [
+      { sku: 'A-100', sold: 3 },
+      { sku: 'B-200', sold: 1 },
+    ],
+  }),
+  'GET /exports/': ({ asked }, id) => exportOf(id, asked),
   'POST /v1/chat/completions': (call) => completionOf(call),
 };
 
@@ -78,14 +88,25 @@ async function answer(request: IncomingMessage, attempts: Map<string, number>): 
   const path = (request.url ?? '/').split('?')[0]!;
   const body = (await json(request).catch(() => null)) as Call['body'];
   const key = String(request.headers['idempotency-key'] ?? JSON.stringify(body));
-  const attempt = (attempts.get(key) ?? 0) + 1;
-  attempts.set(key, attempt);
+  const attempt = count(attempts, key);
+  const asked = count(attempts, path);
   for (const [route, service] of Object.entries(SERVICES)) {
     const [method, prefix] = route.split(' ') as [string, string];
     if (request.method === method && path.startsWith(prefix))
-      return service({ path, body, attempt }, path.slice(prefix.length));
+      return service({ path, body, attempt, asked }, path.slice(prefix.length));
   }
   return { status: 404, body: { error: `nothing at ${request.method} ${path}` } };
+}
+
+function count(counts: Map<string, number>, key: string): number {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+  return counts.get(key)!;
+}
+
+/** It takes three looks; one report breaks, and one never gets ready. */
+function exportOf(id: string, asked: number): Answer {
+  if (id.startsWith('endless') || asked < 3) return { body: { status: 'pending' } };
+  return { body: id.startsWith('broken') ? { status: 'broken' } : { status: 'ready', file: id } };
 }
 
 function documentOf(id: string): Answer {

@@ -241,6 +241,29 @@ describe('expense-approval', () => {
   });
 });
 
+describe('export-polling', () => {
+  const poll = (report: string) => run('export-polling', withServices({ report, interval: '1ms' }));
+
+  test('asks until the export is ready, and fetches it', async () => {
+    const execution = await poll('sales');
+    expect(execution.outputs).toEqual({ rows: 2, looks: 3, status: 'ready' });
+    expect(statuses(execution).late).toBe('skipped');
+  });
+
+  test('ends without rows when the export breaks', async () => {
+    const execution = await poll('broken');
+    expect(execution.outputs).toEqual({ rows: 0, looks: 3, status: 'broken' });
+    expect(statuses(execution)).toMatchObject({ fetch: 'skipped', late: 'skipped' });
+  });
+
+  test('gives up an export that never gets ready', async () => {
+    const execution = await poll('endless');
+    expect([execution.status, execution.outputs]).toEqual(['completed', { rows: 0, status: 'pending' }]);
+    expect(stepOf(execution, 'ready')).toMatchObject({ status: 'failed', error: { code: 'max_iterations' } });
+    expect(stepOf(execution, 'late').outputs).toBe('the export is not ready: max_iterations');
+  });
+});
+
 describe('invoice-reading', () => {
   const read = (documentId: string) => run('invoice-reading', withServices({ documentId }));
 
@@ -305,6 +328,7 @@ test.each([
   ['nightly-pipeline', { date: '2026-01-31' }, 'failed', 'orders'],
   ['incident-response', { service: 'search', severity: 1 }, 'failed', 'ticket'],
   ['invoice-reading', { documentId: 'invoice-7' }, 'failed', 'fetch'],
+  ['export-polling', { report: 'sales' }, 'failed', 'order'],
 ])(
   '%s on an engine that may not call private addresses ends as the page says',
   async (name, inputs, status, step) => {
