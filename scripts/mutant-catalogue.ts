@@ -1,6 +1,7 @@
 /**
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
+import { AGENT_MUTANTS } from './agent-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { RACE_MUTANTS } from './race-mutants.ts';
 import { SCOPE_MUTANTS } from './scope-mutants.ts';
@@ -314,4 +315,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SCOPE_MUTANTS,
   ...TAKEOVER_MUTANTS,
   ...WAIT_MUTANTS,
+  ...AGENT_MUTANTS,
 ];
