@@ -23,15 +23,19 @@ const MAX_NAMED = 100;
 
 /** Returns the text for waiting engines; null: nothing concerns them. */
 export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
-  const ended = units
-    .filter(({ plan }) => plan.end !== null || plan.aborted.length > 0)
-    .map(({ actor }) => actor.executionId);
+  const ended = units.filter(endsHandlers).map(({ actor }) => actor.executionId);
   const words = [
     (hasJobs || units.some(isPending)) && 'ready',
     units.some(freesLimit) && 'freed',
     ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);
   return words.length === 0 ? null : [`from=${from}`, ...words].join(' ');
+}
+
+/** Returns whether others may wait for the execution's end, or run steps that must stop: its own, or those of scopes below. */
+function endsHandlers({ plan: { end, view, aborted, scopes } }: DecidedUnit): boolean {
+  if (end !== null && view.scope === null) return true;
+  return aborted.length > 0 || (scopes?.endedBelow.length ?? 0) > 0;
 }
 
 /** Returns whether a plan ends the run of a step with limits, so that a held-back step may start. */

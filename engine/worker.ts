@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
+import { scopeOf } from '../core/view.ts';
 import { msUntil } from '../db/clock.ts';
 import type { CommitObserver, CommitSubscriber } from '../door/commit-subscriber.ts';
 import { Committer } from '../door/committer.ts';
@@ -191,9 +192,10 @@ export class Worker {
     return [...new Set([...this.dispatcher.attempts()].map(({ executionId }) => executionId))];
   }
 
+  /** Steps that may be cancelled while their execution goes on: losers of a race, and steps in scopes. */
   get racingSteps(): string[] {
     const racing = [...this.dispatcher.attempts()].filter(
-      ({ mayLose, abortReason }) => mayLose && abortReason === null,
+      ({ mayLose, view, abortReason }) => (mayLose || scopeOf(view) !== null) && abortReason === null,
     );
     return racing.map(({ stepId }) => stepId);
   }

@@ -18,11 +18,12 @@ export function markLost(stepIds: readonly string[]): Statement {
   return { name: 'mark_lost', text: MARK_LOST, values: [plainArray(stepIds), stepIds.length] };
 }
 
-/** Returns those of the steps that have lost a race. */
+/** Returns those of the steps that have lost a race, or were cancelled with the scope that they are in. */
 export async function lostSteps(db: Db, stepIds: readonly string[]): Promise<string[]> {
   const { rows } = await db.query({
     name: 'lost_steps',
-    text: 'select id::text from workflow_step_executions where id = any($1::uuid[]) and lost_race',
+    text: `select id::text from workflow_step_executions where id = any($1::uuid[]) and status = 'cancelled'
+             and (lost_race or holder_id is not null)`,
     values: [plainArray(stepIds)],
   });
   return rows.map(({ id }) => id);
