@@ -20,7 +20,9 @@ import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
-import { completeAnsweredSteps, markAnswers } from '../../../db/waits/answered-steps.ts';
+import { completeAnsweredSteps, markAnswers, renewWaits } from '../../../db/waits/answered-steps.ts';
+import { claimReminders, listForms, openForms } from '../../../db/waits/form.ts';
+import { readStepId, readTemplateOf } from '../../../db/waits/hooked-step.ts';
 import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
 import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
@@ -134,6 +136,20 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
       ),
     ),
     perCommit('db/waits/answered-steps.ts', markAnswers(stepIds.map((id) => ({ id, answerId: newId() })))),
+    perCommit(
+      'db/waits/answered-steps.ts',
+      renewWaits(
+        stepIds.map((id) => ({ id, attempt: 1, waitingFor: '{}', sequence: 7, answerId: newId() })),
+        null,
+      ),
+    ),
+    perCommit(
+      'db/waits/form.ts',
+      openForms(
+        stepIds.map((id) => ({ id, remindMs: 1_000 })),
+        null,
+      ),
+    ),
     perCommit(
       'db/waits/signals.ts',
       useSignals(
@@ -275,6 +291,18 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
     query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
       readInputsOfStep(db, stepIds[0]!),
+    ),
+    query('list_forms', 'db/waits/form.ts', 'a page of the inbox', (db) =>
+      listForms(db, { workspaceId: newId(), assignee: 'ada', after: undefined, limit: 51 }),
+    ),
+    query('claim_reminders', 'db/waits/form.ts', 'every 2 s and engine', (db) =>
+      claimReminders(db, 60_000, 20),
+    ),
+    query('read_template_of', 'db/waits/hooked-step.ts', 'a request to a webhook step', (db) =>
+      readTemplateOf(db, executionId),
+    ),
+    query('read_step_id', 'db/waits/hooked-step.ts', 'a request to a webhook step', (db) =>
+      readStepId(db, executionId, '', newId()),
     ),
     query('read_reception', 'db/waits/signals.ts', 'a signal over HTTP', (db) =>
       readReception(db, { executionId, name: 'paid', signalId: 'payment-17', scope: null }),
