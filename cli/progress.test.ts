@@ -50,6 +50,7 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     outputs: null,
     error: null,
     progress: { ...progress, ...rest },
+    uncertain: [],
     steps,
     created_at: AT,
     started_at: AT,

@@ -147,6 +147,7 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   resume_at: optional(text),
   waiting_for: optional(object<{ kind: string }>({ kind: text })),
   scopes: anything,
+  compensation: anything,
   outputs: anything,
 });
 
@@ -180,6 +181,7 @@ export const execution = object<ExecutionStatusBody>({
     waiting: number,
     queued: number,
   }),
+  uncertain: anything,
   steps: list(step),
   created_at: text,
   started_at: optional(text),

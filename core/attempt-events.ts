@@ -4,7 +4,8 @@
  *
  * Only transition.ts calls this.
  */
-import { end } from './ending.ts';
+import { isCompensation, windsDown } from './compensation/compensation.ts';
+import { conclude } from './ending.ts';
 import type { Claim, Event, ScopesEnded, StepError } from './event.ts';
 import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
@@ -25,13 +26,19 @@ const NONE: ReadonlySet<Event> = new Set();
 
 export function claim(view: ExecutionView, plan: Plan, slot: number, owner: string): boolean {
   const state = view.steps[slot];
-  if (view.status !== 'running' || view.stopRequested !== null || state?.status !== 'queued') return false;
+  if (state?.status !== 'queued' || !mayBegin(view, slot)) return false;
   const change = touch(plan, state);
   if (!state.parked) state.attempt += 1;
   state.status = 'running';
   state.owner = owner;
   change.claimed = true;
   return true;
+}
+
+/** While an execution is compensating, its compensations begin and nothing else does. */
+function mayBegin({ status, stopRequested, graph }: ExecutionView, slot: number): boolean {
+  if (isCompensation(graph, slot)) return status === 'compensating';
+  return status === 'running' && stopRequested === null;
 }
 
 export function complete(
@@ -76,7 +83,7 @@ export function failAttempt(
   const change = touch(plan, state);
   change.error = failure.error;
   const policy = view.graph.steps[state.slot]!.retry;
-  const delay = view.stopRequested !== null ? null : retryDelayMs(policy, state.retries, failure, random);
+  const delay = windsDown(view, state.slot) ? null : retryDelayMs(policy, state.retries, failure, random);
   state.parked = false;
   state.hasDeadline = false;
   change.deadlineMs = null;
@@ -89,8 +96,8 @@ export function failAttempt(
   settle(view, plan, state, 'failed');
   if (!view.graph.handlesFailure[state.slot]) {
     view.failure ??= failureOf(view, state.slot, failure);
-    if (view.graph.onFailure === 'stop' && view.stopRequested === null) {
-      end(view, plan, { status: 'failed', error: view.failure }, newId);
+    if (view.graph.onFailure === 'stop' && !windsDown(view, state.slot)) {
+      conclude(view, plan, { status: 'failed', error: view.failure }, newId, 'running');
     }
   }
   propagate(view, plan, state, newId);
@@ -127,7 +134,7 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;
   const change = touch(plan, state);
-  if (view.stopRequested !== null) {
+  if (windsDown(view, event.slot)) {
     settle(view, plan, state, 'cancelled');
     return true;
   }
@@ -243,7 +250,7 @@ export function giveBack(
   touch(plan, state);
   if (event.type === 'release' && !state.parked) state.attempt -= 1;
   if (event.type === 'rescue') state.crashes += 1;
-  if (view.stopRequested !== null) {
+  if (windsDown(view, event.slot)) {
     settle(view, plan, state, 'cancelled');
     return true;
   }
@@ -292,7 +299,7 @@ function goOn(view: ExecutionView, plan: Plan, { slot, random }: ScopesEnded, ne
   const state = view.steps[slot]!;
   if (state.status !== 'waiting') return;
   const failure = failureOfHolder(state.held!);
-  if (view.stopRequested !== null) {
+  if (windsDown(view, slot)) {
     if (holdsOpen(state)) return;
     touch(plan, state);
     settle(view, plan, state, 'cancelled');

@@ -3,50 +3,113 @@
  *
  * Called by transition.ts only, except `failOutput`: outputs are made once the plan exists.
  */
+
+import { hasToUndo, isUndoing, nextToUndo } from './compensation/compensation.ts';
 import type { ExecutionEnd, Plan } from './plan.ts';
-import { createState, holdsOpen, settle, touch } from './settlement.ts';
+import { createState, holdsOpen, makeReady, settle, touch } from './settlement.ts';
 import { isFinalStep } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 
 export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string): void {
   if (plan.end !== null || !isOver(view)) return;
+  if (view.status === 'compensating') {
+    goOnCompensating(view, plan, newId);
+    return;
+  }
   if (view.stopRequested !== null) {
     endStopped(view, plan, newId);
     return;
   }
   const status = view.failure === null ? 'completed' : 'failed';
-  end(view, plan, { status, error: view.failure }, newId);
+  conclude(view, plan, { status, error: view.failure }, newId);
 }
 
-/** Returns whether nothing is left to do: every step is settled, or a stop was requested and nothing is running. */
-export function isOver({ stopRequested, steps, settledCount, graph }: ExecutionView): boolean {
-  if (stopRequested !== null)
+/**
+ * Returns whether nothing is left to do: every step is settled, or a stop was requested and nothing is running, or the
+ * last compensation so far has ended.
+ */
+export function isOver(view: ExecutionView): boolean {
+  const { stopRequested, status, steps, settledCount, graph } = view;
+  if (status === 'compensating' && isUndoing(view)) return false;
+  if (stopRequested !== null || status === 'compensating')
     return !steps.some((state) => state !== undefined && (state.status === 'running' || holdsOpen(state)));
   return settledCount >= graph.size;
 }
 
 export function endStopped(view: ExecutionView, plan: Plan, newId: () => string): true {
-  return end(
-    view,
-    plan,
-    { status: 'cancelled', error: cancelledError(view.stopRequested?.reason ?? null) },
-    newId,
-  );
+  return conclude(view, plan, stopped(view), newId);
+}
+
+export function stopped({ stopRequested }: ExecutionView): ExecutionEnd {
+  return { status: 'cancelled', error: cancelledError(stopRequested?.reason ?? null) };
+}
+
+/** The steps that may still give a result: all that run, those and holders of open scopes, or none. */
+export type Grace = 'running' | 'running and holders' | 'none';
+
+/** Ends the execution, or makes it compensating where something is to be undone. */
+export function conclude(
+  view: ExecutionView,
+  plan: Plan,
+  how: ExecutionEnd,
+  newId: () => string,
+  grace: Grace = 'none',
+): true {
+  if (how.status === 'completed' || !hasToUndo(view)) return end(view, plan, how, newId);
+  view.status = 'compensating';
+  view.due = how.status;
+  view.failure = how.error;
+  plan.compensating = true;
+  windDown(view, plan, grace, newId);
+  if (isOver(view)) goOnCompensating(view, plan, newId);
+  return true;
+}
+
+/** Cancels what has not begun or is parked, and tells what runs to end. */
+export function windDown(view: ExecutionView, plan: Plan, grace: Grace, newId: () => string): void {
+  const goesOn = (state: StepState) =>
+    grace !== 'none' && (state.status === 'running' || (grace === 'running and holders' && holdsOpen(state)));
+  cancelUnsettled(view, plan, (state) => !goesOn(state), newId);
+  if (grace === 'none') return;
+  for (const state of view.steps) if (state?.status === 'running') plan.aborted.push(state);
+}
+
+function goOnCompensating(view: ExecutionView, plan: Plan, newId: () => string): void {
+  const next = nextToUndo(view);
+  if (next === null) end(view, plan, { status: view.due!, error: view.failure }, newId);
+  else makeReady(plan, createState(view, plan, next, newId), []);
 }
 
 /** Ends the execution: unsettled steps are cancelled, running handlers are aborted. */
 export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: () => string): true {
   cancelUnsettled(view, plan, () => true, newId);
+  cancelCompensation(view, plan);
   view.status = how.status;
+  view.due = null;
+  view.failure = how.error;
   plan.end = how;
   return true;
 }
 
+function cancelCompensation(view: ExecutionView, plan: Plan): void {
+  for (const state of view.steps.slice(view.graph.size)) {
+    if (state === undefined || isFinalStep(state.status)) continue;
+    touch(plan, state);
+    if (state.status === 'running') plan.aborted.push(state);
+    settle(view, plan, state, 'cancelled');
+  }
+}
+
 /** The steps are done, but the output of the execution could not be made: the execution fails. */
-export function failOutput(plan: Plan, reason: string): void {
-  const error = { code: 'output_failed', message: `The output could not be made: ${reason}`, step: null };
-  plan.view.status = 'failed';
-  plan.end = { status: 'failed', error };
+export function failOutput(plan: Plan, reason: string, newId: () => string): void {
+  const message = `The output could not be made: ${reason}`;
+  failCompleted(plan, { code: 'output_failed', message, step: null }, newId);
+}
+
+/** Makes a plan that completes the execution fail it. */
+export function failCompleted(plan: Plan, error: ExecutionFailure, newId: () => string): void {
+  plan.end = null;
+  conclude(plan.view, plan, { status: 'failed', error }, newId);
 }
 
 export function cancelUnsettled(

@@ -28,8 +28,12 @@ export interface GraphEdge {
 }
 
 export interface Graph {
+  /** Steps of the scope, without compensations. */
   readonly size: number;
+  /** By slot: the steps, and behind them the compensations of those that have one. */
   readonly steps: readonly TemplateStep[];
+  /** The slots of the steps that have a compensation: `size + n` undoes the n-th of them. */
+  readonly compensated: readonly number[];
   readonly onFailure: Template['onFailure'];
   /** Timeout of the whole execution; null: none. */
   readonly timeoutMs: number | null;
@@ -90,7 +94,8 @@ function compileScope(
   compilation: Compilation,
 ): Graph {
   const firstPosition = compilation.nextPosition;
-  compilation.nextPosition += steps.length;
+  const compensated = at(steps, (slot) => steps[slot]!.compensation !== null);
+  compilation.nextPosition += steps.length + compensated.length;
   const slots = new Map(steps.map((step, slot) => [step.key, slot]));
   const edges = collectEdges(steps, slots);
   const incoming: GraphEdge[][] = steps.map(() => []);
@@ -100,9 +105,10 @@ function compileScope(
     outgoing[edge.from]!.push(edge);
   }
   const depth = longestPaths(incoming, outgoing);
-  return {
+  return withCompensations(compensated, {
     size: steps.length,
     steps,
+    compensated,
     onFailure: compilation.onFailure,
     timeoutMs,
     slots,
@@ -122,8 +128,28 @@ function compileScope(
     leaves: at(steps, (slot) => outgoing[slot]!.length === 0),
     inner: steps.map((step, slot) => compileInner(step, firstPosition + slot, held, compilation)),
     held,
+  });
+}
+
+/** Adds the slots of compensations: they have no edges, and their failure fails nothing. */
+function withCompensations(compensated: readonly number[], graph: Graph): Graph {
+  if (compensated.length === 0) return graph;
+  const none = compensated.map(() => NO_EDGES);
+  const added = { length: compensated.length };
+  return {
+    ...graph,
+    steps: [...graph.steps, ...compensated.map((slot) => graph.steps[slot]!.compensation!)],
+    incoming: [...graph.incoming, ...none],
+    outgoing: [...graph.outgoing, ...none],
+    depth: Int32Array.from([...graph.depth, ...compensated.map((slot) => graph.depth[slot]!)]),
+    rank: Int32Array.from([...graph.rank, ...Array.from(added, (_, place) => graph.size + place)]),
+    required: Int32Array.from([...graph.required, ...Array.from(added, () => 0)]),
+    handlesFailure: [...graph.handlesFailure, ...compensated.map(() => true)],
+    inner: [...graph.inner, ...compensated.map(() => NO_GRAPHS)],
   };
 }
+
+const NO_EDGES: readonly GraphEdge[] = Object.freeze([]);
 
 const NO_GRAPHS: readonly Graph[] = Object.freeze([]);
 

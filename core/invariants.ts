@@ -5,9 +5,12 @@
  * and report faults without repairing them. They recompute everything that `transition` derived: counters are counted
  * again, joins are decided again.
  */
+import { isCompensation } from './compensation/compensation.ts';
+import { faultsOfCompensating, faultsOfCompensation } from './compensation/faults.ts';
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
+import { faultsOfLoser } from './races/faults.ts';
 import { unopened } from './scopes/held-scopes.ts';
 import { holdsOpen } from './settlement.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
@@ -45,7 +48,8 @@ export type FindingCode =
   | 'sequence_wrong'
   | 'scopes_wrong'
   | 'scopes_idle'
-  | 'loser_wrong';
+  | 'loser_wrong'
+  | 'compensation_wrong';
 
 export interface Finding {
   readonly code: FindingCode;
@@ -122,13 +126,15 @@ function findInStep(view: ExecutionView, slot: number): Finding[] {
   const { limit } = view.graph.steps[slot]!.retry;
   if (state.retries > limit) found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
   findInJoin(view, state, resolved, live, found);
-  findInLoser(view, state, found);
+  for (const fault of faultsOfLoser(view, state)) found('loser_wrong', fault);
+  for (const fault of faultsOfCompensation(view, state)) found('compensation_wrong', fault);
   findInHeldScopes(view, state, found);
   return found.findings;
 }
 
 function findInAbsentStep(view: ExecutionView, slot: number, resolved: number): Finding[] {
   const found = finder(view, slot);
+  if (isCompensation(view.graph, slot)) return [];
   const isRoot = view.graph.incoming[slot]!.length === 0;
   if (resolved > 0) found('row_missing', `has no row, but ${resolved} resolved edges`);
   else if (isRoot && view.status !== 'pending') found('row_missing', 'is a root without a row');
@@ -157,22 +163,6 @@ function findInJoin(
   }
 }
 
-/** A step is cancelled with its execution, or as a loser: all that it leads to is over, or a join that fired without it. */
-function findInLoser(view: ExecutionView, { slot, status, lost }: StepState, found: Finder): void {
-  if (!lost) {
-    const goesOn = !isFinalExecution(view.status) && view.stopRequested === null;
-    if (status === 'cancelled' && goesOn) found('loser_wrong', 'is cancelled, and its execution goes on');
-    return;
-  }
-  if (status !== 'cancelled') found('loser_wrong', `has lost, and is ${status}`);
-  for (const { to } of view.graph.outgoing[slot]!) {
-    const target = view.steps[to]?.status ?? 'waiting_inputs';
-    const hasFired = view.graph.steps[to]!.cancelsLosers && target !== 'waiting_inputs';
-    if (!isFinalStep(target) && !hasFired)
-      found('loser_wrong', `has lost, although ${keyOf(view, to)} waits for it`);
-  }
-}
-
 /** The numbers of a step's scopes add up, and a step that waits for scopes has one open or opens the next. */
 function findInHeldScopes(
   { stopRequested }: ExecutionView,
@@ -195,7 +185,9 @@ function findInHeldScopes(
 function findInProgress(view: ExecutionView): Finding[] {
   const found = finder(view, null);
   const states = present(view);
-  const settled = states.filter(({ status }) => isFinalStep(status));
+  const settled = states.filter(
+    ({ status, slot }) => isFinalStep(status) && !isCompensation(view.graph, slot),
+  );
   if (settled.length !== view.settledCount) {
     found('counters_wrong', `counts ${view.settledCount} settled steps; ${settled.length} are`);
   }
@@ -222,11 +214,16 @@ function findInRunning(
   unhandled: StepState | undefined,
   found: Finder,
 ): void {
-  if (settledCount === view.graph.size) found('not_ended', `is ${view.status} with every step settled`);
+  const isCompensating = view.status === 'compensating';
+  if (settledCount === view.graph.size && !isCompensating)
+    found('not_ended', `is ${view.status} with every step settled`);
   const active = present(view).filter(({ status }) => !isFinalStep(status) && status !== 'waiting_inputs');
   if (active.length === 0) found('stuck', `is ${view.status}, but no step can move`);
-  if (view.stopRequested !== null) {
-    const running = active.filter((state) => state.status === 'running' || holdsOpen(state)).length;
+  for (const fault of faultsOfCompensating(view)) found('compensation_wrong', fault);
+  if (view.stopRequested !== null || isCompensating) {
+    const running = active.filter(
+      (state) => !isCompensation(view.graph, state.slot) && (state.status === 'running' || holdsOpen(state)),
+    ).length;
     if (running + settledCount < view.graph.size) {
       found('stop_overlooked', 'is being stopped, but a step that does not run is not settled');
     }

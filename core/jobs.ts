@@ -151,13 +151,22 @@ function executionJobs(
   const startAfter = start?.startAfter ?? null;
   if (startAfter !== null) add.push(startJob(id, startAfter));
   if (start === null && plan.fromStatus === 'pending' && end !== null) remove.push(timerKey(id));
-  if (timeoutMs !== null && plan.begun && end === null) add.push(deadlineJob(id, timeoutMs));
-  if (timeoutMs !== null && end !== null) remove.push(timerKey(deadlineJobId(id)));
-  if (plan.stopping && end === null) add.push(stopJob(id, stopGraceMs));
-  if (end !== null && view.stopRequested !== null) remove.push(timerKey(stopJobId(id)));
+  const isTimed = end === null && !plan.compensating;
+  if (timeoutMs !== null && plan.begun && isTimed) add.push(deadlineJob(id, timeoutMs));
+  if (timeoutMs !== null && !isTimed) remove.push(timerKey(deadlineJobId(id)));
+  if (beginsGrace(plan)) add.push(stopJob(id, stopGraceMs));
+  const wasGranted = view.stopRequested !== null || plan.fromStatus === 'compensating';
+  if (end !== null && wasGranted) remove.push(timerKey(stopJobId(id)));
   // An id of its own: an execution that is retried ends again, maybe before the callback of this end was sent.
   if (end !== null && hasCallback)
     add.push(timerJob(newId(), { kind: 'callback', execution_id: id, attempt: 1 }, null));
+}
+
+/** Returns whether running steps have from now on until the end of a grace time. */
+function beginsGrace({ view, end, stopping, compensating }: Plan): boolean {
+  if (end !== null) return false;
+  // A stop before has set the timer already.
+  return stopping || (compensating && view.stopRequested === null && view.settledCount < view.graph.size);
 }
 
 /** The ticket of a ready step. */

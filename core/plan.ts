@@ -88,6 +88,8 @@ export interface Plan {
   changed: boolean;
   begun: boolean;
   stopping: boolean;
+  /** The plan makes the execution compensating. */
+  compensating: boolean;
   readonly steps: Map<number, StepChange>;
   readonly inputs: InputRecord[];
   /** Steps that the transition left ready, in breadth-first order; the plan may have claimed some since. */
@@ -111,6 +113,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     changed: false,
     begun: false,
     stopping: false,
+    compensating: false,
     steps: new Map(),
     inputs: [],
     ready: [],

@@ -36,6 +36,7 @@ export const DEFINITION_PROBLEMS = [
   'impossible_join',
   'invalid_join',
   'join_on_root',
+  'invalid_compensation',
   'when_not_expression',
   'expression_syntax',
   'not_configured',

@@ -90,7 +90,7 @@ export function settle(view: ExecutionView, plan: Plan, state: StepState, status
   state.owner = null;
   state.hasDeadline = false;
   state.hasTimer = false;
-  view.settledCount += 1;
+  if (state.slot < view.graph.size) view.settledCount += 1;
   const change = plan.steps.get(state.slot)!;
   change.timer = null;
   change.deadlineMs = null;

@@ -1,7 +1,8 @@
 /**
  * The statuses of executions and steps, and which of them are final.
  *
- * Execution: pending -> running <-> paused -> completed | failed | cancelled | timed_out.
+ * Execution: pending -> running <-> paused -> completed | failed | cancelled | timed_out, the last three of them by way of
+ * compensating where something is to be undone.
  * Step: waiting_inputs -> queued -> running <-> waiting | retrying -> completed | failed | skipped | cancelled.
  *
  * Invariant 1: a final status never changes, except by an explicit retry or fork.
@@ -10,6 +11,7 @@ export const EXECUTION_STATUSES = [
   'pending',
   'running',
   'paused',
+  'compensating',
   'completed',
   'failed',
   'cancelled',

@@ -37,7 +37,7 @@ export interface RetryPolicy {
 }
 
 /** Names that expressions know beside the usual ones, in scopes that give them a value. */
-export const SCOPE_NAMES = ['item', 'index', 'iteration', 'previous'] as const;
+export const SCOPE_NAMES = ['item', 'index', 'iteration', 'previous', 'compensates'] as const;
 export type ScopeName = (typeof SCOPE_NAMES)[number];
 
 /**
@@ -80,6 +80,8 @@ export interface TemplateStep {
   priority: number;
   concurrency: { key: string; limit: number } | null;
   rateLimit: { key: string; limit: number; perMs: number } | null;
+  /** The step that undoes it, when its execution fails or is stopped; null: none. Its key is `<key>~compensation`. */
+  compensation: TemplateStep | null;
   /** Steps inside the step; empty for most types. */
   scopes: readonly ScopeTemplate[];
 }

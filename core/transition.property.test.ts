@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { cases } from '../tests/support/core/cases.ts';
 import { reportShortly } from '../tests/support/core/counterexample.ts';
 import { Drive } from '../tests/support/core/drive.ts';
-import { racingTemplates, templates } from '../tests/support/core/graphs.ts';
+import { racingTemplates, templates, undoneTemplates } from '../tests/support/core/graphs.ts';
 import { naiveOrder } from '../tests/support/core/naive-order.ts';
 import { Play } from '../tests/support/core/play.ts';
 import { playOut, scripts } from '../tests/support/core/scripts.ts';
@@ -52,6 +52,13 @@ test.each([
   ['large', 20, 600],
 ])('a %s execution agrees with the oracle where joins cancel losers', (_, steps, numRuns) => {
   fc.assert(wildly(steps, racingTemplates(steps)), { ...cases(numRuns), reporter: reportShortly });
+});
+
+test.each([
+  ['small', 6, 4000],
+  ['large', 16, 800],
+])('a %s execution agrees with the oracle where steps have compensations', (_, steps, numRuns) => {
+  fc.assert(wildly(steps, undoneTemplates(steps)), { ...cases(numRuns), reporter: reportShortly });
 });
 
 test('with one slot, steps start in breadth-first order whatever comes of them', () => {

@@ -20,14 +20,17 @@ import {
   timeOutStep,
   wake,
 } from './attempt-events.ts';
+import { hasToUndo } from './compensation/compensation.ts';
 import {
   cancelledError,
-  cancelUnsettled,
+  conclude,
   end,
   endStopped,
   endWhenOver,
   isOver,
+  stopped,
   timedOutError,
+  windDown,
 } from './ending.ts';
 import type { Event } from './event.ts';
 import { emptyPlan, type Plan, scopeChanges } from './plan.ts';
@@ -100,11 +103,11 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'stop':
       return stop(view, plan, event, newId);
     case 'stop_overdue':
-      return view.stopRequested !== null && endStopped(view, plan, newId);
+      return graceOver(view, plan, newId);
     case 'cancel':
       return end(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);
     case 'time_out':
-      return end(view, plan, { status: 'timed_out', error: timedOutError() }, newId);
+      return timeOut(view, plan, newId);
     case 'reject':
       return reject(view, plan, event, newId);
   }
@@ -127,6 +130,7 @@ function begin(view: ExecutionView, plan: Plan, newId: () => string): boolean {
  * Returns false when nothing changes, or when an unhandled failure was never recorded.
  */
 function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boolean {
+  if (view.status === 'compensating') return isOver(view);
   if (view.status !== 'running') return false;
   if (view.stopRequested === null) {
     if (hasUnrecordedFailure(view)) return false;
@@ -147,7 +151,7 @@ function stop(
   { reason, cancelled }: Extract<Event, { type: 'stop' }>,
   newId: () => string,
 ): boolean {
-  if (view.stopRequested !== null) return false;
+  if (view.stopRequested !== null || view.status === 'compensating') return false;
   view.stopRequested = { reason };
   plan.stopping = true;
   for (const state of view.steps) {
@@ -156,9 +160,23 @@ function stop(
     takeBackScopes(plan, state);
     countCancelled(state.held!, cancelled?.get(state.slot) ?? 0);
   }
-  cancelUnsettled(view, plan, (state) => state.status !== 'running' && !holdsOpen(state), newId);
-  for (const state of view.steps) if (state?.status === 'running') plan.aborted.push(state);
+  if (hasToUndo(view)) conclude(view, plan, stopped(view), newId, 'running and holders');
+  else windDown(view, plan, 'running and holders', newId);
   return true;
+}
+
+/** The grace time of a stop is over, or that of an end after which something is to be undone. */
+function graceOver(view: ExecutionView, plan: Plan, newId: () => string): boolean {
+  if (view.status !== 'compensating') return view.stopRequested !== null && endStopped(view, plan, newId);
+  const isGrace = view.settledCount < view.graph.size;
+  if (isGrace) windDown(view, plan, 'none', newId);
+  return isGrace;
+}
+
+/** The execution's timeout does not apply while it is compensating. */
+function timeOut(view: ExecutionView, plan: Plan, newId: () => string): boolean {
+  if (view.status === 'compensating') return false;
+  return conclude(view, plan, { status: 'timed_out', error: timedOutError() }, newId, 'running');
 }
 
 function reject(

@@ -13,8 +13,8 @@ function rowsOf(play: Play): StepRow[] {
 }
 
 function reload(play: Play, rows = rowsOf(play)) {
-  const { id, status, sequence, stopRequested, failure, graph } = play.view;
-  return loadView({ id, status, sequence, stopRequested, failure }, graph, rows);
+  const { id, status, sequence, stopRequested, failure, due, graph } = play.view;
+  return loadView({ id, status, sequence, stopRequested, failure, due }, graph, rows);
 }
 
 test('an empty view is pending, with every edge open and no step', () => {
@@ -26,8 +26,8 @@ test('an empty view is pending, with every edge open and no step', () => {
 
 test('a view loaded from no rows is the empty view', () => {
   const graph = compileGraph(diamond());
-  const { id, status, sequence, stopRequested, failure } = emptyView('execution', graph);
-  const loaded = loadView({ id, status, sequence, stopRequested, failure }, graph, []);
+  const { id, status, sequence, stopRequested, failure, due } = emptyView('execution', graph);
+  const loaded = loadView({ id, status, sequence, stopRequested, failure, due }, graph, []);
   expect(loaded).toEqual(emptyView('execution', graph));
 });
 

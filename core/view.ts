@@ -80,11 +80,19 @@ export interface ExecutionView {
   readonly steps: (StepState | undefined)[];
   /** EDGE_OPEN, EDGE_LIVE or EDGE_DEAD by edge id. */
   readonly edges: Uint8Array;
-  /** Steps that are in a final status. */
+  /** Steps that are in a final status, without compensations. */
   settledCount: number;
-  /** The first unhandled failure; with `onFailure: continue` it is known long before the end. */
+  /**
+   * The first unhandled failure; with `onFailure: continue` it is known long before the end. While compensating: the
+   * error with which the execution is going to end.
+   */
   failure: ExecutionFailure | null;
+  /** While compensating: the status that follows; else null. */
+  due: DueStatus | null;
 }
+
+/** Statuses that may come after compensations. */
+export type DueStatus = 'failed' | 'cancelled' | 'timed_out';
 
 /** The name of a view among all: the execution's id, and behind a slash the name of a scope. */
 export type ViewKey = string;
@@ -141,6 +149,7 @@ export function emptyView(id: string, graph: Graph, scope: ScopeRef | null = nul
     edges: new Uint8Array(graph.edges.length),
     settledCount: 0,
     failure: null,
+    due: null,
   };
 }
 
@@ -164,7 +173,10 @@ export interface StepRow {
 }
 
 /** The row of an execution, or of a scope, as a view is rebuilt from it. */
-export type ExecutionRow = Pick<ExecutionView, 'id' | 'status' | 'sequence' | 'stopRequested' | 'failure'>;
+export type ExecutionRow = Pick<
+  ExecutionView,
+  'id' | 'status' | 'sequence' | 'stopRequested' | 'failure' | 'due'
+>;
 
 /**
  * Rebuilds a view from rows. Edges need no rows: whether one is live follows from its producer's result.
@@ -185,7 +197,7 @@ export function loadView(
   }));
   for (const state of states) {
     view.steps[state.slot] = state;
-    if (isFinalStep(state.status)) view.settledCount += 1;
+    if (isFinalStep(state.status) && state.slot < graph.size) view.settledCount += 1;
   }
   for (const state of states) resolveLoadedEdges(view, state);
   return view;

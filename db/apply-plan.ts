@@ -8,6 +8,7 @@ import type { ReceivedInput } from '../core/graph.ts';
 import { jsonText } from '../core/json/parse-in-pieces.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import type { TemplateStep } from '../core/template.ts';
+import type { DueStatus } from '../core/view.ts';
 import { textArray } from './array-literal.ts';
 import { markLost } from './races/lost-steps.ts';
 import {
@@ -30,7 +31,7 @@ import {
 } from './waits/answered-steps.ts';
 import { type OpenedForm, openForms } from './waits/form.ts';
 import { type UsedSignal, useSignals } from './waits/signals.ts';
-import { advanceExecutions, changeExecutions, type ExecutionChange } from './workflow-execution.ts';
+import { advanceExecutions, changeExecutions, type ExecutionChange, setDue } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
 import {
   completeSteps,
@@ -54,6 +55,7 @@ export interface PlanToWrite {
 interface Rows {
   advance: { id: string; fromSequence: number }[];
   change: ExecutionChange[];
+  due: { id: string; due: DueStatus }[];
   insert: StepInsert[];
   complete: StepCompletion[];
   update: StepUpdate[];
@@ -88,6 +90,7 @@ export function* planStatements(
   const rows: Rows = {
     advance: [],
     change: [],
+    due: [],
     insert: [],
     complete: [],
     update: [],
@@ -105,6 +108,7 @@ export function* planStatements(
   const statements: Statement[] = [];
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
+  if (rows.due.length > 0) statements.push(setDue(rows.due));
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
   yield;
   if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
@@ -200,6 +204,7 @@ function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void 
     rows.advance.push({ id: view.id, fromSequence });
     return;
   }
+  if (plan.compensating && view.due !== null) rows.due.push({ id: view.id, due: view.due });
   const error = plan.end === null ? view.failure : plan.end.error;
   rows.change.push({
     id: view.id,

@@ -43,7 +43,7 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
             cross join lateral (select from workflow_step_executions s
                                  where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
                                 offset 0) held
-           where e.status = 'running')`,
+           where e.status in ('running', 'compensating'))`,
     [id],
   );
 }
@@ -55,8 +55,14 @@ export interface Pulse {
   readonly peers: readonly string[];
   readonly deadEngines: readonly string[];
   readonly hasJobs: boolean;
-  /** Watched executions that are final or being stopped. */
-  readonly ended: readonly string[];
+  readonly ended: EndedExecutions;
+}
+
+/** Executions that end, or have ended. */
+export interface EndedExecutions {
+  readonly final: readonly string[];
+  /** Their steps are to end, but not their compensations. */
+  readonly windingDown: readonly string[];
 }
 
 /**
@@ -66,17 +72,20 @@ export interface Pulse {
 const ANSWER_MS = 2_000;
 
 const endedOf = (ids: string) => `
-  select id::text from workflow_executions
-   where id = any(${ids}::uuid[]) and (completed_at is not null or stop_requested_at is not null)`;
+  select coalesce(array_agg(id::text) filter (where completed_at is not null), '{}') as final,
+         coalesce(array_agg(id::text) filter (where completed_at is null), '{}') as winding_down
+    from workflow_executions
+   where id = any(${ids}::uuid[])
+     and (completed_at is not null or stop_requested_at is not null or status || '' = 'compensating')`;
 
-/** Returns those of the executions that are final or being stopped. */
-export async function endedExecutions(db: Db, executionIds: readonly string[]): Promise<string[]> {
+/** Returns those of the executions that are final, being stopped or compensating. */
+export async function endedExecutions(db: Db, executionIds: readonly string[]): Promise<EndedExecutions> {
   const { rows } = await db.query({
     name: 'ended_executions',
     text: endedOf('$1'),
     values: [plainArray(executionIds)],
   });
-  return rows.map(({ id }) => id);
+  return { final: rows[0].final, windingDown: rows[0].winding_down };
 }
 
 /**
@@ -116,7 +125,8 @@ export async function pulse(
                         and state < 'active' and not blocked and start_after <= now())
                or exists (select 1 from workflow_executions
                            where status = 'pending' and start_after is null) as has_jobs,
-             array(${endedOf('$3')}) as ended`,
+             ended.final, ended.winding_down
+        from (${endedOf('$3')}) ended`,
     values: [engine.id, engine.runningCount, plainArray(watched), engine.hasLease],
   };
   const { rows } = await db.query(beat);
@@ -126,7 +136,7 @@ export async function pulse(
     peers: row.peers,
     deadEngines: row.dead,
     hasJobs: row.has_jobs,
-    ended: row.ended,
+    ended: { final: row.final, windingDown: row.winding_down },
   };
 }
 
@@ -170,7 +180,9 @@ export async function stepsOfTheDead(
        select p.id from execution_engines p cross join observer o
         where p.id <> $1 and not ${engineIsAlive('p')} and ${mayJudge('o', 'p')})
      select d.*, e.workflow_template_id
-       from workflow_executions e
+       from (select id, workflow_template_id from workflow_executions where status in ('running', 'paused')
+             union all
+             select id, workflow_template_id from workflow_executions where status = 'compensating') e
        cross join lateral (
          select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.crash_count, s.claimed_by,
                 s.holder_id, s.scope
@@ -180,7 +192,7 @@ export async function stepsOfTheDead(
                  or (coalesce(s.claimed_by <> all(array(select id from execution_engines)), true)
                      and exists (select from observer where settled_at <= now())))
          offset 0) d
-      where e.status in ('running', 'paused') and e.workflow_template_id <> all ($3::uuid[])
+      where e.workflow_template_id <> all ($3::uuid[])
       limit $2`,
     [self, limit, plainArray(exceptTemplates)],
   );

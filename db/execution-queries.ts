@@ -313,7 +313,8 @@ export interface OpenWork {
 export async function countOpen(db: Db): Promise<OpenWork> {
   const { rows } = await db.query(`
     with open as (
-      select id, status, start_after from workflow_executions where status in ('pending', 'running', 'paused'))
+      select id, status, start_after from workflow_executions where status in ('pending', 'running', 'paused')
+      union all select id, status, start_after from workflow_executions where status = 'compensating')
     select 'executions' as kind, status, count(*) as count,
            extract(epoch from now() - min(start_after) filter (where status = 'pending')) as late
       from open group by status

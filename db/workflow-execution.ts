@@ -5,7 +5,7 @@
  * decided on; when another process was faster the statement changes no row and the transaction fails.
  */
 import type { ExecutionStatus } from '../core/status.ts';
-import type { ExecutionRow } from '../core/view.ts';
+import type { DueStatus, ExecutionRow } from '../core/view.ts';
 import { jsonArray, plainArray, textArray } from './array-literal.ts';
 import { momentOf } from './clock.ts';
 import type { Db } from './connection/client.ts';
@@ -164,6 +164,19 @@ export function changeExecutions(rows: readonly ExecutionChange[], at: string | 
   };
 }
 
+const SET_DUE = `
+  update workflow_executions e set due_status = u.due
+    from unnest($1::uuid[], $2::text[]) as u(id, due) where e.id = u.id and e.status = 'compensating'`;
+
+/** Writes the status that follows, for executions that the same commit makes compensating. */
+export function setDue(rows: readonly { id: string; due: DueStatus }[]): Statement {
+  return {
+    name: 'set_due',
+    text: SET_DUE,
+    values: [plainArray(rows.map(({ id }) => id)), plainArray(rows.map(({ due }) => due))],
+  };
+}
+
 export interface LoadedExecution extends ExecutionRow {
   readonly templateId: string;
   readonly workspaceId: string | null;
@@ -174,7 +187,7 @@ export interface LoadedExecution extends ExecutionRow {
 }
 
 const READ = `
-  select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error,
+  select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error, due_status,
          stop_requested_at is not null as stopping, stop_reason,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
@@ -218,6 +231,7 @@ async function loadExecutions(
     runMs: row.run_ms,
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
+    due: row.status === 'compensating' ? row.due_status : null,
   }));
 }
 

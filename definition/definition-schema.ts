@@ -30,6 +30,7 @@ export function definitionSchema(stepTypes: StepTypeRegistry): JsonObject {
     $defs: {
       ...PARTS,
       step: step(types),
+      compensation: compensation(types),
       ...Object.fromEntries(types.map((type) => [`with-${type.type}`, params(type)])),
     },
   };
@@ -105,8 +106,30 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
       },
       concurrency: { $ref: '#/$defs/concurrency' },
       rateLimit: { $ref: '#/$defs/rateLimit' },
+      compensateWith: { $ref: '#/$defs/compensation' },
     },
     allOf: types.map(branch),
+  };
+}
+
+function compensation(types: readonly StepTypeInfo[]): JsonObject {
+  const allowed = types.filter(({ holds = [] }) => holds.length === 0);
+  return {
+    type: 'object',
+    required: ['type'],
+    additionalProperties: false,
+    description: 'Undoes the step when it has completed and its execution fails, times out or is stopped.',
+    properties: {
+      type: { enum: allowed.map(({ type }) => type) },
+      with: {
+        type: 'object',
+        description:
+          "The type's parameters; expressions see the scope of the step, and its output as `compensates`.",
+      },
+      retry: { $ref: '#/$defs/retry' },
+      timeout: { $ref: '#/$defs/duration', description: 'Of each attempt, time parked included.' },
+    },
+    allOf: allowed.map((type) => branch({ ...type, sendsNoHeartbeats: false })),
   };
 }
 

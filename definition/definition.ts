@@ -11,7 +11,7 @@ import { isObject, type Json, type JsonObject, type JsonSchema } from '../core/j
 import { segmentKey } from '../core/json/pointer.ts';
 import { findUnstorable } from '../core/json/storable.ts';
 import type { Problem } from '../core/problem.ts';
-import { stepPath } from '../core/scopes/step-path.ts';
+import { compensationKey, stepPath } from '../core/scopes/step-path.ts';
 import type { Template } from '../core/template.ts';
 import {
   type FieldReader,
@@ -92,7 +92,7 @@ export function judgeStored(document: unknown, context: LintContext): Judgement 
   const errors: Problem[] = [];
   const faults = new Map<string, Problem>();
   for (const problem of found) {
-    const step = stepAt(problem.pointer, scopes);
+    const step = compensatedAt(stepAt(problem.pointer, scopes));
     if (step === null || !OF_THE_RUN.test(step.below)) errors.push(problem);
     else if (!faults.has(step.path)) faults.set(step.path, problem);
   }
@@ -112,6 +112,12 @@ function stepAt(
     found = { path: stepPath(scope, segmentKey(segment!)), below: pointer.slice(end + 1 + segment!.length) };
   }
   return found;
+}
+
+/** Returns the compensation, if the place is below one. */
+function compensatedAt(found: { path: string; below: string } | null) {
+  const below = found === null ? null : /^\/compensateWith(\/.*)?$/.exec(found.below);
+  return below === null ? found : { path: compensationKey(found!.path), below: below[1] ?? '' };
 }
 
 /** The template of a definition that was judged to have no errors. Yields after each step, so that it can be paused. */

@@ -25,6 +25,8 @@ export interface StepDraft {
   readonly needs: Needs;
   /** Null when the type is missing or unknown. */
   readonly type: StepTypeInfo | null;
+  /** The step that undoes it; null: none. */
+  readonly compensation: StepDraft | null;
 }
 
 /** The steps of one scope. Its checks number them by slot, their index in `drafts`. */
@@ -45,4 +47,9 @@ export interface HeldDraft {
   readonly around: number;
   /** Slot of the holder. */
   readonly holder: number;
+}
+
+/** Returns the compensations of the steps that have one. */
+export function compensationsOf(drafts: readonly StepDraft[]): StepDraft[] {
+  return drafts.flatMap(({ compensation }) => compensation ?? []);
 }

@@ -6,6 +6,7 @@
 
 import { isObject, type JsonObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
+import { compensationKey } from '../core/scopes/step-path.ts';
 import type { StepTypeInfo, StepTypeRegistry } from '../core/step-type.ts';
 import { NO_SCOPES, type TemplateStep } from '../core/template.ts';
 import { parseDuration } from '../core/time/duration.ts';
@@ -36,6 +37,7 @@ export const STEP_FIELDS = [
   'priority',
   'concurrency',
   'rateLimit',
+  'compensateWith',
 ] as const;
 export const STEP_KEY = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/;
 export const PRIORITY_RANGE = { min: -1_000_000, max: 1_000_000 };
@@ -60,13 +62,15 @@ export function readStep(
       'invalid_type',
       `The step is ${describe(value)}; it must be an object with a "type".`,
     );
-    return { step: emptyStep(key), pointer, needs: { entries: [], complete: false }, type: null };
+    const needs = { entries: [], complete: false };
+    return { step: emptyStep(key), pointer, needs, type: null, compensation: null };
   }
   refuseUnknownFields(reader, STEP_FIELDS);
   const type = readType(reader, scope.stepTypes);
   const needs = readNeeds(reader);
   const edges = mergeEdges(needs.entries);
   const timeoutMs = readTimeout(reader, type);
+  const compensation = readCompensation(reader, key, scope.stepTypes);
   const step: TemplateStep = {
     key,
     type: typeof value.type === 'string' ? value.type : '',
@@ -81,11 +85,65 @@ export function readStep(
     priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
     concurrency: readConcurrency(reader),
     rateLimit: readRateLimit(reader),
+    compensation: compensation?.step ?? null,
     scopes: NO_SCOPES,
   };
-  return { step, pointer, needs, type };
+  return { step, pointer, needs, type, compensation };
 }
 
+function checkKey(key: string, pointer: string, problems: ProblemList): void {
+  if (key === '__proto__') {
+    problems.add(
+      pointer,
+      'invalid_key',
+      'A step cannot be named "__proto__", which JavaScript reserves; choose another key.',
+    );
+  } else if (!STEP_KEY.test(key)) {
+    const rule = 'a letter or _ first, then up to 63 letters, digits, _ or -';
+    problems.add(pointer, 'invalid_key', `${describe(key)} is no step key; use ${rule}.`);
+  }
+}
+
+function readHeartbeatTimeout(
+  reader: FieldReader,
+  type: StepTypeInfo | null,
+  timeoutMs: number | null,
+): number | null {
+  const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
+  if (ms === null) return null;
+  const pointer = place(reader, 'heartbeatTimeout');
+  if (type?.sendsNoHeartbeats === true) {
+    const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
+    reader.problems.add(pointer, 'no_heartbeats', message);
+  } else if (timeoutMs !== null && ms >= timeoutMs) {
+    const message = `"heartbeatTimeout" is ${ms} ms and never over before "timeout", which is ${timeoutMs} ms; give less, or leave one out.`;
+    reader.problems.add(pointer, 'invalid_value', message);
+  }
+  return ms;
+}
+
+function readWhen(reader: FieldReader): boolean | string | undefined {
+  const value = fieldOf(reader.fields, 'when');
+  if (value === undefined || typeof value === 'boolean') return value;
+  const expression = typeof value === 'string' ? value.trim() : '';
+  if (isOneExpression(expression)) return expression;
+  const wanted = 'true, false or exactly one expression between ${{ and }}';
+  const inner = /^\$?\{\{?([^{}]*)\}?\}$/.exec(expression)?.[1] ?? expression;
+  const mend =
+    typeof value === 'string' && !value.includes('${{')
+      ? `, such as \${{ ${inner.trim() || 'input.ok'} }}`
+      : '';
+  const message = `"when" is ${describe(value)}; it must be ${wanted}${mend}.`;
+  reader.problems.add(place(reader, 'when'), 'when_not_expression', message);
+  return undefined;
+}
+
+/** Returns whether a text is one `${{ }}` and nothing else. */
+function isOneExpression(text: string): boolean {
+  return text.startsWith('${{') && text.endsWith('}}') && text.length >= 5 && text.indexOf('${{', 3) === -1;
+}
+
+/** Returns a step of no type, with the defaults of all fields. */
 function emptyStep(key: string): TemplateStep {
   return {
     key,
@@ -102,21 +160,9 @@ function emptyStep(key: string): TemplateStep {
     priority: 0,
     concurrency: null,
     rateLimit: null,
+    compensation: null,
     scopes: NO_SCOPES,
   };
-}
-
-function checkKey(key: string, pointer: string, problems: ProblemList): void {
-  if (key === '__proto__') {
-    problems.add(
-      pointer,
-      'invalid_key',
-      'A step cannot be named "__proto__", which JavaScript reserves; choose another key.',
-    );
-  } else if (!STEP_KEY.test(key)) {
-    const rule = 'a letter or _ first, then up to 63 letters, digits, _ or -';
-    problems.add(pointer, 'invalid_key', `${describe(key)} is no step key; use ${rule}.`);
-  }
 }
 
 function readType(reader: FieldReader, stepTypes: StepTypeRegistry): StepTypeInfo | null {
@@ -154,24 +200,6 @@ function readTimeout(reader: FieldReader, type: StepTypeInfo | null): number | n
   return typeof given === 'string' || typeof given === 'number' ? parseDuration(given) : null;
 }
 
-function readHeartbeatTimeout(
-  reader: FieldReader,
-  type: StepTypeInfo | null,
-  timeoutMs: number | null,
-): number | null {
-  const ms = readDuration(reader, 'heartbeatTimeout', 'refused');
-  if (ms === null) return null;
-  const pointer = place(reader, 'heartbeatTimeout');
-  if (type?.sendsNoHeartbeats === true) {
-    const message = `A step of type "${type.type}" sends no heartbeats; give it a "timeout" instead.`;
-    reader.problems.add(pointer, 'no_heartbeats', message);
-  } else if (timeoutMs !== null && ms >= timeoutMs) {
-    const message = `"heartbeatTimeout" is ${ms} ms and never over before "timeout", which is ${timeoutMs} ms; give less, or leave one out.`;
-    reader.problems.add(pointer, 'invalid_value', message);
-  }
-  return ms;
-}
-
 function readWith(reader: FieldReader): JsonObject | undefined {
   const value = fieldOf(reader.fields, 'with');
   if (value === undefined || isObject(value)) return value as JsonObject | undefined;
@@ -179,23 +207,49 @@ function readWith(reader: FieldReader): JsonObject | undefined {
   return undefined;
 }
 
-function readWhen(reader: FieldReader): boolean | string | undefined {
-  const value = fieldOf(reader.fields, 'when');
-  if (value === undefined || typeof value === 'boolean') return value;
-  const expression = typeof value === 'string' ? value.trim() : '';
-  if (isOneExpression(expression)) return expression;
-  const wanted = 'true, false or exactly one expression between ${{ and }}';
-  const inner = /^\$?\{\{?([^{}]*)\}?\}$/.exec(expression)?.[1] ?? expression;
-  const mend =
-    typeof value === 'string' && !value.includes('${{')
-      ? `, such as \${{ ${inner.trim() || 'input.ok'} }}`
-      : '';
-  const message = `"when" is ${describe(value)}; it must be ${wanted}${mend}.`;
-  reader.problems.add(place(reader, 'when'), 'when_not_expression', message);
-  return undefined;
+const COMPENSATION_FIELDS = ['type', 'with', 'retry', 'timeout'] as const;
+
+const NO_NEEDS = { entries: [], complete: true };
+
+/**
+ * Reads `compensateWith`: the step that undoes this one, with fewer fields than a step. Returns null when there is none, or none
+ * that can be read.
+ */
+function readCompensation(of: FieldReader, key: string, stepTypes: StepTypeRegistry): StepDraft | null {
+  const value = fieldOf(of.fields, 'compensateWith');
+  if (value === undefined) return null;
+  if (!isObject(value)) {
+    wrongType(of, 'compensateWith', value, 'an object with a "type"');
+    return null;
+  }
+  const pointer = place(of, 'compensateWith');
+  const reader: FieldReader = { fields: value, pointer, problems: of.problems };
+  refuseUnknownFields(reader, COMPENSATION_FIELDS);
+  const type = readType(reader, stepTypes);
+  const timeoutMs = readTimeout(reader, type);
+  if (type !== null) refuseType(reader, type, hasTimeout(value, type));
+  const step: TemplateStep = {
+    ...emptyStep(compensationKey(key)),
+    type: type?.type ?? '',
+    with: readWith(reader),
+    retry: readRetry(reader),
+    timeoutMs,
+  };
+  return { step, pointer, type, needs: NO_NEEDS, compensation: null };
 }
 
-/** Returns whether a text is one `${{ }}` and nothing else. */
-function isOneExpression(text: string): boolean {
-  return text.startsWith('${{') && text.endsWith('}}') && text.length >= 5 && text.indexOf('${{', 3) === -1;
+function hasTimeout(fields: Record<string, unknown>, { timeoutIn }: StepTypeInfo): boolean {
+  const params = fieldOf(fields, 'with');
+  const given = timeoutIn !== undefined && isObject(params) ? fieldOf(params, timeoutIn) : undefined;
+  return given !== undefined || fieldOf(fields, 'timeout') !== undefined;
+}
+
+function refuseType(reader: FieldReader, { type, holds, waitsFor }: StepTypeInfo, isTimed: boolean): void {
+  if ((holds ?? []).length > 0 || waitsFor === 'child' || waitsFor === 'scopes') {
+    const message = `A step of type "${type}" holds other steps, and cannot be a compensation.`;
+    reader.problems.add(place(reader, 'type'), 'invalid_compensation', message);
+  } else if (waitsFor !== undefined && !isTimed) {
+    const message = `A step of type "${type}" waits for the outside; as a compensation it needs a "timeout".`;
+    reader.problems.add(place(reader, 'type'), 'invalid_compensation', message);
+  }
 }

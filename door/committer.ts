@@ -238,15 +238,14 @@ export class Committer {
     if (actor.weight > 0 && (plan.end !== null || !actor.isUnderWay)) capacity.dismiss(actor);
   }
 
-  #abort({ aborted, end }: Plan): void {
+  /** Running steps are told to end: with the grace time while their result may count, or is to be kept. */
+  #abort({ aborted }: Plan): void {
     const { capacity, stopGraceMs } = this.#options;
-    const lost = end === null ? aborted.filter((state) => state.lost) : [];
+    const [lost, others] = split(aborted, (state) => state.lost);
+    const [graceful, dropped] = split(others, ({ status }) => status === 'running');
     if (lost.length > 0) capacity.lose(ids(lost), stopGraceMs);
-    if (lost.length < aborted.length)
-      capacity.abort(
-        aborted.filter((state) => !lost.includes(state)),
-        end === null,
-      );
+    if (graceful.length > 0) capacity.abort(graceful, true);
+    if (dropped.length > 0) capacity.abort(dropped, false);
   }
 
   #settle({ actor, plan, mails }: DecidedUnit): void {
@@ -264,6 +263,10 @@ function keepPayloads({ actor, plan }: DecidedUnit): void {
     if (change.received !== null && change.state.status !== 'skipped')
       actor.received.set(slot, change.received);
   }
+}
+
+function split<T>(list: readonly T[], fits: (item: T) => boolean): [fitting: T[], others: T[]] {
+  return [list.filter(fits), list.filter((item) => !fits(item))];
 }
 
 function ids(states: readonly StepState[]): string[] {

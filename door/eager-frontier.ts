@@ -4,6 +4,7 @@
  * The commit that makes a step ready claims it for this process as far as capacity is free, in the order of the
  * ready queue. So the whole frontier advances level by level, and only the remaining steps become jobs.
  */
+import { failCompleted } from '../core/ending.ts';
 import type { Event } from '../core/event.ts';
 import { emptyPlan, type Plan } from '../core/plan.ts';
 import { claimWithin, transition } from '../core/transition.ts';
@@ -98,7 +99,7 @@ export class EagerFrontier {
 
   /** Returns null when the unit cannot be written now. */
   #decideOne(unit: LoadedUnit, heard: readonly Event[]): DecidedUnit | null {
-    const { outputs, onReady, onError } = this.#options;
+    const { capacity, outputs, onReady, onError } = this.#options;
     // Of an earlier decision, whose transaction failed.
     unit.actor.evaluation?.interrupt();
     unit.actor.evaluation = null;
@@ -117,6 +118,8 @@ export class EagerFrontier {
       json.then((text) => {
         if (evaluation.isInterrupted) return;
         unit.actor.evaluation = null;
+        // An output that could not be made may be followed by a compensation.
+        capacity.offer(unit.loaded, plan.ready);
         onReady(withFinished(decided(unit, plan, text)));
       });
     } catch (error) {
@@ -181,15 +184,15 @@ function decided(unit: LoadedUnit, plan: Plan, outputs: string | null): DecidedU
 
 /** Reuses the outputs made by the last decision of the same end. */
 function finishedBefore(unit: LoadedUnit, plan: Plan): DecidedUnit {
-  const { end, outputs } = unit.finished!;
-  plan.end = end;
-  plan.view.status = end.status;
+  const { failure, outputs } = unit.finished!;
+  if (failure !== null) failCompleted(plan, failure, newId);
   return decided(unit, plan, outputs);
 }
 
 function withFinished(unit: DecidedUnit): DecidedUnit {
   const { plan, outputs } = unit;
-  return { ...unit, finished: { fromSequence: plan.fromSequence, end: plan.end!, outputs } };
+  const failure = outputs === null ? plan.view.failure : null;
+  return { ...unit, finished: { fromSequence: plan.fromSequence, outputs, failure } };
 }
 
 /** Returns the steps that a plan claims, with the capacity reserved for them. */

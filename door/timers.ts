@@ -52,7 +52,8 @@ export class Timers implements CommitSubscriber {
     }
     const { timeoutMs } = plan.view.graph;
     if (plan.begun && timeoutMs !== null) this.#after(timeoutMs, actor.key, () => ({ type: 'time_out' }));
-    if (plan.stopping) this.#after(this.#stopGraceMs, actor.key, () => ({ type: 'stop_overdue' }));
+    if (plan.stopping || plan.compensating)
+      this.#after(this.#stopGraceMs, actor.key, () => ({ type: 'stop_overdue' }));
   }
 
   close(): void {

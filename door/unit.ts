@@ -3,9 +3,9 @@
  */
 import type { Event } from '../core/event.ts';
 import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
-import type { ExecutionEnd, Plan } from '../core/plan.ts';
+import type { Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
-import { emptyView } from '../core/view.ts';
+import { type ExecutionFailure, emptyView } from '../core/view.ts';
 import type { ExecutionInsert } from '../db/workflow-execution.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type { Actor, Loaded, Mail } from './actor.ts';
@@ -35,8 +35,9 @@ export interface ReadInbox {
 
 export interface FinishedOutputs {
   readonly fromSequence: number;
-  readonly end: ExecutionEnd;
   readonly outputs: string | null;
+  /** Set when the outputs could not be made. */
+  readonly failure: ExecutionFailure | null;
 }
 
 /** A unit with its view. */

@@ -258,7 +258,7 @@ function graphAround(top: Graph, scope: ScopeRef | null): Graph {
 
 function rowOfScope({ executionId, status, sequence, isStopping, error }: LoadedScope): ExecutionRow {
   const stopRequested = isStopping ? { reason: null } : null;
-  return { id: executionId, status, sequence, stopRequested, failure: error };
+  return { id: executionId, status, sequence, stopRequested, failure: error, due: null };
 }
 
 /** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */

@@ -52,7 +52,7 @@ export interface PeersWorker {
   /** Steps running in this process that may lose a race. */
   readonly racingSteps: readonly string[];
   jobsAreDue(): Promise<void>;
-  stopHandlers(executionId: string): void;
+  stopHandlers(final: ReadonlySet<string>, windingDown: ReadonlySet<string>): void;
 }
 
 export interface PeersParts {
@@ -148,11 +148,9 @@ function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulsePa
     racing: () => worker.racingSteps,
     onLost: (ids) => worker.dispatcher.lose(ids, parts.config.limits.stopGraceMs),
     onJobs: () => void worker.jobsAreDue(),
-    onEnded: (ids) => {
-      for (const executionId of ids) {
-        waiters.wake(executionId);
-        worker.stopHandlers(executionId);
-      }
+    onEnded: ({ final, windingDown }) => {
+      for (const executionId of [...final, ...windingDown]) waiters.wake(executionId);
+      worker.stopHandlers(new Set(final), new Set(windingDown));
     },
     onPeers: (ids) => watch?.watch(ids),
     onAnswer: parts.onAnswer,

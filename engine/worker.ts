@@ -200,9 +200,13 @@ export class Worker {
     return racing.map(({ stepId }) => stepId);
   }
 
-  /** Stops the handlers here of an execution that was ended or is being stopped elsewhere. */
-  stopHandlers(executionId: string): void {
-    for (const attempt of this.dispatcher.attempts()) if (attempt.executionId === executionId) attempt.stop();
+  /** Stops the handlers here of executions that ended elsewhere, or wind down: there, compensations go on. */
+  stopHandlers(final: ReadonlySet<string>, windingDown: ReadonlySet<string>): void {
+    if (final.size + windingDown.size === 0) return;
+    for (const attempt of this.dispatcher.attempts()) {
+      const { executionId, undoes } = attempt;
+      if (final.has(executionId) || (!undoes && windingDown.has(executionId))) attempt.stop();
+    }
   }
 
   /**

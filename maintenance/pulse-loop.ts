@@ -4,7 +4,13 @@
  *
  * `tick()` is public and runs one round; the loop only calls it.
  */
-import { type EngineRow, endedExecutions, pulse, registerEngine } from '../db/engine.ts';
+import {
+  type EndedExecutions,
+  type EngineRow,
+  endedExecutions,
+  pulse,
+  registerEngine,
+} from '../db/engine.ts';
 import { lostSteps } from '../db/races/lost-steps.ts';
 import { Periodic } from '../process/periodic.ts';
 import { Rescues, type RescuesOptions } from './rescues.ts';
@@ -23,8 +29,8 @@ export interface PulseLoopOptions extends Omit<RescuesOptions, 'engineId' | 'pee
   racing(): readonly string[];
   /** Jobs are due in the queues. */
   onJobs(): void;
-  /** Watched executions that are final or being stopped. */
-  onEnded(executionIds: readonly string[]): void;
+  /** Watched executions that are final, being stopped or compensating. */
+  onEnded(executions: EndedExecutions): void;
   /** Steps running in this process that have lost a race. */
   onLost(stepIds: readonly string[]): void;
   /** Ids of the other live engines, after each round. */
@@ -117,7 +123,7 @@ export class PulseLoop {
     this.#peers = seen.peers;
     this.#options.onPeers(seen.peers);
     if (!seen.registered) await registerEngine(db, engine, signs);
-    if (seen.ended.length > 0) this.#options.onEnded(seen.ended);
+    this.#options.onEnded(seen.ended);
     await this.#lookForLosers();
     this.#lookForTheDead(seen.deadEngines);
     this.#stalls?.round(seen.hasJobs);
@@ -144,7 +150,7 @@ export class PulseLoop {
       const asked = [...this.#toLookAt];
       this.#toLookAt.clear();
       const ended = await endedExecutions(this.#options.db, asked);
-      if (ended.length > 0) this.#options.onEnded(ended);
+      this.#options.onEnded(ended);
       await this.#lookForLosers();
     }
   }

@@ -5,6 +5,7 @@
 import { failOutput } from '../core/ending.ts';
 import { next } from '../core/next.ts';
 import type { Plan } from '../core/plan.ts';
+import { newId } from '../db/uuid.ts';
 import type { JsonPayload } from './json-payload.ts';
 import type { ReadableExecution } from './readable-execution.ts';
 
@@ -57,6 +58,6 @@ function leafOutputs(execution: ReadableExecution, plan: Plan, outputs: Outputs)
 }
 
 function failed(plan: Plan, reason: string): null {
-  failOutput(plan, reason);
+  failOutput(plan, reason, newId);
   return null;
 }

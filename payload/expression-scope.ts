@@ -24,6 +24,8 @@ export interface ScopeParts extends Partial<Record<ScopeName, Json>> {
   execution: { id: string; template: string; version: number } & HooksScope;
   secrets: Readonly<Record<string, string>>;
   vars: Readonly<Record<string, Json>>;
+  /** In a compensation: the output of the step that it undoes. */
+  compensates?: Json;
 }
 
 /** Returns the scope of the step in a slot, whose join received `received`; at once when every payload is in memory. */
@@ -57,7 +59,7 @@ export function gatherOutputScope(
 ): ScopeParts | Promise<ScopeParts> {
   const { view } = plan;
   const needs = execution.scope.outputReads;
-  const slots = needs.reads ?? [...view.graph.steps.keys()];
+  const slots = needs.reads ?? Array.from({ length: view.graph.size }, (_, slot) => slot);
   const make = (found: Payloads, outer: Outer | null): ScopeParts =>
     partsOf(source, execution, needs, {
       input: outer?.input ?? found.input?.value ?? null,

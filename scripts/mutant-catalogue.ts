@@ -2,6 +2,8 @@
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
 import { AGENT_MUTANTS } from './agent-mutants.ts';
+
+import { COMPENSATION_MUTANTS } from './compensation-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { RACE_MUTANTS } from './race-mutants.ts';
 import { SCOPE_MUTANTS } from './scope-mutants.ts';
@@ -311,6 +313,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'where o.id = $1),',
     tests: ['db/engine-alive.test.ts'],
   },
+  ...COMPENSATION_MUTANTS,
   ...RACE_MUTANTS,
   ...SCOPE_MUTANTS,
   ...TAKEOVER_MUTANTS,

@@ -85,7 +85,17 @@ export interface StepStatusBody {
   waiting_for: WaitBody | null;
   /** Of a step that holds scopes. */
   scopes?: ScopeNumbers;
+  /** The step that undoes it, as far as it has come; null: nothing has been undone. */
+  compensation?: CompensationBody | null;
   outputs?: Json;
+}
+
+export interface CompensationBody {
+  id: string;
+  status: StepStatus;
+  attempt_count: number;
+  error: StepErrorBody | null;
+  completed_at: string | null;
 }
 
 export interface ScopeBody {
@@ -122,6 +132,8 @@ export interface ExecutionStatusBody {
   outputs: Json;
   error: ExecutionErrorBody | null;
   progress: Progress;
+  /** Paths of steps with a compensation that had begun and gave no result: whether they are to be undone is not known. */
+  uncertain: string[];
   steps: StepStatusBody[];
   created_at: string;
   started_at: string | null;

@@ -1,13 +1,20 @@
 /**
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
+import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
 import { graphAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
-import type { ExecutionStatusBody, Progress, ScopeNumbers, StepStatusBody } from './execution-answers.ts';
+import type {
+  CompensationBody,
+  ExecutionStatusBody,
+  Progress,
+  ScopeNumbers,
+  StepStatusBody,
+} from './execution-answers.ts';
 import { waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
@@ -42,7 +49,7 @@ export function* statusJson(
   const pieces = [opened(beforePayloads(execution)), ',"inputs":', execution.inputs];
   pieces.push(',"outputs":', execution.outputs ?? 'null', ',', inner(betweenPayloads(version, rows)));
   pieces.push(',"steps":[');
-  yield* stepPieces(version, rows, parts, pieces);
+  yield* stepPieces(version, { ...rows, ...splitSteps(version, rows.steps) }, parts, pieces);
   pieces.push('],', `${inner(afterSteps(execution))}}`);
   return pieces;
 }
@@ -59,10 +66,42 @@ function beforePayloads(execution: ExecutionDetail) {
   } satisfies Partial<Body>;
 }
 
+/** The rows of an execution, with compensations apart. */
+interface SplitSteps {
+  readonly steps: readonly StepDetail[];
+  /** By the position of the step that each undoes. */
+  readonly compensations: ReadonlyMap<number, StepDetail>;
+}
+
+const NO_COMPENSATIONS: ReadonlyMap<number, StepDetail> = new Map();
+
+function splitSteps({ graph, positions }: TemplateVersion, rows: readonly StepDetail[]): SplitSteps {
+  if (graph.compensated.length === 0) return { steps: rows, compensations: NO_COMPENSATIONS };
+  const last = graph.steps.length;
+  const positionOf = ({ stepTemplateId }: StepDetail) => positions.get(stepTemplateId)!;
+  // Positions beyond are those of scopes, which have no compensations.
+  const isUndoing = (row: StepDetail) => positionOf(row) < last && isCompensation(graph, positionOf(row));
+  const undoing = rows.filter(isUndoing);
+  return {
+    steps: rows.filter((row) => !isUndoing(row)),
+    compensations: new Map(undoing.map((row) => [undoneBy(graph, positionOf(row)), row])),
+  };
+}
+
+/** Keys of steps with a compensation that had begun and gave no result. */
+function uncertainOf({ graph, positions }: TemplateVersion, steps: readonly StepDetail[]): string[] {
+  if (graph.compensated.length === 0) return [];
+  const lost = steps.filter(({ status, attempt }) => status === 'cancelled' && attempt > 0);
+  const slots = new Set(lost.map(({ stepTemplateId }) => positions.get(stepTemplateId)));
+  return graph.compensated.filter((slot) => slots.has(slot)).map((slot) => graph.steps[slot]!.key);
+}
+
 function betweenPayloads(version: TemplateVersion, { execution, top }: StatusRows) {
+  const { steps } = splitSteps(version, top);
   return {
     error: isFinalExecution(execution.status) ? execution.error : null,
-    progress: countProgress(version.graph.size, top),
+    progress: countProgress(version.graph.size, steps),
+    uncertain: uncertainOf(version, steps),
   } satisfies Partial<Body>;
 }
 
@@ -119,7 +158,7 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
 
 function* stepPieces(
   version: TemplateVersion,
-  { execution, steps, inputs, held }: StatusRows,
+  { execution, steps, compensations, inputs, held }: StatusRows & SplitSteps,
   { withOutputs, hookUrl }: StatusParts,
   pieces: string[],
 ): Generator<void> {
@@ -132,9 +171,11 @@ function* stepPieces(
   for (const [at, step] of ordered.entries()) {
     if (at % STEPS_AT_ONCE === 0) yield;
     const edges = received.get(step.id) ?? [];
-    const url = () => hookUrl(execution.id, step.scope, positionOf(step));
-    const body = stepBody(version, positionOf(step), step, { edges, keyOf, url, held: held.get(step.id) });
+    const position = positionOf(step);
+    const url = () => hookUrl(execution.id, step.scope, position);
+    const body = stepBody(version, position, step, { edges, keyOf, url, held: held.get(step.id) });
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`, ',"error":', stepError(step));
+    pieces.push(',"compensation":', compensationJson(compensations.get(position)));
     if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
     pieces.push('}');
   }
@@ -181,6 +222,17 @@ export function stepBody(
     waiting_for: waitBody(step, url, held),
     ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
   };
+}
+
+/** Returns a compensation as JSON. */
+function compensationJson(step: StepDetail | undefined): string {
+  if (step === undefined) return 'null';
+  const { id, status, attempt: attempt_count, completedAt } = step;
+  const body = { id, status, attempt_count, completed_at: isoTime(completedAt) } satisfies Omit<
+    CompensationBody,
+    'error'
+  >;
+  return `${opened(body)},"error":${stepError(step)}}`;
 }
 
 function stepKey(version: TemplateVersion, stepTemplateId: string): string {

@@ -3,6 +3,7 @@
  */
 
 import { EngineError } from '../core/problem.ts';
+import { COMPENSATION } from '../core/scopes/step-path.ts';
 import type { StoredTemplate } from '../core/template.ts';
 import type { Pool, Tx } from '../db/connection/client.ts';
 import type { DatabaseFeatures } from '../db/connection/features.ts';
@@ -61,7 +62,7 @@ export class TemplateService implements TemplateServicePort {
       const equal =
         latest !== null && latest.archivedAt === null && latest.definitionHash === definition.hash;
       const stored = equal ? latest : await this.#insert(tx, caller, definition, latest);
-      const steps = stored.steps.map(({ id, key }) => ({ id, key }));
+      const steps = stepsOf(stored).map(({ id, key }) => ({ id, key }));
       const { id, version } = stored;
       return {
         created: !equal,
@@ -109,7 +110,7 @@ export class TemplateService implements TemplateServicePort {
       created_at: stored.createdAt.toISOString(),
       archived_at: isoTime(stored.archivedAt),
       definition: stored.definition,
-      steps: stored.steps.map(({ id, key, type }) => ({ id, key, type })),
+      steps: stepsOf(stored).map(({ id, key, type }) => ({ id, key, type })),
     };
   }
 
@@ -150,4 +151,9 @@ function ownerOf({ workspaceId }: Caller): string {
 export function templateNotFound(name: string, version?: number): EngineError {
   const which = version === undefined ? `"${name}"` : `"${name}" with version ${version}`;
   return new EngineError('template_not_found', `No template ${which} is published in this workspace.`);
+}
+
+/** Returns the steps of a template without compensations, which are told with the definition. */
+function stepsOf<Step extends { key: string }>({ steps }: { readonly steps: readonly Step[] }): Step[] {
+  return steps.filter(({ key }) => !key.endsWith(COMPENSATION));
 }

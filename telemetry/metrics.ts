@@ -244,7 +244,7 @@ export function setActiveExecutions(
   metrics: Metrics,
   counts: Partial<Record<ExecutionStatus, number>>,
 ): void {
-  const statuses = ['pending', 'running', 'paused'] as const satisfies ExecutionStatus[];
+  const statuses = ['pending', 'running', 'paused', 'compensating'] as const satisfies ExecutionStatus[];
   replaceSamples(
     metrics.activeExecutions,
     statuses.map((status) => ({ labels: { status }, value: counts[status] ?? 0 })),

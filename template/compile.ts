@@ -2,6 +2,7 @@
  * Compiles a stored definition into a template version, in slices that can be paused.
  */
 
+import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
 import { allGraphs, compileGraph, type Graph } from '../core/graph.ts';
 import type { JsonObject, JsonSchema } from '../core/json/json.ts';
 import type { Problem } from '../core/problem.ts';
@@ -49,10 +50,15 @@ export function* compileVersion(
   const steps: CompiledStep[] = [];
   for (const graph of graphs) {
     const surroundings = surroundingsOf(graph, graphs);
-    for (const step of graph.steps) {
+    for (const [slot, step] of graph.steps.entries()) {
       const path = stepPath(graph.held?.path ?? '', step.key);
       const fault = Object.hasOwn(faults, path) ? faults[path] : undefined;
-      steps.push(fault === undefined ? compileStep(step, surroundings, context) : leftToOthers(step, fault));
+      const undoes = isCompensation(graph, slot) ? undoneBy(graph, slot) : null;
+      steps.push(
+        fault === undefined
+          ? compileStep(step, undoes, surroundings, context)
+          : leftToOthers(step, undoes, fault),
+      );
       yield;
     }
   }
@@ -100,12 +106,13 @@ function compileScope(graph: Graph, template: Template, graphs: readonly Graph[]
   return { graph, output: compiled, outputReads: readsOf(values, surroundingsOf(graph, graphs)) };
 }
 
-function leftToOthers(step: TemplateStep, fault: Problem): CompiledStep {
+function leftToOthers(step: TemplateStep, undoes: number | null, fault: Problem): CompiledStep {
   const run = () => {
     throw new Error(`Step ${step.key} was to be left to another engine: ${fault.message}`);
   };
   return {
     step,
+    undoes,
     fault,
     type: { type: step.type, summary: '', schema: true, run },
     when: null,
@@ -123,7 +130,12 @@ function checkOf(schema: JsonSchema, context: CompileContext): Check {
   return (value) => context.validate(schema, value);
 }
 
-function compileStep(step: TemplateStep, surroundings: Surroundings, context: CompileContext): CompiledStep {
+function compileStep(
+  step: TemplateStep,
+  undoes: number | null,
+  surroundings: Surroundings,
+  context: CompileContext,
+): CompiledStep {
   const type = context.stepTypes.get(step.type)!;
   const params = step.with === undefined ? null : compileValue(step.with, deferredOf(type));
   const when = step.when === undefined || step.when === true ? null : compileCondition(step.when);
@@ -132,17 +144,31 @@ function compileStep(step: TemplateStep, surroundings: Surroundings, context: Co
   const reads = readsOf(values, surroundings);
   return {
     step,
+    undoes,
     fault: null,
     type,
     when,
     params,
     validateParams: params === null || params.parts.length === 0 ? null : checkOf(type.schema, context),
     ...reads,
+    reads: undoes === null ? reads.reads : withUndone(reads.reads, undoes, values),
     usesInputs: readsInputs(type, step) || reads.usesInputs,
     sandboxed: type.sandboxed === true || values.some(({ native }) => !native),
     limits: compileLimits(step, when, surroundings),
     deferred: null,
   };
+}
+
+/** The output of the step that a compensation undoes is read as `compensates`. */
+function withUndone(
+  reads: readonly number[] | null,
+  undoes: number,
+  values: readonly CompiledValue[],
+): readonly number[] | null {
+  const isRead = values.some(({ nameReferences }) =>
+    nameReferences.some(({ name }) => name === 'compensates'),
+  );
+  return reads === null || !isRead ? reads : [...new Set([...reads, undoes])];
 }
 
 /** Returns the parameters with those that the type evaluates by itself; null: it has none. */

@@ -24,6 +24,8 @@ export interface CompiledLimits extends DataReads {
 /** A step, with the data that its expressions and its handler read. */
 export interface CompiledStep extends DataReads {
   readonly step: TemplateStep;
+  /** Of a compensation: the slot of the step that it undoes; null for any other step. */
+  readonly undoes: number | null;
   /** Reason why this engine cannot run the step, and leaves it to others; null: it can run it. */
   readonly fault: Problem | null;
   readonly type: StepType;

@@ -106,6 +106,7 @@ export class AttemptRunner {
     const { name: template, version } = loaded.version;
     const execution = { id: loaded.id, template, version };
     const attempt = new Attempt(execution, { view: loaded.actor.key, slot }, stepId, claim, crashes, done);
+    attempt.undoes = loaded.step(slot).undoes !== null;
     attempt.mayLose = loaded.view.graph.mayLose?.[slot] === true;
     const compiled = loaded.step(slot);
     const started = { loaded, attempt, compiled };
@@ -138,7 +139,8 @@ export class AttemptRunner {
   }
 
   #gather(started: Started): Staged<Gathered> {
-    const { loaded, attempt } = started;
+    const { loaded, attempt, compiled } = started;
+    if (compiled.undoes !== null) return this.#gatherUndone(started, compiled.undoes);
     const received = loaded.actor.received.get(attempt.slot);
     const parked = loaded.view.steps[attempt.slot]?.parked ?? false;
     if (parked || received === undefined) return this.#gatherStored(started);
@@ -146,7 +148,10 @@ export class AttemptRunner {
   }
 
   /** The join was decided by another process or before a restart, or the step was parked. */
-  async #gatherStored(started: Started): Promise<Gathered | Outcome> {
+  async #gatherStored(
+    started: Started,
+    inputs: readonly ReceivedInput[] | null = null,
+  ): Promise<Gathered | Outcome> {
     const { stepId, claim } = started.attempt;
     const stored = await readResumption(this.#options.db, stepId, claim);
     // The claim was lost while this process was frozen.
@@ -154,7 +159,20 @@ export class AttemptRunner {
     const { received, parkedMs, parkedState, timeoutMs } = stored;
     if (timeoutMs !== null) started.attempt.limitTimeout(timeoutMs);
     const resumed = parkedMs === null ? null : { state: parkedState as Json, parkedMs };
-    return this.#gatherPayloads(started, received, resumed);
+    return this.#gatherPayloads(started, inputs ?? received, resumed);
+  }
+
+  /** A compensation sees the scope of the step that it undoes, and its output. */
+  async #gatherUndone(started: Started, undoes: number): Promise<Gathered | Outcome> {
+    const { loaded, compiled } = started;
+    const { db } = this.#options;
+    const received = compiled.usesInputs
+      ? await readResumption(db, loaded.view.steps[undoes]!.id, null)
+      : null;
+    const gathered = await this.#gatherStored(started, received?.received ?? []);
+    if ('kind' in gathered) return gathered;
+    const compensates = gathered.scope.steps[loaded.view.graph.steps[undoes]!.key]?.output ?? null;
+    return { ...gathered, scope: { ...gathered.scope, compensates } };
   }
 
   #gatherPayloads(
@@ -162,7 +180,8 @@ export class AttemptRunner {
     received: readonly ReceivedInput[],
     resumed: StepContext['resumed'],
   ): Gathered | Promise<Gathered> {
-    const scope = gatherScope(this.#options, loaded, loaded.view, attempt.slot, received, compiled);
+    const slot = compiled.undoes ?? attempt.slot;
+    const scope = gatherScope(this.#options, loaded, loaded.view, slot, received, compiled);
     const hasPassed = resumed !== null || loaded.view.steps[attempt.slot]!.retries > 0;
     return next(scope, (gathered) => ({ loaded, attempt, compiled, scope: gathered, resumed, hasPassed }));
   }

@@ -44,6 +44,8 @@ export class Attempt {
   readonly crashes: number;
   /** Whether a join may fire without the step and cancel it. */
   mayLose = false;
+  /** Whether it is of a compensation, which goes on where its execution winds down. */
+  undoes = false;
   /** Null: the handler runs in this process. */
   remote: Remote | null = null;
   readonly #onDone: (attempt: Attempt) => void;

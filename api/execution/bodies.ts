@@ -217,6 +217,21 @@ const ScopeNumbersShape = z
   })
   .openapi('ScopeNumbers') satisfies z.ZodType<ScopeNumbers>;
 
+const StepErrorShape = z.object({ code: z.string(), message: z.string(), details: JsonShape });
+
+const CompensationShape = z
+  .object({
+    id: z.guid(),
+    status: StepStatusShape,
+    attempt_count: z.int(),
+    error: StepErrorShape.nullable(),
+    completed_at: InstantShape.nullable(),
+  })
+  .nullable()
+  .openapi('Compensation', {
+    description: 'The step that undoes this one, in the status of an execution; null while it has not begun.',
+  });
+
 export const StepShape = z
   .object({
     id: z.guid(),
@@ -228,7 +243,7 @@ export const StepShape = z
     attempt_count: z.int(),
     required_inputs: z.int(),
     received_inputs: z.array(z.object({ key: z.string(), live: z.boolean(), route: z.string().nullable() })),
-    error: z.object({ code: z.string(), message: z.string(), details: JsonShape }).nullable(),
+    error: StepErrorShape.nullable(),
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
@@ -237,6 +252,7 @@ export const StepShape = z
     }),
     waiting_for: WaitShape,
     scopes: ScopeNumbersShape.optional().openapi({ description: 'Of a step that holds scopes.' }),
+    compensation: CompensationShape.optional(),
     outputs: JsonShape.optional(),
   })
   .openapi('Step');
@@ -252,6 +268,9 @@ export const StatusShape = z
     outputs: JsonShape,
     error: ExecutionErrorShape.nullable(),
     progress: ProgressShape,
+    uncertain: z.array(z.string()).openapi({
+      description: 'Steps with a compensation that had begun and gave no result.',
+    }),
     steps: z.array(StepShape),
     created_at: InstantShape,
     started_at: InstantShape.nullable(),

@@ -13,7 +13,10 @@ export interface ListedStep {
   readonly step: TemplateStep;
 }
 
-/** Lists the steps of a scope and of all scopes inside it, by position. Recurses as deep as scopes are nested. */
+/**
+ * Lists the steps of a scope with their compensations behind them, then those of all scopes inside it, by position. Recurses
+ * as deep as scopes are nested.
+ */
 export function listSteps(
   steps: readonly TemplateStep[],
   scope = '',
@@ -24,7 +27,12 @@ export function listSteps(
     place: [...place, step.key],
     step,
   }));
-  return [...own, ...own.flatMap(listInside)];
+  const compensations = own.flatMap(({ step: { compensation }, place }) =>
+    compensation === null
+      ? []
+      : { path: stepPath(scope, compensation.key), place: [...place, 'compensateWith'], step: compensation },
+  );
+  return [...own, ...compensations, ...own.flatMap(listInside)];
 }
 
 function listInside({ path, place, step }: ListedStep): ListedStep[] {

@@ -8,6 +8,14 @@ export function stepPath(scope: string, key: string): string {
   return scope === '' ? key : `${scope}/${key}`;
 }
 
+/** The key of the compensation of a step. No step has such a key, since `~` is not allowed in one. */
+export function compensationKey(key: string): string {
+  return `${key}${COMPENSATION}`;
+}
+
+/** The end of the keys and paths of compensations. */
+export const COMPENSATION = '~compensation';
+
 /** The path of a scope: that of its holder. The further ones of a holder have their number: `agent`, `agent/1`. */
 export function scopePath(holder: string, number: number): string {
   return number === 0 ? holder : `${holder}/${number}`;

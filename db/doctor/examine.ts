@@ -212,14 +212,15 @@ export interface ClaimedStep {
 export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {
   const { rows } = await db.query(
     `select h.id, e.id as execution_id, h.holder_id, h.scope, h.attempt_count
-       from workflow_executions e
+       from (select id from workflow_executions where status in ('running', 'paused')
+             union all
+             select id from workflow_executions where status = 'compensating') e
        cross join lateral (
          select s.id, s.holder_id, s.scope, s.attempt_count
            from workflow_step_executions s
           where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
             and s.updated_at <= now() - make_interval(secs => $2::double precision)
-         offset 0) h
-      where e.status in ('running', 'paused')`,
+         offset 0) h`,
     [engineId, graceSeconds],
   );
   return rows.map((row) => ({

@@ -45,9 +45,14 @@ function executionsWhere(condition: string): string {
          where ${condition} and {{only}} offset 0) e`;
 }
 
-const IS_OPEN = `x.status in ('pending', 'running', 'paused')`;
+const IS_OPEN = `(x.status in ('pending', 'running', 'paused') or x.status = 'compensating')`;
 /** Executions `e` that are not final. */
 export const OPEN = executionsWhere(IS_OPEN);
+/** Returns SQL: whether a step template is of the top level, and no compensation, which has a row only to undo something. */
+export function isStep(template: string): string {
+  return `${template}.key !~ '[/~]'`;
+}
+
 /** Running or paused executions `e`. */
 export const UNDER_WAY = executionsWhere(`x.status in ('running', 'paused')`);
 /** Executions `e` that are not final, and the requested final ones. */

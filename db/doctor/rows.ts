@@ -5,6 +5,7 @@ import {
   EXAMINED,
   FINAL_EXECUTION,
   FINAL_STEP,
+  isStep,
   producersOf,
   resolvesEdges,
   type SqlInvariant,
@@ -40,7 +41,7 @@ const ENDS: readonly SqlInvariant[] = [
        from ${EXAMINED}
       cross join lateral (
         select id, key from workflow_step_templates x
-          where x.workflow_template_id = e.workflow_template_id and strpos(x.key, '/') = 0 offset 0) t
+         where x.workflow_template_id = e.workflow_template_id and ${isStep('x')} offset 0) t
       where e.status in ${FINAL_EXECUTION}
         and not exists (select 1 from workflow_step_executions s
                          where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)`,

@@ -16,7 +16,7 @@ export interface StoredExecution extends ExecutionRow {
 /** Returns executions by id, after `after`. Uses the primary key. */
 export async function readExecutionsAfter(db: Db, after: string, limit: number): Promise<StoredExecution[]> {
   const { rows } = await db.query(
-    `select id, workflow_template_id, status, sequence, error, stop_requested_at is not null as stopping, stop_reason
+    `select id, workflow_template_id, status, sequence, error, due_status, stop_requested_at is not null as stopping, stop_reason
        from workflow_executions
       where id > $1 and removed_at is null
       order by id
@@ -30,6 +30,7 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
     sequence: Number(row.sequence),
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
+    due: row.status === 'compensating' ? row.due_status : null,
   }));
 }
 

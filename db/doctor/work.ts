@@ -6,6 +6,7 @@ import { ownerIsAlive } from '../engine-alive.ts';
 import {
   FINAL_STEP,
   isCalm,
+  isStep,
   NEEDED_KEY,
   needsOf,
   OPEN,
@@ -138,6 +139,11 @@ const DEADLINE: SqlInvariant = {
   ),
 };
 
+/** Steps that are no compensations run. */
+const WINDS_DOWN = `exists (
+  select 1 from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
+   where s.workflow_execution_id = e.id and s.status = 'running' and ${isStep('t')} offset 0)`;
+
 const STOP_DEADLINE: SqlInvariant = {
   name: 'stopping-execution-without-deadline',
   meaning: 'An execution that is being stopped has a timer that ends its grace time.',
@@ -147,8 +153,12 @@ const STOP_DEADLINE: SqlInvariant = {
   offenders: withoutJob(
     `
     select e.id, e.id as execution_id, ${timerIdOf('e.id', '5')} as job,
-           format('being stopped since %s, and no timer ends it', e.stop_requested_at) as detail
-      from ${OPEN} where e.stop_requested_at is not null and ${isCalm('e.stop_requested_at')}`,
+           format('%s since %s, with steps that run, and no timer ends them',
+                  case when e.status = 'compensating' then e.status else 'being stopped' end,
+                  coalesce(e.stop_requested_at, e.updated_at)) as detail
+      from ${OPEN}
+     where case when e.status = 'compensating' then ${isCalm('e.updated_at')} and ${WINDS_DOWN}
+                else e.stop_requested_at is not null and ${isCalm('e.stop_requested_at')} end`,
     `j.name = 'WorkflowExecutionQueue'`,
   ),
 };
@@ -216,7 +226,7 @@ const END: SqlInvariant = {
              (select count(*) from workflow_step_executions s
                where s.workflow_execution_id = e.id and s.scope = '' and s.status in ${FINAL_STEP})
              = (select count(*) from workflow_step_templates t
-                 where t.workflow_template_id = e.workflow_template_id and strpos(t.key, '/') = 0) end`,
+                 where t.workflow_template_id = e.workflow_template_id and ${isStep('t')}) end`,
 };
 
 const STEP_ROW: SqlInvariant = {
@@ -230,7 +240,7 @@ const STEP_ROW: SqlInvariant = {
       from ${UNDER_WAY}
      cross join lateral (
        select id, key, workflow_template_id, definition from workflow_step_templates x
-        where x.workflow_template_id = e.workflow_template_id and strpos(x.key, '/') = 0 offset 0) t
+        where x.workflow_template_id = e.workflow_template_id and ${isStep('x')} offset 0) t
      where not exists (select 1 from workflow_step_executions s
                         where s.workflow_execution_id = e.id and s.scope = '' and s.step_template_id = t.id offset 0)
        and (not exists (select 1 from ${needsOf('t')} offset 0)
@@ -246,7 +256,8 @@ const CANCELLED_STEP: SqlInvariant = {
   graceSeconds: 0,
   offenders: `
     select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
-      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race and e.stop_requested_at is null`,
+      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race
+       and e.stop_requested_at is null and e.status <> 'compensating'`,
 };
 
 export const WORK_INVARIANTS: readonly SqlInvariant[] = [

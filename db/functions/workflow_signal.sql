@@ -56,7 +56,7 @@ begin
      where s.workflow_execution_id = execution and s.signal_id = workflow_signal.signal_id;
   end if;
   if v_same is null then
-    if v_stopping or v_status in ('completed', 'failed', 'cancelled', 'timed_out') then
+    if v_stopping or v_status in ('compensating', 'completed', 'failed', 'cancelled', 'timed_out') then
       raise exception 'workflow_signal: execution % is %; it takes no signals', execution, case when v_stopping then 'being stopped' else v_status end
         using errcode = '55000', detail = 'wrong_state';
     end if;

@@ -9,6 +9,7 @@
 import { inexactNumberMessage } from '../../core/json/exact-number.ts';
 import type { InexactLiteral, MemberReference, NameReference } from '../../core/step-type.ts';
 import type { ProblemList } from '../problem-list.ts';
+import { compensationsOf, type StepDraft } from '../step-draft.ts';
 import type { Drafted, LintContext } from './context.ts';
 import { warnDurations } from './durations.ts';
 import { resolveEdges } from './edges.ts';
@@ -29,6 +30,9 @@ interface LintedScope extends CheckedScope {
 
 interface Linted {
   readonly scopes: readonly LintedScope[];
+  readonly compensations: readonly StepDraft[];
+  /** Of the compensations: whether their parameters are right. */
+  readonly soundToo: readonly boolean[];
   readonly members: readonly MemberReference[];
   readonly unknownNames: readonly NameReference[];
   readonly inexactNumbers: readonly InexactLiteral[];
@@ -42,6 +46,8 @@ export function lint(
   warnings: ProblemList,
 ): Linted {
   const sound = drafted.scopes.map(({ drafts }) => checkParams(drafts, context, errors));
+  const compensations = drafted.scopes.flatMap(({ drafts }) => compensationsOf(drafts));
+  const soundToo = checkParams(compensations, context, errors);
   const scopes = drafted.scopes.map((scope, at) => {
     const edges = resolveEdges(scope.drafts, sound[at]!, errors, warnings);
     return { ...scope, sound: sound[at]!, graph: connect(edges) };
@@ -49,7 +55,7 @@ export function lint(
   for (const scope of scopes) reportCycles(scope.drafts, scope.graph, errors);
   const effort = newEffort();
   for (const scope of scopes) checkReachability(scope.drafts, scope.graph, effort, errors, warnings);
-  return { scopes, ...checkReferences(scopes, context, errors) };
+  return { scopes, compensations, soundToo, ...checkReferences(scopes, context, errors) };
 }
 
 /**
@@ -63,8 +69,10 @@ export function lintNew(
   warnings: ProblemList,
 ): void {
   const linted = lint(drafted, context, errors, warnings);
-  const { scopes, members, unknownNames, inexactNumbers } = linted;
+  const { scopes, compensations, members, unknownNames, inexactNumbers } = linted;
   for (const scope of scopes) reviewParams(scope.drafts, scope.sound, errors);
+  reviewParams(compensations, linted.soundToo, errors);
+  refuseInside(scopes, errors);
   checkMembers(members, context, errors, warnings);
   reportNames(unknownNames, context, errors);
   for (const { literal, pointer } of inexactNumbers)
@@ -72,6 +80,21 @@ export function lintNew(
   for (const scope of scopes) warnSettings(scope.drafts, context, warnings);
   for (const scope of scopes) warnLiterals(scope, warnings);
   for (const scope of scopes) warnDurations(scope.drafts, drafted.timeoutMs, warnings);
+  const undoing = { drafts: compensations, output: null };
+  warnSettings(compensations, context, warnings);
+  warnLiterals(undoing, warnings);
+  warnDurations(compensations, null, warnings);
   for (const scope of scopes) warnGrowth(scope.drafts, scope.graph, warnings);
   for (const scope of scopes) warnHolders(scope.drafts, warnings);
+}
+
+/** Scopes are not undone yet: what could not be kept is not promised. */
+function refuseInside(scopes: readonly LintedScope[], errors: ProblemList): void {
+  for (const { pointer } of scopes.flatMap(({ held, drafts }) =>
+    held === null ? [] : compensationsOf(drafts),
+  )) {
+    const message =
+      'A step inside another step cannot have a compensation; give one to the step that holds it.';
+    errors.add(pointer, 'invalid_compensation', message);
+  }
 }

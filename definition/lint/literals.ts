@@ -12,7 +12,10 @@ const ROOT = '\\s*\\$?(?:inputs?|steps|execution|secrets|vars|item|index|iterati
 const MAX_SHOWN_LENGTH = 80;
 const LOOKALIKE = new RegExp(`(?<!\\$)\\{\\{${ROOT}|\\$\\{(?!\\{)${ROOT}`);
 
-export function warnLiterals({ drafts, output }: ScopeDraft, warnings: ProblemList): void {
+export function warnLiterals(
+  { drafts, output }: Pick<ScopeDraft, 'drafts' | 'output'>,
+  warnings: ProblemList,
+): void {
   for (const draft of drafts) warnStep(draft, warnings);
   if (output !== null) warnIn(output.value, output.pointer, warnings);
 }

@@ -43,6 +43,7 @@ export function reportNames(
 ): void {
   for (const { name, pointer } of names) {
     errors.add(pointer, 'unknown_reference', () => {
+      if (name === 'compensates') return '"compensates" has a value only in "compensateWith".';
       const types = typesThatName(name, stepTypes);
       const where =
         types.length === 0 ? '' : `; only steps inside a step of type ${types.join(' or ')} know it`;

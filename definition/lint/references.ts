@@ -18,7 +18,7 @@ import type { ScopeName } from '../../core/template.ts';
 import { placesAt } from '../place.ts';
 import { listNames, type ProblemList, quote } from '../problem-list.ts';
 import { holdsExpression } from '../schema/loose-schema.ts';
-import type { ScopeDraft } from '../step-draft.ts';
+import type { ScopeDraft, StepDraft } from '../step-draft.ts';
 import type { LintContext } from './context.ts';
 import type { DraftGraph } from './graph.ts';
 import { type DistantRead, reportDistant } from './upstream.ts';
@@ -103,17 +103,24 @@ function checkStep(scope: Scope, slot: number, check: Check): void {
     const message = '"when" must be exactly one expression; there is text after its closing }}.';
     check.errors.add(`${pointer}/when`, 'when_not_expression', message);
   } else if (typeof when === 'string') checkValue(when, `${pointer}/when`, reader, check);
-  if (step.with !== undefined) checkWith(step.with, reader, slot, check);
+  if (step.with !== undefined) checkWith(step.with, scope.drafts[slot]!, reader, check);
+  checkCompensation(scope.drafts[slot]!, reader, check);
   if (concurrency !== null) checkValue(concurrency.key, `${pointer}/concurrency/key`, reader, check);
   if (rateLimit !== null) checkValue(rateLimit.key, `${pointer}/rateLimit/key`, reader, check);
+}
+
+/** A compensation sees the scope of its step, and what it undoes. */
+function checkCompensation({ compensation }: StepDraft, reader: Reader, check: Check): void {
+  if (compensation?.step.with === undefined) return;
+  const names = joined(reader.names, ['compensates']);
+  checkWith(compensation.step.with, compensation, { ...reader, names }, check);
 }
 
 /**
  * Deferred parameters are evaluated by the step itself, or never (code). A whole expression is evaluated, so it is
  * checked. Steps and outputs of scopes inside the step are checked as those of their scopes.
  */
-function checkWith(params: Json, reader: Reader, slot: number, check: Check): void {
-  const { pointer, type } = reader.scope.drafts[slot]!;
+function checkWith(params: Json, { pointer, type }: StepDraft, reader: Reader, check: Check): void {
   const deferred = type === null ? maybeInner(check.context) : deferredOf(type);
   checkValue(params, `${pointer}/with`, reader, check, deferred);
   for (const pattern of type?.deferred ?? []) {

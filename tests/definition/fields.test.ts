@@ -93,6 +93,7 @@ test('the smallest definition gets its defaults', () => {
         priority: 0,
         concurrency: null,
         rateLimit: null,
+        compensation: null,
         scopes: [],
       },
     ],
@@ -312,6 +313,51 @@ describe('a step', () => {
     const { errors } = join({ atLeast: 1, cancelLoser: true });
     expect(errors).toMatchObject([{ code: 'unknown_field', pointer: '/steps/c/join/cancelLoser' }]);
     expect(errors[0]?.message).toContain('Did you mean "cancelLosers"?');
+  });
+
+  test('has a compensation with fewer fields than a step, checked like one', () => {
+    const undo = (compensateWith: unknown) => readSteps({ a: { ...noop, compensateWith } });
+    const { template } = undo({
+      type: 'http',
+      with: { url: 'https://x.example/${{ compensates.id }}' },
+      timeout: '5s',
+    });
+    expect(template?.steps[0]?.compensation).toMatchObject({
+      key: 'a~compensation',
+      type: 'http',
+      timeoutMs: 5_000,
+      retry: { limit: 0 },
+      edges: [],
+    });
+    expect(errorsOf(undo('noop'))).toEqual(['invalid_type /steps/a/compensateWith']);
+    expect(errorsOf(undo({}))).toEqual(['missing_field /steps/a/compensateWith/type']);
+    expect(errorsOf(undo({ type: 'htpp' }))).toEqual(['unknown_step_type /steps/a/compensateWith/type']);
+    expect(errorsOf(undo({ type: 'noop', needs: ['a'], when: true }))).toEqual([
+      'unknown_field /steps/a/compensateWith/needs',
+      'unknown_field /steps/a/compensateWith/when',
+    ]);
+    expect(errorsOf(undo({ type: 'http', with: { url: 3 } }))).toEqual([
+      'invalid_params /steps/a/compensateWith/with/url',
+    ]);
+    expect(errorsOf(undo({ type: 'noop', with: { x: '${{ steps.b.output }}' } }))).toEqual([
+      'unknown_step_reference /steps/a/compensateWith/with/x',
+    ]);
+    expect(errorsOf(undo({ type: 'noop', with: { x: '${{ item }}' } }))).toEqual([
+      'unknown_reference /steps/a/compensateWith/with/x',
+    ]);
+    expect(errorsOf(undo({ type: 'foreach', with: { items: 1, steps: { b: noop } } }))).toEqual([
+      'invalid_compensation /steps/a/compensateWith/type',
+    ]);
+    expect(errorsOf(readSteps({ a: { ...noop, with: { x: '${{ compensates }}' } } }))).toEqual([
+      'unknown_reference /steps/a/with/x',
+    ]);
+  });
+
+  test('inside another step has no compensation', () => {
+    const steps = { b: { ...noop, compensateWith: noop } };
+    expect(errorsOf(readSteps({ a: { type: 'foreach', with: { items: 1, steps } } }))).toEqual([
+      'invalid_compensation /steps/a/with/steps/b/compensateWith',
+    ]);
   });
 
   test('counts distinct predecessors for its join', () => {

@@ -201,7 +201,7 @@ describe('an expression inside a scope', () => {
     ['inputs.first', 'not_upstream', 'Read steps.first.output: "first" is outside'],
     ['inputs.b', 'not_upstream', 'add "b" to "needs"'],
     ['inputs.x', 'unknown_step_reference', 'input.x'],
-    ['iteration', 'unknown_reference', 'only steps inside a step of type again know it'],
+    ['iteration', 'unknown_reference', 'only steps inside a step of type again or loop know it'],
     ['previous?.x', 'unknown_reference', '"previous" has no value here'],
   ])('does not read %s', (name, code, message) => {
     const { errors } = read(reads(`\${{ ${name} }}`));

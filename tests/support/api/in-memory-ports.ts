@@ -275,6 +275,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
   return {
     execution_id: execution.id,
     status,
+    uncertain: [],
     stop_requested: execution.forced !== null,
     template: definition.name,
     version: 1,

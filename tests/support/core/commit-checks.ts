@@ -73,7 +73,7 @@ export class CommitChecks {
     const spoken = new Set(accepted.map((event) => ('slot' in event ? event.slot : null)));
     for (const slot of this.#view.graph.steps.keys()) {
       if (spoken.has(slot)) continue;
-      const isOver = plan.stopping || this.#view.steps[slot]?.status === 'cancelled';
+      const isOver = plan.stopping || plan.compensating || this.#view.steps[slot]?.status === 'cancelled';
       const expected = this.#last.steps[slot] === 'running' && isOver;
       assert.equal(aborted.has(slot), expected, `${this.#key(slot)} is aborted`);
     }
@@ -153,7 +153,9 @@ export class CommitChecks {
     assert.equal(store.jobs.length, 0, 'no job is left');
     if (view.steps.some((state) => state?.status === 'cancelled' && !state.lost)) return;
     if (view.status !== 'completed' && view.status !== 'failed') return;
-    const undecided = [...view.graph.steps.keys()].filter((slot) => !this.#decided.has(slot));
+    const undecided = [...view.graph.steps.keys()].filter(
+      (slot) => slot < view.graph.size && !this.#decided.has(slot),
+    );
     const waiting = undecided.filter((slot) => !view.steps[slot]!.lost);
     assert.deepEqual(waiting, [], 'every join is decided, but for those of losers');
     assert.equal(store.inputs.length, view.graph.edges.length, 'every edge is recorded');

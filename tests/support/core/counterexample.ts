@@ -50,7 +50,7 @@ function describeTemplate({ onFailure, steps }: Template, rest: readonly unknown
       return `${from}:${words.join('|')}`;
     });
     const extra = `priority ${step.priority}, retries ${step.retry.limit}`;
-    return `  ${step.key} (${step.type}, ${extra}) needs [${edges}] join ${step.join}${step.cancelsLosers ? ' cancels losers' : ''} ${JSON.stringify(scripts?.[at])}`;
+    return `  ${step.key} (${step.type}, ${extra}) needs [${edges}] join ${step.join}${step.cancelsLosers ? ' cancels losers' : ''}${step.compensation === null ? '' : ` undo ${step.compensation.retry.limit}`} ${JSON.stringify(scripts?.[at])}`;
   });
   return [`onFailure: ${onFailure}`, ...lines].join('\n');
 }

@@ -103,6 +103,7 @@ export class Drive {
     const { status } = this.view;
     if (status === 'running' && !this.#luck.chance(0.03)) return;
     if (status === 'paused' && !this.#luck.chance(0.3)) return;
+    if (status === 'compensating') return;
     const paused = status === 'running';
     this.view.status = paused ? 'paused' : 'running';
     this.store.setStatus(this.view.status);
@@ -158,6 +159,7 @@ export class Drive {
   /** One transition with what is claimed within it, held against the oracle and written. */
   #commit(batch: readonly Told[]): void {
     this.checks.before();
+    this.oracle.nextCommit();
     const events = batch.map(({ event }) => event);
     const results = this.view.steps.flatMap((state) =>
       state?.status === 'running' ? this.#result(state) : [],
@@ -217,7 +219,7 @@ export class Drive {
   }
 
   #stepEvent(fact: StepFact): Event {
-    const state = this.view.steps[this.graph.slots.get(fact.key)!]!;
+    const state = this.view.steps.find((each) => this.graph.steps[each?.slot ?? -1]?.key === fact.key)!;
     const random = this.#luck.random();
     return stepEvent(fact, state, { owner: fact.fact === 'claimed' ? this.#owner() : '', random });
   }

@@ -39,7 +39,15 @@ export type OracleStatus =
 export type OracleEdge = 'open' | 'live' | 'dead';
 
 export interface Verdict {
-  execution: 'pending' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled' | 'timed_out';
+  execution:
+    | 'pending'
+    | 'running'
+    | 'paused'
+    | 'compensating'
+    | 'completed'
+    | 'failed'
+    | 'cancelled'
+    | 'timed_out';
   stopRequested: boolean;
   /** The first unhandled failure; null while there is none. */
   error: string | null;

@@ -26,6 +26,8 @@ export interface StepOptions {
   type?: string;
   priority?: number;
   retry?: Partial<RetryPolicy>;
+  /** It is undone by a step that may be retried so often. */
+  undo?: { retries: number };
   /** The steps of each scope that it holds. */
   scopes?: readonly Record<string, StepOptions>[];
 }
@@ -90,6 +92,10 @@ function buildStep(key: string, { needs = [], join = 'all', ...options }: StepOp
     priority: options.priority ?? 0,
     concurrency: null,
     rateLimit: null,
+    compensation:
+      options.undo === undefined
+        ? null
+        : buildStep(`${key}~compensation`, { retry: { limit: options.undo.retries } }),
     scopes: (options.scopes ?? []).map(buildScope),
   };
 }
@@ -153,6 +159,7 @@ interface DrawnStep {
   needs: { back: number; on: EdgeOn | 'route'; routes: string[] }[];
   join: number;
   cancelsLosers: boolean;
+  undo: { retries: number } | null;
   priority: number;
   retry: Partial<RetryPolicy>;
 }
@@ -168,13 +175,16 @@ const drawnNeed = fc.record({
   routes: fc.subarray([...ROUTES], { minLength: 1 }),
 });
 
-function drawnStep(races: boolean): fc.Arbitrary<DrawnStep> {
+type Kind = 'plain' | 'racing' | 'undone';
+
+function drawnStep(kind: Kind): fc.Arbitrary<DrawnStep> {
   return fc.record({
     place: fc.nat(99),
     isSwitch: fc.boolean(),
     needs: fc.array(drawnNeed, { maxLength: 4, size: 'max' }),
     join: fc.nat(6),
-    cancelsLosers: races ? fc.boolean() : fc.constant(false),
+    cancelsLosers: kind === 'plain' ? fc.constant(false) : fc.boolean(),
+    undo: kind === 'undone' ? fc.option(fc.record({ retries: fc.nat(2) })) : fc.constant(null),
     priority: fc.integer({ min: -1, max: 2 }),
     retry: fc.record({ limit: fc.nat(2) }),
   });
@@ -182,18 +192,23 @@ function drawnStep(races: boolean): fc.Arbitrary<DrawnStep> {
 
 /** Random templates of 1 to `maxSteps` steps whose definition order is not their topological order. */
 export function templates(maxSteps: number): fc.Arbitrary<Template> {
-  return drawnTemplates(maxSteps, false);
+  return drawnTemplates(maxSteps, 'plain');
 }
 
 /** The same with joins that cancel losers. */
 export function racingTemplates(maxSteps: number): fc.Arbitrary<Template> {
-  return drawnTemplates(maxSteps, true);
+  return drawnTemplates(maxSteps, 'racing');
 }
 
-function drawnTemplates(maxSteps: number, races: boolean): fc.Arbitrary<Template> {
+/** The same with compensations. */
+export function undoneTemplates(maxSteps: number): fc.Arbitrary<Template> {
+  return drawnTemplates(maxSteps, 'undone');
+}
+
+function drawnTemplates(maxSteps: number, kind: Kind): fc.Arbitrary<Template> {
   return fc
     .record({
-      drawn: fc.array(drawnStep(races), { minLength: 1, maxLength: maxSteps, size: 'max' }),
+      drawn: fc.array(drawnStep(kind), { minLength: 1, maxLength: maxSteps, size: 'max' }),
       onFailure: fc.constantFrom('continue' as const, 'stop' as const),
     })
     .map(({ drawn, onFailure }) => toTemplate(drawn, onFailure));
@@ -212,6 +227,7 @@ function toTemplate(drawn: readonly DrawnStep[], onFailure: Template['onFailure'
       type: step.isSwitch ? 'switch' : 'noop',
       join: isAll ? 'all' : Math.min(step.join, edges),
       cancelsLosers: step.cancelsLosers && !isAll,
+      ...(step.undo === null ? {} : { undo: step.undo }),
       priority: step.priority,
       retry: step.retry,
     };

@@ -21,7 +21,7 @@ export class MemoryStore {
   readonly #tickets = new Map<string, StepJob>();
 
   constructor(id: string) {
-    this.execution = { id, status: 'pending', sequence: 0, stopRequested: null, failure: null };
+    this.execution = { id, status: 'pending', sequence: 0, stopRequested: null, failure: null, due: null };
   }
 
   get jobs(): StepJob[] {
@@ -52,8 +52,8 @@ export class MemoryStore {
     assert.equal(this.execution.status, fromStatus);
     assert.equal(this.execution.sequence, fromSequence);
     assert(!isFinalExecution(fromStatus), `a plan leaves the final status ${fromStatus}`);
-    const { status, sequence, stopRequested, failure } = view;
-    Object.assign(this.execution, { status, sequence, stopRequested, failure });
+    const { status, sequence, stopRequested, failure, due } = view;
+    Object.assign(this.execution, { status, sequence, stopRequested, failure, due });
     for (const change of plan.steps.values()) this.#writeStep(change);
     for (const slot of plan.scopes?.counted ?? []) this.count(view, slot);
     for (const { target, producer, live } of plan.inputs) this.#track(target.id, producer.id, live);

@@ -8,22 +8,17 @@
  * 1. A fact about a step that its status does not allow (late, duplicate) is no news.
  * 2. Nothing is news once the execution is final.
  */
-import type { EdgeCondition, Template, TemplateStep } from '../../../core/template.ts';
-import type { ExecutionFact, Fact, OracleEdge, OracleStatus, StepFact, Verdict } from './facts.ts';
-
-/** What a step has told so far; everything else is worked out. */
-interface Account {
-  /** `cancelled`: it has lost a race. */
-  end: 'completed' | 'failed' | 'skipped' | 'cancelled' | null;
-  routes: readonly string[] | null;
-  place: 'queued' | 'running' | 'waiting' | 'retrying';
-  attempts: number;
-  retries: number;
-  /** The attempt was parked: the next claim goes on with it. */
-  goesOn: boolean;
-  /** It waits for scopes of its own, which a stop gives time to end. */
-  holds: boolean;
-}
+import type { Template, TemplateStep } from '../../../core/template.ts';
+import type { ExecutionFact, Fact, OracleStatus, StepFact, Verdict } from './facts.ts';
+import {
+  type Account,
+  edgeAfter,
+  FRESH,
+  isHandled,
+  joinAfter,
+  statusAfter,
+  type Undo,
+} from './oracle-rules.ts';
 
 /** The status a step must have for the fact to be news. */
 const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
@@ -42,63 +37,8 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
   lost: 'running',
 };
 
-const FRESH: Account = {
-  end: null,
-  routes: null,
-  place: 'queued',
-  attempts: 0,
-  retries: 0,
-  goesOn: false,
-  holds: false,
-};
 const FINAL_STEP = new Set<OracleStatus>(['completed', 'failed', 'skipped', 'cancelled']);
-const OPEN_EXECUTION = new Set(['pending', 'running', 'paused']);
-
-/** Section 2, one sentence each. */
-function edgeAfter(
-  producer: OracleStatus,
-  conditions: readonly EdgeCondition[],
-  { routes, end }: Account,
-): OracleEdge {
-  if (producer === 'skipped' || end === 'cancelled') return 'dead';
-  if (producer !== 'completed' && producer !== 'failed') return 'open';
-  const live = conditions.some((condition) => {
-    if (condition.on === 'always') return true;
-    if (condition.on === 'failure') return producer === 'failed';
-    if (producer === 'failed') return false;
-    return condition.routes === null || condition.routes.some((route) => routes?.includes(route) === true);
-  });
-  return live ? 'live' : 'dead';
-}
-
-/** The table of section 2. */
-function joinAfter(step: TemplateStep, edges: readonly OracleEdge[]): 'starts' | 'is skipped' | 'waits' {
-  if (edges.length === 0) return 'starts';
-  const live = edges.filter((edge) => edge === 'live').length;
-  const open = edges.filter((edge) => edge === 'open').length;
-  if (step.join === 'all') {
-    if (open > 0) return 'waits';
-    return live > 0 ? 'starts' : 'is skipped';
-  }
-  if (live >= step.join) return 'starts';
-  return live + open < step.join ? 'is skipped' : 'waits';
-}
-
-function statusAfter(step: TemplateStep, edges: readonly OracleEdge[], account: Account): OracleStatus {
-  if (account.end === 'cancelled') return 'cancelled';
-  const join = joinAfter(step, edges);
-  if (join === 'is skipped') return 'skipped';
-  if (join === 'waits') return edges.some((edge) => edge !== 'open') ? 'waiting_inputs' : 'absent';
-  return account.end ?? account.place;
-}
-
-/** A failure is handled when a `failure` or `always` edge of it is live, whatever the target then does. */
-function isHandled(template: Template, key: string): boolean {
-  const handles = ({ on }: EdgeCondition): boolean => on === 'failure' || on === 'always';
-  return template.steps.some((step) =>
-    step.edges.some((edge) => edge.from === key && edge.conditions.some(handles)),
-  );
-}
+const OPEN_EXECUTION = new Set(['pending', 'running', 'paused', 'compensating']);
 
 /** The books of one execution, `pending` until the oracle is told of its beginning. */
 export class Oracle {
@@ -114,15 +54,28 @@ export class Oracle {
   readonly #accounts: Record<string, Account> = {};
   /** Keys of the joins that have started, as far as they cancel losers. */
   readonly #races = new Set<string>();
+  /** Compensations by their key. */
+  readonly #undo = new Map<string, Undo>();
+  /** The status that follows when all is undone. */
+  #due: Verdict['execution'] = 'failed';
+  #commit = 0;
 
   constructor(template: Template) {
     this.#template = template;
-    for (const { key, edges } of template.steps) {
+    for (const [position, { key: of, compensation: step }] of template.steps.entries())
+      if (step !== null) this.#undo.set(step.key, { of, position, step });
+    const undo = [...this.#undo.values()].map(({ step }) => step);
+    for (const { key, edges } of [...template.steps, ...undo]) {
       this.#accounts[key] = { ...FRESH };
       this.verdict.steps[key] = 'absent';
       this.verdict.edges[key] = edges.map(() => 'open');
       this.verdict.attempts[key] = 0;
     }
+  }
+
+  /** Facts that are told from now on are of the next commit. */
+  nextCommit(): void {
+    this.#commit += 1;
   }
 
   /** Returns whether the fact was news. */
@@ -135,20 +88,22 @@ export class Oracle {
     const { verdict } = this;
     const from = verdict.execution;
     if (fact === 'cancel') this.#end('cancelled');
-    else if (fact === 'time out') this.#end('timed_out');
+    else if (from === 'compensating') return fact === 'stop overdue' && this.#endGrace();
+    else if (fact === 'time out') this.#conclude('timed_out', true);
     else if (fact === 'reject' && from === 'pending') this.#end('failed');
     else if (fact === 'begin' && from === 'pending') this.#move('running');
     else if (fact === 'pause' && from === 'running') this.#move('paused');
     else if (fact === 'resume' && from === 'paused') this.#move('running');
     else if (fact === 'stop' && !verdict.stopRequested) this.#stop();
-    else if (fact === 'stop overdue' && verdict.stopRequested) this.#end('cancelled');
+    else if (fact === 'stop overdue' && verdict.stopRequested) this.#conclude('cancelled', false);
     else return false;
     return true;
   }
 
   #stop(): void {
     this.verdict.stopRequested = true;
-    this.#workOut();
+    if (this.#nextToUndo() !== null) this.#conclude('cancelled', true);
+    else this.#workOut();
   }
 
   #move(execution: 'running' | 'paused'): void {
@@ -162,7 +117,8 @@ export class Oracle {
     // A timeout runs on while a step that was parked waits for its turn.
     const isTimedOut = fact.fact === 'timed out' && status === 'queued' && this.#accounts[fact.key]!.goesOn;
     if (status !== EXPECTED[fact.fact] && !isTimedOut) return false;
-    if (fact.fact === 'claimed' && verdict.execution !== 'running') return false;
+    const begins = this.#undo.has(fact.key) ? 'compensating' : 'running';
+    if (fact.fact === 'claimed' && verdict.execution !== begins) return false;
     const account = this.#accounts[fact.key]!;
     this.#book(account, fact);
     verdict.attempts[fact.key] = account.attempts;
@@ -179,6 +135,7 @@ export class Oracle {
       case 'completed':
         account.end = 'completed';
         account.routes = fact.routes;
+        account.commit = this.#commit;
         return;
       case 'guarded':
         account.attempts -= 1;
@@ -190,6 +147,7 @@ export class Oracle {
         return;
       case 'answered':
         account.end = 'completed';
+        account.commit = this.#commit;
         return;
       case 'refused':
       case 'timed out':
@@ -214,37 +172,46 @@ export class Oracle {
         return;
       case 'lost':
         // What was parked is still on record, so the new attempt goes on from there and counts; a stop grants none.
-        if (account.goesOn && !this.verdict.stopRequested) account.attempts += 1;
+        if (account.goesOn && !this.#windsDown(fact.key)) account.attempts += 1;
         account.place = 'queued';
     }
   }
 
   /** Retries are counted apart from attempts; a stop grants none. */
   #fail(account: Account, key: string, retryable: boolean): void {
-    const { retry } = this.#template.steps.find((step) => step.key === key)!;
+    const undo = this.#undo.get(key);
+    const { retry } = undo?.step ?? this.#template.steps.find((step) => step.key === key)!;
     account.goesOn = false;
     account.holds = false;
-    if (retryable && account.retries < retry.limit && !this.verdict.stopRequested) {
+    if (retryable && account.retries < retry.limit && !this.#windsDown(key)) {
       account.retries += 1;
       account.place = 'retrying';
       return;
     }
     account.end = 'failed';
-    if (!this.verdict.stopRequested && !isHandled(this.#template, key)) this.verdict.error ??= key;
+    if (undo === undefined && !this.#windsDown(key) && !isHandled(this.#template, key))
+      this.verdict.error ??= key;
+  }
+
+  /** A step gets no further attempt, unless it undoes another one. */
+  #windsDown(key: string): boolean {
+    const { stopRequested, execution } = this.verdict;
+    return !this.#undo.has(key) && (stopRequested || execution === 'compensating');
   }
 
   #workOut(): void {
     const { verdict } = this;
     const template = this.#template;
-    if (verdict.stopRequested) this.#workOutStopping();
+    if (verdict.execution === 'compensating') this.#workOutCompensating();
+    else if (verdict.stopRequested) this.#workOutStopping();
     else if (verdict.error !== null && template.onFailure === 'stop') {
       verdict.steps[verdict.error] = 'failed';
-      this.#end('failed');
+      this.#conclude('failed', true);
     } else {
       this.#passAll();
       if (this.#cancelLosers()) this.#passAll();
       const over = template.steps.every(({ key }) => FINAL_STEP.has(verdict.steps[key]!));
-      if (over) this.#end(verdict.error === null ? 'completed' : 'failed');
+      if (over) this.#conclude(verdict.error === null ? 'completed' : 'failed', false);
     }
   }
 
@@ -320,6 +287,13 @@ export class Oracle {
   /** What runs may still tell its result; nothing else moves, and the last to go closes the execution. */
   #workOutStopping(): void {
     const { steps } = this.verdict;
+    this.#letRun();
+    if (this.#template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!)))
+      this.#conclude('cancelled', false);
+  }
+
+  #letRun(): void {
+    const { steps } = this.verdict;
     const template = this.#template;
     for (const { key } of template.steps) {
       if (FINAL_STEP.has(steps[key]!)) continue;
@@ -328,15 +302,65 @@ export class Oracle {
       steps[key] = end ?? (goesOn ? place : 'cancelled');
     }
     for (const step of template.steps) this.#lookAtEdges(step);
-    if (template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!))) this.#end('cancelled');
+  }
+
+  /** Section 14.22: where a failure, timeout or stop finds something to undo, that comes first. */
+  #conclude(execution: Verdict['execution'], grace: boolean): void {
+    if (execution === 'completed' || this.#nextToUndo() === null) {
+      this.#end(execution);
+      return;
+    }
+    this.verdict.execution = 'compensating';
+    this.#due = execution;
+    if (grace) this.#letRun();
+    else this.#cancelOpen();
+    this.#workOutCompensating();
+  }
+
+  /** Steps that run come to their end, then one thing after the other is undone. */
+  #workOutCompensating(): void {
+    const { steps } = this.verdict;
+    this.#letRun();
+    for (const key of this.#undo.keys()) {
+      const { end, place } = this.#accounts[key]!;
+      if (steps[key] !== 'absent' && steps[key] !== 'cancelled') steps[key] = end ?? place;
+    }
+    const all = [...this.#undo.keys(), ...this.#template.steps.map(({ key }) => key)];
+    if (all.some((key) => steps[key] !== 'absent' && !FINAL_STEP.has(steps[key]!))) return;
+    const next = this.#nextToUndo();
+    if (next === null) this.#end(this.#due);
+    else steps[next] = 'queued';
+  }
+
+  /** Section 14.23: the latest completion first. */
+  #nextToUndo(): string | null {
+    const open = [...this.#undo].filter(
+      ([key, { of }]) => this.verdict.steps[key] === 'absent' && this.#accounts[of]!.end === 'completed',
+    );
+    const commitOf = ({ of }: Undo) => this.#accounts[of]!.commit;
+    open.sort(([, a], [, b]) => commitOf(b) - commitOf(a) || b.position - a.position);
+    return open[0]?.[0] ?? null;
+  }
+
+  #endGrace(): boolean {
+    const { steps } = this.verdict;
+    if (this.#template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!))) return false;
+    this.#cancelOpen();
+    this.#workOutCompensating();
+    return true;
+  }
+
+  #cancelOpen(): void {
+    const { steps } = this.verdict;
+    for (const { key } of this.#template.steps) if (!FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
+    for (const step of this.#template.steps) this.#lookAtEdges(step);
   }
 
   #end(execution: Verdict['execution']): void {
     const { steps } = this.verdict;
     this.verdict.execution = execution;
-    for (const { key } of this.#template.steps) {
-      if (!FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
-    }
-    for (const step of this.#template.steps) this.#lookAtEdges(step);
+    this.#cancelOpen();
+    for (const key of this.#undo.keys())
+      if (steps[key] !== 'absent' && !FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
   }
 }

@@ -70,10 +70,14 @@ export class Performance {
 
 export function performances(template: Template, scripts: readonly StepScript[]): Map<string, Performance> {
   return new Map(
-    template.steps.map(({ key, type }, at) => [
-      key,
-      new Performance(scripts[at] ?? COMPLETES, type === 'switch'),
-    ]),
+    template.steps.flatMap(({ key, type, compensation }, at) => {
+      const script = scripts[at] ?? COMPLETES;
+      const own = [key, new Performance(script, type === 'switch')] as const;
+      if (compensation === null) return [own];
+      // A compensation has no guard.
+      const result = script.result === 'guarded' ? 'completed' : script.result;
+      return [own, [compensation.key, new Performance({ ...script, result }, false)] as const];
+    }),
   );
 }
 
