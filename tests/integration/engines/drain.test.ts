@@ -17,6 +17,9 @@ const fixture = fixtureForEach(async () => {
 
 const start = (name: string, config: Record<string, string> = {}) => fixture.engineProcess({ name, config });
 
+/** The engine that goes on: it is not told to end, so it needs no process. */
+const follow = (config: Record<string, string> = {}) => fixture.engine({ name: 'second', config });
+
 async function terminate(engine: EngineProcess): Promise<void> {
   engine.kill('SIGTERM');
   const code = await engine.exited;
@@ -45,7 +48,7 @@ test('a step that ends within the grace time is recorded, and what it made ready
   await over;
   await assertInvariants(database.url, { allFinal: false });
 
-  const second = await start('second');
+  const second = await follow();
   await second.end(probe);
   const end = await second.end(id);
   expect(end.outputs).toEqual({ next: 'done in time' });
@@ -75,7 +78,7 @@ test('a step that does not end within the grace time is handed back and uses no 
   await assertInvariants(database.url, { allFinal: false });
 
   await database.openGate('never-for-first');
-  const second = await start('second');
+  const second = await follow();
   const end = await second.end(id);
   expect(end.status).toBe('completed');
   expect(['deaf', 'polite'].map((key) => stepOf(end, key).attempt_count)).toEqual([1, 1]);
@@ -86,7 +89,7 @@ test('what an engine hands back its peer goes on with at once', async () => {
   const template = await first.publish({ steps: { g: { type: 'gate', with: { name: 'peer' } } } });
   const id = await first.start(template);
   await running(id, 1);
-  const second = await start('second');
+  const second = await follow();
   await terminate(first);
   await running(id, 2);
   await database.openGate('peer');
@@ -118,7 +121,7 @@ test('a draining engine refuses new starts or begins none of them, and loses non
   await terminate(first);
   await loading;
   await assertInvariants(database.url, { allFinal: false });
-  const second = await start('second');
+  const second = await follow();
   for (const id of accepted) expect((await second.end(id)).status).toBe('completed');
   const { rows } = await database.pool.query(
     'select max(count)::integer as most from (select count(*) from test_runs group by step_id) runs',
@@ -164,7 +167,7 @@ test('a restart goes on with pending, queued, waiting and retrying rows', async 
   // Their time comes now: a short one might be over before anybody has looked.
   await database.pool.query('update pgboss.job set start_after = now() where start_after > now()');
   await database.openGate('restart');
-  const second = await start('second', config);
+  const second = await follow(config);
   const ends = await Promise.all([delayed, retrying, queued, later].map((id) => second.end(id)));
   expect(ends.map(({ status }) => status)).toEqual(['completed', 'completed', 'completed', 'completed']);
   expect(statuses(ends[0]!)).toEqual({ wait: 'completed', a: 'completed' });
@@ -208,7 +211,7 @@ test('peers that switch protocols hold up no step and no stop: what runs is hand
   await database.pool.query(`update pgboss.job set start_after = now() where data ->> 'execution_id' = $1`, [
     id,
   ]);
-  const second = await start('second', config);
+  const second = await follow(config);
   await second.end(held);
   await database.until(`select count(*) = 0 from pgboss.job where data ->> 'execution_id' = $1`, [id]);
 });

@@ -118,7 +118,7 @@ describe('an engine without a step type', () => {
     await assertInvariants(database.url, { allFinal: false, accept: ['step-type-without-engine'] });
 
     await database.openGate('left');
-    able = await fixture.engineProcess({ name: 'again' });
+    await fixture.engine({ name: 'again' });
     for (const id of [running!, pending]) expect((await plain.end(id)).status).toBe('completed');
     expect(stepOf(await plain.end(running!), 'gate').attempt_count).toBe(2);
     expect((await database.runs(pending)).map(({ engine }) => engine)).toEqual(['again']);
@@ -178,7 +178,7 @@ describe('what no living engine can do', () => {
     );
 
     await database.openGate('nobody');
-    able = await fixture.engineProcess({ name: 'again' });
+    await fixture.engine({ name: 'again' });
     for (const id of [running, pending]) expect((await plain.end(id)).status).toBe('completed');
     expect(await findings()).toEqual([]);
     expect(await ageOf('StepExecutionQueue')).toBe(0);
@@ -235,8 +235,8 @@ test('an engine that does not understand a definition leaves its executions, tim
 
   await rewrite(`- 'later'`);
   await database.openGate('not understood');
-  able = await fixture.engineProcess({ name: 'again' });
+  const again = await fixture.engine({ name: 'again' });
   await stepHas(pending, 'pause', `s.status = 'waiting'`);
   await database.pool.query('update pgboss.job set start_after = now()');
-  for (const id of [running!, parked!, pending]) expect((await able.end(id)).status).toBe('completed');
+  for (const id of [running!, parked!, pending]) expect((await again.end(id)).status).toBe('completed');
 });

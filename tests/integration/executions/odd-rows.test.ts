@@ -34,6 +34,13 @@ async function insertJob(data: unknown): Promise<void> {
 const onTemplate = (change: string, template: string) =>
   database.pool.query(`update workflow_templates set ${change} where name = $1`, [template]);
 
+const onStep = (change: string, key: string, template: string) =>
+  database.pool.query(
+    `update workflow_step_templates ${change}
+      where key = $1 and workflow_template_id = (select id from workflow_templates where name = $2)`,
+    [key, template],
+  );
+
 interface Odd {
   /** Makes it odd, of one execution that lines up and one whose timer is due. */
   plant(template: string, waiting: string): Promise<unknown>;
@@ -77,23 +84,38 @@ const ODD: readonly (readonly [string, Odd])[] = [
   [
     'a step whose row has another key',
     {
-      plant: () =>
-        database.pool.query(`update workflow_step_templates set key = 'was ' || key where key = 'b'`),
-      mend: () => database.pool.query(`update workflow_step_templates set key = 'b' where key = 'was b'`),
+      plant: (template) => onStep(`set key = 'was b'`, 'b', template),
+      mend: (template) => onStep(`set key = 'b'`, 'was b', template),
     },
   ],
 ];
 
-test.each(ODD)('%s leaves its executions waiting, and no other', async (_, { plant, mend }) => {
+/** Executions of a template of their own, in which one thing is odd. */
+interface Held {
+  readonly what: string;
+  readonly odd: Odd;
+  readonly template: string;
+  readonly waiting: string;
+  pending: string;
+}
+
+async function hold(what: string, odd: Odd): Promise<Held> {
   const template = await engine.publish(PARKED);
   const waiting = await engine.start(template);
   await database.until(
     `select status = 'waiting' from workflow_step_executions where workflow_execution_id = $1`,
     [waiting],
   );
+  return { what, odd, template, waiting, pending: '' };
+}
+
+test('what is odd leaves its own executions waiting, and no other, until it is put right', async () => {
+  const held = await Promise.all(ODD.map(([what, odd]) => hold(what, odd)));
   await engine.stop();
-  const pending = await startBySql(template);
-  await plant(template, waiting);
+  for (const each of held) {
+    each.pending = await startBySql(each.template);
+    await each.odd.plant(each.template, each.waiting);
+  }
   await database.pool.query('update pgboss.job set start_after = now()');
 
   engine = await fixture.engine();
@@ -106,15 +128,19 @@ test.each(ODD)('%s leaves its executions waiting, and no other', async (_, { pla
   expect((await engine.end(late)).status).toBe('completed');
 
   await engine.stop();
-  await mend(template, waiting);
+  for (const { odd, template, waiting } of held) await odd.mend(template, waiting);
   await database.pool.query('update pgboss.job set start_after = now()');
   engine = await fixture.engine();
-  await database.until(
-    `select coalesce(bool_or(status in ('waiting', 'completed')), false) from workflow_step_executions where workflow_execution_id = $1`,
-    [pending],
-  );
+  for (const { pending } of held)
+    await database.until(
+      `select coalesce(bool_or(status in ('waiting', 'completed')), false)
+         from workflow_step_executions where workflow_execution_id = $1`,
+      [pending],
+    );
   await database.pool.query('update pgboss.job set start_after = now()');
-  for (const id of [waiting, pending]) expect((await engine.end(id)).status).toBe('completed');
+  for (const { what, waiting, pending } of held)
+    for (const id of [waiting, pending])
+      expect({ what, status: (await engine.end(id)).status }).toEqual({ what, status: 'completed' });
 });
 
 test('an execution of whose begin the database wants nothing keeps no other from beginning', async () => {
