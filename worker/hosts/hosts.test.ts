@@ -24,7 +24,7 @@ export default [
   type('params', ({ params }) => params),
   type('count', () => ++calls),
   type('pid', () => process.pid),
-  type('loop', () => { for (;;); }),
+  type('spins', () => { for (;;); }),
   type('beats', ({ heartbeat, params }) => {
     for (const end = performance.now() + params.ms; performance.now() < end; ) heartbeat();
     return 'alive';
@@ -361,7 +361,7 @@ describe('processes', () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 2_000 } });
     const waits = start(hosts, 'never');
     await outputOf(start(hosts, 'count'));
-    const loops = start(hosts, 'loop');
+    const loops = start(hosts, 'spins');
     for (const { result } of [waits, loops]) {
       expect(await result).toEqual(lostBy('rescue'));
     }
@@ -370,7 +370,7 @@ describe('processes', () => {
 
   test('one that does not answer with a single handler in it is left alone', async () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 100, stalled: 60 }, size: 1 });
-    start(hosts, 'loop');
+    start(hosts, 'spins');
     const [looping] = hosts.processIds();
     // What is begun later runs in another one, once this one has given no sign of life for a while.
     await until(() => hosts.processIds().length === 2);
@@ -406,7 +406,7 @@ describe('processes', () => {
   test('a handler that had not begun when its process died runs in another one', async () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, grace: 50 } });
     await outputOf(start(hosts, 'count'));
-    const loops = await begun(hosts, 'loop');
+    const loops = await begun(hosts, 'spins');
     const behind = start(hosts, 'count');
     loops.attempt.drop();
     expect(await outputOf(behind)).toBe(1);
@@ -415,7 +415,7 @@ describe('processes', () => {
   test('a handler that goes on without yielding is named when its process is ended, also when no attempt is lost', async () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, grace: 50 } });
     const before = lines.length;
-    const loops = await begun(hosts, 'loop');
+    const loops = await begun(hosts, 'spins');
     loops.attempt.drop();
     const told = () =>
       lines.slice(before).find(({ msg }) => String(msg).startsWith('A process of steps has ended'));
@@ -424,7 +424,7 @@ describe('processes', () => {
       because: 'displaced',
       steps: 0,
       lost: [],
-      over: [{ step: 'step', type: 'loop' }],
+      over: [{ step: 'step', type: 'spins' }],
     });
   });
 
@@ -467,7 +467,7 @@ describe('processes', () => {
     const hosts = await hostsOf(MODULE, { times: { tick: 20, hung: 1_000 } });
     await outputOf(start(hosts, 'count'));
     const innocent = start(hosts, 'obeys', {}, { heartbeatTimeoutMs: 200 });
-    const loops = start(hosts, 'loop');
+    const loops = start(hosts, 'spins');
     const lost = await Promise.all([loops.result, innocent.result]);
     expect(lost).toEqual([lostBy('rescue'), lostBy('rescue')]);
   });
@@ -522,7 +522,7 @@ ${MODULE}`;
 writeFileSync(${JSON.stringify(taken)}, '', { flag: 'wx' });
 ${MODULE}`;
     const hosts = await hostsOf(single, { times: { tick: 20, stalled: 100 } });
-    start(hosts, 'loop');
+    start(hosts, 'spins');
     // Those that come before it is found silent wait in it.
     let end: unknown = null;
     await until(() => {
@@ -550,7 +550,7 @@ ${MODULE}`;
 
   test('all of them end with the engine', async () => {
     const hosts = await hostsOf();
-    start(hosts, 'loop');
+    start(hosts, 'spins');
     start(hosts, 'never', {}, ALONE);
     await until(() => hosts.processIds().length === 2);
     await hosts.close();
@@ -562,7 +562,7 @@ test('handlers of a workspace that never yield hold up no other workspace', asyn
   const hosts = await hostsOf(MODULE, { size: 2 });
   const echo = (workspace: string) => outputOf(start(hosts, 'count', {}, { workspace }));
   await Promise.all([echo('other'), echo('busy')]);
-  await begun(hosts, 'loop', { workspace: 'busy' });
-  for (let at = 0; at < 5; at += 1) start(hosts, 'loop', {}, { workspace: 'busy' });
+  await begun(hosts, 'spins', { workspace: 'busy' });
+  for (let at = 0; at < 5; at += 1) start(hosts, 'spins', {}, { workspace: 'busy' });
   for (let at = 0; at < 3; at += 1) expect(await echo('other')).toBeNumber();
 });
