@@ -263,7 +263,9 @@ function rowOfScope({ executionId, status, sequence, isStopping, error }: Loaded
 
 /** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */
 function eventsFrom({ loaded: { view } }: LoadedUnit, rows: readonly InboxRow[]): Event[] {
-  const slots = new Map(view.steps.map((state) => [state?.id, state?.slot]));
+  const slots = new Map<string, number>();
+  // Steps without a row are holes in the list.
+  for (const state of view.steps) if (state !== undefined) slots.set(state.id, state.slot);
   return rows.flatMap(({ stepId, event: { run, end } }) => {
     const slot = slots.get(stepId);
     if (slot === undefined) return [];

@@ -23,7 +23,9 @@ test('an item that fails on one engine ends the handler of another item on the o
     fails: { type: 'deaf', when: '${{ item == 1 }}', with: { name: 'fails' } },
     after: { type: 'fail', needs: ['fails'], with: { message: 'no' } },
   };
-  const definition = { steps: { each: { type: 'foreach', with: { items: 2, steps } } } };
+  const each = { type: 'foreach', with: { items: 2, steps } };
+  // A step that has no row yet when the end of the item arrives.
+  const definition = { steps: { each, last: { type: 'noop', needs: ['each'] } } };
   const id = await engine.start(await engine.publish(definition));
   await database.until(
     `select count(distinct claimed_by) = 2 from workflow_step_executions
