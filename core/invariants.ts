@@ -138,8 +138,14 @@ function findInAbsentStep(view: ExecutionView, slot: number, resolved: number): 
   const isRoot = view.graph.incoming[slot]!.length === 0;
   if (resolved > 0) found('row_missing', `has no row, but ${resolved} resolved edges`);
   else if (isRoot && view.status !== 'pending') found('row_missing', 'is a root without a row');
-  else if (isFinalExecution(view.status)) found('row_missing', 'has no row in a final execution');
+  else if (isFinalExecution(view.status) && !wasEndedFromAbove(view))
+    found('row_missing', 'has no row in a final execution');
   return found.findings;
+}
+
+/** An end from above cancels the steps of a scope that there are, and makes no others. */
+function wasEndedFromAbove({ scope, status }: ExecutionView): boolean {
+  return scope !== null && status === 'cancelled';
 }
 
 function findInJoin(

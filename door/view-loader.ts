@@ -9,7 +9,6 @@ import type { Graph } from '../core/graph.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
 import {
-  type ExecutionRow,
   type ExecutionView,
   type ScopeId,
   type ScopeRef,
@@ -18,7 +17,6 @@ import {
   viewKey,
 } from '../core/view.ts';
 import type { Tx } from '../db/connection/client.ts';
-import { readHeldScopes } from '../db/scopes/held-scopes.ts';
 import { type InboxRow, readInbox } from '../db/scopes/inbox.ts';
 import { type LoadedScope, lockScopes, readScopes } from '../db/scopes/scope.ts';
 import {
@@ -28,12 +26,12 @@ import {
   readExecutions,
 } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadScopeSteps, loadSteps } from '../db/workflow-step-execution.ts';
-import { type StoredStep, scopeOfRow, viewOf } from '../template/stored-view.ts';
-import type { TemplateVersion } from '../template/version.ts';
+import { viewOf } from '../template/stored-view.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
+import { placeOf, rowOfScope, withHeld } from './scopes/stored-scope.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
 import type { Unloadable } from './unloadable.ts';
 
@@ -220,45 +218,9 @@ async function lockTop(tx: Tx, ids: readonly string[], passOver: boolean): Promi
   return { found, locked };
 }
 
-/** Returns the steps with the numbers of the scopes that they hold. */
-async function withHeld(
-  tx: Tx,
-  version: TemplateVersion,
-  steps: readonly LoadedStep[],
-): Promise<StoredStep[]> {
-  const holders = steps.filter(({ stepTemplateId }) => {
-    const position = version.positions.get(stepTemplateId);
-    return position !== undefined && version.steps[position]!.step.scopes.length > 0;
-  });
-  const held = await readHeldScopes(
-    tx,
-    holders.map(({ id }) => id),
-  );
-  return steps.map((step) => ({ ...step, held: held.get(step.id) ?? null }));
-}
-
-/** Returns where a scope is in the template, and the scopes around it, which are read one after the other. */
-async function placeOf(tx: Tx, version: TemplateVersion, row: LoadedScope) {
-  const rows = [row];
-  for (let { around } = row; around !== null; around = rows.at(-1)!.around) {
-    const [outer] = await readScopes(tx, [around]);
-    if (outer === undefined) throw new EngineError('wrong_state', `Scope ${row.path} has lost its holder.`);
-    rows.push(outer);
-  }
-  let place: ReturnType<typeof scopeOfRow> | null = null;
-  for (const each of rows.toReversed())
-    place = scopeOfRow(version, each, (place?.scope ?? null) as ScopeRef | null);
-  return place!;
-}
-
 function graphAround(top: Graph, scope: ScopeRef | null): Graph {
   if (scope === null) return top;
   return graphAround(top, scope.around).inner[scope.holderSlot]![scope.part]!;
-}
-
-function rowOfScope({ executionId, status, sequence, isStopping, error }: LoadedScope): ExecutionRow {
-  const stopRequested = isStopping ? { reason: null } : null;
-  return { id: executionId, status, sequence, stopRequested, failure: error, due: null };
 }
 
 /** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */

@@ -18,6 +18,7 @@ import { ENGINE_INVARIANTS } from './engines.ts';
 import type { SqlInvariant } from './invariant.ts';
 import { JOB_INVARIANTS } from './jobs.ts';
 import { ROW_INVARIANTS } from './rows.ts';
+import { SCOPE_INVARIANTS } from './scopes.ts';
 import { WORK_INVARIANTS } from './work.ts';
 
 export const SQL_INVARIANTS: readonly SqlInvariant[] = [
@@ -25,6 +26,7 @@ export const SQL_INVARIANTS: readonly SqlInvariant[] = [
   ...ENGINE_INVARIANTS,
   ...JOB_INVARIANTS,
   ...ROW_INVARIANTS,
+  ...SCOPE_INVARIANTS,
   ...DATABASE_INVARIANTS,
 ];
 
@@ -101,7 +103,7 @@ export async function findOffenders(db: Db, invariant: SqlInvariant, asked: Aske
   const only = isForSome ? 'where o.execution_id = any($4::uuid[])' : '';
   const { rows } = await db.query(
     `with asked as (select $1::uuid as since, make_interval(secs => $2::double precision) as grace)
-     select o.id::text, o.execution_id::text, to_jsonb(o) ->> 'queue' as queue, o.detail, count(*) over () as total
+     select o.id::text, o.execution_id::text, to_jsonb(o) ->> 'queue' as queue, to_jsonb(o) ->> 'view' as view, o.detail, count(*) over () as total
        from (${offenders}) o ${only}
       order by 2, 1
       limit $3`,
@@ -112,6 +114,7 @@ export async function findOffenders(db: Db, invariant: SqlInvariant, asked: Aske
     rows: rows.map((row) => ({
       id: row.id,
       executionId: row.execution_id,
+      ...(row.view === null ? {} : { view: row.view as ViewKey }),
       queue: row.queue,
       detail: row.detail,
     })),

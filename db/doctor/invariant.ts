@@ -63,7 +63,7 @@ export const EXAMINED = executionsWhere(
 /** The steps `s` of the executions `e`, by workflow_step_executions_scope_step. */
 export const WITH_STEPS = `
       cross join lateral (
-        select id, scope, step_template_id, status, lost_race, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
+        select id, holder_id, scope, step_template_id, status, lost_race, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
                outputs, error, error_code, created_at, updated_at, resume_at, deadline_at, waiting_for, started_at,
                completed_at
           from workflow_step_executions x
@@ -89,6 +89,10 @@ export function producersOf(execution: string, scope: string): string {
             select id, status, lost_race from workflow_step_executions x
              where x.workflow_execution_id = ${execution} and x.scope = ${scope} and x.step_template_id = u.id offset 0) p`;
 }
+
+/** SQL for the key of the view of a step `s`, for one that is in a scope (core/view.ts). */
+export const VIEW_OF_STEP = `case when s.holder_id is not null
+             then e.id || '/' || s.holder_id || substring(s.scope from '\\[\\d+\\]$') end`;
 
 /** Returns SQL: whether nothing has changed within the grace. @param instant time of the last change */
 export function isCalm(instant: string): string {

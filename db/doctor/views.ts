@@ -4,7 +4,7 @@
 import pg from 'pg';
 import type { StepJob, TrackedInput } from '../../core/invariants.ts';
 import type { QueueName } from '../../core/jobs.ts';
-import type { ExecutionRow } from '../../core/view.ts';
+import type { ExecutionRow, ScopeId } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 import { QUEUES } from './invariant.ts';
@@ -34,49 +34,52 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
   }));
 }
 
-/** Returns the jobs with the ids of these steps, by execution. jobs.ts checks all jobs for other ids. */
+/** Returns the jobs with the ids of these steps. jobs.ts checks all jobs for other ids. */
 export async function readStepJobs(
   db: Db,
   pgbossSchema: string,
   stepIds: readonly string[],
-): Promise<Map<string, StepJob[]>> {
+): Promise<StepJob[]> {
   const { rows } = await db.query(
-    `select j.name, j.data ->> 'execution_id' as execution_id, j.data ->> 'step_id' as step_id
+    `select j.name, j.data ->> 'step_id' as step_id
        from ${pg.escapeIdentifier(pgbossSchema)}.job j
       where j.name in ${QUEUES} and j.id = any($1::uuid[]) and j.data ->> 'step_id' is not null`,
     [plainArray(stepIds)],
   );
-  return grouped(rows, (row) => ({ queue: row.name as QueueName, stepId: row.step_id as string }));
+  return rows.map((row) => ({ queue: row.name as QueueName, stepId: row.step_id as string }));
 }
 
-/** Returns tracked inputs by execution. */
-export async function readInputs(
-  db: Db,
-  executionIds: readonly string[],
-): Promise<Map<string, TrackedInput[]>> {
+/** Returns the tracked inputs of steps. */
+export async function readInputs(db: Db, stepIds: readonly string[]): Promise<TrackedInput[]> {
   const { rows } = await db.query(
-    `select s.workflow_execution_id as execution_id, i.step_execution_id, i.from_step_execution_id, i.live
-       from workflow_step_executions s
-      cross join lateral (
-        select step_execution_id, from_step_execution_id, live from workflow_input_tracker x
-         where x.step_execution_id = s.id offset 0) i
-      where s.workflow_execution_id = any($1::uuid[]) and s.scope = ''`,
-    [plainArray(executionIds)],
+    `select step_execution_id, from_step_execution_id, live from workflow_input_tracker
+      where step_execution_id = any($1::uuid[])`,
+    [plainArray(stepIds)],
   );
-  return grouped(rows, (row) => ({
+  return rows.map((row) => ({
     stepId: row.step_execution_id as string,
     fromStepId: row.from_step_execution_id as string,
     live: row.live as boolean,
   }));
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: rows from the driver
-function grouped<T>(rows: readonly any[], read: (row: any) => T): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const row of rows) {
-    const group = groups.get(row.execution_id);
-    if (group === undefined) groups.set(row.execution_id, [read(row)]);
-    else group.push(read(row));
-  }
-  return groups;
+/** Returns scopes after a place, in the order of their holders' ids. Uses the primary key. */
+export async function readScopesAfter(db: Db, after: ScopeId, limit: number): Promise<ScopeId[]> {
+  const { rows } = await db.query(
+    `select step_execution_id, index from workflow_scopes
+      where (step_execution_id, index) > ($1::uuid, $2::integer)
+      order by step_execution_id, index
+      limit $3`,
+    [after.holderId, after.index, limit],
+  );
+  return rows.map((row) => ({ holderId: row.step_execution_id, index: row.index }));
+}
+
+/** Returns the templates of those executions that are not removed. */
+export async function readTemplatesOf(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await db.query(
+    'select id, workflow_template_id from workflow_executions where id = any($1::uuid[]) and removed_at is null',
+    [plainArray(ids)],
+  );
+  return new Map(rows.map((row) => [row.id, row.workflow_template_id]));
 }

@@ -17,6 +17,7 @@ import {
   timerIdOf,
   UNDER_WAY,
   USUAL_GRACE_SECONDS,
+  VIEW_OF_STEP,
   WITH_STEPS,
   WITH_TEMPLATES,
 } from './invariant.ts';
@@ -196,7 +197,7 @@ const JOIN: SqlInvariant = {
   repair: 'lets the engine decide the join: the step is queued or skipped',
   graceSeconds: USUAL_GRACE_SECONDS,
   offenders: `
-    select s.id, e.id as execution_id,
+    select s.id, e.id as execution_id, ${VIEW_OF_STEP} as view,
            format('waits, with %s live of %s resolved of %s edges', i.live, i.resolved, edge.total) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_TEMPLATES}
      cross join lateral (select count(distinct ${NEEDED_KEY}) as total from ${needsOf('t')}) edge
@@ -256,8 +257,11 @@ const CANCELLED_STEP: SqlInvariant = {
   graceSeconds: 0,
   offenders: `
     select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
-      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race
-       and e.stop_requested_at is null and e.status <> 'compensating'`,
+      from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race and e.stop_requested_at is null
+       and e.status <> 'compensating'
+       and (s.holder_id is null
+            or exists (select 1 from workflow_scopes c
+                        where c.step_execution_id = s.holder_id and c.path = s.scope and c.status = 'running' offset 0))`,
 };
 
 export const WORK_INVARIANTS: readonly SqlInvariant[] = [

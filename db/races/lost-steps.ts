@@ -18,12 +18,16 @@ export function markLost(stepIds: readonly string[]): Statement {
   return { name: 'mark_lost', text: MARK_LOST, values: [plainArray(stepIds), stepIds.length] };
 }
 
-/** Returns those of the steps that have lost a race, or were cancelled with the scope that they are in. */
+/**
+ * Returns those of the steps that have lost a race, were cancelled with the scope that they are in, or are gone: their scope
+ * was opened anew.
+ */
 export async function lostSteps(db: Db, stepIds: readonly string[]): Promise<string[]> {
   const { rows } = await db.query({
     name: 'lost_steps',
-    text: `select id::text from workflow_step_executions where id = any($1::uuid[]) and status = 'cancelled'
-             and (lost_race or holder_id is not null)`,
+    text: `select u.id::text from unnest($1::uuid[]) as u(id)
+             left join workflow_step_executions s on s.id = u.id
+            where s.id is null or (s.status = 'cancelled' and (s.lost_race or s.holder_id is not null))`,
     values: [plainArray(stepIds)],
   });
   return rows.map(({ id }) => id);

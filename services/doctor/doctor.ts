@@ -26,6 +26,7 @@ import type { LockedCommit } from '../../door/locked-commit.ts';
 import { reconsider } from '../../door/reconsider.ts';
 import { findUnknownSteps, HELD_INVARIANT } from './held-steps.ts';
 import { type JobRepairOptions, MISSING_JOBS, repairJobs, STRAY_JOBS } from './repair-jobs.ts';
+import { cancelOpenScopes, OPEN_SCOPES } from './repair-scopes.ts';
 import type { DoctorPort, DoctorReport, DoctorRequest } from './report.ts';
 import { findInExecutions, VIEW_INVARIANT, type ViewSources } from './views.ts';
 
@@ -49,7 +50,12 @@ const MAX_ROUNDS = 20;
 const EXECUTIONS_PER_TRANSACTION = 50;
 
 /** Repaired by a new decision of the core, which also gives back steps that this engine holds without knowing. */
-const RECONSIDERED: readonly string[] = ['undecided-join', 'execution-not-ended', HELD_INVARIANT.name];
+const RECONSIDERED: readonly string[] = [
+  'undecided-join',
+  'execution-not-ended',
+  'scope-not-ended',
+  HELD_INVARIANT.name,
+];
 const TAKEN_OVER = 'running-step-without-owner';
 
 export interface Examination {
@@ -138,6 +144,7 @@ export class Doctor implements DoctorPort {
       await this.#options.takeOver();
       count(TAKEN_OVER, orphaned.length - (await this.#left(TAKEN_OVER, orphaned.length)));
     }
+    count(OPEN_SCOPES, await this.#cancelOpenScopes(offenders));
     for (const name of RECONSIDERED) {
       const rows = named.get(name) ?? [];
       const { committer, locked } = this.#options;
@@ -147,6 +154,15 @@ export class Doctor implements DoctorPort {
     }
     for (const [name, more] of await this.#repairJobs(offenders)) count(name, more);
     return total > 0;
+  }
+
+  async #cancelOpenScopes(offenders: ReadonlyMap<Invariant, Offenders>): Promise<number> {
+    const invariant = SQL_INVARIANTS.find(({ name }) => name === OPEN_SCOPES)!;
+    const ids = new Set(offenders.get(invariant)?.rows.map(({ executionId }) => executionId!));
+    let count = 0;
+    for (const id of ids)
+      count += await cancelOpenScopes(this.#options, this.#options.committer, invariant, id);
+    return count;
   }
 
   /** Returns how many rows still break an invariant that the takeover should have repaired. */

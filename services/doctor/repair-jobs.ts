@@ -8,6 +8,7 @@
 import { graphAt } from '../../core/graph.ts';
 import {
   deadlineJob,
+  inboxTicket,
   type Job,
   ofView,
   signalsTicket,
@@ -17,7 +18,7 @@ import {
   stepTimer,
   stopJob,
 } from '../../core/jobs.ts';
-import { slotOf } from '../../core/view.ts';
+import { executionOf, scopeOf, slotOf, type ViewKey } from '../../core/view.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
 import { transact } from '../../db/connection/transact.ts';
 import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
@@ -57,6 +58,8 @@ export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
   'postponed-execution-without-timer': startJobs,
   'running-execution-without-deadline': deadlineJobs,
   'stopping-execution-without-deadline': stopJobs,
+  'inbox-without-ticket': inboxTickets,
+  'inbox-of-final-execution': inboxTickets,
 };
 
 interface Repair {
@@ -193,4 +196,12 @@ async function stopJobs({ tx, options }: Repair, offenders: readonly Offender[])
     offenders.map(({ id }) => id),
   );
   return rows.map(({ id, stoppingMs }) => stopJob(id, Math.max(0, options.stopGraceMs - stoppingMs)));
+}
+
+async function inboxTickets(_: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  return offenders.map(({ view }) => inboxTicket(ofView(viewNamed(view!)), newId()));
+}
+
+function viewNamed(key: ViewKey) {
+  return { id: executionOf(key), scope: scopeOf(key) };
 }

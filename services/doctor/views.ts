@@ -1,18 +1,27 @@
 /**
- * Checks every execution as a whole against the rules of the core, beyond the reach of SQL.
+ * Checks every execution and every scope as a whole against the rules of the core, beyond the reach of SQL.
  *
- * Each page of executions is one snapshot of its own: it shows each execution consistently, and no transaction
- * stays open for long.
+ * Each page is one snapshot of its own: it shows each view consistently, and no transaction stays open for long.
  */
 import { type Finding, findInInputs, findInJobs, findInView } from '../../core/invariants.ts';
 import { isFinalStep } from '../../core/status.ts';
+import type { ExecutionView, ScopeId } from '../../core/view.ts';
 import type { Db } from '../../db/connection/client.ts';
 import type { DatabaseWay } from '../../db/connection/features.ts';
 import { inSnapshot, type Offender } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
-import { readExecutionsAfter, readInputs, readStepJobs } from '../../db/doctor/views.ts';
-import { type LoadedStep, loadSteps } from '../../db/workflow-step-execution.ts';
-import { viewOf } from '../../template/stored-view.ts';
+import {
+  readExecutionsAfter,
+  readInputs,
+  readScopesAfter,
+  readStepJobs,
+  readTemplatesOf,
+} from '../../db/doctor/views.ts';
+import { readScopes } from '../../db/scopes/scope.ts';
+import { type LoadedStep, loadScopeSteps, loadSteps } from '../../db/workflow-step-execution.ts';
+import { placeOf, rowOfScope, withHeld } from '../../door/scopes/stored-scope.ts';
+import { type StoredStep, viewOf } from '../../template/stored-view.ts';
+import type { TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 
 export const VIEW_INVARIANT: Invariant = {
@@ -34,66 +43,134 @@ export interface ViewSources {
 const PAGE = 100;
 const PAGE_DEADLINE_MS = 30_000;
 const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
+const BEFORE_ALL_SCOPES: ScopeId = { holderId: BEFORE_ALL, index: -1 };
 
-/** Returns the faults of all executions, page by page, until `most` findings. */
+/** Returns the faults of all views, page by page: all are counted, `most` are returned. */
 export async function findInExecutions(
   sources: ViewSources,
   most: number,
 ): Promise<{ count: number; rows: Offender[] }> {
-  const rows: Offender[] = [];
-  let count = 0;
-  let last: string | null = BEFORE_ALL;
-  while (last !== null) {
-    const after: string = last;
-    const { url, session } = sources;
-    const found = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, session }, ({ db }) =>
-      findInPage(db, sources, after),
-    );
-    count += found.offenders.length;
-    rows.push(...found.offenders.slice(0, most - rows.length));
-    last = found.last;
-  }
-  return { count, rows };
+  const found = new Found(most);
+  await eachPage(sources, found, BEFORE_ALL, findInPage);
+  await eachPage(sources, found, BEFORE_ALL_SCOPES, findInScopes);
+  return found;
 }
 
-async function findInPage(
-  db: Db,
-  { pgbossSchema, versions }: ViewSources,
-  after: string,
-): Promise<{ offenders: Offender[]; last: string | null }> {
+class Found {
+  readonly rows: Offender[] = [];
+  count = 0;
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  add(executionId: string, detail: string): void {
+    this.count += 1;
+    if (this.rows.length < this.#most) this.rows.push({ id: executionId, executionId, queue: null, detail });
+  }
+}
+
+/** Checks the page after a place. Returns where it ends; null: it was the last. */
+type Page<Place> = (db: Db, sources: ViewSources, after: Place, found: Found) => Promise<Place | null>;
+
+async function eachPage<Place>(
+  sources: ViewSources,
+  found: Found,
+  first: Place,
+  page: Page<Place>,
+): Promise<void> {
+  const { url, session } = sources;
+  for (let place: Place | null = first; place !== null; ) {
+    const after: Place = place;
+    place = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, session }, ({ db }) =>
+      page(db, sources, after, found),
+    );
+  }
+}
+
+async function findInPage(db: Db, sources: ViewSources, after: string, found: Found): Promise<string | null> {
   const executions = await readExecutionsAfter(db, after, PAGE);
   const ids = executions.map(({ id }) => id);
   const loaded = await loadSteps(db, ids);
   const steps = Map.groupBy(loaded, ({ executionId }) => executionId);
-  const jobs = await readStepJobs(
-    db,
-    pgbossSchema,
-    loaded.map(({ id }) => id),
-  );
-  const inputs = await readInputs(db, ids);
-  const offenders: Offender[] = [];
-  for (const execution of executions) {
-    const { id } = execution;
-    const say = (detail: string) => offenders.push({ id, executionId: id, queue: null, detail });
-    const view = await versions
-      .get(db, execution.templateId)
-      .then((version) => viewOf(version, execution, (steps.get(id) ?? []).map(withoutOwnerWhenSettled)))
-      .catch((error: Error) => {
-        say(error.message);
-        return null;
-      });
-    if (view === null) continue;
-    const findings: Finding[] = [
-      ...findInView(view),
-      ...findInJobs(view, jobs.get(id) ?? []),
-      ...findInInputs(view, inputs.get(id) ?? []),
-    ];
-    for (const { code, message } of findings) say(`${code}: ${message}`);
+  const look = await lookAmong(db, sources, loaded);
+  for (const row of executions) {
+    const own = steps.get(row.id) ?? [];
+    await look(found, row.id, row.templateId, own, (version, stored) => viewOf(version, row, stored));
   }
-  return { offenders, last: executions.length < PAGE ? null : executions.at(-1)!.id };
+  return executions.length < PAGE ? null : executions.at(-1)!.id;
+}
+
+async function findInScopes(
+  db: Db,
+  sources: ViewSources,
+  after: ScopeId,
+  found: Found,
+): Promise<ScopeId | null> {
+  const ids = await readScopesAfter(db, after, PAGE);
+  const scopes = await readScopes(db, ids);
+  const templates = await readTemplatesOf(db, [...new Set(scopes.map(({ executionId }) => executionId))]);
+  const loaded = await loadScopeSteps(db, scopes);
+  const nameOf = (executionId: string, path: string) => `${executionId}/${path}`;
+  const steps = Map.groupBy(loaded, ({ executionId, scope }) => nameOf(executionId, scope));
+  const look = await lookAmong(db, sources, loaded);
+  for (const row of scopes) {
+    const { executionId, path } = row;
+    const templateId = templates.get(executionId);
+    if (templateId === undefined) continue;
+    const own = steps.get(nameOf(executionId, path)) ?? [];
+    await look(found, executionId, templateId, own, async (version, stored) => {
+      const { scope, graph } = await placeOf(db, version, row);
+      return viewOf(version, rowOfScope(row), stored, scope, graph);
+    });
+  }
+  return ids.length < PAGE ? null : ids.at(-1)!;
+}
+
+type Look = (
+  found: Found,
+  executionId: string,
+  templateId: string,
+  steps: readonly LoadedStep[],
+  make: (version: TemplateVersion, steps: readonly StoredStep[]) => ExecutionView | Promise<ExecutionView>,
+) => Promise<void>;
+
+/** Returns a function that looks at one view, whose steps are among these. */
+async function lookAmong(
+  db: Db,
+  { pgbossSchema, versions }: ViewSources,
+  all: readonly LoadedStep[],
+): Promise<Look> {
+  const ids = all.map(({ id }) => id);
+  const jobs = Map.groupBy(await readStepJobs(db, pgbossSchema, ids), ({ stepId }) => stepId);
+  const inputs = Map.groupBy(await readInputs(db, ids), ({ stepId }) => stepId);
+  const findings = (view: ExecutionView, steps: readonly LoadedStep[]): Finding[] => [
+    ...findInView(view),
+    ...findInJobs(
+      view,
+      steps.flatMap(({ id }) => jobs.get(id) ?? []),
+    ),
+    ...findInInputs(
+      view,
+      steps.flatMap(({ id }) => inputs.get(id) ?? []),
+    ),
+  ];
+  return async (found, executionId, templateId, steps, make) => {
+    try {
+      const version = await versions.get(db, templateId);
+      const stored = version.graphs.length === 1 ? steps : await withHeld(db, version, steps);
+      const view = await make(version, stored.map(withoutOwnerWhenSettled));
+      const where = view.scope === null ? '' : ` in scope ${view.scope.path}`;
+      for (const { code, message } of findings(view, steps))
+        found.add(executionId, `${code}${where}: ${message}`);
+    } catch (error) {
+      found.add(executionId, (error as Error).message);
+    }
+  };
 }
 
 /** A settled row keeps its owner; a view does not. */
-function withoutOwnerWhenSettled(step: LoadedStep): LoadedStep {
+function withoutOwnerWhenSettled(step: StoredStep): StoredStep {
   return isFinalStep(step.status) ? { ...step, owner: null } : step;
 }

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
+import { newId } from '../../../db/uuid.ts';
 import type { DoctorReport } from '../../../services/doctor/report.ts';
 import { mayJudge } from '../../support/database/heartbeats.ts';
 import { type EngineDatabase, engineCalls, stepOf, type TestEngine } from '../../support/engine.ts';
@@ -68,6 +69,77 @@ async function expectEnd({ id }: Chain, status = 'completed') {
   expect(end.status).toBe(status as typeof end.status);
   return end;
 }
+
+describe('scopes', () => {
+  const EACH = {
+    steps: {
+      each: { type: 'foreach', with: { items: 2, concurrency: 1, steps: { one: { type: 'record' } } } },
+    },
+  };
+  const scope = (each: string, index: number, changes: string) =>
+    database.pool.query(`update workflow_scopes set ${changes} where step_execution_id = $1 and index = $2`, [
+      each,
+      index,
+    ]);
+
+  /** The foreach as if it had not heard of its second scope, which is over. */
+  async function beforeTheLastEnd(): Promise<{ id: string; each: string }> {
+    const { execution_id: id, steps } = await engine.run(EACH);
+    const each = steps[0]!.id!;
+    await change(
+      'workflow_executions',
+      id,
+      `status = 'running', completed_at = null, outputs = null, sequence = sequence + 1`,
+    );
+    await change(
+      'workflow_step_executions',
+      each,
+      `status = 'waiting', waiting_for = '{"kind":"scopes"}', completed_at = null, outputs = null, claimed_by = null,
+       parked_at = now()`,
+    );
+    await database.pool.query(
+      'update workflow_held_scopes set open_count = 1, completed_count = 1 where step_execution_id = $1',
+      [each],
+    );
+    return { id, each };
+  }
+
+  test('an end whose ticket is lost gets another one, and its step goes on', async () => {
+    const { id, each } = await beforeTheLastEnd();
+    await database.pool.query(
+      `insert into workflow_inbox (id, workflow_execution_id, step_execution_id, event) values ($1, $2, $3, $4)`,
+      [newId(), id, each, JSON.stringify({ run: 1, end: { index: 1, status: 'completed', failure: null } })],
+    );
+    expect(await repair()).toEqual({ 'inbox-without-ticket': 1 });
+    expect((await engine.end(id)).outputs).toEqual({ each: [{ one: null }, { one: null }] });
+    await assertInvariants(database.url);
+  });
+
+  test('a scope whose steps are all final ends, and its step goes on', async () => {
+    const { id, each } = await beforeTheLastEnd();
+    await scope(each, 1, `status = 'running', completed_at = null, outputs = null, sequence = sequence + 1`);
+    expect(await repair()).toEqual({ 'scope-not-ended': 1 });
+    expect((await engine.end(id)).outputs).toEqual({ each: [{ one: null }, { one: null }] });
+    await assertInvariants(database.url);
+  });
+
+  test('a scope that is open below a step that is over is cancelled', async () => {
+    const { execution_id, steps } = await engine.run(EACH);
+    const each = steps[0]!.id!;
+    await scope(each, 1, `status = 'running', completed_at = null, outputs = null`);
+    await database.pool.query(
+      'update workflow_held_scopes set completed_count = 1, cancelled_count = 1 where step_execution_id = $1',
+      [each],
+    );
+    expect(await repair()).toEqual({ 'open-scope-of-step-that-goes-on': 1 });
+    const { rows } = await database.pool.query(
+      'select status from workflow_scopes where workflow_execution_id = $1 order by index',
+      [execution_id],
+    );
+    expect(rows.map(({ status }) => status)).toEqual(['completed', 'cancelled']);
+    await assertInvariants(database.url);
+  });
+});
 
 describe('a job that is lost is written again', () => {
   test('of a queued step, and the step runs once more and no more', async () => {

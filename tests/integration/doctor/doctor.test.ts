@@ -5,6 +5,7 @@ import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../../../db/connection/client.ts';
 import { findOffenders, inSnapshot, SQL_INVARIANTS } from '../../../db/doctor/examine.ts';
+import { newId } from '../../../db/uuid.ts';
 import { examineDatabase, INVARIANTS } from '../../../services/doctor/doctor.ts';
 import type { EngineDatabase } from '../../support/engine.ts';
 import {
@@ -32,9 +33,24 @@ interface Healthy {
   readonly timed: Chain;
   readonly any: Chain;
   readonly failed: { readonly id: string; readonly step: string };
+  readonly nested: Nested;
+}
+
+/** An execution whose step `each` holds two scopes, each with the steps `one` and `two`. */
+interface Nested {
+  readonly id: string;
+  readonly each: string;
 }
 
 const FAILING = { steps: { bad: { type: 'fail', with: { message: 'on purpose' } } } };
+const NESTED = {
+  steps: {
+    each: {
+      type: 'foreach',
+      with: { items: 2, steps: { one: { type: 'record' }, two: { type: 'record', needs: ['one'] } } },
+    },
+  },
+};
 const ANY = {
   steps: {
     a: { type: 'record' },
@@ -55,7 +71,9 @@ fixtureForAll(async (fixture) => {
   const { execution_id: id, steps } = await engine.run(FAILING);
   failed = { id, step: steps[0]!.id };
   chain = await ran!;
-  healthy = { url: original.url, chain, timed: await timed!, any: await any!, failed };
+  const scoped = await engine.run(NESTED);
+  const nested = { id: scoped.execution_id, each: scoped.steps[0]!.id };
+  healthy = { url: original.url, chain, timed: await timed!, any: await any!, failed, nested };
   // To be copied it must be left alone.
   await engine.stop();
   await original.pool.end();
@@ -101,6 +119,44 @@ const RUNNING = `status = 'running', completed_at = null, outputs = null`;
 async function engineWith(types: readonly string[]): Promise<void> {
   const engine = await immortalEngine(database);
   await database.pool.query('update execution_engines set step_types = $2 where id = $1', [engine, types]);
+}
+
+/** The foreach as it is while its second scope is open, whose second step waits. */
+async function reopenScope({ id, each }: Nested): Promise<void> {
+  await changeExecution(id, RUNNING);
+  await changeStep(each, `status = 'waiting', waiting_for = '{"kind":"scopes"}', ${REOPENED}`);
+  await database.pool.query(
+    `update workflow_scopes set status = 'running', completed_at = null, outputs = null where step_execution_id = $1 and index = 1`,
+    [each],
+  );
+  await database.pool.query(
+    `update workflow_step_executions set status = 'waiting', waiting_for = '{"kind":"signal"}', ${REOPENED} where ${SECOND}`,
+    [id],
+  );
+  await numbers(each, 'open_count = 1, completed_count = 1');
+}
+
+const REOPENED = 'completed_at = null, outputs = null, claimed_by = null, parked_at = now()';
+/** The second step of the second scope. */
+const SECOND = `workflow_execution_id = $1 and scope = 'each[1]'
+                and step_template_id in (select id from workflow_step_templates where key = 'each/two')`;
+const numbers = (each: string, changes: string) =>
+  database.pool.query(`update workflow_held_scopes set ${changes} where step_execution_id = $1`, [each]);
+const changeScope = (each: string, index: number, changes: string) =>
+  database.pool.query(`update workflow_scopes set ${changes} where step_execution_id = $1 and index = $2`, [
+    each,
+    index,
+  ]);
+
+/** The end of the second scope, on its way to the holder. */
+async function insertEnd({ id, each }: Nested): Promise<string> {
+  const event = { run: 1, end: { index: 1, status: 'completed', failure: null } };
+  const row = newId();
+  await database.pool.query(
+    `insert into workflow_inbox (id, workflow_execution_id, step_execution_id, event) values ($1, $2, $3, $4)`,
+    [row, id, each, JSON.stringify(event)],
+  );
+  return row;
 }
 
 /** Name of what is found, what is planted, and the id that is named. */
@@ -488,6 +544,93 @@ const PLANTS: Plant[] = [
     },
   ],
   [
+    'open-scope-of-step-that-goes-on',
+    'that is completed',
+    async ({ nested: { each } }) => {
+      await changeScope(each, 1, `status = 'running', completed_at = null`);
+      return each;
+    },
+  ],
+  [
+    'holder-of-no-open-scope',
+    'that has heard of all of them',
+    async ({ nested: { id, each } }) => {
+      await changeExecution(id, RUNNING);
+      await changeStep(each, `status = 'waiting', waiting_for = '{"kind":"scopes"}', ${REOPENED}`);
+      return each;
+    },
+  ],
+  [
+    'scopes-contradict-numbers',
+    'of a step that counts one too many',
+    async ({ nested }) => {
+      await reopenScope(nested);
+      await numbers(nested.each, 'open_count = 2');
+      return nested.each;
+    },
+  ],
+  [
+    'inbox-without-ticket',
+    'for a step that waits',
+    async ({ nested }) => {
+      await reopenScope(nested);
+      await database.pool.query(
+        `update workflow_step_executions set status = 'completed', completed_at = now() where ${SECOND}`,
+        [nested.id],
+      );
+      await changeScope(nested.each, 1, `status = 'completed', completed_at = now()`);
+      return insertEnd(nested);
+    },
+  ],
+  [
+    'inbox-of-final-execution',
+    'that has its ticket',
+    async ({ nested }) => {
+      await job({
+        queue: 'WorkflowExecutionQueue',
+        id: randomUUID(),
+        data: { kind: 'inbox', execution_id: nested.id },
+      });
+      return insertEnd(nested);
+    },
+  ],
+  [
+    'scope-without-steps',
+    'whose rows are gone',
+    async ({ nested }) => {
+      await reopenScope(nested);
+      await database.pool.query(
+        `delete from workflow_step_executions where workflow_execution_id = $1 and scope = 'each[1]'`,
+        [nested.id],
+      );
+      return nested.each;
+    },
+  ],
+  [
+    'scope-not-ended',
+    'all of whose steps are final',
+    async ({ nested }) => {
+      await reopenScope(nested);
+      await database.pool.query(
+        `update workflow_step_executions set status = 'completed', completed_at = now() where ${SECOND}`,
+        [nested.id],
+      );
+      return nested.each;
+    },
+  ],
+  [
+    'reached-step-of-scope-without-row',
+    'whose row is gone',
+    async ({ nested }) => {
+      await reopenScope(nested);
+      const { rows } = await database.pool.query(
+        `delete from workflow_step_executions where ${SECOND} returning step_template_id`,
+        [nested.id],
+      );
+      return rows[0].step_template_id;
+    },
+  ],
+  [
     'retries-over-limit',
     'of a step that may not be retried',
     async ({ chain: { c } }) => {
@@ -517,6 +660,22 @@ test('a chain that stands in the middle is healthy as long as its jobs are there
   await changeStep(chain.b, WAITING);
   await database.pool.query('delete from pgboss.job');
   await job(timerOf(chain));
+  await assertInvariants(database.url, { allFinal: false });
+});
+
+test('a foreach that stands in the middle is healthy, also after an item of it was cancelled', async () => {
+  const { nested } = healthy;
+  await reopenScope(nested);
+  await changeScope(nested.each, 0, `status = 'cancelled', outputs = null`);
+  await database.pool.query(
+    `update workflow_step_executions set status = 'cancelled', outputs = null where workflow_execution_id = $1 and scope = 'each[0]'`,
+    [nested.id],
+  );
+  await database.pool.query(
+    'delete from workflow_input_tracker where step_execution_id in (select id from workflow_step_executions where scope = $1)',
+    ['each[0]'],
+  );
+  await numbers(nested.each, 'completed_count = 0, cancelled_count = 1');
   await assertInvariants(database.url, { allFinal: false });
 });
 
@@ -649,6 +808,16 @@ describe('everything', () => {
       return all;
     },
   );
+
+  test('means scopes as a whole too', async () => {
+    const { id } = healthy.nested;
+    await database.pool.query(
+      `update workflow_input_tracker set live = false
+        where step_execution_id in (select id from workflow_step_executions where scope = 'each[1]')`,
+    );
+    expect(await found()).toEqual({});
+    expect(await found(true)).toEqual({ 'execution-contradicts-definition': [id] });
+  });
 
   test('means old ones too: what ended long ago is not looked at otherwise', async () => {
     const { id } = chain;

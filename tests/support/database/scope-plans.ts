@@ -5,7 +5,7 @@
 import type { Db } from '../../../db/connection/client.ts';
 import { lockOpenScopes, readOpenSteps } from '../../../db/scopes/ends-below.ts';
 import { readHeldScopes, writeHeldScopes } from '../../../db/scopes/held-scopes.ts';
-import { deleteInbox, insertInbox, readInbox } from '../../../db/scopes/inbox.ts';
+import { deleteInbox, insertInbox, readEndsFor, readInbox } from '../../../db/scopes/inbox.ts';
 import { insertItems, readItems } from '../../../db/scopes/items.ts';
 import { listScopes } from '../../../db/scopes/list.ts';
 import { deleteStepsOf } from '../../../db/scopes/reopen.ts';
@@ -108,6 +108,12 @@ export function scopeReads({ executionIds, stepIds }: Filled): Read[] {
     ],
     ['lock_open_scopes', 'scopes/ends-below.ts', above, (db) => lockOpenScopes(db, [holderId])],
     ['read_open_steps', 'scopes/ends-below.ts', above, (db) => readOpenSteps(db, executionId, ['each[0]'])],
+    [
+      'read_ends_for',
+      'scopes/inbox.ts',
+      'an end from above, once its scopes are locked',
+      (db) => readEndsFor(db, executionId, [holderId]),
+    ],
     [
       'list_scopes',
       'scopes/list.ts',

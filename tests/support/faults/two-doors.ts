@@ -110,7 +110,10 @@ function nameOf(statement: unknown): string {
 }
 
 function isTurn(statement: unknown): boolean {
-  return statement === 'commit' || /^lock_((free_)?(executions|scopes)|open_scopes)$/.test(nameOf(statement));
+  return (
+    statement === 'commit' ||
+    /^lock_((free_)?(executions|scopes)|open_scopes)$|^delete_inbox$/.test(nameOf(statement))
+  );
 }
 
 export class OrderedEngine {
