@@ -16,6 +16,7 @@ import type { InboxPort } from '../services/forms/inbox.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { SignalServicePort } from '../services/signal-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
+import type { TaskServicePort } from '../services/tasks/task-answers.ts';
 import type { TemplateServicePort } from '../services/template-port.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';
@@ -32,6 +33,7 @@ import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReferenceRoutes } from './reference/index.ts';
 import { createRouter, credentialsOf } from './route.ts';
 import { addStepRoutes } from './step/index.ts';
+import { addTaskRoutes } from './task/index.ts';
 import { addTemplateRoutes } from './template/index.ts';
 
 export interface ApiLimits {
@@ -58,6 +60,7 @@ export interface AppDependencies {
   hooks: HookPort;
   signals: SignalServicePort;
   inbox: InboxPort;
+  tasks: TaskServicePort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -109,6 +112,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
+  addTaskRoutes(router, { tasks: deps.tasks, limits });
   addSignalRoute(router, deps.signals, limits);
   addStepRoutes(router, { steps: deps.steps, limits });
   addFormRoutes(router, { inbox: deps.inbox });

@@ -21,6 +21,7 @@ import {
   touch,
 } from './settlement.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
+import { MAX_TASK_LOSSES, WORKER_LOST } from './waits/worker-lost.ts';
 
 const NONE: ReadonlySet<Event> = new Set();
 
@@ -147,6 +148,7 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   change.parkedState = event.state;
   change.waitingFor = event.waitingFor;
   if (event.waitingFor?.kind === 'signal') plan.awaitsSignal = true;
+  if (event.waitingFor?.kind === 'task') plan.offersTask = true;
   // The deadline belongs to the attempt: an attempt that is parked again has it already.
   if (event.timeoutMs !== null && !state.hasDeadline) {
     state.hasDeadline = true;
@@ -238,6 +240,43 @@ export function answer(
   settle(view, plan, state, 'completed');
   propagate(view, plan, state, newId);
   return true;
+}
+
+/** A worker outside claims a waiting task: what was known of the wait before is out of date from then on. */
+export function claimTask(
+  view: ExecutionView,
+  plan: Plan,
+  { slot, attempt, sequence, task }: Extract<Event, { type: 'claim_task' }>,
+): boolean {
+  const state = view.steps[slot];
+  if (!mayBegin(view, slot)) return false;
+  if (state === undefined || !isSameWait(state, attempt, sequence)) return false;
+  touch(plan, state).task = { queue: task.queue, claim: task, losses: null };
+  return true;
+}
+
+/** Gives a task back whose worker fell silent: the attempt is lost; no retry is used until the third time in a row. */
+export function returnTask(
+  view: ExecutionView,
+  plan: Plan,
+  { slot, attempt, sequence, queue, losses, random }: Extract<Event, { type: 'return_task' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[slot];
+  if (state === undefined || !isSameWait(state, attempt, sequence)) return false;
+  const change = touch(plan, state);
+  if (losses + 1 >= MAX_TASK_LOSSES) {
+    failAttempt(view, plan, state, WORKER_LOST, random, newId);
+    return true;
+  }
+  state.attempt += 1;
+  change.task = { queue, claim: null, losses: losses + 1 };
+  plan.offersTask = true;
+  return true;
+}
+
+function isSameWait(state: StepState, attempt: number, sequence: number): boolean {
+  return state.status === 'waiting' && state.attempt === attempt && state.sequence === sequence;
 }
 
 export function giveBack(

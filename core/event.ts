@@ -42,6 +42,15 @@ export interface WaitingFor {
   readonly [field: string]: Json;
 }
 
+/** A claim of a task by a worker outside. */
+export interface TaskClaim {
+  readonly queue: string;
+  readonly worker: string;
+  /** Names the claim: a heartbeat or a result with another token is refused. */
+  readonly token: string;
+  readonly leaseMs: number;
+}
+
 /** Completes a waiting step, fails its attempt, or takes part of what it waits for. */
 export type AnswerResult =
   | { readonly output: Payload }
@@ -140,6 +149,26 @@ export type Event =
       readonly waitingFor: WaitingFor | null;
       /** Scopes that it opens and waits for; left out: none. */
       readonly scopes?: AddedScopes;
+    }
+  /** A worker outside claims a waiting task. */
+  | {
+      readonly type: 'claim_task';
+      readonly slot: number;
+      readonly attempt: number;
+      readonly sequence: number;
+      readonly task: TaskClaim;
+    }
+  /** The lease of a task's claim has run out: the task is given back. */
+  | {
+      readonly type: 'return_task';
+      readonly slot: number;
+      readonly attempt: number;
+      readonly sequence: number;
+      readonly queue: string;
+      /** Claims before this one that were lost in a row. */
+      readonly losses: number;
+      /** In [0, 1): the jitter of a retry's delay. */
+      readonly random: number;
     }
   /** The outside answers a waiting step: a signal, a form, a request, or the result of a worker ends it. */
   | {

@@ -7,6 +7,7 @@
  * Invariant: a step has at most one ticket or timer in each queue, whose id is the step's, and one deadline. A ticket of
  * signals has an id of its own, and an execution may have many.
  */
+import type { TaskClaim } from './event.ts';
 import type { Graph } from './graph.ts';
 import type { Plan, StepChange, StepTimer } from './plan.ts';
 import { type ExecutionView, type ScopeId, type StepState, scopeName, type ViewKey } from './view.ts';
@@ -33,6 +34,8 @@ export type JobData =
   | ({ kind: 'step_deadline'; step_id: string; retries: number } & OfView)
   /** Rows in the inbox wait for the view. */
   | ({ kind: 'inbox' } & OfView)
+  /** The lease of a task's claim. */
+  | ({ kind: 'task_lease'; step_id: string; token: string } & OfView)
   /** A signal was sent, or a step waits for one: whoever takes it brings together what is kept and what waits. */
   | { kind: 'signals'; execution_id: string }
   | { kind: 'callback'; execution_id: string; attempt: number }
@@ -91,7 +94,10 @@ export function jobsOf(
     timer === null ? stepTicket(view, graph, state) : stepTimer(view, state, timer),
   );
   const remove: JobKey[] = changed.remove.map(({ queue, change }) => ({ queue, id: change.state.id }));
-  for (const { state, from, deadlineMs } of plan.steps.values()) {
+  for (const { state, from, deadlineMs, task } of plan.steps.values()) {
+    if (task?.claim != null && state.status === 'waiting') add.push(taskLease(view, state.id, task.claim));
+    const wasWaiting = from?.status === 'waiting' && state.status !== 'waiting';
+    if (wasWaiting && graph.steps[state.slot]!.type === 'task') remove.push(timerKey(leaseJobId(state.id)));
     if (deadlineMs !== null) add.push(stepDeadline(view, state, deadlineMs));
     if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
   }
@@ -219,6 +225,11 @@ export function startJob(executionId: string, startAfter: number | string): Job 
   return timerJob(executionId, { kind: 'start', execution_id: executionId }, startAfter);
 }
 
+/** The timer of a claim's lease: it goes with the claim. */
+function taskLease(view: OfView, stepId: string, { token, leaseMs }: TaskClaim): Job {
+  return timerJob(leaseJobId(stepId), { kind: 'task_lease', ...view, step_id: stepId, token }, leaseMs);
+}
+
 /** @param ticketId new for each ticket: a ticket that is there already may be about to be used */
 export function signalsTicket(executionId: string, ticketId: string): Job {
   return timerJob(ticketId, { kind: 'signals', execution_id: executionId }, null);
@@ -247,6 +258,10 @@ function timerKey(id: string): { queue: 'WorkflowExecutionQueue'; id: string } {
  */
 function deadlineJobId(rowId: string): string {
   return derivedId(rowId, 'd');
+}
+
+function leaseJobId(stepId: string): string {
+  return derivedId(stepId, 'c');
 }
 
 function stopJobId(executionId: string): string {

@@ -3,7 +3,7 @@
  *
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
-import type { Event, Payload, ScopeItems, StepError, WaitingFor } from './event.ts';
+import type { Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
@@ -21,6 +21,15 @@ export interface InputRecord {
 export interface StepTimer {
   readonly afterMs: number;
   readonly purpose: 'resume' | 'timeout';
+}
+
+/** The claim of a task from now on. */
+export interface TaskChange {
+  readonly queue: string;
+  /** Null: the task is free. */
+  readonly claim: TaskClaim | null;
+  /** Claims that were lost in a row; null: as many as before. */
+  readonly losses: number | null;
 }
 
 export interface StepChange {
@@ -47,6 +56,8 @@ export interface StepChange {
   answerId: string | null;
   /** The kept signal that the answer uses up; null: none. */
   usedSignal: string | null;
+  /** A task that was claimed, or given back; null: neither. */
+  task: TaskChange | null;
   /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
 }
@@ -98,6 +109,8 @@ export interface Plan {
   scopes: ScopeChanges | null;
   /** A step waits for a signal from now on: somebody must look whether one was kept. */
   awaitsSignal: boolean;
+  /** A task is free from now on: workers outside may be waiting for one. */
+  offersTask: boolean;
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];
   end: ExecutionEnd | null;
@@ -119,6 +132,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     ready: [],
     scopes: null,
     awaitsSignal: false,
+    offersTask: false,
     aborted: [],
     end: null,
     late: [],

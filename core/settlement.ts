@@ -59,6 +59,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     waitingFor: null,
     answerId: null,
     usedSignal: null,
+    task: null,
     claimed: false,
   };
 }

@@ -11,11 +11,13 @@
 import {
   answer,
   claim,
+  claimTask,
   complete,
   fail,
   giveBack,
   hearOfScopes,
   park,
+  returnTask,
   skip,
   timeOutStep,
   wake,
@@ -86,6 +88,10 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return skip(view, plan, event.slot, event.claim, newId);
     case 'park':
       return park(view, plan, event);
+    case 'claim_task':
+      return claimTask(view, plan, event);
+    case 'return_task':
+      return returnTask(view, plan, event, newId);
     case 'answer':
       return answer(view, plan, event, newId);
     case 'scopes_ended':

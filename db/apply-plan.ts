@@ -31,6 +31,7 @@ import {
 } from './waits/answered-steps.ts';
 import { type OpenedForm, openForms } from './waits/form.ts';
 import { type UsedSignal, useSignals } from './waits/signals.ts';
+import { type ChangedTask, changeTasks, deleteTasks, insertTasks, type NewTask } from './waits/tasks.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange, setDue } from './workflow-execution.ts';
 import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
 import {
@@ -67,6 +68,10 @@ interface Rows {
   /** Steps that go on waiting after an answer. */
   renewed: RenewedWait[];
   forms: OpenedForm[];
+  newTasks: NewTask[];
+  tasks: ChangedTask[];
+  /** Steps whose task does not wait any more. */
+  tasksOver: string[];
   inputs: InputInsert[];
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
@@ -99,6 +104,9 @@ export function* planStatements(
     signals: [],
     renewed: [],
     forms: [],
+    newTasks: [],
+    tasks: [],
+    tasksOver: [],
     inputs: [],
     scopes: null,
     granted: [],
@@ -122,6 +130,9 @@ export function* planStatements(
   if (rows.forms.length > 0) statements.push(openForms(rows.forms, at));
   if (rows.lost.length > 0) statements.push(markLost(rows.lost));
   if (rows.signals.length > 0) statements.push(useSignals(rows.signals, at));
+  if (rows.newTasks.length > 0) statements.push(insertTasks(rows.newTasks, at));
+  if (rows.tasks.length > 0) statements.push(...changeTasks(rows.tasks, at));
+  if (rows.tasksOver.length > 0) statements.push(deleteTasks(rows.tasksOver));
   yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
@@ -164,6 +175,7 @@ function collectChange(
 ): void {
   const { state, output, answerId, usedSignal } = change;
   if (usedSignal !== null) rows.signals.push({ id: usedSignal, stepId: state.id });
+  if (plan.view.graph.steps[state.slot]!.type === 'task' && collectTask(plan, change, from, rows)) return;
   if (output !== null && answerId !== null) {
     const { sequence } = plan.view;
     rows.answered.push({ id: state.id, attempt: from.attempt, output: output.json, sequence, answerId });
@@ -190,6 +202,29 @@ function renewedWait({ view }: Plan, { state, waitingFor, answerId }: StepChange
 function openedForm({ state, waitingFor }: StepChange): OpenedForm {
   const { reminder } = waitingFor as unknown as { reminder?: { after_ms: number } | null };
   return { id: state.id, remindMs: reminder?.after_ms ?? null };
+}
+
+/** Returns whether nothing else of the step changes. */
+function collectTask(
+  { view }: Plan,
+  { state, task, waitingFor, parkedState }: StepChange,
+  from: NonNullable<StepChange['from']>,
+  rows: Rows,
+): boolean {
+  const { id: stepId, attempt, status } = state;
+  if (status !== 'waiting') {
+    if (from.status === 'waiting') rows.tasksOver.push(stepId);
+    return false;
+  }
+  if (task === null) {
+    const { lease_ms: leaseMs } = parkedState as { lease_ms: number };
+    rows.newTasks.push({ stepId, executionId: view.id, queue: String(waitingFor!.queue), leaseMs });
+    return false;
+  }
+  const { queue, claim, losses } = task;
+  const { sequence } = view;
+  rows.tasks.push({ stepId, fromAttempt: from.attempt, attempt, sequence, queue, claim, losses });
+  return true;
 }
 
 function hasLimits({ concurrency, rateLimit }: TemplateStep): boolean {

@@ -245,7 +245,7 @@ function createApi(parts: ApiParts) {
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
-    ...createStepServices({ config, database, steps, door: worker.door }),
+    ...createStepServices({ config, database, steps, ...worker.doors }),
     doctor,
     starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({

@@ -8,6 +8,8 @@ import { HookService } from '../services/hooks/hook-service.ts';
 import { SignalService } from '../services/signal-service.ts';
 import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
 import { StepService } from '../services/steps/step-service.ts';
+import { TaskService } from '../services/tasks/task-service.ts';
+import type { TaskWaiters } from '../services/tasks/task-waiters.ts';
 import type { Database } from './database.ts';
 import type { StepParts } from './steps.ts';
 
@@ -16,9 +18,10 @@ export interface StepServiceParts {
   readonly database: Database;
   readonly steps: StepParts;
   readonly door: AnswererOptions['door'];
+  readonly taskWaiters: TaskWaiters;
 }
 
-export function createStepServices({ config, database, steps, door }: StepServiceParts) {
+export function createStepServices({ config, database, steps, door, taskWaiters }: StepServiceParts) {
   const { apiPool: pool, hookUrls } = database;
   const { store, versions, reader: answers } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
@@ -27,6 +30,7 @@ export function createStepServices({ config, database, steps, door }: StepServic
     steps: new StepService({ pool, answerer, store, hookUrls, forms: new FormJudge({ store, answers }) }),
     inbox: new Inbox({ pool, versions }),
     signals: new SignalService({ pool, versions, store, answers }),
+    tasks: new TaskService({ pool, door, versions, answerer, store, waiters: taskWaiters }),
     hooks: new HookService({ pool, urls: hookUrls, versions, answerer, store, secrets }),
   };
 }

@@ -18,6 +18,7 @@ import type { ScopeSource } from '../payload/scope-source.ts';
 import { ScopeValues } from '../payload/scope-values.ts';
 import { within } from '../process/within.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { TaskWaiters } from '../services/tasks/task-waiters.ts';
 import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -71,6 +72,7 @@ export class Worker {
   readonly #callbacks: CallbackSender;
   readonly #backlog: Backlog;
   readonly #putBack: PutBack;
+  readonly #taskWaiters: TaskWaiters;
 
   constructor(parts: WorkerParts) {
     const { engineId, config, database, steps, log, onError } = parts;
@@ -114,11 +116,13 @@ export class Worker {
       masked: (name) => steps.store.text(name, MAX_LABEL_LENGTH),
     });
     const observer = new ExecutionObserver(metrics, templates, log);
+    this.#taskWaiters = new TaskWaiters(database.apiPool);
     this.committer = this.#createCommitter(observer, [
       observer,
       this.gate,
       this.#timers,
       parts.waiters,
+      this.#taskWaiters,
       { committed: (units) => this.consumer.committed(units) },
       this.#backlog,
     ]);
@@ -145,6 +149,11 @@ export class Worker {
         log.error({ ...what, err }, 'This cannot be worked on; it is looked at again in half a minute'),
       onError,
     });
+  }
+
+  /** What services of waiting steps need of the worker. */
+  get doors() {
+    return { door: this.door, taskWaiters: this.#taskWaiters };
   }
 
   start(): void {

@@ -187,6 +187,7 @@ const KINDS: ReadonlySet<unknown> = new Set([
   'timer',
   'step_deadline',
   'signals',
+  'task_lease',
   'callback',
   'deadline',
   'stop_overdue',
@@ -198,7 +199,7 @@ const SCOPE = /^[0-9a-f-]{36}\[\d{1,9}\]$/;
 
 function readData(stored: unknown): JobData {
   const { kind, execution_id, step_id, scope } = (stored ?? {}) as Record<string, unknown>;
-  const ofStep = kind === 'step' || kind === 'timer' || kind === 'step_deadline';
+  const ofStep = kind === 'step' || kind === 'timer' || kind === 'step_deadline' || kind === 'task_lease';
   const isOfView = scope === undefined || (typeof scope === 'string' && SCOPE.test(scope));
   const isKnown = KINDS.has(kind) && isUuid(execution_id) && (!ofStep || isUuid(step_id)) && isOfView;
   return isKnown ? (stored as JobData) : { kind: 'unknown', stored };

@@ -3,6 +3,7 @@
  */
 import type { Mutant } from './mutant.ts';
 
+const TASKS = ['tests/integration/waits/tasks.test.ts'];
 const SIGNALS = ['tests/integration/waits/signals.test.ts'];
 const ANSWERS = ['tests/integration/waits/answers.test.ts'];
 
@@ -24,7 +25,7 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
   {
     name: 'waits: what an engine remembers decides that an answer is late',
     file: 'door/scopes/round.ts',
-    find: "event.type === 'answer' || ",
+    find: 'isFromOutside(event) || ',
     replace: '',
     tests: ANSWERS,
   },
@@ -91,5 +92,54 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
     replace:
       'where s.workflow_execution_id = execution and s.signal_id = workflow_signal.signal_id and s.used_at is null;\n  end if;',
     tests: SIGNALS,
+  },
+  {
+    name: 'tasks: a result is taken with any token',
+    file: 'services/tasks/task-service.ts',
+    find: 'if ((await readTaskToken(pool, stepId)) !== token) throw stale(stepId);',
+    replace: '',
+    tests: TASKS,
+  },
+  {
+    name: 'tasks: a lease that was renewed is ended',
+    file: 'worker/consumer/leases.ts',
+    find: 'if (leftMs > 0) {',
+    replace: 'if (leftMs > 100_000) {',
+    tests: TASKS,
+  },
+  {
+    name: 'tasks: the timer of a renewed lease is not set again',
+    file: 'worker/consumer/consumer.ts',
+    find: 'else if (renewed.has(job.id)) back.push(later(job, renewed.get(job.id)!));',
+    replace: '',
+    tests: TASKS,
+  },
+  {
+    name: 'tasks: a claim leaves the wait as it was, so that it can be ended by hand',
+    file: 'core/attempt-events.ts',
+    find: "  return state.status === 'waiting' && state.attempt === attempt && state.sequence === sequence;",
+    replace: "  return state.status === 'waiting' && state.attempt === attempt;",
+    tests: ['core'],
+  },
+  {
+    name: 'tasks: a silent worker uses a retry up',
+    file: 'core/attempt-events.ts',
+    find: 'if (losses + 1 >= MAX_TASK_LOSSES) {',
+    replace: 'if (losses + 1 >= 1) {',
+    tests: ['core'],
+  },
+  {
+    name: 'tasks: one that a worker has is completed by hand',
+    file: 'services/steps/step-service.ts',
+    find: '  if (worker === null) return;',
+    replace: '  return;',
+    tests: TASKS,
+  },
+  {
+    name: 'tasks: those of other workspaces are claimed',
+    file: 'db/waits/tasks.ts',
+    find: 'and ($2::boolean or t.workspace_id is not distinct from $3::uuid)',
+    replace: 'and ($2::boolean or $3::uuid is not null or true)',
+    tests: TASKS,
   },
 ];

@@ -13,6 +13,7 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'noop',
   'script',
   'switch',
+  'task',
   'transform',
   'webhook',
   'wait',

@@ -25,6 +25,7 @@ import { noop } from './noop.ts';
 import { createScript, type ScriptSettings } from './script.ts';
 import type { StepType } from './step-type.ts';
 import { switchStep } from './switch.ts';
+import { task } from './task.ts';
 import { transform } from './transform.ts';
 import { wait } from './wait.ts';
 import { createWebhook } from './webhook/webhook.ts';
@@ -77,6 +78,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     form,
     delay,
     wait,
+    task,
     log,
     fail,
   ];

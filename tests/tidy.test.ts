@@ -75,7 +75,7 @@ describe('rooms', () => {
   });
 
   test('only the configuration reads the environment', () => {
-    const allowed = /^(config\/config\.ts|bench\/|chaos\/|scripts\/|cli\/)/;
+    const allowed = /^(config\/config\.ts|bench\/|chaos\/|scripts\/|cli\/|examples\/workers\/)/;
     const wrong = PRODUCT.filter((file) => !allowed.test(file) && /process\.env\b/.test(code(file)));
     expect(wrong).toEqual([]);
   });

@@ -25,16 +25,15 @@ export const CompleteShape = z
   })
   .openapi('CompleteStep') satisfies z.ZodType<CompleteBody>;
 
+export const ErrorShape = z.strictObject({
+  code: z.string().min(1).max(MAX_CODE_LENGTH),
+  message: z.string().max(MAX_MESSAGE_LENGTH),
+  details: JsonShape.optional(),
+});
+
 export const FailShape = z
   .strictObject({
-    error: z
-      .strictObject({
-        code: z.string().min(1).max(MAX_CODE_LENGTH),
-        message: z.string().max(MAX_MESSAGE_LENGTH),
-        details: JsonShape.optional(),
-      })
-      .optional()
-      .openapi({ description: 'May be left out for a form, which is rejected.' }),
+    error: ErrorShape.optional().openapi({ description: 'May be left out for a form, which is rejected.' }),
     user_id: UserShape.optional(),
     retryable: z
       .boolean()

@@ -103,9 +103,9 @@ const KIND: SqlInvariant = {
     select j.id, null::uuid as execution_id, j.name as queue, format('kind %s', coalesce(j.data ->> 'kind', 'missing')) as detail
       from ${JOBS}
        and (coalesce(j.data ->> 'kind', '') not in ('start', 'step', 'timer', 'step_deadline', 'callback', 'deadline', 'stop_overdue',
-                                                        'inbox', 'signals')
+                                                        'inbox', 'signals', 'task_lease')
             or ${idIn('execution_id')} is null
-            or (j.data ->> 'kind' in ('step', 'timer', 'step_deadline') and ${idIn('step_id')} is null))`,
+            or (j.data ->> 'kind' in ('step', 'timer', 'step_deadline', 'task_lease') and ${idIn('step_id')} is null))`,
 };
 
 const STATE: SqlInvariant = {

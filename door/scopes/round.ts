@@ -111,7 +111,7 @@ export class Round {
   #isStale({ plan }: DecidedUnit): boolean {
     const { self } = this.#options;
     return plan.late.some(
-      (event) => event.type === 'answer' || ('claim' in event && event.claim.owner !== self),
+      (event) => isFromOutside(event) || ('claim' in event && event.claim.owner !== self),
     );
   }
 
@@ -172,4 +172,8 @@ function depthOf({ view: { scope } }: Loaded): number {
   let depth = 0;
   for (let around = scope; around !== null; around = around.around) depth += 1;
   return depth;
+}
+
+function isFromOutside({ type }: Event): boolean {
+  return type === 'answer' || type === 'claim_task';
 }

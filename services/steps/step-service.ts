@@ -67,7 +67,7 @@ export class StepService implements StepServicePort {
     const { answerer, store, forms } = this.#options;
     const output = await storable(store, body.output, '/output');
     const step = await answerer.answer(caller, stepId, (found) => {
-      requireWaiting(found, COMPLETED_BY_HAND);
+      requireByHand(found);
       const form = formOf(found.stored.waitingFor);
       if (form !== null) return forms.complete(found, form, body, output);
       refuseFieldsOfForms(body);
@@ -81,7 +81,7 @@ export class StepService implements StepServicePort {
     const { code = '', message = '', details = null } = body.error ?? {};
     const error = await storedError(store, { code, message, details });
     const step = await answerer.answer(caller, stepId, (found) => {
-      requireWaiting(found, COMPLETED_BY_HAND);
+      requireByHand(found);
       const form = formOf(found.stored.waitingFor);
       if (form !== null) return forms.fail(found, form, body);
       refuseFieldsOfForms(body);
@@ -106,6 +106,18 @@ function refuseFieldsOfForms(body: CompleteBody & FailBody): void {
 
 function refusedField(pointer: string, code: RequestProblem, message: string): EngineError {
   return new EngineError('validation_failed', message, [{ pointer, code, message }]);
+}
+
+/** @throws EngineError unless the step may be ended by hand */
+function requireByHand(found: FoundStep): void {
+  requireWaiting(found, COMPLETED_BY_HAND);
+  const { id, waitingFor } = found.stored;
+  const worker = waitingFor?.kind === 'task' ? (waitingFor.claimed_by ?? null) : null;
+  if (worker === null) return;
+  throw new EngineError(
+    'task_claimed',
+    `Task ${id} is claimed by the worker ${JSON.stringify(worker)}, who will end it.`,
+  );
 }
 
 function answered({ stored, version, position }: FoundStep): AnsweredStepBody {

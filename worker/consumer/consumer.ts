@@ -28,6 +28,7 @@ import type { Backlog } from '../backlog.ts';
 import type { CallbackSender } from '../callbacks/sender.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { type Culprit, JobSource } from './job-source.ts';
+import { findLeases } from './leases.ts';
 import { LookTimer } from './look-timer.ts';
 import { LOCKED_JOB_MS, LOOK_AGAIN_MS, later, type PutBack } from './put-back.ts';
 import {
@@ -275,10 +276,15 @@ export class Consumer implements CommitSubscriber {
     const round = { committer, locked, skipsLocked, units, byExecution };
     const signals = await foldSignals(tx, present, round, this.#options.signals);
     if (signals.unfinished.size > 0) this.#lookAgain(LOOK_AGAIN_MS);
-    const ready = withMails([...present, ...signals.scopes], byExecution, inputs, signals.mails);
+    const leases = await findLeases(tx, present, byExecution);
+    const again = { unfinished: signals.unfinished, renewed: leases.renewed };
+    const ready = withMails([...present, ...signals.scopes], byExecution, inputs, [
+      signals.mails,
+      leases.mails,
+    ]);
     const decision = committer.decide(ready, { onlyThese: true, locked: 'together' });
     try {
-      await this.#dispose(tx, ready, decision, work, signals.unfinished);
+      await this.#dispose(tx, ready, decision, work, again);
     } catch (error) {
       // The plans and their claims are void.
       committer.abandonAll(decision.units);
@@ -303,7 +309,7 @@ export class Consumer implements CommitSubscriber {
     units: readonly LoadedUnit[],
     { units: written, alone }: LockedDecision,
     work: Work,
-    unfinished: ReadonlySet<string>,
+    { unfinished, renewed }: { unfinished: ReadonlySet<string>; renewed: ReadonlyMap<string, number> },
   ): Promise<void> {
     const decided = new Set(written.map(({ actor }) => actor));
     const isAlone = new Set(alone.map(({ actor }) => actor));
@@ -319,6 +325,7 @@ export class Consumer implements CommitSubscriber {
         else if (status === 'undecided') back.push(putBack.undecided(unit.actor, job));
         else if (job.data.kind === 'signals' && unfinished.has(unit.actor.key))
           back.push(later(job, LOOK_AGAIN_MS));
+        else if (renewed.has(job.id)) back.push(later(job, renewed.get(job.id)!));
         if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
         if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
       }

@@ -122,6 +122,7 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
     case 'inbox':
     case 'start':
     case 'signals':
+    case 'task_lease':
     case 'callback':
     case 'step':
     case 'unknown':
@@ -134,12 +135,13 @@ export function withMails(
   units: readonly LoadedUnit[],
   byExecution: Work['byExecution'],
   inputs: Inputs,
-  signals: ReadonlyMap<string, readonly Mail[]>,
+  found: readonly ReadonlyMap<string, readonly Mail[]>[],
 ): LoadedUnit[] {
   return units.map((unit) => {
     const { key } = unit.actor;
     const own = byExecution.get(key)!.flatMap((task) => mailOf(unit, task, inputs));
-    return { ...unit, mails: [...unit.mails, ...own, ...(signals.get(key) ?? [])] };
+    const others = found.flatMap((mails) => mails.get(key) ?? []);
+    return { ...unit, mails: [...unit.mails, ...own, ...others] };
   });
 }
 

@@ -23,10 +23,11 @@ import type {
 } from '../../../services/execution-answers.ts';
 import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
+import type { TaskServicePort } from '../../../services/tasks/task-answers.ts';
 import type { TemplateBody } from '../../../services/template-answers.ts';
 import type { TemplateServicePort } from '../../../services/template-port.ts';
 import { doctorPort } from './in-memory-doctor.ts';
-import { signalPort, stepPort } from './in-memory-steps.ts';
+import { signalPort, stepPort, taskPort } from './in-memory-steps.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';
 
@@ -51,6 +52,7 @@ export interface InMemoryPorts {
   doctor: DoctorPort;
   steps: StepServicePort;
   signals: SignalServicePort;
+  tasks: TaskServicePort;
   /** Every call that reached a service: its name and arguments without the caller. */
   calls: { name: string; caller: Caller; args: unknown[] }[];
   /** Called in front of every service call; throws what it should answer with. */
@@ -69,6 +71,7 @@ export function createInMemoryPorts(): InMemoryPorts {
     doctor: doctorPort(record),
     steps: stepPort(record),
     signals: signalPort(record),
+    tasks: taskPort(record),
   };
   async function record(name: string, caller: Caller, ...args: unknown[]): Promise<void> {
     ports.calls.push({ name, caller, args });

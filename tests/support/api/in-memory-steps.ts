@@ -4,6 +4,7 @@
 import type { Caller } from '../../../services/caller.ts';
 import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
+import type { TaskServicePort } from '../../../services/tasks/task-answers.ts';
 
 const EXECUTION = '0197a3c4-5b6d-7e8f-9012-3456789abcde';
 
@@ -37,6 +38,33 @@ export function stepPort(record: Record): StepServicePort {
     async fail(caller, id, body) {
       await record('fail step', caller, id, body);
       return answered(id, 'failed');
+    },
+  };
+}
+
+export function taskPort(record: Record): TaskServicePort {
+  const ended = (id: string, status: 'completed' | 'failed') => ({
+    id,
+    execution_id: EXECUTION,
+    key: 'task',
+    status,
+  });
+  return {
+    async claim(caller, body, waitMs) {
+      await record('claim tasks', caller, body, waitMs);
+      return ['{"tasks":[]}'];
+    },
+    async heartbeat(caller, id, token) {
+      await record('heartbeat', caller, id, token);
+      return { id, lease_seconds: 60 };
+    },
+    async complete(caller, id, token, output) {
+      await record('complete task', caller, id, token, output);
+      return ended(id, 'completed');
+    },
+    async fail(caller, id, token, body) {
+      await record('fail task', caller, id, token, body);
+      return ended(id, 'failed');
     },
   };
 }

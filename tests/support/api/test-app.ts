@@ -41,6 +41,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     inbox: { forms: async () => ({ data: [], next_cursor: null }) },
     hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },
     signals: ports.signals,
+    tasks: ports.tasks,
     health: {
       live: () => ({ status: 'ok', checks: {} }),
       ready: async () => ({ status: 'ok', checks: { database: { status: 'ok' } } }),

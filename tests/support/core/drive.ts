@@ -94,7 +94,8 @@ export class Drive {
     if (this.#options.wild && this.#luck.chance(0.03)) batch.push(this.#told(this.#endingFact()));
     if (this.#luck.chance(0.2)) batch.push(...this.#stale(2));
     if (this.#luck.chance(0.3)) batch.push(...this.#latecomers.splice(0, 1));
-    if (batch.length > 0 && this.#luck.chance(0.1)) batch.push(batch[this.#luck.below(batch.length)]!);
+    if (batch.length > 0 && this.#luck.chance(0.1))
+      batch.push(repeated(batch[this.#luck.below(batch.length)]!));
     this.#commit(batch);
   }
 
@@ -140,6 +141,8 @@ export class Drive {
     if (this.#luck.mishap(0.3)) return { fact: 'timed out', key };
     if (this.#luck.mishap(0.2)) return { fact: 'answered', key };
     if (this.#luck.mishap(0.1)) return { fact: 'refused', key, retryable: this.#luck.chance(0.5) };
+    if (this.#luck.mishap(0.1)) return { fact: 'task claimed', key };
+    if (this.#luck.mishap(0.1)) return { fact: 'worker lost', key, losses: this.#luck.below(3) };
     return { fact: 'resumed', key };
   }
 
@@ -247,7 +250,7 @@ export class Drive {
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
     if (event.type === 'scopes_ended') return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
-    if (event.type === 'answer') return false;
+    if (event.type !== 'wake') return false;
     return event.purpose === 'timeout' && status === 'retrying';
   }
 
@@ -265,6 +268,12 @@ export class Drive {
       .sort((a, b) => a.place - b.place)
       .map(({ item }) => item);
   }
+}
+
+/** Said twice. What keeps the step waiting names the wait, which is another one after the first time. */
+function repeated(told: Told): Told {
+  const fact = told.fact?.fact;
+  return fact === 'task claimed' || fact === 'worker lost' ? { ...told, fact: null } : told;
 }
 
 function madeUp<T extends Extract<Event, { claim: unknown }>>(event: T): T {

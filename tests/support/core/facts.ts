@@ -15,6 +15,8 @@ export type StepFact =
   | { fact: 'timed out'; key: string }
   /** From outside, while it waits. */
   | { fact: 'answered'; key: string }
+  | { fact: 'task claimed'; key: string }
+  | { fact: 'worker lost'; key: string; losses: number }
   | { fact: 'refused'; key: string; retryable: boolean }
   | { fact: 'retry due'; key: string }
   | { fact: 'released'; key: string }

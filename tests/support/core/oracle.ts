@@ -31,6 +31,8 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
   'scopes failed': 'waiting',
   'timed out': 'waiting',
   answered: 'waiting',
+  'task claimed': 'waiting',
+  'worker lost': 'waiting',
   refused: 'waiting',
   'retry due': 'retrying',
   released: 'running',
@@ -118,7 +120,8 @@ export class Oracle {
     const isTimedOut = fact.fact === 'timed out' && status === 'queued' && this.#accounts[fact.key]!.goesOn;
     if (status !== EXPECTED[fact.fact] && !isTimedOut) return false;
     const begins = this.#undo.has(fact.key) ? 'compensating' : 'running';
-    if (fact.fact === 'claimed' && verdict.execution !== begins) return false;
+    const isClaim = fact.fact === 'claimed' || fact.fact === 'task claimed';
+    if (isClaim && verdict.execution !== begins) return false;
     const account = this.#accounts[fact.key]!;
     this.#book(account, fact);
     verdict.attempts[fact.key] = account.attempts;
@@ -148,6 +151,12 @@ export class Oracle {
       case 'answered':
         account.end = 'completed';
         account.commit = this.#commit;
+        return;
+      case 'task claimed':
+        return;
+      case 'worker lost':
+        if (fact.losses < 2) account.attempts += 1;
+        else this.#fail(account, fact.key, true);
         return;
       case 'refused':
       case 'timed out':

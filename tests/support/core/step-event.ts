@@ -31,6 +31,12 @@ export function stepEvent(
     case 'resumed':
     case 'retry due':
       return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
+    case 'task claimed': {
+      const task = { queue: 'queue', worker: 'worker', token: 'token', leaseMs: 1_000 };
+      return { type: 'claim_task', slot, attempt, sequence, task };
+    }
+    case 'worker lost':
+      return { type: 'return_task', slot, attempt, sequence, queue: 'queue', losses: fact.losses, random };
     case 'answered':
       return { ...answerTo, result: { output: { json: '1' } } };
     case 'refused': {

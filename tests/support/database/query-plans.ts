@@ -26,6 +26,14 @@ import { readStepId, readTemplateOf } from '../../../db/waits/hooked-step.ts';
 import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
 import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
+  changeTasks,
+  deleteTasks,
+  lockLeases,
+  queuesWithTasks,
+  readFreeTasks,
+  renewLease,
+} from '../../../db/waits/tasks.ts';
+import {
   advanceExecutions,
   changeExecutions,
   insertExecutions,
@@ -157,6 +165,11 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
         null,
       ),
     ),
+    ...changeTasks(
+      [{ stepId: stepIds[0]!, fromAttempt: 1, attempt: 1, sequence: 7, queue: 'q', claim: null, losses: 1 }],
+      null,
+    ).map((statement) => perCommit('db/waits/tasks.ts', statement)),
+    perCommit('db/waits/tasks.ts', deleteTasks(stepIds)),
     perCommit(
       'db/workflow-input-tracker.ts',
       insertInputs([{ id: newId(), stepId: stepIds[0]!, fromStepId: stepIds[1]!, live: true, route: null }]),
@@ -310,6 +323,16 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_signal_waits', 'db/waits/signals.ts', fold, (db) => readSignalWaits(db, executionId)),
     query('read_kept_signals', 'db/waits/signals.ts', fold, (db) =>
       readKeptSignals(db, executionId, ['paid'], 8),
+    ),
+    query('read_free_tasks', 'db/waits/tasks.ts', 'a claim of tasks', (db) =>
+      readFreeTasks(db, 'images', { admin: false, workspaceId: null }, 10),
+    ),
+    query('renew_lease', 'db/waits/tasks.ts', 'a heartbeat of a worker outside', (db) =>
+      renewLease(db, stepIds[0]!, executionId),
+    ),
+    query('lock_leases', 'db/waits/tasks.ts', 'the timer of a lease', (db) => lockLeases(db, stepIds)),
+    query('queues_with_tasks', 'db/waits/tasks.ts', 'once a second while workers wait for tasks', (db) =>
+      queuesWithTasks(db, ['images']),
     ),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),
