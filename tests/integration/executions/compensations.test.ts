@@ -8,6 +8,7 @@ import type { ExecutionStatusBody } from '../../../services/execution-answers.ts
 import { type EngineDatabase, statuses, stepOf, type TestEngine } from '../../support/engine.ts';
 import { type Fixture, fixtureForAll } from '../../support/fixture.ts';
 import { assertInvariants } from '../../support/invariants.ts';
+import { until } from '../../support/until.ts';
 
 let database: EngineDatabase;
 let engine: TestEngine;
@@ -199,6 +200,8 @@ test('a cancel while it is undone ends it at once', async () => {
   expect(end).toMatchObject({ status: 'cancelled', error: { code: 'cancelled', message: 'leave it' } });
   expect(compensationOf(end, 'b')).toMatchObject({ status: 'cancelled' });
   expect(compensationOf(end, 'a')).toBeNull();
+  // Its handler says when it was called off.
+  await until(async () => (await undone(id)).length === 2);
   expect(await undone(id)).toEqual(['b', 'b']);
 });
 

@@ -155,7 +155,7 @@ describe('a failed item', () => {
     const steps = {
       one: { type: 'http', when: '${{ item == 3 }}', with: { url: peer.origin }, retry: { limit: 0 } },
     };
-    const definition = each(6, steps, { output: '${{ [index, steps.one.status] }}' });
+    const definition = each(6, steps, { concurrency: 1, output: '${{ [index, steps.one.status] }}' });
     ((definition.steps as JsonObject).each as JsonObject).retry = { limit: 3, delay: 1 };
     const end = await engine.run(definition);
     expect(end).toMatchObject({ status: 'completed' });
@@ -164,10 +164,10 @@ describe('a failed item', () => {
       each: count(6).map((index) => [index, index === 3 ? 'completed' : 'skipped']),
     });
     const { rows } = await database.pool.query(
-      'select index, run from workflow_scopes where workflow_execution_id = $1 and run > 1',
+      'select index, run from workflow_scopes where workflow_execution_id = $1 and run > 1 order by index',
       [end.execution_id],
     );
-    expect(rows).toEqual([{ index: 3, run: 3 }]);
+    expect(rows).toEqual([3, 4, 5].map((index) => ({ index, run: 3 })));
   });
 });
 
