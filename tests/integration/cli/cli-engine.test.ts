@@ -7,6 +7,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { BUILT_IN_NAMES } from '../../../steps/built-in-names.ts';
 import { type CliEnd, runCli, startCli } from '../../support/cli.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
@@ -62,7 +63,7 @@ function cli(args: readonly string[], env: Record<string, string> = {}, stdin = 
   });
 }
 
-const REGISTERED = 'Registered are delay, fail, http, log, merge, noop, script, switch, transform.';
+const REGISTERED = `Registered are ${[...BUILT_IN_NAMES].sort().join(', ')}.`;
 
 const uuidIn = (text: string) => /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(text)![0];
 

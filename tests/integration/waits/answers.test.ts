@@ -131,7 +131,7 @@ describe('a step that waits for an answer', () => {
 
   test('is tried again after a failure that may be retried, and then takes another answer', async () => {
     const { id, stepId } = await asking({
-      steps: { ask: { type: 'asks', retry: { limit: 1, delay: 0, jitter: false } } },
+      steps: { ask: { type: 'asks_worker', retry: { limit: 1, delay: 0, jitter: false } } },
     });
     expect((await fail(stepId, true)).status).toBe(200);
     await database.until(
@@ -240,7 +240,7 @@ describe('an answer', () => {
     const end = await engine.end(id);
     expect(JSON.stringify(end)).not.toContain(SECRET);
     expect(stepOf(end, 'ask').outputs).toEqual({ token: 'it is ***' });
-    const failed = await asking();
+    const failed = await asking({ steps: { ask: { type: 'asks_worker' } } });
     await engine.request('POST', `/api/v1/steps/${failed.stepId}/fail`, {
       error: { code: 'no', message: `not ${SECRET}`, details: [SECRET] },
     });

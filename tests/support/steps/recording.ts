@@ -139,6 +139,15 @@ export function recordingSteps(url: string, engine: string): StepType[] {
       timeoutIn: 'timeout',
     },
 
+    // The same, for one that may also fail it as it likes: what fails a form is a rejection.
+    {
+      ...type(
+        'asks_worker',
+        async () => new Parked(null, null, { kind: 'task', queue: 'tests', claimed_by: null }),
+      ),
+      waitsFor: 'task',
+    },
+
     // Leaves for something that its type does not declare.
     type('asks_wrongly', async () => new Parked(null, null, { kind: 'form' })),
 
