@@ -159,7 +159,7 @@ describe('a task', () => {
 
   test('ends at its timeout, also while a worker has it', async () => {
     const queue = randomUUID();
-    const id = await start(queue, { timeout: '2s' });
+    const id = await start(queue, { timeout: '5s' });
     const [task] = await claim(queue);
     expect((await engine.end(id)).error).toMatchObject({ code: 'timeout', step: 'work' });
     expect((await tell('heartbeat', task!.id, { token: task!.token })).body.code).toBe('task_over');
@@ -202,7 +202,7 @@ describe('a lease', () => {
 
   test('that heartbeats renew is not ended', async () => {
     const queue = randomUUID();
-    const id = await start(queue, {}, { lease: '1s' });
+    const id = await start(queue, {}, { lease: '1h' });
     const [task] = await claim(queue);
     // Its timer is due, and finds the lease renewed.
     const { id: step, token } = task!;
