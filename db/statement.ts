@@ -20,3 +20,8 @@ export const GUARD_FAILED = '22012';
 export function guarded(text: string, countParameter: number): string {
   return `with changed as (${text} returning 1) select 1 / (count(*) = $${countParameter}::bigint)::integer from changed`;
 }
+
+/** Returns whether a statement found rows other than those that it was decided on: its transaction was rolled back. */
+export function isGuardFailed(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === GUARD_FAILED;
+}

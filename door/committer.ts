@@ -33,6 +33,7 @@ import { notificationOf } from './notification.ts';
 import { isOutcome } from './refused-outcome.ts';
 import type { Below } from './scopes/ends-below.ts';
 import { outgoing } from './scopes/outgoing.ts';
+import { UnsureScopes } from './scopes/unsure-scopes.ts';
 import { type DecidedUnit, isOpened, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface CommitterOptions {
@@ -53,6 +54,7 @@ export class Committer {
   readonly #options: CommitterOptions;
   readonly #frontier: EagerFrontier;
   readonly #finished = new DecidedUnits();
+  readonly #unsure = new UnsureScopes(this.actors);
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -139,20 +141,24 @@ export class Committer {
     }
     for (const subscriber of this.#options.subscribers) subscriber.committed(units, durationMs);
     for (const unit of units) this.#followUp(unit);
+    for (const { actor } of units) this.#unsure.settled(actor.key);
     this.actors.trim();
     this.#options.wake();
   }
 
   /**
-   * A commit did not go through. Returns the units to be decided again: not the scopes that it was to open, which their
-   * holders open again.
+   * A commit failed. Returns the units to be decided again: not the scopes that it was to open, which their holders open
+   * again.
+   * @param isUnknown whether it may have gone through all the same
    */
-  abandonAll(units: readonly DecidedUnit[]): DecidedUnit[] {
+  abandonAll(units: readonly DecidedUnit[], isUnknown = false): DecidedUnit[] {
     for (const unit of units) this.abandon(unit, true);
     const [opened, others] = [units.filter(isOpened), units.filter((unit) => !isOpened(unit))];
-    for (const { actor } of opened) {
+    for (const unit of opened) {
+      const { actor } = unit;
       actor.free();
       this.actors.drop(actor);
+      if (isUnknown) this.#unsure.add(unit);
     }
     return others;
   }
@@ -194,6 +200,7 @@ export class Committer {
     this.actors.free(actor);
     this.#options.capacity.dismiss(actor);
     this.actors.drop(actor);
+    this.#unsure.settled(actor.key);
     for (const { settle } of mails) settle?.(delivery, error);
     this.#options.wake();
   }

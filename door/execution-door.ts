@@ -15,6 +15,7 @@ import type { Event } from '../core/event.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { ViewKey } from '../core/view.ts';
 import { isContended, type Lane } from '../db/connection/lane.ts';
+import { isGuardFailed } from '../db/statement.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
 import { INPUT } from '../payload/kept-payloads.ts';
 import type { Delivery, Mail } from './actor.ts';
@@ -171,7 +172,7 @@ export class ExecutionDoor {
       },
       (error) => {
         committer.observer.conflict(error);
-        this.#locked.commit(committer.abandonAll(ready), settleStarts);
+        this.#locked.commit(committer.abandonAll(ready, !isGuardFailed(error)), settleStarts);
       },
     );
     return true;

@@ -19,7 +19,7 @@ import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
 import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
-import { GUARD_FAILED } from '../db/statement.ts';
+import { isGuardFailed } from '../db/statement.ts';
 import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
@@ -127,7 +127,7 @@ export class LockedCommit {
         break;
       } catch (error) {
         if (isAnswer(error)) this.#answers += 1;
-        if (!isUnavailable(error) && codeOf(error) !== GUARD_FAILED) {
+        if (!isUnavailable(error) && !isGuardFailed(error)) {
           this.#giveUp(units, error, settle);
           return;
         }
@@ -163,7 +163,8 @@ export class LockedCommit {
         for (const statement of await this.#committer.statements(decided, moment)) await tx.query(statement);
       });
     } catch (error) {
-      this.#committer.abandonAll([...decided, ...(decision.alone as DecidedUnit[])]);
+      const units = [...decided, ...(decision.alone as DecidedUnit[])];
+      this.#committer.abandonAll(units, !isGuardFailed(error));
       throw error;
     }
     if (decision.below !== undefined) this.#committer.endedBelow(decision.below);

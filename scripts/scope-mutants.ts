@@ -61,8 +61,15 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: one that was to be opened is kept when the commit has failed',
     file: 'door/committer.ts',
-    find: '      actor.free();\n      this.actors.drop(actor);\n    }\n    return others;',
-    replace: '    }\n    return others;',
+    find: '      actor.free();\n      this.actors.drop(actor);\n      if (isUnknown)',
+    replace: '      if (isUnknown)',
     tests: ORDERS,
+  },
+  {
+    name: 'scopes: those that a commit without an answer has opened are looked for by nobody',
+    file: 'door/committer.ts',
+    find: 'if (isUnknown) this.#unsure.add(unit);',
+    replace: '',
+    tests: ['tests/integration/engines/scopes.test.ts'],
   },
 ];
