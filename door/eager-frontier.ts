@@ -11,7 +11,7 @@ import { claimWithin, transition } from '../core/transition.ts';
 import type { ViewKey } from '../core/view.ts';
 import { newId } from '../db/uuid.ts';
 import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
-import type { Actor } from './actor.ts';
+import type { Actor, Mail } from './actor.ts';
 import type { Capacity, ReservedStep } from './capacity.ts';
 import { OutputEvaluation } from './output-evaluation.ts';
 import { hasToDoWithScopes, type Locked, Round } from './scopes/round.ts';
@@ -109,8 +109,10 @@ export class EagerFrontier {
       if (unit.finished?.fromSequence === plan.fromSequence) return finishedBefore(unit, plan);
       const evaluation = new OutputEvaluation(unit.mails);
       const json = finishOutputs(unit.loaded, plan, outputs, evaluation);
+      const isLater = json instanceof Promise || (json !== null && json.length >= LARGE_PAYLOAD);
+      if (isLater && heard.length > 0) return this.#putOff(unit, evaluation);
       if (!(json instanceof Promise)) {
-        if (json === null || json.length < LARGE_PAYLOAD) return decided(unit, plan, json);
+        if (!isLater) return decided(unit, plan, json);
         onReady(withFinished(decided(unit, plan, json)));
         return null;
       }
@@ -127,6 +129,17 @@ export class EagerFrontier {
       unit.actor.forget();
       onError(unit, error);
     }
+    return null;
+  }
+
+  /**
+   * What it has heard is of this commit alone, and its end would be of a later one: it hears of it again, by its inbox, when
+   * this commit is through.
+   */
+  #putOff({ actor }: LoadedUnit, evaluation: OutputEvaluation<Mail>): null {
+    evaluation.interrupt();
+    actor.interrupt(evaluation);
+    this.#options.actors.mark(actor);
     return null;
   }
 

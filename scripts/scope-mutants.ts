@@ -72,4 +72,11 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ['tests/integration/engines/scopes.test.ts'],
   },
+  {
+    name: 'scopes: a holder whose output comes later ends with a scope that is not committed yet',
+    file: 'door/eager-frontier.ts',
+    find: 'if (isLater && heard.length > 0) return this.#putOff(unit, evaluation);',
+    replace: '',
+    tests: ORDERS,
+  },
 ];

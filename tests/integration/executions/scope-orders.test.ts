@@ -15,15 +15,31 @@ let schedule: Schedule;
 let one: OrderedEngine;
 let two: OrderedEngine;
 
+/** Writes down, at each commit, what it leaves open below a step or an execution that it ends. */
+const ENDS_TOO_EARLY = `
+  create table test_left_open (ended uuid not null, scope text not null);
+  create function note_left_open() returns trigger language plpgsql as $$
+  begin
+    insert into test_left_open
+    select new.id, path from workflow_scopes where status = 'running' and new.id in (step_execution_id, workflow_execution_id);
+    return null;
+  end $$;
+  create constraint trigger left_open after update on workflow_executions deferrable initially deferred
+    for each row when (new.completed_at is not null) execute function note_left_open();
+  create constraint trigger left_open after update on workflow_step_executions deferrable initially deferred
+    for each row when (new.completed_at is not null) execute function note_left_open()`;
+
 /** Ends what is left, and drops the tickets: there is nobody who fetches them. */
 async function endAll(): Promise<void> {
   const { rows } = await doors.looker.query(`select id from workflow_executions where status = 'running'`);
   for (const { id } of rows) await one.deliver(id, { type: 'cancel', reason: null });
   await doors.looker.query(`delete from pgboss.job where data ->> 'kind' = 'inbox'`);
+  expect((await doors.looker.query('select ended, scope from test_left_open')).rows).toEqual([]);
 }
 
 const setUp = async (fixture: Fixture) => {
   doors = await Doors.open(fixture);
+  await doors.looker.query(ENDS_TOO_EARLY);
   schedule = new Schedule(doors.looker, []);
   [one, two] = ['one', 'two'].map((name) => new OrderedEngine(name, doors, () => schedule, false)) as [
     OrderedEngine,
@@ -361,4 +377,36 @@ test('scopes that a commit was to open are forgotten when it fails', async () =>
       },
     };
   });
+});
+
+const PARALLEL = { one: { type: 'noop' }, other: { type: 'noop' } };
+/** When a scope fails, its holder does, and with it everything is over: the join has fired long before. */
+const OVER_AT_ONCE = {
+  each: foreach(PARALLEL),
+  other: { type: 'noop' },
+  join: { type: 'noop', needs: ['other', { step: 'each', on: 'failure' }], join: 'any' },
+};
+
+test('an execution that ends with a scope is not final before it, though its output comes later', async () => {
+  one.readsLater = true;
+  try {
+    await inEveryOrder(OVER_AT_ONCE, async (execution) => {
+      const { each, other } = await doors.steps(execution);
+      await one.deliver(execution, complete(other!));
+      await one.deliver(execution, complete((await doors.steps(execution)).join!));
+      await one.deliver(execution, park(each!, { count: 1 }));
+      const steps = await doors.steps(execution);
+      const [bad, good] = [steps['each[0]/one']!, steps['each[0]/other']!];
+      return {
+        works: [() => one.deliver(bad.view, fail(bad)), () => two.deliver(good.view, complete(good))],
+        holds: async () => {
+          await fold(one, execution);
+          expect(await doors.status(execution)).toBe('completed');
+          expect(await scopes(execution)).toEqual({ open: 0, completed: 0, failed: 1, cancelled: 0 });
+        },
+      };
+    });
+  } finally {
+    one.readsLater = false;
+  }
 });

@@ -10,15 +10,12 @@ import type pg from 'pg';
 /** A name that the session's connections have as their application name. */
 export type SessionName = string;
 
-interface Waiting {
-  readonly go: () => void;
-}
-
 export class Schedule {
   readonly #looker: pg.Client;
   readonly #choices: readonly number[];
   readonly #made: { choice: number; of: number }[] = [];
-  readonly #waiting = new Map<SessionName, Waiting>();
+  /** Statements that wait for their turn: a session may send several side by side, on connections of its own. */
+  readonly #waiting = new Map<SessionName, (() => void)[]>();
   readonly #sent = new Map<SessionName, Promise<unknown>>();
   #free = true;
 
@@ -34,7 +31,10 @@ export class Schedule {
 
   /** Sends a session's statement when its turn has come. */
   async send<T>(session: SessionName, statement: () => Promise<T>): Promise<T> {
-    if (!this.#free) await new Promise<void>((go) => this.#waiting.set(session, { go }));
+    if (!this.#free)
+      await new Promise<void>((go) =>
+        this.#waiting.set(session, [...(this.#waiting.get(session) ?? []), go]),
+      );
     const answer = statement();
     const sent = answer.then(
       () => {},
@@ -67,9 +67,11 @@ export class Schedule {
       }
       const choice = Math.min(this.#choices[this.#made.length] ?? 0, ready.length - 1);
       this.#made.push({ choice, of: ready.length });
-      const { go } = this.#waiting.get(ready[choice]!)!;
-      this.#waiting.delete(ready[choice]!);
-      go();
+      const name = ready[choice]!;
+      const [go, ...others] = this.#waiting.get(name)!;
+      if (others.length === 0) this.#waiting.delete(name);
+      else this.#waiting.set(name, others);
+      go!();
     }
     this.#free = true;
     await Promise.all(running);

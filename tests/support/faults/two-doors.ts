@@ -121,6 +121,8 @@ export class OrderedEngine {
   readonly capacity = new Taker();
   readonly committer: Committer;
   readonly door: ExecutionDoor;
+  /** Whether outputs of executions and scopes are not at hand, and come later. */
+  readsLater = false;
   readonly #lane: OrderedLane;
   readonly #pool: Pool;
 
@@ -132,7 +134,10 @@ export class OrderedEngine {
       queue,
       capacity: this.capacity,
       outputs: {
-        load: (_execution, _plan, slots) => new Map(slots.map((slot) => [slot, new JsonPayload('1')])),
+        load: (_execution, _plan, slots) => {
+          const found = new Map(slots.map((slot) => [slot, new JsonPayload('1')]));
+          return this.readsLater ? Promise.resolve(found) : found;
+        },
         evaluate: () => '1',
         message: String,
       },
