@@ -22,11 +22,14 @@ begin
 
   select n into v_found
     from jsonb_path_query(value, 'strict $.** ? (@.type() == "number" && (@ >= 9007199254740991.5 || @ <= -9007199254740991.5))') n
-   cross join lateral (select length(trim('0' from translate(n::text, '-.', ''))) as digits) d
+   cross join lateral (select length(trim('0' from translate(n::text, '-.', ''))) as digits,
+                              round(n::numeric, 16 - length(trunc(abs(n::numeric))::text)) as short) d
    where case
            when abs(n::numeric) > 1.7976931348623157e308 then true
            when digits <= 15 then false
-           -- Of two texts for a double JavaScript takes the shorter one, PostgreSQL not always.
+           -- Of two texts for a double JavaScript takes the shorter one, PostgreSQL not always: here one of 16 digits.
+           when case when digits > 16 and abs(short) <= 1.7976931348623157e308
+                     then short <> n::numeric and short::float8 = (n::numeric)::float8 end then true
            else n::numeric <> (n::numeric)::float8::text::numeric
                 and digits >= length(trim('0' from translate((n::numeric)::float8::text::numeric::text, '-.', '')))
          end
