@@ -79,4 +79,11 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ORDERS,
   },
+  {
+    name: 'scopes: an end that comes too late for a view in memory is lost, however old the view is',
+    file: 'door/scopes/round.ts',
+    find: "        event.type === 'scopes_ended' ||\n",
+    replace: '',
+    tests: ORDERS,
+  },
 ];

@@ -91,27 +91,28 @@ export class Round {
 
   #mayBeWritten(unit: DecidedUnit, heard: number): boolean {
     const { locked, actors } = this.#options;
-    if (locked !== 'alone' && (unit.plan.scopes?.endedBelow.length ?? 0) > 0) {
-      unit.actor.forget();
-      // Without events of its own it has nothing to decide: it hears of its scopes by the inbox.
-      if (unit.mails.length > 0 || unit.inbox !== undefined) this.alone.push(unit);
-      else if (heard > 0) actors.free(unit.actor);
-      return false;
-    }
-    if (locked !== undefined || !this.#isStale(unit)) return true;
+    const endsBelow = locked !== 'alone' && (unit.plan.scopes?.endedBelow.length ?? 0) > 0;
+    if (!endsBelow && (locked !== undefined || !this.#isStale(unit))) return true;
     unit.actor.forget();
-    this.stale.push(unit);
+    // Without events of its own it has nothing to decide: it hears of its scopes by the inbox.
+    const hearsOnly = heard > 0 && unit.mails.length === 0 && unit.inbox === undefined;
+    if (hearsOnly) actors.free(unit.actor);
+    else (endsBelow ? this.alone : this.stale).push(unit);
     return false;
   }
 
   /**
-   * Returns whether the unit must be decided again under a lock: it has a late event of another engine's claim, or a late
-   * answer to a step. Other engines claim and park independently of this process, so the view in memory may be stale.
+   * Returns whether the unit must be decided again under a lock: it has a late event of another engine's claim, a late answer
+   * to a step, or the late end of a scope. Other engines claim, park and open scopes independently of this process, so the view
+   * in memory may be stale. A plan without changes would be committed with nothing that guards it.
    */
   #isStale({ plan }: DecidedUnit): boolean {
     const { self } = this.#options;
     return plan.late.some(
-      (event) => isFromOutside(event) || ('claim' in event && event.claim.owner !== self),
+      (event) =>
+        isFromOutside(event) ||
+        event.type === 'scopes_ended' ||
+        ('claim' in event && event.claim.owner !== self),
     );
   }
 

@@ -137,6 +137,20 @@ test('the failure of a scope that came by the inbox is counted once, though its 
   expect(await numbers(execution)).toEqual({ open: 0, completed: 0, failed: 1, cancelled: 1 });
 });
 
+test('an end is not lost at an engine that knows the holder as of before its scopes were opened', async () => {
+  const execution = await doors.start(one, await doors.publish(FLAT));
+  const { each } = await doors.steps(execution);
+  await two.deliver(execution, { type: 'reconsider' });
+  await one.deliver(execution, park(each!, { count: 1 }));
+  const step = (await doors.steps(execution))['each[0]/one']!;
+  // With the scope in memory it commits without locks.
+  await two.deliver(step.view, { type: 'reconsider' });
+  expect(await two.deliver(step.view, complete(step))).toBe('applied');
+  await fold(two, execution);
+  expect(await scopes(execution)).toEqual({ open: 0, completed: 1, failed: 0, cancelled: 0 });
+  expect(await numbers(execution)).toEqual({ open: 0, completed: 1, failed: 0, cancelled: 0 });
+});
+
 test('a scope that completes while a cancel ends its holder is counted as what it is', async () => {
   const version = await doors.publish(FLAT);
   const seen = new Set<string>();
