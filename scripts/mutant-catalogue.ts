@@ -225,8 +225,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what an engine remembers decides that a rescue is late',
     file: 'door/scopes/round.ts',
-    find: 'if (locked !== undefined || !this.#isStale(unit)) return true;',
-    replace: 'if (unit !== undefined) return true;',
+    find: 'if (!endsBelow && (locked !== undefined || !this.#isStale(unit))) return true;',
+    replace: 'if (!endsBelow) return true;',
     tests: ['tests/integration/executions/orders.test.ts'],
   },
   {

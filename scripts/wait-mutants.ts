@@ -25,7 +25,7 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
   {
     name: 'waits: what an engine remembers decides that an answer is late',
     file: 'door/scopes/round.ts',
-    find: 'isFromOutside(event) || ',
+    find: '        isFromOutside(event) ||\n',
     replace: '',
     tests: ANSWERS,
   },
