@@ -15,11 +15,17 @@ export interface Turned {
 }
 
 export class TurnShare {
-  /** Start of the first piece of this turn, of performance.now(); null: there was none. */
+  readonly #now: () => number;
+  /** Start of the first piece of this turn; null: there was none. */
   #begunAt: number | null = null;
   readonly #fresh: Turned[] = [];
   readonly #resumed: Turned[] = [];
   #isResumedNext = false;
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
 
   /** Returns whether a piece may be done at once: nothing waits, and there is time left in this turn. */
   get isFree(): boolean {
@@ -28,7 +34,7 @@ export class TurnShare {
 
   /** Returns whether there is time left in this turn. */
   get hasTime(): boolean {
-    if (this.#begunAt !== null) return performance.now() - this.#begunAt < SLICE_MS;
+    if (this.#begunAt !== null) return this.#now() - this.#begunAt < SLICE_MS;
     this.#begin();
     return true;
   }
@@ -56,7 +62,7 @@ export class TurnShare {
   }
 
   #begin(): void {
-    this.#begunAt = performance.now();
+    this.#begunAt = this.#now();
     setImmediate(() => this.#nextTurn());
   }
 
