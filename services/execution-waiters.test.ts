@@ -58,3 +58,10 @@ test('who is woken may wait again', async () => {
   await again;
   expect(waiters.ids).toEqual([]);
 });
+
+test('news from elsewhere may be of a stop: it does not say that the execution is final', async () => {
+  const waiters = new ExecutionWaiters();
+  const news = waiters.wait('e', 60_000);
+  waiters.wake('e');
+  expect(await news).toBe(false);
+});

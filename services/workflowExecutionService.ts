@@ -123,13 +123,26 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     waitMs: number,
     signal?: AbortSignal,
   ): Promise<void> {
+    const until = performance.now() + waitMs;
+    for (let leftMs = waitMs; leftMs > 0 && !signal?.aborted; leftMs = until - performance.now()) {
+      if (await this.#waitForNews(caller, executionId, leftMs, signal)) return;
+    }
+  }
+
+  /** Returns whether the execution is final. News of it may also be that it is being stopped. */
+  async #waitForNews(
+    caller: Caller,
+    executionId: string,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
     const needless = new AbortController();
     const left = signal === undefined ? needless.signal : AbortSignal.any([signal, needless.signal]);
     const over = this.#options.waiters.wait(executionId, waitMs, left);
     try {
       const { status } = await this.#state(caller, executionId);
-      if (isFinalExecution(status)) needless.abort();
-      await over;
+      if (isFinalExecution(status)) return true;
+      return await over;
     } finally {
       needless.abort();
     }
