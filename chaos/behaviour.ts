@@ -11,7 +11,7 @@ import { type Chance, chance } from './chance.ts';
 
 /** The properties of a step in its definition on which its behaviour depends. */
 export interface StepTraits {
-  readonly kind: 'effect' | 'route' | 'switch' | 'noop' | 'transform' | 'merge' | 'delay' | 'foreach';
+  readonly kind: 'effect' | 'route' | 'switch' | 'noop' | 'transform' | 'merge' | 'delay';
   readonly retries: number;
   /** It has a guard. */
   readonly guarded: boolean;
@@ -19,23 +19,6 @@ export interface StepTraits {
   readonly probed: boolean;
   /** It has a timeout, and its handler outlasts it. */
   readonly hangs: boolean;
-  /** Of a foreach: what it holds. */
-  readonly held: HeldTraits | null;
-}
-
-/** What a foreach holds. */
-export interface HeldTraits {
-  readonly items: number;
-  /** Null: each item is a scope of its own. */
-  readonly batch: number | null;
-  readonly concurrency: number;
-  readonly onItemFailure: 'stop' | 'continue';
-  /** Null: all. */
-  readonly tolerate: number | null;
-  /** Retries of the step that does an item's work, and of an inner foreach. */
-  readonly retries: number;
-  /** Each item is a foreach in its turn. */
-  readonly inner: HeldTraits | null;
 }
 
 export interface Behaviour extends StepScript {

@@ -8,15 +8,6 @@ import type { Pool } from '../db/connection/client.ts';
 import { effectOutput } from './behaviour.ts';
 import { contradictions, type FoundStep } from './expectation.ts';
 import type { Plan, PlannedExecution } from './plan.ts';
-import {
-  checkInner,
-  checkScopes,
-  type InnerRow,
-  readInner,
-  readScopeRows,
-  type ScopeRow,
-} from './scope-checks.ts';
-import { isOutputOf as isOutputOfScopes, scopeOutcomes } from './scopes.ts';
 import type { Violations } from './violations.ts';
 
 export interface CheckParts {
@@ -29,7 +20,6 @@ export interface CheckParts {
 export interface CheckedCounts {
   executions: number;
   steps: number;
-  scopes: number;
   effects: number;
   /** Attempts that were made again because their owner was lost. */
   lostAttempts: number;
@@ -69,14 +59,7 @@ const FINAL = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
 
 export async function checkExecutions(parts: CheckParts): Promise<CheckedCounts> {
   const { plan, violations, witness } = parts;
-  const counts: CheckedCounts = {
-    executions: 0,
-    steps: 0,
-    scopes: 0,
-    effects: 0,
-    lostAttempts: 0,
-    byStatus: {},
-  };
+  const counts: CheckedCounts = { executions: 0, steps: 0, effects: 0, lostAttempts: 0, byStatus: {} };
   const seen = new Uint8Array(plan.options.executions);
   for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
     const batch = await readExecutions(parts.admin, last);
@@ -101,8 +84,6 @@ async function checkBatch(
 ): Promise<void> {
   const ids = batch.map(({ id }) => id);
   const steps = Map.groupBy(await readSteps(admin, ids), ({ execution_id }) => execution_id);
-  const inner = Map.groupBy(await readInner(admin, ids), ({ execution_id }) => execution_id);
-  const scopes = Map.groupBy(await readScopeRows(admin, ids), ({ execution_id }) => execution_id);
   const effects = Map.groupBy(await readEffects(witness, ids), ({ execution_id }) => execution_id);
   const places = batch.map(({ key }) => plan.placeOf(key)).filter((place) => place !== null);
   const acknowledged = await readStarts(witness, places);
@@ -118,13 +99,7 @@ async function checkBatch(
     const id = acknowledged.get(place);
     if (id !== undefined && id !== row.id)
       complain('one start made two executions', `${id} was acknowledged for ${row.key}`);
-    const its = {
-      row,
-      steps: steps.get(row.id) ?? [],
-      inner: inner.get(row.id) ?? [],
-      scopes: scopes.get(row.id) ?? [],
-      effects: effects.get(row.id) ?? [],
-    };
+    const its = { row, steps: steps.get(row.id) ?? [], effects: effects.get(row.id) ?? [] };
     count(counts, its);
     checkExecution(plan.execution(place), its, complain);
   }
@@ -133,18 +108,14 @@ async function checkBatch(
 interface Its {
   readonly row: ExecutionRow;
   readonly steps: readonly StepRow[];
-  /** Those in scopes. */
-  readonly inner: readonly InnerRow[];
-  readonly scopes: readonly ScopeRow[];
   readonly effects: readonly EffectRow[];
 }
 
 type Complain = (check: string, detail: string) => void;
 
-function count(counts: CheckedCounts, { row, steps, inner, scopes, effects }: Its): void {
+function count(counts: CheckedCounts, { row, steps, effects }: Its): void {
   counts.executions += 1;
-  counts.steps += steps.length + inner.length;
-  counts.scopes += scopes.length;
+  counts.steps += steps.length;
   counts.effects += effects.length;
   counts.byStatus[row.status] = (counts.byStatus[row.status] ?? 0) + 1;
   for (const { attempt_count, retry_count } of steps)
@@ -168,7 +139,6 @@ function checkExecution(planned: PlannedExecution, its: Its, complain: Complain)
     complain('an execution did not end as the oracle says', `${definition.name}: ${detail}`);
   checkOutputs(planned, its, complain);
   checkEffects(planned, its, complain);
-  checkScopes(planned, its, complain);
 }
 
 /** The leaves that completed, each with its output. */
@@ -183,9 +153,6 @@ function checkOutputs({ definition, seed }: PlannedExecution, { row, steps }: It
   for (const key of names) {
     const { kind } = definition.traits.get(key)!;
     const output = row.outputs?.[key];
-    const { held } = definition.traits.get(key)!;
-    if (held !== null && !isOutputOfScopes(output, seed, scopeOutcomes(held, seed, key)))
-      complain('an output is not what its scopes gave', `${key}: ${JSON.stringify(output)}`);
     if (['effect', 'route', 'noop', 'transform'].includes(kind) && !isOutputOf(output, seed, key))
       complain('an output is not what its step gave', `${key}: ${JSON.stringify(output)}`);
   }
@@ -197,11 +164,7 @@ function isOutputOf(output: Json | undefined, seed: number, key: string): boolea
   return step === expected.step && found === expected.seed;
 }
 
-function checkEffects(
-  { definition }: PlannedExecution,
-  { steps, inner, effects }: Its,
-  complain: Complain,
-): void {
+function checkEffects({ definition }: PlannedExecution, { steps, effects }: Its, complain: Complain): void {
   const known = new Map<string, string>();
   for (const { step_id, step_key, attempt, visit, engine, complaint } of effects) {
     const run = `${step_id} ${attempt} ${visit}`;
@@ -226,13 +189,7 @@ function checkEffects(
     if (status === 'completed' && leaves && !its.some(({ attempt }) => attempt === attempt_count))
       complain('a step completed without an effect', `${key}, attempt ${attempt_count}`);
   }
-  for (const step of inner) {
-    checkInner(step, byStep.get(step.id) ?? [], complain);
-    byStep.delete(step.id);
-  }
-  // Rows of a scope that was opened anew are new ones.
-  const mayBeGone = ({ step_key }: EffectRow) => step_key.includes('.');
-  for (const [id, [effect]] of [...byStep].filter(([, [effect]]) => !mayBeGone(effect!)))
+  for (const [id, [effect]] of byStep)
     complain('an effect of a step that is not there', `${effect!.step_key} ${id}`);
 }
 

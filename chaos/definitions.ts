@@ -7,10 +7,9 @@ import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
 import { templates } from '../tests/support/core/graphs.ts';
 import { ROUTES } from '../tests/support/core/route-names.ts';
-import { type Behaviour, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
+import { type Behaviour, behaviourOf, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { type Chance, chance } from './chance.ts';
 import type { Options } from './options.ts';
-import { drawHeld, foreachParameters, holderBehaviour } from './scopes.ts';
 
 export interface DrawnDefinition {
   readonly name: string;
@@ -65,7 +64,6 @@ function drawTraits(draw: Chance, { type, retry }: TemplateStep): StepTraits {
     guarded: draw.happens(0.15),
     probed: draw.happens(0.06) && isEffect,
     hangs: draw.happens(0.03) && isEffect,
-    held: kind === 'foreach' ? drawHeld(draw) : null,
   };
 }
 
@@ -74,8 +72,7 @@ function drawKind(draw: Chance): StepTraits['kind'] {
   if (at < 0.7) return 'effect';
   if (at < 0.8) return 'noop';
   if (at < 0.87) return 'transform';
-  if (at < 0.9) return 'merge';
-  return at < 0.93 ? 'delay' : 'foreach';
+  return at < 0.93 ? 'merge' : 'delay';
 }
 
 function stepDocument(draw: Chance, step: TemplateStep, traits: StepTraits): JsonObject {
@@ -110,7 +107,6 @@ const TYPES: Readonly<Record<StepTraits['kind'], string>> = {
   transform: 'transform',
   merge: 'merge',
   delay: 'delay',
-  foreach: 'foreach',
 };
 
 function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
@@ -137,8 +133,6 @@ function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
       return { mode: 'collect' };
     case 'delay':
       return { for: 10 + draw.below(490) };
-    case 'foreach':
-      return foreachParameters(traits.held!, key);
   }
 }
 
@@ -155,7 +149,7 @@ export function behavioursOf(
   { template, traits }: DrawnDefinition,
   seed: number,
 ): ReadonlyMap<string, Behaviour> {
-  return new Map(template.steps.map(({ key }) => [key, holderBehaviour(seed, key, traits.get(key)!)]));
+  return new Map(template.steps.map(({ key }) => [key, behaviourOf(seed, key, traits.get(key)!)]));
 }
 
 /** The inputs that the definition's own expressions read. */

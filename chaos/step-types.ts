@@ -11,8 +11,6 @@ import { Recorder } from './witness.ts';
 type Params = Pick<StepTraits, 'retries' | 'hangs'> & {
   seed: number;
   kind: 'effect' | 'route';
-  /** Of a step in a scope: that of the item. */
-  place?: string;
 };
 
 const SCHEMA = { type: 'object' };
@@ -42,15 +40,13 @@ export function chaosStepTypes(run: StepType['run'] = () => null): StepType[] {
 async function act(recorder: Recorder, context: StepContext<Params>): Promise<unknown> {
   const { params, execution, step, attempt, resumed } = context;
   const { seed, kind, retries, hangs } = params;
-  const name = params.place ?? step.key;
-  const traits = { kind, retries, hangs, guarded: false, probed: false, held: null };
-  const behaviour = behaviourOf(seed, name, traits);
+  const behaviour = behaviourOf(seed, step.key, { kind, retries, hangs, guarded: false, probed: false });
   const visit = resumed === null ? 0 : Number(resumed.state);
   const busyMs = hangs ? HANG_TIMEOUT_MS : behaviour.busyMs;
   await recorder.record({
     executionId: execution.id,
     stepId: step.id,
-    stepKey: name,
+    stepKey: step.key,
     attempt,
     visit,
     busyMs,

@@ -37,22 +37,7 @@ export const TRANSITION_LOG = `
   create trigger chaos_update after update on workflow_executions
     for each row when ((old.status, old.outputs, old.error)
                        is distinct from (new.status, new.outputs, new.error))
-    execute function chaos.note_execution();
-
-  create table chaos.scope_transitions (
-    position bigint generated always as identity primary key,
-    execution_id uuid not null, holder uuid not null, path text not null, run integer not null, from_status text, to_status text not null);
-  create function chaos.note_scope() returns trigger language plpgsql as $$
-  begin
-    insert into chaos.scope_transitions (execution_id, holder, path, run, from_status, to_status)
-    values (new.workflow_execution_id, new.step_execution_id, new.path, new.run,
-            case when tg_op = 'UPDATE' and old.run = new.run then old.status end, new.status);
-    return null;
-  end $$;
-  create trigger chaos_insert after insert on workflow_scopes for each row execute function chaos.note_scope();
-  create trigger chaos_update after update on workflow_scopes
-    for each row when ((old.status, old.run, old.outputs, old.error) is distinct from (new.status, new.run, new.outputs, new.error))
-    execute function chaos.note_scope();`;
+    execute function chaos.note_execution();`;
 
 const FINAL_STEP = `('completed', 'failed', 'skipped', 'cancelled')`;
 const FINAL_EXECUTION = `('completed', 'failed', 'cancelled', 'timed_out')`;
@@ -91,13 +76,6 @@ export const TRANSITION_CHECKS: Readonly<Record<string, string>> = {
               when 'waiting' then to_status not in ('queued', 'running', 'completed', 'failed', 'retrying', 'cancelled')
               when 'retrying' then to_status not in ('queued', 'running', 'failed', 'cancelled')
               else false end)`,
-  'a final scope was changed': `
-    select execution_id, path || ' in run ' || run || ': ' || from_status || ' to ' || to_status as detail
-      from chaos.scope_transitions where from_status in ('completed', 'failed', 'cancelled')`,
-  'a completed scope was opened again': `
-    select t.execution_id, t.path || ' in run ' || t.run as detail
-      from chaos.scope_transitions t join chaos.scope_transitions c using (execution_id, holder, path)
-     where t.from_status is null and c.to_status = 'completed' and c.run < t.run`,
   'a step moved after its execution had ended': `
     select t.execution_id, 'step ' || t.step_id || ': ' || coalesce(t.from_status, 'new') || ' to ' || t.to_status as detail
       from chaos.transitions e join chaos.transitions t using (execution_id)
@@ -109,5 +87,4 @@ export const TRANSITION_CHECKS: Readonly<Record<string, string>> = {
 export const TRANSITION_INDEXES = `
   create index on chaos.transitions (execution_id);
   create index on chaos.transitions (step_id);
-  create index on chaos.scope_transitions (holder, path);
   analyze`;
