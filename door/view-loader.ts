@@ -46,14 +46,16 @@ interface ViewRows {
 export class ViewLoader {
   readonly #actors: Actors;
   readonly #capacity: Capacity;
+  readonly #isClaiming: (stepId: string) => boolean;
   readonly #versions: TemplateVersions;
 
   constructor(
-    { actors, capacity }: { readonly actors: Actors; readonly capacity: Capacity },
+    claims: { readonly actors: Actors; readonly capacity: Capacity; isClaiming(stepId: string): boolean },
     versions: TemplateVersions,
   ) {
-    this.#actors = actors;
-    this.#capacity = capacity;
+    this.#actors = claims.actors;
+    this.#capacity = claims.capacity;
+    this.#isClaiming = (stepId) => claims.isClaiming(stepId);
     this.#versions = versions;
   }
 
@@ -158,7 +160,8 @@ export class ViewLoader {
       if (
         state?.status !== 'running' ||
         state.owner !== capacity.owner ||
-        capacity.holds(state.id, state.attempt)
+        capacity.holds(state.id, state.attempt) ||
+        this.#isClaiming(state.id)
       )
         continue;
       const { slot, attempt } = state;
