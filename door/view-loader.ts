@@ -63,7 +63,7 @@ export class ViewLoader {
   async load(tx: Tx, units: readonly Unit[], unloadable: Unloadable): Promise<LoadedUnit[]> {
     if (units.length === 0) return [];
     const keys = units.map(({ actor }) => actor.key);
-    const { found, locked } = await lockViews(tx, keys, unloadable.locked !== null);
+    const { found, locked } = await lockAndRead(tx, keys, unloadable.locked !== null);
     const present: LoadedUnit[] = [];
     for (const unit of units) {
       const rows = found.get(unit.actor.key);
@@ -184,9 +184,9 @@ interface LockedViews {
   readonly locked: ReadonlySet<ViewKey>;
 }
 
-async function lockViews(tx: Tx, keys: readonly ViewKey[], passOver: boolean): Promise<LockedViews> {
+async function lockAndRead(tx: Tx, keys: readonly ViewKey[], passOver: boolean): Promise<LockedViews> {
   const scopeIds = keys.flatMap((key) => scopeOf(key) ?? []);
-  const top = await lockTop(
+  const top = await lockAndReadTop(
     tx,
     scopeIds.length === 0 ? keys : keys.filter((key) => scopeOf(key) === null),
     passOver,
@@ -209,7 +209,7 @@ async function lockViews(tx: Tx, keys: readonly ViewKey[], passOver: boolean): P
   return { found, locked: new Set([...top.locked, ...locked]) };
 }
 
-async function lockTop(tx: Tx, ids: readonly string[], passOver: boolean): Promise<LockedViews> {
+async function lockAndReadTop(tx: Tx, ids: readonly string[], passOver: boolean): Promise<LockedViews> {
   if (ids.length === 0) return { found: new Map(), locked: new Set() };
   const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));
   const left = passOver ? ids.filter((id) => !executions.has(id)) : [];

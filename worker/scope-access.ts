@@ -1,5 +1,5 @@
 /**
- * What the handler of a step that holds scopes may ask about them.
+ * Answers the questions that the handler of a step may ask about the scopes that it holds.
  */
 import type { Json } from '../core/json/json.ts';
 import type { HeldScopes } from '../core/scopes/held-scopes.ts';

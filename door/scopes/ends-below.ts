@@ -4,10 +4,8 @@
  * The caller has locked the execution and the holders' view. Commits of scopes that are on their way lose their guard,
  * since the sequence of each scope is raised.
  */
-import type { JobKey } from '../../core/jobs.ts';
-import { stepJobKeys } from '../../core/jobs.ts';
-import type { ViewKey } from '../../core/view.ts';
-import { viewKey } from '../../core/view.ts';
+import { type JobKey, stepJobKeys } from '../../core/jobs.ts';
+import { type ViewKey, viewKey } from '../../core/view.ts';
 import { readClock } from '../../db/clock.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import {

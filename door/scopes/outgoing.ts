@@ -1,5 +1,5 @@
 /**
- * What a commit writes for views that it does not hold: rows in their inbox, and a ticket for each of these views.
+ * The mail of a commit for views that it does not hold: rows in their inbox, and a ticket for each of these views.
  */
 import { inboxTicket, type Job } from '../../core/jobs.ts';
 import { executionOf, scopeName, scopeOf } from '../../core/view.ts';

@@ -1,5 +1,5 @@
 /**
- * What a view of scopes, or of steps that hold some, is rebuilt from besides its steps: the numbers of the scopes, and the
+ * The rows from which views of scopes, and of steps that hold some, are rebuilt: besides the steps, the numbers of scopes, and the
  * place of a scope in the template.
  */
 import { EngineError } from '../../core/problem.ts';
