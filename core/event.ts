@@ -49,6 +49,8 @@ export interface TaskClaim {
   /** Names the claim: a heartbeat or a result with another token is refused. */
   readonly token: string;
   readonly leaseMs: number;
+  /** Whether it takes a slot of the step's `concurrency`, which was granted before. */
+  readonly isLimited: boolean;
 }
 
 /** Completes a waiting step, fails its attempt, or takes part of what it waits for. */

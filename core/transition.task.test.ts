@@ -5,7 +5,7 @@ import type { Event } from './event.ts';
 import { jobsOf } from './jobs.ts';
 import type { Plan } from './plan.ts';
 
-const CLAIM = { queue: 'images', worker: 'one', token: 'token', leaseMs: 5_000 };
+const CLAIM = { queue: 'images', worker: 'one', token: 'token', leaseMs: 5_000, isLimited: false };
 
 function waiting(retries = 0): Play {
   const play = Play.begun(buildTemplate({ a: { type: 'task', retry: { limit: retries, delayMs: 0 } } }));

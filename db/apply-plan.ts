@@ -6,8 +6,8 @@
  */
 import type { ReceivedInput } from '../core/graph.ts';
 import { jsonText } from '../core/json/parse-in-pieces.ts';
+import { hasLimits } from '../core/limits/freed.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
-import type { TemplateStep } from '../core/template.ts';
 import type { DueStatus } from '../core/view.ts';
 import { textArray } from './array-literal.ts';
 import { markLost } from './races/lost-steps.ts';
@@ -75,7 +75,7 @@ interface Rows {
   inputs: InputInsert[];
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
-  /** Claimed steps that have limits. */
+  /** Claimed steps and tasks that have limits. */
   granted: string[];
   /** Steps that have lost a race. */
   lost: string[];
@@ -211,24 +211,22 @@ function collectTask(
   from: NonNullable<StepChange['from']>,
   rows: Rows,
 ): boolean {
-  const { id: stepId, attempt, status } = state;
+  const { id: stepId, slot, attempt, status } = state;
   if (status !== 'waiting') {
     if (from.status === 'waiting') rows.tasksOver.push(stepId);
     return false;
   }
   if (task === null) {
     const { lease_ms: leaseMs } = parkedState as { lease_ms: number };
-    rows.newTasks.push({ stepId, executionId: view.id, queue: String(waitingFor!.queue), leaseMs });
+    const { limit } = view.graph.steps[slot]!.concurrency ?? { limit: null };
+    rows.newTasks.push({ stepId, executionId: view.id, queue: String(waitingFor!.queue), leaseMs, limit });
     return false;
   }
   const { queue, claim, losses } = task;
   const { sequence } = view;
   rows.tasks.push({ stepId, fromAttempt: from.attempt, attempt, sequence, queue, claim, losses });
+  if (claim?.isLimited) rows.granted.push(stepId);
   return true;
-}
-
-function hasLimits({ concurrency, rateLimit }: TemplateStep): boolean {
-  return concurrency !== null || rateLimit !== null;
 }
 
 function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void {

@@ -7,7 +7,8 @@
  *
  * Invariant 1: slots of a limit are granted only under the lock of the limit's row.
  * Invariant 2: a grant counts only with a step that is queued (not claimed, and for GRANT_SECONDS) or running
- * (claimed); so the end of the step, or of its engine, frees the slot.
+ * (claimed); so the end of the step, or of its engine, frees the slot. A task that waits counts like a queued step while it
+ * is free, and like a running one while a worker has it.
  * Invariant 3: a claim of a step with limits claims its grant in the same transaction, or fails with it.
  */
 import { countingSlices, freedInMs, type Slice, sliceEnd } from '../core/limits/rate-window.ts';
@@ -20,10 +21,19 @@ import { newId } from './uuid.ts';
 /** Time within which a granted step must be claimed: the asking engine has a slot for it already. */
 const GRANT_SECONDS = 3;
 
-/** `now()` is the transaction's: a grant kept when stale ones were dropped still counts when it is read. */
-const COUNTS = `
-  (case when g.claimed then s.status = 'running'
-        else s.status = 'queued' and g.granted_at > now() - interval '${GRANT_SECONDS} seconds'
+/** Condition: the step `s` is a waiting task whose token is null, or is not. A subquery for one row is never hashed. */
+const isTask = (token: 'null' | 'not null') =>
+  `s.status = 'waiting' and (select w.token is ${token} from workflow_tasks w where w.step_execution_id = s.id)`;
+const IS_FREE_TASK = isTask('null');
+const IS_CLAIMED_TASK = isTask('not null');
+
+/**
+ * Whether the grant `g` of the step `s` counts. `now()` is the transaction's: a grant kept when stale ones were dropped
+ * still counts when it is read.
+ */
+export const GRANT_COUNTS = `
+  (case when g.claimed then s.status = 'running' or (${IS_CLAIMED_TASK})
+        else (s.status = 'queued' or (${IS_FREE_TASK})) and g.granted_at > now() - interval '${GRANT_SECONDS} seconds'
              and (g.ends_at is null or g.ends_at > now()) end)`;
 
 export interface LimitRow {
@@ -63,7 +73,7 @@ const DROP = (where: string) => `
   with stale as materialized (
     select g.step_execution_id, g.id, g.claimed
       from workflow_step_grants g left join workflow_step_executions s on s.id = g.step_execution_id
-     where ${where} ${COUNTS} is not true)
+     where ${where} ${GRANT_COUNTS} is not true)
   delete from workflow_step_grants g
    using stale
    where g.step_execution_id = stale.step_execution_id and g.id = stale.id and g.claimed = stale.claimed`;
@@ -80,7 +90,7 @@ const USES = `
   select t.id, t.per_ms, clock.ms, l.starts,
          case when t.per_ms is null then
            (select count(*) from workflow_step_grants g join workflow_step_executions s on s.id = g.step_execution_id
-             where g.limit_id = t.id and ${COUNTS}) else 0 end as running
+             where g.limit_id = t.id and ${GRANT_COUNTS}) else 0 end as running
     from unnest($1::uuid[], $2::double precision[]) as t(id, per_ms)
     join workflow_step_limits l on l.id = t.id
     cross join clock`;
@@ -127,7 +137,8 @@ function rateUse(starts: readonly [number, number][], nowMs: number, perMs: numb
 
 export interface AskingStep {
   readonly id: string;
-  readonly queued: boolean;
+  /** Whether it may still be claimed: it is queued, or a free task. */
+  readonly claimable: boolean;
   /** The step's valid grant, not claimed yet; null: none. */
   readonly grant: {
     readonly owner: string;
@@ -137,18 +148,18 @@ export interface AskingStep {
 }
 
 const ASKING = `
-  select t.id, coalesce(s.status = 'queued', false) as queued, g.owner, g.limit_id,
+  select t.id, coalesce(s.status = 'queued' or (${IS_FREE_TASK}), false) as claimable, g.owner, g.limit_id,
          extract(epoch from g.ends_at - clock_timestamp())::double precision * 1000 as left_ms
     from unnest($1::uuid[]) as t(id)
     left join workflow_step_executions s on s.id = t.id
-    left join workflow_step_grants g on g.step_execution_id = t.id and not g.claimed and ${COUNTS}`;
+    left join workflow_step_grants g on g.step_execution_id = t.id and not g.claimed and ${GRANT_COUNTS}`;
 
 export async function readAskingSteps(tx: Db, ids: readonly string[]): Promise<Map<string, AskingStep>> {
   const { rows } = await tx.query(ASKING, [plainArray(ids)]);
   return new Map(
-    rows.map(({ id, queued, owner, limit_id: limitId, left_ms: leftMs }) => [
+    rows.map(({ id, claimable, owner, limit_id: limitId, left_ms: leftMs }) => [
       id,
-      { id, queued, grant: owner === null ? null : { owner, limitId, leftMs } },
+      { id, claimable, grant: owner === null ? null : { owner, limitId, leftMs } },
     ]),
   );
 }

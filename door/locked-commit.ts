@@ -26,6 +26,7 @@ import type { TemplateVersions } from '../template/versions.ts';
 import type { Mail } from './actor.ts';
 import type { Committer } from './committer.ts';
 import type { Decision } from './eager-frontier.ts';
+import { withoutLimitedClaims } from './limited-claims.ts';
 import { isRefusable, withoutRefused } from './refused-outcome.ts';
 import { type Below, EndsBelow } from './scopes/ends-below.ts';
 import { type DecidedUnit, type LoadedUnit, startUnit, takeUnit, type Unit } from './unit.ts';
@@ -133,6 +134,7 @@ export class LockedCommit {
         }
         this.#committer.observer.commitFailed(error, null);
         if (mayBeOfOne(error) && this.#part(units, settle)) return;
+        if (isGuardFailed(error)) units = withoutLimitedClaims(units);
         if (failures === MAX_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
       }

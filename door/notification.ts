@@ -5,6 +5,7 @@
  * Words separated by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or `ended` alone for more
  * than can be named. Starts in SQL send `ready` alone.
  */
+import { freesLimit } from '../core/limits/freed.ts';
 import { type DecidedUnit, isPending } from './unit.ts';
 
 export interface Notification {
@@ -12,7 +13,7 @@ export interface Notification {
   readonly from: string | null;
   /** A job can be fetched, or an execution begun. */
   readonly ready: boolean;
-  /** A step with limits has stopped running. */
+  /** A step with limits has stopped running, or a worker has left a task with limits. */
   readonly freed: boolean;
   /** Executions that are final, or whose handlers must stop; null: more than were named. */
   readonly ended: readonly string[] | null;
@@ -26,7 +27,7 @@ export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, 
   const ended = units.filter(endsHandlers).map(({ actor }) => actor.executionId);
   const words = [
     (hasJobs || units.some(isPending)) && 'ready',
-    units.some(freesLimit) && 'freed',
+    units.some(({ loaded, plan }) => loaded.version.hasLimits && freesLimit(plan)) && 'freed',
     ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);
   return words.length === 0 ? null : [`from=${from}`, ...words].join(' ');
@@ -36,15 +37,6 @@ export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, 
 function endsHandlers({ plan: { end, view, aborted, scopes } }: DecidedUnit): boolean {
   if (end !== null && view.scope === null) return true;
   return aborted.length > 0 || (scopes?.endedBelow.length ?? 0) > 0;
-}
-
-/** Returns whether a plan ends the run of a step with limits, so that a held-back step may start. */
-function freesLimit({ loaded, plan }: DecidedUnit): boolean {
-  if (!loaded.version.hasLimits) return false;
-  return [...plan.steps].some(
-    ([slot, { from, state }]) =>
-      from?.status === 'running' && state.status !== 'running' && loaded.step(slot).limits !== null,
-  );
 }
 
 export function readNotification(payload: string): Notification {

@@ -8,7 +8,7 @@ import { HookService } from '../services/hooks/hook-service.ts';
 import { SignalService } from '../services/signal-service.ts';
 import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
 import { StepService } from '../services/steps/step-service.ts';
-import { TaskService } from '../services/tasks/task-service.ts';
+import { type TaskLimits, TaskService } from '../services/tasks/task-service.ts';
 import type { TaskWaiters } from '../services/tasks/task-waiters.ts';
 import type { Database } from './database.ts';
 import type { StepParts } from './steps.ts';
@@ -19,9 +19,11 @@ export interface StepServiceParts {
   readonly steps: StepParts;
   readonly door: AnswererOptions['door'];
   readonly taskWaiters: TaskWaiters;
+  readonly limits: TaskLimits;
 }
 
-export function createStepServices({ config, database, steps, door, taskWaiters }: StepServiceParts) {
+export function createStepServices(parts: StepServiceParts) {
+  const { config, database, steps, door, taskWaiters: waiters, limits } = parts;
   const { apiPool: pool, hookUrls } = database;
   const { store, versions, reader: answers } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
@@ -30,7 +32,7 @@ export function createStepServices({ config, database, steps, door, taskWaiters 
     steps: new StepService({ pool, answerer, store, hookUrls, forms: new FormJudge({ store, answers }) }),
     inbox: new Inbox({ pool, versions }),
     signals: new SignalService({ pool, versions, store, answers }),
-    tasks: new TaskService({ pool, door, versions, answerer, store, waiters: taskWaiters }),
+    tasks: new TaskService({ pool, door, versions, answerer, store, waiters, limits }),
     hooks: new HookService({ pool, urls: hookUrls, versions, answerer, store, secrets }),
   };
 }

@@ -62,6 +62,7 @@ export class Worker {
   readonly dispatcher: Dispatcher;
   readonly committer: Committer;
   readonly door: ExecutionDoor;
+  readonly limits: StepLimits;
   readonly gate: LimitGate;
   readonly consumer: Consumer;
   readonly locked: LockedCommit;
@@ -99,8 +100,9 @@ export class Worker {
       patienceMs: PATIENCE_MS,
     });
     this.dispatcher = new Dispatcher(engineId, this.capacity, runner, this.#backlog);
+    this.limits = new StepLimits(workPool, engineId, (key, max) => steps.store.text(key, max));
     this.gate = new LimitGate({
-      limits: new StepLimits(workPool, engineId, (key, max) => steps.store.text(key, max)),
+      limits: this.limits,
       evaluation: new LimitEvaluation(reads, steps.evaluator, this.#source),
       turns: this.dispatcher,
       wake: () => this.door.wake(),
@@ -153,7 +155,7 @@ export class Worker {
 
   /** What services of waiting steps need of the worker. */
   get doors() {
-    return { door: this.door, taskWaiters: this.#taskWaiters };
+    return { door: this.door, taskWaiters: this.#taskWaiters, limits: this.limits };
   }
 
   start(): void {

@@ -4,6 +4,7 @@
 import type { Mutant } from './mutant.ts';
 
 const TASKS = ['tests/integration/waits/tasks.test.ts'];
+const TASK_LIMITS = ['tests/integration/waits/task-limits.test.ts'];
 const SIGNALS = ['tests/integration/waits/signals.test.ts'];
 const ANSWERS = ['tests/integration/waits/answers.test.ts'];
 
@@ -134,6 +135,34 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
     find: '  if (worker === null) return;',
     replace: '  return;',
     tests: TASKS,
+  },
+  {
+    name: 'tasks: one that a worker has holds no slot of its limit',
+    file: 'db/step-limit.ts',
+    find: "s.status = 'running' or (${IS_CLAIMED_TASK})",
+    replace: "s.status = 'running'",
+    tests: TASK_LIMITS,
+  },
+  {
+    name: 'tasks: a claim whose grant is gone is tried for ever',
+    file: 'door/locked-commit.ts',
+    find: 'if (isGuardFailed(error)) units = withoutLimitedClaims(units);',
+    replace: '',
+    tests: TASK_LIMITS,
+  },
+  {
+    name: 'tasks: a claim takes a slot that was not granted',
+    file: 'services/tasks/task-service.ts',
+    find: "answers[at]!.verdict !== 'granted'",
+    replace: 'answers[at] === undefined',
+    tests: TASK_LIMITS,
+  },
+  {
+    name: 'tasks: those whose limit is used up stand in the way of others',
+    file: 'db/waits/tasks.ts',
+    find: 'f.limit_count = t.limit_count)',
+    replace: 'f.limit_count = t.limit_count and false)',
+    tests: TASK_LIMITS,
   },
   {
     name: 'tasks: those of other workspaces are claimed',

@@ -4,29 +4,39 @@
  * A claim and its end are transitions: they are written in commits of the step. A heartbeat changes the row of the task alone.
  */
 import type { TaskClaim } from '../../core/event.ts';
+import type { SharedLimit } from '../../core/limits/step-limit.ts';
 import type { ScopeId } from '../../core/view.ts';
 import { plainArray, textArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
 import type { Db } from '../connection/client.ts';
 import { scopeOfStep } from '../scopes/scope.ts';
 import { guarded, type Statement } from '../statement.ts';
+import { GRANT_COUNTS } from '../step-limit.ts';
 
 export interface NewTask {
   readonly stepId: string;
   readonly executionId: string;
   readonly queue: string;
   readonly leaseMs: number;
+  /** The limit of its `concurrency`; null: it has none. */
+  readonly limit: number | null;
 }
 
+/** A step with `concurrency` was granted a slot to begin: the grant says which limit it is. */
 const INSERT = guarded(
-  `insert into workflow_tasks (step_execution_id, workspace_id, queue, priority, created_at, lease_ms)
-   select u.id, e.workspace_id, u.queue, e.priority, ${momentOf(5)}, u.lease_ms
-     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::double precision[]) as u(id, execution_id, queue, lease_ms)
+  `insert into workflow_tasks (step_execution_id, workspace_id, queue, priority, created_at, lease_ms, limit_id, limit_key,
+                               limit_count)
+   select u.id, e.workspace_id, u.queue, e.priority, ${momentOf(6)}, u.lease_ms, l.id, l.key, u.limit_count
+     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::double precision[], $5::integer[])
+            as u(id, execution_id, queue, lease_ms, limit_count)
      join workflow_executions e on e.id = u.execution_id
+     left join workflow_step_grants g on u.limit_count is not null and g.step_execution_id = u.id
+     left join workflow_step_limits l on l.id = g.limit_id
    on conflict (step_execution_id) do update
       set queue = excluded.queue, created_at = excluded.created_at, lease_ms = excluded.lease_ms, token = null,
-          worker = null, lease_until = null, losses = 0`,
-  6,
+          worker = null, lease_until = null, losses = 0, limit_id = excluded.limit_id, limit_key = excluded.limit_key,
+          limit_count = excluded.limit_count`,
+  7,
 );
 
 /** @param at see db/clock.ts */
@@ -39,6 +49,7 @@ export function insertTasks(rows: readonly NewTask[], at: string | null): Statem
       plainArray(rows.map(({ executionId }) => executionId)),
       textArray(rows.map(({ queue }) => queue)),
       plainArray(rows.map(({ leaseMs }) => leaseMs)),
+      plainArray(rows.map(({ limit }) => limit)),
       at,
       rows.length,
     ],
@@ -122,18 +133,30 @@ export interface FreeTask {
   readonly attempt: number;
   readonly sequence: number;
   readonly leaseMs: number;
+  readonly workspaceId: string | null;
+  /** The limit of which a worker's claim takes a slot; null: none. */
+  readonly concurrency: SharedLimit | null;
   /** JSON text. */
   readonly input: string;
 }
 
+/** Tasks whose limit is used up do not stand in the way of others. */
 const FREE = `
+  with full_limits as materialized (
+    select w.limit_id, w.limit_count
+      from (select distinct limit_id, limit_count from workflow_tasks
+             where queue = $1 and token is null and limit_id is not null) w
+     where (select count(*) from workflow_step_grants g join workflow_step_executions s on s.id = g.step_execution_id
+             where g.limit_id = w.limit_id and ${GRANT_COUNTS}) >= w.limit_count)
   select t.step_execution_id, t.lease_ms, s.workflow_execution_id, e.workflow_template_id, s.step_template_id, s.scope,
-         s.holder_id, s.attempt_count, s.sequence, coalesce((s.parked_state -> 'input')::text, 'null') as input
+         s.holder_id, s.attempt_count, s.sequence, coalesce((s.parked_state -> 'input')::text, 'null') as input,
+         t.workspace_id, t.limit_id, t.limit_key, t.limit_count
     from workflow_tasks t
     join workflow_step_executions s on s.id = t.step_execution_id
     join workflow_executions e on e.id = s.workflow_execution_id
    where t.queue = $1 and t.token is null and ($2::boolean or t.workspace_id is not distinct from $3::uuid)
      and s.status = 'waiting' and e.status in ('running', 'compensating')
+     and not exists (select from full_limits f where f.limit_id = t.limit_id and f.limit_count = t.limit_count)
    order by t.priority desc, t.created_at, t.step_execution_id
    limit $4`;
 
@@ -155,6 +178,11 @@ export async function readFreeTasks(
     attempt: row.attempt_count,
     sequence: row.sequence,
     leaseMs: row.lease_ms,
+    workspaceId: row.workspace_id,
+    concurrency:
+      row.limit_id === null
+        ? null
+        : { id: row.limit_id, key: row.limit_key, limit: row.limit_count, perMs: null },
     input: row.input,
   }));
 }

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { AnswerResult, Event } from '../../core/event.ts';
 import { graphAt } from '../../core/graph.ts';
 import type { Json } from '../../core/json/json.ts';
+import type { SharedLimit } from '../../core/limits/step-limit.ts';
 import { EngineError } from '../../core/problem.ts';
 import { slotOf, type ViewKey, viewKey } from '../../core/view.ts';
 import type { Pool } from '../../db/connection/client.ts';
@@ -29,6 +30,19 @@ export interface TaskServiceOptions {
   readonly answerer: StepAnswerer;
   readonly store: OutputStore;
   readonly waiters: TaskWaiters;
+  readonly limits: TaskLimits;
+}
+
+/** Grants slots of limits, for tasks that are to be claimed at once. */
+export interface TaskLimits {
+  ask(tasks: readonly LimitedTask[]): Promise<readonly { readonly verdict: string }[]>;
+}
+
+interface LimitedTask {
+  readonly stepId: string;
+  readonly workspaceId: string | null;
+  readonly concurrency: SharedLimit;
+  readonly rate: null;
 }
 
 /** Looks after lost races before a worker gets what it has, or waits for news. */
@@ -64,11 +78,23 @@ export class TaskService implements TaskServicePort {
       const wanted = max - claimed.length;
       const free = await readFreeTasks(this.#options.pool, queue, caller, wanted * (look + 1));
       if (free.length === 0) break;
-      const chosen = look === 0 ? free : free.toSorted(() => Math.random() - 0.5).slice(0, wanted);
+      const found = look === 0 ? free : free.toSorted(() => Math.random() - 0.5).slice(0, wanted);
+      const chosen = await this.#granted(found);
       const tried = await Promise.all(chosen.map((task) => this.#claimOne(task, queue, worker)));
       claimed.push(...tried.filter((task) => task !== null));
     }
     return claimed;
+  }
+
+  /** Returns the tasks without those whose limit has no slot left for them. */
+  async #granted(tasks: readonly FreeTask[]): Promise<FreeTask[]> {
+    const limited = tasks.flatMap(({ stepId, workspaceId, concurrency }) =>
+      concurrency === null ? [] : [{ stepId, workspaceId, concurrency, rate: null }],
+    );
+    if (limited.length === 0) return [...tasks];
+    const answers = await this.#options.limits.ask(limited);
+    const held = new Set(limited.filter((_, at) => answers[at]!.verdict !== 'granted').map((t) => t.stepId));
+    return tasks.filter(({ stepId }) => !held.has(stepId));
   }
 
   async #claimOne(task: FreeTask, queue: string, worker: string): Promise<Claimed | null> {
@@ -80,7 +106,7 @@ export class TaskService implements TaskServicePort {
     const { attempt, sequence, leaseMs } = task;
     const token = randomUUID();
     const key = viewKey(task.executionId, task.scopeId);
-    const claim = { queue, worker, token, leaseMs };
+    const claim = { queue, worker, token, leaseMs, isLimited: task.concurrency !== null };
     const delivery = await door.deliver(key, { type: 'claim_task', slot, attempt, sequence, task: claim });
     // A commit whose answer was lost is found by its token.
     const isMine = delivery === 'applied' || (await readTaskToken(pool, task.stepId)) === token;

@@ -3,10 +3,21 @@
  *
  * While nobody waits there is no timer and no statement.
  */
+import { freesLimit } from '../../core/limits/freed.ts';
+import type { Plan } from '../../core/plan.ts';
 import type { Db } from '../../db/connection/client.ts';
 import { queuesWithTasks } from '../../db/waits/tasks.ts';
 
 const POLL_MS = 1_000;
+
+interface Committed {
+  readonly plan: Plan;
+  readonly loaded: { readonly version: { readonly hasLimits: boolean } };
+}
+
+function helpsWorkers({ plan, loaded }: Committed): boolean {
+  return plan.offersTask || (loaded.version.hasLimits && freesLimit(plan));
+}
 
 export class TaskWaiters {
   readonly #db: Db;
@@ -17,9 +28,8 @@ export class TaskWaiters {
     this.#db = db;
   }
 
-  committed(units: readonly { readonly plan: { readonly offersTask: boolean } }[]): void {
-    if (this.#waiting.size > 0 && units.some(({ plan }) => plan.offersTask))
-      this.#wake([...this.#waiting.keys()]);
+  committed(units: readonly Committed[]): void {
+    if (this.#waiting.size > 0 && units.some(helpsWorkers)) this.#wake([...this.#waiting.keys()]);
   }
 
   /** Resolves when the queue may have a task, after the time, or when the signal is aborted. */

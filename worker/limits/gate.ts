@@ -10,6 +10,7 @@
  * Invariant 1: a step is passed on to be claimed only after it was granted; the claim's own commit checks it.
  * Invariant 2: a place that was taken to ask stays with its step or is released.
  */
+import { freesSlot } from '../../core/limits/freed.ts';
 import type { Loaded } from '../../door/actor.ts';
 import type { ReservedStep } from '../../door/capacity.ts';
 import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
@@ -131,10 +132,8 @@ export class LimitGate implements CommitSubscriber, Gate {
       if (!loaded.version.hasLimits) continue;
       const fresh = this.#steps.takeFresh(loaded.actor.key);
       if (fresh.length > 0) this.#evaluateAll(fresh);
-      for (const [slot, { from, state }] of plan.steps) {
-        const hasEnded = from?.status === 'running' && state.status !== 'running';
-        if (hasEnded && loaded.step(slot).limits !== null) this.#ended(state.id);
-      }
+      for (const [slot, change] of plan.steps)
+        if (freesSlot(plan.view.graph.steps[slot]!, change)) this.#ended(change.state.id);
       if (plan.end !== null) for (const step of this.#steps.of(loaded.actor.key)) this.#remove(step);
     }
   }

@@ -29,7 +29,7 @@ export type Answer =
   /** It may be claimed for `leftMs` milliseconds; null: as long as a grant lasts. */
   | { readonly verdict: 'granted'; readonly leftMs: number | null }
   | { readonly verdict: 'held'; readonly retryAfterMs: number | null }
-  /** It is no longer queued, or another engine is about to claim it. */
+  /** It cannot be claimed any more, or another engine is about to claim it. */
   | { readonly verdict: 'gone' };
 
 type NamedLimit = LimitRow & { readonly perMs: number | null };
@@ -70,8 +70,8 @@ export class StepLimits {
     );
     const answers = new Map<Asking, Answer>();
     for (const request of requests) {
-      const { queued, grant } = steps.get(request.stepId)!;
-      if (!queued || (grant !== null && grant.owner !== this.#owner)) answers.set(request, GONE);
+      const { claimable, grant } = steps.get(request.stepId)!;
+      if (!claimable || (grant !== null && grant.owner !== this.#owner)) answers.set(request, GONE);
       else if (grant !== null && grant.limitId === (request.concurrency?.id ?? null))
         answers.set(request, { verdict: 'granted', leftMs: grant.leftMs });
     }

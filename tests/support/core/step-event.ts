@@ -32,7 +32,7 @@ export function stepEvent(
     case 'retry due':
       return { type: 'wake', slot, attempt, sequence, purpose: 'resume', random };
     case 'task claimed': {
-      const task = { queue: 'queue', worker: 'worker', token: 'token', leaseMs: 1_000 };
+      const task = { queue: 'queue', worker: 'worker', token: 'token', leaseMs: 1_000, isLimited: false };
       return { type: 'claim_task', slot, attempt, sequence, task };
     }
     case 'worker lost':
