@@ -10,7 +10,7 @@ export const SLICE_MS = 8;
 
 /** Work that waits for its turn. */
 export interface Turned {
-  /** Does a piece. Returns whether the rest of the turn is left to others. */
+  /** Does a piece. Returns whether other work may use the rest of the turn. */
   run(): boolean;
 }
 
@@ -39,9 +39,14 @@ export class TurnShare {
     return true;
   }
 
-  /** Returns null when the next piece may be done at once; otherwise a promise for a turn of its own. */
-  wait(): Promise<void> | null {
-    return this.isFree ? null : this.next();
+  /** Does short work: at once when it is free, and otherwise in a turn together with as much of the like as fits. */
+  do(work: () => void): void {
+    if (this.isFree) return work();
+    const run = () => {
+      work();
+      return true;
+    };
+    this.add({ run });
   }
 
   /** Returns a promise for a turn of its own. */

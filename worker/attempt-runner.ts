@@ -114,24 +114,27 @@ export class AttemptRunner {
     const { timeoutMs } = compiled.step;
     if (timeoutMs !== null) attempt.armTimeout(timeoutMs, (reason) => this.#giveUp(started, reason));
     settle(
-      () => this.#run(started),
-      (outcome) => end.end(started, outcome),
+      () => this.#gather(started),
+      // A commit may begin a hundred steps, and each may read and write a megabyte.
+      (gathered) => turns.do(() => this.#run(started, gathered)),
       (thrown) => end.end(started, failedBy(thrown, attempt)),
     );
     return attempt;
   }
 
-  #run(started: Started): Outcome | Promise<Outcome> {
-    const gathered = proceed(this.#gather(started), (work) => this.#inTurn(work));
-    const passed = proceed(gathered, (work) => this.#checkGuard(work));
-    const interpolated = proceed(passed, (work) => this.#interpolate(work));
-    return proceed<Interpolated, never>(interpolated, (work) => this.#handle(work));
+  #run(started: Started, gathered: Gathered | Outcome): void {
+    const { end } = this.#options;
+    settle(
+      () => this.#runStages(gathered),
+      (outcome) => end.end(started, outcome),
+      (thrown) => end.end(started, failedBy(thrown, started.attempt)),
+    );
   }
 
-  /** A commit may begin a hundred steps, and each may read and write a megabyte. */
-  #inTurn(work: Gathered): Gathered | Promise<Gathered> {
-    const turn = turns.wait();
-    return turn === null ? work : turn.then(() => work);
+  #runStages(gathered: Gathered | Outcome): Outcome | Promise<Outcome> {
+    const passed = proceed<Gathered, Gathered>(gathered, (work) => this.#checkGuard(work));
+    const interpolated = proceed(passed, (work) => this.#interpolate(work));
+    return proceed<Interpolated, never>(interpolated, (work) => this.#handle(work));
   }
 
   #giveUp(started: Started, reason: StepFailure): void {
