@@ -10,7 +10,9 @@ import {
   ExecutionStatusShape,
   IdShape,
   InstantShape,
+  ParentShape,
   ReasonShape,
+  RootIdShape,
   StoppedShape,
   TemplateNameShape,
 } from './execution/bodies.ts';
@@ -27,6 +29,10 @@ const FilterShape = z.strictObject({
   since: AskedInstantShape.optional().openapi({ description: 'Created at this instant or later.' }),
   until: AskedInstantShape.optional().openapi({ description: 'Created before this instant.' }),
   q: z.string().min(1).max(200).optional().openapi({ description: 'Part of an id, template name or tag.' }),
+  parent: IdShape.optional().openapi({ description: 'Children of this execution.' }),
+  root: IdShape.optional().openapi({
+    description: 'This execution and all below it. Without `parent` and `root` the list has no children.',
+  }),
   limit: LimitShape.optional(),
   cursor: CursorShape.optional(),
 });
@@ -44,6 +50,8 @@ const ItemShape = z
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
+    parent: ParentShape,
+    root_execution_id: RootIdShape,
   })
   .openapi('ExecutionSummary') satisfies z.ZodType<ExecutionListItem>;
 

@@ -52,6 +52,8 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     progress: { ...progress, ...rest },
     uncertain: [],
     steps,
+    parent: null,
+    root_execution_id: 'x',
     created_at: AT,
     started_at: AT,
     completed_at: null,

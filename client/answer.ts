@@ -9,6 +9,7 @@ import type { DoctorReport } from '../services/doctor/report.ts';
 import type {
   ExecutionListItem,
   ExecutionStatusBody,
+  ParentBody,
   ScopeBody,
   StartResult,
   StopResult,
@@ -148,8 +149,11 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   waiting_for: optional(object<{ kind: string }>({ kind: text })),
   scopes: anything,
   compensation: anything,
+  children: anything,
   outputs: anything,
 });
+
+const parent = optional(object<ParentBody>({ execution_id: text, step_id: text }));
 
 const scope = object<ScopeBody>({
   scope: text,
@@ -183,6 +187,8 @@ export const execution = object<ExecutionStatusBody>({
   }),
   uncertain: anything,
   steps: list(step),
+  parent,
+  root_execution_id: optional(text),
   created_at: text,
   started_at: optional(text),
   completed_at: optional(text),
@@ -202,6 +208,8 @@ export const executions = page(
     created_at: text,
     started_at: optional(text),
     completed_at: optional(text),
+    parent,
+    root_execution_id: optional(text),
   }),
 );
 

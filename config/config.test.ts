@@ -69,6 +69,7 @@ describe('an empty environment', () => {
       maxSteps: 10_000,
       maxForeachItems: 100_000,
       maxLoopIterations: 1_000,
+      maxChildDepth: 16,
       httpMaxResponseBytes: 10 * 1_048_576,
       httpTimeoutMs: 30_000,
       scriptTimeoutMs: 5_000,

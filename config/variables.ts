@@ -242,6 +242,12 @@ export const LIMITS = {
     100_000,
     'Most iterations of a loop step.',
   ),
+  maxChildDepth: count(
+    'EXECUTION_ENGINE_MAX_CHILD_DEPTH',
+    '16',
+    1_000,
+    'Most executions above a child execution.',
+  ),
   httpMaxResponseBytes: size(
     'EXECUTION_ENGINE_HTTP_MAX_RESPONSE_BYTES',
     '10MiB',

@@ -1,15 +1,16 @@
 /**
- * The events of an attempt: its claim, its result, the ways in which it is put off, taken away or timed out, the answer of
- * the outside for which it waits, and the ends of its scopes.
+ * The events that may fail an attempt: its failure, its timeout, the answer of the outside for which it waits, the loss of its
+ * task, and the ends of its scopes and of its child.
  *
  * Only transition.ts calls this.
  */
-import { isCompensation, windsDown } from './compensation/compensation.ts';
+import { claimedState, mayBegin } from './claims/claim-events.ts';
+import { windsDown } from './compensation/compensation.ts';
 import { conclude } from './ending.ts';
-import type { Claim, Event, ScopesEnded, StepError } from './event.ts';
+import type { ChildEnded, Event, ScopesEnded, StepError, WaitResult } from './event.ts';
 import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
-import { addScopes, countEnds, failureOfHolder } from './scopes/held-scopes.ts';
+import { countEnds, failureOfHolder } from './scopes/held-scopes.ts';
 import {
   cancelScopes,
   goOnWithScopes,
@@ -24,39 +25,6 @@ import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 import { MAX_TASK_LOSSES, WORKER_LOST } from './waits/worker-lost.ts';
 
 const NONE: ReadonlySet<Event> = new Set();
-
-export function claim(view: ExecutionView, plan: Plan, slot: number, owner: string): boolean {
-  const state = view.steps[slot];
-  if (state?.status !== 'queued' || !mayBegin(view, slot)) return false;
-  const change = touch(plan, state);
-  if (!state.parked) state.attempt += 1;
-  state.status = 'running';
-  state.owner = owner;
-  change.claimed = true;
-  return true;
-}
-
-/** While an execution is compensating, its compensations begin and nothing else does. */
-function mayBegin({ status, stopRequested, graph }: ExecutionView, slot: number): boolean {
-  if (isCompensation(graph, slot)) return status === 'compensating';
-  return status === 'running' && stopRequested === null;
-}
-
-export function complete(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'complete' }>,
-  newId: () => string,
-): boolean {
-  const state = claimedState(view, event.slot, event.claim);
-  if (state === null) return false;
-  const change = touch(plan, state);
-  change.output = event.output;
-  state.routes = event.routes;
-  settle(view, plan, state, 'completed');
-  propagate(view, plan, state, newId);
-  return true;
-}
 
 export function fail(
   view: ExecutionView,
@@ -113,58 +81,6 @@ function failureOf(
   const { code, message, details } = error;
   const failure = { code, message, step: graph.steps[slot]!.key };
   return scope === null ? failure : { ...failure, details, retryable };
-}
-
-export function skip(
-  view: ExecutionView,
-  plan: Plan,
-  slot: number,
-  token: Claim,
-  newId: () => string,
-): boolean {
-  const state = claimedState(view, slot, token);
-  if (state === null) return false;
-  touch(plan, state);
-  state.attempt -= 1;
-  settle(view, plan, state, 'skipped');
-  propagate(view, plan, state, newId);
-  return true;
-}
-
-export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'park' }>): boolean {
-  const state = claimedState(view, event.slot, event.claim);
-  if (state === null) return false;
-  const change = touch(plan, state);
-  if (windsDown(view, event.slot)) {
-    settle(view, plan, state, 'cancelled');
-    return true;
-  }
-  leaveProcess(
-    { state, change },
-    'waiting',
-    event.forMs === null ? null : { afterMs: event.forMs, purpose: 'resume' },
-  );
-  state.parked = true;
-  change.parkedState = event.state;
-  change.waitingFor = event.waitingFor;
-  if (event.waitingFor?.kind === 'signal') plan.awaitsSignal = true;
-  if (event.waitingFor?.kind === 'task') plan.offersTask = true;
-  // The deadline belongs to the attempt: an attempt that is parked again has it already.
-  if (event.timeoutMs !== null && !state.hasDeadline) {
-    state.hasDeadline = true;
-    change.deadlineMs = event.timeoutMs;
-  }
-  if (event.scopes !== undefined) {
-    const { items: pieces } = event.scopes;
-    if (pieces !== undefined) {
-      const { total } = state.held ?? { total: 0 };
-      const placed = pieces.map((piece) => ({ ...piece, firstIndex: total + piece.firstIndex }));
-      scopeChanges(plan).items.push({ slot: event.slot, pieces: placed });
-    }
-    state.held = addScopes(state.held, event.scopes);
-    goOnWithScopes(plan, state);
-  }
-  return true;
 }
 
 export function wake(
@@ -225,21 +141,51 @@ export function answer(
   if (state.attempt !== attempt || state.sequence !== sequence) return false;
   if (stepId !== undefined && state.id !== stepId) return false;
   const change = touch(plan, state);
-  change.answerId = id;
   change.usedSignal = signal ?? null;
   if ('waitingFor' in result) {
+    change.answerId = id;
     change.waitingFor = result.waitingFor;
     return true;
   }
+  endWait(view, plan, state, { id, result, random }, newId);
+  return true;
+}
+
+/**
+ * The child that a step waits for has ended. Returns false when the step no longer waits for this child: each attempt has a
+ * child of its own.
+ */
+export function hearOfChild(
+  view: ExecutionView,
+  plan: Plan,
+  { slot, attempt, childId, result, random }: ChildEnded,
+  newId: () => string,
+): boolean {
+  const state = view.steps[slot];
+  if (state?.status !== 'waiting' || state.attempt !== attempt) return false;
+  touch(plan, state).endedChild = childId;
+  endWait(view, plan, state, { id: childId, result, random }, newId);
+  return true;
+}
+
+/** Completes a waiting step, or fails its attempt. @param answer its id is that of the answer, or of the child that ended */
+function endWait(
+  view: ExecutionView,
+  plan: Plan,
+  state: StepState,
+  { id, result, random }: { readonly id: string; readonly result: WaitResult; readonly random: number },
+  newId: () => string,
+): void {
+  const change = touch(plan, state);
+  change.answerId = id;
   if ('error' in result) {
     failAttempt(view, plan, state, { ...result, retryAfterMs: null }, random, newId);
-    return true;
+    return;
   }
   change.output = result.output;
   state.parked = false;
   settle(view, plan, state, 'completed');
   propagate(view, plan, state, newId);
-  return true;
 }
 
 /** A worker outside claims a waiting task: what was known of the wait before is out of date from then on. */
@@ -277,35 +223,6 @@ export function returnTask(
 
 function isSameWait(state: StepState, attempt: number, sequence: number): boolean {
   return state.status === 'waiting' && state.attempt === attempt && state.sequence === sequence;
-}
-
-export function giveBack(
-  view: ExecutionView,
-  plan: Plan,
-  event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
-): boolean {
-  const state = claimedState(view, event.slot, event.claim);
-  if (state === null) return false;
-  touch(plan, state);
-  if (event.type === 'release' && !state.parked) state.attempt -= 1;
-  if (event.type === 'rescue') state.crashes += 1;
-  if (windsDown(view, event.slot)) {
-    settle(view, plan, state, 'cancelled');
-    return true;
-  }
-  // The next claim of a parked step counts no attempt, so the lost attempt is counted here.
-  if (event.type !== 'release' && state.parked) state.attempt += 1;
-  makeReady(plan, state, null);
-  return true;
-}
-
-/** Returns the state that the claim still holds; null: the claim is late. */
-function claimedState(view: ExecutionView, slot: number, token: Claim): StepState | null {
-  const state = view.steps[slot];
-  if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)
-    return null;
-  if (token.stepId !== undefined && state.id !== token.stepId) return null;
-  return token.sequence === undefined || state.sequence === token.sequence ? state : null;
 }
 
 /**

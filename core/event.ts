@@ -53,14 +53,18 @@ export interface TaskClaim {
   readonly isLimited: boolean;
 }
 
+/** Completes a waiting step, or fails its attempt. */
+export type WaitResult =
+  | { readonly output: Payload }
+  | { readonly error: StepError; readonly retryable: boolean };
+
 /** Completes a waiting step, fails its attempt, or takes part of what it waits for. */
 export type AnswerResult =
-  | { readonly output: Payload }
-  | { readonly error: StepError; readonly retryable: boolean }
+  | WaitResult
   /** The step goes on waiting, for what is left. */
   | { readonly waitingFor: WaitingFor };
 
-/** The failure of a scope, as its holder fails with it. */
+/** The failure of a scope or a child, as the step that holds it fails with it. */
 export interface ScopeFailure {
   readonly error: StepError;
   readonly retryable: boolean;
@@ -98,6 +102,28 @@ export interface ScopeItems {
   readonly items: Payload;
 }
 
+/** A child execution that a step starts, in the commit of its own event. */
+export interface ChildStart {
+  readonly id: string;
+  readonly templateId: string;
+  /** The version that the definition names; null: the latest one. */
+  readonly requestedVersion: number | null;
+  readonly inputs: Payload;
+}
+
+/** The child execution that a step waits for has ended. */
+export interface ChildEnded {
+  readonly type: 'child_ended';
+  readonly slot: number;
+  /** The attempt that started the child. */
+  readonly attempt: number;
+  readonly childId: string;
+  /** Its outputs, or how the attempt fails. */
+  readonly result: WaitResult;
+  /** In [0, 1): the jitter of a retry's delay. */
+  readonly random: number;
+}
+
 export type ScopeEnd = 'completed' | 'failed' | 'cancelled';
 
 /** Scopes of a waiting step have ended. */
@@ -121,6 +147,8 @@ export type Event =
       readonly claim: Claim;
       readonly output: Payload;
       readonly routes: readonly string[] | null;
+      /** A child that it has started and does not wait for; left out: none. */
+      readonly child?: ChildStart;
     }
   | {
       readonly type: 'fail';
@@ -151,6 +179,8 @@ export type Event =
       readonly waitingFor: WaitingFor | null;
       /** Scopes that it opens and waits for; left out: none. */
       readonly scopes?: AddedScopes;
+      /** A child that it starts and waits for; left out: none. */
+      readonly child?: ChildStart;
     }
   /** A worker outside claims a waiting task. */
   | {
@@ -190,6 +220,7 @@ export type Event =
       readonly random: number;
     }
   | ScopesEnded
+  | ChildEnded
   /** A timer of a waiting or retrying step is due. */
   | {
       readonly type: 'wake';

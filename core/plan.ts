@@ -3,7 +3,7 @@
  *
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
-import type { Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
+import type { ChildStart, Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
@@ -58,6 +58,8 @@ export interface StepChange {
   usedSignal: string | null;
   /** A task that was claimed, or given back; null: neither. */
   task: TaskChange | null;
+  /** The child whose end ended the wait; null: none did. */
+  endedChild: string | null;
   /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
 }
@@ -91,6 +93,15 @@ export interface ScopeChanges {
   readonly items: { readonly slot: number; readonly pieces: readonly ScopeItems[] }[];
 }
 
+/** A child execution that a plan starts. */
+export interface StartedChild {
+  readonly slot: number;
+  readonly attempt: number;
+  readonly child: ChildStart;
+  /** Whether its step waits for its end. */
+  readonly isAwaited: boolean;
+}
+
 export interface Plan {
   readonly view: ExecutionView;
   readonly fromStatus: ExecutionStatus;
@@ -111,9 +122,13 @@ export interface Plan {
   awaitsSignal: boolean;
   /** A task is free from now on: workers outside may be waiting for one. */
   offersTask: boolean;
+  /** Null: the plan starts no child execution. */
+  children: StartedChild[] | null;
   /** Steps whose handler, if one is running, must be aborted. */
   readonly aborted: StepState[];
   end: ExecutionEnd | null;
+  /** A cancel has ended it. */
+  cancelled: boolean;
   /** Events that came too late to change anything. */
   readonly late: Event[];
 }
@@ -133,8 +148,10 @@ export function emptyPlan(view: ExecutionView): Plan {
     scopes: null,
     awaitsSignal: false,
     offersTask: false,
+    children: null,
     aborted: [],
     end: null,
+    cancelled: false,
     late: [],
   };
 }

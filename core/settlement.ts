@@ -60,6 +60,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     answerId: null,
     usedSignal: null,
     task: null,
+    endedChild: null,
     claimed: false,
   };
 }

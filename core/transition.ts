@@ -10,18 +10,15 @@
  */
 import {
   answer,
-  claim,
   claimTask,
-  complete,
   fail,
-  giveBack,
+  hearOfChild,
   hearOfScopes,
-  park,
   returnTask,
-  skip,
   timeOutStep,
   wake,
 } from './attempt-events.ts';
+import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
 import {
   cancelledError,
@@ -96,6 +93,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return answer(view, plan, event, newId);
     case 'scopes_ended':
       return false;
+    case 'child_ended':
+      return hearOfChild(view, plan, event, newId);
     case 'wake':
       return wake(view, plan, event, newId);
     case 'step_time_out':
@@ -111,6 +110,7 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'stop_overdue':
       return graceOver(view, plan, newId);
     case 'cancel':
+      plan.cancelled = true;
       return end(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);
     case 'time_out':
       return timeOut(view, plan, newId);

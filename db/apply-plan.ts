@@ -10,6 +10,7 @@ import { hasLimits } from '../core/limits/freed.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import type { DueStatus } from '../core/view.ts';
 import { textArray } from './array-literal.ts';
+import { type ChildInsert, childrenOf, insertChildren } from './children/start.ts';
 import { markLost } from './races/lost-steps.ts';
 import {
   collectScopes,
@@ -75,6 +76,8 @@ interface Rows {
   inputs: InputInsert[];
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
+  /** Null: no plan starts child executions. */
+  children: ChildInsert[] | null;
   /** Claimed steps and tasks that have limits. */
   granted: string[];
   /** Steps that have lost a race. */
@@ -109,6 +112,7 @@ export function* planStatements(
     tasksOver: [],
     inputs: [],
     scopes: null,
+    children: null,
     granted: [],
     lost: [],
   };
@@ -128,6 +132,7 @@ export function* planStatements(
   if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
   if (rows.renewed.length > 0) statements.push(renewWaits(rows.renewed, at));
   if (rows.forms.length > 0) statements.push(openForms(rows.forms, at));
+  if (rows.children !== null && rows.children.length > 0) statements.push(insertChildren(rows.children));
   if (rows.lost.length > 0) statements.push(markLost(rows.lost));
   if (rows.signals.length > 0) statements.push(useSignals(rows.signals, at));
   if (rows.newTasks.length > 0) statements.push(insertTasks(rows.newTasks, at));
@@ -146,6 +151,10 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
   if (scope !== null || plan.scopes !== null) {
     rows.scopes ??= noScopeRows();
     collectScopes(plan, outputs, rows.scopes);
+  }
+  if (plan.children !== null) {
+    rows.children ??= [];
+    rows.children.push(...childrenOf(plan));
   }
   let collected = 0;
   for (const [slot, change] of plan.steps) {

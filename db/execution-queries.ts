@@ -20,6 +20,10 @@ export interface ExecutionHead {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
+  /** The step that started it; null: no step did. */
+  readonly parent: { readonly executionId: string; readonly stepId: string } | null;
+  /** The execution at the top of its tree; its own id when that is itself. */
+  readonly rootId: string;
 }
 
 export interface ExecutionListRow extends ExecutionHead {
@@ -35,9 +39,10 @@ export interface ExecutionDetail extends ExecutionListRow {
   readonly startAfter: Date | null;
 }
 
-const HEAD = `
+export const HEAD = `
   e.id, e.workflow_template_id, t.name, t.version, e.workspace_id, e.user_id, e.status,
-  e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at`;
+  e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at,
+  e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id`;
 
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
@@ -192,52 +197,6 @@ export async function readTrackedInputs(db: Db, executionId: string, scope: stri
   }));
 }
 
-export interface ExecutionListFilter {
-  readonly workspaceId?: string | undefined;
-  readonly status?: string | undefined;
-  readonly template?: string | undefined;
-  readonly tag?: string | undefined;
-  readonly since?: string | undefined;
-  readonly until?: string | undefined;
-  readonly q?: string | undefined;
-  /** Id of the last row of the previous page. */
-  readonly before?: string | undefined;
-  readonly limit: number;
-}
-
-/** Newest first. Ids grow with time, so a page stays right while rows are added. */
-export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionListRow[]> {
-  const values: unknown[] = [];
-  const where = ['e.removed_at is null'];
-  const add = (condition: (parameter: string) => string, value: unknown) => {
-    if (value === undefined) return;
-    values.push(value);
-    where.push(condition(`$${values.length}`));
-  };
-  add((p) => `e.workspace_id = ${p}`, filter.workspaceId);
-  add((p) => `e.status = ${p}`, filter.status);
-  add((p) => `t.name = ${p}`, filter.template);
-  add((p) => `e.tags @> array[${p}::text]`, filter.tag);
-  add((p) => `e.created_at >= ${p}::timestamptz`, filter.since);
-  add((p) => `e.created_at < ${p}::timestamptz`, filter.until);
-  add((p) => `e.id < ${p}::uuid`, filter.before);
-  add(
-    (p) => `(e.id::text like '%' || lower(${p}) || '%' or lower(t.name) like '%' || lower(${p}) || '%'
-             or exists (select 1 from unnest(e.tags) tag where lower(tag) like '%' || lower(${p}) || '%'))`,
-    filter.q === undefined ? undefined : filter.q.replace(/[\\%_]/g, '\\$&'),
-  );
-  values.push(filter.limit);
-  const { rows } = await db.query(
-    `select ${HEAD}, e.error
-       from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-     where ${where.join(' and ')}
-      order by e.id desc
-      limit $${values.length}`,
-    values,
-  );
-  return rows.map((row) => ({ ...toHead(row), error: row.error }));
-}
-
 export interface IdempotentExecution {
   readonly id: string;
   readonly key: string;
@@ -332,7 +291,7 @@ export async function countOpen(db: Db): Promise<OpenWork> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
-function toHead(row: any): ExecutionHead {
+export function toHead(row: any): ExecutionHead {
   return {
     id: row.id,
     templateId: row.workflow_template_id,
@@ -346,5 +305,10 @@ function toHead(row: any): ExecutionHead {
     createdAt: row.created_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,
+    parent:
+      row.parent_step_id === null
+        ? null
+        : { executionId: row.parent_execution_id, stepId: row.parent_step_id },
+    rootId: row.root_id,
   };
 }

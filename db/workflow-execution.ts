@@ -4,6 +4,7 @@
  * The row's `sequence` counts the execution's transitions. A write names the sequence it was
  * decided on; when another process was faster the statement changes no row and the transaction fails.
  */
+import type { ParentRef } from '../core/children/parent.ts';
 import type { ExecutionStatus } from '../core/status.ts';
 import type { DueStatus, ExecutionRow } from '../core/view.ts';
 import { jsonArray, plainArray, textArray } from './array-literal.ts';
@@ -184,10 +185,12 @@ export interface LoadedExecution extends ExecutionRow {
   readonly callbackUrl: string | null;
   /** Milliseconds since it began; null: it has not. */
   readonly runMs: number | null;
+  readonly parent: ParentRef | null;
 }
 
 const READ = `
   select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error, due_status,
+          case when is_awaited then parent_execution_id end as parent_id, parent_scope, parent_step_id, parent_attempt,
          stop_requested_at is not null as stopping, stop_reason,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
@@ -229,10 +232,17 @@ async function loadExecutions(
     priority: row.priority,
     callbackUrl: row.callback_url,
     runMs: row.run_ms,
+    parent: row.parent_id === null ? null : parentOf(row),
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
     due: row.status === 'compensating' ? row.due_status : null,
   }));
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
+function parentOf({ parent_id, parent_scope, parent_step_id, parent_attempt }: any): ParentRef {
+  const view = parent_scope === '' ? parent_id : `${parent_id}/${parent_scope}`;
+  return { view, stepId: parent_step_id, attempt: parent_attempt };
 }
 
 /** Returns those of the ids that exist. */

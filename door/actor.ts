@@ -7,6 +7,7 @@
  * Invariant: while an actor is busy a plan of its view is being committed, and no other plan is made. Only the actor
  * writes `busy` and `loaded`.
  */
+import type { ParentRef } from '../core/children/parent.ts';
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import { type ExecutionView, executionOf, type ViewKey } from '../core/view.ts';
@@ -30,6 +31,8 @@ export interface ExecutionFacts {
   readonly priority: number;
   /** Called at the end of the execution; null: no callback. */
   readonly callbackUrl: string | null;
+  /** The step that waits for its end; null: none does. */
+  readonly parent: ParentRef | null;
 }
 
 /** An execution with its view in memory. */

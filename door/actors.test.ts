@@ -26,7 +26,7 @@ function fill(table: Actors, id: string, count: number, json: string): Actor {
 
 function of(table: Actors, workspaceId: string, actor: Actor): void {
   const version = { name: 'only' } as TemplateVersion;
-  const facts = { version, workspaceId, priority: 0, callbackUrl: null };
+  const facts = { version, workspaceId, priority: 0, callbackUrl: null, parent: null };
   actor.load(facts, emptyView(actor.key, compileGraph(diamond())));
   table.mark(actor);
 }

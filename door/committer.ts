@@ -43,6 +43,8 @@ export interface CommitterOptions {
   readonly subscribers: readonly CommitSubscriber[];
   readonly observer: CommitObserver;
   readonly stopGraceMs: number;
+  /** Largest output of a step. */
+  readonly maxOutputBytes: number;
   /** Returns whether another engine may be waiting for work or for an execution's end. */
   hasPeers(): boolean;
   /** There may be something to commit. */
@@ -98,11 +100,11 @@ export class Committer {
 
   /** Returns all statements of the units' commit. @param moment time to write, when the commit waited for a lock */
   async statements(units: readonly DecidedUnit[], moment: Moment | null = null): Promise<Statement[]> {
-    const { queue, capacity, hasPeers } = this.#options;
+    const { queue, capacity, hasPeers, maxOutputBytes } = this.#options;
     for (const unit of units) for (const id of claimsInScope(unit)) this.#claiming.add(id);
     // A plan of thousands of steps leaves the event loop to others now and then.
     const { statements, add, remove } = await inSlices(this.#writes(units, moment?.at ?? null));
-    const mail = outgoing(units);
+    const mail = outgoing(units, maxOutputBytes);
     statements.push(...mail.statements);
     add.push(...mail.tickets);
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));

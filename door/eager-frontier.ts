@@ -14,7 +14,7 @@ import { finishOutputs, type Outputs } from '../payload/execution-output.ts';
 import type { Actor, Mail } from './actor.ts';
 import type { Capacity, ReservedStep } from './capacity.ts';
 import { OutputEvaluation } from './output-evaluation.ts';
-import { hasToDoWithScopes, type Locked, Round } from './scopes/round.ts';
+import { hasToDoWithScopes, isAlone, type Locked, Round } from './scopes/round.ts';
 import { type DecidedUnit, eventsOf, LARGE_PAYLOAD, type LoadedUnit, type Unit } from './unit.ts';
 
 export interface FrontierOptions {
@@ -46,7 +46,7 @@ export interface Decision {
   readonly units: DecidedUnit[];
   /** Decided on views that may be stale: to be decided again, under locks. */
   readonly stale: Unit[];
-  /** Units that end scopes below them: each is to be decided again, and committed alone. */
+  /** Units that end scopes below them or leave children behind: each is to be decided again, and committed alone. */
   readonly alone: Unit[];
 }
 
@@ -71,14 +71,15 @@ export class EagerFrontier {
    * large, come with a later commit.
    */
   decide(units: readonly LoadedUnit[], options: DecideOptions = {}): Decision {
-    const { finished = [], onlyThese = false } = options;
+    const { onlyThese = false } = options;
+    const [alone, finished] = byAlone(options.finished ?? []);
     const batch: Batch = new Map(finished.map((unit) => [unit.actor, unit]));
     const round = this.#round(batch, options);
     if (units.some(hasToDoWithScopes) || finished.some(hasToDoWithScopes))
       round.decideByDepth(units, finished);
     else for (const unit of units) round.decide(unit);
     this.#claimReady(batch, onlyThese);
-    return { units: [...batch.values()], stale: round.stale, alone: round.alone };
+    return { units: [...batch.values()], stale: round.stale, alone: [...round.alone, ...alone] };
   }
 
   #round(batch: Batch, { locked }: DecideOptions): Round {
@@ -177,6 +178,12 @@ export class EagerFrontier {
     actor.held.push(slot);
     if (!actor.busy) actors.mark(actor);
   }
+}
+
+/** Units whose outputs took time are decided; those that must be committed alone are decided once more. */
+function byAlone(finished: readonly DecidedUnit[]): [alone: DecidedUnit[], others: DecidedUnit[]] {
+  if (!finished.some(isAlone)) return [[], [...finished]];
+  return [finished.filter(isAlone), finished.filter((unit) => !isAlone(unit))];
 }
 
 /** Adds an execution without events to the batch, for a claim. */

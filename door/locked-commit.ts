@@ -24,6 +24,7 @@ import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts'
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import type { Mail } from './actor.ts';
+import { childrenToTell } from './children/left-behind.ts';
 import type { Committer } from './committer.ts';
 import type { Decision } from './eager-frontier.ts';
 import { withoutLimitedClaims } from './limited-claims.ts';
@@ -91,7 +92,7 @@ export class LockedCommit {
     }
   }
 
-  /** Commits a unit that ends scopes below it. */
+  /** Commits a unit that ends scopes below it, or leaves children behind. */
   async commitAlone(unit: Unit): Promise<void> {
     this.#waiting += 1;
     try {
@@ -190,7 +191,10 @@ export class LockedCommit {
     return this.#committer.decide([...fresh, ...present], { onlyThese: true, locked: 'together' });
   }
 
-  /** Decides a unit that ends scopes below it: the execution is locked first, then its view, then level by level. */
+  /**
+   * Decides a unit that ends scopes below it or leaves children behind: the execution is locked first, then its view, then
+   * level by level; children are looked for last.
+   */
   async #decideAlone(tx: Tx, unit: Unit, unloadable: Unloadable): Promise<LockedDecision> {
     await lockExecutions(tx, [unit.actor.executionId]);
     const [loaded] = await this.load(tx, [unit], unloadable);
@@ -203,6 +207,10 @@ export class LockedCommit {
     const holders = ended.map(({ slot }) => view.steps[slot]!);
     try {
       const cancelled = await this.#cancelBelow(tx, loaded, holders);
+      if (decided !== undefined) {
+        const told = await childrenToTell(tx, decided, cancelled?.ended ?? []);
+        if (told !== undefined) decided.told = told;
+      }
       const below = [stopped.below, cancelled].filter((part) => part !== null);
       return { ...decision, below };
     } catch (error) {

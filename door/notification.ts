@@ -6,7 +6,7 @@
  * than can be named. Starts in SQL send `ready` alone.
  */
 import { freesLimit } from '../core/limits/freed.ts';
-import { type DecidedUnit, isPending } from './unit.ts';
+import { type DecidedUnit, linesUp } from './unit.ts';
 
 export interface Notification {
   /** The engine's id; null: not an engine. */
@@ -26,7 +26,7 @@ const MAX_NAMED = 100;
 export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
   const ended = units.filter(endsHandlers).map(({ actor }) => actor.executionId);
   const words = [
-    (hasJobs || units.some(isPending)) && 'ready',
+    (hasJobs || units.some(linesUp)) && 'ready',
     units.some(({ loaded, plan }) => loaded.version.hasLimits && freesLimit(plan)) && 'freed',
     ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);

@@ -1,7 +1,13 @@
 /**
  * One execution's share of a commit, in its three stages: taken, loaded, decided.
  */
-import type { Event } from '../core/event.ts';
+import {
+  type HowToEnd,
+  type LeftChildren,
+  leftChildren,
+  startedChildren,
+} from '../core/children/left-children.ts';
+import type { ChildStart, Event } from '../core/event.ts';
 import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
 import type { Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
@@ -52,6 +58,14 @@ export interface DecidedUnit extends LoadedUnit {
   readonly outputs: string | null;
   /** Events for views that are not in this commit. Null: none. */
   outbox: OutgoingEvent[] | null;
+  /** Child executions that are told to end; left out: none. */
+  told?: ToldChildren;
+}
+
+/** Child executions that nobody waits for any more. */
+export interface ToldChildren {
+  readonly ids: readonly string[];
+  readonly how: HowToEnd;
 }
 
 /** Returns whether a commit has opened the scope of the unit: when it fails, there is no such scope. */
@@ -74,23 +88,30 @@ export function takeUnit(actor: Actor, mails: readonly Mail[]): Unit {
 export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mail[] = []): LoadedUnit {
   actor.take();
   const { workspaceId, priority, callbackUrl } = start.row;
-  const facts = { version: start.version, workspaceId, priority, callbackUrl };
+  const facts = { version: start.version, workspaceId, priority, callbackUrl, parent: null };
   const loaded = actor.load(facts, emptyView(actor.executionId, start.version.graph));
   return { actor, mails, start, finished: null, loaded };
 }
 
-/** Returns the characters of the data that an event brings, about: an output, the details of an error, a state. */
+/**
+ * Returns the characters of the data that an event brings, about: an output, the inputs of a child, the details of an error,
+ * a state.
+ */
 export function payloadLength(event: Event): number {
   switch (event.type) {
     case 'complete':
-      return event.output.json.length;
+      return event.output.json.length + inputsLength(event.child);
     case 'fail':
       return lengthOfLarge(event.error.details);
     case 'park':
-      return lengthOfLarge(event.state);
+      return lengthOfLarge(event.state) + inputsLength(event.child);
     default:
       return 0;
   }
+}
+
+function inputsLength(child: ChildStart | undefined): number {
+  return child === undefined ? 0 : child.inputs.json.length;
 }
 
 /** Returns whether one of the events brings much data. */
@@ -107,4 +128,15 @@ export function eventsOf({ mails, inbox }: Unit): Event[] {
 /** Returns whether the unit starts a pending execution: it begins in its turn, here or elsewhere. */
 export function isPending({ start, plan }: DecidedUnit): boolean {
   return start !== null && start.row.startAfter === null && !plan.begun;
+}
+
+/** Returns whether the unit makes an execution pending: its own, or a child. */
+export function linesUp(unit: DecidedUnit): boolean {
+  return isPending(unit) || startedChildren(unit.plan).length > 0;
+}
+
+/** Returns the children that the unit leaves behind; null: none. */
+export function leftBy({ loaded, plan }: DecidedUnit): LeftChildren | null {
+  if (!loaded.version.waitsForChildren) return null;
+  return leftChildren(plan, (slot) => loaded.step(slot).type.waitsFor === 'child');
 }

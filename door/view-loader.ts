@@ -16,8 +16,9 @@ import {
   type ViewKey,
   viewKey,
 } from '../core/view.ts';
+import { readOutputsOfChildren } from '../db/children/end.ts';
 import type { Tx } from '../db/connection/client.ts';
-import { type InboxRow, readInbox } from '../db/scopes/inbox.ts';
+import { readInbox } from '../db/scopes/inbox.ts';
 import { type LoadedScope, lockScopes, readScopes } from '../db/scopes/scope.ts';
 import {
   existingExecutions,
@@ -31,6 +32,7 @@ import type { TemplateVersions } from '../template/versions.ts';
 import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
+import { completedChildren, eventsFrom, toldByParent } from './scopes/inbox-events.ts';
 import { placeOf, rowOfScope, withHeld } from './scopes/stored-scope.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
 import type { Unloadable } from './unloadable.ts';
@@ -97,10 +99,10 @@ export class ViewLoader {
   async #loadActor(tx: Tx, actor: Actor, { execution, scope, steps }: ViewRows): Promise<Loaded> {
     const version = await this.#versions.get(tx, execution.templateId);
     const stored = version.graphs.length === 1 ? steps : await withHeld(tx, version, steps);
-    const { workspaceId, priority, callbackUrl } = execution;
+    const { workspaceId, priority, callbackUrl, parent } = execution;
     if (scope === null) {
       const loaded = actor.load(
-        { version, workspaceId, priority, callbackUrl },
+        { version, workspaceId, priority, callbackUrl, parent },
         viewOf(version, execution, stored),
       );
       if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
@@ -108,7 +110,7 @@ export class ViewLoader {
     }
     const place = await placeOf(tx, version, scope);
     const view = viewOf(version, rowOfScope(scope), stored, place.scope, place.graph);
-    const facts = { version, workspaceId, priority, callbackUrl: null };
+    const facts = { version, workspaceId, priority, callbackUrl: null, parent: null };
     return actor.load(facts, view, await this.#around(tx, execution, facts, place.scope));
   }
 
@@ -137,17 +139,21 @@ export class ViewLoader {
 
   /** Returns the units with the events that wait for them, each with the rows to delete. */
   async #withInbox(tx: Tx, units: readonly LoadedUnit[]): Promise<LoadedUnit[]> {
-    const holding = units.filter(({ loaded }) => loaded.view.steps.some((state) => state?.held != null));
+    const holding = units.filter(mayHaveMail);
     if (holding.length === 0) return [...units];
     const rows = await readInbox(
       tx,
       holding.map(({ actor }) => actor.key),
     );
+    const outputs = await readOutputsOfChildren(tx, completedChildren(rows));
     const byKey = Map.groupBy(rows, ({ key }) => key);
     return units.map((unit) => {
       const own = byKey.get(unit.actor.key);
       if (own === undefined) return unit;
-      return { ...unit, inbox: { ids: own.map(({ id }) => id), events: eventsFrom(unit, own) } };
+      // A parent's word is an event like one from outside: a stop looks at what is below before it is decided.
+      const told = toldByParent(own).map((event) => ({ event, settle: null }));
+      const inbox = { ids: own.map(({ id }) => id), events: eventsFrom(unit, own, outputs) };
+      return { ...unit, mails: [...told, ...unit.mails], inbox };
     });
   }
 
@@ -226,16 +232,9 @@ function graphAround(top: Graph, scope: ScopeRef | null): Graph {
   return graphAround(top, scope.around).inner[scope.holderSlot]![scope.part]!;
 }
 
-/** Ends of scopes as events for their holders. An end for a step that is not there any more is read, and changes nothing. */
-function eventsFrom({ loaded: { view } }: LoadedUnit, rows: readonly InboxRow[]): Event[] {
-  const slots = new Map<string, number>();
-  // Steps without a row are holes in the list.
-  for (const state of view.steps) if (state !== undefined) slots.set(state.id, state.slot);
-  return rows.flatMap(({ stepId, event: { run, end } }) => {
-    const slot = slots.get(stepId);
-    if (slot === undefined) return [];
-    return { type: 'scopes_ended', slot, run, ends: [end], random: Math.random() } as const;
-  });
+/** Returns whether others may have events for the view: its scopes, its children, or its parent. */
+function mayHaveMail({ loaded: { view, version, facts } }: LoadedUnit): boolean {
+  return version.waitsForChildren || facts.parent !== null || view.steps.some((state) => state?.held != null);
 }
 
 function pathKey({ executionId, scope }: { executionId: string; scope: string }): string {

@@ -27,6 +27,7 @@ import { AttemptEnd } from '../worker/attempt-end.ts';
 import { AttemptRunner } from '../worker/attempt-runner.ts';
 import { Backlog } from '../worker/backlog.ts';
 import { CallbackSender } from '../worker/callbacks/sender.ts';
+import { ChildTemplates } from '../worker/children/child-templates.ts';
 import { Consumer } from '../worker/consumer/consumer.ts';
 import { PutBack } from '../worker/consumer/put-back.ts';
 import { Dispatcher, PATIENCE_MS } from '../worker/dispatcher.ts';
@@ -245,6 +246,12 @@ export class Worker {
   #runner(): AttemptRunner {
     const { database, steps, log, metrics } = this.#parts;
     const { reads } = database;
+    const children = new ChildTemplates({
+      db: reads,
+      versions: steps.versions,
+      inputs: steps.reader,
+      maxDepth: this.#parts.config.limits.maxChildDepth,
+    });
     const handlerSeconds = new Map(
       [...steps.stepTypes.keys()].map((type) => [type, metrics.handlerDuration.labels({ type })]),
     );
@@ -258,6 +265,7 @@ export class Worker {
         store: steps.store,
         log,
         msUntil: (instant) => msUntil(reads, instant),
+        prepareChild: (executionId, child, inputs) => children.prepare(executionId, child, inputs),
         post: (key, event) => this.door.post(key, event),
         finished: (type, durationMs) => handlerSeconds.get(type)!.observe(durationMs / 1000),
         refused: () => metrics.staleCompletions.inc(),
@@ -280,6 +288,7 @@ export class Worker {
       subscribers,
       observer,
       stopGraceMs: config.limits.stopGraceMs,
+      maxOutputBytes: config.limits.maxOutputBytes,
       hasPeers,
       wake: () => this.door.wake(),
     });

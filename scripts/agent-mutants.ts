@@ -51,7 +51,7 @@ export const AGENT_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'agents: arguments of a later turn are those of the first one',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: 'firstIndex: total + piece.firstIndex',
     replace: 'firstIndex: piece.firstIndex',
     tests: TOOLS,

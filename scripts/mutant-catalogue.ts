@@ -2,7 +2,7 @@
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
 import { AGENT_MUTANTS } from './agent-mutants.ts';
-
+import { CHILD_MUTANTS } from './child-mutants.ts';
 import { COMPENSATION_MUTANTS } from './compensation-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { RACE_MUTANTS } from './race-mutants.ts';
@@ -15,7 +15,7 @@ const CORE = ['core'];
 export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the claim token is not compared: a zombie completes what was taken over',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find:
       "if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)\n    return null;\n" +
       '  if (token.stepId !== undefined && state.id !== token.stepId) return null;\n' +
@@ -25,14 +25,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the attempt is left out of the claim token',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: "state?.status !== 'running' || state.attempt !== token.attempt ||",
     replace: "state?.status !== 'running' ||",
     tests: CORE,
   },
   {
     name: 'the sequence is left out of the claim token: an attempt that was parked and resumed is taken for itself',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: 'return token.sequence === undefined || state.sequence === token.sequence ? state : null;',
     replace: 'return state;',
     tests: CORE,
@@ -102,7 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an attempt that was lost with its engine is not counted',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: "if (event.type === 'release' && !state.parked) state.attempt -= 1;",
     replace: 'if (!state.parked) state.attempt -= 1;',
     tests: CORE,
@@ -225,8 +225,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what an engine remembers decides that a rescue is late',
     file: 'door/scopes/round.ts',
-    find: 'if (!endsBelow && (locked !== undefined || !this.#isStale(unit))) return true;',
-    replace: 'if (!endsBelow) return true;',
+    find: 'if (!isApart && (locked !== undefined || !this.#isStale(unit))) return true;',
+    replace: 'if (!isApart) return true;',
     tests: ['tests/integration/executions/orders.test.ts'],
   },
   {
@@ -315,6 +315,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   ...COMPENSATION_MUTANTS,
   ...RACE_MUTANTS,
+  ...CHILD_MUTANTS,
   ...SCOPE_MUTANTS,
   ...TAKEOVER_MUTANTS,
   ...WAIT_MUTANTS,

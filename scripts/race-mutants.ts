@@ -15,7 +15,7 @@ export const RACE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'races: the late result of a loser is applied',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: "if (state?.status !== 'running' || state.attempt !== token.attempt || state.owner !== token.owner)\n    return null;",
     replace:
       'if (state?.lost === true && state.attempt === token.attempt) return state;\n' +

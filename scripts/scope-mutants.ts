@@ -9,10 +9,10 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: what was read from the inbox is handed on to a transaction that reads it again',
     file: 'door/view-loader.ts',
-    find: '      return { ...unit, inbox: {',
+    find: '      return { ...unit, mails: [...told, ...unit.mails], inbox };',
     replace:
-      '      const again = eventsFrom(unit, own).map((event) => ({ event, settle: null }));\n' +
-      '      return { ...unit, mails: [...unit.mails, ...again], inbox: {',
+      '      const again = inbox.events.map((event) => ({ event, settle: null }));\n' +
+      '      return { ...unit, mails: [...told, ...unit.mails, ...again], inbox };',
     tests: ORDERS,
   },
   {
@@ -24,7 +24,7 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'scopes: an attempt in a scope of an earlier run ends the one in its place',
-    file: 'core/attempt-events.ts',
+    file: 'core/claims/claim-events.ts',
     find: '  if (token.stepId !== undefined && state.id !== token.stepId) return null;\n',
     replace: '',
     tests: ORDERS,
@@ -32,7 +32,7 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: rows come without a ticket',
     file: 'door/scopes/outgoing.ts',
-    find: 'tickets: [...new Set(rows.map(({ key }) => key))].map(ticketFor),',
+    find: 'tickets: [...new Set([...rows, ...ends].map(({ key }) => key))].map(ticketFor),',
     replace: 'tickets: [],',
     tests: ORDERS,
   },

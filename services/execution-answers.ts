@@ -87,6 +87,8 @@ export interface StepStatusBody {
   scopes?: ScopeNumbers;
   /** The step that undoes it, as far as it has come; null: nothing has been undone. */
   compensation?: CompensationBody | null;
+  /** Of steps that start child executions: the first 100, in the order of the attempts. */
+  children?: ChildBody[];
   outputs?: Json;
 }
 
@@ -96,6 +98,17 @@ export interface CompensationBody {
   attempt_count: number;
   error: StepErrorBody | null;
   completed_at: string | null;
+}
+
+export interface ChildBody {
+  execution_id: string;
+  status: ExecutionStatus;
+}
+
+/** The step that started a child execution. */
+export interface ParentBody {
+  execution_id: string;
+  step_id: string;
 }
 
 export interface ScopeBody {
@@ -135,6 +148,10 @@ export interface ExecutionStatusBody {
   /** Paths of steps with a compensation that had begun and gave no result: whether they are to be undone is not known. */
   uncertain: string[];
   steps: StepStatusBody[];
+  /** Null: no step has started it. */
+  parent: ParentBody | null;
+  /** The execution at the top of its tree; its own id when that is itself. */
+  root_execution_id: string;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -168,6 +185,8 @@ export interface ExecutionListItem {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
+  parent: ParentBody | null;
+  root_execution_id: string;
 }
 
 export interface ExecutionFilter {
@@ -179,6 +198,10 @@ export interface ExecutionFilter {
   until?: string | undefined;
   /** Part of an execution id, template name or tag. */
   q?: string | undefined;
+  /** Children of this execution. */
+  parent?: string | undefined;
+  /** This execution and all below it. Without parent and root: only executions that no step has started. */
+  root?: string | undefined;
   /** 1 to 500; default 50. */
   limit?: number | undefined;
   cursor?: string | undefined;

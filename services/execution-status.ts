@@ -6,6 +6,7 @@ import { graphAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
+import type { ListedChild } from '../db/children/tree.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type {
@@ -26,6 +27,8 @@ export interface StatusRows {
   readonly inputs: readonly TrackedInput[];
   /** Numbers of the scopes that steps hold, by the step's id. */
   readonly held: ReadonlyMap<string, HeldScopes>;
+  /** Of steps that start child executions. */
+  readonly children: readonly ListedChild[];
 }
 
 /** The URL of the webhook step at a position; null: the caller does not see it. */
@@ -35,6 +38,8 @@ export interface StatusParts {
   readonly withOutputs: boolean;
   readonly hookUrl: HookUrlOf;
 }
+/** The step type that starts child executions. */
+const CALLING_TYPE = 'workflow';
 
 /** Most steps that are written between two yields. */
 const STEPS_AT_ONCE = 100;
@@ -107,6 +112,7 @@ function betweenPayloads(version: TemplateVersion, { execution, top }: StatusRow
 
 function afterSteps(execution: ExecutionDetail) {
   return {
+    ...placeInTree(execution),
     created_at: execution.createdAt.toISOString(),
     started_at: isoTime(execution.startedAt),
     completed_at: isoTime(execution.completedAt),
@@ -158,7 +164,7 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
 
 function* stepPieces(
   version: TemplateVersion,
-  { execution, steps, compensations, inputs, held }: StatusRows & SplitSteps,
+  { execution, steps, compensations, inputs, held, children }: StatusRows & SplitSteps,
   { withOutputs, hookUrl }: StatusParts,
   pieces: string[],
 ): Generator<void> {
@@ -173,7 +179,8 @@ function* stepPieces(
     const edges = received.get(step.id) ?? [];
     const position = positionOf(step);
     const url = () => hookUrl(execution.id, step.scope, position);
-    const body = stepBody(version, position, step, { edges, keyOf, url, held: held.get(step.id) });
+    const parts = { edges, keyOf, url, held: held.get(step.id) };
+    const body = withChildren(stepBody(version, position, step, parts), children);
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`, ',"error":', stepError(step));
     pieces.push(',"compensation":', compensationJson(compensations.get(position)));
     if (withOutputs) pieces.push(',"outputs":', step.outputs ?? 'null');
@@ -233,6 +240,34 @@ function compensationJson(step: StepDetail | undefined): string {
     'error'
   >;
   return `${opened(body)},"error":${stepError(step)}}`;
+}
+
+/** Returns the body of a step with its children, if its type starts some. */
+export function withChildren<T extends Pick<StepStatusBody, 'id' | 'type'>>(
+  body: T,
+  children: readonly ListedChild[],
+): T {
+  if (body.type !== CALLING_TYPE) return body;
+  const own = children.filter(({ stepId }) => stepId === body.id);
+  return { ...body, children: own.map(({ id, status }) => ({ execution_id: id, status })) };
+}
+
+/** Returns the ids of the steps that may have started child executions. */
+export function callingSteps(
+  { steps: all, positions, waitsForChildren }: TemplateVersion,
+  steps: readonly StepDetail[],
+): string[] {
+  if (!waitsForChildren) return [];
+  const calls = ({ stepTemplateId }: StepDetail) =>
+    all[positions.get(stepTemplateId)!]!.step.type === CALLING_TYPE;
+  return steps.filter(calls).map(({ id }) => id);
+}
+
+export function placeInTree({ parent, rootId }: Pick<ExecutionDetail, 'parent' | 'rootId'>) {
+  return {
+    parent: parent === null ? null : { execution_id: parent.executionId, step_id: parent.stepId },
+    root_execution_id: rootId,
+  };
 }
 
 function stepKey(version: TemplateVersion, stepTemplateId: string): string {

@@ -6,16 +6,17 @@ import type { Event } from '../core/event.ts';
 import type { HookUrls } from '../core/hooks/hook-urls.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
+import { readChildren } from '../db/children/tree.ts';
 import type { Pool } from '../db/connection/client.ts';
 import {
   type ExecutionState,
-  listExecutions,
   readExecution,
   readStates,
   readSteps,
   readTrackedInputs,
   sumOutputBytes,
 } from '../db/execution-queries.ts';
+import { listExecutions } from '../db/executions/list.ts';
 import { readHeldScopes } from '../db/scopes/held-scopes.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
@@ -35,7 +36,7 @@ import type {
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import { type HookUrlOf, isoTime, statusJson } from './execution-status.ts';
+import { callingSteps, type HookUrlOf, isoTime, placeInTree, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
@@ -90,7 +91,8 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     if (scope !== '' && steps.length === 0) throw noScope(executionId, scope);
     const top = scope === '' ? steps : await readSteps(pool, executionId, '', false);
     const held = await readHeldScopes(pool, version.graphs.length === 1 ? [] : steps.map(({ id }) => id));
-    const rows = { execution, top, steps, inputs, held };
+    const children = await readChildren(pool, callingSteps(version, steps));
+    const rows = { execution, top, steps, inputs, held, children };
     const parts = { withOutputs, hookUrl: this.#hookUrlFor(caller) };
     return { status: execution.status, json: await inSlices(statusJson(version, rows, parts)) };
   }
@@ -181,6 +183,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
       created_at: row.createdAt.toISOString(),
       started_at: isoTime(row.startedAt),
       completed_at: isoTime(row.completedAt),
+      ...placeInTree(row),
     }));
     return {
       data,

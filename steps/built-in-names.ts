@@ -17,4 +17,5 @@ export const BUILT_IN_NAMES: ReadonlySet<string> = new Set([
   'transform',
   'webhook',
   'wait',
+  'workflow',
 ]);

@@ -29,6 +29,7 @@ import { task } from './task.ts';
 import { transform } from './transform.ts';
 import { wait } from './wait.ts';
 import { createWebhook } from './webhook/webhook.ts';
+import { workflow } from './workflow.ts';
 
 const DEFAULT_LOOP_ITERATIONS = 1_000;
 
@@ -76,6 +77,7 @@ export function createStepTypes(options: StepTypesOptions): Map<string, StepType
     loopStep(options.maxLoopIterations ?? DEFAULT_LOOP_ITERATIONS),
     createWebhook(options.publicUrl ?? null),
     form,
+    workflow,
     delay,
     wait,
     task,

@@ -150,6 +150,25 @@ export class Holding {
   }
 }
 
+export interface ChildToStart {
+  /** Name of its template, in the workspace of the execution. */
+  readonly name: string;
+  /** Null: the latest one. */
+  readonly version: number | null;
+  readonly inputs: Json;
+  /** False: the step completes with the start, and its output is `{ execution_id }`. */
+  readonly isAwaited: boolean;
+}
+
+/** Starts a child execution; the step ends with it, without another run. Only for the type `workflow`. */
+export class Child {
+  readonly child: ChildToStart;
+
+  constructor(child: ChildToStart) {
+    this.child = child;
+  }
+}
+
 export interface StepFailureOptions {
   /** Default false. */
   retryable?: boolean;

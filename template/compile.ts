@@ -74,6 +74,7 @@ export function* compileVersion(
     scopes,
     steps,
     hasLimits: steps.some(({ limits }) => limits !== null),
+    waitsForChildren: steps.some(({ type }) => type.waitsFor === 'child'),
     hasFaults: Object.keys(faults).length > 0,
     stepTemplateIds,
     positions: new Map(stepTemplateIds.map((id, position) => [id, position])),

@@ -67,6 +67,8 @@ export interface TemplateVersion {
   readonly steps: readonly CompiledStep[];
   /** Whether any step has limits. */
   readonly hasLimits: boolean;
+  /** Whether any step starts child executions and waits for them. */
+  readonly waitsForChildren: boolean;
   /** Whether any step is left to other engines. */
   readonly hasFaults: boolean;
   /** Ids of their step templates, by position. */

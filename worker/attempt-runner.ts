@@ -252,8 +252,10 @@ export class AttemptRunner {
         return this.#options.runScript(code, input, { ...options, workspace, execution }, log);
       },
     });
-    // A handler that holds scopes only says which, and puts together what came of them.
-    const place = compiled.type.holds ? 'engine' : this.#place(compiled.step.type, attempt.crashes);
+    // A handler that holds scopes or starts a child only says which, and puts together what came of them.
+    const { holds, waitsFor } = compiled.type;
+    const isBrief = holds !== undefined || waitsFor === 'child';
+    const place = isBrief ? 'engine' : this.#place(compiled.step.type, attempt.crashes);
     return place === 'engine'
       ? next(compiled.type.run(context), outcomeOf)
       : this.#handleInHost(work, context, place === 'own host');

@@ -3,7 +3,7 @@
  * executions wait behind them, and free capacity goes to the oldest.
  */
 import type { CommitSubscriber } from '../door/commit-subscriber.ts';
-import { type DecidedUnit, isPending } from '../door/unit.ts';
+import { type DecidedUnit, linesUp } from '../door/unit.ts';
 
 export interface BacklogOptions {
   /** Returns the number of executions that may begin here now. */
@@ -37,7 +37,7 @@ export class Backlog implements CommitSubscriber {
 
   committed(units: readonly DecidedUnit[]): void {
     const { room, isUnserved, look } = this.#options;
-    const lined = units.filter(isPending);
+    const lined = units.filter(linesUp);
     if (lined.length > 0) this.#isWaiting = true;
     if (lined.some(({ loaded }) => isUnserved(loaded.facts.workspaceId))) look();
     if (!this.#isWaiting) return;

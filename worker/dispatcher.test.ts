@@ -24,7 +24,7 @@ function begun(id = 'e', version = VERSION): Loaded {
   let made = 0;
   const view = emptyView(id, GRAPH);
   transition(view, [{ type: 'begin' }], () => `${id}-step-${made++}`);
-  const facts = { version, workspaceId: null, priority: 0, callbackUrl: null };
+  const facts = { version, workspaceId: null, priority: 0, callbackUrl: null, parent: null };
   return new Actors().get(id).load(facts, view);
 }
 

@@ -10,11 +10,11 @@ import type { OutputStore } from '../payload/output-store.ts';
 import { storedError } from '../payload/stored-error.ts';
 import { type Pause, StepFailure } from '../steps/step-type.ts';
 import type { Attempt } from './attempt.ts';
+import { type ChildSource, childEvent } from './children/child-event.ts';
 import { holdEvent } from './hold-event.ts';
 import type { Failed, Outcome } from './outcome.ts';
 
-export interface EventSource {
-  readonly store: OutputStore;
+export interface EventSource extends ChildSource {
   /** Milliseconds until an instant by the database's clock; negative when it has passed. */
   msUntil(instant: string): Promise<number>;
 }
@@ -41,6 +41,8 @@ export function eventOf(
       return parkEvent(outcome, attempt, source, waitsFor);
     case 'holding':
       return holdEvent(outcome, attempt, store);
+    case 'child':
+      return childEvent(outcome, attempt, source);
     case 'skipped':
       return { type: 'skip', slot, claim };
     case 'lost':

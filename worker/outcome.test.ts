@@ -12,7 +12,11 @@ const CLAIM = { attempt: 1, owner: 'engine' };
 const OF_STEP = { slot: 3, claim: CLAIM };
 const MASKED = '***';
 const store = new OutputStore({ maxDepth: 10, maxBytes: 1_000 }, [SECRET]);
-const source: EventSource = { store, msUntil: async () => -5 };
+const source: EventSource = {
+  store,
+  msUntil: async () => -5,
+  prepareChild: () => Promise.reject(new Error('no child is started here')),
+};
 
 function attempt(): Attempt {
   return new Attempt(

@@ -9,6 +9,8 @@
 import type { WaitingFor } from '../core/event.ts';
 import type { Json } from '../core/json/json.ts';
 import {
+  Child,
+  type ChildToStart,
   Holding,
   Parked,
   type Pause,
@@ -29,6 +31,8 @@ export type Outcome =
     }
   /** The handler left the process until the scopes that it opens have ended. */
   | { readonly kind: 'holding'; readonly scopes: ScopesToOpen; readonly state: Json }
+  /** The handler starts a child execution, and may wait for it. */
+  | { readonly kind: 'child'; readonly child: ChildToStart }
   /** The guard was falsy. */
   | { readonly kind: 'skipped' }
   | Failed
@@ -47,7 +51,7 @@ export interface Failed {
 export type LostBy = 'rescue' | 'displace' | 'release';
 
 /** The outcomes of a handler that returns. */
-export type Returned = Extract<Outcome, { kind: 'completed' | 'parked' | 'holding' }>;
+export type Returned = Extract<Outcome, { kind: 'completed' | 'parked' | 'holding' | 'child' }>;
 
 /** Reads what a handler returned. */
 export function outcomeOf(result: unknown): Returned {
@@ -56,6 +60,7 @@ export function outcomeOf(result: unknown): Returned {
     return { kind: 'parked', pause, state, waitingFor };
   }
   if (result instanceof Holding) return { kind: 'holding', scopes: result.scopes, state: result.state };
+  if (result instanceof Child) return { kind: 'child', child: result.child };
   if (result instanceof Routed) return { kind: 'completed', output: result.output, routes: result.routes };
   return { kind: 'completed', output: result, routes: null };
 }

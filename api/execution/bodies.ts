@@ -216,6 +216,14 @@ const ScopeNumbersShape = z
     cancelled: z.int(),
   })
   .openapi('ScopeNumbers') satisfies z.ZodType<ScopeNumbers>;
+export const ParentShape = z
+  .object({ execution_id: z.guid(), step_id: z.guid() })
+  .nullable()
+  .openapi('Parent', { description: 'The step that started the execution; null when no step did.' });
+
+export const RootIdShape = z
+  .guid()
+  .openapi({ description: 'The execution at the top of the tree: its own id when no step started it.' });
 
 const StepErrorShape = z.object({ code: z.string(), message: z.string(), details: JsonShape });
 
@@ -253,6 +261,10 @@ export const StepShape = z
     waiting_for: WaitShape,
     scopes: ScopeNumbersShape.optional().openapi({ description: 'Of a step that holds scopes.' }),
     compensation: CompensationShape.optional(),
+    children: z
+      .array(z.object({ execution_id: z.guid(), status: ExecutionStatusShape }))
+      .optional()
+      .openapi({ description: 'Child executions of a `workflow` step, by attempt: the first 100.' }),
     outputs: JsonShape.optional(),
   })
   .openapi('Step');
@@ -272,6 +284,8 @@ export const StatusShape = z
       description: 'Steps with a compensation that had begun and gave no result.',
     }),
     steps: z.array(StepShape),
+    parent: ParentShape,
+    root_execution_id: RootIdShape,
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),

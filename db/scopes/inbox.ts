@@ -4,9 +4,11 @@
  * A ticket job is inserted with them, one for each view and commit. The reader takes tickets first, then locks the view,
  * then reads the rows, and deletes exactly those that it has read: a row that comes later has a ticket that comes later.
  */
+import type { HowToEnd } from '../../core/children/left-children.ts';
 import type { EndedScope } from '../../core/event.ts';
 import { executionOf, type ViewKey } from '../../core/view.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
+import type { ChildEndEvent } from '../children/end.ts';
 import type { Db } from '../connection/client.ts';
 import type { Statement } from '../statement.ts';
 
@@ -16,19 +18,24 @@ export interface InboxEvent {
   readonly end: EndedScope;
 }
 
-export interface InboxRow {
+/** A parent tells its child to end. */
+export interface ParentEvent {
+  readonly end: HowToEnd;
+}
+
+export interface InboxRow<E = InboxEvent | ParentEvent | ChildEndEvent> {
   readonly id: string;
   readonly key: ViewKey;
-  /** The holder. */
-  readonly stepId: string;
-  readonly event: InboxEvent;
+  /** The holder of the scope, or the step that waits for the child. Null: the event is for the execution. */
+  readonly stepId: string | null;
+  readonly event: E;
 }
 
 const INSERT = `
   insert into workflow_inbox (id, workflow_execution_id, scope, step_execution_id, event)
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])`;
 
-export function insertInbox(rows: readonly InboxRow[]): Statement {
+export function insertInbox(rows: readonly InboxRow<InboxEvent | ParentEvent>[]): Statement {
   return {
     name: 'insert_inbox',
     text: INSERT,
@@ -57,12 +64,12 @@ export async function readInbox(tx: Db, keys: readonly ViewKey[]): Promise<Inbox
     id: row.id,
     key: row.scope === '' ? row.workflow_execution_id : `${row.workflow_execution_id}/${row.scope}`,
     stepId: row.step_execution_id,
-    event: row.event as InboxEvent,
+    event: row.event,
   }));
 }
 
 /** The end of a scope that waits for its holder. */
-export type HeardEnd = Pick<InboxRow, 'id' | 'stepId' | 'event'>;
+export type HeardEnd = Pick<InboxRow<InboxEvent>, 'id' | 'stepId' | 'event'>;
 
 /** Returns the ends that wait for holders, whose scopes are all locked: no more of them come. */
 export async function readEndsFor(

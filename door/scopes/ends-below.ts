@@ -28,6 +28,8 @@ export interface Below {
   /** Steps whose handlers must end, or were asked to. */
   readonly running: readonly { readonly id: string }[];
   readonly isGraceful: boolean;
+  /** Ids of all steps that were looked at. */
+  readonly ended: readonly string[];
 }
 
 interface Level {
@@ -163,5 +165,6 @@ function belowOf(
     views: scopes.map((scope) => viewKey(executionId, scope)),
     running: steps.filter(({ isRunning }) => isRunning),
     isGraceful,
+    ended: steps.map(({ id }) => id),
   };
 }

@@ -3,9 +3,17 @@
  */
 import { inboxTicket, type Job } from '../../core/jobs.ts';
 import { executionOf, scopeName, scopeOf } from '../../core/view.ts';
-import { deleteInbox, type InboxRow, insertInbox } from '../../db/scopes/inbox.ts';
+import { insertChildEnds } from '../../db/children/end.ts';
+import {
+  deleteInbox,
+  type InboxEvent,
+  type InboxRow,
+  insertInbox,
+  type ParentEvent,
+} from '../../db/scopes/inbox.ts';
 import type { Statement } from '../../db/statement.ts';
 import { newId } from '../../db/uuid.ts';
+import { childEndOf, endsChild } from '../children/child-end.ts';
 import type { DecidedUnit } from '../unit.ts';
 
 export interface OutgoingMail {
@@ -15,26 +23,44 @@ export interface OutgoingMail {
 
 const NONE: OutgoingMail = { statements: [], tickets: [] };
 
-/** Also deletes the rows that the units have read. */
-export function outgoing(units: readonly DecidedUnit[]): OutgoingMail {
-  if (!units.some(({ outbox, inbox }) => outbox !== null || inbox !== undefined)) return NONE;
+/** Also deletes the rows that the units have read. @param maxBytes largest output of a step */
+export function outgoing(units: readonly DecidedUnit[], maxBytes: number): OutgoingMail {
+  if (!units.some(hasMail)) return NONE;
   const rows = units.flatMap(rowsOf);
+  const ends = units.flatMap((unit) => childEndOf(unit, maxBytes) ?? []);
   const read = units.flatMap(({ inbox }) => inbox?.ids ?? []);
   return {
     statements: [
       ...(read.length > 0 ? [deleteInbox(read)] : []),
       ...(rows.length > 0 ? [insertInbox(rows)] : []),
+      ...(ends.length > 0 ? [insertChildEnds(ends)] : []),
     ],
-    tickets: [...new Set(rows.map(({ key }) => key))].map(ticketFor),
+    tickets: [...new Set([...rows, ...ends].map(({ key }) => key))].map(ticketFor),
   };
 }
 
-function rowsOf({ outbox, loaded }: DecidedUnit): InboxRow[] {
-  if (outbox === null) return [];
+/** Returns whether the commit of the unit has written tickets. */
+export function sendsMail(unit: DecidedUnit): boolean {
+  return unit.outbox !== null || unit.told !== undefined || endsChild(unit);
+}
+
+function hasMail(unit: DecidedUnit): boolean {
+  return unit.inbox !== undefined || sendsMail(unit);
+}
+
+function rowsOf({ outbox, told, loaded }: DecidedUnit): InboxRow<InboxEvent | ParentEvent>[] {
+  const toChildren = (told?.ids ?? []).map((key) => ({
+    id: newId(),
+    key,
+    stepId: null,
+    event: { end: told!.how },
+  }));
+  if (outbox === null) return toChildren;
   const { holderId: stepId } = loaded.view.scope!;
-  return outbox.flatMap(({ key, event: { run, ends } }) =>
+  const toHolders = outbox.flatMap(({ key, event: { run, ends } }) =>
     ends.map((end) => ({ id: newId(), key, stepId, event: { run, end } })),
   );
+  return [...toChildren, ...toHolders];
 }
 
 function ticketFor(key: string): Job {

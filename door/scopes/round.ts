@@ -3,7 +3,8 @@
  * scope goes along to its holder in the same commit, and the holder opens the next scopes in it.
  *
  * Invariant 1: the end of a scope is heard by a unit of the same commit, or is in the outbox of its own unit.
- * Invariant 2: a holder that ends scopes below it is not in a commit with others: it locks more views after its own.
+ * Invariant 2: a unit that ends scopes below it, or leaves children behind, is not in a commit with others: it locks more
+ * views after its own, or looks for children once its own is locked.
  */
 import type { Event } from '../../core/event.ts';
 import { partOf } from '../../core/scopes/held-scopes.ts';
@@ -11,7 +12,7 @@ import { type OutgoingEvent, outboxOf } from '../../core/scopes/outbox.ts';
 import { runPath } from '../../core/scopes/step-path.ts';
 import { emptyView, type ViewKey, viewKey } from '../../core/view.ts';
 import type { Actor, Loaded } from '../actor.ts';
-import type { DecidedUnit, LoadedUnit, Unit } from '../unit.ts';
+import { type DecidedUnit, type LoadedUnit, leftBy, type Unit } from '../unit.ts';
 
 /** How views are locked. `alone`: a unit that ends scopes below it is the only one. */
 export type Locked = 'together' | 'alone';
@@ -40,6 +41,11 @@ interface Heard {
 /** Returns whether the unit is of a scope, or of an execution whose steps hold some. */
 export function hasToDoWithScopes({ loaded }: LoadedUnit): boolean {
   return loaded.version.graphs.length > 1;
+}
+
+/** Returns whether the unit locks or looks for more than its own view, once it is decided: it is committed alone. */
+export function isAlone(unit: DecidedUnit): boolean {
+  return (unit.plan.scopes?.endedBelow.length ?? 0) > 0 || leftBy(unit) !== null;
 }
 
 export class Round {
@@ -91,13 +97,13 @@ export class Round {
 
   #mayBeWritten(unit: DecidedUnit, heard: number): boolean {
     const { locked, actors } = this.#options;
-    const endsBelow = locked !== 'alone' && (unit.plan.scopes?.endedBelow.length ?? 0) > 0;
-    if (!endsBelow && (locked !== undefined || !this.#isStale(unit))) return true;
+    const isApart = locked !== 'alone' && isAlone(unit);
+    if (!isApart && (locked !== undefined || !this.#isStale(unit))) return true;
     unit.actor.forget();
     // Without events of its own it has nothing to decide: it hears of its scopes by the inbox.
     const hearsOnly = heard > 0 && unit.mails.length === 0 && unit.inbox === undefined;
     if (hearsOnly) actors.free(unit.actor);
-    else (endsBelow ? this.alone : this.stale).push(unit);
+    else (isApart ? this.alone : this.stale).push(unit);
     return false;
   }
 
@@ -155,7 +161,7 @@ export class Round {
     actor.take();
     const scope = { path, around: view.scope, holderId, holderSlot: slot, index, part, run };
     const loaded = actor.load(
-      { ...facts, callbackUrl: null },
+      { ...facts, callbackUrl: null, parent: null },
       emptyView(id, graph.inner[slot]![part]!, scope),
       around,
     );

@@ -4,12 +4,13 @@
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
+import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
-import { stepBody, stepError } from '../execution-status.ts';
+import { callingSteps, stepBody, stepError, withChildren } from '../execution-status.ts';
 import type { FormJudge } from '../forms/form-judge.ts';
 import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
@@ -46,8 +47,9 @@ export class StepService implements StepServicePort {
     );
     const { executionId, scope } = stored;
     const url = () => (seesHooks(caller) ? hookUrls.of({ executionId, scope, position }) : null);
+    const children = await readChildren(pool, callingSteps(version, [stored]));
     const body = {
-      ...stepBody(version, position, stored, { edges: inputs, keyOf, url }),
+      ...withChildren(stepBody(version, position, stored, { edges: inputs, keyOf, url }), children),
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,

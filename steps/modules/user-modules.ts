@@ -114,6 +114,10 @@ function checked(candidate: unknown, path: string, problems: string[]): StepType
     'has "deferred" that is no list of JSON pointers',
   );
   demand(candidate.holds === undefined, 'has "holds", and only built-in types hold steps');
+  demand(
+    candidate.waitsFor !== 'child' && candidate.waitsFor !== 'scopes',
+    'has a "waitsFor" of built-in types alone',
+  );
   if (problems.length > before) return null;
   return candidate as unknown as StepType;
 }

@@ -18,6 +18,7 @@ import { readStepPhases } from '../../db/workflow-step-execution.ts';
 import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
 import type { Committer } from '../../door/committer.ts';
 import { type LockedCommit, type LockedDecision, NOTHING } from '../../door/locked-commit.ts';
+import { sendsMail } from '../../door/scopes/outgoing.ts';
 import type { DecidedUnit, LoadedUnit, Unit } from '../../door/unit.ts';
 import { noUnloadable, type Unloadable } from '../../door/unloadable.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
@@ -87,8 +88,10 @@ export class Consumer implements CommitSubscriber {
 
   /** A step that waits for a signal has a job, and so have the end of an execution with a callback and events for views elsewhere. */
   committed(units: readonly DecidedUnit[]): void {
-    const hasJob = ({ plan, loaded, outbox }: DecidedUnit) =>
-      outbox !== null || plan.awaitsSignal || (plan.end !== null && loaded.facts.callbackUrl !== null);
+    const hasJob = (unit: DecidedUnit) =>
+      sendsMail(unit) ||
+      unit.plan.awaitsSignal ||
+      (unit.plan.end !== null && unit.loaded.facts.callbackUrl !== null);
     if (units.some(hasJob)) this.wake();
   }
 

@@ -163,6 +163,8 @@ export class HostedStep implements StepContext {
       // Handlers of types that hold scopes run in the engine.
       case 'holding':
         throw new Error('A step type outside of the engine cannot open scopes.');
+      case 'child':
+        throw new Error('A step type outside of the engine cannot start child executions.');
       default:
         outcome satisfies never;
     }

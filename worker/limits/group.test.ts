@@ -22,7 +22,13 @@ beforeEach(() => {
 function loadedOf(id: string, priority = 0): Loaded {
   const view = emptyView(id, GRAPH);
   transition(view, [{ type: 'begin' }], () => `step-${made++}`);
-  const facts = { version: {} as TemplateVersion, workspaceId: null, priority, callbackUrl: null };
+  const facts = {
+    version: {} as TemplateVersion,
+    workspaceId: null,
+    priority,
+    callbackUrl: null,
+    parent: null,
+  };
   return new Actors().get(id).load(facts, view);
 }
 

@@ -215,6 +215,8 @@ function executionPort(
         created_at: NOW,
         started_at: NOW,
         completed_at: null,
+        parent: null,
+        root_execution_id: id,
       }));
       return { data, next_cursor: null };
     },
@@ -296,6 +298,8 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
       queued: 0,
     },
     steps,
+    parent: null,
+    root_execution_id: execution.id,
     created_at: NOW,
     started_at: NOW,
     completed_at: isFinalExecution(status) ? NOW : null,

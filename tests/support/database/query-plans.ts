@@ -9,12 +9,12 @@ import { pulse, stepsOfTheDead } from '../../../db/engine.ts';
 import {
   countOpen,
   findByKeys,
-  listExecutions,
   readExecution,
   readStates,
   readSteps,
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
+import { listExecutions } from '../../../db/executions/list.ts';
 import { keepLateResults, lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import type { Statement } from '../../../db/statement.ts';
@@ -337,7 +337,7 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),
     ),
-    query('list of executions', 'db/execution-queries.ts', 'a page of the list', (db) =>
+    query('list of executions', 'db/executions/list.ts', 'a page of the list', (db) =>
       listExecutions(db, { before: executionId, limit: 51 }),
     ),
   ]);

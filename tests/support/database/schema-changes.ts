@@ -110,7 +110,7 @@ function tableContractions(name: string, before: Table, after: Table): string[] 
       .filter((trigger) => !before.triggers.has(trigger))
       .map((trigger) => `trigger ${trigger} on ${name} is new`),
     ...columnContractions(name, before.columns, after.columns),
-    ...constraintContractions(name, before.constraints, after.constraints),
+    ...constraintContractions(name, before, after.constraints),
   ];
 }
 
@@ -136,12 +136,13 @@ function columnContractions(table: string, before: Table['columns'], after: Tabl
 
 function constraintContractions(
   table: string,
-  before: Table['constraints'],
+  { constraints: before, columns }: Pick<Table, 'constraints' | 'columns'>,
   after: Table['constraints'],
 ): string[] {
   const known = new Set(before.values());
   return [...after]
     .filter(([name, definition]) => !known.has(definition) && !isWider(before.get(name), definition))
+    .filter(([, definition]) => !isOfNewColumns(definition, columns))
     .map(([name]) => `constraint ${name} of ${table} is new`);
 }
 
@@ -160,4 +161,11 @@ function listed(definition: string): string[] {
 
 function frame(definition: string): string {
   return definition.replace(/ARRAY\[[^\]]*\]/, 'ARRAY[]').replace(/ NOT VALID$/, '');
+}
+
+/** Rows of the version before have null in new columns, and a unique index takes any number of nulls. */
+function isOfNewColumns(definition: string, before: Table['columns']): boolean {
+  const [, list] = /^CREATE UNIQUE INDEX .*? USING btree \(([^()]*)\)/.exec(definition) ?? [];
+  if (list === undefined || /NULLS NOT DISTINCT/.test(definition)) return false;
+  return list.split(', ').every((column) => !before.has(column));
 }

@@ -144,6 +144,7 @@ export class OrderedEngine {
       subscribers: [],
       observer: { conflict: () => {}, commitFailed: () => {} },
       stopGraceMs: 60_000,
+      maxOutputBytes: 1_048_576,
       hasPeers: () => false,
       wake: () => this.door.wake(),
     });

@@ -1,0 +1,12 @@
+/**
+ * The step that waits for the end of a child execution.
+ */
+import type { ViewKey } from '../view.ts';
+
+export interface ParentRef {
+  /** The view that the step is in. */
+  readonly view: ViewKey;
+  readonly stepId: string;
+  /** The attempt that started the child. */
+  readonly attempt: number;
+}

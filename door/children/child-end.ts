@@ -1,0 +1,23 @@
+/**
+ * The end of a child execution, as its parent is told: a row in the inbox of the view that the waiting step is in.
+ */
+import { childFailure, tooLargeOutputs } from '../../core/children/child-failure.ts';
+import type { ChildEndRow } from '../../db/children/end.ts';
+import { newId } from '../../db/uuid.ts';
+import type { DecidedUnit } from '../unit.ts';
+
+/** Returns whether a step waits for the end that the unit brings. */
+export function endsChild({ plan, loaded }: DecidedUnit): boolean {
+  return plan.end !== null && loaded.facts.parent !== null;
+}
+
+/** Returns the row; null: no step waits for the end of the execution. @param maxBytes largest output of a step */
+export function childEndOf({ plan, loaded, outputs }: DecidedUnit, maxBytes: number): ChildEndRow | null {
+  const { parent } = loaded.facts;
+  if (plan.end === null || parent === null) return null;
+  const child = plan.view.id;
+  const bytes = outputs === null ? 0 : Buffer.byteLength(outputs);
+  const failure = bytes > maxBytes ? tooLargeOutputs(child, bytes, maxBytes) : childFailure(child, plan.end);
+  const { view: key, stepId, attempt } = parent;
+  return { id: newId(), key, stepId, event: { child, attempt, failure } };
+}

@@ -1,0 +1,53 @@
+/**
+ * The rows of a view's inbox as events: ends of its scopes and children, and a parent's word that it is to end.
+ */
+import type { Event, WaitResult } from '../../core/event.ts';
+import { findSlot } from '../../core/view.ts';
+import type { ChildEndEvent } from '../../db/children/end.ts';
+import type { InboxRow, ParentEvent } from '../../db/scopes/inbox.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import type { LoadedUnit } from '../unit.ts';
+
+/** Returns the children that have completed, according to the rows. */
+export function completedChildren(rows: readonly InboxRow[]): string[] {
+  return rows.flatMap(({ event }) => ('child' in event && event.failure === null ? event.child : []));
+}
+
+/**
+ * Returns the ends of scopes and children for a unit. One for a step that is not there any more is read, and changes nothing.
+ * @param outputs of the children that have completed, as JSON text
+ */
+export function eventsFrom(
+  { loaded: { view } }: LoadedUnit,
+  rows: readonly InboxRow[],
+  outputs: ReadonlyMap<string, string>,
+): Event[] {
+  return rows.flatMap(({ stepId, event }) => {
+    if (isTold(event)) return [];
+    const slot = stepId === null ? null : findSlot(view, stepId);
+    if (slot === null) return [];
+    const random = Math.random();
+    if ('run' in event) return { type: 'scopes_ended', slot, run: event.run, ends: [event.end], random };
+    const { child: childId, attempt } = event;
+    return { type: 'child_ended', slot, attempt, childId, result: resultOf(event, outputs), random };
+  });
+}
+
+function resultOf({ child, failure }: ChildEndEvent, outputs: ReadonlyMap<string, string>): WaitResult {
+  return failure ?? { output: new JsonPayload(outputs.get(child) ?? 'null') };
+}
+
+/** Returns the events of rows with which a parent tells the execution to end. */
+export function toldByParent(rows: readonly InboxRow[]): Event[] {
+  return rows.flatMap(({ event }) => (isTold(event) ? toEnd(event.end) : []));
+}
+
+function isTold(event: InboxRow['event']): event is ParentEvent {
+  return 'end' in event && !('run' in event);
+}
+
+function toEnd(how: 'stop' | 'cancel'): Event {
+  return how === 'stop'
+    ? { type: 'stop', reason: 'The execution that waits for it was stopped, has failed or has timed out.' }
+    : { type: 'cancel', reason: 'The step that waited for it has ended.' };
+}
