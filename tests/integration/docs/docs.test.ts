@@ -356,6 +356,21 @@ describe('lists', () => {
     expect(asked.filter((name) => !invariants.has(name))).toEqual([]);
   });
 
+  test('each rule of a model is a row of failure-modes.md, and each model is described', () => {
+    const runs = read('docs/model/runs.txt')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.split(/\s+/));
+    const ids = [...read('docs/failure-modes.md').matchAll(/^\| ([A-Z]\d+(?:, [A-Z]\d+)*) \|/gm)];
+    const known = new Set(ids.flatMap(([, row]) => row!.split(', ')));
+    const rules = runs.filter(([, , result]) => result === 'error').flatMap((run) => run[3]!.split(','));
+    expect(rules.length).toBeGreaterThan(20);
+    expect(rules.filter((rule) => !known.has(rule))).toEqual([]);
+    const described = [...read('docs/model/README.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, model]) => model!);
+    expect(described.sort()).toEqual([...new Set(runs.map(([model]) => model!))].sort());
+    for (const model of described) expect(existsSync(join(ROOT, 'docs/model', `${model}.pml`))).toBe(true);
+  });
+
   test('dependencies.md has every dependency', () => {
     const { dependencies, devDependencies, optionalDependencies } = packageJson;
     const names = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies });
