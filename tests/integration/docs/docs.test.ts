@@ -366,7 +366,9 @@ describe('lists', () => {
     const rules = runs.filter(([, , result]) => result === 'error').flatMap((run) => run[3]!.split(','));
     expect(rules.length).toBeGreaterThan(20);
     expect(rules.filter((rule) => !known.has(rule))).toEqual([]);
-    const described = [...read('docs/model/README.md').matchAll(/^\| `(\w+)` \|/gm)].map(([, model]) => model!);
+    const described = [...read('docs/model/README.md').matchAll(/^\| `(\w+)` \|/gm)].map(
+      ([, model]) => model!,
+    );
     expect(described.sort()).toEqual([...new Set(runs.map(([model]) => model!))].sort());
     for (const model of described) expect(existsSync(join(ROOT, 'docs/model', `${model}.pml`))).toBe(true);
   });
