@@ -76,6 +76,8 @@ export interface EndedScope {
   readonly status: ScopeEnd;
   /** Set when the scope has failed. */
   readonly failure: ScopeFailure | null;
+  /** Of its result, as it stands in a list of all; left out: not measured. */
+  readonly bytes?: number;
 }
 
 /** Scopes that a holder opens when it is parked. */
@@ -93,6 +95,8 @@ export interface AddedScopes {
   readonly parts?: readonly number[];
   /** What the added scopes get, by their index, in pieces; left out: nothing. */
   readonly items?: readonly ScopeItems[];
+  /** The most bytes of the list of all results; left out: the holder makes none. */
+  readonly maxListBytes?: number;
 }
 
 /** Items of scopes in a row: a JSON array. */

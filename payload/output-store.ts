@@ -52,6 +52,11 @@ export class OutputStore {
     this.#masker = createMasker(secrets);
   }
 
+  /** Of one output. */
+  get maxBytes(): number {
+    return this.#limits.maxBytes;
+  }
+
   /**
    * Returns the payload of a value: at once, or in slices of the event loop's time when it is large. Nobody else may
    * change the value meanwhile. @throws NotStorable, and rejects with it

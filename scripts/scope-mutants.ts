@@ -86,4 +86,18 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ORDERS,
   },
+  {
+    name: 'scopes: a list that is too large is noticed only when all items are done',
+    file: 'core/scopes/held-scopes.ts',
+    find: 'return failureOfScopes(held) ?? listFailure(held.list);',
+    replace: 'return failureOfScopes(held);',
+    tests: ['core/scopes'],
+  },
+  {
+    name: 'scopes: results of failed items are counted again when these are tried again',
+    file: 'core/scopes/held-scopes.ts',
+    find: '{ list: { ...list, failed: 0 } }',
+    replace: '{ list }',
+    tests: ['core/scopes'],
+  },
 ];

@@ -105,7 +105,7 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
     name: 'tasks: a lease that was renewed is ended',
     file: 'worker/consumer/leases.ts',
     find: 'if (leftMs > 0) {',
-    replace: 'if (leftMs > 100_000) {',
+    replace: 'if (leftMs > 5_000_000) {',
     tests: TASKS,
   },
   {

@@ -5,7 +5,7 @@
  * failed or were cancelled run anew.
  */
 import { isObject, type Json } from '../core/json/json.ts';
-import { Holding, type ScopesToOpen, type StepContext, StepFailure, type StepType } from './step-type.ts';
+import { Holding, type StepContext, StepFailure, type StepType } from './step-type.ts';
 
 interface ForeachParams {
   items: Json;
@@ -86,13 +86,13 @@ async function begin({ params, scopes }: StepContext<ForeachParams>, maxItems: n
   const all = itemsOf(params.items, maxItems);
   const items = batch === undefined ? all : inBatches(all, batch);
   if (items.length === 0) return collected(params, { total: 0, completed: 0, failed: 0, cancelled: 0 }, []);
-  const opened: ScopesToOpen = {
+  return new Holding({
     count: items.length,
     concurrency,
     tolerated: toleratedOf(params, items.length),
     items,
-  };
-  return new Holding(opened);
+    makesList: params.collect !== 'summary',
+  });
 }
 
 async function collect({ params, scopes }: StepContext<ForeachParams>): Promise<unknown> {

@@ -135,6 +135,8 @@ export interface ScopesToOpen {
   readonly again?: readonly number[];
   /** One for each of the added scopes. */
   readonly items?: readonly Json[];
+  /** Whether the output will be the list of all results: the step fails as soon as they are too large together. */
+  readonly makesList?: boolean;
   /** For each of the added scopes the index of its steps, among those that the step holds; left out: the first. */
   readonly parts?: readonly number[];
 }

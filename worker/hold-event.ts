@@ -19,7 +19,8 @@ export async function holdEvent(
   { slot, claim, timeoutLeftMs }: Attempt,
   store: OutputStore,
 ): Promise<Event> {
-  const { items, ...added } = scopes;
+  const { items, makesList = false, ...rest } = scopes;
+  const added = makesList ? { ...rest, maxListBytes: store.maxBytes } : rest;
   const pieces = items === undefined ? undefined : await inSlices(piecesOf(items, store));
   return {
     type: 'park',

@@ -3,6 +3,7 @@
  */
 import type { Json } from '../core/json/json.ts';
 import type { HeldScopes } from '../core/scopes/held-scopes.ts';
+import { failedResult, tooLarge } from '../core/scopes/list-size.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResults, readUnfinished, type ScopeResult } from '../db/scopes/results.ts';
 import { JsonPayload } from '../payload/json-payload.ts';
@@ -30,13 +31,15 @@ export class HeldScopeAccess implements ScopeAccess {
 
   async list(): Promise<JsonPayload> {
     const texts: string[] = [];
+    const isMeasured = this.held?.list !== undefined;
     let bytes = 2;
     for (;;) {
       const results = await readResults(this.#db, this.#holderId, texts.length, PAGE);
       for (const result of results) {
         const text = textOf(result);
         bytes += Buffer.byteLength(text) + 1;
-        this.#refuseTooLarge(bytes);
+        if (!isMeasured && bytes > this.#maxBytes)
+          throw new StepFailure('output_not_storable', tooLarge(this.#maxBytes));
         texts.push(text);
       }
       if (results.length < PAGE) return new JsonPayload(`[${texts.join(',')}]`);
@@ -61,18 +64,9 @@ export class HeldScopeAccess implements ScopeAccess {
     await payload.parse();
     return payload.value;
   }
-
-  #refuseTooLarge(bytes: number): void {
-    if (bytes <= this.#maxBytes) return;
-    throw new StepFailure(
-      'output_not_storable',
-      `The results together have more than ${this.#maxBytes} bytes (EXECUTION_ENGINE_MAX_OUTPUT_BYTES). Give collect: summary: the output then has their numbers, and each result stays with its scope.`,
-    );
-  }
 }
 
 function textOf({ status, outputs, error }: ScopeResult): string {
   if (status === 'completed') return outputs ?? 'null';
-  const { code = 'cancelled', message = 'The scope was cancelled.', details = null } = error ?? {};
-  return JSON.stringify({ error: { code, message, details } });
+  return failedResult(error ?? { code: 'cancelled', message: 'The scope was cancelled.' });
 }

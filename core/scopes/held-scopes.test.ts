@@ -3,6 +3,7 @@ import {
   addScopes,
   areOver,
   countEnds,
+  failureOfHolder,
   type HeldScopes,
   openScopes,
   partOf,
@@ -51,4 +52,36 @@ test('a new run that opens scopes anew counts their ends anew', () => {
   const next = addScopes(held, { ...ALL, count: 0, again: [1] });
   expect(next).toMatchObject({ run: 2, total: 2, completed: 1, failed: 0 });
   expect([sum(next), openScopes(next)]).toEqual([2, [1]]);
+});
+
+const sized = (index: number, bytes: number, status: 'completed' | 'failed' = 'completed') => ({
+  ...ended(index, status),
+  bytes,
+});
+
+test('a list of results is too large as soon as their sum is, with what stands around and between them', () => {
+  const held = addScopes(null, { ...ALL, count: 5, maxListBytes: 10 });
+  openScopes(held);
+  // [1234,123]: ten bytes.
+  countEnds(held, [sized(0, 4), sized(1, 3)]);
+  expect(failureOfHolder(held)).toBeNull();
+  countEnds(held, [sized(2, 0)]);
+  expect(failureOfHolder(held)).toMatchObject({ error: { code: 'output_not_storable' }, retryable: false });
+});
+
+test('a new run counts the results of completed scopes, and those of failed ones anew', () => {
+  const held = addScopes(null, { ...ALL, count: 2, maxListBytes: 100 });
+  openScopes(held);
+  countEnds(held, [sized(0, 40), sized(1, 50, 'failed')]);
+  const next = addScopes(held, { ...ALL, count: 0, again: [1], maxListBytes: 100 });
+  openScopes(next);
+  countEnds(next, [sized(1, 50)]);
+  expect([next.list, failureOfHolder(next)]).toEqual([{ max: 100, completed: 92, failed: 0 }, null]);
+});
+
+test('results of a holder that makes no list may have any size', () => {
+  const held = addScopes(null, { ...ALL, count: 1 });
+  openScopes(held);
+  countEnds(held, [sized(0, 1e9)]);
+  expect(failureOfHolder(held)).toBeNull();
 });

@@ -8,6 +8,7 @@
  * Invariant 2: `open` is at most `concurrency`.
  */
 import type { AddedScopes, EndedScope, ScopeFailure } from '../event.ts';
+import { countBytes, type ListSize, listFailure } from './list-size.ts';
 
 /** The numbers of a holder's scopes. */
 export interface HeldScopes {
@@ -31,6 +32,8 @@ export interface HeldScopes {
   tolerated: number | null;
   /** The first failure of this run; null: none. */
   first: ScopeFailure | null;
+  /** Left out: the holder makes no list of the results. */
+  list?: ListSize;
 }
 
 const NONE = { total: 0, next: 0, again: [], open: 0, completed: 0, failed: 0, cancelled: 0, first: null };
@@ -38,16 +41,23 @@ const NONE = { total: 0, next: 0, again: [], open: 0, completed: 0, failed: 0, c
 /** Returns the numbers after the holder was parked with more scopes. @param held null: it had none before */
 export function addScopes(
   held: HeldScopes | null,
-  { count, concurrency, tolerated, again, parts }: AddedScopes,
+  { count, concurrency, tolerated, again, parts, maxListBytes }: AddedScopes,
 ): HeldScopes {
-  const before = held ?? { ...NONE, run: 1 };
+  const before = held ?? { ...NONE, run: 1, ...emptyList(maxListBytes) };
   const all = parts === undefined ? {} : { parts: [...(held?.parts ?? []), ...parts] };
   const more = { total: before.total + count, concurrency, tolerated, ...all };
   if (again === undefined) return { ...before, ...more };
   const anew = [...new Set([...again, ...before.again])];
   const next = { ...before, ...more, run: before.run + 1, again: anew, first: null };
   // Scopes that are not opened anew stay as they ended.
-  return again.length === 0 ? next : { ...next, failed: 0, cancelled: 0 };
+  if (again.length === 0) return next;
+  const { list } = next;
+  const kept = list === undefined ? {} : { list: { ...list, failed: 0 } };
+  return { ...next, failed: 0, cancelled: 0, ...kept };
+}
+
+function emptyList(max: number | undefined): Pick<HeldScopes, 'list'> {
+  return max === undefined ? {} : { list: { max, completed: 0, failed: 0 } };
 }
 
 /** Returns the scope in the template that the scope of an index is a run of. */
@@ -82,10 +92,15 @@ export function countEnds(held: HeldScopes, ends: readonly EndedScope[]): void {
     held[status] += 1;
     held.first ??= failure;
   }
+  countBytes(held.list, ends);
 }
 
-/** Returns the failure of the holder, if more of its scopes have failed than it tolerates. */
-export function failureOfHolder({ failed, total, tolerated, first }: HeldScopes): ScopeFailure | null {
+/** Returns the failure of the holder: more of its scopes have failed than it tolerates, or its results are too large. */
+export function failureOfHolder(held: HeldScopes): ScopeFailure | null {
+  return failureOfScopes(held) ?? listFailure(held.list);
+}
+
+function failureOfScopes({ failed, total, tolerated, first }: HeldScopes): ScopeFailure | null {
   if (failed === 0 || first === null || failed <= (tolerated ?? 0)) return null;
   if (tolerated === null) return first;
   const { code, message, details } = first.error;
@@ -104,6 +119,7 @@ export function countCancelled(held: HeldScopes, count: number): void {
 export function countLateEnds(held: HeldScopes, ends: readonly EndedScope[]): void {
   held.cancelled -= ends.length;
   for (const { status } of ends) held[status] += 1;
+  countBytes(held.list, ends);
 }
 
 /** Returns whether no scope is open and none is still to be opened. */

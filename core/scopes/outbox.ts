@@ -5,6 +5,7 @@
 import type { ScopeEnd, ScopeFailure, ScopesEnded } from '../event.ts';
 import type { Plan } from '../plan.ts';
 import { type ExecutionFailure, type ScopeRef, type ViewKey, viewKey } from '../view.ts';
+import { failedResult } from './list-size.ts';
 
 export interface OutgoingEvent {
   /** The view that gets it, of the same execution. */
@@ -12,15 +13,19 @@ export interface OutgoingEvent {
   readonly event: ScopesEnded;
 }
 
-/** @param random in [0, 1): the jitter of the delay, if the end of a scope makes its holder be retried */
-export function outboxOf({ view, end }: Plan, random: number): OutgoingEvent[] {
+/**
+ * @param outputs of a scope that the plan completes, as JSON text
+ * @param random in [0, 1): the jitter of the delay, if the end of a scope makes its holder be retried
+ */
+export function outboxOf({ view, end }: Plan, outputs: string | null, random: number): OutgoingEvent[] {
   const { id, scope } = view;
   if (end === null || scope === null) return [];
   const { holderSlot: slot, run, index, around } = scope;
   const failure = end.status === 'failed' ? holderFailure(scope, end.error!) : null;
   // A scope has no timeout of its own.
   const status = end.status as ScopeEnd;
-  const ends = [{ index, status, failure }];
+  const result = end.error === null ? (outputs ?? 'null') : failedResult(end.error);
+  const ends = [{ index, status, failure, bytes: Buffer.byteLength(result) }];
   return [{ key: viewKey(id, around), event: { type: 'scopes_ended', slot, run, ends, random } }];
 }
 

@@ -16,19 +16,20 @@ export interface HeldWrite {
 const WRITE = `
   insert into workflow_held_scopes (step_execution_id, run, total, next_index, again, open_count, completed_count,
                                     failed_count, cancelled_count, concurrency, tolerated, first_failure,
-                                    parts)
+                                    parts, list_bytes)
   select id, run, total, next_index, again::integer[], open_count, completed_count, failed_count, cancelled_count,
-         concurrency, tolerated, first_failure, parts::integer[]
+         concurrency, tolerated, first_failure, parts::integer[], list_bytes::double precision[]
     from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[],
-                $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::jsonb[], $13::text[])
+                $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::jsonb[], $13::text[],
+                $14::text[])
       as t(id, run, total, next_index, again, open_count, completed_count, failed_count, cancelled_count, concurrency,
-           tolerated, first_failure, parts)
+           tolerated, first_failure, parts, list_bytes)
   on conflict (step_execution_id) do update
      set run = excluded.run, total = excluded.total, next_index = excluded.next_index, again = excluded.again,
          open_count = excluded.open_count, completed_count = excluded.completed_count,
          failed_count = excluded.failed_count, cancelled_count = excluded.cancelled_count,
          concurrency = excluded.concurrency, tolerated = excluded.tolerated, first_failure = excluded.first_failure,
-         parts = excluded.parts`;
+         parts = excluded.parts, list_bytes = excluded.list_bytes`;
 
 export function writeHeldScopes(rows: readonly HeldWrite[]): Statement {
   const all = rows.map(({ held }) => held);
@@ -49,13 +50,18 @@ export function writeHeldScopes(rows: readonly HeldWrite[]): Statement {
       plainArray(all.map(({ tolerated }) => tolerated)),
       jsonArray(all.map(({ first }) => (first === null ? null : JSON.stringify(first)))),
       textArray(all.map(({ parts }) => (parts === undefined ? null : plainArray(parts)))),
+      textArray(
+        all.map(({ list }) =>
+          list === undefined ? null : plainArray([list.max, list.completed, list.failed]),
+        ),
+      ),
     ],
   };
 }
 
 const READ = `
   select step_execution_id, run, total, next_index, again, open_count, completed_count, failed_count, cancelled_count,
-         concurrency, tolerated, first_failure, parts
+         concurrency, tolerated, first_failure, parts, list_bytes
     from workflow_held_scopes where step_execution_id = any($1::uuid[])`;
 
 /** Returns the numbers of those steps that hold scopes, by the step's id. */
@@ -78,7 +84,14 @@ export async function readHeldScopes(db: Db, stepIds: readonly string[]): Promis
         tolerated: row.tolerated,
         first: row.first_failure as ScopeFailure | null,
         ...(row.parts === null ? {} : { parts: row.parts }),
+        ...listOf(row.list_bytes),
       },
     ]),
   );
+}
+
+function listOf(bytes: readonly [number, number, number] | null): Pick<HeldScopes, 'list'> {
+  if (bytes === null) return {};
+  const [max, completed, failed] = bytes;
+  return { list: { max, completed, failed } };
 }

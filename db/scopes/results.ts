@@ -1,6 +1,7 @@
 /**
  * Reads what the scopes of a holder have come to.
  */
+import type { Json } from '../../core/json/json.ts';
 import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
 import type { Db } from '../connection/client.ts';
 
@@ -9,7 +10,7 @@ export interface ScopeResult {
   readonly status: ScopeStatus;
   /** JSON text; null: none. */
   readonly outputs: string | null;
-  readonly error: { readonly code: string; readonly message: string; readonly details?: unknown } | null;
+  readonly error: { readonly code: string; readonly message: string; readonly details?: Json } | null;
 }
 
 /** Returns results in the order of their index, from an index on. */

@@ -130,7 +130,7 @@ export class Round {
   }
 
   #send(sender: DecidedUnit): void {
-    for (const outgoing of outboxOf(sender.plan, Math.random())) {
+    for (const outgoing of outboxOf(sender.plan, sender.outputs, Math.random())) {
       const holder = this.#options.actors.find(outgoing.key);
       if (holder === undefined || !this.#canHear(holder)) keep(sender, outgoing);
       else {

@@ -231,3 +231,44 @@ describe('an end from above', () => {
     expect(Number(rows[0].runs)).toBe(2);
   });
 });
+
+describe('a list of results that is too large', () => {
+  const FAILS = { code: 'output_not_storable', message: expect.stringContaining('collect: summary') };
+  const large = (bytes: number) => one(`\${{ 'x'.repeat(${bytes}) }}`);
+  const opened = async (id: string) =>
+    (
+      await database.pool.query(
+        'select count(*)::integer as scopes from workflow_scopes where workflow_execution_id = $1',
+        [id],
+      )
+    ).rows[0].scopes;
+
+  test('fails the step as soon as it is certain, and the other items are never begun', async () => {
+    const more = { concurrency: 1, output: RESULT };
+    const end = await engine.run(each(50, large(300_000), more));
+    expect(end).toMatchObject({ status: 'failed', error: FAILS });
+    expect(await opened(end.execution_id)).toBe(4);
+    expect(stepOf(end, 'each').scopes).toMatchObject({ total: 50, completed: 4, running: 0 });
+  });
+
+  test('is not tried again, and ends items that are open', async () => {
+    const hold = { type: 'wait', when: '${{ item == 4 }}', with: { signal: 'never' } };
+    const definition = each(5, { hold, ...large(300_000) }, { output: RESULT });
+    ((definition.steps as JsonObject).each as JsonObject).retry = { limit: 3, delay: 1 };
+    const end = await engine.run(definition);
+    expect(end).toMatchObject({ status: 'failed', error: FAILS });
+    expect(stepOf(end, 'each')).toMatchObject({ attempt_count: 1, scopes: { running: 0, cancelled: 1 } });
+  });
+
+  test('has the errors of failed items in it as well', async () => {
+    const failing = { one: { type: 'fail', with: { code: 'x', details: "${{ 'x'.repeat(300000) }}" } } };
+    const end = await engine.run(each(50, failing, { concurrency: 1, onItemFailure: 'continue' }));
+    expect(end).toMatchObject({ status: 'failed', error: FAILS });
+    expect(await opened(end.execution_id)).toBeLessThan(50);
+  });
+
+  test('is none with collect: summary', async () => {
+    const end = await engine.run(each(5, large(300_000), { collect: 'summary', output: RESULT }));
+    expect(end.outputs).toEqual({ each: { total: 5, completed: 5, failed: 0, cancelled: 0 } });
+  });
+});

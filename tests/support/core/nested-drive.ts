@@ -241,7 +241,7 @@ export class NestedDrive {
 
   /** The end of a scope goes along with its commit, or waits in the inbox. */
   #send(node: NestedView, plan: Plan): void {
-    for (const { event } of outboxOf(plan, this.#luck.random())) {
+    for (const { event } of outboxOf(plan, null, this.#luck.random())) {
       node.parent!.inbox.push(event);
       if (this.#luck.chance(0.4)) this.#fold(node.parent!);
     }
