@@ -151,10 +151,10 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
     tests: TASK_LIMITS,
   },
   {
-    name: 'tasks: a claim takes a slot that was not granted',
+    name: 'tasks: a claim leaves the slot that it was granted, which is free again soon',
     file: 'services/tasks/task-service.ts',
-    find: "answers[at]!.verdict !== 'granted'",
-    replace: 'answers[at] === undefined',
+    find: 'isLimited: task.concurrency !== null',
+    replace: 'isLimited: false',
     tests: TASK_LIMITS,
   },
   {

@@ -87,13 +87,11 @@ describe('a task with concurrency', () => {
 
   test('that is held back holds back no other of its queue', async () => {
     const queue = randomUUID();
-    const ids = await parked([
-      ...Array.from({ length: 12 }, () => limited(queue, `${queue}-full`)),
-      limited(queue, `${queue}-other`),
-      { type: 'task', with: { queue } },
-    ]);
+    const held = await parked(Array.from({ length: 12 }, () => limited(queue, `${queue}-full`)));
+    const free = await parked([limited(queue, `${queue}-other`), { type: 'task', with: { queue } }]);
+    const ids = [...held, ...free];
     const first = await claim(queue, { max: 1 });
-    const others = await claim(queue);
+    const others = [...(await claim(queue, { max: 1 })), ...(await claim(queue, { max: 1 }))];
     expect([first.length, others.length]).toEqual([1, 2]);
     await Promise.all([...first, ...others].map((task) => complete(task)));
     for (let left = 11; left > 0; left -= 1) await complete((await claim(queue, { max: 1 }))[0]!);
