@@ -26,11 +26,11 @@ export function endWhenOver(view: ExecutionView, plan: Plan, newId: () => string
 
 /**
  * Returns whether nothing is left to do: every step is settled, or a stop was requested and nothing is running, or the
- * last compensation so far has ended.
+ * last compensation so far has ended. Before the first compensation the children of the execution are final.
  */
 export function isOver(view: ExecutionView): boolean {
   const { stopRequested, status, steps, settledCount, graph } = view;
-  if (status === 'compensating' && isUndoing(view)) return false;
+  if (status === 'compensating' && (view.hasOpenChildren || isUndoing(view))) return false;
   if (stopRequested !== null || status === 'compensating')
     return !steps.some((state) => state !== undefined && (state.status === 'running' || holdsOpen(state)));
   return settledCount >= graph.size;

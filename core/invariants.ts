@@ -224,7 +224,7 @@ function findInRunning(
   if (settledCount === view.graph.size && !isCompensating)
     found('not_ended', `is ${view.status} with every step settled`);
   const active = present(view).filter(({ status }) => !isFinalStep(status) && status !== 'waiting_inputs');
-  if (active.length === 0) found('stuck', `is ${view.status}, but no step can move`);
+  if (active.length === 0 && !view.hasOpenChildren) found('stuck', `is ${view.status}, but no step can move`);
   for (const fault of faultsOfCompensating(view)) found('compensation_wrong', fault);
   if (view.stopRequested !== null || isCompensating) {
     const running = active.filter(

@@ -89,6 +89,8 @@ export interface ExecutionView {
   failure: ExecutionFailure | null;
   /** While compensating: the status that follows; else null. */
   due: DueStatus | null;
+  /** Children that steps had waited for are not final yet: while there are any, nothing is undone. Read when it matters. */
+  hasOpenChildren: boolean;
 }
 
 /** Statuses that may come after compensations. */
@@ -150,6 +152,7 @@ export function emptyView(id: string, graph: Graph, scope: ScopeRef | null = nul
     settledCount: 0,
     failure: null,
     due: null,
+    hasOpenChildren: false,
   };
 }
 

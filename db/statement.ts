@@ -21,6 +21,15 @@ export function guarded(text: string, countParameter: number): string {
   return `with changed as (${text} returning 1) select 1 / (count(*) = $${countParameter}::bigint)::integer from changed`;
 }
 
+/** Rows have changed since they were read for a decision: its transaction is rolled back, and it is made again. */
+export class DecidedTooEarly extends Error {
+  readonly code = GUARD_FAILED;
+
+  constructor() {
+    super('Rows have changed since they were read for the decision.');
+  }
+}
+
 /** Returns whether a statement found rows other than those that it was decided on: its transaction was rolled back. */
 export function isGuardFailed(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === GUARD_FAILED;

@@ -190,7 +190,8 @@ export interface LoadedExecution extends ExecutionRow {
 
 const READ = `
   select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error, due_status,
-          case when is_awaited then parent_execution_id end as parent_id, parent_scope, parent_step_id, parent_attempt,
+         case when is_awaited then parent_execution_id end as parent_id, parent_scope, parent_step_id, parent_attempt,
+         coalesce(parent_compensates, false) as parent_compensates,
          stop_requested_at is not null as stopping, stop_reason,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
@@ -240,9 +241,13 @@ async function loadExecutions(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
-function parentOf({ parent_id, parent_scope, parent_step_id, parent_attempt }: any): ParentRef {
-  const view = parent_scope === '' ? parent_id : `${parent_id}/${parent_scope}`;
-  return { view, stepId: parent_step_id, attempt: parent_attempt };
+function parentOf(row: any): ParentRef {
+  return {
+    view: row.parent_scope === '' ? row.parent_id : `${row.parent_id}/${row.parent_scope}`,
+    stepId: row.parent_step_id,
+    attempt: row.parent_attempt,
+    isCompensating: row.parent_compensates,
+  };
 }
 
 /** Returns those of the ids that exist. */

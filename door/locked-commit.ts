@@ -24,7 +24,7 @@ import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts'
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import type { Mail } from './actor.ts';
-import { childrenToTell } from './children/left-behind.ts';
+import { childrenToTell, readWhetherChildrenAreOpen } from './children/left-behind.ts';
 import type { Committer } from './committer.ts';
 import type { Decision } from './eager-frontier.ts';
 import { withoutLimitedClaims } from './limited-claims.ts';
@@ -200,6 +200,7 @@ export class LockedCommit {
     const [loaded] = await this.load(tx, [unit], unloadable);
     if (loaded === undefined) return NOTHING;
     const { view } = loaded.loaded;
+    await readWhetherChildrenAreOpen(tx, [loaded], true);
     const stopped = await this.#stopBelow(tx, loaded);
     const decision = this.#committer.decide([stopped.unit], { onlyThese: true, locked: 'alone' });
     const [decided] = decision.units;

@@ -32,6 +32,7 @@ import type { TemplateVersions } from '../template/versions.ts';
 import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
+import { readWhetherChildrenAreOpen } from './children/left-behind.ts';
 import { completedChildren, eventsFrom, toldByParent } from './scopes/inbox-events.ts';
 import { placeOf, rowOfScope, withHeld } from './scopes/stored-scope.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
@@ -78,6 +79,7 @@ export class ViewLoader {
         else unloadable.unreadable.push({ unit, error: loaded });
       }
     }
+    await readWhetherChildrenAreOpen(tx, present, false);
     return this.#withInbox(tx, present);
   }
 

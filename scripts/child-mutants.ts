@@ -38,8 +38,29 @@ export const CHILD_MUTANTS: readonly Mutant[] = [
   {
     name: 'children: one that is not waited for ends with its parent',
     file: 'db/children/end.ts',
-    find: 'const OPEN = `is_awaited and ',
-    replace: 'const OPEN = `',
+    find: 'export const OPEN_CHILD = `is_awaited and ',
+    replace: 'export const OPEN_CHILD = `',
+    tests: WHOLE,
+  },
+  {
+    name: 'children: an execution undoes what it has completed while they run',
+    file: 'core/ending.ts',
+    find: '(view.hasOpenChildren || isUndoing(view))',
+    replace: 'isUndoing(view)',
+    tests: WHOLE,
+  },
+  {
+    name: 'children: one whose end is awaited before a compensation does not tell it',
+    file: 'db/children/end.ts',
+    find: 'parent_compensates = true',
+    replace: 'parent_compensates = false',
+    tests: WHOLE,
+  },
+  {
+    name: 'children: the end of a scope is taken for that of the child',
+    file: 'door/scopes/round.ts',
+    find: '{ ...facts, callbackUrl: null, parent: null },',
+    replace: '{ ...facts, callbackUrl: null },',
     tests: WHOLE,
   },
 ];

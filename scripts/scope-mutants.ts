@@ -32,7 +32,7 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: rows come without a ticket',
     file: 'door/scopes/outgoing.ts',
-    find: 'tickets: [...new Set([...rows, ...ends].map(({ key }) => key))].map(ticketFor),',
+    find: 'tickets: [...new Set([...rows, ...ends, ...over].map(({ key }) => key))].map(ticketFor),',
     replace: 'tickets: [],',
     tests: ORDERS,
   },

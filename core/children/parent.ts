@@ -9,4 +9,6 @@ export interface ParentRef {
   readonly stepId: string;
   /** The attempt that started the child. */
   readonly attempt: number;
+  /** Its execution is compensating, and undoes nothing before this child and all others are final. */
+  readonly isCompensating: boolean;
 }

@@ -7,13 +7,44 @@ import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 import type { Statement } from '../statement.ts';
 
-const OPEN = `is_awaited and status not in ('completed', 'failed', 'cancelled', 'timed_out')`;
+/** A child that its parent waits for, and that is not final. */
+export const OPEN_CHILD = `is_awaited and status not in ('completed', 'failed', 'cancelled', 'timed_out')`;
 
 /** Returns the open children of an execution that it waits for, those of its scopes too. Its row is locked. */
 export async function readOpenChildren(tx: Db, executionId: string): Promise<string[]> {
   const { rows } = await tx.query({
     name: 'read_open_children',
-    text: `select id from workflow_executions where parent_execution_id = $1 and ${OPEN} order by id`,
+    text: `select id from workflow_executions where parent_execution_id = $1 and ${OPEN_CHILD} order by id`,
+    values: [executionId],
+  });
+  return rows.map(({ id }) => id);
+}
+
+/** Returns those of the executions that have open children which they waited for. */
+export async function withOpenChildren(db: Db, executionIds: readonly string[]): Promise<Set<string>> {
+  if (executionIds.length === 0) return new Set();
+  const { rows } = await db.query({
+    name: 'executions_with_open_children',
+    text: `select u.id from unnest($1::uuid[]) as u(id)
+            where exists (select from workflow_executions c where c.parent_execution_id = u.id and ${OPEN_CHILD} offset 0)`,
+    values: [plainArray(executionIds)],
+  });
+  return new Set(rows.map(({ id }) => id));
+}
+
+/**
+ * Returns the open children of an execution that becomes compensating, and has them tell it their end. A child whose end is
+ * in a commit on its way is final before, or loses its guard: its sequence is raised.
+ */
+export async function awaitOpenChildren(tx: Db, executionId: string): Promise<string[]> {
+  const { rows } = await tx.query({
+    name: 'await_open_children',
+    text: `with open as (
+             select id from workflow_executions where parent_execution_id = $1 and ${OPEN_CHILD}
+              order by id for no key update)
+           update workflow_executions e set sequence = e.sequence + 1, parent_compensates = true
+             from open where e.id = open.id
+           returning e.id`,
     values: [executionId],
   });
   return rows.map(({ id }) => id);
@@ -26,7 +57,7 @@ export async function readOpenChildrenOf(tx: Db, stepIds: readonly string[]): Pr
     name: 'read_open_children_of_steps',
     text: `select c.id from unnest($1::uuid[]) as u(step_id)
             cross join lateral (select id from workflow_executions
-                                 where parent_step_id = u.step_id and ${OPEN} offset 0) c
+                                 where parent_step_id = u.step_id and ${OPEN_CHILD} offset 0) c
             order by c.id`,
     values: [plainArray(stepIds)],
   });
@@ -59,6 +90,38 @@ const INSERT_END = `
            as u(id, execution_id, scope, step_id, attempt, event)
     join workflow_step_executions s on s.id = u.step_id and s.status = 'waiting' and s.attempt_count = u.attempt
      for key share of s`;
+
+/** A row for the parent is written only while it compensates: it may have been cancelled, and deleted since. */
+const INSERT_LAST_END = `
+  insert into workflow_inbox (id, workflow_execution_id, scope, event)
+  select u.id, p.id, '', u.event
+    from unnest($1::uuid[], $2::uuid[], $3::jsonb[]) as u(id, execution_id, event)
+    join workflow_executions p on p.id = u.execution_id and p.status = 'compensating'
+     for key share of p`;
+
+/** The end of a child for an execution that waits for its children before it undoes what it has completed. */
+export interface ChildOverEvent {
+  readonly over: string;
+}
+
+export interface ChildOverRow {
+  readonly id: string;
+  /** The view of the parent's top level. */
+  readonly key: ViewKey;
+  readonly event: ChildOverEvent;
+}
+
+export function insertChildrenOver(rows: readonly ChildOverRow[]): Statement {
+  return {
+    name: 'insert_children_over',
+    text: INSERT_LAST_END,
+    values: [
+      plainArray(rows.map(({ id }) => id)),
+      plainArray(rows.map(({ key }) => key)),
+      jsonArray(rows.map(({ event }) => JSON.stringify(event))),
+    ],
+  };
+}
 
 export function insertChildEnds(rows: readonly ChildEndRow[]): Statement {
   return {

@@ -9,6 +9,8 @@ alter table workflow_executions
   add column if not exists parent_attempt integer,
   -- Whether the step waits for the end of the child.
   add column if not exists is_awaited boolean,
+  -- Its parent undoes what it has completed as soon as the child is final.
+  add column if not exists parent_compensates boolean,
   -- The execution at the top of the tree, and the number of executions above; null in the root itself.
   add column if not exists root_execution_id uuid,
   add column if not exists child_depth integer;

@@ -8,7 +8,7 @@ import type { HowToEnd } from '../../core/children/left-children.ts';
 import type { EndedScope } from '../../core/event.ts';
 import { executionOf, type ViewKey } from '../../core/view.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
-import type { ChildEndEvent } from '../children/end.ts';
+import type { ChildEndEvent, ChildOverEvent } from '../children/end.ts';
 import type { Db } from '../connection/client.ts';
 import type { Statement } from '../statement.ts';
 
@@ -23,7 +23,7 @@ export interface ParentEvent {
   readonly end: HowToEnd;
 }
 
-export interface InboxRow<E = InboxEvent | ParentEvent | ChildEndEvent> {
+export interface InboxRow<E = InboxEvent | ParentEvent | ChildEndEvent | ChildOverEvent> {
   readonly id: string;
   readonly key: ViewKey;
   /** The holder of the scope, or the step that waits for the child. Null: the event is for the execution. */

@@ -3,9 +3,36 @@
  * commit.
  */
 import { howToEnd } from '../../core/children/left-children.ts';
-import { readOpenChildren, readOpenChildrenOf } from '../../db/children/end.ts';
+import {
+  awaitOpenChildren,
+  readOpenChildren,
+  readOpenChildrenOf,
+  withOpenChildren,
+} from '../../db/children/end.ts';
 import type { Tx } from '../../db/connection/client.ts';
-import { type DecidedUnit, leftBy, type ToldChildren } from '../unit.ts';
+import { DecidedTooEarly } from '../../db/statement.ts';
+import { type DecidedUnit, type LoadedUnit, leftBy, type ToldChildren } from '../unit.ts';
+
+/**
+ * Reads whether children are open, for units whose execution waits for them before it undoes something. Each child that is
+ * open then tells its end by the inbox.
+ * @param mayEnd the units may become compensating; false: they wait only if they are already
+ */
+export async function readWhetherChildrenAreOpen(
+  tx: Tx,
+  units: readonly LoadedUnit[],
+  mayEnd: boolean,
+): Promise<void> {
+  const views = units
+    .filter(({ loaded: { version, view } }) => version.waitsForChildren && view.graph.compensated.length > 0)
+    .map(({ loaded: { view } }) => view)
+    .filter(({ scope, status }) => scope === null && (mayEnd || status === 'compensating'));
+  const open = await withOpenChildren(
+    tx,
+    views.map(({ id }) => id),
+  );
+  for (const view of views) view.hasOpenChildren = open.has(view.id);
+}
 
 /**
  * Returns the children to tell; undefined: none.
@@ -20,9 +47,17 @@ export async function childrenToTell(
   if (!loaded.version.waitsForChildren) return undefined;
   const left = leftBy(unit);
   const { id, steps } = plan.view;
+  if (plan.compensating) return toldToEndFirst(tx, unit);
   const stepIds = (left?.slots ?? []).map((slot) => steps[slot]!.id);
   const ids = left?.isAll
     ? await readOpenChildren(tx, id)
     : await readOpenChildrenOf(tx, [...stepIds, ...endedBelow]);
   return ids.length === 0 ? undefined : { ids, how: howToEnd(plan) };
+}
+
+/** The children of an execution that becomes compensating. One may have begun or ended since it was decided. */
+async function toldToEndFirst(tx: Tx, { plan }: DecidedUnit): Promise<ToldChildren | undefined> {
+  const ids = await awaitOpenChildren(tx, plan.view.id);
+  if (ids.length > 0 !== plan.view.hasOpenChildren) throw new DecidedTooEarly();
+  return ids.length === 0 ? undefined : { ids, how: 'stop' };
 }

@@ -22,8 +22,9 @@ export function eventsFrom(
   rows: readonly InboxRow[],
   outputs: ReadonlyMap<string, string>,
 ): Event[] {
-  return rows.flatMap(({ stepId, event }) => {
+  return rows.flatMap(({ stepId, event }): Event | [] => {
     if (isTold(event)) return [];
+    if ('over' in event) return { type: 'reconsider' };
     const slot = stepId === null ? null : findSlot(view, stepId);
     if (slot === null) return [];
     const random = Math.random();

@@ -3,7 +3,7 @@
  */
 import { inboxTicket, type Job } from '../../core/jobs.ts';
 import { executionOf, scopeName, scopeOf } from '../../core/view.ts';
-import { insertChildEnds } from '../../db/children/end.ts';
+import { insertChildEnds, insertChildrenOver } from '../../db/children/end.ts';
 import {
   deleteInbox,
   type InboxEvent,
@@ -13,7 +13,7 @@ import {
 } from '../../db/scopes/inbox.ts';
 import type { Statement } from '../../db/statement.ts';
 import { newId } from '../../db/uuid.ts';
-import { childEndOf, endsChild } from '../children/child-end.ts';
+import { childEndOf, childOverOf, endsChild } from '../children/child-end.ts';
 import type { DecidedUnit } from '../unit.ts';
 
 export interface OutgoingMail {
@@ -28,14 +28,16 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number): Outgo
   if (!units.some(hasMail)) return NONE;
   const rows = units.flatMap(rowsOf);
   const ends = units.flatMap((unit) => childEndOf(unit, maxBytes) ?? []);
+  const over = units.flatMap((unit) => childOverOf(unit) ?? []);
   const read = units.flatMap(({ inbox }) => inbox?.ids ?? []);
   return {
     statements: [
       ...(read.length > 0 ? [deleteInbox(read)] : []),
       ...(rows.length > 0 ? [insertInbox(rows)] : []),
       ...(ends.length > 0 ? [insertChildEnds(ends)] : []),
+      ...(over.length > 0 ? [insertChildrenOver(over)] : []),
     ],
-    tickets: [...new Set([...rows, ...ends].map(({ key }) => key))].map(ticketFor),
+    tickets: [...new Set([...rows, ...ends, ...over].map(({ key }) => key))].map(ticketFor),
   };
 }
 

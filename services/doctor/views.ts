@@ -97,7 +97,10 @@ async function findInPage(db: Db, sources: ViewSources, after: string, found: Fo
   const look = await lookAmong(db, sources, loaded);
   for (const row of executions) {
     const own = steps.get(row.id) ?? [];
-    await look(found, row.id, row.templateId, own, (version, stored) => viewOf(version, row, stored));
+    await look(found, row.id, row.templateId, own, (version, stored) => ({
+      ...viewOf(version, row, stored),
+      hasOpenChildren: row.hasOpenChildren,
+    }));
   }
   return executions.length < PAGE ? null : executions.at(-1)!.id;
 }

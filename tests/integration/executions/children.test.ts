@@ -410,6 +410,105 @@ describe('children end with the execution that waits for them', () => {
   });
 });
 
+describe('an execution undoes what it has completed only when its children are final', () => {
+  /** A child that ends when its handler has heard of the stop and its gate is open, and undoes a step of its own then. */
+  const slow = (gate: string): JsonObject => ({
+    steps: {
+      first: { type: 'record', with: { value: 'x' }, compensateWith: { type: 'record' } },
+      deaf: { type: 'deaf', needs: ['first'], with: { name: gate } },
+    },
+  });
+  const done = { type: 'record', with: { value: 'y' }, compensateWith: { type: 'record' } };
+
+  /** Returns whether the compensation of the parent begins after the ends of all children below. */
+  async function comesLast(id: string): Promise<boolean> {
+    const { rows } = await database.pool.query(
+      `select u.created_at >= all (select c.completed_at from workflow_executions c where c.root_execution_id = $1) as last
+         from workflow_step_executions u join workflow_step_templates t on t.id = u.step_template_id
+        where u.workflow_execution_id = $1 and t.key like '%~compensation'`,
+      [id],
+    );
+    return rows.length === 1 && rows[0].last;
+  }
+
+  const inScopes = (call: JsonObject): JsonObject => ({
+    each: {
+      type: 'foreach',
+      needs: ['done'],
+      with: {
+        items: 2,
+        steps: { inner: { type: 'foreach', with: { items: 1, steps: { call } } } },
+      },
+    },
+  });
+  test.each([
+    ['stop', 'at the top level'],
+    ['stop', 'in items of items'],
+    ['failure', 'at the top level'],
+    ['failure', 'in items of items'],
+    ['timeout', 'at the top level'],
+    ['timeout', 'in items of items'],
+  ])('after a %s, with a child that runs %s', async (how, where) => {
+    const gate = `${how} ${where}`;
+    const count = where === 'at the top level' ? 1 : 2;
+    const child = await engine.publish(slow(gate));
+    const { call: callSlow } = calls(child).steps as { call: JsonObject };
+    const middle = await engine.publish({ steps: { done, call: { ...callSlow, needs: ['done'] } } });
+    const call = { type: 'workflow', with: { name: middle } };
+    const parent = await engine.publish({
+      ...(how === 'timeout' ? { timeout: 1_500 } : {}),
+      steps: {
+        done,
+        ...(where === 'at the top level' ? { call: { ...call, needs: ['done'] } } : inScopes(call)),
+        own: { type: 'gate', needs: ['done'], with: { name: `${gate} own` } },
+        no: { ...FAILS.steps.no, needs: ['own'] },
+      },
+    });
+    const id = await engine.start(parent);
+    const runs = () =>
+      database.until(
+        `select count(*) = $2 from test_runs r join workflow_executions e on e.id = r.execution_id
+          where e.root_execution_id = $1 and r.step = 'deaf'`,
+        [id, count],
+      );
+    await runs();
+    if (how === 'stop') await engine.client.stop(id);
+    if (how === 'failure') await database.openGate(`${gate} own`);
+    await database.until(
+      `select count(*) = $2 from workflow_executions
+        where root_execution_id = $1 and child_depth = 2 and status = 'compensating'`,
+      [id, count],
+    );
+    const { rows } = await database.pool.query('select status from workflow_executions where id = $1', [id]);
+    expect(rows).toEqual([{ status: 'compensating' }]);
+    await database.openGate(gate);
+    const end = await engine.end(id);
+    const due = { stop: 'cancelled', failure: 'failed', timeout: 'timed_out' }[how];
+    expect(end).toMatchObject({ status: due!, uncertain: [] });
+    expect(stepOf(end, 'done').compensation).toMatchObject({ status: 'completed' });
+    expect(new Set(await endsBelow(id))).toEqual(new Set(['cancelled']));
+    expect(await comesLast(id)).toBe(true);
+  });
+
+  test('and a cancel meanwhile ends it at once, and the children with it', async () => {
+    const child = await engine.publish({ steps: { deaf: { type: 'gate', with: { name: 'not-undone' } } } });
+    const { call } = calls(child).steps as { call: JsonObject };
+    const id = await engine.start(
+      await engine.publish({ steps: { done, call: { ...call, needs: ['done'] } } }),
+    );
+    await database.until(
+      `select true from test_runs r join workflow_executions e on e.id = r.execution_id where e.root_execution_id = $1`,
+      [id],
+    );
+    await engine.client.stop(id);
+    await engine.client.cancel(id);
+    expect(await endsBelow(id)).toEqual(['cancelled']);
+    const end = await engine.end(id);
+    expect(end.status).toBe('cancelled');
+    expect(stepOf(end, 'done').compensation).toBeNull();
+  });
+});
+
 describe('a child that is not waited for', () => {
   test('leaves its step its id, and goes on when the parent is cancelled', async () => {
     const child = await engine.publish({ steps: { gate: { type: 'gate', with: { name: 'alone' } } } });
