@@ -281,7 +281,11 @@ function scopeNumbers(held: HeldScopes): ScopeNumbers {
 }
 
 /** Returns the error of a step as JSON; its details are not parsed, and may be large. */
-export function stepError({ errorCode, error, errorDetails }: StepDetail): string {
+export function stepError({
+  errorCode,
+  error,
+  errorDetails,
+}: Pick<StepDetail, 'errorCode' | 'error' | 'errorDetails'>): string {
   if (errorCode === null) return 'null';
   return `${opened({ code: errorCode, message: error ?? '' })},"details":${errorDetails ?? 'null'}}`;
 }

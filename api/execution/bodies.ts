@@ -225,7 +225,7 @@ export const RootIdShape = z
   .guid()
   .openapi({ description: 'The execution at the top of the tree: its own id when no step started it.' });
 
-const StepErrorShape = z.object({ code: z.string(), message: z.string(), details: JsonShape });
+export const StepErrorShape = z.object({ code: z.string(), message: z.string(), details: JsonShape });
 
 const CompensationShape = z
   .object({

@@ -4,8 +4,21 @@
 import { z } from '@hono/zod-openapi';
 import { VOTES } from '../../core/forms/decisions.ts';
 import { MAX_CODE_LENGTH, MAX_MESSAGE_LENGTH } from '../../payload/stored-error.ts';
-import type { AnsweredStepBody, CompleteBody, FailBody, StepBody } from '../../services/steps/answers.ts';
-import { IdShape, JsonShape, StepShape, StepStatusShape } from '../execution/bodies.ts';
+import {
+  type AnsweredStepBody,
+  ATTEMPT_OUTCOMES,
+  type CompleteBody,
+  type FailBody,
+  type StepBody,
+} from '../../services/steps/answers.ts';
+import {
+  IdShape,
+  InstantShape,
+  JsonShape,
+  StepErrorShape,
+  StepShape,
+  StepStatusShape,
+} from '../execution/bodies.ts';
 
 export const StepParamsShape = z.object({ id: IdShape });
 
@@ -46,9 +59,36 @@ export const AnsweredShape = z
   .object({ id: z.guid(), execution_id: z.guid(), key: z.string(), status: StepStatusShape })
   .openapi('AnsweredStep') satisfies z.ZodType<AnsweredStepBody>;
 
+const TokensShape = z.number().min(0);
+
+const AttemptShape = z
+  .object({
+    attempt: z.int(),
+    outcome: z
+      .enum(ATTEMPT_OUTCOMES)
+      .nullable()
+      .openapi({ description: 'late: its step had lost a race before. Null: it goes on, or is not known.' }),
+    started_at: InstantShape.nullable(),
+    ended_at: InstantShape.nullable(),
+    engine: z.guid().nullable(),
+    error: StepErrorShape.nullable(),
+    outputs: JsonShape.optional().openapi({ description: 'Of a late result.' }),
+    usage: z
+      .object({ prompt_tokens: TokensShape, completion_tokens: TokensShape, total_tokens: TokensShape })
+      .nullable()
+      .openapi({ description: 'Tokens of all turns of an agent.' }),
+    turns: z
+      .array(z.record(z.string(), JsonShape))
+      .openapi({ description: 'Each answer of the language model of an agent.' }),
+  })
+  .openapi('Attempt');
+
 export const OneStepShape = StepShape.extend({
   execution_id: z.guid(),
   template: z.string(),
   version: z.int(),
   outputs: JsonShape,
+  attempts: z.array(AttemptShape).openapi({
+    description: 'The last attempt, and those of which turns or a late result are kept.',
+  }),
 }).openapi('OneStep') as unknown as z.ZodType<StepBody>;

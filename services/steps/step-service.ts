@@ -4,8 +4,10 @@
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
+import { readLateAttempts, readTurns } from '../../db/attempts/kept-attempts.ts';
 import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
+import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
@@ -16,6 +18,7 @@ import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
+import { attemptsJson } from './attempts.ts';
 
 export interface StepServiceOptions {
   readonly pool: Pool;
@@ -47,20 +50,27 @@ export class StepService implements StepServicePort {
     );
     const { executionId, scope } = stored;
     const url = () => (seesHooks(caller) ? hookUrls.of({ executionId, scope, position }) : null);
+    const held = version.graphs.length === 1 ? new Map() : await readHeldScopes(pool, [stepId]);
     const children = await readChildren(pool, callingSteps(version, [stored]));
     const body = {
-      ...withChildren(stepBody(version, position, stored, { edges: inputs, keyOf, url }), children),
+      ...withChildren(
+        stepBody(version, position, stored, { edges: inputs, keyOf, url, held: held.get(stepId) }),
+        children,
+      ),
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,
-    } satisfies Omit<StepBody, 'outputs' | 'error'>;
+    } satisfies Omit<StepBody, 'outputs' | 'error' | 'attempts'>;
     const error = stepError(stored);
+    const attempts = { late: await readLateAttempts(pool, stepId), turns: await readTurns(pool, stepId) };
     return [
       JSON.stringify(body).slice(0, -1),
       ',"error":',
       error,
       ',"outputs":',
       stored.outputs ?? 'null',
+      ',"attempts":',
+      ...attemptsJson(stored, attempts),
       '}',
     ];
   }

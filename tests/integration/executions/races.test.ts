@@ -147,6 +147,11 @@ test('a result that comes after the join has fired is kept as late and not appli
     [slow],
   );
   expect(kept).toMatchObject({ attempt: 1, outcome: 'late', outputs: '{"paid": true}' });
+  const { body } = await engine.request('GET', `/api/v1/steps/${slow}`);
+  expect(body).toMatchObject({ status: 'cancelled', outputs: null });
+  expect(body.attempts).toMatchObject([
+    { attempt: 1, outcome: 'late', error: null, outputs: { paid: true }, usage: null, turns: [] },
+  ]);
   expect(await engine.end(id)).toEqual(end);
   const counted =
     (await engine.metric('execution_engine_stale_completions_total')) -

@@ -91,6 +91,7 @@ describe('a step that waits for an answer', () => {
       waiting_for: waitingFor,
       outputs: null,
       received_inputs: [],
+      attempts: [{ attempt: 1, outcome: null, error: null, ended_at: null, usage: null, turns: [] }],
     });
     await engine.client.cancel(id);
   });

@@ -37,6 +37,12 @@ test('signals, requests and answers reach their own item, and its expressions re
       where workflow_execution_id = $1 and status = 'waiting' and scope <> ''`,
     [id],
   );
+  const { id: holder } = stepOf(await engine.client.status(id), 'each');
+  const { body } = await engine.request('GET', `/api/v1/steps/${holder}`);
+  expect(body).toMatchObject({
+    waiting_for: { kind: 'scopes', open: 3 },
+    scopes: { total: 3, running: 3, completed: 0 },
+  });
   const urls: string[] = [];
   for (const at of [0, 1, 2]) {
     const status = await engine.client.status(id, { scope: `each[${at}]` });

@@ -4,6 +4,7 @@
  */
 
 import type { Job } from '../../../core/jobs.ts';
+import { readLateAttempts, readTurns } from '../../../db/attempts/kept-attempts.ts';
 import type { Db } from '../../../db/connection/client.ts';
 import { pulse, stepsOfTheDead } from '../../../db/engine.ts';
 import {
@@ -302,6 +303,12 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     ),
     ...scopeReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
     query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
+    query('read_late_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
+      readLateAttempts(db, stepIds[0]!),
+    ),
+    query('read_turns', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
+      readTurns(db, stepIds[0]!),
+    ),
     query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
       readInputsOfStep(db, stepIds[0]!),
     ),
