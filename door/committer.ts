@@ -57,8 +57,6 @@ export class Committer {
   readonly #frontier: EagerFrontier;
   readonly #finished = new DecidedUnits();
   readonly #unsure = new UnsureScopes(this.actors);
-  /** Steps in scopes whose claim is in a commit on its way. */
-  readonly #claiming = new Set<string>();
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -82,11 +80,6 @@ export class Committer {
     return this.#options.capacity;
   }
 
-  /** Returns whether the claim of a step in a scope is in a commit on its way: its handler has not begun yet. */
-  isClaiming(stepId: string): boolean {
-    return this.#claiming.has(stepId);
-  }
-
   /** Decides units. See EagerFrontier. */
   decide(units: readonly LoadedUnit[], options?: DecideOptions): Decision {
     return this.#frontier.decide(units, options);
@@ -101,7 +94,6 @@ export class Committer {
   /** Returns all statements of the units' commit. @param moment time to write, when the commit waited for a lock */
   async statements(units: readonly DecidedUnit[], moment: Moment | null = null): Promise<Statement[]> {
     const { queue, capacity, hasPeers, maxOutputBytes } = this.#options;
-    for (const unit of units) for (const id of claimsInScope(unit)) this.#claiming.add(id);
     // A plan of thousands of steps leaves the event loop to others now and then.
     const { statements, add, remove } = await inSlices(this.#writes(units, moment?.at ?? null));
     const mail = outgoing(units, maxOutputBytes);
@@ -150,10 +142,7 @@ export class Committer {
       if (unit.plan.begun) unit.loaded.begunAt = performance.now();
     }
     for (const subscriber of this.#options.subscribers) subscriber.committed(units, durationMs);
-    for (const unit of units) {
-      this.#followUp(unit);
-      for (const id of claimsInScope(unit)) this.#claiming.delete(id);
-    }
+    for (const unit of units) this.#followUp(unit);
     for (const { actor } of units) this.#unsure.settled(actor.key);
     this.actors.trim();
     this.#options.wake();
@@ -184,9 +173,7 @@ export class Committer {
     capacity.dismiss(actor);
     // Loading it again restores the steps that were ready and everything else the plan consumed.
     if (!stays) this.release(unit);
-    if (!('plan' in unit)) return;
-    for (const step of claimedSteps(unit)) capacity.refund(step);
-    for (const id of claimsInScope(unit)) this.#claiming.delete(id);
+    if ('plan' in unit) for (const step of claimedSteps(unit)) capacity.refund(step);
   }
 
   /** Scopes below a plan have ended: their views in memory are void, and their handlers end. */
@@ -276,12 +263,6 @@ export class Committer {
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
   }
-}
-
-/** Returns the ids of the steps that a unit claims in a scope; none at the top level, whose actor is never replaced. */
-function claimsInScope({ loaded, plan }: DecidedUnit): string[] {
-  if (loaded.view.scope === null) return [];
-  return [...plan.steps.values()].filter(({ claimed }) => claimed).map(({ state }) => state.id);
 }
 
 function keepPayloads({ actor, plan }: DecidedUnit): void {

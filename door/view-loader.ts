@@ -49,16 +49,14 @@ interface ViewRows {
 export class ViewLoader {
   readonly #actors: Actors;
   readonly #capacity: Capacity;
-  readonly #isClaiming: (stepId: string) => boolean;
   readonly #versions: TemplateVersions;
 
   constructor(
-    claims: { readonly actors: Actors; readonly capacity: Capacity; isClaiming(stepId: string): boolean },
+    { actors, capacity }: { readonly actors: Actors; readonly capacity: Capacity },
     versions: TemplateVersions,
   ) {
-    this.#actors = claims.actors;
-    this.#capacity = claims.capacity;
-    this.#isClaiming = (stepId) => claims.isClaiming(stepId);
+    this.#actors = actors;
+    this.#capacity = capacity;
     this.#versions = versions;
   }
 
@@ -159,8 +157,12 @@ export class ViewLoader {
     });
   }
 
-  /** Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. */
+  /**
+   * Returns releases of claims of this process that it does not know: made by a commit whose answer was lost. An actor that was
+   * replaced while it was busy knows none of the claims of its successor, and gives nothing back.
+   */
   #orphans({ actor, mails }: Unit, view: ExecutionView): Mail[] {
+    if ((this.#actors.find(actor.key) ?? actor) !== actor) return [];
     const capacity = this.#capacity;
     const waiting = [...mails, ...actor.mailbox].map(({ event }) => event);
     const orphans: Mail[] = [];
@@ -168,8 +170,7 @@ export class ViewLoader {
       if (
         state?.status !== 'running' ||
         state.owner !== capacity.owner ||
-        capacity.holds(state.id, state.attempt) ||
-        this.#isClaiming(state.id)
+        capacity.holds(state.id, state.attempt)
       )
         continue;
       const { slot, attempt } = state;
@@ -179,7 +180,8 @@ export class ViewLoader {
         'claim' in event &&
         event.slot === slot &&
         event.claim.attempt === attempt &&
-        event.claim.owner === claim.owner;
+        event.claim.owner === claim.owner &&
+        (event.claim.stepId ?? state.id) === state.id;
       if (!waiting.some(isOfClaim)) orphans.push({ event: { type: 'release', slot, claim }, settle: null });
     }
     return orphans;

@@ -100,4 +100,11 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
     replace: '{ list }',
     tests: ['core/scopes'],
   },
+  {
+    name: 'scopes: an actor that was replaced gives back the claims of its successor',
+    file: 'door/view-loader.ts',
+    find: '    if ((this.#actors.find(actor.key) ?? actor) !== actor) return [];\n',
+    replace: '',
+    tests: ORDERS,
+  },
 ];

@@ -7,11 +7,11 @@ import type { Actors } from '../actors.ts';
 import type { DecidedUnit } from '../unit.ts';
 
 export class UnsureScopes {
-  readonly #actors: Pick<Actors, 'find' | 'get' | 'mark'>;
+  readonly #actors: Pick<Actors, 'get' | 'mark'>;
   /** By the view of their holder. */
   readonly #scopes = new Map<ViewKey, Set<ViewKey>>();
 
-  constructor(actors: Pick<Actors, 'find' | 'get' | 'mark'>) {
+  constructor(actors: Pick<Actors, 'get' | 'mark'>) {
     this.#actors = actors;
   }
 
@@ -27,7 +27,7 @@ export class UnsureScopes {
     if (this.#scopes.size === 0) return;
     const scopes = this.#scopes.get(around) ?? [];
     this.#scopes.delete(around);
-    for (const key of scopes)
-      if (this.#actors.find(key) === undefined) this.#actors.mark(this.#actors.get(key));
+    // One that is there may have looked before the commit went through.
+    for (const key of scopes) this.#actors.mark(this.#actors.get(key));
   }
 }

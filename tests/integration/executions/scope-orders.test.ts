@@ -9,6 +9,7 @@ import { viewKey } from '../../../core/view.ts';
 import { explore, Schedule } from '../../support/faults/interleaving.ts';
 import { Doors, OrderedEngine, type StepNow } from '../../support/faults/two-doors.ts';
 import { type Fixture, fixtureForAll } from '../../support/fixture.ts';
+import { until } from '../../support/until.ts';
 
 let doors: Doors;
 let schedule: Schedule;
@@ -261,6 +262,73 @@ test('a late result of a scope of an earlier run is not taken for one of the sco
   expect(await one.deliver(now.view, { ...complete(old), claim: claims[0]! } as Event)).toBe('late');
   expect(await one.deliver(now.view, { ...complete(now), claim: claims[1]! } as Event)).toBe('applied');
 });
+
+/** A schedule that lets everything pass, but for what is sent while it is shut: that waits until it is let go. */
+class Gate extends Schedule {
+  #opened: Promise<void> | null = null;
+  held = 0;
+
+  /** Returns what lets go. */
+  shut(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#opened = promise;
+    return resolve;
+  }
+
+  open(): void {
+    this.#opened = null;
+  }
+
+  override async send<T>(_session: string, statement: () => Promise<T>): Promise<T> {
+    const opened = this.#opened;
+    if (opened !== null) this.held += 1;
+    await opened;
+    return statement();
+  }
+}
+
+test.each([
+  ['a look at it', (): Event => ({ type: 'reconsider' })],
+  ['a late result', complete],
+] as const)(
+  'a claim in a scope that was opened anew is not given back by %s that is older',
+  async (_, eventOf) => {
+    const execution = await holding(RETRIED, 1);
+    const before = await doors.steps(execution);
+    const old = before['each[0]/one']!;
+    await doors.looker.query(`update workflow_step_executions set deadline_at = now() where id = $1`, [
+      before.each!.id,
+    ]);
+    one.forget(execution);
+    await one.deliver(execution, { type: 'step_time_out', slot: 0, retries: 0, random: 0 });
+    const { sequence, attempt } = (await doors.steps(execution)).each!;
+    await one.deliver(execution, { type: 'wake', slot: 0, attempt, sequence, purpose: 'resume', random: 0 });
+    const { each } = await doors.steps(execution);
+    const gate = new Gate(doors.looker, []);
+    schedule = gate;
+    const letLateGo = gate.shut();
+    const late = one.deliver(old.view, eventOf(old));
+    await until(() => gate.held === 1);
+    gate.open();
+    await one.deliver(execution, park(each!, { again: [0] }));
+    const now = (await doors.steps(execution))['each[0]/one']!;
+    // Its handler has ended, and its result is on its way.
+    const { begun } = one.capacity;
+    const [claimed] = begun.splice(
+      begun.findIndex(({ stepId }) => stepId === now.id),
+      1,
+    );
+    const letResultGo = gate.shut();
+    const result = one.deliver(now.view, { ...complete(now), claim: claimed!.claim } as Event);
+    await until(() => gate.held === 2);
+    gate.open();
+    letLateGo();
+    await late;
+    letResultGo();
+    expect(await result).toBe('applied');
+    expect(begun.filter(({ stepId }) => stepId === now.id)).toEqual([]);
+  },
+);
 
 /** Tickets for the top level of an execution. */
 async function tickets(execution: string): Promise<number> {
