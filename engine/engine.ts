@@ -202,12 +202,12 @@ function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked
 function createExecutions(parts: ApiParts): WorkflowExecutionService {
   const { config, database, steps, worker, metrics, waiters } = parts;
   const { apiPool: pool, hookUrls } = database;
-  const { versions, reader: inputs } = steps;
+  const { versions, store, reader: inputs } = steps;
   const { door } = worker;
   const gate = createStartGate(config, database, metrics);
   const starter = new ExecutionStarter({ pool, door, versions, gate, inputs });
   const { limits } = config;
-  return new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits, hookUrls });
+  return new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits, hookUrls, store });
 }
 
 function createApi(parts: ApiParts) {

@@ -16,6 +16,7 @@ import type {
   ScopeNumbers,
   StepStatusBody,
 } from './execution-answers.ts';
+import type { QueueWaits } from './steps/queue-waits.ts';
 import { waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
@@ -29,6 +30,7 @@ export interface StatusRows {
   readonly held: ReadonlyMap<string, HeldScopes>;
   /** Of steps that start child executions. */
   readonly children: readonly ListedChild[];
+  readonly queueWaits: QueueWaits;
 }
 
 /** The URL of the webhook step at a position; null: the caller does not see it. */
@@ -164,7 +166,7 @@ function countProgress(total: number, steps: readonly StepDetail[]): Progress {
 
 function* stepPieces(
   version: TemplateVersion,
-  { execution, steps, compensations, inputs, held, children }: StatusRows & SplitSteps,
+  { execution, steps, compensations, inputs, held, children, queueWaits }: StatusRows & SplitSteps,
   { withOutputs, hookUrl }: StatusParts,
   pieces: string[],
 ): Generator<void> {
@@ -179,7 +181,7 @@ function* stepPieces(
     const edges = received.get(step.id) ?? [];
     const position = positionOf(step);
     const url = () => hookUrl(execution.id, step.scope, position);
-    const parts = { edges, keyOf, url, held: held.get(step.id) };
+    const parts = { edges, keyOf, url, held: held.get(step.id), queueWaits };
     const body = withChildren(stepBody(version, position, step, parts), children);
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`, ',"error":', stepError(step));
     pieces.push(',"compensation":', compensationJson(compensations.get(position)));
@@ -196,6 +198,7 @@ export interface StepSurroundings {
   url(): string | null;
   /** The numbers of its scopes, if it holds some. */
   readonly held?: HeldScopes | undefined;
+  readonly queueWaits: QueueWaits;
 }
 
 /** Its error is JSON already (`stepError`). */
@@ -203,7 +206,7 @@ export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
-  { edges, keyOf, url, held }: StepSurroundings,
+  { edges, keyOf, url, held, queueWaits }: StepSurroundings,
 ): Omit<StepStatusBody, 'error'> {
   const graph = graphAt(version.graphs, position);
   const slot = slotOf(graph, position);
@@ -226,7 +229,7 @@ export function stepBody(
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
-    waiting_for: waitBody(step, url, held),
+    waiting_for: waitBody(step, { hookUrl: url, held, queueWaits }),
     ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
   };
 }

@@ -19,6 +19,7 @@ import {
 import { listExecutions } from '../db/executions/list.ts';
 import { readHeldScopes } from '../db/scopes/held-scopes.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
+import type { OutputStore } from '../payload/output-store.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
 import { inSlices } from '../process/in-slices.ts';
 import type { TemplateVersions } from '../template/versions.ts';
@@ -40,6 +41,7 @@ import { callingSteps, type HookUrlOf, isoTime, placeInTree, statusJson } from '
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
+import { readQueueWaits } from './steps/queue-waits.ts';
 import { visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */
@@ -56,6 +58,8 @@ export interface ExecutionServiceOptions {
   readonly waiters: ExecutionWaiters;
   readonly limits: PayloadLimits;
   readonly hookUrls: HookUrls;
+  /** Masks what is shown of keys. */
+  readonly store: Pick<OutputStore, 'text'>;
 }
 
 const DEFAULT_PAGE = 50;
@@ -78,7 +82,7 @@ export class WorkflowExecutionService implements ExecutionServicePort {
 
   async status(caller: Caller, executionId: string, options: StatusOptions): Promise<StatusAnswer> {
     if (options.waitMs > 0) await this.#waitUntilFinal(caller, executionId, options.waitMs, options.signal);
-    const { pool, versions } = this.#options;
+    const { pool, store, versions } = this.#options;
     const execution = visible(caller, 'execution', executionId, await readExecution(pool, executionId));
     const version = await versions.get(pool, execution.templateId);
     const { scope = '', includeOutputs: withOutputs } = options;
@@ -92,7 +96,8 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const top = scope === '' ? steps : await readSteps(pool, executionId, '', false);
     const held = await readHeldScopes(pool, version.graphs.length === 1 ? [] : steps.map(({ id }) => id));
     const children = await readChildren(pool, callingSteps(version, steps));
-    const rows = { execution, top, steps, inputs, held, children };
+    const queueWaits = await readQueueWaits(pool, store, { version, execution, steps });
+    const rows = { execution, top, steps, inputs, held, children, queueWaits };
     const parts = { withOutputs, hookUrl: this.#hookUrlFor(caller) };
     return { status: execution.status, json: await inSlices(statusJson(version, rows, parts)) };
   }

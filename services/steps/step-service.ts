@@ -7,6 +7,7 @@ import type { RequestProblem } from '../../core/problem-code.ts';
 import { readLateAttempts, readTurns } from '../../db/attempts/kept-attempts.ts';
 import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
+import { readExecution } from '../../db/execution-queries.ts';
 import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { readInputsOfStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
@@ -19,6 +20,7 @@ import { storable } from '../storable.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
 import { attemptsJson } from './attempts.ts';
+import { type QueueWaits, readQueueWaits } from './queue-waits.ts';
 
 export interface StepServiceOptions {
   readonly pool: Pool;
@@ -50,13 +52,12 @@ export class StepService implements StepServicePort {
     );
     const { executionId, scope } = stored;
     const url = () => (seesHooks(caller) ? hookUrls.of({ executionId, scope, position }) : null);
-    const held = version.graphs.length === 1 ? new Map() : await readHeldScopes(pool, [stepId]);
     const children = await readChildren(pool, callingSteps(version, [stored]));
+    const held = (await readHeldScopes(pool, version.graphs.length === 1 ? [] : [stepId])).get(stepId);
+    const queueWaits = await this.#queueWaits({ stored, version, position });
+    const parts = { edges: inputs, keyOf, url, held, queueWaits };
     const body = {
-      ...withChildren(
-        stepBody(version, position, stored, { edges: inputs, keyOf, url, held: held.get(stepId) }),
-        children,
-      ),
+      ...withChildren(stepBody(version, position, stored, parts), children),
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,
@@ -73,6 +74,14 @@ export class StepService implements StepServicePort {
       ...attemptsJson(stored, attempts),
       '}',
     ];
+  }
+
+  async #queueWaits({ stored, version }: FoundStep): Promise<QueueWaits> {
+    const { pool, store } = this.#options;
+    const execution = stored.status === 'queued' ? await readExecution(pool, stored.executionId) : null;
+    return execution === null
+      ? new Map()
+      : readQueueWaits(pool, store, { version, execution, steps: [stored] });
   }
 
   async complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody> {

@@ -5,17 +5,24 @@ import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
 import type { StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
 import { formOf } from '../forms/form-wait.ts';
+import type { QueueWaits } from './queue-waits.ts';
 
-/**
- * Returns what a parked step, or one that waits for its next attempt, waits for; null: it does neither.
- * @param hookUrl the URL of a webhook step; null: the caller does not see it
- * @param held the numbers of the scopes of a step that holds some
- */
+export interface WaitSurroundings {
+  /** The URL of a webhook step; null: the caller does not see it. */
+  readonly hookUrl: () => string | null;
+  /** The numbers of the scopes of a step that holds some. */
+  readonly held?: HeldScopes | undefined;
+  /** What keeps queued steps from beginning. */
+  readonly queueWaits: QueueWaits;
+}
+
+/** Returns what a step that is not final waits for; null: it runs, or the reason is not known. */
 export function waitBody(
-  { status, waitingFor, timerAt, attempt }: StepDetail,
-  hookUrl: () => string | null,
-  held?: HeldScopes,
+  { id, status, waitingFor, timerAt, attempt }: StepDetail,
+  { hookUrl, held, queueWaits }: WaitSurroundings,
 ): WaitBody | null {
+  if (status === 'waiting_inputs') return { kind: 'inputs' };
+  if (status === 'queued') return queueWaits.get(id) ?? null;
   const at = timerAt?.toISOString() ?? null;
   if (status === 'retrying') return { kind: 'retry', at, attempt: attempt + 1 };
   if (status !== 'waiting') return null;

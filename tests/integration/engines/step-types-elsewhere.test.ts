@@ -104,6 +104,10 @@ describe('an engine without a step type', () => {
     await runsOthers(plain);
     const shown = await plain.client.status(running!);
     expect(statuses(shown)).toEqual({ first: 'completed', gate: 'queued' });
+    const waits = async () => stepOf(await plain.client.status(running!), 'gate').waiting_for;
+    // An engine that was killed counts as alive until its last heartbeat is old.
+    await until(async () => (await waits())?.kind === 'step_type');
+    expect(await waits()).toEqual({ kind: 'step_type', type: 'gate' });
     await plain.request('POST', '/api/v1/execution/stop', { execution_id: stopped! });
     await plain.request('POST', `/admin/executions/${cancelled}/cancel`, {});
     expect((await plain.end(stopped!)).status).toBe('cancelled');
