@@ -1,49 +1,40 @@
 /**
- * Loads views under locks: of executions, and of scopes, with what waits for them in their inbox.
- *
- * Executions are locked by id, then scopes by depth. Their rows are read after the locks, so that they show every commit
- * before.
+ * Loads views under locks: of executions, and of scopes, with what waits for them in their inbox. The number of statements does not
+ * grow with the number of views.
  */
 import type { Event } from '../core/event.ts';
-import type { Graph } from '../core/graph.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
-import {
-  type ExecutionView,
-  type ScopeId,
-  type ScopeRef,
-  scopeOf,
-  type ViewKey,
-  viewKey,
-} from '../core/view.ts';
+import type { ExecutionView } from '../core/view.ts';
 import { readOutputsOfChildren } from '../db/children/end.ts';
 import type { Tx } from '../db/connection/client.ts';
 import { readInbox } from '../db/scopes/inbox.ts';
-import { type LoadedScope, lockScopes, readScopes } from '../db/scopes/scope.ts';
-import {
-  existingExecutions,
-  type LoadedExecution,
-  lockExecutions,
-  readExecutions,
-} from '../db/workflow-execution.ts';
-import { type LoadedStep, loadScopeSteps, loadSteps } from '../db/workflow-step-execution.ts';
-import { viewOf } from '../template/stored-view.ts';
+import { type StoredStep, viewOf } from '../template/stored-view.ts';
+import type { TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import { type Actor, type ExecutionFacts, Loaded, type Mail } from './actor.ts';
+import type { Actor, Loaded, Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import { readWhetherChildrenAreOpen } from './children/left-behind.ts';
 import { completedChildren, eventsFrom, toldByParent } from './scopes/inbox-events.ts';
-import { placeOf, rowOfScope, withHeld } from './scopes/stored-scope.ts';
+import { type Place, Places, readHeld, rowOfScope } from './scopes/stored-scope.ts';
+import { Surroundings } from './scopes/surroundings.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
 import type { Unloadable } from './unloadable.ts';
+import { lockAndRead, type ViewRows } from './view-rows.ts';
 
-/** The rows of one view. */
-interface ViewRows {
-  readonly execution: LoadedExecution;
+/** The rows of a unit, with what they mean in its template. */
+interface Readable extends ViewRows {
+  readonly unit: Unit;
+  readonly version: TemplateVersion;
   /** Null: the top level. */
-  readonly scope: LoadedScope | null;
-  readonly steps: readonly LoadedStep[];
+  readonly place: Place | null;
+}
+
+/** Rows that this engine cannot read. */
+interface Unreadable extends ViewRows {
+  readonly unit: Unit;
+  readonly error: EngineError;
 }
 
 export class ViewLoader {
@@ -65,76 +56,61 @@ export class ViewLoader {
     if (units.length === 0) return [];
     const keys = units.map(({ actor }) => actor.key);
     const { found, locked } = await lockAndRead(tx, keys, unloadable.locked !== null);
-    const present: LoadedUnit[] = [];
+    const there: (ViewRows & { readonly unit: Unit })[] = [];
     for (const unit of units) {
       const rows = found.get(unit.actor.key);
       if (locked.has(unit.actor.key)) unloadable.locked!.push(unit);
       else if (rows === undefined) unloadable.missing.push(unit);
-      else {
-        const loaded = await this.#loadUnit(tx, unit, rows);
-        if (!(loaded instanceof Error)) present.push(loaded);
-        else if (isFinalExecution((rows.scope ?? rows.execution).status)) unloadable.missing.push(unit);
-        else unloadable.unreadable.push({ unit, error: loaded });
-      }
+      else there.push({ unit, ...rows });
+    }
+    const present: LoadedUnit[] = [];
+    for (const loaded of await this.#loadAll(tx, there)) {
+      if (!('error' in loaded)) present.push(loaded);
+      else if (isFinalExecution((loaded.scope ?? loaded.execution).status))
+        unloadable.missing.push(loaded.unit);
+      else unloadable.unreadable.push(loaded);
     }
     await readWhetherChildrenAreOpen(tx, present, false);
     return this.#withInbox(tx, present);
   }
 
-  /** Returns an error when this engine cannot read the execution. */
-  async #loadUnit(tx: Tx, unit: Unit, rows: ViewRows): Promise<LoadedUnit | Error> {
-    try {
-      const loaded = await this.#loadActor(tx, unit.actor, rows);
-      const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
-      this.#capacity.offer(loaded, queued);
-      const { actor, finished } = unit;
-      const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
-      return { actor, mails, start: null, finished, loaded };
-    } catch (error) {
-      if (error instanceof EngineError) return error;
-      throw error;
-    }
-  }
-
-  async #loadActor(tx: Tx, actor: Actor, { execution, scope, steps }: ViewRows): Promise<Loaded> {
-    const version = await this.#versions.get(tx, execution.templateId);
-    const stored = version.graphs.length === 1 ? steps : await withHeld(tx, version, steps);
-    const { workspaceId, priority, callbackUrl, parent } = execution;
-    if (scope === null) {
-      const loaded = actor.load(
-        { version, workspaceId, priority, callbackUrl, parent },
-        viewOf(version, execution, stored),
-      );
-      if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
-      return loaded;
-    }
-    const place = await placeOf(tx, version, scope);
-    const view = viewOf(version, rowOfScope(scope), stored, place.scope, place.graph);
-    const facts = { version, workspaceId, priority, callbackUrl: null, parent: null };
-    return actor.load(facts, view, await this.#around(tx, execution, facts, place.scope));
-  }
-
-  /** Returns the view around a scope, as it is in memory, or read for the data of its steps: nothing is decided on it. */
-  async #around(
+  async #loadAll(
     tx: Tx,
-    execution: LoadedExecution,
-    facts: ExecutionFacts,
-    { around: scope, holderSlot }: ScopeRef,
-  ): Promise<Loaded> {
-    const actors = this.#actors;
-    const key = viewKey(execution.id, scope);
-    const known = actors.find(key)?.loaded;
-    if (known != null && known.view.steps[holderSlot] !== undefined) return known;
-    const { version } = facts;
-    const steps =
-      scope === null
-        ? await loadSteps(tx, [execution.id])
-        : await loadScopeSteps(tx, [{ executionId: execution.id, path: scope.path }]);
-    const graph = graphAround(version.graph, scope);
-    const row = { ...execution, status: 'running' as const, stopRequested: null, failure: null };
-    const view = viewOf(version, row, steps, scope, graph);
-    const outer = scope === null ? null : await this.#around(tx, execution, facts, scope);
-    return new Loaded(actors.detached(key), facts, view, outer);
+    there: readonly (ViewRows & { readonly unit: Unit })[],
+  ): Promise<(LoadedUnit | Unreadable)[]> {
+    const inner = there.flatMap(({ scope }) => scope ?? []);
+    const places = inner.length === 0 ? null : await Places.around(tx, inner);
+    const all: (Readable | Unreadable)[] = [];
+    for (const rows of there) {
+      const { execution, scope } = rows;
+      const meaning = await orRefusal(async () => {
+        const version = await this.#versions.get(tx, execution.templateId);
+        return { version, place: scope === null ? null : places!.of(version, scope) };
+      });
+      all.push(meaning instanceof EngineError ? { ...rows, error: meaning } : { ...rows, ...meaning });
+    }
+    const readable = all.filter((rows): rows is Readable => !('error' in rows));
+    const withHeld = await readHeld(tx, readable);
+    const surroundings = await Surroundings.read(
+      tx,
+      this.#actors,
+      readable.flatMap(({ execution, place }) => (place === null ? [] : { execution, scope: place.scope })),
+    );
+    return all.map((rows) => {
+      if ('error' in rows) return rows;
+      const unit = orRefusalOf(() => this.#loadUnit(rows, withHeld(rows.steps), surroundings));
+      return unit instanceof EngineError ? { ...rows, error: unit } : unit;
+    });
+  }
+
+  #loadUnit(rows: Readable, steps: readonly StoredStep[], surroundings: Surroundings): LoadedUnit {
+    const { unit } = rows;
+    const loaded = loadActor(unit.actor, rows, steps, surroundings);
+    const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
+    this.#capacity.offer(loaded, queued);
+    const { actor, finished } = unit;
+    const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
+    return { actor, mails, start: null, finished, loaded };
   }
 
   /** Returns the units with the events that wait for them, each with the rows to delete. */
@@ -188,63 +164,45 @@ export class ViewLoader {
   }
 }
 
-interface LockedViews {
-  readonly found: ReadonlyMap<ViewKey, ViewRows>;
-  /** Views that are locked elsewhere. */
-  readonly locked: ReadonlySet<ViewKey>;
-}
-
-async function lockAndRead(tx: Tx, keys: readonly ViewKey[], passOver: boolean): Promise<LockedViews> {
-  const scopeIds = keys.flatMap((key) => scopeOf(key) ?? []);
-  const top = await lockAndReadTop(
-    tx,
-    scopeIds.length === 0 ? keys : keys.filter((key) => scopeOf(key) === null),
-    passOver,
-  );
-  if (scopeIds.length === 0) return top;
-  const scopes = await lockScopes(tx, scopeIds, passOver);
-  const executions = await readExecutions(tx, [...new Set(scopes.map(({ executionId }) => executionId))]);
-  const byId = new Map(executions.map((execution) => [execution.id, execution]));
-  const byPath = Map.groupBy(await loadScopeSteps(tx, scopes), pathKey);
-  const found = new Map(top.found);
-  for (const scope of scopes) {
-    const execution = byId.get(scope.executionId);
-    if (execution === undefined) continue;
-    const steps = byPath.get(pathKey({ executionId: scope.executionId, scope: scope.path })) ?? [];
-    found.set(viewKey(scope.executionId, scope), { execution, scope, steps });
+function loadActor(
+  actor: Actor,
+  { execution, scope, version, place }: Readable,
+  steps: readonly StoredStep[],
+  surroundings: Surroundings,
+): Loaded {
+  const { workspaceId, priority, callbackUrl, parent } = execution;
+  if (scope === null || place === null) {
+    const loaded = actor.load(
+      { version, workspaceId, priority, callbackUrl, parent },
+      viewOf(version, execution, steps),
+    );
+    if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
+    return loaded;
   }
-  const left = passOver ? scopeIds.filter((id) => !scopes.some((scope) => isSame(id, scope))) : [];
-  const there = await readScopes(tx, left);
-  const locked = there.map((scope) => viewKey(scope.executionId, scope));
-  return { found, locked: new Set([...top.locked, ...locked]) };
+  const view = viewOf(version, rowOfScope(scope), steps, place.scope, place.graph);
+  const facts = { version, workspaceId, priority, callbackUrl: null, parent: null };
+  return actor.load(facts, view, surroundings.of(execution, facts, place.scope));
 }
 
-async function lockAndReadTop(tx: Tx, ids: readonly string[], passOver: boolean): Promise<LockedViews> {
-  if (ids.length === 0) return { found: new Map(), locked: new Set() };
-  const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));
-  const left = passOver ? ids.filter((id) => !executions.has(id)) : [];
-  const locked = await existingExecutions(tx, left);
-  const steps = Map.groupBy(await loadSteps(tx, [...executions.keys()]), ({ executionId }) => executionId);
-  const found = new Map<ViewKey, ViewRows>();
-  for (const [id, execution] of executions)
-    found.set(id, { execution, scope: null, steps: steps.get(id) ?? [] });
-  return { found, locked };
+/** Returns the error instead of throwing it when the rows cannot be read by this engine. */
+async function orRefusal<T>(read: () => Promise<T>): Promise<T | EngineError> {
+  return read().catch(refusal);
 }
 
-function graphAround(top: Graph, scope: ScopeRef | null): Graph {
-  if (scope === null) return top;
-  return graphAround(top, scope.around).inner[scope.holderSlot]![scope.part]!;
+function orRefusalOf<T>(read: () => T): T | EngineError {
+  try {
+    return read();
+  } catch (error) {
+    return refusal(error);
+  }
+}
+
+function refusal(error: unknown): EngineError {
+  if (error instanceof EngineError) return error;
+  throw error;
 }
 
 /** Returns whether others may have events for the view: its scopes, its children, or its parent. */
 function mayHaveMail({ loaded: { view, version, facts } }: LoadedUnit): boolean {
   return version.waitsForChildren || facts.parent !== null || view.steps.some((state) => state?.held != null);
-}
-
-function pathKey({ executionId, scope }: { executionId: string; scope: string }): string {
-  return `${executionId}/${scope}`;
-}
-
-function isSame(a: ScopeId, b: ScopeId): boolean {
-  return a.holderId === b.holderId && a.index === b.index;
 }

@@ -17,9 +17,10 @@ import {
   readStepJobs,
   readTemplatesOf,
 } from '../../db/doctor/views.ts';
+import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { readScopes } from '../../db/scopes/scope.ts';
 import { type LoadedStep, loadScopeSteps, loadSteps } from '../../db/workflow-step-execution.ts';
-import { placeOf, rowOfScope, withHeld } from '../../door/scopes/stored-scope.ts';
+import { Places, rowOfScope } from '../../door/scopes/stored-scope.ts';
 import { type StoredStep, viewOf } from '../../template/stored-view.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
@@ -117,14 +118,15 @@ async function findInScopes(
   const loaded = await loadScopeSteps(db, scopes);
   const nameOf = (executionId: string, path: string) => `${executionId}/${path}`;
   const steps = Map.groupBy(loaded, ({ executionId, scope }) => nameOf(executionId, scope));
+  const places = await Places.around(db, scopes);
   const look = await lookAmong(db, sources, loaded);
   for (const row of scopes) {
     const { executionId, path } = row;
     const templateId = templates.get(executionId);
     if (templateId === undefined) continue;
     const own = steps.get(nameOf(executionId, path)) ?? [];
-    await look(found, executionId, templateId, own, async (version, stored) => {
-      const { scope, graph } = await placeOf(db, version, row);
+    await look(found, executionId, templateId, own, (version, stored) => {
+      const { scope, graph } = places.of(version, row);
       return viewOf(version, rowOfScope(row), stored, scope, graph);
     });
   }
@@ -136,7 +138,7 @@ type Look = (
   executionId: string,
   templateId: string,
   steps: readonly LoadedStep[],
-  make: (version: TemplateVersion, steps: readonly StoredStep[]) => ExecutionView | Promise<ExecutionView>,
+  make: (version: TemplateVersion, steps: readonly StoredStep[]) => ExecutionView,
 ) => Promise<void>;
 
 /** Returns a function that looks at one view, whose steps are among these. */
@@ -148,6 +150,7 @@ async function lookAmong(
   const ids = all.map(({ id }) => id);
   const jobs = Map.groupBy(await readStepJobs(db, pgbossSchema, ids), ({ stepId }) => stepId);
   const inputs = Map.groupBy(await readInputs(db, ids), ({ stepId }) => stepId);
+  const held = await readHeldScopes(db, ids);
   const findings = (view: ExecutionView, steps: readonly LoadedStep[]): Finding[] => [
     ...findInView(view),
     ...findInJobs(
@@ -162,8 +165,11 @@ async function lookAmong(
   return async (found, executionId, templateId, steps, make) => {
     try {
       const version = await versions.get(db, templateId);
-      const stored = version.graphs.length === 1 ? steps : await withHeld(db, version, steps);
-      const view = await make(version, stored.map(withoutOwnerWhenSettled));
+      const stored = steps.map((step) => ({
+        ...withoutOwnerWhenSettled(step),
+        held: held.get(step.id) ?? null,
+      }));
+      const view = make(version, stored);
       const where = view.scope === null ? '' : ` in scope ${view.scope.path}`;
       for (const { code, message } of findings(view, steps))
         found.add(executionId, `${code}${where}: ${message}`);
@@ -174,6 +180,6 @@ async function lookAmong(
 }
 
 /** A settled row keeps its owner; a view does not. */
-function withoutOwnerWhenSettled(step: StoredStep): StoredStep {
+function withoutOwnerWhenSettled(step: LoadedStep): LoadedStep {
   return isFinalStep(step.status) ? { ...step, owner: null } : step;
 }
