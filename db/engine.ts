@@ -6,6 +6,7 @@ import type { ScopeId } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { BY_LEASE, LATE_MS, SETTLES_AT, type SignsOfLife } from './engine-alive.ts';
+import { OPEN_VIEWS } from './open-views.ts';
 import { scopeOfStep } from './scopes/scope.ts';
 
 export interface EngineRow {
@@ -39,11 +40,11 @@ export async function unregisterEngine(db: Db, id: string): Promise<void> {
     `delete from execution_engines g
       where g.id = $1
         and not exists (
-          select from workflow_executions e
+          select from ${OPEN_VIEWS} e
             cross join lateral (select from workflow_step_executions s
-                                 where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
-                                offset 0) held
-           where e.status in ('running', 'compensating'))`,
+                                 where s.workflow_execution_id = e.id and s.scope = e.path
+                                   and s.status = 'running' and s.claimed_by = $1
+                                offset 0) held)`,
     [id],
   );
 }
@@ -159,16 +160,18 @@ export interface OrphanSearch {
   readonly limit: number;
   /** Templates whose steps it cannot run. */
   readonly exceptTemplates?: readonly string[];
+  /** Whether steps of owners that are not on the list are looked for where no engine of the list is dead. Default: true. */
+  readonly isThorough?: boolean;
 }
 
 /**
- * Returns running steps whose owner is dead or unregistered, up to `limit`. Uses
- * workflow_executions_open and, for each of these, workflow_step_executions_scope_step: `offset 0` keeps the planner
- * from the one join that would read every step ever written.
+ * Returns running steps whose owner is dead or unregistered, up to `limit`. Reads the steps of open views by
+ * workflow_step_executions_scope_step: `offset 0` keeps the planner from the one join that would read every step ever
+ * written. A search that is not thorough reads none of them where no engine is dead.
  */
 export async function stepsOfTheDead(
   db: Db,
-  { self, limit, exceptTemplates = [] }: OrphanSearch,
+  { self, limit, exceptTemplates = [], isThorough = true }: OrphanSearch,
   { engineIsAlive, mayJudge, wasAway }: SignsOfLife = BY_LEASE,
 ): Promise<OwnedStep[]> {
   // An engine that was away declares no peer dead before its next heartbeat.
@@ -180,21 +183,19 @@ export async function stepsOfTheDead(
        select p.id from execution_engines p cross join observer o
         where p.id <> $1 and not ${engineIsAlive('p')} and ${mayJudge('o', 'p')})
      select d.*, e.workflow_template_id
-       from (select id, workflow_template_id from workflow_executions where status in ('running', 'paused')
-             union all
-             select id, workflow_template_id from workflow_executions where status = 'compensating') e
+       from ${OPEN_VIEWS} e
        cross join lateral (
          select s.id, s.workflow_execution_id, s.step_template_id, s.attempt_count, s.crash_count, s.claimed_by,
                 s.holder_id, s.scope
            from workflow_step_executions s
-          where s.workflow_execution_id = e.id and s.status = 'running'
+          where s.workflow_execution_id = e.id and s.scope = e.path and s.status = 'running'
             and (s.claimed_by = any(array(select id from dead))
                  or (coalesce(s.claimed_by <> all(array(select id from execution_engines)), true)
                      and exists (select from observer where settled_at <= now())))
          offset 0) d
-      where e.workflow_template_id <> all ($3::uuid[])
+      where e.workflow_template_id <> all ($3::uuid[]) and ($4 or (select exists (select from dead)))
       limit $2`,
-    [self, limit, plainArray(exceptTemplates)],
+    [self, limit, plainArray(exceptTemplates), isThorough],
   );
   return rows.map((row) => ({
     id: row.id,

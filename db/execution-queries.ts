@@ -6,6 +6,7 @@ import type { WaitingFor } from '../core/event.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import { jsonArray, plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
+import { OPEN_VIEWS } from './open-views.ts';
 
 export interface ExecutionHead {
   readonly id: string;
@@ -280,9 +281,10 @@ export async function countOpen(db: Db): Promise<OpenWork> {
     union all
     select 'steps', s.status, count(*),
            extract(epoch from now() - min(s.resume_at) filter (where s.status in ('waiting', 'retrying')))
-      from open
+      from ${OPEN_VIEWS} v
       cross join lateral (
-        select status, resume_at from workflow_step_executions where workflow_execution_id = open.id offset 0) s
+        select status, resume_at from workflow_step_executions
+         where workflow_execution_id = v.id and scope = v.path offset 0) s
      where s.status in ('waiting_inputs', 'queued', 'running', 'waiting', 'retrying')
      group by s.status`);
   const counts = { executions: {} as Record<string, number>, steps: {} as Record<string, number> };

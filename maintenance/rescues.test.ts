@@ -1,5 +1,6 @@
 /** The search for steps of dead engines, in a database whose engines are rows only. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'bun:test';
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { registerEngine } from '../db/engine.ts';
 import { BY_LEASE } from '../db/engine-alive.ts';
@@ -133,4 +134,22 @@ test('a search that is asked for during another one begins after it', async () =
   answered.resolve();
   await Promise.all([first, second]);
   expect(rescued).toEqual([killed]);
+});
+
+test('steps of an engine that is not on the list are looked for until none is found, and then only now and then', async () => {
+  await client.query('update execution_engines set settled_at = now()');
+  const [first, second, third] = [randomUUID(), randomUUID(), randomUUID()];
+  await writeStepOf(client, first);
+  await rescues.search();
+  await writeStepOf(client, second);
+  await rescues.search();
+  expect(rescued).toEqual([first, second]);
+  // The database takes its time: there is much to look through.
+  answers = client.query('select pg_sleep(0.1)').then(() => {});
+  await rescues.search();
+  await writeStepOf(client, third);
+  await rescues.search();
+  expect(rescued).toEqual([first, second]);
+  await rescues.takeOver();
+  expect(rescued).toEqual([first, second, third]);
 });

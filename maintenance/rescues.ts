@@ -35,6 +35,8 @@ const TURN_MS = 400;
 const MAX_TURNS = 3;
 /** Pause after a search that found as much as it may, or that failed. */
 const SOON_MS = 250;
+/** The part of the time that thorough searches may take: they read what is open, and there may be much of it. */
+const THOROUGH_SHARE = 0.01;
 
 export class Rescues {
   readonly #options: RescuesOptions;
@@ -43,6 +45,8 @@ export class Rescues {
   #isAskedAgain = false;
   #next: { readonly at: number; readonly timer: ReturnType<typeof setTimeout> } | null = null;
   #tidying: Promise<void> | null = null;
+  /** When a search may be thorough again, of performance.now(). */
+  #thoroughAt = Number.NEGATIVE_INFINITY;
   /** When steps of an owner were first found, of performance.now(): turns are counted from then. */
   readonly #foundAt = new Map<string, number>();
   /** Rescues in progress, by step id. */
@@ -90,23 +94,28 @@ export class Rescues {
    * rescued when they are still there a while later: engines that rescue the same steps at once block each other.
    */
   async #searchOnce(anyTurn: boolean): Promise<void> {
-    const found = await this.#stepsOfTheDead();
+    const begunAt = performance.now();
+    const isThorough = anyTurn || begunAt >= this.#thoroughAt;
+    const found = await this.#stepsOfTheDead(isThorough);
     if (!this.#open) return;
     const now = performance.now();
+    // What was found in another engine's turn is looked for again.
+    if (isThorough && found.length === 0) this.#thoroughAt = now + (now - begunAt) / THOROUGH_SHARE;
     const waits = this.#waits(found, now);
     const due = anyTurn ? found : found.filter(({ owner }) => waits.get(owner)! <= 0);
     this.#rescueAll(due);
     const later = [...waits.values()].filter((ms) => ms > 0);
     if (found.length === MAX_FOUND) later.push(SOON_MS);
     if (later.length > 0) this.#searchIn(Math.min(...later));
-    if (found.length < MAX_FOUND) this.#tidying ??= this.#tidy();
+    if (found.length < MAX_FOUND) this.#tidying ??= this.#tidy(isThorough);
   }
 
   /** Leaves out steps whose rescue is in progress. */
-  async #stepsOfTheDead(): Promise<OwnedStep[]> {
+  async #stepsOfTheDead(isThorough: boolean): Promise<OwnedStep[]> {
     const { db, engineId, unreadable, signs } = this.#options;
     const limit = MAX_FOUND + this.#inRescue.size;
-    const found = await stepsOfTheDead(db, { self: engineId, limit, exceptTemplates: unreadable() }, signs);
+    const search = { self: engineId, limit, exceptTemplates: unreadable(), isThorough };
+    const found = await stepsOfTheDead(db, search, signs);
     return found.filter(({ id }) => !this.#inRescue.has(id)).slice(0, MAX_FOUND);
   }
 
@@ -160,10 +169,10 @@ export class Rescues {
     if (isUnavailable(error)) this.#searchIn(SOON_MS);
   }
 
-  async #tidy(): Promise<void> {
+  async #tidy(isThorough: boolean): Promise<void> {
     const { db, releaseUnknown, onError } = this.#options;
     await forgetEngines(db)
-      .then(releaseUnknown)
+      .then(isThorough ? releaseUnknown : undefined)
       .catch(onError)
       .finally(() => {
         this.#tidying = null;

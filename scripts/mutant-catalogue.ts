@@ -123,7 +123,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a join is decided on what was read before the lock',
-    file: 'door/view-loader.ts',
+    file: 'door/view-rows.ts',
     find:
       'const executions = new Map((await lockExecutions(tx, ids, passOver)).map((row) => [row.id, row]));\n' +
       '  const left = passOver ? ids.filter((id) => !executions.has(id)) : [];\n' +

@@ -12,6 +12,7 @@ import type { Db } from '../connection/client.ts';
 import type { DatabaseWay } from '../connection/features.ts';
 import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
+import { OPEN_VIEWS } from '../open-views.ts';
 import { scopeOfStep } from '../scopes/scope.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import { ENGINE_INVARIANTS } from './engines.ts';
@@ -215,13 +216,11 @@ export interface ClaimedStep {
 export async function stepsHeldBy(db: Db, engineId: string, graceSeconds: number): Promise<ClaimedStep[]> {
   const { rows } = await db.query(
     `select h.id, e.id as execution_id, h.holder_id, h.scope, h.attempt_count
-       from (select id from workflow_executions where status in ('running', 'paused')
-             union all
-             select id from workflow_executions where status = 'compensating') e
+       from ${OPEN_VIEWS} e
        cross join lateral (
          select s.id, s.holder_id, s.scope, s.attempt_count
            from workflow_step_executions s
-          where s.workflow_execution_id = e.id and s.status = 'running' and s.claimed_by = $1
+          where s.workflow_execution_id = e.id and s.scope = e.path and s.status = 'running' and s.claimed_by = $1
             and s.updated_at <= now() - make_interval(secs => $2::double precision)
          offset 0) h`,
     [engineId, graceSeconds],

@@ -66,13 +66,63 @@ for (const running of RUNNING_AT_ANALYZE)
     },
   );
 
+/** Of a foreach, whose items are over but for a few. */
+const ITEMS = 3_000;
+const OPEN_ITEMS = 3;
+
+async function fillScopes(): Promise<void> {
+  await fill(1);
+  await pool.query(`
+    with holder as (
+      update workflow_step_executions s set status = 'waiting', claimed_by = null from workflow_executions e
+       where e.id = s.workflow_execution_id and e.status = 'running'
+         and s.step_template_id = (select id from workflow_step_templates where key = 's9')
+      returning s.id, s.workflow_execution_id),
+    scopes as (
+      insert into workflow_scopes (step_execution_id, index, workflow_execution_id, run, path, status, sequence)
+      select h.id, n, h.workflow_execution_id, 1, 's9[' || n || ']',
+             case when n <= ${OPEN_ITEMS} then 'running' else 'completed' end, 1
+        from holder h, generate_series(1, ${ITEMS}) n returning *)
+    insert into workflow_step_executions (workflow_execution_id, step_template_id, scope, holder_id, status, claimed_by)
+    select c.workflow_execution_id, t.id, c.path, c.step_execution_id, c.status, '${ENGINE}'
+      from scopes c, workflow_step_templates t where t.key = 's0'`);
+}
+
+test.each(Object.entries(ASKED))(
+  '%s: of the items of a foreach only the open ones are read',
+  async (_, ask) => {
+    await fillScopes();
+    const nodes = nodesOf(await planOf(ask, 'analyze, ')).filter((node) => 'Relation Name' in node);
+    expect(nodes.some((node) => node['Relation Name'] === 'workflow_scopes')).toBe(true);
+    const read = nodes.reduce((sum, node) => sum + rowsOf(node), 0);
+    expect(read).toBeLessThan(100);
+  },
+);
+
+test('a search for steps of the dead that is not thorough reads none where no engine is dead', async () => {
+  await fillScopes();
+  const search = (isThorough: boolean) => (db: Db) =>
+    stepsOfTheDead(db, { self: ENGINE, limit: 1_000, isThorough });
+  const readBy = async (isThorough: boolean) =>
+    nodesOf(await planOf(search(isThorough), 'analyze, ')).reduce((sum, node) => sum + rowsOf(node), 0);
+  expect(await readBy(true)).toBeGreaterThan(0);
+  expect(await readBy(false)).toBe(0);
+});
+
 type Plan = { readonly Plans?: readonly Plan[] } & Readonly<Record<string, unknown>>;
 
-async function planOf(ask: (db: Db) => Promise<unknown>): Promise<Plan> {
+/** Returns how many rows a node has read from its table. */
+function rowsOf(node: Plan): number {
+  if (!('Relation Name' in node)) return 0;
+  const number = (name: string) => Number(node[name] ?? 0);
+  return (number('Actual Rows') + number('Rows Removed by Filter')) * number('Actual Loops');
+}
+
+async function planOf(ask: (db: Db) => Promise<unknown>, how: '' | 'analyze, ' = ''): Promise<Plan> {
   let plan: Plan | null = null;
   const query = async (first: string | { text: string; values: unknown[] }, values: unknown[] = []) => {
     const statement = typeof first === 'string' ? { text: first, values } : first;
-    const { rows } = await pool.query(`explain (format json) ${statement.text}`, statement.values);
+    const { rows } = await pool.query(`explain (${how}format json) ${statement.text}`, statement.values);
     plan = rows[0]['QUERY PLAN'][0].Plan;
     return { rows: [], rowCount: 0 };
   };
