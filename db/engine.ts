@@ -6,7 +6,7 @@ import type { ScopeId } from '../core/view.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 import { BY_LEASE, LATE_MS, SETTLES_AT, type SignsOfLife } from './engine-alive.ts';
-import { OPEN_VIEWS } from './open-views.ts';
+import { OPEN_VIEWS } from './scopes/open-views.ts';
 import { scopeOfStep } from './scopes/scope.ts';
 
 export interface EngineRow {

@@ -6,7 +6,6 @@ import type { WaitingFor } from '../core/event.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
 import { jsonArray, plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
-import { OPEN_VIEWS } from './open-views.ts';
 
 export interface ExecutionHead {
   readonly id: string;
@@ -259,37 +258,6 @@ export async function countPending(db: Db, most: number): Promise<number> {
     values: [most],
   });
   return Number(rows[0].count);
-}
-
-export interface OpenWork {
-  /** By status. */
-  readonly executions: Record<string, number>;
-  readonly steps: Record<string, number>;
-  /** How long the oldest timer is overdue: of a step that waits, or of an execution that was put off. */
-  readonly timerLatenessSeconds: number;
-}
-
-/** Returns the numbers of executions and steps that are not final. */
-export async function countOpen(db: Db): Promise<OpenWork> {
-  const { rows } = await db.query(`
-    with open as (
-      select id, status, start_after from workflow_executions where status in ('pending', 'running', 'paused')
-      union all select id, status, start_after from workflow_executions where status = 'compensating')
-    select 'executions' as kind, status, count(*) as count,
-           extract(epoch from now() - min(start_after) filter (where status = 'pending')) as late
-      from open group by status
-    union all
-    select 'steps', s.status, count(*),
-           extract(epoch from now() - min(s.resume_at) filter (where s.status in ('waiting', 'retrying')))
-      from ${OPEN_VIEWS} v
-      cross join lateral (
-        select status, resume_at from workflow_step_executions
-         where workflow_execution_id = v.id and scope = v.path offset 0) s
-     where s.status in ('waiting_inputs', 'queued', 'running', 'waiting', 'retrying')
-     group by s.status`);
-  const counts = { executions: {} as Record<string, number>, steps: {} as Record<string, number> };
-  for (const { kind, status, count } of rows) counts[kind as 'executions' | 'steps'][status] = Number(count);
-  return { ...counts, timerLatenessSeconds: Math.max(0, ...rows.map(({ late }) => Number(late ?? 0))) };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver

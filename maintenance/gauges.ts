@@ -2,8 +2,8 @@
  * Gauges computed at each scrape: open executions and steps, queues, pools, capacity.
  */
 import type { Pool } from '../db/connection/client.ts';
-import { countOpen } from '../db/execution-queries.ts';
 import { readQueueDepths } from '../db/ready-work.ts';
+import { countOpen } from '../db/scopes/open-views.ts';
 import { type Metrics, replaceSamples, setActiveExecutions, setActiveSteps } from '../telemetry/metrics.ts';
 
 export interface GaugeSources {

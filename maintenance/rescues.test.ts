@@ -6,6 +6,7 @@ import { registerEngine } from '../db/engine.ts';
 import { BY_LEASE } from '../db/engine-alive.ts';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
 import { writeEngine, writeStepOf } from '../tests/support/database/judging-engine.ts';
+import { until } from '../tests/support/until.ts';
 import { Rescues } from './rescues.ts';
 
 /** In the ring it is followed by its peer, and every dead engine comes after that one. */
@@ -145,7 +146,10 @@ test('steps of an engine that is not on the list are looked for until none is fo
   await rescues.search();
   expect(rescued).toEqual([first, second]);
   // The database takes its time: there is much to look through.
-  answers = client.query('select pg_sleep(0.1)').then(() => {});
+  const { promise, resolve } = Promise.withResolvers<void>();
+  answers = promise;
+  const answerAt = performance.now() + 100;
+  until(async () => performance.now() > answerAt).then(resolve);
   await rescues.search();
   await writeStepOf(client, third);
   await rescues.search();

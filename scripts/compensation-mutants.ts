@@ -59,9 +59,9 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'compensations: those of a dead engine are not taken over',
-    file: 'db/engine.ts',
-    find: "select id, workflow_template_id from workflow_executions where status = 'compensating') e",
-    replace: 'select id, workflow_template_id from workflow_executions where false) e',
+    file: 'db/scopes/open-views.ts',
+    find: "select id, workflow_template_id, '' from workflow_executions where status = 'compensating'",
+    replace: "select id, workflow_template_id, '' from workflow_executions where false",
     tests: WHOLE,
   },
 ];

@@ -54,15 +54,15 @@ export const WAIT_MUTANTS: readonly Mutant[] = [
   {
     name: 'signals: the latest comes first',
     file: 'db/waits/signals.ts',
-    find: 'order by s.id limit $3::bigint) k',
+    find: 'order by s.id limit $4::bigint) k',
     replace: 'order by s.id desc limit 1) k',
     tests: SIGNALS,
   },
   {
     name: 'signals: one that was used is used again',
     file: 'db/waits/signals.ts',
-    find: '      where s.workflow_execution_id = $1 and s.name = w.name and s.used_at is null',
-    replace: '      where s.workflow_execution_id = $1 and s.name = w.name',
+    find: 's.name = g.name and s.used_at is null\n          and',
+    replace: 's.name = g.name\n          and',
     tests: SIGNALS,
   },
   {

@@ -40,12 +40,10 @@ export class SignalService implements SignalServicePort {
   }
 
   /** @throws EngineError('validation_failed') when the step that would take the signal wants another payload */
-  async #refuseMisfit({ templateId, waits, kept }: Reception, payload: JsonPayload): Promise<void> {
-    // Those that are kept come first.
-    const stepTemplateId = waits[kept];
-    if (stepTemplateId === undefined) return;
+  async #refuseMisfit({ templateId, taker }: Reception, payload: JsonPayload): Promise<void> {
+    if (taker === null) return;
     const version = await this.#options.versions.get(this.#options.pool, templateId);
-    const position = version.positions.get(stepTemplateId);
+    const position = version.positions.get(taker);
     if (position === undefined) return;
     const faults = await this.#options.answers.checkAnswer(version, position, payload);
     if (faults.length === 0) return;

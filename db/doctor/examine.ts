@@ -12,7 +12,7 @@ import type { Db } from '../connection/client.ts';
 import type { DatabaseWay } from '../connection/features.ts';
 import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
-import { OPEN_VIEWS } from '../open-views.ts';
+import { OPEN_VIEWS } from '../scopes/open-views.ts';
 import { scopeOfStep } from '../scopes/scope.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import { ENGINE_INVARIANTS } from './engines.ts';

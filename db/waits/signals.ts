@@ -54,21 +54,22 @@ export interface Reception {
   readonly workspaceId: string | null;
   /** Whether the execution has the signal's id already. */
   readonly isKnown: boolean;
-  /** Step templates of the steps that wait for the signal, the oldest wait first. */
-  readonly waits: readonly string[];
-  /** Signals of this name that are kept. */
-  readonly kept: number;
+  /**
+   * The step template of the step that would take the signal: those that are kept come first, and the oldest wait. Null: the
+   * signal would be kept.
+   */
+  readonly taker: string | null;
 }
 
 const RECEPTION = `
   select e.status, e.workflow_template_id, e.workspace_id,
          exists (select from workflow_signals k where k.workflow_execution_id = e.id and k.signal_id = $3) as is_known,
-         array(select s.step_template_id from workflow_step_executions s
-                where s.workflow_execution_id = e.id and s.status = 'waiting' and s.waiting_for ->> 'kind' = 'signal'
-                  and s.waiting_for ->> 'name' = $2 and ($4::text is null or s.scope = $4)
-                order by s.parked_at, s.id) as waits,
-         (select count(*) from workflow_signals k
-           where k.workflow_execution_id = e.id and k.name = $2 and k.used_at is null) as kept
+         (select s.step_template_id from workflow_step_executions s
+           where s.workflow_execution_id = e.id and s.status = 'waiting' and s.waiting_for ->> 'kind' = 'signal'
+             and s.waiting_for ->> 'name' = $2 and ($4::text is null or s.scope = $4)
+           order by s.parked_at, s.id limit 1
+          offset (select count(*) from workflow_signals k
+                   where k.workflow_execution_id = e.id and k.name = $2 and k.used_at is null)) as taker
     from workflow_executions e
    where e.id = $1 and e.removed_at is null`;
 
@@ -85,13 +86,13 @@ export async function readReception(
     templateId: row.workflow_template_id,
     workspaceId: row.workspace_id,
     isKnown: row.is_known,
-    waits: row.waits,
-    kept: Number(row.kept),
+    taker: row.taker,
   };
 }
 
 /** A step that waits for a signal. */
 export interface SignalWait {
+  readonly executionId: string;
   readonly stepId: string;
   /** Path of its scope; empty: the top level. */
   readonly scope: string;
@@ -99,51 +100,114 @@ export interface SignalWait {
   readonly name: string;
 }
 
-const WAITS = `
-  select id, scope, holder_id, waiting_for ->> 'name' as name
-    from workflow_step_executions
-   where workflow_execution_id = $1 and status = 'waiting' and waiting_for ->> 'kind' = 'signal'
-   order by parked_at, id`;
+/** Kept signals that the same waits may use. */
+export interface SignalGroup {
+  readonly executionId: string;
+  readonly name: string;
+  /** Null: waits of any scope may use them. */
+  readonly scope: string | null;
+}
 
-/** Returns the steps of an execution that wait for signals, the oldest wait first. */
-export async function readSignalWaits(db: Db, executionId: string): Promise<SignalWait[]> {
-  const { rows } = await db.query({ name: 'read_signal_waits', text: WAITS, values: [executionId] });
-  return rows.map(({ id, scope, holder_id: holderId, name }) => ({
-    stepId: id,
-    scope,
-    scopeId: scopeOfStep(holderId, scope),
-    name,
-  }));
+const WAITING = `
+         select s.id, s.scope, s.holder_id, s.parked_at
+           from workflow_step_executions s
+          where s.workflow_execution_id = g.execution_id and s.waiting_for ->> 'kind' = 'signal'
+            and s.waiting_for ->> 'name' = g.name and s.status = 'waiting'`;
+
+/** From the signals to the steps: of thousands of steps that wait only those are read for which there is a signal. */
+const WAITS = `
+  with groups as materialized (
+    select e.id as execution_id, k.name, k.scope
+      from unnest($1::uuid[]) as e(id)
+     cross join lateral (
+       select distinct name, scope from workflow_signals
+        where workflow_execution_id = e.id and used_at is null offset 0) k)
+  select g.execution_id, g.name, g.scope as signal_scope, w.id, w.scope, w.holder_id
+    from groups g
+   cross join lateral (
+     select id, scope, holder_id, parked_at from (${WAITING} and g.scope is null
+         union all ${WAITING} and s.scope = g.scope) of_group
+      order by parked_at, id limit $2::bigint) w
+   order by w.parked_at, w.id`;
+
+/**
+ * Returns the steps of executions that wait for a kept signal, the oldest wait first, and the groups of these signals. Uses
+ * workflow_signals_kept and workflow_step_executions_waits. @param most of each group
+ */
+export async function readSignalWaits(
+  db: Db,
+  executionIds: readonly string[],
+  most: number,
+): Promise<{ readonly waits: SignalWait[]; readonly groups: SignalGroup[] }> {
+  const { rows } = await db.query({
+    name: 'read_signal_waits',
+    text: WAITS,
+    values: [plainArray(executionIds), most],
+  });
+  const waits = new Map<string, SignalWait>();
+  const groups = new Map<string, SignalGroup>();
+  for (const { execution_id: executionId, name, signal_scope: of, id, scope, holder_id: holderId } of rows) {
+    waits.set(id, { executionId, stepId: id, scope, scopeId: scopeOfStep(holderId, scope), name });
+    groups.set(JSON.stringify([executionId, name, of]), { executionId, name, scope: of });
+  }
+  return { waits: [...waits.values()], groups: [...groups.values()] };
 }
 
 export interface KeptSignal {
   readonly id: string;
+  readonly executionId: string;
   readonly name: string;
   readonly scope: string | null;
-  /** JSON text. */
-  readonly payload: string;
+  /** JSON text; null: there is too much for one look. */
+  readonly payload: string | null;
 }
 
+/** Limits by the stored size first, since that is known without decompression. */
 const KEPT = `
-  select k.id, k.name, k.scope, k.payload
-    from unnest($2::text[]) as w(name)
-   cross join lateral (
-     select s.id, s.name, s.scope, s.payload::text as payload
-       from workflow_signals s
-      where s.workflow_execution_id = $1 and s.name = w.name and s.used_at is null
-      order by s.id limit $3::bigint) k
-   order by k.id`;
+  with kept as materialized (
+    select k.*, sum(k.size) over (order by k.id) - k.size as before
+      from unnest($1::uuid[], $2::text[], $3::text[]) as g(execution_id, name, scope)
+     cross join lateral (
+       select s.id, s.workflow_execution_id, s.name, s.scope, coalesce(pg_column_size(s.payload), 0) as size
+         from workflow_signals s
+        where s.workflow_execution_id = g.execution_id and s.name = g.name and s.used_at is null
+          and s.scope is not distinct from g.scope
+        order by s.id limit $4::bigint) k),
+  texts as materialized (
+    select k.id, k.workflow_execution_id, k.name, k.scope,
+           case when k.before <= $5::bigint
+                then (select p.payload::text from workflow_signals p where p.id = k.id) end as payload
+      from kept k)
+  select id, workflow_execution_id, name, scope,
+         case when sum(octet_length(payload)) over (order by id) - octet_length(payload) <= $5::bigint
+              then payload end as payload
+    from texts order by id`;
 
-/** Returns the oldest kept signals of each name, in the order in which they came. @param most of each name */
+/**
+ * Returns the oldest kept signals of each group, in the order in which they came.
+ * @param most of each group @param maxBytes of payloads; the first is always there
+ */
 export async function readKeptSignals(
   db: Db,
-  executionId: string,
-  names: readonly string[],
+  groups: readonly SignalGroup[],
   most: number,
+  maxBytes: number,
 ): Promise<KeptSignal[]> {
-  const values = [executionId, textArray(names), most];
+  const values = [
+    plainArray(groups.map(({ executionId }) => executionId)),
+    textArray(groups.map(({ name }) => name)),
+    textArray(groups.map(({ scope }) => scope)),
+    most,
+    maxBytes,
+  ];
   const { rows } = await db.query({ name: 'read_kept_signals', text: KEPT, values });
-  return rows.map(({ id, name, scope, payload }) => ({ id: String(id), name, scope, payload }));
+  return rows.map(({ id, workflow_execution_id: executionId, name, scope, payload }) => ({
+    id: String(id),
+    executionId,
+    name,
+    scope,
+    payload,
+  }));
 }
 
 export interface RefusedSignal {

@@ -59,9 +59,12 @@ export interface FoldedSignals {
 
 const NOTHING: FoldedSignals = { mails: new Map(), scopes: [], unfinished: new Set() };
 
-/** Waits of one execution that are looked at in one round. */
-const MAX_WAITS = 8;
-/** Characters of payloads in one round, about. */
+/**
+ * Signals of one execution that are judged in one round. So many of each kind of signals and waits are read: none of them runs
+ * out before the round is over, so the oldest come first.
+ */
+const MAX_JUDGED = 8;
+/** Bytes of payloads in one round, about. */
 const MAX_PAYLOADS = 16 * 1024 * 1024;
 const MAX_REASON_LENGTH = 1_000;
 
@@ -85,17 +88,36 @@ export async function foldSignals(
     scopes.push(...loaded);
     return loaded;
   };
-  let length = 0;
-  for (const unit of asked.filter(takesSignals)) {
+  const takers = asked.filter(takesSignals);
+  const found = await readFound(tx, takers);
+  for (const unit of takers) {
     const { key } = unit.actor;
+    const own = found.get(key);
+    if (own === undefined) continue;
     const fold = new Fold(tx, unit, units, parts);
-    if (length > MAX_PAYLOADS) fold.isUnfinished = true;
-    else await fold.run(loadScopes);
-    length += fold.length;
+    await fold.run(own, loadScopes);
     for (const { key, mail } of fold.mails) mails.set(key, [...(mails.get(key) ?? []), mail]);
     if (fold.isUnfinished) unfinished.add(key);
   }
   return { mails, scopes, unfinished };
+}
+
+/** Steps that wait for signals, and kept signals that they may use. */
+interface Found {
+  readonly waits: readonly SignalWait[];
+  readonly kept: readonly KeptSignal[];
+}
+
+/** Returns what there is of each execution, without those that have nothing to bring together. */
+async function readFound(tx: Tx, units: readonly LoadedUnit[]): Promise<ReadonlyMap<string, Found>> {
+  const ids = units.map(({ actor }) => actor.executionId);
+  if (ids.length === 0) return new Map();
+  const { waits, groups } = await readSignalWaits(tx, ids, MAX_JUDGED);
+  if (waits.length === 0) return new Map();
+  const kept = await readKeptSignals(tx, groups, MAX_JUDGED, MAX_PAYLOADS);
+  const keptOf = Map.groupBy(kept, ({ executionId }) => executionId);
+  const waitsOf = Map.groupBy(waits, ({ executionId }) => executionId);
+  return new Map([...waitsOf].map(([id, own]) => [id, { waits: own, kept: keptOf.get(id) ?? [] }]));
 }
 
 async function loadUnits(
@@ -130,8 +152,6 @@ class Fold {
   readonly #units: Map<ViewKey, LoadedUnit>;
   readonly #parts: SignalParts;
   readonly #dropped: RefusedSignal[] = [];
-  /** Characters of the payloads that were read. */
-  length = 0;
   isUnfinished = false;
 
   constructor(tx: Tx, { actor }: LoadedUnit, units: Map<ViewKey, LoadedUnit>, parts: SignalParts) {
@@ -141,25 +161,17 @@ class Fold {
     this.#parts = parts;
   }
 
-  async run(loadScopes: LoadScopes): Promise<void> {
-    const all = await readSignalWaits(this.#tx, this.#executionId);
-    if (all.length === 0) return;
-    const kept = await readKeptSignals(this.#tx, this.#executionId, namesOf(all), MAX_WAITS);
-    // Of thousands of waits only those are of interest for which there may be a signal.
-    const names = new Set(kept.map(({ name }) => name));
-    const served = all.filter(({ name }) => names.has(name));
-    const waits = served.slice(0, MAX_WAITS);
-    if (waits.length === 0) return;
-    const mayBeLeft = [...names].some(
-      (name) => kept.filter((each) => each.name === name).length === MAX_WAITS,
-    );
-    this.isUnfinished = served.length > MAX_WAITS || mayBeLeft;
-    for (const { payload } of kept) this.length += payload.length;
-    const missing = new Set(waits.map((wait) => this.#keyOf(wait)).filter((key) => !this.#units.has(key)));
+  async run({ waits, kept }: Found, loadScopes: LoadScopes): Promise<void> {
+    const wanted = firstPairs(waits, kept).map((wait) => this.#keyOf(wait));
+    const missing = new Set(wanted.filter((key) => !this.#units.has(key)));
     for (const unit of missing.size === 0 ? [] : await loadScopes([...missing]))
       this.#units.set(unit.actor.key, unit);
     const pairs = pairUp(waits, kept);
-    for (let next = pairs.next(); next.done !== true; ) next = pairs.next(await this.#judge(next.value));
+    let judged = 0;
+    for (let next = pairs.next(); next.done !== true && judged < MAX_JUDGED; judged += 1)
+      next = pairs.next(await this.#judge(next.value));
+    // There may be more than was read.
+    if (judged === MAX_JUDGED) this.isUnfinished = true;
     if (this.#dropped.length > 0) await this.#tx.query(dropSignals(this.#dropped));
   }
 
@@ -169,6 +181,7 @@ class Fold {
 
   async #judge({ wait, kept: { id, payload } }: Pair<SignalWait, KeptSignal>): Promise<Fit> {
     const key = this.#keyOf(wait);
+    if (payload === null) return this.#later();
     const unit = this.#units.get(key);
     const slot = unit === undefined ? null : findSlot(unit.loaded.view, wait.stepId);
     if (unit === undefined || slot === null) return this.#later();
@@ -223,6 +236,11 @@ class Fold {
   }
 }
 
-function namesOf(waits: readonly SignalWait[]): string[] {
-  return [...new Set(waits.map(({ name }) => name))];
+/** Returns the waits whose turn it is if every signal fits. */
+function firstPairs(waits: readonly SignalWait[], kept: readonly KeptSignal[]): SignalWait[] {
+  const first: SignalWait[] = [];
+  const pairs = pairUp(waits, kept);
+  for (let next = pairs.next(); next.done !== true && first.length < MAX_JUDGED; next = pairs.next('fits'))
+    first.push(next.value.wait);
+  return first;
 }

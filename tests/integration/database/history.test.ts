@@ -7,7 +7,7 @@ import type { Db, Pool } from '../../../db/connection/client.ts';
 import { createPool } from '../../../db/connection/client.ts';
 import { stepsHeldBy } from '../../../db/doctor/examine.ts';
 import { stepsOfTheDead, unregisterEngine } from '../../../db/engine.ts';
-import { countOpen } from '../../../db/execution-queries.ts';
+import { countOpen } from '../../../db/scopes/open-views.ts';
 import { testDatabase } from '../../support/database/database.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 

@@ -190,6 +190,35 @@ describe('a step inside a scope', () => {
     expect(items.toSorted()).toEqual(['first', 'for the third', 'second', 'third']);
   });
 
+  /** More of each than one look judges. */
+  const MANY = 20;
+  const each = (steps: JsonObject) => ({
+    steps: { each: { type: 'foreach', with: { items: MANY, concurrency: MANY, steps } } },
+  });
+
+  test('takes its own signal, however many older waits there are', async () => {
+    const id = await start(each({ pay: { type: 'wait', with: { signal: 'paid' } } }));
+    await isWaiting(id, MANY + 1);
+    for (let at = MANY - 1; at > 0; at -= 1) await send(id, { payload: at, scope: `each[${at}]` });
+    await isWaiting(id, 2);
+    await send(id, { payload: 0 });
+    const { outputs } = await engine.end(id);
+    expect(outputs).toEqual({ each: Array.from({ length: MANY }, (_, at) => ({ pay: at })) });
+  });
+
+  test('takes a signal of the execution, however many older ones are for others', async () => {
+    const id = await start({
+      steps: {
+        ...each({ pay: { type: 'wait', with: { signal: 'paid' }, when: '${{ false }}' } }).steps,
+        own: { type: 'wait', needs: ['each'], with: { signal: 'paid' } },
+      },
+    });
+    for (let at = 0; at < MANY; at += 1) await send(id, { payload: at, scope: `other[${at}]` });
+    await isWaiting(id);
+    await send(id, { payload: 'mine' });
+    expect((await engine.end(id)).outputs).toMatchObject({ own: 'mine' });
+  });
+
   test('meets signals that are sent while its scope is opened, each once', async () => {
     const template = await engine.publish(EACH);
     const ids = await Promise.all(Array.from({ length: 6 }, () => engine.start(template)));

@@ -8,7 +8,6 @@ import { readLateAttempts, readTurns } from '../../../db/attempts/kept-attempts.
 import type { Db } from '../../../db/connection/client.ts';
 import { pulse, stepsOfTheDead } from '../../../db/engine.ts';
 import {
-  countOpen,
   findByKeys,
   readExecution,
   readStates,
@@ -18,22 +17,10 @@ import {
 import { listExecutions } from '../../../db/executions/list.ts';
 import { keepLateResults, lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
+import { countOpen } from '../../../db/scopes/open-views.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
-import { completeAnsweredSteps, markAnswers, renewWaits } from '../../../db/waits/answered-steps.ts';
-import { claimReminders, listForms, openForms } from '../../../db/waits/form.ts';
-import { readStepId, readTemplateOf } from '../../../db/waits/hooked-step.ts';
-import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
-import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
-import {
-  changeTasks,
-  deleteTasks,
-  lockLeases,
-  queuesWithTasks,
-  readFreeTasks,
-  renewLease,
-} from '../../../db/waits/tasks.ts';
 import {
   advanceExecutions,
   changeExecutions,
@@ -47,6 +34,7 @@ import { readTemplateById, readTemplateByName } from '../../../db/workflow-templ
 import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
 import { scopeCommits, scopeReads } from './scope-plans.ts';
+import { waitCommits, waitReads } from './wait-plans.ts';
 
 export interface PlannedQuery {
   readonly name: string;
@@ -65,6 +53,7 @@ export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue
   return [
     ...commits(filled),
     ...scopeCommits(filled),
+    ...waitCommits(filled),
     ...(await tickets(filled, queue)),
     ...(await reads(filled)),
     ...(await ticks(filled)),
@@ -137,40 +126,6 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
         null,
       ),
     ),
-    perCommit(
-      'db/waits/answered-steps.ts',
-      completeAnsweredSteps(
-        stepIds.map((id) => ({ id, attempt: 1, output: '1', sequence: 7, answerId: newId() })),
-        null,
-      ),
-    ),
-    perCommit('db/waits/answered-steps.ts', markAnswers(stepIds.map((id) => ({ id, answerId: newId() })))),
-    perCommit(
-      'db/waits/answered-steps.ts',
-      renewWaits(
-        stepIds.map((id) => ({ id, attempt: 1, waitingFor: '{}', sequence: 7, answerId: newId() })),
-        null,
-      ),
-    ),
-    perCommit(
-      'db/waits/form.ts',
-      openForms(
-        stepIds.map((id) => ({ id, remindMs: 1_000 })),
-        null,
-      ),
-    ),
-    perCommit(
-      'db/waits/signals.ts',
-      useSignals(
-        stepIds.map((stepId, at) => ({ id: String(at), stepId })),
-        null,
-      ),
-    ),
-    ...changeTasks(
-      [{ stepId: stepIds[0]!, fromAttempt: 1, attempt: 1, sequence: 7, queue: 'q', claim: null, losses: 1 }],
-      null,
-    ).map((statement) => perCommit('db/waits/tasks.ts', statement)),
-    perCommit('db/waits/tasks.ts', deleteTasks(stepIds)),
     perCommit(
       'db/workflow-input-tracker.ts',
       insertInputs([{ id: newId(), stepId: stepIds[0]!, fromStepId: stepIds[1]!, live: true, route: null }]),
@@ -269,7 +224,6 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
   const status = 'a status request';
   const locked = 'a commit whose executions are not in memory, or that lost a race';
   const passing = 'the same for several executions, and a round of the consumer that has jobs';
-  const fold = 'a ticket of signals';
   const payload = 'a step whose inputs did not pass through this process';
   return Promise.all([
     query('lock_executions', 'db/workflow-execution.ts', locked, (db) => lockExecutions(db, executionIds)),
@@ -302,45 +256,13 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
       readTrackedInputs(db, executionId, ''),
     ),
     ...scopeReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
-    query('read_step', 'db/waits/step.ts', 'a call about one step', (db) => readStep(db, stepIds[0]!, false)),
     query('read_late_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readLateAttempts(db, stepIds[0]!),
     ),
     query('read_turns', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readTurns(db, stepIds[0]!),
     ),
-    query('read_inputs_of_step', 'db/waits/step.ts', 'a read of one step', (db) =>
-      readInputsOfStep(db, stepIds[0]!),
-    ),
-    query('list_forms', 'db/waits/form.ts', 'a page of the inbox', (db) =>
-      listForms(db, { workspaceId: newId(), assignee: 'ada', after: undefined, limit: 51 }),
-    ),
-    query('claim_reminders', 'db/waits/form.ts', 'every 2 s and engine', (db) =>
-      claimReminders(db, 60_000, 20),
-    ),
-    query('read_template_of', 'db/waits/hooked-step.ts', 'a request to a webhook step', (db) =>
-      readTemplateOf(db, executionId),
-    ),
-    query('read_step_id', 'db/waits/hooked-step.ts', 'a request to a webhook step', (db) =>
-      readStepId(db, executionId, '', newId()),
-    ),
-    query('read_reception', 'db/waits/signals.ts', 'a signal over HTTP', (db) =>
-      readReception(db, { executionId, name: 'paid', signalId: 'payment-17', scope: null }),
-    ),
-    query('read_signal_waits', 'db/waits/signals.ts', fold, (db) => readSignalWaits(db, executionId)),
-    query('read_kept_signals', 'db/waits/signals.ts', fold, (db) =>
-      readKeptSignals(db, executionId, ['paid'], 8),
-    ),
-    query('read_free_tasks', 'db/waits/tasks.ts', 'a claim of tasks', (db) =>
-      readFreeTasks(db, 'images', { admin: false, workspaceId: null }, 10),
-    ),
-    query('renew_lease', 'db/waits/tasks.ts', 'a heartbeat of a worker outside', (db) =>
-      renewLease(db, stepIds[0]!, executionId),
-    ),
-    query('lock_leases', 'db/waits/tasks.ts', 'the timer of a lease', (db) => lockLeases(db, stepIds)),
-    query('queues_with_tasks', 'db/waits/tasks.ts', 'once a second while workers wait for tasks', (db) =>
-      queuesWithTasks(db, ['images']),
-    ),
+    ...waitReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),
     ),
@@ -378,7 +300,7 @@ async function ticks({ executionIds, stepIds }: Filled): Promise<PlannedQuery[]>
     },
     {
       name: 'open executions and steps',
-      from: 'db/execution-queries.ts',
+      from: 'db/scopes/open-views.ts',
       when: 'a scrape of the metrics',
       lane: false,
       statement: await sent((db) => countOpen(db)),

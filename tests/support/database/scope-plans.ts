@@ -66,9 +66,15 @@ export function scopeCommits({ executionIds, stepIds, stepTemplateId }: Filled):
   ];
 }
 
-type Read = readonly [name: string, file: string, when: string, send: (db: Db) => Promise<unknown>];
+/** A statement that reads, with the file that sends it, and when. */
+export type PlannedRead = readonly [
+  name: string,
+  file: string,
+  when: string,
+  send: (db: Db) => Promise<unknown>,
+];
 
-export function scopeReads({ executionIds, stepIds }: Filled): Read[] {
+export function scopeReads({ executionIds, stepIds }: Filled): PlannedRead[] {
   const [executionId] = executionIds as [string];
   const [holderId] = stepIds as [string];
   const scope = { holderId, index: 0 };
