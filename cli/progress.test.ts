@@ -125,6 +125,33 @@ describe('a step that does not run at once', () => {
     ]);
   });
 
+  test('says what holds it, for those that wait for the same in one line', () => {
+    let time = 0;
+    const { progress, written } = screen({}, () => time);
+    const limit = { waiting_for: { kind: 'limit', key: 'crm', limit: 3 } };
+    const type = { waiting_for: { kind: 'step_type', type: 'sms' } };
+    const queued = [step('a', 'queued', limit), step('b', 'queued', type), step('c', 'queued', limit)];
+    for (time of [0, 3_000]) progress.show(execution(queued));
+    expect(written.join('')).toBe(
+      'queued a, c  for 3 s: waits for the limit "crm" of 3\nqueued b  for 3 s: waits for an engine that has the step type "sms"\n',
+    );
+  });
+
+  test.each([
+    [{ kind: 'signal', name: 'paid' }, 'for the signal "paid"'],
+    [{ kind: 'form', title: 'Approve', assignees: [] }, 'for an answer to the form "Approve"'],
+    [{ kind: 'webhook', url: 'http://x/hooks/1' }, 'for a request to http://x/hooks/1'],
+    [{ kind: 'webhook', url: null }, 'for a request to its URL'],
+    [{ kind: 'task', queue: 'images', claimed_by: null }, 'for a worker of the queue "images"'],
+    [{ kind: 'task', queue: 'images', claimed_by: 'w1' }, 'for the worker "w1"'],
+    [{ kind: 'child', execution_id: 'y' }, 'for the execution y'],
+    [{ kind: 'scopes', open: 3 }, 'for its scopes, 3 open'],
+  ])('that waits says for what: %j', (waiting_for, text) => {
+    const { progress, written } = screen({});
+    progress.show(execution([step('a', 'waiting', { waiting_for, resume_at: later })]));
+    expect(written.join('')).toBe(`waiting a  ${text}, until ${later}\n`);
+  });
+
   test('has its line on a terminal too', () => {
     let time = 0;
     const { progress, written } = screen({ isTTY: true, columns: 80, rows: 24 }, () => time);

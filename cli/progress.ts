@@ -15,6 +15,7 @@ import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionStatusBody, StepStatusBody } from '../services/execution-answers.ts';
 import { shownLine } from './output.ts';
 import { formatSpan, paint, paintStatus } from './terminal.ts';
+import { waitNote, waitText } from './wait-text.ts';
 
 const BAR_WIDTH = 24;
 const MAX_LIVE_STEPS = 8;
@@ -54,7 +55,7 @@ export function createProgress(
       if (execution.resume_at && !isDelayTold)
         lines.unshift(visibleText(`pending  until ${execution.resume_at}`));
       isDelayTold = true;
-      if (news.length > 0 && !live) lines.push(queuedLine(news));
+      if (!live) for (const alike of Map.groupBy(news, waitText)) lines.push(queuedLine(...alike));
       draw(lines, live ? liveArea(stream, execution, held) : []);
     },
     close: () => draw([], []),
@@ -90,10 +91,11 @@ function createQueueWatch(now: () => number) {
   };
 }
 
-function queuedLine(steps: readonly StepStatusBody[]): string {
+function queuedLine(wait: string | null, steps: readonly StepStatusBody[]): string {
   const names = steps.slice(0, MAX_NAMES).map((step) => visibleText(nameOf(step)));
   const more = steps.length > MAX_NAMES ? ` and ${steps.length - MAX_NAMES} more` : '';
-  return `queued ${names.join(', ')}${more}  for ${QUEUED_AFTER_MS / 1_000} s: held by a limit, or no engine has room`;
+  const reason = wait === null ? 'held by a limit, or no engine has room' : `waits for ${visibleText(wait)}`;
+  return `queued ${names.join(', ')}${more}  for ${QUEUED_AFTER_MS / 1_000} s: ${reason}`;
 }
 
 function stepLine(stream: NodeJS.WriteStream, step: StepStatusBody): string {
@@ -101,7 +103,7 @@ function stepLine(stream: NodeJS.WriteStream, step: StepStatusBody): string {
   const notes = [
     took === null ? '' : paint(stream, 'dim', took),
     step.attempt_count > 1 ? paint(stream, 'yellow', `${step.attempt_count} attempts`) : '',
-    resumptionOf(step),
+    visibleText(waitNote(step)),
     step.error ? visibleText(`${step.error.code}: ${step.error.message}`) : '',
   ].filter((note) => note !== '');
   return [`${paintStatus(stream, step.status)} ${visibleText(nameOf(step))}`, ...notes].join('  ');
@@ -109,11 +111,6 @@ function stepLine(stream: NodeJS.WriteStream, step: StepStatusBody): string {
 
 function nameOf({ scope, key }: StepStatusBody): string {
   return scope === '' ? key : `${scope}/${key}`;
-}
-
-function resumptionOf({ status, resume_at }: StepStatusBody): string {
-  if (!resume_at) return '';
-  return visibleText(`${status === 'retrying' ? 'next attempt' : 'until'} ${resume_at}`);
 }
 
 function liveArea(
@@ -132,8 +129,8 @@ function liveArea(
 }
 
 function liveLine(step: StepStatusBody): string {
-  const resumption = resumptionOf(step);
-  return `  ${step.status} ${visibleText(nameOf(step))}${resumption === '' ? '' : `  ${resumption}`}`;
+  const wait = visibleText(waitNote(step));
+  return `  ${step.status} ${visibleText(nameOf(step))}${wait === '' ? '' : `  ${wait}`}`;
 }
 
 /** `[######----] 3/6 steps, 1 running, 2 failed`. */

@@ -9,6 +9,7 @@ import { exitCodeOf, Failed } from './failure.ts';
 import { followToEnd } from './follow.ts';
 import { printJson, printLine } from './output.ts';
 import { formatSpan, paintStatus, table } from './terminal.ts';
+import { waitNote } from './wait-text.ts';
 
 export interface StatusOptions extends CommonOptions {
   outputs?: boolean | undefined;
@@ -29,7 +30,7 @@ export async function status(executionId: string, options: StatusOptions): Promi
 
 function printExecution(execution: ExecutionStatusBody, withOutputs: boolean): void {
   for (const [name, text] of headOf(execution)) printLine(`${name.padEnd(9)} ${text}`);
-  const heading = ['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'STARTED', 'TOOK', 'GOES ON', 'ERROR'];
+  const heading = ['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'STARTED', 'TOOK', 'WAITS', 'ERROR'];
   printLine(`\n${table(heading, execution.steps.map(rowOf))}`);
   if (!withOutputs) return;
   printLine('\noutputs of the steps');
@@ -70,8 +71,8 @@ function summaryOf({ steps, progress: { total } }: ExecutionStatusBody): string 
 }
 
 function rowOf(step: StepStatusBody): (string | number | null)[] {
-  const { key, type, status, attempt_count, started_at, completed_at, resume_at, error } = step;
+  const { key, type, status, attempt_count, started_at, completed_at, error } = step;
   const why = error ? `${error.code}: ${error.message}` : null;
   const took = formatSpan(started_at, completed_at);
-  return [key, type, status, attempt_count, started_at ?? null, took, resume_at ?? null, why];
+  return [key, type, status, attempt_count, started_at ?? null, took, waitNote(step) || null, why];
 }

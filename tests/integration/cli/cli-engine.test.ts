@@ -241,7 +241,7 @@ test('status shows when a delayed step goes on', async () => {
     [id],
   );
   const [step] = (await engine.client.status(id)).steps;
-  expect((await cli(['status', id])).out).toContain(`  -     ${step!.resume_at}  -\n`);
+  expect((await cli(['status', id])).out).toContain(`  -     until ${step!.resume_at}  -\n`);
 });
 
 describe('a way to the engine that fails in passing', () => {
@@ -343,7 +343,7 @@ describe('start, status, stop and list', () => {
     const { out } = await cli(['status', id, '--outputs']);
     expect(out).toMatch(/^created +\S+Z\nstarted +\S+Z\nsteps +2 of 4 completed, 1 skipped, 1 retrying$/m);
     expect(out).toMatch(/^left +noop +completed +1 +\S+Z +\S+(ms|s) +- +-$/m);
-    expect(out).toMatch(/^again +flaky +retrying +1 +\S+Z +- +\S+Z +busy: come back$/m);
+    expect(out).toMatch(/^again +flaky +retrying +1 +\S+Z +- +next attempt \S+Z +busy: come back$/m);
     const outputs = JSON.parse(out.slice(out.indexOf('{')));
     expect(Object.keys(outputs)).toEqual(['pick', 'left', 'right', 'again']);
     await engine.client.cancel(id);
