@@ -78,13 +78,13 @@ function bossConfig(options: BossOptions): ConstructorOptions {
     max: POOL_SIZE,
     onConnect: (client) => prepareSession(client, session),
   };
-  // The list of instances is for pg-boss's dashboard; it uses SKIP LOCKED on every backend.
-  const list = backend === 'postgres' ? {} : { registerInstance: false };
   return {
     ...(pool as ConstructorOptions),
-    ...list,
     schema,
     backend,
+    // The list of instances is for pg-boss's dashboard. Its heartbeats have the runtime walk through the whole heap,
+    // which stops everything else, and it uses SKIP LOCKED on every backend.
+    registerInstance: false,
     schedule: false,
     flowIntervalSeconds: 3600,
   };
