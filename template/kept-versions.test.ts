@@ -5,6 +5,7 @@ import { listSteps } from '../core/scopes/step-list.ts';
 import { readDefinition } from '../definition/definition.ts';
 import { createStepTypes } from '../steps/registry.ts';
 import { withHolders } from '../tests/definition/reading.ts';
+import { sized } from '../tests/support/core/size.ts';
 import { holding } from '../tests/support/steps/holding.ts';
 import { compileVersion } from './compile.ts';
 import { compileContext } from './context.ts';
@@ -109,7 +110,7 @@ const SHAPES: Readonly<Record<string, (at: number) => Json>> = {
 for (const [name, step] of Object.entries(SHAPES)) {
   test(`the weight of a version says what memory it keeps, within a factor of two: ${name}`, async () => {
     // The parts of a definition are of its own, as when it was read from the database.
-    const text = JSON.stringify(definitionOf(400, step));
+    const text = JSON.stringify(definitionOf(sized(400, 1_500), step));
     versionOf('first', JSON.parse(text));
     const before = await heapBytes();
     const kept = [1, 2, 3, 4].map((at) => versionOf(`v${at}`, JSON.parse(text)));

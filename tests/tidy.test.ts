@@ -157,6 +157,11 @@ describe('tests', () => {
     expect(own.sort()).toEqual(Object.keys(OWN_LIMITS).sort());
   });
 
+  test('are made smaller by tests/support/core/size.ts alone, so that .ci/run runs them in full', () => {
+    const own = TESTS.filter((file) => /\bEXECUTION_ENGINE_HEAVY\b/.test(code(file)));
+    expect(own).toEqual(['tests/support/core/size.ts']);
+  });
+
   test('do not sleep', () => {
     const sleeps = TESTS.map((file) => [file, [...code(file).matchAll(SLEEP)].length] as const);
     const expected = Object.entries(SLEEPS).map(([file, [count]]) => [file, count] as const);

@@ -5,10 +5,11 @@
  */
 import { expect, test } from 'bun:test';
 import { runChaos } from '../support/chaos-run.ts';
+import { IN_FULL } from '../support/core/size.ts';
 
 const LIMIT_MS = 900_000;
 
-test.skipIf(process.env.EXECUTION_ENGINE_HEAVY !== '1')(
+test.skipIf(!IN_FULL)(
   '2,000 executions end as they should while engines, database and connections fail',
   async () => {
     const { code, output, report } = await runChaos(

@@ -4,14 +4,13 @@
  * Takes minutes: runs with EXECUTION_ENGINE_HEAVY=1 only.
  */
 import { describe, expect, test } from 'bun:test';
+import { IN_FULL } from '../support/core/size.ts';
 import type { EngineDatabase, TestEngine } from '../support/engine.ts';
 import { fixtureForAll } from '../support/fixture.ts';
 import { countRuns, startSideBySide } from '../support/volume.ts';
 import { chainsSideBySide } from '../support/wide-definition.ts';
 
-const isAsked = process.env.EXECUTION_ENGINE_HEAVY === '1';
-
-describe.skipIf(!isAsked)('in full', () => {
+describe.skipIf(!IN_FULL)('in full', () => {
   let database: EngineDatabase;
   let engine: TestEngine;
 

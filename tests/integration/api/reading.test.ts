@@ -6,6 +6,7 @@ import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { childrenOf } from '../../../process/process-usage.ts';
+import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, EngineProcess } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
@@ -36,6 +37,9 @@ const named = (name: string, more: object = {}): JsonObject => ({
   steps: { a: { type: 'transform', with: { value: '${{ input }}' } } },
   ...more,
 });
+
+/** So many that a process reads them, and takes a while. */
+const HEAVY_FIELDS = sized(1_200, 3_000);
 
 test('a large definition is published whole, and equal when it is sent again', async () => {
   const steps = Object.fromEntries(
@@ -130,7 +134,7 @@ test('starts of one call are all refused when the inputs of one do not fit, ligh
 });
 
 test('a body with hundreds of thousands of unknown fields is refused with the first hundred', async () => {
-  const body = { template: 'x', ...Object.fromEntries(list(200_000, (at) => [`u${at}`, 1])) };
+  const body = { template: 'x', ...Object.fromEntries(list(sized(200_000, 400_000), (at) => [`u${at}`, 1])) };
   const answer = await engine.request('POST', START, body);
   expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
   expect(answer.body.errors).toHaveLength(100);
@@ -142,7 +146,7 @@ test('a call that takes a few fields takes no large body', async () => {
 });
 
 test('one workspace whose definitions take long leaves room to others', async () => {
-  const heavy = named('heavy', { input: { properties: fields(1_200) } });
+  const heavy = named('heavy', { input: { properties: fields(HEAVY_FIELDS) } });
   const busy = list(6, () => engine.request('POST', VALIDATE, heavy));
   const other = await engine.request(
     'POST',
@@ -156,7 +160,7 @@ test('one workspace whose definitions take long leaves room to others', async ()
 });
 
 test('a process that is killed while it reads costs nobody an answer', async () => {
-  const heavy = named('heavy', { input: { properties: fields(1_200) } });
+  const heavy = named('heavy', { input: { properties: fields(HEAVY_FIELDS) } });
   const answer = engine.request('POST', VALIDATE, heavy);
   for (const child of childrenOf(engine.pid)) process.kill(child, 'SIGKILL');
   expect((await answer).body).toMatchObject({ valid: true });

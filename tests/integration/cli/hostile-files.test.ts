@@ -5,14 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { childrenOf, memoryBytes } from '../../../process/process-usage.ts';
+import { sized } from '../../support/core/size.ts';
 
 const CLI = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
-/** In full with EXECUTION_ENGINE_HEAVY=1. */
-const HEAVY = process.env.EXECUTION_ENGINE_HEAVY === '1';
-const SIZE = HEAVY ? 900_000 : 300_000;
+const SIZE = sized(300_000, 900_000);
 /** More than each of the two processes may take: the command, and the reader. */
-const MAX_BYTES = (HEAVY ? 800 : 400) * 2 ** 20;
-const STEPS = HEAVY ? 9_000 : 2_000;
+const MAX_BYTES = sized(400, 800) * 2 ** 20;
+const STEPS = sized(2_000, 9_000);
 
 const folder = await mkdtemp(join(tmpdir(), 'execution-engine-cli-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));

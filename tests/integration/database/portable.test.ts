@@ -8,6 +8,7 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { createPool } from '../../../db/connection/client.ts';
 import { routeTo } from '../../../db/connection/features.ts';
 import { Retention } from '../../../maintenance/retention.ts';
+import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { assertPortable } from '../../support/faults/portable-guard.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
@@ -43,7 +44,7 @@ const fixture = fixtureForAll(async () => {
 });
 
 test('two engines share executions of every kind, and all of them end', async () => {
-  const ids = await Promise.all(engines.map((engine) => startSideBySide(engine, MIXED, 20)));
+  const ids = await Promise.all(engines.map((engine) => startSideBySide(engine, MIXED, sized(20, 60))));
   for (const id of ids.flat()) expect((await engines[0]!.end(id)).status).toBe('completed');
   const { rows } = await database.pool.query(
     'select count(distinct engine)::integer as count from test_runs',
@@ -150,7 +151,7 @@ describe('at SERIALIZABLE', () => {
       await fixture.engine({ url: own.url, name: 's1', config }),
       await fixture.engine({ url: own.url, name: 's2', config }),
     ];
-    const ids = await Promise.all(pair.map((engine) => startSideBySide(engine, MIXED, 10)));
+    const ids = await Promise.all(pair.map((engine) => startSideBySide(engine, MIXED, sized(10, 20))));
     const template = await pair[0]!.publish({ steps: { a: { type: 'record' } } });
     const keyed = await Promise.all(
       Array.from({ length: 20 }, (_, at) => pair[at % 2]!.start(template, { idempotency_key: 'one' })),

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import { newId } from '../../../db/uuid.ts';
 import type { DoctorReport } from '../../../services/doctor/report.ts';
+import { sized } from '../../support/core/size.ts';
 import { mayJudge } from '../../support/database/heartbeats.ts';
 import { type EngineDatabase, engineCalls, stepOf, type TestEngine } from '../../support/engine.ts';
 import {
@@ -410,7 +411,7 @@ test('repairs in the middle of full work, by two engines at once, run nothing tw
   const other = await fixture.engine({ name: 'other', token: KEYS.operator, config });
   try {
     const definition = chainsSideBySide(6, 6, 'record');
-    const ids = await startSideBySide(engine, definition, 15);
+    const ids = await startSideBySide(engine, definition, sized(15, 60));
     let over = false;
     const repairing = [engine.client, other.client].map(async (client) => {
       while (!over) {

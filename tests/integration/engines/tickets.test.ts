@@ -3,6 +3,7 @@
  * their jobs from the queue.
  */
 import { expect, test } from 'bun:test';
+import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, EngineProcess } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { countRuns } from '../../support/volume.ts';
@@ -17,14 +18,15 @@ fixtureForAll(async (fixture) => {
 });
 
 test('wide executions are shared without a deadlock, and every step runs once', async () => {
-  const roots = Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`s${at}`, { type: 'record' }]));
+  const width = sized(300, 600);
+  const roots = Object.fromEntries(Array.from({ length: width }, (_, at) => [`s${at}`, { type: 'record' }]));
   const [one] = engines;
   const template = await one!.publish({
     steps: { ...roots, join: { type: 'record', needs: Object.keys(roots) } },
   });
   const ids = await Promise.all(Array.from({ length: 4 }, (_, at) => engines[at % 2]!.start(template)));
   for (const id of ids) expect((await one!.end(id)).status).toBe('completed');
-  expect(await countRuns(database, ids)).toEqual({ runs: 1_204, steps: 1_204 });
+  expect(await countRuns(database, ids)).toEqual({ runs: 4 * (width + 1), steps: 4 * (width + 1) });
   const { rows } = await database.pool.query(
     'select deadlocks::integer from pg_stat_database where datname = current_database()',
   );

@@ -6,13 +6,12 @@
  */
 import { describe, expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { sized } from '../../support/core/size.ts';
 import { type EngineCalls, type EngineDatabase, engineCalls, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { type TurnPlace, type Turns, turnPlace } from '../../support/steps/turns.ts';
 
-/** In full size. */
-const HEAVY = process.env.EXECUTION_ENGINE_HEAVY === '1';
-const QUEUED = HEAVY ? 2_000 : 800;
+const QUEUED = sized(800, 2_000);
 /** Steps that may begin before the other's: so many times the slots. */
 const TIMES_SLOTS = 4;
 
@@ -34,8 +33,8 @@ function inARow(place: string): JsonObject {
 
 /** Slots, and the width of the wide execution. */
 const SIZES = [
-  [4, HEAVY ? 1_000 : 300],
-  [100, HEAVY ? 10_000 : 1_500],
+  [4, sized(300, 1_000)],
+  [100, sized(1_500, 10_000)],
 ] as const;
 
 for (const [slots, width] of SIZES) {

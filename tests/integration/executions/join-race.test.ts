@@ -2,12 +2,12 @@
  * Joins under simultaneous completion, on two processes. 200 races in a row with EXECUTION_ENGINE_HEAVY=1.
  */
 import { expect, test } from 'bun:test';
+import { IN_FULL } from '../../support/core/size.ts';
 import type { EngineDatabase, EngineProcess } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { FAIR_RACE, race, raceDefinition, startRaceEngines } from '../../support/join-race.ts';
 
-const isHeavy = process.env.EXECUTION_ENGINE_HEAVY === '1';
-const RACES = isHeavy ? 200 : 6;
+const RACES = IN_FULL ? 200 : 6;
 
 let database: EngineDatabase;
 let engines: readonly [EngineProcess, EngineProcess];
@@ -25,7 +25,7 @@ test('a join of 500 that complete at the same moment on two engines fires exactl
     const result = await race(database, at % 2 === 0 ? one : two, template, `race-${at}`);
     expect(result).toEqual(FAIR_RACE);
   }
-  if (isHeavy) {
+  if (IN_FULL) {
     const { rows } = await database.pool.query(
       'select deadlocks from pg_stat_database where datname = current_database()',
     );

@@ -2,6 +2,7 @@
  * Many steps at once: every one of them runs, and none twice. The full figures are tests/heavy/volume.test.ts.
  */
 import { expect, test } from 'bun:test';
+import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { countRuns, startSideBySide } from '../../support/volume.ts';
@@ -22,8 +23,7 @@ test('a definition of 1,001 steps, 100 chains of 10 joined by one, completes', a
   expect(await countRuns(database, [status.execution_id])).toEqual({ runs: 1_001, steps: 1_001 });
 });
 
-/** Ten with EXECUTION_ENGINE_HEAVY=1. */
-const SIDE_BY_SIDE = process.env.EXECUTION_ENGINE_HEAVY === '1' ? 10 : 3;
+const SIDE_BY_SIDE = sized(3, 10);
 
 test('executions of it side by side complete with no step run twice', async () => {
   const ids = await startSideBySide(engine, chainsSideBySide(100, 10, 'record'), SIDE_BY_SIDE);
