@@ -4,7 +4,7 @@
 
 const FIRST_PAUSE_MS = 5;
 /** What takes long is looked at less often: every look costs the machine time that the others need. */
-const LONGEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 100;
 const GROWTH = 1.2;
 
 /** Resolves when `holds` does. It never gives up: the time limit of the test ends it. */
