@@ -27,6 +27,8 @@ import { MUTANTS } from './mutant-catalogue.ts';
 const ROOT = join(import.meta.dirname, '..');
 const TEST = ['test', '--parallel=2', '--timeout=60000', '--bail=1'];
 
+/** Properties are tried on all of their cases, of which `npm test` takes a part. */
+const ALL_CASES = { FUZZ_RUNS: '1' };
 /** Of the tests without a mutant, and of those of one mutant. */
 const LONGEST_BASE_MS = 900_000;
 const LONGEST_MS = 240_000;
@@ -90,7 +92,8 @@ async function failedTests(tests: readonly string[], longestMs: number): Promise
   const log = join(copy, 'tests.log');
   const file = openSync(log, 'w');
   const stdio = ['ignore' as const, file, file];
-  const child = spawn(process.execPath, [...TEST, ...tests], { cwd: copy, stdio, detached: true });
+  const env = { ...process.env, ...ALL_CASES };
+  const child = spawn(process.execPath, [...TEST, ...tests], { cwd: copy, env, stdio, detached: true });
   const end = () => {
     try {
       process.kill(-child.pid!, 'SIGKILL');
