@@ -10,11 +10,11 @@ import { runChaos } from '../../support/chaos-run.ts';
 const LIMIT_MS = 900_000;
 
 test(
-  '60 executions end as they should while engines, database and connections fail',
+  '40 executions end as they should while engines, database and connections fail',
   async () => {
     const { code, output, report } = await runChaos(
-      '--executions 60 --engines 3 --seed 20261123 --in-flight 60 --templates 12 --max-steps 20 --at-least 6 --at-most 400 --calm 240 ' +
-        '--kill-every 1-2 --pause-every 3-6 --pause-for 1-3 --db-every 2-4 --eat 0.05 --cut 0.03',
+      '--executions 40 --engines 3 --seed 20261123 --in-flight 40 --templates 12 --max-steps 20 --at-least 5 --at-most 400 --calm 240 ' +
+        '--kill-every 1-3 --pause-every 3-6 --pause-for 1-3 --db-every 2-4 --eat 0.05 --cut 0.03',
     );
     expect([code, output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);

@@ -10,6 +10,7 @@ import type { JsonObject } from '../../../core/json/json.ts';
 import { createPool, type Pool } from '../../../db/connection/client.ts';
 import { routeTo } from '../../../db/connection/features.ts';
 import { Retention, type RetentionOptions } from '../../../maintenance/retention.ts';
+import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { assertInvariants } from '../../support/invariants.ts';
@@ -213,7 +214,7 @@ test('an execution whose end is still to be told stays until it is', async () =>
 });
 
 test('a wide execution goes in many transactions, and for every reader at once', async () => {
-  const [id] = await old(fanIn(6_000, 'noop', {}, { type: 'noop' }), 40);
+  const [id] = await old(fanIn(sized(2_500, 6_000), 'noop', {}, { type: 'noop' }), 40);
   const total = await rowsOf([id!]);
   const seen: { status: number; listed: boolean; rows: Record<string, number> }[] = [];
   const look = async () => {
