@@ -158,6 +158,7 @@ const parent = optional(object<ParentBody>({ execution_id: text, step_id: text }
 const scope = object<ScopeBody>({
   scope: text,
   index: number,
+  execution_id: optional(text),
   status: text,
   error: executionError,
   started_at: text,

@@ -75,6 +75,8 @@ export interface HeldScope {
   readonly names: readonly ScopeName[];
   /** Whether each run has an `input` of its own. */
   readonly ownInput?: boolean;
+  /** Set when `workflow`, beside the steps and instead of them, may name a template: each run then starts a child. */
+  readonly children?: { /** What a child gets without `inputs`. */ readonly inputs: Json };
 }
 
 /** Returns the patterns of all parameters that are not interpolated with the rest. */
@@ -83,9 +85,21 @@ export function deferredOf({ deferred = [], holds = [] }: StepTypeInfo): readonl
   return [...deferred, ...holds.flatMap(({ alongside = [] }) => alongside), ...innerOf(holds)];
 }
 
-/** Returns the patterns of the parameters that belong to the scopes: their steps and outputs. */
+/** Returns the patterns of the parameters that belong to the scopes: their steps and outputs, or their children. */
 export function innerOf(holds: readonly HeldScope[]): readonly string[] {
-  return holds.flatMap(({ steps, output }) => (output === undefined ? [steps] : [steps, output]));
+  return holds.flatMap((scope) => {
+    const { steps, output, children } = scope;
+    const called = children === undefined ? [] : CHILD_PARAMS.map((name) => `${besideSteps(scope)}/${name}`);
+    return [steps, ...(output === undefined ? [] : [output]), ...called];
+  });
+}
+
+/** Parameters of a child beside the steps that it replaces. */
+const CHILD_PARAMS = ['workflow', 'version', 'inputs'];
+
+/** Returns the pattern of the object that has the steps of a scope. */
+export function besideSteps({ steps }: Pick<HeldScope, 'steps'>): string {
+  return steps.slice(0, steps.lastIndexOf('/'));
 }
 
 /** Parameters as written, as far as they are known before their expressions are evaluated. */

@@ -13,6 +13,7 @@ import { findUnstorable } from '../core/json/storable.ts';
 import type { Problem } from '../core/problem.ts';
 import { compensationKey, stepPath } from '../core/scopes/step-path.ts';
 import type { Template } from '../core/template.ts';
+import { asWritten } from './child-scope.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -55,8 +56,12 @@ export function readDefinition(document: unknown, context: LintContext): ReadDef
   const errors = new ProblemList();
   const warnings = new ProblemList();
   const template = read(document, context, errors, warnings, lintNew);
-  const found = errors.list();
-  return { template: found.length === 0 ? template : null, errors: found, warnings: warnings.list() };
+  const found = placed(errors);
+  return { template: found.length === 0 ? template : null, errors: found, warnings: placed(warnings) };
+}
+
+function placed(problems: ProblemList): Problem[] {
+  return problems.list().map((problem) => ({ ...problem, pointer: asWritten(problem.pointer) }));
 }
 
 /** Places below a step that are used only where it is run. */

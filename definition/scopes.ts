@@ -9,8 +9,9 @@
 import { isObject, type Json, type JsonObject } from '../core/json/json.ts';
 import { pointerSegment } from '../core/problem.ts';
 import { scopePath, stepPath } from '../core/scopes/step-path.ts';
-import type { HeldScope, StepTypeRegistry } from '../core/step-type.ts';
+import { besideSteps, type HeldScope, type StepTypeRegistry } from '../core/step-type.ts';
 import type { ScopeTemplate } from '../core/template.ts';
+import { childScope } from './child-scope.ts';
 import { type Fields, fieldOf } from './fields.ts';
 import type { LintContext } from './lint/context.ts';
 import { placesAt, valueAt } from './place.ts';
@@ -85,7 +86,7 @@ function heldIn(
     if (holds === undefined || !isObject(params)) return [];
     const pointer = `${place.pointer}${pointerSegment(key)}/with`;
     const path = stepPath(place.path, key);
-    const found = holds.flatMap((scope) => scopesAt(params as JsonObject, scope, pointer, problems));
+    const found = holds.flatMap((scope) => scopesAt(params as JsonObject, { scope, key }, pointer, problems));
     return found.map(({ value, output, ...held }, number) => ({
       steps: value,
       pointer: pointer + held.pointer,
@@ -97,14 +98,21 @@ function heldIn(
   });
 }
 
-function scopesAt(params: JsonObject, scope: HeldScope, pointer: string, problems: ProblemList) {
+/** @param held the scope, and the key of its holder */
+function scopesAt(
+  params: JsonObject,
+  { scope, key }: { readonly scope: HeldScope; readonly key: string },
+  pointer: string,
+  problems: ProblemList,
+) {
   refuseComputed(params, scope, pointer, problems);
-  return placesAt(params, scope.steps).map(({ value, pointer: below, stars }) => ({
-    scope,
-    value,
-    pointer: below,
-    output: scope.output === undefined ? undefined : valueAt(params, scope.output, stars),
-  }));
+  return placesAt(params, besideSteps(scope)).flatMap((place) => {
+    const steps = valueAt(params, scope.steps, place.stars);
+    if (steps === undefined) return childScope(scope, place, key) ?? [];
+    const { value, pointer: below } = steps;
+    const output = scope.output === undefined ? undefined : valueAt(params, scope.output, place.stars);
+    return { scope, value, pointer: below, output };
+  });
 }
 
 /** Refuses an expression in the place of what has steps inside. */

@@ -114,6 +114,8 @@ export interface ParentBody {
 export interface ScopeBody {
   scope: string;
   index: number;
+  /** Of a scope that starts a child execution: the latest one; null: it has none yet. */
+  execution_id?: string | null | undefined;
   status: ScopeStatus;
   error: ExecutionErrorBody | null;
   started_at: string;

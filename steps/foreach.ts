@@ -5,6 +5,7 @@
  * failed or were cancelled run anew.
  */
 import { isObject, type Json } from '../core/json/json.ts';
+import { childProperties, faultsOfChoice } from './child-params.ts';
 import { Holding, type StepContext, StepFailure, type StepType } from './step-type.ts';
 
 interface ForeachParams {
@@ -27,11 +28,18 @@ export function foreachStep(maxItems: number): StepType<ForeachParams> {
     type: 'foreach',
     summary: 'Runs steps for each item of a list, some at a time.',
     readsInputs: () => false,
-    holds: [{ steps: '/steps', output: '/output', names: ['item', 'index'] }],
+    holds: [
+      {
+        steps: '/steps',
+        output: '/output',
+        names: ['item', 'index'],
+        children: { inputs: '${{ item }}' },
+      },
+    ],
     schema: {
       type: 'object',
       additionalProperties: false,
-      required: ['items', 'steps'],
+      required: ['items'],
       properties: {
         items: {
           description:
@@ -43,6 +51,7 @@ export function foreachStep(maxItems: number): StepType<ForeachParams> {
           description: 'The steps to run for each item, which see `item` and `index`.',
         },
         output: { description: 'The result of one item. Default: the outputs of its last steps.' },
+        ...childProperties('item', 'the item'),
         concurrency: {
           type: 'integer',
           minimum: 1,
@@ -68,10 +77,12 @@ export function foreachStep(maxItems: number): StepType<ForeachParams> {
         },
       },
     },
-    review: (_, written) =>
-      written.tolerate !== undefined && written.onItemFailure !== 'continue'
+    review: (_, written) => [
+      ...faultsOfChoice(written),
+      ...(written.tolerate !== undefined && written.onItemFailure !== 'continue'
         ? [{ pointer: '/tolerate', message: '"tolerate" needs "onItemFailure: continue".' }]
-        : [],
+        : []),
+    ],
     run: (context) => (context.resumed === null ? begin(context, maxItems) : collect(context)),
   };
 }

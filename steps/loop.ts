@@ -5,6 +5,7 @@
  * attempt goes on with the iteration that failed.
  */
 import type { Json } from '../core/json/json.ts';
+import { childProperties, faultsOfChoice } from './child-params.ts';
 import { durationOf, durationSchema, faultsOf, knownDuration } from './measure.ts';
 import { Holding, Parked, type StepContext, StepFailure, type StepType } from './step-type.ts';
 
@@ -40,12 +41,12 @@ export function loopStep(most: number): StepType<LoopParams> {
         output: '/output',
         alongside: ['/while', '/until'],
         names: ['iteration', 'previous'],
+        children: { inputs: {} },
       },
     ],
     schema: {
       type: 'object',
       additionalProperties: false,
-      required: ['steps'],
       properties: {
         while: {
           ...CONDITION,
@@ -62,6 +63,7 @@ export function loopStep(most: number): StepType<LoopParams> {
           description: 'The steps of an iteration, which see `iteration` and `previous`.',
         },
         output: { description: 'The result of an iteration. Default: the outputs of its last steps.' },
+        ...childProperties('iteration', '{}'),
         maxIterations: {
           type: 'integer',
           minimum: 1,
@@ -72,6 +74,7 @@ export function loopStep(most: number): StepType<LoopParams> {
       },
     },
     review: ({ interval }, written) => [
+      ...faultsOfChoice(written),
       ...faultsOf({ interval: () => knownDuration(interval, 'interval', 0) }),
       ...('while' in written === 'until' in written
         ? [{ pointer: '', message: 'Give "while" or "until": one of them, and not both.' }]

@@ -311,6 +311,9 @@ export const ScopesShape = pageShape(
   z.object({
     scope: z.string(),
     index: z.int(),
+    execution_id: z.guid().nullable().optional().openapi({
+      description: 'Where the step names a `workflow`: the child execution; null: it has not begun.',
+    }),
     status: z.enum(SCOPE_STATUSES),
     error: ExecutionErrorShape.nullable(),
     started_at: InstantShape,

@@ -2,7 +2,7 @@
  * Reads the place of executions in their trees: what is above them, and their children.
  */
 import type { ExecutionStatus } from '../../core/status.ts';
-import { plainArray } from '../array-literal.ts';
+import { plainArray, textArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 
 export interface PlaceInTree {
@@ -19,6 +19,33 @@ export async function readPlaceInTree(db: Db, executionId: string): Promise<Plac
     values: [executionId],
   });
   return { workspaceId: rows[0]?.workspace_id ?? null, depth: rows[0]?.depth ?? 0 };
+}
+
+/**
+ * Returns the latest children of scopes, by the path of the scope.
+ * @param stepTemplateIds the steps that start them
+ */
+export async function readChildrenOfScopes(
+  db: Db,
+  executionId: string,
+  {
+    paths,
+    stepTemplateIds,
+  }: { readonly paths: readonly string[]; readonly stepTemplateIds: readonly string[] },
+): Promise<Map<string, string>> {
+  if (stepTemplateIds.length === 0 || paths.length === 0) return new Map();
+  const { rows } = await db.query({
+    name: 'read_children_of_scopes',
+    text: `select u.path, c.id
+             from unnest($2::text[]) as u(path)
+             join workflow_step_executions s
+               on s.workflow_execution_id = $1 and s.scope = u.path and s.step_template_id = any($3::uuid[])
+            cross join lateral (select id from workflow_executions
+                                 where parent_step_id = s.id and removed_at is null
+                                 order by parent_attempt desc limit 1) c`,
+    values: [executionId, textArray(paths), plainArray(stepTemplateIds)],
+  });
+  return new Map(rows.map(({ path, id }) => [path, id]));
 }
 
 export interface ListedChild {

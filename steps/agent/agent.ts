@@ -9,6 +9,7 @@
  */
 import { isObject, type Json, type JsonObject, type JsonSchema } from '../../core/json/json.ts';
 import type { KnownParams, ParamFault } from '../../core/step-type.ts';
+import { childProperties, faultsOfChoice } from '../child-params.ts';
 import type { HttpClient } from '../http/client.ts';
 import { checkWrittenUrl } from '../http/review.ts';
 import { faultsOf } from '../measure.ts';
@@ -105,7 +106,7 @@ const schema = {
       items: {
         type: 'object',
         additionalProperties: false,
-        required: ['name', 'steps'],
+        required: ['name'],
         properties: {
           name: { type: 'string', pattern: '^[a-zA-Z0-9_-]{1,64}$', examples: ['find_order'] },
           description: { type: 'string', description: 'What the tool does, for the model.' },
@@ -115,6 +116,7 @@ const schema = {
           },
           steps: { type: 'object', description: 'The steps of a call. Their `input` is the arguments.' },
           output: { description: 'The result of a call. Default: the outputs of its last steps.' },
+          ...childProperties('call', 'the arguments'),
         },
       },
     },
@@ -159,7 +161,15 @@ export function createAgent(parts: AgentParts): StepType<AgentParams> {
     schemaIn: 'schema',
     schemasIn: ['/tools/*/parameters'],
     deferred: ['/schema', '/tools/*/parameters'],
-    holds: [{ steps: '/tools/*/steps', output: '/tools/*/output', names: [], ownInput: true }],
+    holds: [
+      {
+        steps: '/tools/*/steps',
+        output: '/tools/*/output',
+        names: [],
+        ownInput: true,
+        children: { inputs: '${{ input }}' },
+      },
+    ],
     missingSettings: ({ url }) => (settings.url === null && url === undefined ? [URL_SETTING] : []),
     review: reviewAgent,
     async run(context) {
@@ -269,15 +279,19 @@ function longestAnswer(options: JsonObject, tokensLeft: number): JsonObject {
 }
 
 function reviewAgent(known: KnownParams, written: JsonObject): ParamFault[] {
-  const { url, key, prompt, messages } = written;
-  return faultsOf({
+  const { url, key, prompt, messages, tools } = written;
+  const choices = Array.isArray(tools)
+    ? tools.flatMap((tool, at) => (isObject(tool) ? faultsOfChoice(tool as JsonObject, `/tools/${at}`) : []))
+    : [];
+  const others = faultsOf({
     url: () => url !== undefined && checkWrittenUrl(known.url, url),
     key: () => key !== undefined && url === undefined && refuse(KEY_WITHOUT_URL),
     prompt: () => prompt !== undefined && messages !== undefined && refuse(ONE_OF_TWO),
     messages: () => prompt === undefined && messages === undefined && refuse(ONE_OF_TWO),
     schema: () => checkSchemaSize('schema', written.schema),
-    tools: () => checkTools(written.tools),
+    tools: () => checkTools(tools),
   });
+  return [...choices, ...others];
 }
 
 function checkTools(tools: Json | undefined): void {
