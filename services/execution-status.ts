@@ -16,6 +16,7 @@ import type {
   ScopeNumbers,
   StepStatusBody,
 } from './execution-answers.ts';
+import { isoTime, opened, stepError } from './steps/answer-parts.ts';
 import type { QueueWaits } from './steps/queue-waits.ts';
 import { waitBody } from './steps/wait-body.ts';
 
@@ -120,11 +121,6 @@ function afterSteps(execution: ExecutionDetail) {
     completed_at: isoTime(execution.completedAt),
     resume_at: execution.status === 'pending' ? isoTime(execution.startAfter) : null,
   } satisfies Partial<Body>;
-}
-
-/** Returns an object as JSON, without its end. */
-function opened(body: object): string {
-  return JSON.stringify(body).slice(0, -1);
 }
 
 /** Returns the members of an object as JSON. */
@@ -281,18 +277,4 @@ function stepKey(version: TemplateVersion, stepTemplateId: string): string {
 function scopeNumbers(held: HeldScopes): ScopeNumbers {
   const { total, completed, failed, cancelled, open } = held;
   return { total, completed, failed, running: open, waiting: unopened(held), cancelled };
-}
-
-/** Returns the error of a step as JSON; its details are not parsed, and may be large. */
-export function stepError({
-  errorCode,
-  error,
-  errorDetails,
-}: Pick<StepDetail, 'errorCode' | 'error' | 'errorDetails'>): string {
-  if (errorCode === null) return 'null';
-  return `${opened({ code: errorCode, message: error ?? '' })},"details":${errorDetails ?? 'null'}}`;
-}
-
-export function isoTime(time: Date | null): string | null {
-  return time === null ? null : time.toISOString();
 }

@@ -10,8 +10,8 @@ import { findStepId, listScopes } from '../db/scopes/list.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { ScopeBody, ScopeQuery } from './execution-answers.ts';
-import { isoTime } from './execution-status.ts';
 import type { Page } from './page.ts';
+import { isoTime } from './steps/answer-parts.ts';
 
 const DEFAULT_PAGE = 50;
 /** The indexes in the path of a scope as it runs: `each[3]/inner[0]`. */

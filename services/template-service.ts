@@ -20,8 +20,8 @@ import type { DefinitionSource } from '../definition/source.ts';
 import type { DefinitionReader, ReadDefinition } from '../template/reading.ts';
 import type { Caller } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import { isoTime } from './execution-status.ts';
 import type { Page } from './page.ts';
+import { isoTime } from './steps/answer-parts.ts';
 import type { PublishResult, TemplateBody, TemplateSummary, ValidateResult } from './template-answers.ts';
 import type { TemplateServicePort } from './template-port.ts';
 

@@ -37,10 +37,11 @@ import type {
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import { callingSteps, type HookUrlOf, isoTime, placeInTree, statusJson } from './execution-status.ts';
+import { callingSteps, type HookUrlOf, placeInTree, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
+import { isoTime } from './steps/answer-parts.ts';
 import { readQueueWaits } from './steps/queue-waits.ts';
 import { visible } from './visible.ts';
 

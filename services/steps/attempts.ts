@@ -3,7 +3,7 @@
  */
 import type { KeptTurn, LateAttempt } from '../../db/attempts/kept-attempts.ts';
 import type { StepDetail } from '../../db/execution-queries.ts';
-import { isoTime, stepError } from '../execution-status.ts';
+import { isoTime, stepError } from './answer-parts.ts';
 import type { AttemptBody, AttemptOutcome, UsageBody } from './answers.ts';
 
 export interface KeptAttempts {

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import type { StepDetail } from '../db/execution-queries.ts';
-import { stepError } from './execution-status.ts';
+import type { StepDetail } from '../../db/execution-queries.ts';
+import { stepError } from './answer-parts.ts';
 
 const step = (errorCode: string | null, errorDetails: string | null) =>
   ({ errorCode, error: 'It "failed".', errorDetails }) as StepDetail;
