@@ -8,21 +8,13 @@
  * `maxBytes`, so no text uses up the stack or the memory.
  * Invariant 2: the returned document can be stored, and has no references to itself.
  */
-import {
-  Composer,
-  type CST,
-  type Document,
-  isMap,
-  isScalar,
-  isSeq,
-  Lexer,
-  LineCounter,
-  Parser,
-  type Scalar,
-} from 'yaml';
+import type { CST, Document, LineCounter, Scalar } from 'yaml';
 import { isExactNumber } from '../core/json/exact-number.ts';
 import { assertExactNumbers, assertStorable, InexactNumbers, parseJson } from '../core/json/parse-json.ts';
 import { EngineError, pointerSegment } from '../core/problem.ts';
+import { onDemand } from '../process/module-on-demand.ts';
+
+const yaml = onDemand<typeof import('yaml')>('yaml');
 
 export type DocumentFormat = 'json' | 'yaml';
 
@@ -51,7 +43,7 @@ export function parseDocument(text: string, format: DocumentFormat, limits: Docu
 }
 
 function parseYaml(text: string, limits: DocumentLimits): unknown {
-  const lines = new LineCounter();
+  const lines = new (yaml().LineCounter)();
   const tokens = parseTokens(text, lines, limits.maxDepth);
   const deep = tooDeepAt(tokens, limits.maxDepth);
   if (deep !== null) throw tooDeep(lines, deep, limits.maxDepth);
@@ -66,6 +58,7 @@ function parseYaml(text: string, limits: DocumentLimits): unknown {
 
 /** Stops at a collection that is certainly too deep: each open one takes kilobytes. */
 function parseTokens(text: string, lines: LineCounter, maxDepth: number): CST.Token[] {
+  const { Lexer, Parser } = yaml();
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
   const tokens: CST.Token[] = [];
@@ -81,7 +74,7 @@ function parseTokens(text: string, lines: LineCounter, maxDepth: number): CST.To
 }
 
 function compose(tokens: readonly CST.Token[], text: string, lines: LineCounter): Document {
-  const composer = new Composer({
+  const composer = new (yaml().Composer)({
     version: '1.2',
     schema: 'core',
     merge: false,
@@ -139,7 +132,7 @@ function checkNodes(document: Document, lines: LineCounter, numbers: InexactNumb
   const open: Placed[] = [{ node: document.contents, segment: '', parent: null }];
   for (let placed = open.pop(); placed !== undefined; placed = open.pop()) {
     const { node } = placed;
-    if (isScalar(node)) checkNumber(node, placed, numbers);
+    if (yaml().isScalar(node)) checkNumber(node, placed, numbers);
     // The last part first: the stack gives them back in the order of the document.
     for (const [segment, part] of partsInside(node, lines).reverse()) {
       open.push({ node: part, segment, parent: placed });
@@ -148,6 +141,7 @@ function checkNodes(document: Document, lines: LineCounter, numbers: InexactNumb
 }
 
 function partsInside(node: unknown, lines: LineCounter): [string | number, unknown][] {
+  const { isMap, isSeq } = yaml();
   if (isSeq(node)) return node.items.map((item, index) => [index, item]);
   if (!isMap(node)) return [];
   const met = new Set<string>();

@@ -9,10 +9,12 @@
  * Invariant 2: an error that repeats cannot fill the disk: see createErrorReporter.
  */
 import pino, { type DestinationStream, type Logger } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import { createMasker } from '../core/masking/masker.ts';
 import { errorName } from '../core/text/error-name.ts';
+import { onDemand } from '../process/module-on-demand.ts';
 import { shownLine, writtenLine } from './log-line.ts';
+
+const pinoPretty = onDemand<typeof import('pino-pretty')>('pino-pretty');
 
 const MAX_REPORTED_KEYS = 20;
 const OTHERS = 'others';
@@ -39,7 +41,7 @@ export function createLog({
 }: LogOptions): Logger {
   const masker = createMasker(secrets);
   // In this process, not in a worker thread: lines logged right before an exit are then not lost.
-  const pretty = forPeople ? prettyFactory({ colorize: hasColours(destination) }) : null;
+  const pretty = forPeople ? pinoPretty().prettyFactory({ colorize: hasColours(destination) }) : null;
   const format = (line: string) =>
     pretty === null ? writtenLine(line, masker) : (pretty(shownLine(line, masker)) ?? '');
   return pino(

@@ -8,9 +8,12 @@
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import MailComposer from 'nodemailer/lib/mail-composer';
+import type MailComposer from 'nodemailer/lib/mail-composer';
+import { onDemand } from '../../process/module-on-demand.ts';
 import { StepFailure } from '../step-type.ts';
 import { ADDRESS_ACCEPTED, domainOf, type MailAddress, parseAddress } from './address.ts';
+
+const mailComposer = onDemand<typeof MailComposer>('nodemailer/lib/mail-composer');
 
 export interface Attachment {
   filename: string;
@@ -96,7 +99,7 @@ function compiled(params: EmailParams, from: MailAddress, messageId: string) {
   const recipients = Object.fromEntries(
     [...RECIPIENT_FIELDS, 'replyTo' as const].map((field) => [field, addressesOf(params[field], field)]),
   );
-  return new MailComposer({
+  return new (mailComposer())({
     ...recipients,
     from: { ...from },
     subject,

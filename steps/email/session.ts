@@ -5,7 +5,8 @@
  * destroyed. A session with a fault is never used again.
  */
 import { connect, type Socket } from 'node:net';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import type SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { onDemand } from '../../process/module-on-demand.ts';
 import type { Mail } from './message.ts';
 import { type SmtpServer, serverName } from './smtp-server.ts';
 
@@ -24,6 +25,8 @@ export interface RefusedRecipient {
   readonly address: string;
   readonly response: string;
 }
+
+const smtpConnection = onDemand<typeof SMTPConnection>('nodemailer/lib/smtp-connection');
 
 type Done<T> = (error: Error | null | undefined, value?: T) => void;
 
@@ -46,7 +49,7 @@ export class SmtpSession {
     this.#socket = connect({ host, port, keepAlive: true });
     this.#socket.on('error', (fault) => this.#end(fault));
     const name = serverName(server);
-    this.#connection = new SMTPConnection({
+    this.#connection = new (smtpConnection())({
       host,
       port,
       secure,
