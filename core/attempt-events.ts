@@ -1,13 +1,13 @@
 /**
  * The events that may fail an attempt: its failure, its timeout, the answer of the outside for which it waits, the loss of its
- * task, and the ends of its scopes and of its child.
+ * task, and what is heard of its scopes and its child.
  *
  * Only transition.ts calls this.
  */
 import { claimedState, mayBegin } from './claims/claim-events.ts';
-import { windsDown } from './compensation/compensation.ts';
+import { goOnUndoing, hasToUndo, undoesScopes, windsDown } from './compensation/compensation.ts';
 import { conclude } from './ending.ts';
-import type { ChildEnded, Event, ScopesEnded, StepError, WaitResult } from './event.ts';
+import type { ChildEnded, Event, ScopesEnded, ScopesUndone, StepError, WaitResult } from './event.ts';
 import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
 import { countEnds, failureOfHolder } from './scopes/held-scopes.ts';
@@ -20,6 +20,7 @@ import {
   propagate,
   settle,
   touch,
+  undoScopes,
 } from './settlement.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 import { MAX_TASK_LOSSES, WORKER_LOST } from './waits/worker-lost.ts';
@@ -56,20 +57,26 @@ export function failAttempt(
   state.parked = false;
   state.hasDeadline = false;
   change.deadlineMs = null;
-  if (holdsOpen(state)) cancelScopes(plan, state);
+  const isEnd = delay === null && endsExecution(view, state.slot);
+  const hasGrace = isEnd && hasToUndo(view);
+  if (holdsOpen(state) && !hasGrace) cancelScopes(plan, state);
   if (delay !== null) {
     leaveProcess({ state, change }, 'retrying', { afterMs: delay, purpose: 'resume' });
     state.retries += 1;
     return;
   }
-  settle(view, plan, state, 'failed');
+  settle(view, plan, state, 'failed', hasGrace ? 'leave' : 'cancel');
   if (!view.graph.handlesFailure[state.slot]) {
     view.failure ??= failureOf(view, state.slot, failure);
-    if (view.graph.onFailure === 'stop' && !windsDown(view, state.slot)) {
-      conclude(view, plan, { status: 'failed', error: view.failure }, newId, 'running');
-    }
+    if (isEnd) conclude(view, plan, { status: 'failed', error: view.failure }, newId, 'grace');
   }
   propagate(view, plan, state, newId);
+}
+
+/** Returns whether the failure of a step ends its execution or scope at once. */
+function endsExecution(view: ExecutionView, slot: number): boolean {
+  const { handlesFailure, onFailure } = view.graph;
+  return !handlesFailure[slot] && onFailure === 'stop' && !windsDown(view, slot);
 }
 
 /** The failure of the view's execution or scope. A scope's has what its holder needs in order to fail in its turn. */
@@ -244,7 +251,9 @@ export function hearOfScopes(
 
 function count(view: ExecutionView, plan: Plan, { slot, run, ends }: ScopesEnded): boolean {
   const state = view.steps[slot];
-  if (state?.status !== 'waiting' || state.held?.run !== run || state.held.open === 0) return false;
+  // A holder that has failed may be over before its scopes are, while its execution is compensating.
+  const isHeard = state?.status === 'waiting' || view.status === 'compensating';
+  if (state === undefined || !isHeard || state.held?.run !== run || state.held.open === 0) return false;
   countEnds(state.held, ends);
   scopeChanges(plan).counted.add(slot);
   return true;
@@ -263,4 +272,12 @@ function goOn(view: ExecutionView, plan: Plan, { slot, random }: ScopesEnded, ne
     touch(plan, state);
     failAttempt(view, plan, state, { ...failure, retryAfterMs: null }, random, newId);
   } else goOnWithScopes(plan, state);
+}
+
+/** The holder's next scopes are undone. */
+export function hearOfUndone(view: ExecutionView, plan: Plan, { slot, count }: ScopesUndone): boolean {
+  const state = view.steps[slot];
+  if (view.status !== 'compensating' || state === undefined || !undoesScopes(state)) return false;
+  undoScopes(plan, state, goOnUndoing(state.held!, count));
+  return true;
 }

@@ -4,9 +4,27 @@
  * Called by transition.ts only, except `failOutput`: outputs are made once the plan exists.
  */
 
-import { hasToUndo, isUndoing, nextToUndo } from './compensation/compensation.ts';
-import type { ExecutionEnd, Plan } from './plan.ts';
-import { createState, holdsOpen, makeReady, settle, touch } from './settlement.ts';
+import {
+  beginUndoing,
+  breakOffUndoing,
+  hasToUndo,
+  isCompensation,
+  isUndoing,
+  nextToUndo,
+  undoesScopes,
+} from './compensation/compensation.ts';
+import { type ExecutionEnd, type Plan, scopeChanges } from './plan.ts';
+import { countCancelled } from './scopes/held-scopes.ts';
+import {
+  cancelScopes,
+  createState,
+  holdsOpen,
+  makeReady,
+  settle,
+  stopScopes,
+  touch,
+  undoScopes,
+} from './settlement.ts';
 import { isFinalStep } from './status.ts';
 import type { ExecutionFailure, ExecutionView, StepState } from './view.ts';
 
@@ -44,8 +62,8 @@ export function stopped({ stopRequested }: ExecutionView): ExecutionEnd {
   return { status: 'cancelled', error: cancelledError(stopRequested?.reason ?? null) };
 }
 
-/** The steps that may still give a result: all that run, those and holders of open scopes, or none. */
-export type Grace = 'running' | 'running and holders' | 'none';
+/** Whether steps that run, here and in open scopes, have time to give a result. */
+export type Grace = 'grace' | 'none';
 
 /** Ends the execution, or makes it compensating where something is to be undone. */
 export function conclude(
@@ -67,21 +85,43 @@ export function conclude(
 
 /** Cancels what has not begun or is parked, and tells what runs to end. */
 export function windDown(view: ExecutionView, plan: Plan, grace: Grace, newId: () => string): void {
-  const goesOn = (state: StepState) =>
-    grace !== 'none' && (state.status === 'running' || (grace === 'running and holders' && holdsOpen(state)));
-  cancelUnsettled(view, plan, (state) => !goesOn(state), newId);
-  if (grace === 'none') return;
+  if (grace === 'none') {
+    cancelBelow(view, plan);
+    cancelUnsettled(view, plan, () => true, newId);
+    return;
+  }
+  for (const state of view.steps) if (state !== undefined && holdsOpen(state)) stopScopes(plan, state);
+  cancelUnsettled(view, plan, (state) => state.status !== 'running' && !holdsOpen(state), newId);
   for (const state of view.steps) if (state?.status === 'running') plan.aborted.push(state);
+}
+
+/**
+ * Takes note of the scopes that the plan has stopped and that are over with it: no step ran in them. They are found and ended
+ * once it is decided.
+ * @param cancelled their numbers by the slot of their holder
+ */
+export function countStopped(plan: Plan, cancelled: ReadonlyMap<number, number>, newId: () => string): void {
+  const { view } = plan;
+  for (const [slot, count] of cancelled) {
+    const state = view.steps[slot]!;
+    countCancelled(state.held!, count);
+    if (holdsOpen(state) || isFinalStep(state.status)) continue;
+    touch(plan, state);
+    settle(view, plan, state, 'cancelled');
+  }
+  endWhenOver(view, plan, newId);
 }
 
 function goOnCompensating(view: ExecutionView, plan: Plan, newId: () => string): void {
   const next = nextToUndo(view);
   if (next === null) end(view, plan, { status: view.due!, error: view.failure }, newId);
-  else makeReady(plan, createState(view, plan, next, newId), []);
+  else if (isCompensation(view.graph, next)) makeReady(plan, createState(view, plan, next, newId), []);
+  else undoScopes(plan, view.steps[next]!, beginUndoing(view.steps[next]!.held!));
 }
 
 /** Ends the execution: unsettled steps are cancelled, running handlers are aborted. */
 export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: () => string): true {
+  cancelBelow(view, plan);
   cancelUnsettled(view, plan, () => true, newId);
   cancelCompensation(view, plan);
   view.status = how.status;
@@ -89,6 +129,22 @@ export function end(view: ExecutionView, plan: Plan, how: ExecutionEnd, newId: (
   view.failure = how.error;
   plan.end = how;
   return true;
+}
+
+/** Ends what goes on in the scopes of steps that are over: scopes that had time to end, and those that are being undone. */
+function cancelBelow(view: ExecutionView, plan: Plan): void {
+  for (const state of view.steps) {
+    if (state === undefined || !isFinalStep(state.status)) continue;
+    if (holdsOpen(state)) cancelScopes(plan, state);
+    if (!undoesScopes(state)) continue;
+    const changes = scopeChanges(plan);
+    const { slot } = state;
+    breakOffUndoing(state.held!);
+    // Those that this very plan was to undo stay as they are.
+    changes.undone = changes.undone.filter((scope) => scope.slot !== slot);
+    changes.counted.add(slot);
+    changes.endedBelow.push({ slot, how: 'cancel' });
+  }
 }
 
 function cancelCompensation(view: ExecutionView, plan: Plan): void {

@@ -141,6 +141,14 @@ export interface ScopesEnded {
   readonly random: number;
 }
 
+/** Scopes of a step have been undone. */
+export interface ScopesUndone {
+  readonly type: 'scopes_undone';
+  /** The step that holds them. */
+  readonly slot: number;
+  readonly count: number;
+}
+
 export type Event =
   /** pending -> running: the roots become ready. */
   | { readonly type: 'begin' }
@@ -225,6 +233,7 @@ export type Event =
     }
   | ScopesEnded
   | ChildEnded
+  | ScopesUndone
   /** A timer of a waiting or retrying step is due. */
   | {
       readonly type: 'wake';
@@ -255,10 +264,8 @@ export type Event =
   | {
       readonly type: 'stop';
       readonly reason: string | null;
-      /** Open scopes that the same commit cancels, by the slot of their holder: in none of them a step is running. */
-      readonly cancelled?: ReadonlyMap<number, number>;
     }
-  /** The grace time of a stop is over. */
+  /** The grace time of a stop, or of an end after which something is to be undone, is over. */
   | { readonly type: 'stop_overdue' }
   | { readonly type: 'cancel'; readonly reason: string | null }
   /** The execution's own timeout. */

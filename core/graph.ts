@@ -34,6 +34,8 @@ export interface Graph {
   readonly steps: readonly TemplateStep[];
   /** The slots of the steps that have a compensation: `size + n` undoes the n-th of them. */
   readonly compensated: readonly number[];
+  /** The slots of the steps in whose scopes something has a compensation, at any depth. */
+  readonly undoneInside: readonly number[];
   readonly onFailure: Template['onFailure'];
   /** Timeout of the whole execution; null: none. */
   readonly timeoutMs: number | null;
@@ -105,10 +107,12 @@ function compileScope(
     outgoing[edge.from]!.push(edge);
   }
   const depth = longestPaths(incoming, outgoing);
+  const inner = steps.map((step, slot) => compileInner(step, firstPosition + slot, held, compilation));
   return withCompensations(compensated, {
     size: steps.length,
     steps,
     compensated,
+    undoneInside: at(inner, (slot) => inner[slot]!.some(hasCompensations)),
     onFailure: compilation.onFailure,
     timeoutMs,
     slots,
@@ -126,9 +130,13 @@ function compileScope(
     width: widest(depth),
     roots: at(steps, (slot) => incoming[slot]!.length === 0),
     leaves: at(steps, (slot) => outgoing[slot]!.length === 0),
-    inner: steps.map((step, slot) => compileInner(step, firstPosition + slot, held, compilation)),
+    inner,
     held,
   });
+}
+
+function hasCompensations({ compensated, undoneInside }: Graph): boolean {
+  return compensated.length + undoneInside.length > 0;
 }
 
 /** Adds the slots of compensations: they have no edges, and their failure fails nothing. */

@@ -5,13 +5,13 @@
  * and report faults without repairing them. They recompute everything that `transition` derived: counters are counted
  * again, joins are decided again.
  */
-import { isCompensation } from './compensation/compensation.ts';
-import { faultsOfCompensating, faultsOfCompensation } from './compensation/faults.ts';
+import { isCompensation, isUndoing } from './compensation/compensation.ts';
+import { faultsOfCompensating, faultsOfCompensation, faultsOfUndoing } from './compensation/faults.ts';
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
 import { faultsOfLoser } from './races/faults.ts';
-import { unopened } from './scopes/held-scopes.ts';
+import { faultsOfScopes } from './scopes/faults.ts';
 import { holdsOpen } from './settlement.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from './status.ts';
 import {
@@ -128,7 +128,8 @@ function findInStep(view: ExecutionView, slot: number): Finding[] {
   findInJoin(view, state, resolved, live, found);
   for (const fault of faultsOfLoser(view, state)) found('loser_wrong', fault);
   for (const fault of faultsOfCompensation(view, state)) found('compensation_wrong', fault);
-  findInHeldScopes(view, state, found);
+  for (const fault of faultsOfUndoing(view, state)) found('compensation_wrong', fault);
+  for (const [code, fault] of faultsOfScopes(view, state)) found(code, fault);
   return found.findings;
 }
 
@@ -144,8 +145,8 @@ function findInAbsentStep(view: ExecutionView, slot: number, resolved: number): 
 }
 
 /** An end from above cancels the steps of a scope that there are, and makes no others. */
-function wasEndedFromAbove({ scope, status }: ExecutionView): boolean {
-  return scope !== null && status === 'cancelled';
+function wasEndedFromAbove({ scope, status, due }: ExecutionView): boolean {
+  return scope !== null && (status === 'cancelled' || due === 'cancelled');
 }
 
 function findInJoin(
@@ -167,24 +168,6 @@ function findInJoin(
   } else if (decision === 'wait' || (decision === 'skip' && status !== 'skipped')) {
     found('join_decided_early', `is ${status} (${told})`);
   }
-}
-
-/** The numbers of a step's scopes add up, and a step that waits for scopes has one open or opens the next. */
-function findInHeldScopes(
-  { stopRequested }: ExecutionView,
-  { held, status }: StepState,
-  found: Finder,
-): void {
-  if (held === null) return;
-  const { total, open, completed, failed, cancelled, concurrency } = held;
-  const sum = open + completed + failed + cancelled + unopened(held);
-  if (status === 'waiting' && sum !== total) found('scopes_wrong', `has ${total} scopes, but counts ${sum}`);
-  if (open < 0 || open > concurrency) found('scopes_wrong', `has ${open} scopes open of ${concurrency}`);
-  if (status !== 'waiting' && open > 0) found('scopes_wrong', `is ${status} with ${open} scopes open`);
-  if (status !== 'waiting') return;
-  const isFull = open === concurrency || unopened(held) === 0;
-  if (open === 0 || (!isFull && stopRequested === null))
-    found('scopes_idle', `waits with ${open} scopes open of ${concurrency} and ${unopened(held)} to open`);
 }
 
 /** Either something can still happen, or the execution is over: always exactly one of the two. */
@@ -214,6 +197,11 @@ function findInProgress(view: ExecutionView): Finding[] {
   return found.findings;
 }
 
+/** Something goes on in its children, or in scopes of steps that are over. */
+function isBusyElsewhere(view: ExecutionView): boolean {
+  return view.hasOpenChildren || isUndoing(view) || present(view).some((state) => holdsOpen(state));
+}
+
 function findInRunning(
   view: ExecutionView,
   settledCount: number,
@@ -224,13 +212,14 @@ function findInRunning(
   if (settledCount === view.graph.size && !isCompensating)
     found('not_ended', `is ${view.status} with every step settled`);
   const active = present(view).filter(({ status }) => !isFinalStep(status) && status !== 'waiting_inputs');
-  if (active.length === 0 && !view.hasOpenChildren) found('stuck', `is ${view.status}, but no step can move`);
+  if (active.length === 0 && !isBusyElsewhere(view))
+    found('stuck', `is ${view.status}, but no step can move`);
   for (const fault of faultsOfCompensating(view)) found('compensation_wrong', fault);
   if (view.stopRequested !== null || isCompensating) {
     const running = active.filter(
       (state) => !isCompensation(view.graph, state.slot) && (state.status === 'running' || holdsOpen(state)),
     ).length;
-    if (running + settledCount < view.graph.size) {
+    if (running + settledCount < view.graph.size && !wasEndedFromAbove(view)) {
       found('stop_overlooked', 'is being stopped, but a step that does not run is not settled');
     }
   } else if (unhandled !== undefined && (view.graph.onFailure === 'stop' || view.failure === null)) {

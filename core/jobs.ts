@@ -171,8 +171,13 @@ function executionJobs(
 /** Returns whether running steps have from now on until the end of a grace time. */
 function beginsGrace({ view, end, stopping, compensating }: Plan): boolean {
   if (end !== null) return false;
+  const isGrace = view.settledCount < view.graph.size || view.steps.some(isHolding);
   // A stop before has set the timer already.
-  return stopping || (compensating && view.stopRequested === null && view.settledCount < view.graph.size);
+  return stopping || (compensating && view.stopRequested === null && isGrace);
+}
+
+function isHolding(state: StepState | undefined): boolean {
+  return state !== undefined && state.held !== null && state.held.open > 0;
 }
 
 /** The ticket of a ready step. */

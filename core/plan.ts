@@ -73,6 +73,14 @@ export interface OpenedScope {
   readonly slot: number;
   readonly index: number;
   readonly run: number;
+  /** Whether it is opened for the first time: there is no row of an earlier run. */
+  readonly isNew: boolean;
+}
+
+/** A scope that is over and is undone from now on. */
+export interface UndoneScope {
+  readonly slot: number;
+  readonly index: number;
 }
 
 export interface EndedBelow {
@@ -85,6 +93,8 @@ export interface EndedBelow {
 export interface ScopeChanges {
   /** Scopes to begin, each by its holder's slot and its index. */
   opened: OpenedScope[];
+  /** Scopes to undo, each by its holder's slot and its index. */
+  undone: UndoneScope[];
   /** Steps whose scopes' numbers have changed. */
   readonly counted: Set<number>;
   /** Steps whose open scopes must end with this plan, and everything below them. */
@@ -158,6 +168,6 @@ export function emptyPlan(view: ExecutionView): Plan {
 
 /** Returns the changes in scopes, to add some. Made when first needed: most plans have none. */
 export function scopeChanges(plan: Plan): ScopeChanges {
-  plan.scopes ??= { opened: [], counted: new Set(), endedBelow: [], items: [] };
+  plan.scopes ??= { opened: [], undone: [], counted: new Set(), endedBelow: [], items: [] };
   return plan.scopes;
 }

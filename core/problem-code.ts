@@ -31,6 +31,7 @@ export const DEFINITION_PROBLEMS = [
   'inputs_grow',
   'contradicting_durations',
   'concurrency_of_holder',
+  'retry_forgets',
   'literal_expression',
   'unreachable_step',
   'impossible_join',

@@ -87,7 +87,14 @@ export function leaveProcess(
   change.timer = timer;
 }
 
-export function settle(view: ExecutionView, plan: Plan, state: StepState, status: StepStatus): void {
+/** @param openScopes `leave`: they have time to end (ending.ts) */
+export function settle(
+  view: ExecutionView,
+  plan: Plan,
+  state: StepState,
+  status: StepStatus,
+  openScopes: 'cancel' | 'leave' = 'cancel',
+): void {
   state.status = status;
   state.owner = null;
   state.hasDeadline = false;
@@ -96,7 +103,7 @@ export function settle(view: ExecutionView, plan: Plan, state: StepState, status
   const change = plan.steps.get(state.slot)!;
   change.timer = null;
   change.deadlineMs = null;
-  if (holdsOpen(state)) cancelScopes(plan, state);
+  if (openScopes === 'cancel' && holdsOpen(state)) cancelScopes(plan, state);
 }
 
 /** Returns whether scopes of the step are open. */
@@ -110,7 +117,8 @@ export function goOnWithScopes(plan: Plan, state: StepState): void {
   const held = state.held!;
   const { opened, counted } = scopeChanges(plan);
   counted.add(slot);
-  for (const index of openScopes(held)) opened.push({ slot, index, run: held.run });
+  const { next } = held;
+  for (const index of openScopes(held)) opened.push({ slot, index, run: held.run, isNew: index >= next });
   if (!areOver(held)) return;
   touch(plan, state);
   makeReady(plan, state, null);
@@ -123,14 +131,26 @@ export function cancelScopes(plan: Plan, state: StepState): void {
   scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'cancel' });
 }
 
+/** Asks the open scopes of a step to stop: steps that run in them have time to end, all else is cancelled. */
+export function stopScopes(plan: Plan, state: StepState): void {
+  takeBackScopes(plan, state);
+  if (holdsOpen(state)) scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'stop' });
+}
+
+/** Undoes scopes of a step, which are over. */
+export function undoScopes(plan: Plan, { slot }: StepState, indexes: readonly number[]): void {
+  const { undone, counted } = scopeChanges(plan);
+  counted.add(slot);
+  for (const index of indexes) undone.push({ slot, index });
+}
+
 /** Takes back the scopes of a step that this very plan has opened. */
-export function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
+function takeBackScopes(plan: Plan, { slot, held }: StepState): void {
   const changes = scopeChanges(plan);
   const own = changes.opened.filter((scope) => scope.slot === slot);
   changes.opened = changes.opened.filter((scope) => scope.slot !== slot);
   changes.counted.add(slot);
-  const indexes = own.map(({ index }) => index);
-  takeBack(held!, indexes);
+  takeBack(held!, own);
 }
 
 /**

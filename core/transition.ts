@@ -14,6 +14,7 @@ import {
   fail,
   hearOfChild,
   hearOfScopes,
+  hearOfUndone,
   returnTask,
   timeOutStep,
   wake,
@@ -32,9 +33,8 @@ import {
   windDown,
 } from './ending.ts';
 import type { Event } from './event.ts';
-import { emptyPlan, type Plan, scopeChanges } from './plan.ts';
-import { countCancelled } from './scopes/held-scopes.ts';
-import { createState, decideWaiting, holdsOpen, makeReady, takeBackScopes } from './settlement.ts';
+import { emptyPlan, type Plan } from './plan.ts';
+import { createState, decideWaiting, holdsOpen, makeReady } from './settlement.ts';
 import { isFinalExecution } from './status.ts';
 import type { ExecutionView } from './view.ts';
 
@@ -95,6 +95,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return false;
     case 'child_ended':
       return hearOfChild(view, plan, event, newId);
+    case 'scopes_undone':
+      return hearOfUndone(view, plan, event);
     case 'wake':
       return wake(view, plan, event, newId);
     case 'step_time_out':
@@ -154,35 +156,34 @@ function hasUnrecordedFailure({ graph, steps, failure }: ExecutionView): boolean
 function stop(
   view: ExecutionView,
   plan: Plan,
-  { reason, cancelled }: Extract<Event, { type: 'stop' }>,
+  { reason }: Extract<Event, { type: 'stop' }>,
   newId: () => string,
 ): boolean {
   if (view.stopRequested !== null || view.status === 'compensating') return false;
   view.stopRequested = { reason };
   plan.stopping = true;
-  for (const state of view.steps) {
-    if (state === undefined || !holdsOpen(state)) continue;
-    scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'stop' });
-    takeBackScopes(plan, state);
-    countCancelled(state.held!, cancelled?.get(state.slot) ?? 0);
-  }
-  if (hasToUndo(view)) conclude(view, plan, stopped(view), newId, 'running and holders');
-  else windDown(view, plan, 'running and holders', newId);
+  if (hasToUndo(view)) conclude(view, plan, stopped(view), newId, 'grace');
+  else windDown(view, plan, 'grace', newId);
   return true;
 }
 
 /** The grace time of a stop is over, or that of an end after which something is to be undone. */
 function graceOver(view: ExecutionView, plan: Plan, newId: () => string): boolean {
   if (view.status !== 'compensating') return view.stopRequested !== null && endStopped(view, plan, newId);
-  const isGrace = view.settledCount < view.graph.size;
+  const isGrace = isInGrace(view);
   if (isGrace) windDown(view, plan, 'none', newId);
   return isGrace;
+}
+
+/** Returns whether steps of the graph, or of open scopes, still have time to end. */
+function isInGrace({ settledCount, graph, steps }: ExecutionView): boolean {
+  return settledCount < graph.size || steps.some((state) => state !== undefined && holdsOpen(state));
 }
 
 /** The execution's timeout does not apply while it is compensating. */
 function timeOut(view: ExecutionView, plan: Plan, newId: () => string): boolean {
   if (view.status === 'compensating') return false;
-  return conclude(view, plan, { status: 'timed_out', error: timedOutError() }, newId, 'running');
+  return conclude(view, plan, { status: 'timed_out', error: timedOutError() }, newId, 'grace');
 }
 
 function reject(

@@ -87,14 +87,14 @@ export interface ExecutionView {
    * error with which the execution is going to end.
    */
   failure: ExecutionFailure | null;
-  /** While compensating: the status that follows; else null. */
+  /** While compensating: the status that follows, for a scope the one that it had; else null. */
   due: DueStatus | null;
   /** Children that steps had waited for are not final yet: while there are any, nothing is undone. Read when it matters. */
   hasOpenChildren: boolean;
 }
 
-/** Statuses that may come after compensations. */
-export type DueStatus = 'failed' | 'cancelled' | 'timed_out';
+/** Statuses that may come after compensations. A scope may have completed before its execution is undone. */
+export type DueStatus = 'completed' | 'failed' | 'cancelled' | 'timed_out';
 
 /** The name of a view among all: the execution's id, and behind a slash the name of a scope. */
 export type ViewKey = string;

@@ -106,7 +106,9 @@ export class EagerFrontier {
     unit.actor.evaluation = null;
     try {
       const plan = transition(unit.loaded.view, this.#events(unit, heard), newId);
-      if (plan.end?.status !== 'completed') return decided(unit, plan, null);
+      // A scope that is undone has its outputs.
+      if (plan.end?.status !== 'completed' || plan.fromStatus === 'compensating')
+        return decided(unit, plan, null);
       if (unit.finished?.fromSequence === plan.fromSequence) return finishedBefore(unit, plan);
       const evaluation = new OutputEvaluation(unit.mails);
       const json = finishOutputs(unit.loaded, plan, outputs, evaluation);

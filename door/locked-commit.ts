@@ -12,18 +12,20 @@
  * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { countStopped } from '../core/ending.ts';
+import type { EndedBelow, Plan } from '../core/plan.ts';
 import { countLateEnds } from '../core/scopes/held-scopes.ts';
-import { holdsOpen } from '../core/settlement.ts';
 import type { StepState } from '../core/view.ts';
 import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
 import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
+import { endOf } from '../db/scopes/inbox.ts';
 import { isGuardFailed } from '../db/statement.ts';
+import { newId } from '../db/uuid.ts';
 import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
-import type { Mail } from './actor.ts';
 import { childrenToTell, readWhetherChildrenAreOpen } from './children/left-behind.ts';
 import type { Committer } from './committer.ts';
 import type { Decision } from './eager-frontier.ts';
@@ -201,18 +203,19 @@ export class LockedCommit {
     if (loaded === undefined) return NOTHING;
     const { view } = loaded.loaded;
     await readWhetherChildrenAreOpen(tx, [loaded], true);
-    const stopped = await this.#stopBelow(tx, loaded);
-    const decision = this.#committer.decide([stopped.unit], { onlyThese: true, locked: 'alone' });
+    const decision = this.#committer.decide([loaded], { onlyThese: true, locked: 'alone' });
     const [decided] = decision.units;
-    const ended = decided?.plan.scopes?.endedBelow.filter(({ how }) => how === 'cancel') ?? [];
-    const holders = ended.map(({ slot }) => view.steps[slot]!);
+    const endedBelow = decided?.plan.scopes?.endedBelow ?? [];
+    const holdersTo = (what: EndedBelow['how']) =>
+      endedBelow.filter(({ how }) => how === what).map(({ slot }) => view.steps[slot]!);
     try {
-      const cancelled = await this.#cancelBelow(tx, loaded, holders);
+      const stopped = await this.#stopBelow(tx, decided?.plan, holdersTo('stop'));
+      const cancelled = await this.#cancelBelow(tx, loaded, holdersTo('cancel'));
       if (decided !== undefined) {
         const told = await childrenToTell(tx, decided, cancelled?.ended ?? []);
         if (told !== undefined) decided.told = told;
       }
-      const below = [stopped.below, cancelled].filter((part) => part !== null);
+      const below = [stopped, cancelled].filter((part) => part !== null);
       return { ...decision, below };
     } catch (error) {
       this.#committer.abandonAll(decision.units);
@@ -227,32 +230,25 @@ export class LockedCommit {
   ): Promise<Below | null> {
     if (holders.length === 0) return null;
     const ids = holders.map(({ id }) => id);
-    const { below, ends } = await this.#endsBelow.cancel(tx, view.id, ids);
-    const late = ends.filter(({ id }) => inbox?.ids.includes(id) !== true);
+    const { below, heard } = await this.#endsBelow.cancel(tx, view.id, ids);
+    const late = heard.filter(({ id }) => inbox?.ids.includes(id) !== true);
     for (const { id, held } of holders) {
-      const own = late.filter(({ stepId, event }) => stepId === id && event.run === held!.run);
+      const ends = late.filter(({ stepId }) => stepId === id).flatMap((event) => endOf(event) ?? []);
       countLateEnds(
         held!,
-        own.map(({ event }) => event.end),
+        ends.filter(({ run }) => run === held!.run).map(({ end }) => end),
       );
     }
     return below;
   }
 
-  /** A stop counts the scopes that end at once: they are found and ended before it is decided. */
-  async #stopBelow(tx: Tx, unit: LoadedUnit): Promise<{ unit: LoadedUnit; below: Below | null }> {
-    const { view } = unit.loaded;
-    const isStop = ({ event }: Mail) => event.type === 'stop';
-    const holders = view.steps.filter((state) => state !== undefined && holdsOpen(state)) as StepState[];
-    if (!unit.mails.some(isStop) || holders.length === 0 || view.stopRequested !== null)
-      return { unit, below: null };
+  /** Scopes that a plan stops and in which nothing runs are ended at once, and the plan takes note of it. */
+  async #stopBelow(tx: Tx, plan: Plan | undefined, holders: readonly StepState[]): Promise<Below | null> {
+    if (plan === undefined || holders.length === 0) return null;
     const ids = holders.map(({ id }) => id);
-    const { below, cancelled: byId } = await this.#endsBelow.stop(tx, view.id, ids);
-    const cancelled = new Map(holders.map(({ id, slot }) => [slot, byId.get(id) ?? 0]));
-    const mails = unit.mails.map((mail) =>
-      mail.event.type === 'stop' ? { ...mail, event: { ...mail.event, cancelled } } : mail,
-    );
-    return { unit: { ...unit, mails }, below };
+    const { below, cancelled } = await this.#endsBelow.stop(tx, plan.view.id, ids);
+    countStopped(plan, new Map(holders.map(({ id, slot }) => [slot, cancelled.get(id) ?? 0])), newId);
+    return below;
   }
 
   /** Locks and loads the units' views. */

@@ -70,8 +70,10 @@ export class ViewLoader {
         unloadable.missing.push(loaded.unit);
       else unloadable.unreadable.push(loaded);
     }
-    await readWhetherChildrenAreOpen(tx, present, false);
-    return this.#withInbox(tx, present);
+    const loadedUnits = await this.#withInbox(tx, present);
+    // After the inbox: the end of a child whose row is in it must be seen here.
+    await readWhetherChildrenAreOpen(tx, loadedUnits, false);
+    return loadedUnits;
   }
 
   async #loadAll(

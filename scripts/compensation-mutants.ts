@@ -4,14 +4,16 @@
 import type { Mutant } from './mutant.ts';
 
 const CORE = ['core/transition.property.test.ts'];
+const NESTED = ['core/scopes/scopes.property.test.ts'];
 const WHOLE = ['tests/integration/executions/compensations.test.ts'];
+const SCOPES = ['tests/integration/executions/scope-compensations.test.ts'];
 
 export const COMPENSATION_MUTANTS: readonly Mutant[] = [
   {
     name: 'compensations: the earliest completion is undone first',
     file: 'core/compensation/compensation.ts',
-    find: 'state.sequence < latest.sequence) continue;',
-    replace: 'state.sequence > latest.sequence) continue;',
+    find: ': state.sequence < other.sequence;',
+    replace: ': state.sequence > other.sequence;',
     tests: CORE,
   },
   {
@@ -49,6 +51,62 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
     replace:
       "return conclude(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);",
     tests: CORE,
+  },
+  {
+    name: 'compensations: a holder that was cut off does not come first',
+    file: 'core/compensation/compensation.ts',
+    find: '  if (isCutOff(state) !== isCutOff(other)) return isCutOff(other);\n',
+    replace: '',
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: more scopes are undone at a time than may be',
+    file: 'core/compensation/compensation.ts',
+    find: 'held.concurrency - (open - undone)',
+    replace: 'held.concurrency',
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: scopes of a holder that did not complete are not undone',
+    file: 'core/compensation/compensation.ts',
+    find: '!isFinalStep(state!.status)) continue;',
+    replace: "state!.status !== 'completed') continue;",
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: the open scopes of a holder that fails have no time to end',
+    file: 'core/attempt-events.ts',
+    find: 'const hasGrace = isEnd && hasToUndo(view);',
+    replace: 'const hasGrace = false;',
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: scopes that the plan of a cancel was to undo are undone after it',
+    file: 'core/ending.ts',
+    find: '    changes.undone = changes.undone.filter((scope) => scope.slot !== slot);\n',
+    replace: '',
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: a scope ends the undoing of its holder without going on to the next',
+    file: 'core/attempt-events.ts',
+    find: 'undoScopes(plan, state, goOnUndoing(state.held!, count));',
+    replace: 'goOnUndoing(state.held!, count);\n  undoScopes(plan, state, []);',
+    tests: NESTED,
+  },
+  {
+    name: 'compensations: a cancel leaves scopes cancelled that had completed',
+    file: 'db/scopes/ends-below.ts',
+    find: "coalesce(c.due_status, 'cancelled')",
+    replace: "'cancelled'",
+    tests: SCOPES,
+  },
+  {
+    name: 'compensations: a cancel overlooks scopes that are undone inside others',
+    file: 'db/scopes/ends-below.ts',
+    find: ' or h.undo_open > 0',
+    replace: '',
+    tests: SCOPES,
   },
   {
     name: 'compensations: the status that follows is forgotten',

@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: those of a step that is tried again stay open',
     file: 'core/attempt-events.ts',
-    find: '  if (holdsOpen(state)) cancelScopes(plan, state);\n',
+    find: '  if (holdsOpen(state) && !hasGrace) cancelScopes(plan, state);\n',
     replace: '',
     tests: CORE,
   },
@@ -75,7 +75,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: those that a stop takes back are forgotten',
     file: 'core/scopes/held-scopes.ts',
-    find: '  held.again = [...indexes, ...held.again];\n',
+    find: '  held.next -= opened.filter(({ isNew }) => isNew).length;\n',
     replace: '',
     tests: CORE,
   },

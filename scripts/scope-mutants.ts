@@ -18,8 +18,8 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: ends that came after the inbox was read are cancelled ones',
     file: 'door/locked-commit.ts',
-    find: 'const late = ends.filter(({ id }) => inbox?.ids.includes(id) !== true);',
-    replace: 'const late = ends.filter(({ id }) => inbox?.ids.includes(id) === true);',
+    find: 'const late = heard.filter(({ id }) => inbox?.ids.includes(id) !== true);',
+    replace: 'const late = heard.filter(({ id }) => inbox?.ids.includes(id) === true);',
     tests: ORDERS,
   },
   {
@@ -32,8 +32,8 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: rows come without a ticket',
     file: 'door/scopes/outgoing.ts',
-    find: 'tickets: [...new Set([...rows, ...ends, ...over].map(({ key }) => key))].map(ticketFor),',
-    replace: 'tickets: [],',
+    find: '[...[...rows, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];',
+    replace: 'units.flatMap(toUndo);',
     tests: ORDERS,
   },
   {

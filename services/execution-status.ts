@@ -2,12 +2,14 @@
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
 import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
-import { graphAt } from '../core/graph.ts';
+import { type Graph, graphAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
+import { stepPath } from '../core/scopes/step-path.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
 import type { ListedChild } from '../db/children/tree.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
+import type { UncertainStep } from '../db/scopes/uncertain-steps.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type {
   CompensationBody,
@@ -32,6 +34,8 @@ export interface StatusRows {
   /** Of steps that start child executions. */
   readonly children: readonly ListedChild[];
   readonly queueWaits: QueueWaits;
+  /** Steps in scopes that had begun when they were cancelled, as far as they have a compensation. */
+  readonly uncertain: readonly UncertainStep[];
 }
 
 /** The URL of the webhook step at a position; null: the caller does not see it. */
@@ -83,33 +87,51 @@ interface SplitSteps {
 
 const NO_COMPENSATIONS: ReadonlyMap<number, StepDetail> = new Map();
 
-function splitSteps({ graph, positions }: TemplateVersion, rows: readonly StepDetail[]): SplitSteps {
-  if (graph.compensated.length === 0) return { steps: rows, compensations: NO_COMPENSATIONS };
-  const last = graph.steps.length;
+/** @param rows all of one scope */
+function splitSteps({ graphs, positions }: TemplateVersion, rows: readonly StepDetail[]): SplitSteps {
   const positionOf = ({ stepTemplateId }: StepDetail) => positions.get(stepTemplateId)!;
-  // Positions beyond are those of scopes, which have no compensations.
-  const isUndoing = (row: StepDetail) => positionOf(row) < last && isCompensation(graph, positionOf(row));
-  const undoing = rows.filter(isUndoing);
+  if (rows.length === 0) return { steps: rows, compensations: NO_COMPENSATIONS };
+  const graph = graphAt(graphs, positionOf(rows[0]!));
+  if (graph.compensated.length === 0) return { steps: rows, compensations: NO_COMPENSATIONS };
+  const at = (row: StepDetail) => slotOf(graph, positionOf(row));
+  const undoing = rows.filter((row) => isCompensation(graph, at(row)));
   return {
-    steps: rows.filter((row) => !isUndoing(row)),
-    compensations: new Map(undoing.map((row) => [undoneBy(graph, positionOf(row)), row])),
+    steps: rows.filter((row) => !isCompensation(graph, at(row))),
+    compensations: new Map(undoing.map((row) => [graph.firstPosition + undoneBy(graph, at(row)), row])),
   };
 }
 
-/** Keys of steps with a compensation that had begun and gave no result. */
-function uncertainOf({ graph, positions }: TemplateVersion, steps: readonly StepDetail[]): string[] {
+/** Ids of the step templates inside scopes that have a compensation. */
+export function compensatedInside({ graphs, stepTemplateIds }: TemplateVersion): string[] {
+  const inner = graphs.filter(({ held }) => held !== null);
+  return inner.flatMap(({ compensated, firstPosition }: Graph) =>
+    compensated.map((slot) => stepTemplateIds[firstPosition + slot]!),
+  );
+}
+
+/** Paths of steps with a compensation that had begun and gave no result. */
+function uncertainOf(
+  version: TemplateVersion,
+  top: readonly StepDetail[],
+  inside: readonly UncertainStep[],
+): string[] {
+  const below = inside.map(({ scope, stepTemplateId }) => stepPath(scope, stepKey(version, stepTemplateId)));
+  return [...uncertainAtTop(version, top), ...below];
+}
+
+function uncertainAtTop({ graph, positions }: TemplateVersion, steps: readonly StepDetail[]): string[] {
   if (graph.compensated.length === 0) return [];
   const lost = steps.filter(({ status, attempt }) => status === 'cancelled' && attempt > 0);
   const slots = new Set(lost.map(({ stepTemplateId }) => positions.get(stepTemplateId)));
   return graph.compensated.filter((slot) => slots.has(slot)).map((slot) => graph.steps[slot]!.key);
 }
 
-function betweenPayloads(version: TemplateVersion, { execution, top }: StatusRows) {
+function betweenPayloads(version: TemplateVersion, { execution, top, uncertain }: StatusRows) {
   const { steps } = splitSteps(version, top);
   return {
     error: isFinalExecution(execution.status) ? execution.error : null,
     progress: countProgress(version.graph.size, steps),
-    uncertain: uncertainOf(version, steps),
+    uncertain: uncertainOf(version, steps, uncertain),
   } satisfies Partial<Body>;
 }
 

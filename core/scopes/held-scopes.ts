@@ -15,9 +15,9 @@ export interface HeldScopes {
   /** Counts the times that the holder has begun to open scopes. The end of a scope of an earlier run is late. */
   run: number;
   total: number;
-  /** Index of the first scope that was never opened: it and those after it have no rows. */
+  /** Index of the first scope that was never opened: it and those after it have no rows, all before it have one. */
   next: number;
-  /** Indexes below `next` of scopes to open first: those of an earlier run, and those that no commit has opened. */
+  /** Indexes below `next` of scopes to open first: those of an earlier run. */
   again: readonly number[];
   /** By index, the scope in the template that each is a run of; left out: the first one. */
   parts?: readonly number[];
@@ -34,9 +34,29 @@ export interface HeldScopes {
   first: ScopeFailure | null;
   /** Left out: the holder makes no list of the results. */
   list?: ListSize;
+  /** How far its scopes are undone; null: nobody has begun to. */
+  undoing: UndoneScopes | null;
 }
 
-const NONE = { total: 0, next: 0, again: [], open: 0, completed: 0, failed: 0, cancelled: 0, first: null };
+/** Scopes are undone from the last one that was opened down to the first. */
+export interface UndoneScopes {
+  /** Those with a lower index are still to be undone. */
+  readonly next: number;
+  /** Being undone, as far as the holder has heard. */
+  readonly open: number;
+}
+
+const NONE = {
+  total: 0,
+  next: 0,
+  again: [],
+  open: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
+  first: null,
+  undoing: null,
+};
 
 /** Returns the numbers after the holder was parked with more scopes. @param held null: it had none before */
 export function addScopes(
@@ -80,10 +100,14 @@ export function unopened({ again, total, next }: HeldScopes): number {
   return again.length + total - next;
 }
 
-/** Takes back scopes that no commit has opened yet. */
-export function takeBack(held: HeldScopes, indexes: readonly number[]): void {
-  held.open -= indexes.length;
-  held.again = [...indexes, ...held.again];
+/**
+ * Takes back scopes that no commit has opened yet: those of an earlier run have rows, the others have none.
+ * @param opened in the order in which they were opened
+ */
+export function takeBack(held: HeldScopes, opened: readonly { index: number; isNew: boolean }[]): void {
+  held.open -= opened.length;
+  held.next -= opened.filter(({ isNew }) => isNew).length;
+  held.again = [...opened.filter(({ isNew }) => !isNew).map(({ index }) => index), ...held.again];
 }
 
 export function countEnds(held: HeldScopes, ends: readonly EndedScope[]): void {

@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { cases } from '../../tests/support/core/cases.ts';
 import { reportNested } from '../../tests/support/core/counterexample.ts';
-import { racingTemplates, templates } from '../../tests/support/core/graphs.ts';
+import { racingTemplates, templates, undoneTemplates } from '../../tests/support/core/graphs.ts';
 import { NestedDrive } from '../../tests/support/core/nested-drive.ts';
 import type { Holder, NestedTemplate } from '../../tests/support/core/nested-view.ts';
 import { playOut, scripts } from '../../tests/support/core/scripts.ts';
@@ -100,5 +100,14 @@ test('an execution with scopes agrees with the oracle where joins cancel losers,
       new NestedDrive(template, { seed, wild: true }).run();
     }),
     { ...cases(500), reporter: reportNested },
+  );
+});
+
+test('an execution with scopes agrees with the oracle where steps in them have compensations', () => {
+  fc.assert(
+    fc.property(nested(2, STRICT, undoneTemplates(STEPS)), fc.integer(), (template, seed) => {
+      new NestedDrive(template, { seed, wild: true }).run();
+    }),
+    { ...cases(1_000), reporter: reportNested },
   );
 });

@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { buildTemplate } from '../../tests/support/core/graphs.ts';
 import { Play } from '../../tests/support/core/play.ts';
+import { countStopped } from '../ending.ts';
 import type { Event, ScopeFailure } from '../event.ts';
 import type { OpenedScope, Plan } from '../plan.ts';
 
@@ -79,7 +80,8 @@ test('a stop waits for open scopes, and opens none', () => {
     [slots[0], 2],
     [slots[1], 1],
   ]);
-  const stopped = play.send({ type: 'stop', reason: null, cancelled });
+  const stopped = play.send({ type: 'stop', reason: null });
+  countStopped(stopped, cancelled, () => 'none');
   expect(play.steps).toEqual({ one: 'cancelled', two: 'waiting' });
   expect(stopped.end).toBeNull();
   const last = play.send(ended(play, 'two', 0));

@@ -37,7 +37,7 @@ export const QUEUES = `('WorkflowExecutionQueue', 'StepExecutionQueue', 'MergeEx
 export const STEP_QUEUES = `('StepExecutionQueue', 'MergeExecutionQueue')`;
 
 /** Executions, read first. @param condition on `x` */
-function executionsWhere(condition: string): string {
+export function executionsWhere(condition: string): string {
   return `(
         select id, workflow_template_id, status, outputs, error, created_at, updated_at, start_after, started_at,
                completed_at, stop_requested_at

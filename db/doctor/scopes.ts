@@ -3,6 +3,7 @@
  */
 import {
   EXAMINED,
+  executionsWhere,
   FINAL_EXECUTION,
   FINAL_STEP,
   isCalm,
@@ -44,14 +45,15 @@ const VIEW = `(e.id || '/' || c.step_execution_id || '[' || c.index || ']')`;
 
 const OPEN_BELOW: SqlInvariant = {
   name: 'open-scope-of-step-that-goes-on',
-  meaning: 'A scope is open only while the step that holds it waits.',
+  meaning:
+    'A scope is open only while the step that holds it waits, or while it has time to end before its execution is undone.',
   advice: 'Repair it. If it comes back, please report it with the rows.',
   repair: 'cancels the scope with everything below it',
   graceSeconds: USUAL_GRACE_SECONDS,
   offenders: `
     select s.id, e.id as execution_id, format('%s, and its scope %s is open', s.status, min(c.path)) as detail
       from ${EXAMINED} ${WITH_STEPS} ${WITH_HELD} ${WITH_SCOPES}
-     where s.status <> 'waiting' and c.status = 'running' and ${isCalm('s.updated_at')}
+     where s.status <> 'waiting' and c.status = 'running' and e.status <> 'compensating' and ${isCalm('s.updated_at')}
      group by s.id, e.id, s.status`,
 };
 
@@ -91,6 +93,56 @@ const NUMBERS: SqlInvariant = {
                            from (${INBOX_OF_STEP}) n
                           where (n.event ->> 'run')::integer = h.run and s.status = 'waiting') i
      where h.open_count <> c.open + i.ended or h.completed_count <> c.completed - i.completed`,
+};
+
+/** Executions `e` that undo. */
+const UNDOING = executionsWhere(`x.status = 'compensating'`);
+
+const UNDO_NUMBERS: SqlInvariant = {
+  name: 'undone-scopes-contradict-numbers',
+  meaning:
+    'As many scopes of a step are being undone as it counts, as far as it has heard; none once its execution is final.',
+  advice: 'Somebody wrote rows by hand, or a bug of the engine did: please report it with the rows.',
+  repair: null,
+  graceSeconds: 0,
+  offenders: `
+    select s.id, e.id as execution_id,
+           format('counts %s scopes that are being undone, its rows say %s', h.undo_open, c.undoing + i.undone) as detail
+      from ${EXAMINED} ${WITH_STEPS}
+     cross join lateral (
+       select undo_open from workflow_held_scopes x
+        where x.step_execution_id = s.id and x.undo_open is not null offset 0) h
+     cross join lateral (select count(*) as undoing from workflow_scopes x
+                          where x.step_execution_id = s.id and x.status = 'compensating') c
+     cross join lateral (select count(*) as undone from (${INBOX_OF_STEP}) n where n.event ? 'undone') i
+     where case when e.status = 'compensating' then h.undo_open <> c.undoing + i.undone else c.undoing > 0 end`,
+};
+
+const UNDO_IDLE: SqlInvariant = {
+  name: 'undone-scope-at-rest',
+  meaning:
+    'A scope that is being undone has a compensation or scopes under way, or a ticket that makes an engine look.',
+  advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
+  repair: 'lets the engine decide what comes next',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: `
+    select s.id, e.id as execution_id, ${VIEW} as view, format('its scope %s is being undone, and nobody does', c.path) as detail
+      from ${UNDOING} ${WITH_STEPS}
+     cross join lateral (
+       select undo_open from workflow_held_scopes x where x.step_execution_id = s.id and x.undo_open > 0 offset 0) h
+     cross join lateral (
+       select step_execution_id, index, path from workflow_scopes x
+        where x.step_execution_id = s.id and x.status = 'compensating' offset 0) c
+     cross join lateral (
+       select max(x.updated_at) as changed_at, count(*) filter (where x.status not in ${FINAL_STEP}) as left,
+              coalesce(sum(y.undo_open), 0) as undoing
+         from workflow_step_executions x left join workflow_held_scopes y on y.step_execution_id = x.id
+        where x.workflow_execution_id = e.id and x.scope = c.path) i
+     where ${isCalm('i.changed_at')} and i.left = 0 and i.undoing = 0 and ${isCalm('e.updated_at')}
+       and not exists (select 1 from {{pgboss}}.job j
+                        where j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'inbox'
+                          and j.data ->> 'execution_id' = e.id::text
+                          and j.data ->> 'scope' = c.step_execution_id || '[' || c.index || ']')`,
 };
 
 /** Rows and tickets are joined by sorting. */
@@ -196,6 +248,8 @@ export const SCOPE_INVARIANTS: readonly SqlInvariant[] = [
   OPEN_BELOW,
   NOT_WOKEN,
   NUMBERS,
+  UNDO_NUMBERS,
+  UNDO_IDLE,
   NO_TICKET,
   INBOX_OVER,
   EMPTY,

@@ -140,10 +140,10 @@ const DEADLINE: SqlInvariant = {
   ),
 };
 
-/** Steps that are no compensations run. */
+/** Steps that are no compensations run, also in scopes. */
 const WINDS_DOWN = `exists (
   select 1 from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
-   where s.workflow_execution_id = e.id and s.status = 'running' and ${isStep('t')} offset 0)`;
+   where s.workflow_execution_id = e.id and s.status = 'running' and t.key !~ '~' offset 0)`;
 
 const STOP_DEADLINE: SqlInvariant = {
   name: 'stopping-execution-without-deadline',

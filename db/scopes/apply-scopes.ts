@@ -3,16 +3,21 @@
  */
 import type { Plan } from '../../core/plan.ts';
 import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
+import type { ScopeId } from '../../core/view.ts';
 import type { Statement } from '../statement.ts';
 import { insertScopeSteps, type ScopeStepInsert } from '../workflow-step-execution.ts';
 import { type HeldWrite, writeHeldScopes } from './held-scopes.ts';
 import { insertItems, type StoredItems } from './items.ts';
 import { deleteStepsOf, type ReopenedScope } from './reopen.ts';
 import { changeScopes, insertScopes, type ScopeChange, type ScopeInsert } from './scope.ts';
+import { beginToUndo, changeUndoneScopes, type UndoneScopeChange } from './undo.ts';
 
 export interface ScopeRows {
   readonly insert: ScopeInsert[];
   readonly change: ScopeChange[];
+  /** Scopes that a holder begins to undo. */
+  readonly toUndo: ScopeId[];
+  readonly undone: UndoneScopeChange[];
   readonly reopened: ReopenedScope[];
   readonly held: HeldWrite[];
   readonly items: StoredItems[];
@@ -20,7 +25,7 @@ export interface ScopeRows {
 }
 
 export function noScopeRows(): ScopeRows {
-  return { insert: [], change: [], reopened: [], held: [], items: [], steps: [] };
+  return { insert: [], change: [], toUndo: [], undone: [], reopened: [], held: [], items: [], steps: [] };
 }
 
 /** Adds the rows of a plan. @param outputs of a scope that the plan completes, as JSON text */
@@ -32,27 +37,38 @@ export function collectScopes(plan: Plan, outputs: string | null, rows: ScopeRow
     const { id, held } = steps[slot]!;
     rows.held.push({ stepId: id, held: held! });
   }
+  for (const { slot, index } of plan.scopes.undone) rows.toUndo.push({ holderId: steps[slot]!.id, index });
   for (const { slot, pieces } of plan.scopes.items) {
     const stepId = steps[slot]!.id;
     for (const { firstIndex, items } of pieces) rows.items.push({ stepId, firstIndex, items: items.json });
   }
 }
 
-function collectView({ view, fromSequence, end }: Plan, outputs: string | null, rows: ScopeRows): void {
+function collectView(
+  { view, fromSequence, fromStatus, end }: Plan,
+  outputs: string | null,
+  rows: ScopeRows,
+): void {
   const { id, scope, sequence } = view;
   if (scope === null) return;
   const { holderId, index, part, run, path } = scope;
+  const status = view.status as ScopeStatus;
+  const depth = path.split('/').length;
+  if (fromStatus === 'compensating') {
+    rows.undone.push({ holderId, index, run, status, fromSequence, depth });
+    return;
+  }
   const error = end === null ? view.failure : end.error;
   const write = {
     holderId,
     index,
     run,
-    status: view.status as ScopeStatus,
+    status,
     outputs,
     error: error === null ? null : JSON.stringify(error),
   };
   if (fromSequence > 0) {
-    rows.change.push({ ...write, fromSequence, depth: path.split('/').length });
+    rows.change.push({ ...write, fromSequence, depth });
     return;
   }
   rows.insert.push({ ...write, executionId: id, path, part, sequence });
@@ -61,9 +77,11 @@ function collectView({ view, fromSequence, end }: Plan, outputs: string | null, 
 
 /** The writes to scopes and their holders. */
 export function scopeStatements(rows: ScopeRows, at: string | null): Statement[] {
-  const { change, insert, reopened, held, items } = rows;
+  const { change, insert, reopened, toUndo, undone, held, items } = rows;
   return [
     ...(change.length > 0 ? [changeScopes(change, at)] : []),
+    ...(undone.length > 0 ? [changeUndoneScopes(undone)] : []),
+    ...(toUndo.length > 0 ? [beginToUndo(toUndo)] : []),
     ...(reopened.length > 0 ? [deleteStepsOf(reopened)] : []),
     ...(insert.length > 0 ? [insertScopes(insert, at)] : []),
     ...(held.length > 0 ? [writeHeldScopes(held)] : []),

@@ -20,21 +20,29 @@ export interface OpenStep {
   readonly open: number;
   /** The run of its scopes; 0: it holds none. */
   readonly run: number;
+  /** Whether the step itself is over: its scopes are being undone. */
+  readonly isOver: boolean;
 }
 
-/** Locks the open scopes of holders. */
+/** Locks the open scopes of holders, and those that are being undone. */
 export async function lockOpenScopes(tx: Db, holderIds: readonly string[]): Promise<OpenScope[]> {
   const { rows } = await tx.query({
     name: 'lock_open_scopes',
-    text: `select step_execution_id, index, path from workflow_scopes
-            where step_execution_id = any($1::uuid[]) and status = 'running'
-            order by step_execution_id, index for no key update`,
+    text: `select c.step_execution_id, c.index, c.path
+             from (select step_execution_id, index from workflow_scopes
+                    where step_execution_id = any($1::uuid[]) and status = 'running'
+                   union all
+                   select step_execution_id, index from workflow_scopes
+                    where step_execution_id = any($1::uuid[]) and status = 'compensating') o
+             join workflow_scopes c on c.step_execution_id = o.step_execution_id and c.index = o.index
+            where c.status in ('running', 'compensating')
+            order by c.step_execution_id, c.index for no key update of c`,
     values: [plainArray(holderIds)],
   });
   return rows.map((row) => ({ holderId: row.step_execution_id, index: row.index, path: row.path }));
 }
 
-/** Returns the steps of scopes that are not final; their scopes are locked. */
+/** Returns the steps of scopes that are not final, or whose scopes are being undone; their scopes are locked. */
 export async function readOpenSteps(
   tx: Db,
   executionId: string,
@@ -43,12 +51,12 @@ export async function readOpenSteps(
   const { rows } = await tx.query({
     name: 'read_open_steps',
     text: `select s.id, s.scope, s.status = 'running' as is_running, coalesce(h.open_count, 0) as open,
-                  coalesce(h.run, 0) as run
+                  coalesce(h.run, 0) as run, s.status in ('completed', 'failed', 'skipped', 'cancelled') as is_over
              from unnest($2::text[]) as u(path)
             cross join lateral (select id, scope, status from workflow_step_executions
                                  where workflow_execution_id = $1 and scope = u.path offset 0) s
              left join workflow_held_scopes h on h.step_execution_id = s.id
-            where s.status not in ('completed', 'failed', 'skipped', 'cancelled')
+            where s.status not in ('completed', 'failed', 'skipped', 'cancelled') or h.undo_open > 0
             order by s.id`,
     values: [executionId, textArray(paths)],
   });
@@ -58,10 +66,13 @@ export async function readOpenSteps(
     isRunning: row.is_running,
     open: row.open,
     run: row.run,
+    isOver: row.is_over,
   }));
 }
 
-/** Ends scopes, or asks them to stop. Either raises their sequence: a commit on its way loses its guard. */
+/**
+ * Ends scopes, or asks them to stop. One that is being undone gets the status back that it had. Either raises their sequence: a commit on its way loses its guard.
+ */
 export async function endScopes(
   tx: Db,
   scopes: readonly ScopeId[],
@@ -72,7 +83,8 @@ export async function endScopes(
   const change =
     how === 'stop'
       ? 'stop_requested_at = $3::timestamptz'
-      : `status = 'cancelled', completed_at = greatest($3::timestamptz, c.created_at)`;
+      : `status = coalesce(c.due_status, 'cancelled'), due_status = null,
+         completed_at = coalesce(c.completed_at, greatest($3::timestamptz, c.created_at))`;
   await tx.query({
     name: how === 'stop' ? 'stop_scopes' : 'cancel_scopes',
     text: `update workflow_scopes c set sequence = c.sequence + 1, ${change}

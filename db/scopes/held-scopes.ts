@@ -16,20 +16,21 @@ export interface HeldWrite {
 const WRITE = `
   insert into workflow_held_scopes (step_execution_id, run, total, next_index, again, open_count, completed_count,
                                     failed_count, cancelled_count, concurrency, tolerated, first_failure,
-                                    parts, list_bytes)
+                                    parts, list_bytes, undo_next, undo_open)
   select id, run, total, next_index, again::integer[], open_count, completed_count, failed_count, cancelled_count,
-         concurrency, tolerated, first_failure, parts::integer[], list_bytes::double precision[]
+         concurrency, tolerated, first_failure, parts::integer[], list_bytes::double precision[], undo_next, undo_open
     from unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::integer[],
                 $8::integer[], $9::integer[], $10::integer[], $11::integer[], $12::jsonb[], $13::text[],
-                $14::text[])
+                $14::text[], $15::integer[], $16::integer[])
       as t(id, run, total, next_index, again, open_count, completed_count, failed_count, cancelled_count, concurrency,
-           tolerated, first_failure, parts, list_bytes)
+           tolerated, first_failure, parts, list_bytes, undo_next, undo_open)
   on conflict (step_execution_id) do update
      set run = excluded.run, total = excluded.total, next_index = excluded.next_index, again = excluded.again,
          open_count = excluded.open_count, completed_count = excluded.completed_count,
          failed_count = excluded.failed_count, cancelled_count = excluded.cancelled_count,
          concurrency = excluded.concurrency, tolerated = excluded.tolerated, first_failure = excluded.first_failure,
-         parts = excluded.parts, list_bytes = excluded.list_bytes`;
+         parts = excluded.parts, list_bytes = excluded.list_bytes, undo_next = excluded.undo_next,
+         undo_open = excluded.undo_open`;
 
 export function writeHeldScopes(rows: readonly HeldWrite[]): Statement {
   const all = rows.map(({ held }) => held);
@@ -55,13 +56,15 @@ export function writeHeldScopes(rows: readonly HeldWrite[]): Statement {
           list === undefined ? null : plainArray([list.max, list.completed, list.failed]),
         ),
       ),
+      plainArray(all.map(({ undoing }) => undoing?.next ?? null)),
+      plainArray(all.map(({ undoing }) => undoing?.open ?? null)),
     ],
   };
 }
 
 const READ = `
   select step_execution_id, run, total, next_index, again, open_count, completed_count, failed_count, cancelled_count,
-         concurrency, tolerated, first_failure, parts, list_bytes
+         concurrency, tolerated, first_failure, parts, list_bytes, undo_next, undo_open
     from workflow_held_scopes where step_execution_id = any($1::uuid[])`;
 
 /** Returns the numbers of those steps that hold scopes, by the step's id. */
@@ -83,6 +86,7 @@ export async function readHeldScopes(db: Db, stepIds: readonly string[]): Promis
         concurrency: row.concurrency,
         tolerated: row.tolerated,
         first: row.first_failure as ScopeFailure | null,
+        undoing: row.undo_next === null ? null : { next: row.undo_next, open: row.undo_open },
         ...(row.parts === null ? {} : { parts: row.parts }),
         ...listOf(row.list_bytes),
       },

@@ -13,10 +13,13 @@ import type { Db } from '../connection/client.ts';
 import type { Statement } from '../statement.ts';
 
 /** The end of one scope, for the step that holds it. */
-export interface InboxEvent {
+export interface InboxEnd {
   readonly run: number;
   readonly end: EndedScope;
 }
+
+/** The end of one scope, or that one is undone. */
+export type InboxEvent = InboxEnd | { readonly undone: true };
 
 /** A parent tells its child to end. */
 export interface ParentEvent {
@@ -68,17 +71,22 @@ export async function readInbox(tx: Db, keys: readonly ViewKey[]): Promise<Inbox
   }));
 }
 
-/** The end of a scope that waits for its holder. */
-export type HeardEnd = Pick<InboxRow<InboxEvent>, 'id' | 'stepId' | 'event'>;
+/** An event of a scope that waits for its holder. */
+export type HeardEvent = Pick<InboxRow<InboxEvent>, 'id' | 'stepId' | 'event'>;
 
-/** Returns the ends that wait for holders, whose scopes are all locked: no more of them come. */
-export async function readEndsFor(
+/** Returns the end of a scope that an event tells of; null: it tells of none. */
+export function endOf({ event }: HeardEvent): InboxEnd | null {
+  return 'end' in event ? event : null;
+}
+
+/** Returns the events that wait for holders, whose scopes are all locked: no more of them come. */
+export async function readEventsFor(
   tx: Db,
   executionId: string,
   stepIds: readonly string[],
-): Promise<HeardEnd[]> {
+): Promise<HeardEvent[]> {
   const { rows } = await tx.query({
-    name: 'read_ends_for',
+    name: 'read_events_for',
     text: `select id, step_execution_id, event from workflow_inbox
             where workflow_execution_id = $1 and step_execution_id = any($2::uuid[]) order by id`,
     values: [executionId, plainArray(stepIds)],

@@ -6,7 +6,7 @@ import type { Db } from '../connection/client.ts';
 
 /**
  * SQL: the open views that have begun: `id` of the execution, its `workflow_template_id`, and `path` of the scope. Uses
- * workflow_executions_open, workflow_executions_compensating and workflow_scopes_open; `offset 0` keeps the planner from
+ * workflow_executions_open, workflow_executions_compensating, workflow_scopes_open and workflow_scopes_compensating; `offset 0` keeps the planner from
  * a join that would read all executions.
  */
 export const OPEN_VIEWS = `(
@@ -15,10 +15,11 @@ export const OPEN_VIEWS = `(
   select id, workflow_template_id, '' from workflow_executions where status = 'compensating'
   union all
   select c.workflow_execution_id, x.workflow_template_id, c.path
-    from workflow_scopes c
+    from (select workflow_execution_id, path from workflow_scopes where status = 'running'
+          union all
+          select workflow_execution_id, path from workflow_scopes where status = 'compensating') c
    cross join lateral (
-     select workflow_template_id from workflow_executions where id = c.workflow_execution_id offset 0) x
-   where c.status = 'running')`;
+     select workflow_template_id from workflow_executions where id = c.workflow_execution_id offset 0) x)`;
 
 export interface OpenWork {
   /** By status. */

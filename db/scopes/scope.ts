@@ -3,7 +3,7 @@
  * decided on, and fail the transaction when it has changed.
  */
 import type { ScopeStatus } from '../../core/scopes/scope-status.ts';
-import type { ExecutionFailure, ScopeId } from '../../core/view.ts';
+import type { DueStatus, ExecutionFailure, ScopeId } from '../../core/view.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
 import type { Db } from '../connection/client.ts';
@@ -111,6 +111,8 @@ export interface LoadedScope extends ScopeId {
   readonly status: ScopeStatus;
   readonly sequence: number;
   readonly isStopping: boolean;
+  /** Of a compensating scope: the status that it had; else null. */
+  readonly due: DueStatus | null;
   readonly error: ExecutionFailure | null;
   /** The holder: its template, and the scope it is in. */
   readonly holderTemplateId: string;
@@ -118,7 +120,7 @@ export interface LoadedScope extends ScopeId {
 }
 
 const LOADED = `
-  select c.step_execution_id, c.index, c.workflow_execution_id, c.path, c.part, c.run, c.status, c.sequence, c.error,
+  select c.step_execution_id, c.index, c.workflow_execution_id, c.path, c.part, c.run, c.status, c.sequence, c.error, c.due_status,
          c.stop_requested_at is not null as stopping, h.step_template_id, h.holder_id, h.scope
     from unnest($1::uuid[], $2::integer[]) as u(holder, index)
     join workflow_scopes c on c.step_execution_id = u.holder and c.index = u.index
@@ -163,6 +165,7 @@ async function toScopes(
     status: row.status,
     sequence: row.sequence,
     isStopping: row.stopping,
+    due: row.due_status,
     error: row.error,
     holderTemplateId: row.step_template_id,
     around: scopeOfStep(row.holder_id, row.scope),

@@ -72,7 +72,6 @@ export function lintNew(
   const { scopes, compensations, members, unknownNames, inexactNumbers } = linted;
   for (const scope of scopes) reviewParams(scope.drafts, scope.sound, errors);
   reviewParams(compensations, linted.soundToo, errors);
-  refuseInside(scopes, errors);
   checkMembers(members, context, errors, warnings);
   reportNames(unknownNames, context, errors);
   for (const { literal, pointer } of inexactNumbers)
@@ -86,15 +85,4 @@ export function lintNew(
   warnDurations(compensations, null, warnings);
   for (const scope of scopes) warnGrowth(scope.drafts, scope.graph, warnings);
   for (const scope of scopes) warnHolders(scope.drafts, warnings);
-}
-
-/** Scopes are not undone yet: what could not be kept is not promised. */
-function refuseInside(scopes: readonly LintedScope[], errors: ProblemList): void {
-  for (const { pointer } of scopes.flatMap(({ held, drafts }) =>
-    held === null ? [] : compensationsOf(drafts),
-  )) {
-    const message =
-      'A step inside another step cannot have a compensation; give one to the step that holds it.';
-    errors.add(pointer, 'invalid_compensation', message);
-  }
 }

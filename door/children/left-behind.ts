@@ -3,6 +3,7 @@
  * commit.
  */
 import { howToEnd } from '../../core/children/left-children.ts';
+import { mayUndo } from '../../core/compensation/compensation.ts';
 import {
   awaitOpenChildren,
   readOpenChildren,
@@ -24,7 +25,7 @@ export async function readWhetherChildrenAreOpen(
   mayEnd: boolean,
 ): Promise<void> {
   const views = units
-    .filter(({ loaded: { version, view } }) => version.waitsForChildren && view.graph.compensated.length > 0)
+    .filter(({ loaded: { version, view } }) => version.waitsForChildren && mayUndo(view.graph))
     .map(({ loaded: { view } }) => view)
     .filter(({ scope, status }) => scope === null && (mayEnd || status === 'compensating'));
   const open = await withOpenChildren(

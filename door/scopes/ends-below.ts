@@ -18,7 +18,8 @@ import {
   type OpenStep,
   readOpenSteps,
 } from '../../db/scopes/ends-below.ts';
-import { deleteInbox, type HeardEnd, readEndsFor } from '../../db/scopes/inbox.ts';
+import { deleteInbox, endOf, type HeardEvent, readEventsFor } from '../../db/scopes/inbox.ts';
+import { breakOffUndoing } from '../../db/scopes/undo.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 
 /** What has ended below a plan, for the processes' memory. */
@@ -45,24 +46,29 @@ export class EndsBelow {
   }
 
   /**
-   * Cancels all that is below. Scopes may have ended since the inbox was read: their ends are counted as what they are.
-   * @returns also these ends, and their rows, which are deleted
+   * Cancels all that is below, and what undoes it. Scopes may have ended since the inbox was read: their ends are counted as what
+   * they are.
+   * @returns also the events that wait for the holders, whose rows are deleted
    */
   async cancel(
     tx: Tx,
     executionId: string,
     holderIds: readonly string[],
-  ): Promise<{ readonly below: Below; readonly ends: readonly HeardEnd[] }> {
+  ): Promise<{ readonly below: Below; readonly heard: readonly HeardEvent[] }> {
     const levels = await lockLevels(tx, executionId, holderIds);
     const scopes = levels.flatMap((level) => level.scopes);
     const steps = levels.flatMap((level) => level.steps);
     const inner = steps.filter(({ open }) => open > 0);
-    const ends = await readEndsFor(tx, executionId, [...holderIds, ...inner.map(({ id }) => id)]);
-    const counts = new Map(inner.map((step) => [step.id, closedOf(step, ends)]));
+    const heard = await readEventsFor(tx, executionId, [...holderIds, ...inner.map(({ id }) => id)]);
+    const counts = new Map(inner.map((step) => [step.id, closedOf(step, heard)]));
+    await breakOffUndoing(
+      tx,
+      steps.filter(({ isOver }) => isOver).map(({ id }) => id),
+    );
     await this.#write(tx, { cancelled: scopes, stopping: [], steps, counts });
-    const { text, values } = deleteInbox(ends.map(({ id }) => id));
-    if (ends.length > 0) await tx.query(text, [...values]);
-    return { below: belowOf(executionId, scopes, steps, false), ends };
+    const { text, values } = deleteInbox(heard.map(({ id }) => id));
+    if (heard.length > 0) await tx.query(text, [...values]);
+    return { below: belowOf(executionId, scopes, steps, false), heard };
   }
 
   /**
@@ -118,7 +124,7 @@ export class EndsBelow {
     await endScopes(tx, cancelled, 'cancel', at);
     await endScopes(tx, stopping, 'stop', at);
     await countClosedBelow(tx, counts);
-    const ids = steps.map(({ id }) => id);
+    const ids = steps.filter(({ isOver }) => !isOver).map(({ id }) => id);
     await cancelSteps(tx, ids, at);
     const jobs: JobKey[] = ids.flatMap(stepJobKeys);
     if (jobs.length === 0) return;
@@ -137,7 +143,7 @@ async function lockLevels(tx: Tx, executionId: string, holderIds: readonly strin
       scopes.map(({ path }) => path),
     );
     levels.push({ scopes, steps });
-    holders = steps.filter(({ open }) => open > 0).map(({ id }) => id);
+    holders = steps.filter(({ open, isOver }) => open > 0 || isOver).map(({ id }) => id);
   }
   return levels;
 }
@@ -145,12 +151,13 @@ async function lockLevels(tx: Tx, executionId: string, holderIds: readonly strin
 const NONE: ClosedScopes = { completed: 0, failed: 0, cancelled: 0 };
 
 /** Returns what has become of the open scopes of a holder: those of which it has heard nothing are cancelled. */
-function closedOf({ id, run, open }: OpenStep, ends: readonly HeardEnd[]): ClosedScopes {
+function closedOf({ id, run, open }: OpenStep, heard: readonly HeardEvent[]): ClosedScopes {
   const closed = { ...NONE, cancelled: open };
-  for (const { stepId, event } of ends) {
-    if (stepId !== id || event.run !== run) continue;
+  for (const event of heard) {
+    const end = endOf(event);
+    if (end === null || event.stepId !== id || end.run !== run) continue;
     closed.cancelled -= 1;
-    closed[event.end.status] += 1;
+    closed[end.end.status] += 1;
   }
   return closed;
 }

@@ -1,5 +1,5 @@
 /**
- * The rows of a view's inbox as events: ends of its scopes and children, and a parent's word that it is to end.
+ * The rows of a view's inbox as events: news of its scopes, ends of its children, and a parent's word that it is to end.
  */
 import type { Event, WaitResult } from '../../core/event.ts';
 import { findSlot } from '../../core/view.ts';
@@ -28,6 +28,7 @@ export function eventsFrom(
     const slot = stepId === null ? null : findSlot(view, stepId);
     if (slot === null) return [];
     const random = Math.random();
+    if ('undone' in event) return { type: 'scopes_undone', slot, count: 1 };
     if ('run' in event) return { type: 'scopes_ended', slot, run: event.run, ends: [event.end], random };
     const { child: childId, attempt } = event;
     return { type: 'child_ended', slot, attempt, childId, result: resultOf(event, outputs), random };

@@ -1,8 +1,10 @@
 /**
- * The mail of a commit for views that it does not hold: rows in their inbox, and a ticket for each of these views.
+ * The mail of a commit for views that it does not hold: rows in their inbox, and a ticket for each of these views. A scope that
+ * is to be undone gets a ticket alone: whoever takes it finds it compensating.
  */
 import { inboxTicket, type Job } from '../../core/jobs.ts';
-import { executionOf, scopeName, scopeOf } from '../../core/view.ts';
+import type { OutgoingEvent } from '../../core/scopes/outbox.ts';
+import { executionOf, scopeName, scopeOf, type ViewKey, viewKey } from '../../core/view.ts';
 import { insertChildEnds, insertChildrenOver } from '../../db/children/end.ts';
 import {
   deleteInbox,
@@ -29,6 +31,7 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number): Outgo
   const rows = units.flatMap(rowsOf);
   const ends = units.flatMap((unit) => childEndOf(unit, maxBytes) ?? []);
   const over = units.flatMap((unit) => childOverOf(unit) ?? []);
+  const views = [...[...rows, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];
   const read = units.flatMap(({ inbox }) => inbox?.ids ?? []);
   return {
     statements: [
@@ -37,13 +40,14 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number): Outgo
       ...(ends.length > 0 ? [insertChildEnds(ends)] : []),
       ...(over.length > 0 ? [insertChildrenOver(over)] : []),
     ],
-    tickets: [...new Set([...rows, ...ends, ...over].map(({ key }) => key))].map(ticketFor),
+    tickets: [...new Set(views)].map(ticketFor),
   };
 }
 
 /** Returns whether the commit of the unit has written tickets. */
 export function sendsMail(unit: DecidedUnit): boolean {
-  return unit.outbox !== null || unit.told !== undefined || endsChild(unit);
+  const { outbox, told, plan } = unit;
+  return outbox !== null || told !== undefined || (plan.scopes?.undone.length ?? 0) > 0 || endsChild(unit);
 }
 
 function hasMail(unit: DecidedUnit): boolean {
@@ -59,10 +63,22 @@ function rowsOf({ outbox, told, loaded }: DecidedUnit): InboxRow<InboxEvent | Pa
   }));
   if (outbox === null) return toChildren;
   const { holderId: stepId } = loaded.view.scope!;
-  const toHolders = outbox.flatMap(({ key, event: { run, ends } }) =>
-    ends.map((end) => ({ id: newId(), key, stepId, event: { run, end } })),
+  const toHolders = outbox.flatMap(({ key, event }) =>
+    eventsOf(event).map((row) => ({ id: newId(), key, stepId, event: row })),
   );
   return [...toChildren, ...toHolders];
+}
+
+/** Returns what an event tells of each scope. */
+function eventsOf(event: OutgoingEvent['event']): InboxEvent[] {
+  if (event.type === 'scopes_undone') return Array.from({ length: event.count }, () => ({ undone: true }));
+  return event.ends.map((end) => ({ run: event.run, end }));
+}
+
+/** Returns the views of the scopes that a plan begins to undo. */
+function toUndo({ plan: { scopes, view } }: DecidedUnit): ViewKey[] {
+  const undone = scopes?.undone ?? [];
+  return undone.map(({ slot, index }) => viewKey(view.id, { holderId: view.steps[slot]!.id, index }));
 }
 
 function ticketFor(key: string): Job {

@@ -109,7 +109,7 @@ export class Round {
 
   /**
    * Returns whether the unit must be decided again under a lock: it has a late event of another engine's claim, a late answer
-   * to a step, or the late end of a scope. Other engines claim, park and open scopes independently of this process, so the view
+   * to a step, or late news of a scope. Other engines claim, park and open scopes independently of this process, so the view
    * in memory may be stale. A plan without changes would be committed with nothing that guards it.
    */
   #isStale({ plan }: DecidedUnit): boolean {
@@ -118,6 +118,7 @@ export class Round {
       (event) =>
         isFromOutside(event) ||
         event.type === 'scopes_ended' ||
+        event.type === 'scopes_undone' ||
         ('claim' in event && event.claim.owner !== self),
     );
   }

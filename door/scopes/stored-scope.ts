@@ -70,7 +70,14 @@ export class Places {
   }
 }
 
-export function rowOfScope({ executionId, status, sequence, isStopping, error }: LoadedScope): ExecutionRow {
+export function rowOfScope({
+  executionId,
+  status,
+  sequence,
+  isStopping,
+  due,
+  error,
+}: LoadedScope): ExecutionRow {
   const stopRequested = isStopping ? { reason: null } : null;
-  return { id: executionId, status, sequence, stopRequested, failure: error, due: null };
+  return { id: executionId, status, sequence, stopRequested, failure: error, due };
 }

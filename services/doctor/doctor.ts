@@ -54,6 +54,7 @@ const RECONSIDERED: readonly string[] = [
   'undecided-join',
   'execution-not-ended',
   'scope-not-ended',
+  'undone-scope-at-rest',
   HELD_INVARIANT.name,
 ];
 const TAKEN_OVER = 'running-step-without-owner';

@@ -353,10 +353,14 @@ describe('a step', () => {
     ]);
   });
 
-  test('inside another step has no compensation', () => {
-    const steps = { b: { ...noop, compensateWith: noop } };
-    expect(errorsOf(readSteps({ a: { type: 'foreach', with: { items: 1, steps } } }))).toEqual([
-      'invalid_compensation /steps/a/with/steps/b/compensateWith',
+  test('inside another step has a compensation that sees the scope of the step', () => {
+    const inside = (value: string) => {
+      const steps = { b: { ...noop, compensateWith: { ...noop, with: { value } } } };
+      return errorsOf(readSteps({ a: { type: 'foreach', with: { items: 1, steps } } }));
+    };
+    expect(inside('${{ [item, index, compensates, input] }}')).toEqual([]);
+    expect(inside('${{ previous }}')).toEqual([
+      'unknown_reference /steps/a/with/steps/b/compensateWith/with/value',
     ]);
   });
 

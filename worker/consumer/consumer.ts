@@ -86,7 +86,10 @@ export class Consumer implements CommitSubscriber {
     this.#source = new JobSource(options);
   }
 
-  /** A step that waits for a signal has a job, and so have the end of an execution with a callback and events for views elsewhere. */
+  /**
+   * A step that waits for a signal has a job, and so have the end of an execution with a callback, events for views elsewhere and
+   * scopes that are to be undone.
+   */
   committed(units: readonly DecidedUnit[]): void {
     const hasJob = (unit: DecidedUnit) =>
       sendsMail(unit) ||

@@ -2,10 +2,11 @@
  * The consumer's view of one round: the requests of jobs and picked executions, checked against the rows.
  */
 
+import { isUndoing } from '../../core/compensation/compensation.ts';
 import { type Job, viewOfJob } from '../../core/jobs.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { StepStatus } from '../../core/status.ts';
-import { findSlot } from '../../core/view.ts';
+import { type ExecutionView, findSlot } from '../../core/view.ts';
 import type { Tx } from '../../db/connection/client.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { StepPhase } from '../../db/workflow-step-execution.ts';
@@ -118,8 +119,9 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
       const { retries } = data;
       return [{ event: { type: 'step_time_out', slot, retries, random: Math.random() }, settle: null }];
     }
-    // Loading the view has read its inbox.
+    // Loading the view has read its inbox. A scope that is to be undone has nothing in it.
     case 'inbox':
+      return isToUndo(loaded.view) ? [{ event: { type: 'reconsider' }, settle: null }] : [];
     case 'start':
     case 'signals':
     case 'task_lease':
@@ -128,6 +130,10 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
     case 'unknown':
       return [];
   }
+}
+
+function isToUndo(view: ExecutionView): boolean {
+  return view.scope !== null && view.status === 'compensating' && !isUndoing(view);
 }
 
 /** Returns the units with the events of their tasks. */

@@ -114,6 +114,8 @@ const job = (row: Parameters<typeof insertJob>[1]) => insertJob(database, row);
 const LARGE_SCAN = /Seq Scan on workflow_(executions|step_executions|input_tracker)/;
 const NOBODY = '00000000-0000-4000-8000-00000000dead';
 const RUNNING = `status = 'running', completed_at = null, outputs = null`;
+const COMPENSATING = `status = 'compensating', due_status = 'failed', completed_at = null, outputs = null`;
+const UNDOING = `status = 'compensating', due_status = 'completed'`;
 
 /** A living engine that says which types it has. */
 async function engineWith(types: readonly string[]): Promise<void> {
@@ -567,6 +569,26 @@ const PLANTS: Plant[] = [
       await reopenScope(nested);
       await numbers(nested.each, 'open_count = 2');
       return nested.each;
+    },
+  ],
+  [
+    'undone-scopes-contradict-numbers',
+    'of a step that counts one too many',
+    async ({ nested: { id, each } }) => {
+      await changeExecution(id, COMPENSATING);
+      await changeScope(each, 1, UNDOING);
+      await numbers(each, 'undo_next = 0, undo_open = 2');
+      return each;
+    },
+  ],
+  [
+    'undone-scope-at-rest',
+    'whose ticket is gone',
+    async ({ nested: { id, each } }) => {
+      await changeExecution(id, COMPENSATING);
+      await changeScope(each, 1, UNDOING);
+      await numbers(each, 'undo_next = 0, undo_open = 1');
+      return each;
     },
   ],
   [

@@ -3,6 +3,7 @@
  * rebuilt from rows, and the oracle's verdict.
  */
 import assert from 'node:assert/strict';
+import { undoesScopes } from '../../../core/compensation/compensation.ts';
 import type { Event } from '../../../core/event.ts';
 import {
   findInInputs,
@@ -128,6 +129,12 @@ export class CommitChecks {
       view.graph.steps.map(({ key }, at) => [key, view.steps[at]?.status ?? 'absent']),
     );
     assert.deepEqual(states, verdict.steps, 'the steps');
+    const undoing = view.steps.filter((state) => state !== undefined && undoesScopes(state));
+    assert.deepEqual(
+      undoing.map((state) => this.#key(state!.slot)),
+      verdict.undoing === null ? [] : [verdict.undoing],
+      'the steps whose scopes are undone',
+    );
     const edges = Object.fromEntries(
       view.graph.steps.map(({ key }, at) => [
         key,

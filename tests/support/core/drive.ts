@@ -217,6 +217,7 @@ export class Drive {
         return { type: 'reject', code: 'invalid_inputs', message: 'The inputs do not match.' };
       case 'pause':
       case 'resume':
+      case 'undo':
         throw new Error(`${fact} is no event`);
     }
   }
@@ -248,7 +249,8 @@ export class Drive {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
-    if (event.type === 'scopes_ended' || event.type === 'child_ended') return false;
+    if (event.type === 'scopes_ended' || event.type === 'scopes_undone' || event.type === 'child_ended')
+      return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
     if (event.type !== 'wake') return false;
     return event.purpose === 'timeout' && status === 'retrying';

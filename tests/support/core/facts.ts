@@ -7,12 +7,17 @@ export type StepFact =
   | { fact: 'completed'; key: string; routes: readonly string[] | null }
   | { fact: 'failed'; key: string; retryable: boolean; begun: boolean }
   | { fact: 'guarded'; key: string }
-  /** `holds`: until it is resumed it has open scopes. */
-  | { fact: 'parked'; key: string; holds?: boolean }
+  /** `holds`: until it is resumed it has open scopes. `opens`: it opens new ones. */
+  | { fact: 'parked'; key: string; holds?: boolean; opens?: boolean }
   | { fact: 'resumed'; key: string }
-  /** More of its scopes have failed than it tolerates. */
-  | { fact: 'scopes failed'; key: string; retryable: boolean }
-  | { fact: 'timed out'; key: string }
+  /** More of its scopes have failed than it tolerates. `open`: others are open. */
+  | { fact: 'scopes failed'; key: string; retryable: boolean; open?: boolean }
+  /** The scopes of a step that has failed are over, which had time to end. */
+  | { fact: 'scopes over'; key: string }
+  /** Its scopes are undone, all of them. */
+  | { fact: 'scopes undone'; key: string }
+  /** `open`: it has open scopes. */
+  | { fact: 'timed out'; key: string; open?: boolean }
   /** From outside, while it waits. */
   | { fact: 'answered'; key: string }
   | { fact: 'task claimed'; key: string }
@@ -22,7 +27,8 @@ export type StepFact =
   | { fact: 'released'; key: string }
   | { fact: 'lost'; key: string };
 export type ExecutionFact = {
-  fact: 'begin' | 'stop' | 'stop overdue' | 'cancel' | 'time out' | 'reject' | 'pause' | 'resume';
+  /** `undo`: a scope that is over is undone from now on. */
+  fact: 'begin' | 'stop' | 'stop overdue' | 'cancel' | 'time out' | 'reject' | 'pause' | 'resume' | 'undo';
 };
 export type Fact = StepFact | ExecutionFact;
 
@@ -51,6 +57,8 @@ export interface Verdict {
     | 'cancelled'
     | 'timed_out';
   stopRequested: boolean;
+  /** The step whose scopes are being undone; null: none. */
+  undoing: string | null;
   /** The first unhandled failure; null while there is none. */
   error: string | null;
   steps: Record<string, OracleStatus>;

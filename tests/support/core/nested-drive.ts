@@ -4,10 +4,11 @@
  *
  * The ends of scopes reach their holder as the door brings them: in the commit of the end, or as rows of an inbox that a
  * later commit folds, several at once. Ends from above fold the inbox first, then end what is open below, from the
- * bottom up. The numbers of a holder are held against the scopes that there are.
+ * bottom up. Scopes that are undone come to life again by a ticket. The numbers of a holder are held against the scopes that there are.
  */
 import assert from 'node:assert/strict';
-import type { Event } from '../../../core/event.ts';
+import { countStopped } from '../../../core/ending.ts';
+import type { EndedScope, Event, ScopesUndone } from '../../../core/event.ts';
 import type { Plan } from '../../../core/plan.ts';
 import { countEnds, type HeldScopes } from '../../../core/scopes/held-scopes.ts';
 import { outboxOf } from '../../../core/scopes/outbox.ts';
@@ -26,7 +27,7 @@ export interface NestedDriveOptions {
 }
 
 /** Facts after which a view may be over, or a step may end with scopes open. */
-const ENDING = new Set<Fact['fact']>(['failed', 'timed out', 'cancel', 'time out', 'stop overdue']);
+const ENDING = new Set<Fact['fact']>(['failed', 'timed out', 'cancel', 'time out', 'stop', 'stop overdue']);
 const MAX_ROUNDS = 20_000;
 
 export class NestedDrive {
@@ -34,6 +35,7 @@ export class NestedDrive {
   readonly #luck: Luck;
   readonly #wild: boolean;
   #ids = 0;
+  #isCancelled = false;
 
   constructor(nested: NestedTemplate, { seed, wild }: NestedDriveOptions) {
     this.#luck = new Luck(seed, 10);
@@ -52,6 +54,7 @@ export class NestedDrive {
       assert(node.isFinal, `${node.view.scope?.path ?? 'the execution'} is still ${node.view.status}`);
       node.checks.checkEnd();
       this.#checkNumbers(node);
+      this.#checkUndone(node);
     }
   }
 
@@ -62,6 +65,11 @@ export class NestedDrive {
     }
     const nodes = this.top.all.filter((node) => !node.isFinal);
     const node = nodes[this.#luck.below(nodes.length)]!;
+    if (node.hasTicket) {
+      node.hasTicket = false;
+      this.#commit(node, [{ type: 'reconsider' }], [{ fact: 'undo' }]);
+      return;
+    }
     if (this.#luck.chance(0.05)) this.#repeat(node);
     if (node.inbox.length > 0 && this.#luck.chance(0.5)) {
       this.#fold(node);
@@ -76,7 +84,7 @@ export class NestedDrive {
   #repeat(node: NestedView): void {
     const old = node.heard[this.#luck.below(node.heard.length)];
     const state = old === undefined ? undefined : node.view.steps[old.slot];
-    if (old === undefined || (state!.status === 'waiting' && state!.held!.run === old.run)) return;
+    if (old === undefined || (state!.held!.run === old.run && hears(node.view, state!))) return;
     const before = structuredClone(state);
     const plan = transition(node.view, [old], () => 'none');
     assert.deepEqual(plan.late, [old], 'an old end is late');
@@ -103,7 +111,9 @@ export class NestedDrive {
     if (state.status !== 'running') return null;
     if (this.#luck.mishap(0.05)) return { fact: this.#luck.chance(0.5) ? 'released' : 'lost', key };
     const parks = holding !== undefined && (this.#hasMore(holding) || isNewAttempt(holding, state));
-    return parks ? { fact: 'parked', key, holds: true } : node.acting.get(key)!.next(key);
+    const opens =
+      holding !== undefined && this.#hasMore(holding) && holding.holder.rounds[holding.round]! > 0;
+    return parks ? { fact: 'parked', key, holds: true, opens } : node.acting.get(key)!.next(key);
   }
 
   #hasMore({ round, holder }: Holding): boolean {
@@ -152,28 +162,48 @@ export class NestedDrive {
    */
   #commit(node: NestedView, events: readonly Event[], facts: readonly Fact[]): void {
     const races = node.view.graph.mayLose !== null;
-    const ends = races || facts.some(({ fact }) => ENDING.has(fact)) || events.some(hasFailure);
+    const ends =
+      races ||
+      node.view.status === 'compensating' ||
+      facts.some(({ fact }) => ENDING.has(fact)) ||
+      events.some(hasFailure);
     const rows = ends ? merged(node.inbox.splice(0)) : [];
     const plan = this.#decide(node, joined([...rows, ...events]), facts);
     this.#endBelow(node, plan);
     this.#write(node, plan);
     for (const { slot, index, run } of plan.scopes?.opened ?? []) this.#open(node, slot, index, run);
+    for (const { slot, index } of plan.scopes?.undone ?? []) this.#undo(node, slot, index);
     this.#send(node, plan);
   }
 
   #decide(node: NestedView, events: readonly Event[], facts: readonly Fact[]): Plan {
     node.checks.before();
+    node.oracle.nextCommit();
     const before = snapshotOf(node.view);
     const plan = transition(node.view, events, () => `step-${this.#ids++}`);
     this.#tellEnds(node, events, before);
-    const news = facts.filter((fact) => node.oracle.tell(fact));
+    const told = facts.map((fact) => withOpen(fact, node, before, events));
+    const news = told.filter((fact) => node.oracle.tell(fact));
+    if (node === this.top && news.some(({ fact }) => fact === 'cancel')) this.#isCancelled = true;
     for (const fact of news) if ('key' in fact) this.#advance(node, fact);
     assert.equal(plan.late.length, facts.length - news.length, `late: ${JSON.stringify(plan.late)}`);
+    this.#tellTakenBack(node, events, before);
     node.checks.checkPlan(
       plan,
       events.filter((event) => !plan.late.includes(event)),
     );
     return plan;
+  }
+
+  /** The last open scope of a step has ended in a commit after which no other one is opened. */
+  #tellTakenBack(node: NestedView, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
+    const { stopRequested, execution, steps } = node.oracle.verdict;
+    if (!stopRequested && execution !== 'compensating') return;
+    for (const [slot, { held }] of before) {
+      const { key } = node.view.graph.steps[slot]!;
+      const isLast = held !== null && held.open > 0 && held.open === endsOf(events, slot).length;
+      if (isLast && steps[key] === 'waiting') node.oracle.tell({ fact: 'resumed', key });
+    }
   }
 
   #advance(node: NestedView, fact: StepFact): void {
@@ -193,6 +223,7 @@ export class NestedDrive {
   /** Tells the oracle what ends of scopes mean to their holder, from the numbers alone. */
   #tellEnds(node: NestedView, events: readonly Event[], before: ReadonlyMap<number, StepState>): void {
     for (const event of events) {
+      if (event.type === 'scopes_undone') this.#tellUndone(node, event.slot, events, before);
       if (event.type !== 'scopes_ended') continue;
       node.heard.push(event as Ends);
       const { key } = node.view.graph.steps[event.slot]!;
@@ -201,15 +232,34 @@ export class NestedDrive {
       const failures = event.ends.filter(({ status }) => status === 'failed');
       const failed = held.failed + failures.length;
       const isLast = held.open === event.ends.length;
-      if (node.oracle.verdict.stopRequested) {
-        if (isLast) node.oracle.tell({ fact: 'resumed', key });
+      const { stopRequested, execution } = node.oracle.verdict;
+      if (stopRequested || execution === 'compensating') {
+        if (isLast) this.#tellOver(node, event.slot, before.get(event.slot)!.status === 'failed');
       } else if (failed > (tolerated ?? 0)) {
         const retryable = tolerated === null ? failures[0]!.failure!.retryable : true;
-        node.oracle.tell({ fact: 'scopes failed', key, retryable });
+        node.oracle.tell({ fact: 'scopes failed', key, retryable, open: !isLast });
       } else if (isLast && held.again.length === 0 && held.next === held.total) {
         node.oracle.tell({ fact: 'resumed', key });
       }
     }
+  }
+
+  /** The last scope of a step is over that had time to end. */
+  #tellOver(node: NestedView, slot: number, hasFailed: boolean): void {
+    const { key } = node.view.graph.steps[slot]!;
+    node.oracle.tell({ fact: hasFailed ? 'scopes over' : 'resumed', key });
+  }
+
+  #tellUndone(
+    node: NestedView,
+    slot: number,
+    events: readonly Event[],
+    before: ReadonlyMap<number, StepState>,
+  ): void {
+    const { next, open } = before.get(slot)!.held!.undoing!;
+    const heard = events.filter((event) => event.type === 'scopes_undone' && event.slot === slot).length;
+    const { key } = node.view.graph.steps[slot]!;
+    if (next + open === heard) node.oracle.tell({ fact: 'scopes undone', key });
   }
 
   #write(node: NestedView, plan: Plan): void {
@@ -239,6 +289,13 @@ export class NestedDrive {
     this.#commit(opened, [{ type: 'begin' }], [{ fact: 'begin' }]);
   }
 
+  #undo(node: NestedView, slot: number, index: number): void {
+    const { scopes, holder } = node.holdings.get(slot)!;
+    scopes.get(index)!.beginUndoing();
+    const open = [...scopes.values()].filter(({ view }) => view.status === 'compensating').length;
+    assert(open <= holder.concurrency, `${open} scopes are being undone`);
+  }
+
   /** The end of a scope goes along with its commit, or waits in the inbox. */
   #send(node: NestedView, plan: Plan): void {
     for (const { event } of outboxOf(plan, null, this.#luck.random())) {
@@ -249,36 +306,41 @@ export class NestedDrive {
 
   /** Ends all scopes below the holders that a plan names, bottom up. */
   #endBelow(node: NestedView, plan: Plan): void {
+    const stopped = new Map<number, number>();
     for (const { slot, how } of plan.scopes?.endedBelow ?? []) {
-      if (how === 'stop') continue;
-      for (const scope of node.holdings.get(slot)!.scopes.values()) this.#cancel(scope);
+      const scopes = [...node.holdings.get(slot)!.scopes.values()];
+      if (how === 'stop') stopped.set(slot, scopes.filter((scope) => this.#stop(scope)).length);
+      else for (const scope of scopes) this.#cancel(scope);
     }
+    if (stopped.size === 0) return;
+    const hasFailed = (slot: number) => node.view.steps[slot]!.status === 'failed';
+    const failed = new Map([...stopped.keys()].map((slot) => [slot, hasFailed(slot)]));
+    countStopped(plan, stopped, () => `step-${this.#ids++}`);
+    for (const [slot, count] of stopped)
+      if (count > 0 && node.view.steps[slot]!.held!.open === 0) this.#tellOver(node, slot, failed.get(slot)!);
   }
 
   #cancel(node: NestedView): void {
     if (node.isFinal) return;
+    const { due } = node.view;
     for (const scope of node.below) this.#cancel(scope);
-    for (const { slot, ends } of merged(node.inbox.splice(0))) {
+    for (const event of merged(node.inbox.splice(0))) {
+      if (event.type !== 'scopes_ended') continue;
+      const { slot, ends } = event;
       countEnds(node.view.steps[slot]!.held!, ends);
       node.store.count(node.view, slot);
     }
-    this.#write(node, this.#decide(node, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]));
+    if (!node.hasTicket)
+      this.#write(node, this.#decide(node, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]));
+    if (due !== null) node.breakOff(due);
   }
 
-  /** Stops a view, and all that is open below it. Returns whether it has ended at once. */
+  /** Stops a scope, and all that is open below it. Returns whether it has ended at once. */
   #stop(node: NestedView): boolean {
-    const { view, oracle } = node;
-    const cancelled = new Map<number, number>();
-    for (const [slot, { scopes }] of node.holdings) {
-      const open = [...scopes.values()].filter(({ isFinal }) => !isFinal);
-      const count = open.filter((scope) => this.#stop(scope)).length;
-      cancelled.set(slot, count);
-      const isOver = count > 0 && view.steps[slot]!.held!.open === count;
-      if (isOver) oracle.tell({ fact: 'resumed', key: view.graph.steps[slot]!.key });
-    }
-    const rows = merged(node.inbox.splice(0));
-    this.#write(node, this.#decide(node, [{ type: 'stop', reason: null, cancelled }], [{ fact: 'stop' }]));
-    if (rows.length > 0) this.#write(node, this.#decide(node, rows, []));
+    if (node.isFinal || node.view.stopRequested !== null) return false;
+    const plan = this.#decide(node, [{ type: 'stop', reason: null }], [{ fact: 'stop' }]);
+    this.#endBelow(node, plan);
+    this.#write(node, plan);
     return node.isFinal;
   }
 
@@ -287,8 +349,19 @@ export class NestedDrive {
     const how = this.#luck.below(3);
     if (how === 0) this.#commit(top, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]);
     else if (how === 1) this.#commit(top, [{ type: 'time_out' }], [{ fact: 'time out' }]);
-    else if (top.view.stopRequested === null) this.#stop(top);
+    else if (top.view.stopRequested === null)
+      this.#commit(top, [{ type: 'stop', reason: null }], [{ fact: 'stop' }]);
     else this.#commit(top, [{ type: 'stop_overdue' }], [{ fact: 'stop overdue' }]);
+  }
+
+  /** What completed is undone, at every depth, unless the execution completed or somebody cancelled it. */
+  #checkUndone({ view }: NestedView): void {
+    if (this.top.view.status === 'completed' || this.#isCancelled) return;
+    for (const [place, slot] of view.graph.compensated.entries()) {
+      if (view.steps[slot]?.status !== 'completed') continue;
+      const { status } = view.steps[view.graph.size + place] ?? { status: 'absent' };
+      assert(['completed', 'failed'].includes(status), `a compensation is ${status} in the end`);
+    }
   }
 
   /** The numbers of every holder are those of its scopes. */
@@ -334,19 +407,45 @@ function hasFailure(event: Event): boolean {
 
 /** Ends of scopes first, each holder's as one event. */
 function joined(events: readonly Event[]): Event[] {
-  const isEnd = ({ type }: Event) => type === 'scopes_ended';
+  const isEnd = ({ type }: Event) => type === 'scopes_ended' || type === 'scopes_undone';
   return [...merged(events.filter(isEnd)), ...events.filter((event) => !isEnd(event))];
 }
 
-/** Rows of an inbox as the fewest events: one for each holder and run. */
-function merged(rows: readonly Event[]): Ends[] {
+/** Rows of an inbox as the fewest events: ends are one for each holder and run. */
+function merged(rows: readonly Event[]): (Ends | ScopesUndone)[] {
   const byHolder = new Map<string, Ends>();
+  const undone: ScopesUndone[] = [];
   for (const row of rows) {
+    if (row.type === 'scopes_undone') {
+      undone.push(row);
+      continue;
+    }
     assert(row.type === 'scopes_ended');
     const key = `${row.slot} ${row.run}`;
     const known = byHolder.get(key);
     if (known === undefined) byHolder.set(key, { ...row, ends: [...row.ends] });
     else known.ends.push(...row.ends);
   }
-  return [...byHolder.values()];
+  return [...byHolder.values(), ...undone];
+}
+
+/** Whether a step waits for ends of scopes of its run. */
+function hears({ status }: ExecutionView, { status: of, held }: StepState): boolean {
+  return of === 'waiting' || (status === 'compensating' && held!.open > 0);
+}
+
+/** A timeout of a step, with whether it has open scopes when it comes. */
+function withOpen(
+  fact: Fact,
+  { view }: NestedView,
+  before: ReadonlyMap<number, StepState>,
+  events: readonly Event[],
+): Fact {
+  if (fact.fact !== 'timed out') return fact;
+  const slot = view.graph.slots.get(fact.key)!;
+  return { ...fact, open: (before.get(slot)?.held?.open ?? 0) > endsOf(events, slot).length };
+}
+
+function endsOf(events: readonly Event[], slot: number): readonly EndedScope[] {
+  return events.flatMap((event) => (event.type === 'scopes_ended' && event.slot === slot ? event.ends : []));
 }

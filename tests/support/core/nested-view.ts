@@ -2,11 +2,12 @@
  * One view of an execution whose steps hold scopes, with all that is known about it: its rows, its oracle, the acts of its
  * handlers, and the views below it.
  */
+import assert from 'node:assert/strict';
 import type { EndedScope, Event } from '../../../core/event.ts';
 import { compileGraph } from '../../../core/graph.ts';
 import { isFinalExecution } from '../../../core/status.ts';
 import type { Template } from '../../../core/template.ts';
-import { type ExecutionView, emptyView, type ScopeRef } from '../../../core/view.ts';
+import { type DueStatus, type ExecutionView, emptyView, type ScopeRef } from '../../../core/view.ts';
 import { CommitChecks } from './commit-checks.ts';
 import { MemoryStore } from './memory-store.ts';
 import { Oracle } from './oracle.ts';
@@ -25,6 +26,17 @@ export interface Holder {
   readonly rounds: readonly number[];
   readonly concurrency: number;
   readonly tolerated: number | null;
+}
+
+/** Returns the steps in whose scopes something can be undone. */
+function undoneInside({ holders }: NestedTemplate): ReadonlySet<string> {
+  const keys = [...holders].filter(([, { inner }]) => isUndone(inner)).map(([key]) => key);
+  return new Set(keys);
+}
+
+function isUndone(nested: NestedTemplate): boolean {
+  const { steps } = nested.template;
+  return steps.some(({ compensation }) => compensation !== null) || undoneInside(nested).size > 0;
 }
 
 /** Ends of scopes of one holder. */
@@ -49,7 +61,7 @@ export class NestedView {
   readonly checks: CommitChecks;
   readonly acting: Map<string, Performance>;
   readonly holdings: Map<number, Holding>;
-  /** Ends of scopes that no commit of this view has read yet. */
+  /** What no commit of this view has read yet of its scopes. */
   inbox: Event[] = [];
   /** Ends that it has heard of. */
   readonly heard: Ends[] = [];
@@ -57,9 +69,12 @@ export class NestedView {
   constructor(nested: NestedTemplate, parent: NestedView | null, scope: ScopeRef | null) {
     this.nested = nested;
     this.parent = parent;
-    const graph = compileGraph(nested.template);
+    const inside = undoneInside(nested);
+    const compiled = compileGraph(nested.template);
+    const slots = [...inside].map((key) => compiled.slots.get(key)!);
+    const graph = { ...compiled, undoneInside: slots.sort((a, b) => a - b) };
     this.view = emptyView('execution', graph, scope);
-    this.oracle = new Oracle(nested.template);
+    this.oracle = new Oracle(nested.template, { undoneInside: inside, isScope: scope !== null });
     this.checks = new CommitChecks(nested.template, this.view, this.store);
     this.acting = performances(nested.template, nested.scripts);
     this.holdings = new Map(
@@ -68,6 +83,33 @@ export class NestedView {
         { holder, round: 0, attempt: 0, scopes: new Map() },
       ]),
     );
+  }
+
+  /** Whether it is to be undone, and nobody has looked yet. */
+  hasTicket = false;
+
+  /** It is over, and its holder's commit begins to undo it. */
+  beginUndoing(): void {
+    const { view, store } = this;
+    assert(this.isFinal, `${view.scope!.path} is undone while it is ${view.status}`);
+    const row = {
+      status: 'compensating',
+      due: view.status as DueStatus,
+      sequence: view.sequence + 1,
+    } as const;
+    Object.assign(view, row);
+    Object.assign(store.execution, row);
+    this.hasTicket = true;
+  }
+
+  /** An end from above gives it the status back that it had. */
+  breakOff(due: DueStatus): void {
+    this.hasTicket = false;
+    this.view.status = due;
+    this.view.due = null;
+    this.store.execution.status = due;
+    this.store.execution.due = null;
+    this.oracle.verdict.execution = due;
   }
 
   get isFinal(): boolean {

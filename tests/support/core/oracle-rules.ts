@@ -16,8 +16,12 @@ export interface Account {
   goesOn: boolean;
   /** It waits for scopes of its own, which a stop gives time to end. */
   holds: boolean;
-  /** The commit in which it completed. */
+  /** The commit in which it ended. */
   commit: number;
+  /** It was cancelled with its execution, and not before. */
+  cutOff: boolean;
+  /** It has opened scopes. */
+  opened: boolean;
 }
 
 /** A step that undoes another one. */
@@ -37,6 +41,8 @@ export const FRESH: Account = {
   goesOn: false,
   holds: false,
   commit: 0,
+  cutOff: false,
+  opened: false,
 };
 
 /** Section 2, one sentence each. */

@@ -29,6 +29,8 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
   parked: 'running',
   resumed: 'waiting',
   'scopes failed': 'waiting',
+  'scopes over': 'failed',
+  'scopes undone': 'absent',
   'timed out': 'waiting',
   answered: 'waiting',
   'task claimed': 'waiting',
@@ -42,11 +44,27 @@ const EXPECTED: Record<StepFact['fact'], OracleStatus> = {
 const FINAL_STEP = new Set<OracleStatus>(['completed', 'failed', 'skipped', 'cancelled']);
 const OPEN_EXECUTION = new Set(['pending', 'running', 'paused', 'compensating']);
 
+export interface OracleOptions {
+  /** Keys of the steps in whose scopes something can be undone. */
+  readonly undoneInside?: ReadonlySet<string>;
+  /** A scope is undone when its execution is, never by its own end. */
+  readonly isScope?: boolean;
+}
+
+/** Something to undo: a step by its compensation, or the scopes of a step. */
+interface ToUndo {
+  readonly key: string;
+  readonly of: string;
+  readonly position: number;
+  readonly isScopes: boolean;
+}
+
 /** The books of one execution, `pending` until the oracle is told of its beginning. */
 export class Oracle {
   readonly verdict: Verdict = {
     execution: 'pending',
     stopRequested: false,
+    undoing: null,
     error: null,
     steps: {},
     edges: {},
@@ -61,9 +79,17 @@ export class Oracle {
   /** The status that follows when all is undone. */
   #due: Verdict['execution'] = 'failed';
   #commit = 0;
+  readonly #undoneInside: ReadonlySet<string>;
+  readonly #isScope: boolean;
+  /** Steps whose scopes are undone, or being undone. */
+  readonly #begun = new Set<string>();
+  /** Steps that have failed and whose scopes have time to end. */
+  readonly #winding = new Set<string>();
 
-  constructor(template: Template) {
+  constructor(template: Template, { undoneInside = new Set<string>(), isScope = false }: OracleOptions = {}) {
     this.#template = template;
+    this.#undoneInside = undoneInside;
+    this.#isScope = isScope;
     for (const [position, { key: of, compensation: step }] of template.steps.entries())
       if (step !== null) this.#undo.set(step.key, { of, position, step });
     const undo = [...this.#undo.values()].map(({ step }) => step);
@@ -82,8 +108,18 @@ export class Oracle {
 
   /** Returns whether the fact was news. */
   tell(fact: Fact): boolean {
+    if (fact.fact === 'undo') return this.#undoScope();
     if (!OPEN_EXECUTION.has(this.verdict.execution)) return false;
     return 'key' in fact ? this.#tellStep(fact) : this.#tellExecution(fact.fact);
+  }
+
+  #undoScope(): boolean {
+    const { verdict } = this;
+    if (!this.#isScope || OPEN_EXECUTION.has(verdict.execution)) return false;
+    this.#due = verdict.execution;
+    verdict.execution = 'compensating';
+    this.#workOutCompensating();
+    return true;
   }
 
   #tellExecution(fact: ExecutionFact['fact']): boolean {
@@ -104,7 +140,7 @@ export class Oracle {
 
   #stop(): void {
     this.verdict.stopRequested = true;
-    if (this.#nextToUndo() !== null) this.#conclude('cancelled', true);
+    if (this.#hasToUndo()) this.#conclude('cancelled', true);
     else this.#workOut();
   }
 
@@ -115,6 +151,12 @@ export class Oracle {
 
   #tellStep(fact: StepFact): boolean {
     const { verdict } = this;
+    if (fact.fact === 'scopes undone') {
+      if (verdict.undoing !== fact.key) return false;
+      verdict.undoing = null;
+      this.#workOut();
+      return true;
+    }
     const status = verdict.steps[fact.key];
     // A timeout runs on while a step that was parked waits for its turn.
     const isTimedOut = fact.fact === 'timed out' && status === 'queued' && this.#accounts[fact.key]!.goesOn;
@@ -143,6 +185,7 @@ export class Oracle {
       case 'guarded':
         account.attempts -= 1;
         account.end = 'skipped';
+        account.commit = this.#commit;
         return;
       case 'failed':
         if (!fact.begun && !account.goesOn) account.attempts -= 1;
@@ -161,12 +204,21 @@ export class Oracle {
       case 'refused':
       case 'timed out':
       case 'scopes failed':
-        this.#fail(account, fact.key, fact.fact === 'timed out' || fact.retryable);
+        this.#fail(
+          account,
+          fact.key,
+          fact.fact === 'timed out' || fact.retryable,
+          'open' in fact && fact.open,
+        );
+        return;
+      case 'scopes over':
+        this.#winding.delete(fact.key);
         return;
       case 'parked':
         account.place = 'waiting';
         account.goesOn = true;
         account.holds = fact.holds ?? false;
+        if (fact.opens && !this.#windsDown(fact.key)) account.opened = true;
         return;
       case 'resumed':
         account.holds = false;
@@ -187,7 +239,7 @@ export class Oracle {
   }
 
   /** Retries are counted apart from attempts; a stop grants none. */
-  #fail(account: Account, key: string, retryable: boolean): void {
+  #fail(account: Account, key: string, retryable: boolean, isOpen = false): void {
     const undo = this.#undo.get(key);
     const { retry } = undo?.step ?? this.#template.steps.find((step) => step.key === key)!;
     account.goesOn = false;
@@ -197,7 +249,14 @@ export class Oracle {
       account.place = 'retrying';
       return;
     }
+    const endsAll =
+      undo === undefined &&
+      !this.#windsDown(key) &&
+      !isHandled(this.#template, key) &&
+      this.#template.onFailure === 'stop';
+    if (isOpen && endsAll && this.#hasToUndo()) this.#winding.add(key);
     account.end = 'failed';
+    account.commit = this.#commit;
     if (undo === undefined && !this.#windsDown(key) && !isHandled(this.#template, key))
       this.verdict.error ??= key;
   }
@@ -247,6 +306,7 @@ export class Oracle {
         for (const { key } of this.#template.steps) {
           if (!this.#loses(key, join)) continue;
           this.#accounts[key]!.end = 'cancelled';
+          this.#accounts[key]!.commit = this.#commit;
           steps[key] = 'cancelled';
           again = true;
           found = true;
@@ -309,13 +369,19 @@ export class Oracle {
       const { end, place, holds } = this.#accounts[key]!;
       const goesOn = (place === 'running' || (place === 'waiting' && holds)) && steps[key] === place;
       steps[key] = end ?? (goesOn ? place : 'cancelled');
+      if (steps[key] === 'cancelled') this.#cutOff(key);
     }
     for (const step of template.steps) this.#lookAtEdges(step);
   }
 
+  #cutOff(key: string): void {
+    this.#accounts[key]!.commit = this.#commit;
+    this.#accounts[key]!.cutOff = true;
+  }
+
   /** Section 14.22: where a failure, timeout or stop finds something to undo, that comes first. */
   #conclude(execution: Verdict['execution'], grace: boolean): void {
-    if (execution === 'completed' || this.#nextToUndo() === null) {
+    if (execution === 'completed' || !this.#hasToUndo()) {
       this.#end(execution);
       return;
     }
@@ -336,24 +402,48 @@ export class Oracle {
     }
     const all = [...this.#undo.keys(), ...this.#template.steps.map(({ key }) => key)];
     if (all.some((key) => steps[key] !== 'absent' && !FINAL_STEP.has(steps[key]!))) return;
+    if (this.#winding.size > 0 || this.verdict.undoing !== null) return;
     const next = this.#nextToUndo();
     if (next === null) this.#end(this.#due);
-    else steps[next] = 'queued';
+    else if (next.isScopes) {
+      this.#begun.add(next.of);
+      this.verdict.undoing = next.of;
+    } else steps[next.key] = 'queued';
   }
 
-  /** Section 14.23: the latest completion first. */
-  #nextToUndo(): string | null {
-    const open = [...this.#undo].filter(
-      ([key, { of }]) => this.verdict.steps[key] === 'absent' && this.#accounts[of]!.end === 'completed',
+  /** Scopes that have begun count before anybody has looked what is in them. */
+  #hasToUndo(): boolean {
+    if (this.#isScope) return false;
+    return this.#nextToUndo() !== null || this.#scopesToUndo().length > 0;
+  }
+
+  #scopesToUndo(): ToUndo[] {
+    const all = this.#template.steps.map(({ key }, position) => ({ key, of: key, position, isScopes: true }));
+    return all.filter(
+      ({ key }) => this.#undoneInside.has(key) && this.#accounts[key]!.opened && !this.#begun.has(key),
     );
-    const commitOf = ({ of }: Undo) => this.#accounts[of]!.commit;
-    open.sort(([, a], [, b]) => commitOf(b) - commitOf(a) || b.position - a.position);
-    return open[0]?.[0] ?? null;
+  }
+
+  /** Section 14.23: the latest end first, before all others a holder that was cut off; its scopes come after it. */
+  #nextToUndo(): ToUndo | null {
+    const steps = [...this.#undo]
+      .filter(
+        ([key, { of }]) => this.verdict.steps[key] === 'absent' && this.#accounts[of]!.end === 'completed',
+      )
+      .map(([key, { of, position }]): ToUndo => ({ key, of, position, isScopes: false }));
+    const scopes = this.#scopesToUndo().filter(({ key }) => FINAL_STEP.has(this.verdict.steps[key]!));
+    const rank = ({ of, position, isScopes }: ToUndo): readonly number[] => {
+      const { commit, cutOff } = this.#accounts[of]!;
+      return [isScopes && cutOff ? 1 : 0, commit, position, isScopes ? 0 : 1];
+    };
+    return [...steps, ...scopes].sort((a, b) => later(rank(a), rank(b)))[0] ?? null;
   }
 
   #endGrace(): boolean {
     const { steps } = this.verdict;
-    if (this.#template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!))) return false;
+    const isOver = this.#template.steps.every(({ key }) => FINAL_STEP.has(steps[key]!));
+    if (isOver && this.#winding.size === 0) return false;
+    this.#winding.clear();
     this.#cancelOpen();
     this.#workOutCompensating();
     return true;
@@ -361,15 +451,27 @@ export class Oracle {
 
   #cancelOpen(): void {
     const { steps } = this.verdict;
-    for (const { key } of this.#template.steps) if (!FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
+    for (const { key } of this.#template.steps) {
+      if (FINAL_STEP.has(steps[key]!)) continue;
+      steps[key] = 'cancelled';
+      this.#cutOff(key);
+    }
     for (const step of this.#template.steps) this.#lookAtEdges(step);
   }
 
   #end(execution: Verdict['execution']): void {
     const { steps } = this.verdict;
     this.verdict.execution = execution;
+    this.verdict.undoing = null;
+    this.#winding.clear();
     this.#cancelOpen();
     for (const key of this.#undo.keys())
       if (steps[key] !== 'absent' && !FINAL_STEP.has(steps[key]!)) steps[key] = 'cancelled';
   }
+}
+
+/** Compares two ranks: the higher one comes first. */
+function later(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((value, place) => value !== b[place]);
+  return at === -1 ? 0 : b[at]! - a[at]!;
 }

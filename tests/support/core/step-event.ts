@@ -50,6 +50,8 @@ export function stepEvent(
     case 'lost':
       return { type: 'rescue', ...at };
     case 'scopes failed':
+    case 'scopes over':
+    case 'scopes undone':
       throw new Error('a step fails so by the ends of its scopes');
   }
 }

@@ -5,12 +5,14 @@
 import type { Db } from '../../../db/connection/client.ts';
 import { lockOpenScopes, readOpenSteps } from '../../../db/scopes/ends-below.ts';
 import { readHeldScopes, writeHeldScopes } from '../../../db/scopes/held-scopes.ts';
-import { deleteInbox, insertInbox, readEndsFor, readInbox } from '../../../db/scopes/inbox.ts';
+import { deleteInbox, insertInbox, readEventsFor, readInbox } from '../../../db/scopes/inbox.ts';
 import { insertItems, readItems } from '../../../db/scopes/items.ts';
 import { listScopes } from '../../../db/scopes/list.ts';
 import { deleteStepsOf } from '../../../db/scopes/reopen.ts';
 import { readResults } from '../../../db/scopes/results.ts';
 import { changeScopes, insertScopes, lockScopes } from '../../../db/scopes/scope.ts';
+import { readUncertainSteps } from '../../../db/scopes/uncertain-steps.ts';
+import { beginToUndo, changeUndoneScopes } from '../../../db/scopes/undo.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { newId } from '../../../db/uuid.ts';
 import { insertScopeSteps, loadScopeSteps } from '../../../db/workflow-step-execution.ts';
@@ -52,8 +54,13 @@ export function scopeCommits({ executionIds, stepIds, stepTemplateId }: Filled):
     perCommit(
       'scopes/held-scopes.ts',
       writeHeldScopes([
-        { stepId: holderId, held: { ...held, concurrency: 10, tolerated: null, first: null } },
+        { stepId: holderId, held: { ...held, concurrency: 10, tolerated: null, first: null, undoing: null } },
       ]),
+    ),
+    perCommit('scopes/undo.ts', beginToUndo([{ holderId, index: 0 }])),
+    perCommit(
+      'scopes/undo.ts',
+      changeUndoneScopes([{ holderId, index: 0, run: 1, status: 'completed', fromSequence: 1, depth: 1 }]),
     ),
     perCommit('scopes/items.ts', insertItems([{ stepId: holderId, firstIndex: 0, items: '[1]' }])),
     perCommit('workflow-step-execution.ts', insertScopeSteps([step], null)),
@@ -74,7 +81,7 @@ export type PlannedRead = readonly [
   send: (db: Db) => Promise<unknown>,
 ];
 
-export function scopeReads({ executionIds, stepIds }: Filled): PlannedRead[] {
+export function scopeReads({ executionIds, stepIds, stepTemplateId }: Filled): PlannedRead[] {
   const [executionId] = executionIds as [string];
   const [holderId] = stepIds as [string];
   const scope = { holderId, index: 0 };
@@ -115,10 +122,16 @@ export function scopeReads({ executionIds, stepIds }: Filled): PlannedRead[] {
     ['lock_open_scopes', 'scopes/ends-below.ts', above, (db) => lockOpenScopes(db, [holderId])],
     ['read_open_steps', 'scopes/ends-below.ts', above, (db) => readOpenSteps(db, executionId, ['each[0]'])],
     [
-      'read_ends_for',
+      'read_events_for',
       'scopes/inbox.ts',
       'an end from above, once its scopes are locked',
-      (db) => readEndsFor(db, executionId, [holderId]),
+      (db) => readEventsFor(db, executionId, [holderId]),
+    ],
+    [
+      'read_uncertain_steps',
+      'scopes/uncertain-steps.ts',
+      'a status of an execution that is undone, whose definition has compensations inside scopes',
+      (db) => readUncertainSteps(db, executionId, [stepTemplateId]),
     ],
     [
       'list_scopes',
