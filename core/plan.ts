@@ -128,7 +128,7 @@ export interface Plan {
   ready: number[];
   /** Null: nothing changes in the scopes that steps hold. */
   scopes: ScopeChanges | null;
-  /** A step waits for a signal from now on: somebody must look whether one was kept. */
+  /** A step waits for a signal, or a request, from now on: somebody must look whether one was kept. */
   awaitsSignal: boolean;
   /** A task is free from now on: workers outside may be waiting for one. */
   offersTask: boolean;

@@ -41,7 +41,7 @@ export function addHookRoutes(router: Router, { hooks, limits }: HookRoutes): vo
     async handle({ params, body: read }, { c }) {
       const { method } = c.req;
       const hook = await hooks.open(params.token, c.env?.draining);
-      if (!hook.methods.includes(method)) {
+      if (hook.methods !== null && !hook.methods.includes(method)) {
         const allowed = hook.methods.join(', ');
         c.header('Allow', allowed);
         return problemResponse(c, 'method_not_allowed', `This URL takes ${allowed}, not ${method}.`);

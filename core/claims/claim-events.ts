@@ -76,8 +76,10 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   state.parked = true;
   change.parkedState = event.state;
   change.waitingFor = event.waitingFor;
-  if (event.waitingFor?.kind === 'signal') plan.awaitsSignal = true;
-  if (event.waitingFor?.kind === 'task') plan.offersTask = true;
+  const kind = event.waitingFor?.kind;
+  // Requests to hooks are kept like signals.
+  if (kind === 'signal' || kind === 'webhook') plan.awaitsSignal = true;
+  if (kind === 'task') plan.offersTask = true;
   // The deadline belongs to the attempt: an attempt that is parked again has it already.
   if (event.timeoutMs !== null && !state.hasDeadline) {
     state.hasDeadline = true;

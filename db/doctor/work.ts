@@ -100,7 +100,7 @@ const OVERLOOKED_SIGNAL: SqlInvariant = {
         where x.workflow_execution_id = e.id and x.name = s.waiting_for ->> 'name' and x.used_at is null
           and (x.scope is null or x.scope = s.scope) and ${isCalm('x.received_at')}
         limit 1) k
-     where s.status = 'waiting' and s.waiting_for ->> 'kind' = 'signal' and e.stop_requested_at is null
+     where s.status = 'waiting' and s.waiting_for ->> 'kind' in ('signal', 'webhook') and e.stop_requested_at is null
        and ${isCalm('s.updated_at')}
        and not exists (select from {{pgboss}}.job j
                         where j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'signals'

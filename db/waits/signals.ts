@@ -98,6 +98,8 @@ export interface SignalWait {
   readonly scope: string;
   readonly scopeId: ScopeId | null;
   readonly name: string;
+  /** Of a webhook step: the methods of the request that it takes; null: it waits for a signal. */
+  readonly methods: readonly string[] | null;
 }
 
 /** Kept signals that the same waits may use. */
@@ -109,9 +111,9 @@ export interface SignalGroup {
 }
 
 const WAITING = `
-         select s.id, s.scope, s.holder_id, s.parked_at
+         select s.id, s.scope, s.holder_id, s.parked_at, s.waiting_for -> 'methods' as methods
            from workflow_step_executions s
-          where s.workflow_execution_id = g.execution_id and s.waiting_for ->> 'kind' = 'signal'
+          where s.workflow_execution_id = g.execution_id and s.waiting_for ->> 'kind' in ('signal', 'webhook')
             and s.waiting_for ->> 'name' = g.name and s.status = 'waiting'`;
 
 /** From the signals to the steps: of thousands of steps that wait only those are read for which there is a signal. */
@@ -122,16 +124,16 @@ const WAITS = `
      cross join lateral (
        select distinct name, scope from workflow_signals
         where workflow_execution_id = e.id and used_at is null offset 0) k)
-  select g.execution_id, g.name, g.scope as signal_scope, w.id, w.scope, w.holder_id
+  select g.execution_id, g.name, g.scope as signal_scope, w.id, w.scope, w.holder_id, w.methods
     from groups g
    cross join lateral (
-     select id, scope, holder_id, parked_at from (${WAITING} and g.scope is null
+     select id, scope, holder_id, parked_at, methods from (${WAITING} and g.scope is null
          union all ${WAITING} and s.scope = g.scope) of_group
       order by parked_at, id limit $2::bigint) w
    order by w.parked_at, w.id`;
 
 /**
- * Returns the steps of executions that wait for a kept signal, the oldest wait first, and the groups of these signals. Uses
+ * Returns the steps of executions that wait for a kept signal or request, the oldest wait first, and the groups of these signals. Uses
  * workflow_signals_kept and workflow_step_executions_waits. @param most of each group
  */
 export async function readSignalWaits(
@@ -146,8 +148,17 @@ export async function readSignalWaits(
   });
   const waits = new Map<string, SignalWait>();
   const groups = new Map<string, SignalGroup>();
-  for (const { execution_id: executionId, name, signal_scope: of, id, scope, holder_id: holderId } of rows) {
-    waits.set(id, { executionId, stepId: id, scope, scopeId: scopeOfStep(holderId, scope), name });
+  for (const row of rows) {
+    const {
+      execution_id: executionId,
+      name,
+      signal_scope: of,
+      id,
+      scope,
+      holder_id: holderId,
+      methods,
+    } = row;
+    waits.set(id, { executionId, stepId: id, scope, scopeId: scopeOfStep(holderId, scope), name, methods });
     groups.set(JSON.stringify([executionId, name, of]), { executionId, name, scope: of });
   }
   return { waits: [...waits.values()], groups: [...groups.values()] };

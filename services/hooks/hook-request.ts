@@ -3,6 +3,8 @@
  */
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import { EngineError } from '../../core/problem.ts';
+import type { JsonPayload } from '../../payload/json-payload.ts';
+import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
 import { decodeOutput } from '../../steps/http/body.ts';
 import { StepFailure } from '../../steps/step-type.ts';
 
@@ -35,4 +37,14 @@ function valuesOf(query: URLSearchParams): JsonObject {
     if (name !== '__proto__') values.set(name, all.length === 1 ? all[0]! : all);
   }
   return Object.fromEntries(values);
+}
+
+/** @throws EngineError('body_too_large', 'not_storable') */
+export async function storableRequest(store: OutputStore, output: unknown): Promise<JsonPayload> {
+  try {
+    return await store.payload(output);
+  } catch (error) {
+    if (!(error instanceof NotStorable)) throw error;
+    throw new EngineError(error.kind === 'size' ? 'body_too_large' : 'not_storable', error.message);
+  }
 }

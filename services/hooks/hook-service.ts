@@ -1,26 +1,24 @@
 /**
  * Requests to the URLs of webhook steps: each URL takes one.
  *
- * A request may come before its step waits: whoever was given the URL by an earlier step answers at once. Such a request
- * is held for a while, until the step waits.
- *
  * Invariant: a request that is refused uses nothing.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
-import type { HookAddress } from '../../core/hooks/token.ts';
+import type { KeptRequest } from '../../core/hooks/kept-request.ts';
+import { isObject, type Json, type JsonObject } from '../../core/json/json.ts';
 import { EngineError } from '../../core/problem.ts';
 import { isFinalStep } from '../../core/status.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readStepId, readTemplateOf } from '../../db/waits/hooked-step.ts';
-import type { JsonPayload } from '../../payload/json-payload.ts';
-import { NotStorable, type OutputStore } from '../../payload/output-store.ts';
-import type { HookResponse } from '../../steps/webhook/webhook.ts';
+import type { OutputStore } from '../../payload/output-store.ts';
+import { DEFAULT_HOOK_METHODS, type HookResponse } from '../../steps/webhook/webhook.ts';
+import type { TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 import type { Caller } from '../caller.ts';
 import type { FoundStep, StepAnswerer } from '../steps/answerer.ts';
-import { type HookRequest, outputOf } from './hook-request.ts';
+import { type HookRequest, outputOf, storableRequest } from './hook-request.ts';
 import { checkSignature } from './hook-signature.ts';
+import { type Hook, KeptRequests } from './kept-requests.ts';
 
 export interface HookServiceOptions {
   readonly pool: Pool;
@@ -31,44 +29,61 @@ export interface HookServiceOptions {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** A step that waits for a request. */
+/** A step that takes a request. */
 export interface OpenHook {
-  readonly methods: readonly string[];
+  /** Null: only the step that waits will say. */
+  readonly methods: readonly string[] | null;
   /** Uses the hook, and returns the answer to the request. */
   use(request: HookRequest): Promise<HookResponse>;
 }
 
 export interface HookPort {
-  /** @param signal gives up a request that is held @throws EngineError */
+  /** @param signal ends the time for which a request is held @throws EngineError */
   open(token: string, signal: AbortSignal | undefined): Promise<OpenHook>;
 }
 
 /** The token is the right to use the hook. */
 const ANYBODY: Caller = { workspaceId: null, admin: true };
-const HOLD_MS = 20_000;
-const LOOK_MS = 100;
-const MAX_HELD = 100;
 
 export class HookService implements HookPort {
   readonly #options: HookServiceOptions;
-  #held = 0;
+  readonly #kept: KeptRequests;
 
   constructor(options: HookServiceOptions) {
     this.#options = options;
+    const { pool, store } = options;
+    this.#kept = new KeptRequests({ pool, store, responseNow: (hook) => this.#responseNow(hook) });
   }
 
   async open(token: string, signal: AbortSignal | undefined): Promise<OpenHook> {
-    const address = this.#options.urls.find(token);
+    const { urls, pool, versions, secrets } = this.#options;
+    const address = urls.find(token);
     if (address === null) throw unknownHook();
-    const found = await this.#waiting(address, signal);
-    const { methods } = found.stored.waitingFor as unknown as { methods: readonly string[] };
-    return { methods, use: (request) => this.#use(found, request) };
+    const templateId = await readTemplateOf(pool, address.executionId);
+    if (templateId === null) throw unknownHook();
+    const version = await versions.get(pool, templateId);
+    const stepTemplateId = version.stepTemplateIds[address.position];
+    if (stepTemplateId === undefined) throw unknownHook();
+    const written = writtenParams(version, address.position);
+    const { key } = version.steps[address.position]!.step;
+    const hook = { token, address, stepTemplateId, key, earlyResponse: written.response ?? {} };
+    const found = await this.#find(hook);
+    const isWaits = found !== null && isWaiting(found);
+    return {
+      methods: isWaits ? (found.stored.waitingFor!.methods as string[]) : written.methods,
+      use: async (request) => {
+        checkSignature(written.signature, request, secrets);
+        const output = (await outputOf(request)) as KeptRequest['request'];
+        // Such an execution takes no signals.
+        if (found?.stored.executionStatus === 'compensating') return this.#answer(found, output);
+        return this.#kept.give(hook, output, signal);
+      },
+    };
   }
 
-  async #use({ stored: { id }, version, position }: FoundStep, request: HookRequest): Promise<HookResponse> {
-    const { answerer, store, secrets } = this.#options;
-    checkSignature(version.steps[position]!.step.with?.signature, request, secrets);
-    const output = await storable(store, await outputOf(request));
+  async #answer({ stored: { id } }: FoundStep, request: JsonObject): Promise<HookResponse> {
+    const { answerer, store } = this.#options;
+    const output = await storableRequest(store, request);
     let response: HookResponse = {};
     await answerer.answer(ANYBODY, id, (found) => {
       if (!isWaiting(found)) throw notWaiting();
@@ -78,40 +93,39 @@ export class HookService implements HookPort {
     return response;
   }
 
-  /** Returns the step once it waits for a request. @throws EngineError when it never will, or not soon */
-  async #waiting(address: HookAddress, signal: AbortSignal | undefined): Promise<FoundStep> {
-    const first = await this.#find(address);
-    if (first !== null && isWaiting(first)) return first;
-    if (this.#held >= MAX_HELD) throw notWaiting();
-    this.#held += 1;
-    try {
-      return await this.#hold(address, signal);
-    } finally {
-      this.#held -= 1;
-    }
+  async #responseNow(hook: Hook): Promise<HookResponse | null> {
+    const found = await this.#find(hook);
+    return found !== null && isWaiting(found) ? (found.stored.waitingFor!.response as HookResponse) : null;
   }
 
-  async #hold(address: HookAddress, signal: AbortSignal | undefined): Promise<FoundStep> {
-    const until = performance.now() + HOLD_MS;
-    while (performance.now() < until && !signal?.aborted) {
-      await delay(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
-      const found = await this.#find(address);
-      if (found !== null && isWaiting(found)) return found;
-    }
-    throw notWaiting();
-  }
-
-  /** Returns the step; null: it has no row yet. @throws EngineError when there is no such step, or it is over */
-  async #find({ executionId, scope, position }: HookAddress): Promise<FoundStep | null> {
-    const { pool, versions, answerer } = this.#options;
-    const templateId = await readTemplateOf(pool, executionId);
-    if (templateId === null) throw unknownHook();
-    const version = await versions.get(pool, templateId);
-    const stepTemplateId = version.stepTemplateIds[position];
-    if (stepTemplateId === undefined) throw unknownHook();
+  /** Returns the step; null: it has no row yet. */
+  async #find({ address: { executionId, scope }, stepTemplateId }: Hook): Promise<FoundStep | null> {
+    const { pool, answerer } = this.#options;
     const id = await readStepId(pool, executionId, scope, stepTemplateId);
     return id === null ? null : answerer.find(ANYBODY, id);
   }
+}
+
+interface WrittenParams {
+  /** Null: an expression says which. */
+  readonly methods: readonly string[] | null;
+  /** Null: it has expressions. */
+  readonly response: HookResponse | null;
+  readonly signature: Json | undefined;
+}
+
+/** Returns the parameters of a step as far as they are known before it waits. */
+function writtenParams({ steps }: TemplateVersion, position: number): WrittenParams {
+  const { methods = [...DEFAULT_HOOK_METHODS], response = {}, signature } = steps[position]!.step.with ?? {};
+  return {
+    methods: isFixed(methods) && Array.isArray(methods) ? (methods as string[]) : null,
+    response: isFixed(response) && isObject(response) ? (response as HookResponse) : null,
+    signature,
+  };
+}
+
+function isFixed(value: Json): boolean {
+  return !JSON.stringify(value).includes('${{');
 }
 
 /** @throws EngineError when the step is over */
@@ -132,14 +146,4 @@ function notWaiting(): EngineError {
     'not_waiting',
     'The step of this URL does not wait yet; nothing was used, try again.',
   );
-}
-
-/** @throws EngineError('body_too_large', 'not_storable') */
-async function storable(store: OutputStore, output: unknown): Promise<JsonPayload> {
-  try {
-    return await store.payload(output);
-  } catch (error) {
-    if (!(error instanceof NotStorable)) throw error;
-    throw new EngineError(error.kind === 'size' ? 'body_too_large' : 'not_storable', error.message);
-  }
 }

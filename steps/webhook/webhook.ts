@@ -4,6 +4,7 @@
  * The handler only says what is waited for: the answer to the request is fixed here. The request itself is received by
  * the API (services/hooks/), which alone looks at `signature`: a secret is in no row.
  */
+import { hookSignalName } from '../../core/hooks/kept-request.ts';
 import { isObject, type Json, type JsonObject } from '../../core/json/json.ts';
 import { SIGNATURE_SCHEMES } from '../../core/signature/signature.ts';
 import type { KnownParams, ParamFault } from '../../core/step-type.ts';
@@ -85,13 +86,14 @@ export function createWebhook(publicUrl: string | null): StepType<WebhookParams>
     missingSettings: () => (publicUrl === null ? ['EXECUTION_ENGINE_PUBLIC_URL'] : []),
     schema,
     review: reviewWebhook,
-    run({ params: { methods = [...DEFAULT_HOOK_METHODS], response = {} } }) {
+    run({ params: { methods = [...DEFAULT_HOOK_METHODS], response = {} }, execution, step }) {
       if (publicUrl === null) {
         const message = 'The step has no URL: set EXECUTION_ENGINE_PUBLIC_URL and start the engine again.';
         throw new StepFailure('not_configured', message);
       }
       checkResponse(response);
-      return new Parked(null, null, { kind: 'webhook', methods, response: response as JsonObject });
+      const name = hookSignalName(execution.id, step.key);
+      return new Parked(null, null, { kind: 'webhook', name, methods, response: response as JsonObject });
     },
   };
 }

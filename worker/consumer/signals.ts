@@ -6,6 +6,7 @@
  * execution is locked, and nobody else uses one up without that lock: a signal ends one wait, and is not lost. A step
  * inside a scope is asked again, under the lock of the scope, whether it still waits.
  */
+import type { KeptRequest } from '../../core/hooks/kept-request.ts';
 import { EngineError } from '../../core/problem.ts';
 import { findSlot, type ViewKey, viewKey } from '../../core/view.ts';
 import { type Fit, type Pair, pairUp } from '../../core/waits/pairing.ts';
@@ -188,8 +189,9 @@ class Fold {
     const { attempt, sequence, position, status } = unit.loaded.view.steps[slot]!;
     // It waited when the waits were read: a scope is locked after that.
     if (status !== 'waiting') return this.#later();
-    const answer = new JsonPayload(payload);
-    const reason = await this.#faultOf(unit, position, answer);
+    const kept = new JsonPayload(payload);
+    const answer = wait.methods === null ? kept : requestIn(kept);
+    const reason = methodFault(wait, answer) ?? (await this.#faultOf(unit, position, answer));
     if (reason === undefined) return this.#later();
     if (reason !== null) {
       this.#dropped.push({ id, reason });
@@ -234,6 +236,19 @@ class Fold {
       return undefined;
     }
   }
+}
+
+/** Returns the output in a request that was kept for a hook. */
+function requestIn(kept: JsonPayload): JsonPayload {
+  const { request } = kept.value as unknown as KeptRequest;
+  return new JsonPayload(JSON.stringify(request), request);
+}
+
+/** Returns why a hook does not take a request; null: it may. */
+function methodFault({ methods }: SignalWait, answer: JsonPayload): string | null {
+  if (methods === null) return null;
+  const { method } = answer.value as KeptRequest['request'];
+  return methods.includes(method) ? null : `This URL takes ${methods.join(', ')}, not ${method}.`;
 }
 
 /** Returns the waits whose turn it is if every signal fits. */

@@ -65,6 +65,15 @@ async function waiting(definition: JsonObject, key = 'hook') {
   return { id, url: await urlOf(id, key) };
 }
 
+async function outputOf(id: string, key: string): Promise<string> {
+  let output: unknown;
+  await until(async () => {
+    output = stepOf(await engine.client.status(id, { includeOutputs: true }), key).outputs;
+    return output !== null && output !== undefined;
+  });
+  return String(output);
+}
+
 async function urlOf(id: string, key: string): Promise<string> {
   let url: unknown = null;
   await until(async () => {
@@ -266,6 +275,71 @@ describe('execution.hooks', () => {
     const status = await engine.end(id);
     expect(stepOf(status, 'reply').outputs).toMatchObject({ body: { early: true } });
     expect((await answers[0]!).status).toBe(202);
+  });
+
+  test('takes a request long before the step waits, once, and keeps it for the step', async () => {
+    const early = {
+      steps: {
+        ask: { type: 'transform', with: { value: '${{ execution.hooks.reply }}' } },
+        go: { type: 'wait', needs: ['ask'], with: { signal: 'go' } },
+        reply: {
+          type: 'webhook',
+          needs: ['go'],
+          with: { methods: ['POST'], response: { status: 200, body: 'noted' } },
+        },
+      },
+    };
+    const id = await engine.start(await engine.publish(early));
+    const url = await outputOf(id, 'ask');
+    expect(await codeOf(await fetch(at(url), { method: 'PUT' }))).toEqual([405, 'method_not_allowed']);
+    const answer = await post(url, '{"n":1}');
+    expect([answer.status, await answer.text()]).toEqual([200, 'noted']);
+    // The same request once more is another one.
+    for (const body of ['{"n":1}', '{"n":2}'])
+      expect(await codeOf(await post(url, body, {}))).toEqual([409, 'already_used']);
+    await engine.request('POST', '/api/v1/execution/signal', { execution_id: id, signal: 'go' });
+    expect(stepOf(await engine.end(id), 'reply').outputs).toMatchObject({ method: 'POST', body: { n: 1 } });
+    expect(await codeOf(await post(url, '{"n":3}'))).toEqual([409, 'already_used']);
+  });
+
+  test('takes no request for a step that never comes', async () => {
+    const skipped = {
+      steps: {
+        ask: { type: 'transform', with: { value: '${{ execution.hooks.reply }}' } },
+        reply: { type: 'webhook', needs: ['ask'], when: false },
+        hold: { type: 'wait', needs: ['ask'], with: { signal: 'go' } },
+      },
+    };
+    const id = await engine.start(await engine.publish(skipped));
+    const url = await outputOf(id, 'ask');
+    await until(async () => stepOf(await engine.client.status(id), 'reply').status === 'skipped');
+    expect(await codeOf(await post(url))).toEqual([409, 'wrong_state']);
+    await engine.client.cancel(id);
+    expect(await codeOf(await post(url))).toEqual([409, 'wrong_state']);
+  });
+
+  test('whose methods an expression says refuses an early request when it begins to wait, and it uses nothing', async () => {
+    const choosing = {
+      steps: {
+        ask: { type: 'transform', with: { value: '${{ execution.hooks.reply }}' } },
+        go: { type: 'wait', needs: ['ask'], with: { signal: 'go' } },
+        reply: { type: 'webhook', needs: ['go'], with: { methods: ['${{ input.method }}'] } },
+      },
+    };
+    const id = await engine.start(await engine.publish(choosing), { inputs: { method: 'PUT' } });
+    const url = await outputOf(id, 'ask');
+    const sent = post(url);
+    await engine.request('POST', '/api/v1/execution/signal', { execution_id: id, signal: 'go' });
+    expect(await codeOf(await sent)).toEqual([405, 'method_not_allowed']);
+    await urlOf(id, 'reply');
+    const { rows } = await database.pool.query(
+      `select count(*)::integer as left from workflow_signals
+        where workflow_execution_id = $1 and name like 'webhook:%' and used_at is null`,
+      [id],
+    );
+    expect(rows[0].left).toBe(0);
+    expect((await fetch(at(url), { method: 'PUT' })).status).toBe(202);
+    expect((await engine.end(id)).status).toBe('completed');
   });
 
   test('is another URL in each scope, and steps of a scope see those around it', async () => {

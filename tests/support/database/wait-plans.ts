@@ -6,6 +6,7 @@ import { newId } from '../../../db/uuid.ts';
 import { completeAnsweredSteps, markAnswers, renewWaits } from '../../../db/waits/answered-steps.ts';
 import { claimReminders, listForms, openForms } from '../../../db/waits/form.ts';
 import { readStepId, readTemplateOf } from '../../../db/waits/hooked-step.ts';
+import { readRequestFate, takeBackRequest } from '../../../db/waits/kept-request.ts';
 import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
 import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
@@ -96,6 +97,18 @@ export function waitReads({ executionIds, stepIds }: Filled): PlannedRead[] {
       'waits/signals.ts',
       'a signal over HTTP',
       (db) => readReception(db, { executionId, name: 'paid', signalId: 'payment-17', scope: null }),
+    ],
+    [
+      'read_request_fate',
+      'waits/kept-request.ts',
+      'while a request is held',
+      (db) => readRequestFate(db, executionId, 'webhook:one'),
+    ],
+    [
+      'take_back_request',
+      'waits/kept-request.ts',
+      'a request whose step is over',
+      (db) => takeBackRequest(db, executionId, 'webhook:one', 'unused'),
     ],
     ['read_signal_waits', 'waits/signals.ts', fold, (db) => readSignalWaits(db, [executionId], 8)],
     [
