@@ -12,7 +12,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import { EngineError } from '../core/problem.ts';
 import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
-import type { InboxPort } from '../services/forms/inbox.ts';
+import type { InboxPort } from '../services/forms/inbox-answers.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { SignalServicePort } from '../services/signal-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';

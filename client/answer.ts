@@ -30,18 +30,19 @@ export interface Check<T> {
   readonly type?: T;
 }
 
-const anything: Check<unknown> = () => null;
-const text: Check<string> = (value, place) => demand(typeof value === 'string', value, place, 'text');
-const number: Check<number> = (value, place) => demand(typeof value === 'number', value, place, 'number');
-const flag: Check<boolean> = (value, place) =>
+export const anything: Check<unknown> = () => null;
+export const text: Check<string> = (value, place) => demand(typeof value === 'string', value, place, 'text');
+export const number: Check<number> = (value, place) =>
+  demand(typeof value === 'number', value, place, 'number');
+export const flag: Check<boolean> = (value, place) =>
   demand(typeof value === 'boolean', value, place, 'true or false');
 
 /** Null or absent is allowed: an older engine may not send it. */
-function optional<T>(check: Check<T>): Check<T | null | undefined> {
+export function optional<T>(check: Check<T>): Check<T | null | undefined> {
   return (value, place) => (value === null || value === undefined ? null : check(value, place));
 }
 
-function list<T>(check: Check<T>): Check<T[]> {
+export function list<T>(check: Check<T>): Check<T[]> {
   return (value, place) => {
     if (!Array.isArray(value)) return demand(false, value, place, 'list');
     for (const [index, item] of value.entries()) {
@@ -53,7 +54,7 @@ function list<T>(check: Check<T>): Check<T[]> {
 }
 
 /** Every member of the type has a check. */
-function object<T>(members: { readonly [K in keyof Required<T>]: Check<unknown> }): Check<T> {
+export function object<T>(members: { readonly [K in keyof Required<T>]: Check<unknown> }): Check<T> {
   return (value, place) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       return demand(false, value, place, 'object');
@@ -125,7 +126,7 @@ const executionError = optional(
   object<NonNullable<ExecutionStatusBody['error']>>({ code: text, message: text, step: optional(text) }),
 );
 
-const step = object<ExecutionStatusBody['steps'][number]>({
+export const stepMembers = {
   id: text,
   key: text,
   type: text,
@@ -151,7 +152,9 @@ const step = object<ExecutionStatusBody['steps'][number]>({
   compensation: anything,
   children: anything,
   outputs: anything,
-});
+};
+
+const step = object<ExecutionStatusBody['steps'][number]>(stepMembers);
 
 const parent = optional(object<ParentBody>({ execution_id: text, step_id: text }));
 
@@ -236,6 +239,6 @@ export const report = object<DoctorReport>({
   unanswered: list(object<DoctorReport['unanswered'][number]>({ invariant: text, reason: text })),
 });
 
-function page<T>(item: Check<T>): Check<Page<T>> {
+export function page<T>(item: Check<T>): Check<Page<T>> {
   return object<Page<T>>({ data: list(item), next_cursor: optional(text) });
 }

@@ -15,7 +15,9 @@ import type {
 } from '../services/execution-answers.ts';
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
+import { queryOf } from './query.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
+import { waitCalls } from './wait-calls.ts';
 
 export type { ExecutionStatus, StepStatus } from '../core/status.ts';
 export type { DoctorReport } from '../services/doctor/report.ts';
@@ -28,7 +30,10 @@ export type {
   StepStatusBody,
   StopResult,
 } from '../services/execution-answers.ts';
+export type { FormItem } from '../services/forms/inbox-answers.ts';
 export type { Page } from '../services/page.ts';
+export type { AttemptBody, StepBody } from '../services/steps/answers.ts';
+export type { TaskBody } from '../services/tasks/task-answers.ts';
 export type {
   ProblemBody,
   PublishResult,
@@ -110,6 +115,7 @@ export function createEngineClient(options: EngineClientOptions) {
       }),
     listExecutions: (filter: ExecutionFilter = {}) =>
       call('GET', `/admin/executions${queryOf({ ...filter })}`, answer.executions),
+    ...waitCalls(call),
     /** Checks the invariants of the engine. */
     examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>
       call(
@@ -129,11 +135,4 @@ export function isFinal(status: ExecutionStatus): boolean {
 
 function templatePath(name: string): string {
   return `/api/v1/templates/${encodeURIComponent(name)}`;
-}
-
-function queryOf(values: Record<string, string | number | undefined>): string {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(values))
-    if (value !== undefined) search.set(name, String(value));
-  return search.size === 0 ? '' : `?${search}`;
 }

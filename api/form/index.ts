@@ -3,7 +3,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import { VOTES } from '../../core/forms/decisions.ts';
-import type { FormItem, InboxPort } from '../../services/forms/inbox.ts';
+import type { FormItem, InboxPort } from '../../services/forms/inbox-answers.ts';
 import { IdShape, InstantShape, JsonShape } from '../execution/bodies.ts';
 import { CursorShape, LimitShape, pageShape } from '../page.ts';
 import type { Router } from '../route.ts';
