@@ -81,9 +81,11 @@ export function readerSetup(
 }
 
 function refuseBrokenSchemas(types: readonly StepType[]): void {
-  const faults = types.flatMap((type) =>
-    checkSchema(type.schema).map(
-      ({ pointer, message }) => `${moduleOf(type)}: step type "${type.type}": schema${pointer}: ${message}`,
+  // Types often have one schema in common, and each check compiles it.
+  const bySchema = Map.groupBy(types, ({ schema }) => schema);
+  const faults = [...bySchema].flatMap(([schema, sharing]) =>
+    checkSchema(schema).flatMap(({ pointer, message }) =>
+      sharing.map((type) => `${moduleOf(type)}: step type "${type.type}": schema${pointer}: ${message}`),
     ),
   );
   if (faults.length > 0) throw new StepModulesError(faults);
