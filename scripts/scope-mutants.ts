@@ -107,4 +107,11 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
     replace: '',
     tests: ORDERS,
   },
+  {
+    name: 'scopes: an end from above misses scopes whose commits it had to wait for',
+    file: 'db/scopes/ends-below.ts',
+    find: 'with o as materialized (',
+    replace: 'with o as not materialized (',
+    tests: ORDERS,
+  },
 ];

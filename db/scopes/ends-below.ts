@@ -24,17 +24,21 @@ export interface OpenStep {
   readonly isOver: boolean;
 }
 
-/** Locks the open scopes of holders, and those that are being undone. */
+/**
+ * Locks the open scopes of holders, and those that are being undone. Joined to the union itself, a scope that has changed while
+ * its lock was waited for would be left out: PostgreSQL looks again at the row, and not at all of the union.
+ */
 export async function lockOpenScopes(tx: Db, holderIds: readonly string[]): Promise<OpenScope[]> {
   const { rows } = await tx.query({
     name: 'lock_open_scopes',
-    text: `select c.step_execution_id, c.index, c.path
-             from (select step_execution_id, index from workflow_scopes
-                    where step_execution_id = any($1::uuid[]) and status = 'running'
-                   union all
-                   select step_execution_id, index from workflow_scopes
-                    where step_execution_id = any($1::uuid[]) and status = 'compensating') o
-             join workflow_scopes c on c.step_execution_id = o.step_execution_id and c.index = o.index
+    text: `with o as materialized (
+             select step_execution_id, index from workflow_scopes
+              where step_execution_id = any($1::uuid[]) and status = 'running'
+             union all
+             select step_execution_id, index from workflow_scopes
+              where step_execution_id = any($1::uuid[]) and status = 'compensating')
+           select c.step_execution_id, c.index, c.path
+             from o join workflow_scopes c on c.step_execution_id = o.step_execution_id and c.index = o.index
             where c.status in ('running', 'compensating')
             order by c.step_execution_id, c.index for no key update of c`,
     values: [plainArray(holderIds)],

@@ -3,6 +3,7 @@
  * other one by the inbox, in every order that locks allow.
  */
 import { expect, test } from 'bun:test';
+import type { Client } from 'pg';
 import type { AddedScopes, Event } from '../../../core/event.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { viewKey } from '../../../core/view.ts';
@@ -12,6 +13,8 @@ import { type Fixture, fixtureForAll } from '../../support/fixture.ts';
 import { until } from '../../support/until.ts';
 
 let doors: Doors;
+/** Whoever changes rows without a door. */
+let other: Client;
 let schedule: Schedule;
 let one: OrderedEngine;
 let two: OrderedEngine;
@@ -40,6 +43,7 @@ async function endAll(): Promise<void> {
 
 const setUp = async (fixture: Fixture) => {
   doors = await Doors.open(fixture);
+  other = await fixture.client();
   await doors.looker.query(ENDS_TOO_EARLY);
   schedule = new Schedule(doors.looker, []);
   [one, two] = ['one', 'two'].map((name) => new OrderedEngine(name, doors, () => schedule, false)) as [
@@ -441,6 +445,25 @@ test.each(['stop', 'cancel'] as const)(
     expect(seen.size).toBeGreaterThan(1);
   },
 );
+
+test('an end from above takes scopes along whose commit it had to wait for', async () => {
+  const execution = await holding(FLAT, 3);
+  await other.query('begin');
+  await other.query(
+    `update workflow_scopes set sequence = sequence + 1 where workflow_execution_id = $1 and index < 2`,
+    [execution],
+  );
+  const cancelled = one.deliver(execution, { type: 'cancel', reason: null });
+  await until(async () => {
+    const { rows } = await doors.looker.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'one' and wait_event_type = 'Lock'`,
+    );
+    return rows.length > 0;
+  });
+  await other.query('commit');
+  expect(await cancelled).toBe('applied');
+  expect(await scopes(execution)).toEqual({ open: 0, completed: 0, failed: 0, cancelled: 3 });
+});
 
 test('scopes that a commit was to open are forgotten when it fails', async () => {
   await inEveryOrder(FLAT, async (execution) => {

@@ -129,7 +129,7 @@ export class OrderedEngine {
   constructor(name: string, { url, queue, versions }: Doors, order: () => Schedule, isFine: boolean) {
     this.name = name;
     this.#lane = new OrderedLane(url, name, order);
-    this.#pool = createPool(url, { applicationName: name, max: 2 });
+    this.#pool = createPool(url, { applicationName: name, max: 2, byIndex: true });
     this.committer = new Committer({
       queue,
       capacity: this.capacity,
