@@ -18,12 +18,20 @@ interface Answer {
 
 interface Call {
   readonly path: string;
+  readonly query: URLSearchParams;
   /** Parsed JSON; null when there is none. */
   readonly body: Record<string, unknown> | null;
   /** 1 for the first request with this Idempotency-Key; of those without one, with this body. */
   readonly attempt: number;
   /** 1 for the first request of this path. */
   readonly asked: number;
+  readonly bookings: Bookings;
+}
+
+/** Bookings of this server by their ids, and those that were cancelled, in order. */
+interface Bookings {
+  readonly made: Set<string>;
+  readonly cancelled: string[];
 }
 
 type Service = (call: Call, part: string) => Answer;
@@ -36,14 +44,21 @@ const SERVICES: Readonly<Record<string, Service>> = {
     body: { label: /agree|contract/i.test(String(body?.text)) ? 'contract' : 'invoice' },
   }),
   'PUT /index/': (_call, id) => ({ status: 201, body: { id } }),
-  'GET /sources/orders': ({ attempt }) => ordersOf(attempt),
+  'GET /sources/orders': (call) => ordersOf(call),
   'GET /sources/customers': () => ({
     body: [
       { id: 1, name: 'Ada' },
       { id: 2, name: 'Grace' },
     ],
   }),
+  'PUT /warehouse/orders/': ({ body }) =>
+    Number(body?.amount) > 0
+      ? { status: 201, body: { stored: body?.id } }
+      : { status: 422, body: { error: 'the amount is not positive' } },
   'PUT /warehouse/': ({ body }) => ({ body: { rows: Array.isArray(body) ? body.length : 0 } }),
+  'POST /bookings': (call) => book(call),
+  'GET /bookings/': ({ bookings }, traveller) => bookingsOf(bookings, traveller),
+  'DELETE /bookings/': ({ bookings }, id) => cancel(bookings, id),
   'POST /pages': ({ body }) => pageOf(body),
   'POST /posts': () => ({ body: { posted: true } }),
   'POST /tickets': () => ({ status: 201, body: { id: 'T-1' } }),
@@ -66,8 +81,9 @@ export interface MockServices extends AsyncDisposable {
 /** Serves on loopback; port 0 is any free one. */
 export async function startMockServices(port = 0): Promise<MockServices> {
   const attempts = new Map<string, number>();
+  const bookings = { made: new Set<string>(), cancelled: [] };
   const server = http.createServer(async (request, response) => {
-    const { status = 200, headers = {}, body } = await answer(request, attempts);
+    const { status = 200, headers = {}, body } = await answer(request, attempts, bookings);
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
     response.end(JSON.stringify(body));
   });
@@ -84,8 +100,13 @@ export async function startMockServices(port = 0): Promise<MockServices> {
   };
 }
 
-async function answer(request: IncomingMessage, attempts: Map<string, number>): Promise<Answer> {
-  const path = (request.url ?? '/').split('?')[0]!;
+async function answer(
+  request: IncomingMessage,
+  attempts: Map<string, number>,
+  bookings: Bookings,
+): Promise<Answer> {
+  const [path, queried] = (request.url ?? '/').split('?') as [string, string?];
+  const query = new URLSearchParams(queried);
   const body = (await json(request).catch(() => null)) as Call['body'];
   const key = String(request.headers['idempotency-key'] ?? JSON.stringify(body));
   const attempt = count(attempts, key);
@@ -93,7 +114,7 @@ async function answer(request: IncomingMessage, attempts: Map<string, number>): 
   for (const [route, service] of Object.entries(SERVICES)) {
     const [method, prefix] = route.split(' ') as [string, string];
     if (request.method === method && path.startsWith(prefix))
-      return service({ path, body, attempt, asked }, path.slice(prefix.length));
+      return service({ path, query, body, attempt, asked, bookings }, path.slice(prefix.length));
   }
   return { status: 404, body: { error: `nothing at ${request.method} ${path}` } };
 }
@@ -150,17 +171,38 @@ function completionOf({ body, attempt }: Call): Answer {
   };
 }
 
-/** Overloaded at first, so that there is a retry to see. */
-function ordersOf(attempt: number): Answer {
+/**
+ * Overloaded at first, so that there is a retry to see. Of 40 orders that are worth something the warehouse refuses two, on the
+ * 28th of a month three.
+ */
+function ordersOf({ attempt, query }: Call): Answer {
   if (attempt === 1) return { status: 503, body: { error: 'busy' } };
-  return {
-    headers: { 'x-attempt': String(attempt) },
-    body: [
-      { id: 10, customer: 1, amount: 30 },
-      { id: 11, customer: 2, amount: 0 },
-      { id: 12, customer: 3, amount: 12 },
-    ],
-  };
+  const refused = query.get('date')?.endsWith('-28') ? 3 : 2;
+  const orders = Array.from({ length: 40 }, (_, at) => ({
+    id: at + 1,
+    customer: (at % 3) + 1,
+    amount: at < refused ? -5 : 10 + at,
+  }));
+  return { headers: { 'x-attempt': String(attempt) }, body: [{ id: 0, customer: 1, amount: 0 }, ...orders] };
+}
+
+/** Nothing is free in Atlantis. */
+function book({ body, bookings }: Call): Answer {
+  if (body?.place === 'Atlantis') return { status: 409, body: { error: `no ${body.kind} is free there` } };
+  const id = `${body?.traveller}-${body?.kind}-${body?.place}`;
+  bookings.made.add(id);
+  return { status: 201, body: { id } };
+}
+
+function cancel({ made, cancelled }: Bookings, id: string): Answer {
+  if (!made.delete(id)) return { status: 404, body: { error: 'no such booking' } };
+  cancelled.push(id);
+  return { body: { cancelled: id } };
+}
+
+function bookingsOf({ made, cancelled }: Bookings, traveller: string): Answer {
+  const own = (ids: Iterable<string>) => [...ids].filter((id) => id.startsWith(`${traveller}-`));
+  return { body: { made: own(made), cancelled: own(cancelled) } };
 }
 
 /** Nobody of the first line answers for `search`. */

@@ -95,6 +95,27 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
     tests: NESTED,
   },
   {
+    name: 'compensations: nobody is told that a scope is to be undone',
+    file: 'door/scopes/outgoing.ts',
+    find: ', ...units.flatMap(toUndo)];',
+    replace: '];',
+    tests: SCOPES,
+  },
+  {
+    name: 'compensations: a scope that is undone makes its output anew',
+    file: 'door/eager-frontier.ts',
+    find: " || plan.fromStatus === 'compensating')",
+    replace: ')',
+    tests: SCOPES,
+  },
+  {
+    name: 'compensations: steps in scopes that gave no result are not told',
+    file: 'services/execution-status.ts',
+    find: 'return [...uncertainAtTop(version, top), ...below];',
+    replace: 'return uncertainAtTop(version, top);',
+    tests: SCOPES,
+  },
+  {
     name: 'compensations: a cancel leaves scopes cancelled that had completed',
     file: 'db/scopes/ends-below.ts',
     find: "coalesce(c.due_status, 'cancelled')",

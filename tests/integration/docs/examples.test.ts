@@ -162,7 +162,8 @@ describe('document-ingestion', () => {
 describe('nightly-pipeline', () => {
   test('a busy source is asked again, and the rows are loaded', async () => {
     expect(await outputsOf('nightly-pipeline', withServices({ date: '2026-01-31' }))).toEqual({
-      loaded: 2,
+      loaded: 38,
+      refused: 2,
       attempts: '2',
       removed: 'staging/2026-01-31',
     });
@@ -172,9 +173,52 @@ describe('nightly-pipeline', () => {
     const execution = await run('nightly-pipeline', withServices({ date: '2026-01-31', minimum: 1000 }));
     expect([execution.status, execution.outputs]).toEqual([
       'completed',
-      { loaded: 0, attempts: '2', problem: 'too_few_rows', removed: 'staging/2026-01-31' },
+      { loaded: 0, refused: 0, attempts: '2', problem: 'too_few_rows', removed: 'staging/2026-01-31' },
     ]);
     expect(statuses(execution)).toMatchObject({ load: 'skipped', report_failure: 'completed' });
+  });
+
+  test('more refused rows than are tolerated fail the load, and the staging area is cleaned all the same', async () => {
+    const execution = await run('nightly-pipeline', withServices({ date: '2026-02-28' }));
+    expect([execution.status, execution.outputs]).toEqual([
+      'completed',
+      { loaded: 0, refused: 3, attempts: '2', problem: 'too_many_failures', removed: 'staging/2026-02-28' },
+    ]);
+    expect(statuses(execution)).toMatchObject({ load: 'failed', report_failure: 'completed' });
+  });
+});
+
+describe('trip-booking', () => {
+  async function bookingsOf(traveller: string): Promise<{ made: string[]; cancelled: string[] }> {
+    const answer = await fetch(`${services.url}/bookings/${traveller}`);
+    return (await answer.json()) as { made: string[]; cancelled: string[] };
+  }
+
+  test('everything is booked', async () => {
+    expect(await outputsOf('trip-booking', withServices({ traveller: 'Ada' }))).toEqual({
+      flight: 'Ada-flight-Paris',
+      rooms: ['Ada-room-Paris', 'Ada-room-Rome', 'Ada-room-Vienna'],
+      car: 'Ada-car-Vienna',
+    });
+    const { made, cancelled } = await bookingsOf('Ada');
+    expect([made.length, cancelled.length]).toEqual([5, 0]);
+  });
+
+  test('without a car the rooms are cancelled, then the flight', async () => {
+    const execution = await run('trip-booking', withServices({ traveller: 'Ben', car: 'Atlantis' }));
+    expect(execution).toMatchObject({ status: 'failed', error: { step: 'car' }, uncertain: [] });
+    const { made, cancelled } = await bookingsOf('Ben');
+    expect(made).toEqual([]);
+    expect(cancelled.slice(0, 3).sort()).toEqual(['Ben-room-Paris', 'Ben-room-Rome', 'Ben-room-Vienna']);
+    expect(cancelled.slice(3)).toEqual(['Ben-flight-Paris']);
+  });
+
+  test('without a room at the last stop the rooms before it are cancelled, and no car was asked for', async () => {
+    const execution = await run('trip-booking', withServices({ traveller: 'Cleo', lastStop: 'Atlantis' }));
+    expect(execution).toMatchObject({ status: 'failed', error: { step: 'rooms' } });
+    expect(statuses(execution)).toMatchObject({ car: 'cancelled' });
+    const { made, cancelled } = await bookingsOf('Cleo');
+    expect([made, cancelled.at(-1)]).toEqual([[], 'Cleo-flight-Paris']);
   });
 });
 

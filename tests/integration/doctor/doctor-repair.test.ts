@@ -124,6 +124,37 @@ describe('scopes', () => {
     await assertInvariants(database.url);
   });
 
+  test('a scope whose ticket is lost while it is undone is undone, and the execution ends', async () => {
+    const one = { type: 'noop', compensateWith: { type: 'noop' } };
+    const { execution_id: id, steps } = await engine.run({
+      steps: {
+        each: { type: 'foreach', with: { items: 2, steps: { one } } },
+        no: { type: 'fail', needs: ['each'], with: { message: 'no' } },
+      },
+    });
+    const each = steps[0]!.id!;
+    await change(
+      'workflow_executions',
+      id,
+      `status = 'compensating', due_status = 'failed', completed_at = null`,
+    );
+    await scope(each, 1, `status = 'compensating', due_status = 'completed'`);
+    await database.pool.query(
+      'update workflow_held_scopes set undo_next = 0, undo_open = 1 where step_execution_id = $1',
+      [each],
+    );
+    await database.pool.query(
+      `delete from workflow_step_executions where workflow_execution_id = $1 and scope = 'each[1]'
+          and step_template_id in (select id from workflow_step_templates where key like '%~compensation')`,
+      [id],
+    );
+    expect(await repair()).toEqual({ 'undone-scope-at-rest': 1 });
+    expect((await engine.end(id)).status).toBe('failed');
+    const undone = await engine.client.status(id, { scope: 'each[1]' });
+    expect(undone.steps[0]!.compensation).toMatchObject({ status: 'completed' });
+    await assertInvariants(database.url);
+  });
+
   test('a scope that is open below a step that is over is cancelled', async () => {
     const { execution_id, steps } = await engine.run(EACH);
     const each = steps[0]!.id!;

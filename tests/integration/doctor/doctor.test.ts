@@ -578,6 +578,11 @@ const PLANTS: Plant[] = [
       await changeExecution(id, COMPENSATING);
       await changeScope(each, 1, UNDOING);
       await numbers(each, 'undo_next = 0, undo_open = 2');
+      await job({
+        queue: 'WorkflowExecutionQueue',
+        id: randomUUID(),
+        data: { kind: 'inbox', execution_id: id, scope: `${each}[1]` },
+      });
       return each;
     },
   ],

@@ -1,6 +1,7 @@
 /**
  * Engines that share the scopes of one step, and are killed, drained or frozen in the middle, or get no answer to their
- * commits: every item is completed once, the results are in order, and nothing is left over.
+ * commits: every item is completed once, the results are in order, and nothing is left over. When the scopes are undone
+ * meanwhile, every item is undone once.
  */
 import { expect, test } from 'bun:test';
 import { chance } from '../../../chaos/chance.ts';
@@ -46,16 +47,31 @@ const NESTED = {
     ),
   },
 };
+/** Completes at once, and waits for the gate of its round when it is undone. */
+const UNDONE: JsonObject = {
+  a: { type: 'transform', with: { value: '${{ item }}' }, compensateWith: WORK.held as JsonObject },
+};
+const FAILS = { type: 'fail', needs: ['outer'], with: { message: 'to be undone' } };
+const UNDONE_NESTED = {
+  steps: {
+    outer: foreach(OUTER, { inner: foreach(INNER, UNDONE, { concurrency: 6 }) }, { concurrency: 5 }),
+    fails: FAILS,
+  },
+};
 const count = (length: number) => Array.from({ length }, (_, index) => index);
-const KINDS = [
-  ['of one level', FLAT, { each: count(ITEMS) }, ITEMS],
+type Check = (engine: Pick<TestEngine, 'end'>, id: string) => Promise<void>;
+const KINDS: readonly (readonly [name: string, definition: JsonObject, check: Check])[] = [
+  ['of one level', FLAT, isWhole({ each: count(ITEMS) }, ITEMS)],
   [
     'of two levels',
     NESTED,
-    { outer: count(OUTER).map(() => count(INNER).map((index) => [index, index])) },
-    OUTER * (INNER + 1),
+    isWhole(
+      { outer: count(OUTER).map(() => count(INNER).map((index) => [index, index])) },
+      OUTER * (INNER + 1),
+    ),
   ],
-] as const;
+  ['of two levels, which are undone', UNDONE_NESTED, isUndone(OUTER * (INNER + 1), OUTER * INNER)],
+];
 
 const runsOn = (engine: string, id: string, least: number) =>
   database.until(
@@ -69,28 +85,39 @@ const holdsNothing = (engine: string) =>
     [engine],
   );
 
-async function expectWhole(
-  engine: Pick<TestEngine, 'end'>,
-  id: string,
-  outputs: JsonObject,
-  scopes: number,
-): Promise<void> {
-  const end = await engine.end(id);
-  expect([end.status, end.outputs]).toEqual(['completed', outputs]);
-  const { rows } = await database.pool.query(
-    `select (select count(*)::integer from workflow_scopes where workflow_execution_id = $1) as scopes,
-            (select count(*)::integer from workflow_scopes
-              where workflow_execution_id = $1 and status = 'completed' and run = 1) as completed,
-            (select count(*)::integer from workflow_step_executions
-              where workflow_execution_id = $1 and status <> 'completed') as others,
-            (select max(retry_count) from workflow_step_executions where workflow_execution_id = $1) as retries`,
-    [id],
-  );
-  expect(rows).toEqual([{ scopes, completed: scopes, others: 0, retries: 1 }]);
+function isWhole(outputs: JsonObject, scopes: number): Check {
+  return async (engine, id) => {
+    const end = await engine.end(id);
+    expect([end.status, end.outputs]).toEqual(['completed', outputs]);
+    const { rows } = await database.pool.query(
+      `select (select count(*)::integer from workflow_scopes where workflow_execution_id = $1) as scopes,
+              (select count(*)::integer from workflow_scopes
+                where workflow_execution_id = $1 and status = 'completed' and run = 1) as completed,
+              (select count(*)::integer from workflow_step_executions
+                where workflow_execution_id = $1 and status <> 'completed') as others,
+              (select max(retry_count) from workflow_step_executions where workflow_execution_id = $1) as retries`,
+      [id],
+    );
+    expect(rows).toEqual([{ scopes, completed: scopes, others: 0, retries: 1 }]);
+  };
 }
 
-test.each(KINDS)('engines come and go in the middle of scopes %s', async (_, definition, outputs, scopes) => {
-  const gate = `${scopes}`;
+function isUndone(scopes: number, steps: number): Check {
+  return async (engine, id) => {
+    expect(await engine.end(id)).toMatchObject({ status: 'failed', error: { step: 'fails' }, uncertain: [] });
+    const { rows } = await database.pool.query(
+      `select (select count(*)::integer from workflow_scopes
+                where workflow_execution_id = $1 and status = 'completed' and due_status is null) as scopes,
+              (select count(*)::integer from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
+                where s.workflow_execution_id = $1 and t.key like '%~compensation' and s.status = 'completed') as steps`,
+      [id],
+    );
+    expect(rows).toEqual([{ scopes, steps }]);
+  };
+}
+
+test.each(KINDS)('engines come and go in the middle of scopes %s', async (name, definition, check) => {
+  const gate = name.replaceAll(/\W+/g, '-');
   const id = await stays.start(await stays.publish(definition), { inputs: { gate } });
   for (const [round, signal] of ROUNDS.entries()) {
     const doomed = await fixture.engineProcess({ name: `${gate}-${round}`, config: CONFIG });
@@ -105,28 +132,31 @@ test.each(KINDS)('engines come and go in the middle of scopes %s', async (_, def
     doomed.kill('SIGTERM');
     await doomed.exited;
   }
-  await expectWhole(stays, id, outputs, scopes);
+  await check(stays, id);
 });
 
-test.each(KINDS)(
-  'commits get no answer in the middle of scopes %s',
-  async (_, definition, outputs, scopes) => {
-    const target = new URL(database.url);
-    const proxy = await fixture.use(
-      PostgresProxy.listen(() => Number(target.port), chance(scopes, 'scopes')),
-      (made) => made.close(),
-    );
-    const url = new URL(database.url);
-    url.hostname = '127.0.0.1';
-    url.port = String(proxy.port);
-    const gate = `eaten-${scopes}`;
-    for (const round of ROUNDS.keys()) await database.openGate(`${gate}-${round}`);
-    const engine = await fixture.engine({ name: gate, url: url.href, recordsUrl: database.url });
-    const template = await engine.publish(definition);
-    proxy.faults.eat = 0.1;
-    const id = await engine.start(template, { inputs: { gate } });
-    await expectWhole(stays, id, outputs, scopes);
-    proxy.faults.eat = 0;
-    expect(proxy.counts.eaten).toBeGreaterThan(0);
-  },
-);
+test.each(KINDS)('commits get no answer in the middle of scopes %s', async (name, definition, check) => {
+  const target = new URL(database.url);
+  const proxy = await fixture.use(
+    PostgresProxy.listen(
+      () => Number(target.port),
+      chance(
+        KINDS.findIndex(([kind]) => kind === name),
+        'scopes',
+      ),
+    ),
+    (made) => made.close(),
+  );
+  const url = new URL(database.url);
+  url.hostname = '127.0.0.1';
+  url.port = String(proxy.port);
+  const gate = `eaten-${name.replaceAll(/\W+/g, '-')}`;
+  for (const round of ROUNDS.keys()) await database.openGate(`${gate}-${round}`);
+  const engine = await fixture.engine({ name: gate, url: url.href, recordsUrl: database.url });
+  const template = await engine.publish(definition);
+  proxy.faults.eat = 0.1;
+  const id = await engine.start(template, { inputs: { gate } });
+  await check(stays, id);
+  proxy.faults.eat = 0;
+  expect(proxy.counts.eaten).toBeGreaterThan(0);
+});
