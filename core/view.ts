@@ -233,3 +233,19 @@ export function resolvesEdges(status: StepStatus, lost: boolean): status is Reso
 export function findSlot(view: ExecutionView, stepId: string): number | null {
   return view.steps.find((state) => state?.id === stepId)?.slot ?? null;
 }
+
+/** Returns whether only something from outside ends the wait of a step: no timer, and no scope of its own. */
+export function isWaiting({ status, hasTimer, held }: StepState): boolean {
+  return status === 'waiting' && !hasTimer && held === null;
+}
+
+/** Returns whether nothing goes on in a view until something comes from outside. */
+export function isParked({ steps }: ExecutionView): boolean {
+  return steps.every(
+    (state) =>
+      state === undefined ||
+      isFinalStep(state.status) ||
+      state.status === 'waiting_inputs' ||
+      isWaiting(state),
+  );
+}

@@ -87,3 +87,13 @@ test('workspaces take turns when a commit cannot take all', () => {
   of(table, 'other', fill(table, 'last', 1, '1'));
   expect(table.collect(false).map(({ actor }) => actor.key)).toContain('last');
 });
+
+test('of views that wait for something from outside a thousand stay in memory, and every one that is under way', () => {
+  const table = new Actors();
+  const actors = Array.from({ length: 1_500 }, (_, at) => table.get(`e-${at}`));
+  for (const actor of actors) of(table, 'a', actor);
+  actors[0]!.mailbox.push(completed(0, '1'));
+  for (const actor of actors) table.park(actor);
+  expect(table.size).toBe(1_001);
+  expect(actors.filter(({ key }) => table.find(key) !== undefined)).toEqual([actors[0]!, ...actors.slice(500)]);
+});

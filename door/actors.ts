@@ -3,7 +3,7 @@
  */
 
 import { TurnQueue } from '../core/fairness/turn-queue.ts';
-import { type ViewKey, viewKey } from '../core/view.ts';
+import { isParked, type ViewKey, viewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { interruptsOutput } from './output-evaluation.ts';
@@ -11,6 +11,8 @@ import { hasLargePayload, MAX_PAYLOAD, payloadLength, takeUnit, type Unit } from
 
 /** Idle executions beyond this number are evicted. */
 const MAX_ACTORS = 20_000;
+/** Views of which nothing goes on until something comes from outside: beyond this number the oldest are evicted. */
+const MAX_PARKED = 1_000;
 /** Events of one commit: enough to be worth a round trip, few enough for a quick answer. */
 const MAX_EVENTS = 1_000;
 /** Characters of inputs and outputs kept in memory for the steps that follow. */
@@ -21,6 +23,8 @@ const ROOM_PAUSE_MS = 100;
 export class Actors {
   readonly #actors = new Map<string, Actor>();
   readonly #dirty = new Set<Actor>();
+  /** The oldest first. Some of them may be under way again. */
+  readonly #parked = new Set<Actor>();
   readonly #kept = { length: 0, most: MAX_KEPT, makeRoom: () => this.#makeRoom() };
   /** Time of the last eviction, of performance.now(). */
   #madeRoomAt = Number.NEGATIVE_INFINITY;
@@ -102,6 +106,7 @@ export class Actors {
 
   #forget(actor: Actor): void {
     actor.kept.end();
+    this.#parked.delete(actor);
     // A forgotten actor may have a successor by now.
     if (this.#actors.get(actor.key) === actor) this.#actors.delete(actor.key);
   }
@@ -142,6 +147,16 @@ export class Actors {
     return this.find(viewKey(executionId, scope.around))?.busy === true;
   }
 
+  /** The view waits for something from outside, perhaps for weeks: it holds no memory meanwhile. */
+  park(actor: Actor): void {
+    this.#parked.delete(actor);
+    this.#parked.add(actor);
+    if (this.#parked.size <= MAX_PARKED) return;
+    const [oldest] = this.#parked;
+    this.#parked.delete(oldest!);
+    if (!oldest!.isUnderWay && oldest!.weight === 0 && isParkedNow(oldest!)) this.#forget(oldest!);
+  }
+
   /** Keeps the table bounded: evicted executions are loaded again when needed. */
   trim(): void {
     if (this.#actors.size <= MAX_ACTORS) return;
@@ -151,4 +166,8 @@ export class Actors {
       if (this.#actors.size <= MAX_ACTORS / 2) return;
     }
   }
+}
+
+function isParkedNow({ loaded }: Actor): boolean {
+  return loaded === null || isParked(loaded.view);
 }

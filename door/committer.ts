@@ -11,7 +11,7 @@ import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
 import { lateResults } from '../core/races/late-result.ts';
 import { isFinalExecution } from '../core/status.ts';
-import type { StepState } from '../core/view.ts';
+import { isParked, isWaiting, type StepState } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
 import type { Moment } from '../db/clock.ts';
 import { notify } from '../db/notify.ts';
@@ -262,7 +262,14 @@ export class Committer {
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
+    else if (hasParked(plan) && isParked(plan.view)) this.actors.park(actor);
   }
+}
+
+/** Returns whether the plan has made a step wait for something from outside, without a timer. */
+function hasParked({ steps }: Plan): boolean {
+  for (const { state } of steps.values()) if (isWaiting(state)) return true;
+  return false;
 }
 
 function keepPayloads({ actor, plan }: DecidedUnit): void {
