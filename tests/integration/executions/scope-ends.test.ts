@@ -6,36 +6,14 @@ import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
+import { forbidden, leftoversOf, watchEnds } from '../../support/scope-ends.ts';
 
 let database: EngineDatabase;
 let engines: readonly [TestEngine, TestEngine];
 
-/** What must never happen, written down by the transactions that do it. */
-const FORBIDDEN = `
-  create table test_forbidden (what text not null);
-  create function note_step() returns trigger language plpgsql as $$
-  begin
-    if old.status in ('completed', 'failed', 'skipped', 'cancelled') and new.status <> old.status then
-      insert into test_forbidden values (format('step %s: %s to %s', new.id, old.status, new.status));
-    end if;
-    if new.status = 'running' and old.status <> 'running' and exists (
-      select 1 from workflow_executions where id = new.workflow_execution_id and completed_at is not null) then
-      insert into test_forbidden values (format('step %s starts after the end', new.id));
-    end if;
-    return null;
-  end $$;
-  create trigger note after update on workflow_step_executions for each row execute function note_step();
-  create function note_scope() returns trigger language plpgsql as $$
-  begin
-    insert into test_forbidden values (format('scope %s: %s to %s', new.path, old.status, new.status));
-    return null;
-  end $$;
-  create trigger note after update on workflow_scopes for each row
-    when (old.status <> 'running' and new.run = old.run) execute function note_scope()`;
-
 fixtureForAll(async (fixture) => {
   database = await fixture.database();
-  await database.pool.query(FORBIDDEN);
+  await watchEnds(database.pool);
   const config = { EXECUTION_ENGINE_CONCURRENCY: '6' };
   engines = [await fixture.engine({ name: 'one', config }), await fixture.engine({ name: 'two', config })];
 });
@@ -115,11 +93,10 @@ test.each(CASES as [string, number, ...never[]][])(
           await end(there!, id);
         }
         expect(statuses).toContain((await here!.end(id)).status);
-        expect(await leftovers(id)).toEqual({ scopes: 0, steps: 0, numbers: 0 });
+        expect(await leftoversOf(database.pool, [id])).toEqual({ scopes: 0, steps: 0, numbers: 0 });
       }),
     );
-    const { rows } = await database.pool.query('select what from test_forbidden');
-    expect(rows).toEqual([]);
+    expect(await forbidden(database.pool)).toEqual([]);
   },
 );
 
@@ -129,25 +106,4 @@ async function reaches(id: string, ended: number): Promise<void> {
        from workflow_step_executions where workflow_execution_id = $1 and completed_at is not null`,
     [id, ended],
   );
-}
-
-/** Scopes and steps that are open, and holders whose numbers are not those of their scopes' rows. */
-async function leftovers(id: string): Promise<JsonObject> {
-  const { rows } = await database.pool.query(
-    `select (select count(*)::integer from workflow_scopes where workflow_execution_id = $1 and status = 'running') as scopes,
-            (select count(*)::integer from workflow_step_executions
-              where workflow_execution_id = $1 and completed_at is null) as steps,
-            (select count(*)::integer
-               from workflow_step_executions s join workflow_held_scopes h on h.step_execution_id = s.id
-              cross join lateral (
-                select count(*) filter (where c.status = 'completed') as completed,
-                       count(*) filter (where c.status = 'failed') as failed,
-                       count(*) filter (where c.status = 'cancelled') as cancelled
-                  from workflow_scopes c where c.step_execution_id = s.id) c
-              where s.workflow_execution_id = $1
-                and (h.open_count, h.completed_count, h.failed_count, h.cancelled_count)
-                    <> (0, c.completed, c.failed, c.cancelled)) as numbers`,
-    [id],
-  );
-  return rows[0];
 }
