@@ -66,7 +66,7 @@ export async function playRaces(options: EndsOptions, { admin, engines }: EndsSt
 async function leftAfterAll(admin: EndsStage['admin'], ids: readonly string[]): Promise<Leftovers | null> {
   for (const deadline = performance.now() + CHILDREN_MS; ; await delay(LOOK_MS)) {
     const left = await leftoversOf(admin, ids);
-    if (Object.values(left).every((count) => count === 0)) return null;
+    if (left.scopes + left.steps + left.numbers.length === 0) return null;
     if (performance.now() > deadline) return left;
   }
 }

@@ -43,8 +43,8 @@ export interface Leftovers {
   /** Open ones. */
   readonly scopes: number;
   readonly steps: number;
-  /** Holders whose numbers are not those of their scopes' rows. */
-  readonly numbers: number;
+  /** Holders whose numbers are not those of their scopes' rows, with both: open, completed, failed, cancelled. */
+  readonly numbers: readonly string[];
 }
 
 /** Returns what is left of executions and of their children. */
@@ -56,8 +56,11 @@ export async function leftoversOf(db: Db, ids: readonly string[]): Promise<Lefto
               where c.status = 'running') as scopes,
             (select count(*)::integer from workflow_step_executions s join mine on mine.id = s.workflow_execution_id
               where s.completed_at is null) as steps,
-            (select count(*)::integer
-               from mine join workflow_step_executions s on s.workflow_execution_id = mine.id
+            array(
+             select format('%s of %s is %s: %s, and the rows say %s', s.id, e.id, s.status,
+                           (h.open_count, h.completed_count, h.failed_count, h.cancelled_count),
+                           (0, c.completed, c.failed, c.cancelled))
+               from mine join workflow_executions e on e.id = mine.id join workflow_step_executions s on s.workflow_execution_id = mine.id
                join workflow_held_scopes h on h.step_execution_id = s.id
               cross join lateral (
                 select count(*) filter (where c.status = 'completed') as completed,

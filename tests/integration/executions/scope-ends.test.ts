@@ -93,7 +93,7 @@ test.each(CASES as [string, number, ...never[]][])(
           await end(there!, id);
         }
         expect(statuses).toContain((await here!.end(id)).status);
-        expect(await leftoversOf(database.pool, [id])).toEqual({ scopes: 0, steps: 0, numbers: 0 });
+        expect(await leftoversOf(database.pool, [id])).toEqual({ scopes: 0, steps: 0, numbers: [] });
       }),
     );
     expect(await forbidden(database.pool)).toEqual([]);
