@@ -37,7 +37,7 @@ export interface InvariantOptions {
   readonly accept?: readonly string[];
 }
 
-const STALE_JOBS = /^(a job is left|job-of-final-step|job-not-awaited): /;
+const STALE_JOBS = /^(a job is left|job-of-final-step|job-of-final-execution|job-not-awaited): /;
 /** The connection of the examination itself was ended, in a process that was too busy to go on with it. */
 const CUT_SHORT =
   /idle-in-transaction timeout|Connection terminated|Client has encountered a connection error/;
