@@ -95,5 +95,8 @@ test('of views that wait for something from outside a thousand stay in memory, a
   actors[0]!.mailbox.push(completed(0, '1'));
   for (const actor of actors) table.park(actor);
   expect(table.size).toBe(1_001);
-  expect(actors.filter(({ key }) => table.find(key) !== undefined)).toEqual([actors[0]!, ...actors.slice(500)]);
+  expect(actors.filter(({ key }) => table.find(key) !== undefined)).toEqual([
+    actors[0]!,
+    ...actors.slice(500),
+  ]);
 });

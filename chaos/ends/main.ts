@@ -5,7 +5,7 @@
  * Ends with 0 when everything was final in time, nothing was left open, nothing started after an end and no final state has
  * changed; with 1 otherwise.
  */
-import { forbidden } from '../../tests/support/scope-ends.ts';
+import { forbidden } from '../../tests/support/faults/scope-ends.ts';
 import { endOnSignals } from '../stage/signals.ts';
 import { RACES } from './definitions.ts';
 import { endsCommandOf, parseEndsOptions } from './options.ts';

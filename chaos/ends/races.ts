@@ -3,7 +3,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { EngineProblem } from '../../client/engine-client.ts';
-import { type Leftovers, leftoversOf } from '../../tests/support/scope-ends.ts';
+import { type Leftovers, leftoversOf } from '../../tests/support/faults/scope-ends.ts';
 import { chance } from '../chance.ts';
 import { RACES } from './definitions.ts';
 import type { EndsOptions } from './options.ts';

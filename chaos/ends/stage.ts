@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createEngineClient, type EngineClient } from '../../client/engine-client.ts';
 import { createPool, type Pool } from '../../db/connection/client.ts';
-import { watchEnds } from '../../tests/support/scope-ends.ts';
+import { watchEnds } from '../../tests/support/faults/scope-ends.ts';
 import { EngineProcess } from '../stage/engine-process.ts';
 import { ChaosPostgres } from '../stage/postgres.ts';
 import { makeEngineDatabase } from '../stage/stage.ts';

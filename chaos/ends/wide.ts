@@ -3,7 +3,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JsonObject } from '../../core/json/json.ts';
-import { leftoversOf } from '../../tests/support/scope-ends.ts';
+import { leftoversOf } from '../../tests/support/faults/scope-ends.ts';
 import { HELD, runningOf, wideOnes } from './definitions.ts';
 import type { EndsOptions } from './options.ts';
 import type { EndsStage } from './stage.ts';

@@ -5,8 +5,8 @@
 import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
+import { forbidden, leftoversOf, watchEnds } from '../../support/faults/scope-ends.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
-import { forbidden, leftoversOf, watchEnds } from '../../support/scope-ends.ts';
 
 let database: EngineDatabase;
 let engines: readonly [TestEngine, TestEngine];

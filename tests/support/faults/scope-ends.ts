@@ -2,7 +2,7 @@
  * Watches how executions end: what must never happen is written down by the transactions that do it, and what an end leaves
  * open is counted.
  */
-import type { Db } from '../../db/connection/client.ts';
+import type { Db } from '../../../db/connection/client.ts';
 
 /** What must never happen, written down by the transactions that do it. */
 const WATCH = `
