@@ -15,6 +15,8 @@ import { spareLoopback } from './proxy.ts';
 import { run, start } from './run.ts';
 import { status } from './status.ts';
 import { archive, publish, show, templates } from './templates.ts';
+import { complete, fail, forms, scopes, signal, step } from './waits/answers.ts';
+import { claim, heartbeat } from './waits/tasks.ts';
 
 const DEFAULT_PATIENCE_SECONDS = 60;
 
@@ -50,6 +52,8 @@ function createProgram(): Command {
   addTemplateCommands(program);
   addStartCommands(program);
   addExecutionCommands(program);
+  addWaitCommands(program);
+  addTaskCommands(program);
   addDoctorCommand(program);
   return program;
 }
@@ -105,6 +109,52 @@ function addExecutionCommands(program: Command): void {
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
     .action((options, self) => list({ ...options, ...common(self) }));
+}
+
+function addWaitCommands(program: Command): void {
+  command(program, 'signal <execution> <name>', 'send a signal, which a step waits for or will')
+    .option('--payload <value>', 'a value as of --input: text, a number, JSON or @file')
+    .option('--signal-id <id>', 'counts once in the execution')
+    .option('--scope <scope>', 'only for waits of this scope, such as each[3]')
+    .action((execution, name, options, self) => signal(execution, name, { ...options, ...common(self) }));
+  command(program, 'scopes <execution> <step>', 'list the scopes of a step, such as the items of a foreach')
+    .option('--status <status>', 'only these')
+    .option('--limit <number>', 'at most so many', wholeNumber)
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((execution, path, options, self) => scopes(execution, path, { ...options, ...common(self) }));
+  command(program, 'step <step>', 'show a step with its attempts and outputs').action((id, _, self) =>
+    step(id, common(self)),
+  );
+  command(program, 'complete <step>', 'complete a step that waits for a form, a request or a worker')
+    .option('--value <value>', 'its output, as of --input: text, a number, JSON or @file')
+    .option('--user <user>', 'of a form: who answers')
+    .option('--decision <decision>', 'of a form with a quorum: approve or reject')
+    .option('--comment <text>', 'of a form with a quorum')
+    .option('--claim <token>', 'of a task: the token with which it was claimed')
+    .action((id, options, self) => complete(id, { ...options, ...common(self) }));
+  command(program, 'fail <step>', 'fail such a step; a form is rejected')
+    .option('--code <code>', 'of the failure')
+    .option('--message <text>', 'of the failure')
+    .option('--retryable', 'may be tried again')
+    .option('--user <user>', 'of a form: who answers')
+    .option('--claim <token>', 'of a task: the token with which it was claimed')
+    .action((id, options, self) => fail(id, { ...options, ...common(self) }));
+  command(program, 'forms', 'list the forms that wait for people')
+    .option('--assignee <user>', 'only those of this user or role:<name>')
+    .option('--limit <number>', 'at most so many', wholeNumber)
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((options, self) => forms({ ...options, ...common(self) }));
+}
+
+function addTaskCommands(program: Command): void {
+  command(program, 'claim <queue>', 'claim tasks, as a worker does')
+    .option('--worker <name>', 'shown in the status; default: the name of this machine')
+    .option('--max <number>', 'at most so many, up to 100; default: 1', wholeNumber)
+    .option('--wait <time>', 'how long to wait for a task, up to 60s; default: not at all')
+    .action((queue, options, self) => claim(queue, { ...options, ...common(self) }));
+  command(program, 'heartbeat <task>', 'keep a claimed task for the time of its lease')
+    .requiredOption('--claim <token>', 'the token with which it was claimed')
+    .action((id, options, self) => heartbeat(id, { ...options, ...common(self) }));
 }
 
 function addDoctorCommand(program: Command): void {

@@ -1,0 +1,117 @@
+/**
+ * The commands on what waits, as processes against a real engine.
+ */
+import { describe, expect, test } from 'bun:test';
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Json, JsonObject } from '../../../core/json/json.ts';
+import { type CliEnd, runCli } from '../../support/cli.ts';
+import { stepOf, type TestEngine } from '../../support/engine.ts';
+import { fixtureForAll } from '../../support/fixture.ts';
+import { until } from '../../support/until.ts';
+
+let engine: TestEngine;
+let directory: string;
+
+fixtureForAll(async (made) => {
+  await made.database();
+  directory = await made.folder();
+  engine = await made.engine();
+});
+
+const cli = (...args: string[]): Promise<CliEnd> =>
+  runCli(args, { cwd: directory, env: { EXECUTION_ENGINE_URL: engine.url }, stdin: '' });
+
+/** Starts an execution of one step; returns it once that waits, with the step's id. */
+async function waiting(step: JsonObject): Promise<{ id: string; stepId: string }> {
+  const id = await engine.start(await engine.publish({ steps: { step } }));
+  await until(async () => (await engine.client.status(id)).steps[0]?.status === 'waiting');
+  return { id, stepId: stepOf(await engine.client.status(id), 'step').id };
+}
+
+const outputOf = async (id: string) => ((await engine.end(id)).outputs as JsonObject).step;
+const FORM = { type: 'form', with: { title: 'May we?', assignees: ['ada'] } };
+
+describe('signal', () => {
+  test.each([
+    ['a text', ['--payload', '1.10'], '1.10'],
+    ['a number', ['--payload', '42'], 42],
+    ['JSON', ['--payload', '{"amount":[3]}'], { amount: [3] }],
+    ['a file', ['--payload', '@payload.json'], { of: 'a file' }],
+    ['nothing', [], null],
+  ] satisfies [string, string[], Json][])('sends %s', async (_name, given, payload) => {
+    await writeFile(join(directory, 'payload.json'), '{"of":"a file"}');
+    const { id } = await waiting({ type: 'wait', with: { signal: 'paid' } });
+    expect(await cli('signal', id, 'paid', ...given)).toMatchObject({ code: 0, out: 'signal paid sent\n' });
+    expect(await outputOf(id)).toEqual(payload);
+  });
+
+  test('with an id is sent once, and is refused when the execution is over', async () => {
+    const { id } = await waiting({ type: 'wait', with: { signal: 'paid' } });
+    for (const out of ['signal paid sent\n', 'signal one was sent before\n'])
+      expect(await cli('signal', id, 'paid', '--signal-id', 'one')).toMatchObject({ code: 0, out });
+    await engine.end(id);
+    const { code, err } = await cli('signal', id, 'paid');
+    expect([code, err.includes('takes no signals')]).toEqual([4, true]);
+  });
+});
+
+describe('forms', () => {
+  test('are listed, shown, and answered', async () => {
+    const { id, stepId } = await waiting(FORM);
+    expect((await cli('forms', '--assignee', 'ada')).out).toContain(stepId);
+    expect((await cli('forms', '--assignee', 'eve')).out).not.toContain(stepId);
+    expect((await cli('step', stepId)).out).toContain('for an answer to the form "May we?"');
+    expect((await cli('complete', stepId, '--user', 'eve')).code).toBe(4);
+    const done = await cli('complete', stepId, '--user', 'ada', '--value', '{"ok":true}');
+    expect(done).toMatchObject({ code: 0, out: `step ${stepId} completed\n` });
+    expect(await outputOf(id)).toEqual({ ok: true });
+    expect((await cli('step', stepId)).out).toMatch(/completed .*1/s);
+  });
+
+  test('are rejected, and decided with a quorum', async () => {
+    const { id, stepId } = await waiting(FORM);
+    expect((await cli('fail', stepId, '--user', 'ada')).out).toBe(`step ${stepId} failed\n`);
+    expect((await engine.end(id)).error).toMatchObject({ code: 'rejected' });
+    const two = await waiting({ type: 'form', with: { title: 'May we?', quorum: { approve: 1 } } });
+    expect((await cli('complete', two.stepId, '--decision', 'maybe')).code).toBe(2);
+    const approve = ['--decision', 'approve', '--user', 'ada', '--comment', 'fine'];
+    expect((await cli('complete', two.stepId, ...approve)).code).toBe(0);
+    expect(await outputOf(two.id)).toMatchObject({ decision: 'approve', decisions: [{ comment: 'fine' }] });
+  });
+});
+
+describe('tasks', () => {
+  test('are claimed, kept, failed and completed with the token of the claim', async () => {
+    const queue = randomUUID();
+    const step = { type: 'task', with: { queue, input: 7 }, retry: { limit: 1, delay: 0 } };
+    const { id, stepId } = await waiting(step);
+    const claim = async () => {
+      const { out } = await cli('claim', queue, '--worker', 'me', '--wait', '30s', '-o', 'json');
+      return (JSON.parse(out) as { tasks: { id: string; token: string }[] }).tasks[0]!;
+    };
+    const first = await claim();
+    expect(first).toMatchObject({ id: stepId, input: 7 });
+    expect((await cli('heartbeat', stepId, '--claim', first.token)).out).toContain('is kept for 60 s');
+    expect((await cli('complete', stepId, '--value', '1')).err).toContain('claimed by the worker "me"');
+    expect((await cli('fail', stepId, '--claim', first.token)).code).toBe(2);
+    const failed = await cli('fail', stepId, '--claim', first.token, '--code', 'no', '--retryable');
+    expect(failed.code).toBe(0);
+    const second = await claim();
+    expect((await cli('complete', stepId, '--claim', first.token)).code).toBe(4);
+    expect((await cli('complete', stepId, '--claim', second.token, '--value', '8')).code).toBe(0);
+    expect(await outputOf(id)).toBe(8);
+    expect((await cli('claim', queue)).out).toBe('TASK  TOKEN  ATTEMPT  LEASE  INPUT\n');
+  });
+});
+
+test('scopes lists the items of a foreach', async () => {
+  const steps = { one: { type: 'fail', when: '${{ item == 1 }}', with: { message: 'no', code: 'odd' } } };
+  const each = { type: 'foreach', with: { items: 3, onItemFailure: 'continue', steps } };
+  const { execution_id: id } = await engine.run({ steps: { each } });
+  expect((await cli('scopes', id, 'each')).out.trimEnd().split('\n')).toHaveLength(4);
+  const { out } = await cli('scopes', id, 'each', '--status', 'failed');
+  expect(out).toMatch(/each\[1\].*failed.*one: odd no/);
+  expect((await cli('scopes', id, 'each', '--status', 'good')).code).toBe(2);
+});
