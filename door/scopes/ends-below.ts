@@ -58,7 +58,7 @@ export class EndsBelow {
     const levels = await lockLevels(tx, executionId, holderIds);
     const scopes = levels.flatMap((level) => level.scopes);
     const steps = levels.flatMap((level) => level.steps);
-    const inner = steps.filter(({ open }) => open > 0);
+    const inner = steps.filter(({ open, isOver }) => open > 0 || isOver);
     const heard = await readEventsFor(tx, executionId, [...holderIds, ...inner.map(({ id }) => id)]);
     const counts = new Map(inner.map((step) => [step.id, closedOf(step, heard)]));
     await breakOffUndoing(
