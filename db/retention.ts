@@ -6,7 +6,8 @@
  * number per transaction: an execution of 10,000 steps takes many short transactions, and a partly deleted one is
  * never returned. The sweep after a killed one finds the mark and continues.
  *
- * Invariant 1: only final executions are marked, after the callback to their `callback_url`.
+ * Invariant 1: only final executions are marked, after the callback to their `callback_url`; a child not before its parent
+ * and the root of its tree.
  * Invariant 2: every statement reads a bounded number of rows, each by index.
  */
 import pg from 'pg';
@@ -69,12 +70,18 @@ export async function beginSweep(db: Db, retentionMs: number, jobTable: string):
 const MAX_SEEN = 5_000;
 const MAX_MARKED = 200;
 const FINAL = `('completed', 'failed', 'cancelled', 'timed_out')`;
-const IS_DUE = `(id <> all($4::uuid[]) and (removed_at is not null or (status in ${FINAL} and completed_at < $3)))`;
+/** A child stays as long as its parent and the root of its tree are there and not due themselves. */
+const IS_OLD = `e.status in ${FINAL} and e.completed_at < $3
+       and (e.parent_execution_id is null or not exists (
+         select from workflow_executions p
+          where p.id in (e.parent_execution_id, e.root_execution_id) and p.removed_at is null
+            and (p.status not in ${FINAL} or p.completed_at >= $3)))`;
+const IS_DUE = `(e.id <> all($4::uuid[]) and (e.removed_at is not null or (${IS_OLD})))`;
 
 const LOOK = `
   with seen as materialized (
-    select id, ${IS_DUE} as due from workflow_executions
-     where id > $1 and id < $2 order by id limit ${MAX_SEEN})
+    select e.id, ${IS_DUE} as due from workflow_executions e
+     where e.id > $1 and e.id < $2 order by e.id limit ${MAX_SEEN})
   select (array_agg(id order by id) filter (where due))[1:${MAX_MARKED}] as due,
          (array_agg(id order by id desc))[1] as last, count(*) = ${MAX_SEEN} as more
     from seen`;

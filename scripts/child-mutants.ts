@@ -38,8 +38,8 @@ export const CHILD_MUTANTS: readonly Mutant[] = [
   {
     name: 'children: one that is not waited for ends with its parent',
     file: 'db/children/end.ts',
-    find: 'export const OPEN_CHILD = `is_awaited and ',
-    replace: 'export const OPEN_CHILD = `',
+    find: 'return `${child}.is_awaited and ',
+    replace: 'return `',
     tests: WHOLE,
   },
   {

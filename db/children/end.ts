@@ -7,14 +7,16 @@ import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';
 import type { Statement } from '../statement.ts';
 
-/** A child that its parent waits for, and that is not final. */
-export const OPEN_CHILD = `is_awaited and status not in ('completed', 'failed', 'cancelled', 'timed_out')`;
+/** Returns SQL: whether the parent of a child waits for it, and it is not final. @param child alias of its row */
+export function openChild(child: string): string {
+  return `${child}.is_awaited and ${child}.status not in ('completed', 'failed', 'cancelled', 'timed_out')`;
+}
 
 /** Returns the open children of an execution that it waits for, those of its scopes too. Its row is locked. */
 export async function readOpenChildren(tx: Db, executionId: string): Promise<string[]> {
   const { rows } = await tx.query({
     name: 'read_open_children',
-    text: `select id from workflow_executions where parent_execution_id = $1 and ${OPEN_CHILD} order by id`,
+    text: `select c.id from workflow_executions c where c.parent_execution_id = $1 and ${openChild('c')} order by c.id`,
     values: [executionId],
   });
   return rows.map(({ id }) => id);
@@ -26,7 +28,7 @@ export async function withOpenChildren(db: Db, executionIds: readonly string[]):
   const { rows } = await db.query({
     name: 'executions_with_open_children',
     text: `select u.id from unnest($1::uuid[]) as u(id)
-            where exists (select from workflow_executions c where c.parent_execution_id = u.id and ${OPEN_CHILD} offset 0)`,
+            where exists (select from workflow_executions c where c.parent_execution_id = u.id and ${openChild('c')} offset 0)`,
     values: [plainArray(executionIds)],
   });
   return new Set(rows.map(({ id }) => id));
@@ -40,8 +42,8 @@ export async function awaitOpenChildren(tx: Db, executionId: string): Promise<st
   const { rows } = await tx.query({
     name: 'await_open_children',
     text: `with open as (
-             select id from workflow_executions where parent_execution_id = $1 and ${OPEN_CHILD}
-              order by id for no key update)
+             select c.id from workflow_executions c where c.parent_execution_id = $1 and ${openChild('c')}
+              order by c.id for no key update)
            update workflow_executions e set sequence = e.sequence + 1, parent_compensates = true
              from open where e.id = open.id
            returning e.id`,
@@ -56,8 +58,8 @@ export async function readOpenChildrenOf(tx: Db, stepIds: readonly string[]): Pr
   const { rows } = await tx.query({
     name: 'read_open_children_of_steps',
     text: `select c.id from unnest($1::uuid[]) as u(step_id)
-            cross join lateral (select id from workflow_executions
-                                 where parent_step_id = u.step_id and ${OPEN_CHILD} offset 0) c
+            cross join lateral (select x.id from workflow_executions x
+                                 where x.parent_step_id = u.step_id and ${openChild('x')} offset 0) c
             order by c.id`,
     values: [plainArray(stepIds)],
   });

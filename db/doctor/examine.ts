@@ -14,6 +14,7 @@ import { settingsOfTransaction } from '../connection/lent-client.ts';
 import { connectionConfig, isConnectionError, prepareSession } from '../connection/session.ts';
 import { OPEN_VIEWS } from '../scopes/open-views.ts';
 import { scopeOfStep } from '../scopes/scope.ts';
+import { CHILD_INVARIANTS } from './children.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import { ENGINE_INVARIANTS } from './engines.ts';
 import type { SqlInvariant } from './invariant.ts';
@@ -28,6 +29,7 @@ export const SQL_INVARIANTS: readonly SqlInvariant[] = [
   ...JOB_INVARIANTS,
   ...ROW_INVARIANTS,
   ...SCOPE_INVARIANTS,
+  ...CHILD_INVARIANTS,
   ...DATABASE_INVARIANTS,
 ];
 

@@ -28,7 +28,7 @@ const WITH_SCOPES = `
           from workflow_scopes x where x.step_execution_id = s.id offset 0) c`;
 
 /** The rows of the inbox for the steps `s`: their view has few. */
-const INBOX_OF_STEP = `
+export const INBOX_OF_STEP = `
       select i.event from workflow_inbox i
        where i.workflow_execution_id = e.id
          and i.scope = coalesce(s.holder_id || substring(s.scope from '\\[\\d+\\]$'), '')

@@ -6,7 +6,7 @@ import type { StepJob, TrackedInput } from '../../core/invariants.ts';
 import type { QueueName } from '../../core/jobs.ts';
 import type { ExecutionRow, ScopeId } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
-import { OPEN_CHILD } from '../children/end.ts';
+import { openChild } from '../children/end.ts';
 import type { Db } from '../connection/client.ts';
 import { QUEUES } from './invariant.ts';
 
@@ -22,7 +22,7 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
     `select id, workflow_template_id, status, sequence, error, due_status, stop_requested_at is not null as stopping, stop_reason,
             case when status = 'compensating'
                  then exists (select from workflow_executions c
-                               where c.parent_execution_id = workflow_executions.id and ${OPEN_CHILD} offset 0) end as waits
+                               where c.parent_execution_id = workflow_executions.id and ${openChild('c')} offset 0) end as waits
        from workflow_executions
       where id > $1 and removed_at is null
       order by id

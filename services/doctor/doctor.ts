@@ -55,6 +55,7 @@ const RECONSIDERED: readonly string[] = [
   'execution-not-ended',
   'scope-not-ended',
   'undone-scope-at-rest',
+  'compensating-execution-stands-still',
   HELD_INVARIANT.name,
 ];
 const TAKEN_OVER = 'running-step-without-owner';

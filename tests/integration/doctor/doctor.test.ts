@@ -7,7 +7,7 @@ import type { Db } from '../../../db/connection/client.ts';
 import { findOffenders, inSnapshot, SQL_INVARIANTS } from '../../../db/doctor/examine.ts';
 import { newId } from '../../../db/uuid.ts';
 import { examineDatabase, INVARIANTS } from '../../../services/doctor/doctor.ts';
-import type { EngineDatabase } from '../../support/engine.ts';
+import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
 import {
   CHAIN,
   type Chain,
@@ -34,6 +34,15 @@ interface Healthy {
   readonly any: Chain;
   readonly failed: { readonly id: string; readonly step: string };
   readonly nested: Nested;
+  readonly calling: Calling;
+}
+
+/** An execution whose step `call` has a child, whose one step is `one`. */
+interface Calling {
+  readonly id: string;
+  readonly call: string;
+  readonly child: string;
+  readonly one: string;
 }
 
 /** An execution whose step `each` holds two scopes, each with the steps `one` and `two`. */
@@ -73,7 +82,8 @@ fixtureForAll(async (fixture) => {
   chain = await ran!;
   const scoped = await engine.run(NESTED);
   const nested = { id: scoped.execution_id, each: scoped.steps[0]!.id };
-  healthy = { url: original.url, chain, timed: await timed!, any: await any!, failed, nested };
+  const calling = await runCalling(engine);
+  healthy = { url: original.url, chain, timed: await timed!, any: await any!, failed, nested, calling };
   // To be copied it must be left alone.
   await engine.stop();
   await original.pool.end();
@@ -136,6 +146,23 @@ async function reopenScope({ id, each }: Nested): Promise<void> {
     [id],
   );
   await numbers(each, 'open_count = 1, completed_count = 1');
+}
+
+async function runCalling(engine: TestEngine): Promise<Calling> {
+  const name = await engine.publish({ steps: { one: { type: 'record' } } });
+  const { execution_id: id, steps } = await engine.run({
+    steps: { call: { type: 'workflow', with: { name } } },
+  });
+  const child = steps[0]!.children![0]!.execution_id;
+  const below = await engine.end(child);
+  return { id, call: steps[0]!.id, child, one: below.steps[0]!.id };
+}
+
+/** The step that waits for its child, as it is before it has heard of the end. */
+async function reopenCalling({ id, call, child }: Calling): Promise<void> {
+  await changeExecution(id, RUNNING);
+  const waitingFor = JSON.stringify({ kind: 'child', execution_id: child });
+  await changeStep(call, `status = 'waiting', waiting_for = '${waitingFor}', ${REOPENED}`);
 }
 
 const REOPENED = 'completed_at = null, outputs = null, claimed_by = null, parked_at = now()';
@@ -655,6 +682,41 @@ const PLANTS: Plant[] = [
         [nested.id],
       );
       return rows[0].step_template_id;
+    },
+  ],
+  [
+    'waiting-step-without-child',
+    'whose child was deleted',
+    async ({ calling }) => {
+      await reopenCalling(calling);
+      await database.pool.query('delete from workflow_step_executions where id = $1', [calling.one]);
+      await database.pool.query('delete from workflow_executions where id = $1', [calling.child]);
+      return calling.call;
+    },
+  ],
+  [
+    'end-of-child-overlooked',
+    'whose child is final',
+    async ({ calling }) => {
+      await reopenCalling(calling);
+      return calling.call;
+    },
+  ],
+  [
+    'child-left-behind',
+    'that runs, while its parent is final',
+    async ({ calling: { child, one } }) => {
+      await changeExecution(child, RUNNING);
+      await changeStep(one, `status = 'waiting', waiting_for = '{"kind":"signal"}', ${REOPENED}`);
+      return child;
+    },
+  ],
+  [
+    'compensating-execution-stands-still',
+    'that has nothing to undo',
+    async () => {
+      await changeExecution(failed.id, `status = 'compensating', due_status = 'failed', completed_at = null`);
+      return failed.id;
     },
   ],
   [

@@ -170,13 +170,29 @@ describe('a child', () => {
 
 describe('a child with scopes of its own', () => {
   test('ends its step with its own end, not with that of a scope', async () => {
-    const inner = { one: { type: 'transform', with: { value: '${{ item }}' } } };
+    const inner = {
+      one: { type: 'transform', with: { value: '${{ item }}' } },
+      gate: { type: 'gate', when: '${{ item === 2 }}', with: { name: 'last-item' } },
+    };
     const child = await engine.publish({
       steps: { each: { type: 'foreach', with: { items: 3, concurrency: 1, steps: inner } } },
       output: '${{ steps.each.output.length }}',
     });
-    const end = await engine.run(calls(child));
-    expect(end).toMatchObject({ status: 'completed', outputs: { call: 3 } });
+    const id = await engine.start(await engine.publish(calls(child)));
+    await database.until(
+      `select exists (select 1 from test_runs r join workflow_executions e on e.id = r.execution_id
+                       where e.root_execution_id = $1)`,
+      [id],
+    );
+    // What was told to the parent has been heard.
+    await database.until('select count(*) = 0 from workflow_inbox where workflow_execution_id = $1', [id]);
+    const { rows } = await database.pool.query(
+      'select status from workflow_step_executions where workflow_execution_id = $1',
+      [id],
+    );
+    expect(rows).toEqual([{ status: 'waiting' }]);
+    await database.openGate('last-item');
+    expect(await engine.end(id)).toMatchObject({ status: 'completed', outputs: { call: 3 } });
   });
 });
 

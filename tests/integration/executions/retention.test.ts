@@ -7,8 +7,9 @@
 import { expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/json/json.ts';
-import { createPool, type Pool } from '../../../db/connection/client.ts';
+import { createPool, type Pool, withTransaction } from '../../../db/connection/client.ts';
 import { routeTo } from '../../../db/connection/features.ts';
+import { beginSweep, markDue } from '../../../db/retention.ts';
 import { Retention, type RetentionOptions } from '../../../maintenance/retention.ts';
 import { sized } from '../../support/core/size.ts';
 import type { EngineDatabase, TestEngine } from '../../support/engine.ts';
@@ -318,4 +319,40 @@ test('an engine that is told how long to keep executions sweeps by itself and co
   const other = await fixture.engine({ name: 'keeper', config });
   await other.metricReaches('execution_engine_executions_removed_total', 2);
   expect(await rowsOf(ids)).toEqual(GONE);
+});
+
+/** Of some executions, those that a sweep would mark now, if the time of retention were nothing. */
+async function due(after: string, ids: readonly string[]): Promise<string[]> {
+  let marked: readonly string[] = [];
+  const undone = new Error('Nothing is to be marked.');
+  await withTransaction(database.pool, async (tx) => {
+    const sweep = await beginSweep(tx, 0, 'pgboss.job');
+    ({ ids: marked } = await markDue(tx, sweep, after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'));
+    throw undone;
+  }).catch((error) => {
+    if (error !== undone) throw error;
+  });
+  return ids.filter((id) => marked.includes(id));
+}
+
+test('a child stays as long as its parent and the root of its tree are open', async () => {
+  const { execution_id: before } = await engine.run({ steps: { one: { type: 'noop' } } });
+  const leaf = await engine.publish({ steps: { one: { type: 'noop' } } });
+  const calling = (name: string): JsonObject => ({ call: { type: 'workflow', with: { name } } });
+  const middle = await engine.publish({ steps: calling(leaf) });
+  const long = { type: 'delay', needs: ['call'], with: { for: '1h' } };
+  const root = await engine.start(await engine.publish({ steps: { ...calling(middle), long } }));
+  await database.until(
+    `select count(*) = 2 from workflow_executions where root_execution_id = $1 and status = 'completed'`,
+    [root],
+  );
+  const { rows } = await database.pool.query(
+    'select id from workflow_executions where root_execution_id = $1 order by id',
+    [root],
+  );
+  const tree = [root, ...rows.map(({ id }) => id)];
+  expect(await due(before, tree)).toEqual([]);
+  await engine.client.cancel(root);
+  await engine.end(root);
+  expect(await due(before, tree)).toEqual(tree);
 });
