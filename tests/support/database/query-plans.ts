@@ -32,6 +32,7 @@ import { insertInputs } from '../../../db/workflow-input-tracker.ts';
 import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../../db/workflow-step-execution.ts';
 import { readTemplateById, readTemplateByName } from '../../../db/workflow-template.ts';
 import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
+import { childCommits, childReads } from './child-plans.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
 import { scopeCommits, scopeReads } from './scope-plans.ts';
 import { waitCommits, waitReads } from './wait-plans.ts';
@@ -53,6 +54,7 @@ export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue
   return [
     ...commits(filled),
     ...scopeCommits(filled),
+    ...childCommits(filled),
     ...waitCommits(filled),
     ...(await tickets(filled, queue)),
     ...(await reads(filled)),
@@ -255,7 +257,9 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_tracked_inputs', 'db/execution-queries.ts', status, (db) =>
       readTrackedInputs(db, executionId, ''),
     ),
-    ...scopeReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
+    ...[...scopeReads(filled), ...childReads(filled)].map(([name, file, when, send]) =>
+      query(name, `db/${file}`, when, send),
+    ),
     query('read_late_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readLateAttempts(db, stepIds[0]!),
     ),
