@@ -12,16 +12,14 @@
  * Invariant 2: a scrape answers even when a collector fails or hangs; that collector's gauges are left out, not
  * stale.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
+import { addProcessMetrics } from './process-metrics.ts';
 
 const PREFIX = 'execution_engine_';
 
 /** Slower collectors are left out of the scrape; scrapers give up after 10 s. */
 const COLLECT_TIMEOUT_MS = 5_000;
-
-/** Gauges of the runtime whose names end like counters, and those that read 0 on Bun whatever happens. */
-const LEFT_OUT = /^nodejs_(active_\w+_total|eventloop_lag_\w+|heap_space_\w+)$/;
 
 const FAST_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -267,9 +265,7 @@ export function setActiveSteps(metrics: Metrics, counts: Partial<Record<StepStat
 }
 
 function addRuntime(registry: Registry, version: string): void {
-  collectDefaultMetrics({ register: registry });
-  for (const { name } of registry.getMetricsAsArray())
-    if (LEFT_OUT.test(name)) registry.removeSingleMetric(name);
+  addProcessMetrics(registry);
   const runtime =
     process.versions.bun === undefined ? `node ${process.versions.node}` : `bun ${process.versions.bun}`;
   gauge(registry, 'build_info', 'Always 1; the labels say what runs.', ['version', 'runtime']).set(
