@@ -23,6 +23,7 @@ export interface Flood {
 
 const WIDTH = 120;
 const BURST = 10_000;
+const ITEMS = 100_000;
 const ENDLESS = '${{ (() => { for (;;); })() }}';
 const GIANT = "${{ [...Array(900)].map((_, at) => String(at).repeat(300).slice(0, 1000)).join('') }}";
 
@@ -53,6 +54,19 @@ export const FLOODS = {
   },
   /** 10,000 executions at once. */
   pending: { definition: chain(NOOP, NOOP, NOOP, NOOP, NOOP), starts: BURST, isRepeated: true },
+  /** 100,000 items of one execution, as many at a time as a foreach may have. */
+  items: {
+    definition: {
+      steps: {
+        each: {
+          type: 'foreach',
+          with: { items: ITEMS, concurrency: 1_000, collect: 'summary', output: 1, steps: { one: NOOP } },
+        },
+      },
+    },
+    starts: 1,
+    isRepeated: true,
+  },
   /** 120 steps that wait for an answer. */
   calls: {
     definition: sideBySide({ type: 'http', with: { url: '${{ input.url }}' }, timeout: '10m' }),
