@@ -2,6 +2,7 @@
  * Deliberate bugs, of the kinds that would break a promise of docs/reliability.md, and the tests that must notice.
  */
 import { AGENT_MUTANTS } from './agent-mutants.ts';
+import { ANSWER_MUTANTS } from './answer-mutants.ts';
 import { CHILD_MUTANTS } from './child-mutants.ts';
 import { COMPENSATION_MUTANTS } from './compensation-mutants.ts';
 import type { Mutant } from './mutant.ts';
@@ -318,6 +319,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CHILD_MUTANTS,
   ...SCOPE_MUTANTS,
   ...TAKEOVER_MUTANTS,
+  ...ANSWER_MUTANTS,
   ...WAIT_MUTANTS,
   ...AGENT_MUTANTS,
 ];

@@ -26,6 +26,7 @@ describe('a mail address', () => {
     'ada@',
     'ada@example.com, bob@example.com',
     'ada@example.com bob@example.com',
+    'ada,bob@example.com',
     'Ada, Bob <bob@example.com>',
     'ada@example.com, Bob <bob@example.com>',
     'ada@evil.example <bob@example.com>',

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from 'bun:test';
 import { json } from 'node:stream/consumers';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { ADMIN, answeringEngines, EDITOR, OPERATOR, VIEWER } from '../../support/api/answering-engines.ts';
 import { type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { httpPeer } from '../../support/http-peer.ts';
@@ -9,10 +10,6 @@ import { type SmtpPeer, smtpPeer } from '../../support/mail/smtp-peer.ts';
 import { until } from '../../support/until.ts';
 
 const ADA = '0190b6d0-1111-7222-8333-444455556666';
-const WORKSPACE = '0190b6d0-1111-7222-8333-444455556667';
-const ADMIN = 'the-key-of-an-admin';
-const OPERATOR = 'the-key-of-an-operator';
-const VIEWER = 'the-key-of-a-viewer';
 
 let database: EngineDatabase;
 let mail: SmtpPeer;
@@ -21,18 +18,15 @@ let other: TestEngine;
 
 fixtureForAll(
   async (made) => {
-    database = await made.database();
     mail = await made.use(smtpPeer());
     const config = {
       EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1',
       EXECUTION_ENGINE_SMTP_URL: mail.url,
       EXECUTION_ENGINE_MAIL_FROM: 'flows@example.com',
-      EXECUTION_ENGINE_API_KEYS: `${ADMIN}=admin,${VIEWER}=${WORKSPACE}:viewer,${OPERATOR}=${WORKSPACE}`,
     };
-    [engine, other] = await Promise.all([
-      made.engine({ config, token: ADMIN }),
-      made.engine({ config, token: ADMIN, name: 'other' }),
-    ]);
+    const answering = await answeringEngines(made, { config });
+    database = answering.database;
+    [engine, other] = answering.engines;
   },
   { allFinal: false },
 );
@@ -143,7 +137,7 @@ describe('a form', () => {
 
   test('belongs to its workspace, and viewers may not answer it', async () => {
     const body = { name: 'of-a-workspace', ...formStep({ title: 'Ours' }) };
-    await engine.request('POST', '/api/v1/templates', body, OPERATOR);
+    await engine.request('POST', '/api/v1/templates', body, EDITOR);
     const started = await engine.request(
       'POST',
       '/api/v1/execution/start',
@@ -156,9 +150,9 @@ describe('a form', () => {
       403,
       'forbidden',
     ]);
+    const foreign = await waiting(formStep({ title: 'Theirs' }));
     const mine = await engine.request('GET', '/api/v1/forms', undefined, VIEWER);
     expect((mine.body.data as JsonObject[]).map(({ step_id }) => step_id)).toEqual([step]);
-    const foreign = await waiting(formStep({ title: 'Theirs' }));
     expect(verdict(await answer(foreign.step, { output: 1 }, 'complete', engine, OPERATOR))).toEqual([
       404,
       'step_not_found',

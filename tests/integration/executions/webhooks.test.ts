@@ -1,22 +1,16 @@
 /** Steps of type webhook in started engines: each waits for one request to its URL. */
 import { describe, expect, test } from 'bun:test';
 import { createHmac } from 'node:crypto';
-import { chmod, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { createLog } from '../../../telemetry/log.ts';
+import { answeringEngines, EDITOR, OPERATOR, VIEWER } from '../../support/api/answering-engines.ts';
 import { type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import { httpPeer } from '../../support/http-peer.ts';
 import { until } from '../../support/until.ts';
 
 const BASE = 'https://flows.example/base';
-const WORKSPACE = '0190b6d0-1111-7222-8333-444455556666';
-const ADMIN = 'the-key-of-an-admin';
-const VIEWER = 'the-key-of-a-viewer';
-const OPERATOR = 'the-key-of-an-operator';
-const EDITOR = 'the-key-of-an-editor';
 const SECRET = 'a-secret-of-both-sides';
 
 let database: EngineDatabase;
@@ -26,30 +20,16 @@ const lines: string[] = [];
 
 const fixture = fixtureForAll(
   async (made) => {
-    database = await made.database();
-    const secrets = join(await made.folder(), 'secrets.json');
-    await writeFile(secrets, JSON.stringify({ HOOK: SECRET }));
-    await chmod(secrets, 0o600);
     const config = {
       EXECUTION_ENGINE_PUBLIC_URL: `${BASE}/`,
       EXECUTION_ENGINE_HTTP_ALLOW: '127.0.0.1',
-      EXECUTION_ENGINE_SECRETS_FILE: secrets,
       EXECUTION_ENGINE_MAX_OUTPUT_BYTES: '20000',
-      EXECUTION_ENGINE_API_KEYS: `${ADMIN}=admin,${VIEWER}=${WORKSPACE}:viewer,${OPERATOR}=${WORKSPACE}:operator,${EDITOR}=${WORKSPACE}:editor`,
     };
-    [engine, other] = await Promise.all([
-      made.engine({
-        config,
-        token: ADMIN,
-        log: createLog({
-          level: 'trace',
-          pretty: false,
-          secrets: [],
-          destination: { write: (line) => void lines.push(line) },
-        }),
-      }),
-      made.engine({ config, token: ADMIN, name: 'other' }),
-    ]);
+    const destination = { write: (line: string) => void lines.push(line) };
+    const log = createLog({ level: 'trace', pretty: false, secrets: [], destination });
+    const answering = await answeringEngines(made, { config, log, secrets: { HOOK: SECRET } });
+    database = answering.database;
+    [engine, other] = answering.engines;
   },
   { allFinal: false },
 );

@@ -6,17 +6,16 @@ import { randomUUID } from 'node:crypto';
 import { chance } from '../../../chaos/chance.ts';
 import { PostgresProxy } from '../../../chaos/stage/proxy.ts';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { answeringEngines } from '../../support/api/answering-engines.ts';
 import {
   type EngineCalls,
   type EngineDatabase,
-  engineCalls,
   statuses,
   stepOf,
   type TestEngine,
 } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
-const WORKSPACE = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const SECRET = 'a-secret-of-the-operator';
 
 let database: EngineDatabase;
@@ -25,19 +24,8 @@ let engine: TestEngine;
 let stranger: EngineCalls;
 
 const fixture = fixtureForAll(async (made) => {
-  database = await made.database();
-  const folder = await made.folder();
-  await Bun.write(`${folder}/secrets.json`, JSON.stringify({ TOKEN: SECRET }));
-  const config = {
-    EXECUTION_ENGINE_API_KEYS: `key-of-the-operator=admin,key-of-the-stranger=${WORKSPACE}`,
-    EXECUTION_ENGINE_SECRETS_FILE: `${folder}/secrets.json`,
-  };
-  engines = [
-    await made.engine({ name: 'one', token: 'key-of-the-operator', config }),
-    await made.engine({ name: 'two', token: 'key-of-the-operator', config }),
-  ];
+  ({ database, engines, stranger } = await answeringEngines(made, { secrets: { TOKEN: SECRET } }));
   engine = engines[0]!;
-  stranger = engineCalls(engine.url, 'key-of-the-stranger');
 });
 
 const ASKS = {

@@ -4,19 +4,17 @@
 import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { answeringEngines } from '../../support/api/answering-engines.ts';
 import {
   type EngineCalls,
   type EngineDatabase,
-  engineCalls,
   statuses,
   stepOf,
   type TestEngine,
 } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
-const WORKSPACE = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
 const SECRET = 'a-secret-of-the-operator';
-const OPERATOR = 'key-of-the-operator';
 
 let database: EngineDatabase;
 let engines: readonly TestEngine[];
@@ -24,19 +22,8 @@ let engine: TestEngine;
 let stranger: EngineCalls;
 
 fixtureForAll(async (made) => {
-  database = await made.database();
-  const folder = await made.folder();
-  await Bun.write(`${folder}/secrets.json`, JSON.stringify({ TOKEN: SECRET }));
-  const config = {
-    EXECUTION_ENGINE_API_KEYS: `${OPERATOR}=admin,key-of-a-stranger=${WORKSPACE}`,
-    EXECUTION_ENGINE_SECRETS_FILE: `${folder}/secrets.json`,
-  };
-  engines = [
-    await made.engine({ name: 'one', token: OPERATOR, config }),
-    await made.engine({ name: 'two', token: OPERATOR, config }),
-  ];
+  ({ database, engines, stranger } = await answeringEngines(made, { secrets: { TOKEN: SECRET } }));
   engine = engines[0]!;
-  stranger = engineCalls(engine.url, 'key-of-a-stranger');
 });
 
 const WAITS = { steps: { pay: { type: 'wait', with: { signal: 'paid' } } } };

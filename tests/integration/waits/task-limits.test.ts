@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../../../core/json/json.ts';
+import { answeringEngines } from '../../support/api/answering-engines.ts';
 import { type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
@@ -12,8 +13,7 @@ let engines: readonly TestEngine[];
 let engine: TestEngine;
 
 fixtureForAll(async (made) => {
-  database = await made.database();
-  engines = [await made.engine({ name: 'one' }), await made.engine({ name: 'two' })];
+  ({ database, engines } = await answeringEngines(made));
   engine = engines[0]!;
 });
 

@@ -5,17 +5,10 @@ import { describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { JsonObject } from '../../../core/json/json.ts';
-import {
-  type EngineCalls,
-  type EngineDatabase,
-  engineCalls,
-  stepOf,
-  type TestEngine,
-} from '../../support/engine.ts';
+import { ADMIN, answeringEngines } from '../../support/api/answering-engines.ts';
+import { type EngineCalls, type EngineDatabase, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
-const WORKSPACE = 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa';
-const OPERATOR = 'key-of-the-operator';
 const WORKERS = join(import.meta.dir, '..', '..', '..', 'examples', 'workers');
 
 let database: EngineDatabase;
@@ -24,14 +17,8 @@ let engine: TestEngine;
 let stranger: EngineCalls;
 
 const fixture = fixtureForAll(async (made) => {
-  database = await made.database();
-  const config = { EXECUTION_ENGINE_API_KEYS: `${OPERATOR}=admin,key-of-a-stranger=${WORKSPACE}` };
-  engines = [
-    await made.engine({ name: 'one', token: OPERATOR, config }),
-    await made.engine({ name: 'two', token: OPERATOR, config }),
-  ];
+  ({ database, engines, stranger } = await answeringEngines(made));
   engine = engines[0]!;
-  stranger = engineCalls(engine.url, 'key-of-a-stranger');
 });
 
 interface Claimed {
@@ -288,7 +275,7 @@ test.each([
   const queue = randomUUID();
   const worker = await fixture.use(
     Bun.spawn(command, {
-      env: { PATH: process.env.PATH ?? '', ENGINE_URL: engine.url, ENGINE_KEY: OPERATOR, QUEUE: queue },
+      env: { PATH: process.env.PATH ?? '', ENGINE_URL: engine.url, ENGINE_KEY: ADMIN, QUEUE: queue },
       stdout: 'inherit',
       stderr: 'inherit',
     }),
