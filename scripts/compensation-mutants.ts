@@ -102,13 +102,6 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
     tests: SCOPES,
   },
   {
-    name: 'compensations: a scope that is undone makes its output anew',
-    file: 'door/eager-frontier.ts',
-    find: " || plan.fromStatus === 'compensating')",
-    replace: ')',
-    tests: SCOPES,
-  },
-  {
     name: 'compensations: steps in scopes that gave no result are not told',
     file: 'services/execution-status.ts',
     find: 'return [...uncertainAtTop(version, top), ...below];',

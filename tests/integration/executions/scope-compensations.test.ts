@@ -229,6 +229,40 @@ test.each(['a stop', 'a failure elsewhere', 'a timeout'])(
   },
 );
 
+test('scopes in which nothing runs are undone in their turn at once, and those that hear no signal after the grace time', async () => {
+  const id = await engine.start(
+    await engine.publish({
+      steps: {
+        parked: foreach(2, {
+          begin: done('${{ item }}'),
+          wait: { type: 'delay', needs: ['begin'], with: { for: '2h' } },
+        }),
+        held: foreach(1, {
+          begin: done('${{ item }}'),
+          deaf: { type: 'deaf', needs: ['begin'], with: { name: 'deaf-scope' }, compensateWith: undo() },
+        }),
+      },
+    }),
+  );
+  await isRunning(id, 'deaf');
+  await database.until(
+    `select count(*) = 1 from workflow_step_executions where workflow_execution_id = $1 and status = 'waiting' and scope = 'parked[0]'`,
+    [id],
+  );
+  expect(await engine.client.stop(id)).toMatchObject({ status: 'compensating' });
+  const { steps } = await engine.client.status(id);
+  expect(steps.map(({ status }) => status)).toEqual(['cancelled', 'waiting']);
+  await database.pool.query(
+    `update pgboss.job set start_after = now() where data ->> 'kind' = 'stop_overdue' and data ->> 'execution_id' = $1`,
+    [id],
+  );
+  const end = await engine.end(id);
+  expect(end).toMatchObject({ status: 'cancelled', uncertain: ['held[0]/deaf'] });
+  expect(names(await undone(id))).toEqual(['held[0]/begin', 'parked[0]/begin']);
+  await database.openGate('deaf-scope');
+  await assertInvariants(database.url);
+});
+
 test('a cancel while scopes are undone ends it at once, and scopes keep the status that they had', async () => {
   const id = await engine.start(
     await engine.publish({
