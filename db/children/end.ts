@@ -36,20 +36,25 @@ export async function withOpenChildren(db: Db, executionIds: readonly string[]):
 
 /**
  * Returns the open children of an execution that becomes compensating, and has them tell it their end. A child whose end is
- * in a commit on its way is final before, or loses its guard: its sequence is raised.
+ * in a commit on its way is final before, or loses its guard: its sequence is raised. Locked first and changed then, in two
+ * statements: a join with rows whose lock was waited for may pass over some.
  */
 export async function awaitOpenChildren(tx: Db, executionId: string): Promise<string[]> {
   const { rows } = await tx.query({
-    name: 'await_open_children',
-    text: `with open as (
-             select c.id from workflow_executions c where c.parent_execution_id = $1 and ${openChild('c')}
-              order by c.id for no key update)
-           update workflow_executions e set sequence = e.sequence + 1, parent_compensates = true
-             from open where e.id = open.id
-           returning e.id`,
+    name: 'lock_open_children',
+    text: `select id from workflow_executions c where parent_execution_id = $1 and ${openChild('c')}
+            order by id for no key update`,
     values: [executionId],
   });
-  return rows.map(({ id }) => id);
+  const ids: string[] = rows.map(({ id }) => id);
+  if (ids.length === 0) return ids;
+  await tx.query({
+    name: 'await_open_children',
+    text: `update workflow_executions set sequence = sequence + 1, parent_compensates = true
+            where id = any($1::uuid[])`,
+    values: [plainArray(ids)],
+  });
+  return ids;
 }
 
 /** Returns the open children that steps wait for. The views of the steps are locked. */
@@ -93,13 +98,15 @@ const INSERT_END = `
     join workflow_step_executions s on s.id = u.step_id and s.status = 'waiting' and s.attempt_count = u.attempt
      for key share of s`;
 
-/** A row for the parent is written only while it compensates: it may have been cancelled, and deleted since. */
+/**
+ * A row for the parent is written only while it compensates: it may have been cancelled, and deleted since. It is found by its
+ * id, and not among all that compensate. It is not locked: a join would pass over a parent that is changed at that moment.
+ */
 const INSERT_LAST_END = `
   insert into workflow_inbox (id, workflow_execution_id, scope, event)
   select u.id, p.id, '', u.event
     from unnest($1::uuid[], $2::uuid[], $3::jsonb[]) as u(id, execution_id, event)
-    join workflow_executions p on p.id = u.execution_id and p.status = 'compensating'
-     for key share of p`;
+    join workflow_executions p on p.id = u.execution_id and p.status || '' = 'compensating'`;
 
 /** The end of a child for an execution that waits for its children before it undoes what it has completed. */
 export interface ChildOverEvent {

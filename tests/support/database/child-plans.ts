@@ -56,7 +56,7 @@ export function childReads({ executionIds, stepIds, stepTemplateId }: Filled): P
       'a step that ends before its child',
       (db) => readOpenChildrenOf(db, stepIds),
     ],
-    ['await_open_children', 'children/end.ts', undoes, (db) => awaitOpenChildren(db, executionId)],
+    ['lock_open_children', 'children/end.ts', undoes, (db) => awaitOpenChildren(db, executionId)],
     ['executions_with_open_children', 'children/end.ts', undoes, (db) => withOpenChildren(db, executionIds)],
     [
       'read_outputs_of_children',
