@@ -78,7 +78,10 @@ test('scopes are undone in the place of their holder, the last item first, each 
               },
             }),
           }),
-          charge: done('${{ item }}', { needs: ['reserve'] }),
+          charge: done('${{ item }}', {
+            needs: ['reserve'],
+            compensateWith: undo({ with: { value: '${{ [steps.reserve.output, inputs.reserve, index] }}' } }),
+          }),
         }),
         needs: ['before'],
       },
@@ -96,6 +99,7 @@ test('scopes are undone in the place of their holder, the last item first, each 
     'each[0]/reserve',
     'before',
   ]);
+  expect(list[1]!.outputs).toEqual(['y', 'y', 1]);
   expect(list[2]!.outputs).toEqual({ of: 'y', at: 1, item: 'y', before: 'before' });
   const scope = await engine.client.status(end.execution_id, { scope: 'each[1]' });
   expect(stepOf(scope, 'charge').compensation).toMatchObject({ status: 'completed', attempt_count: 1 });
@@ -124,6 +128,16 @@ test('a holder with a compensation of its own is undone first, then its scopes, 
     'outer[0]/each[0]/a',
     'outer[0]/b',
   ]);
+  await assertInvariants(database.url);
+});
+
+test('what is inside sixteen others is undone', async () => {
+  const path = Array.from({ length: 16 }, (_, depth) => `each${15 - depth}[0]`).join('/');
+  let steps: JsonObject = { deep: done('x') };
+  for (let depth = 0; depth < 16; depth += 1) steps = { [`each${depth}`]: foreach(1, steps) };
+  const end = await engine.run({ steps: { ...steps, ship: fails(['each15']) } });
+  expect(end.status).toBe('failed');
+  expect(names(await undone(end.execution_id))).toEqual([`${path}/deep`]);
   await assertInvariants(database.url);
 });
 
