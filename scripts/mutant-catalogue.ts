@@ -8,6 +8,7 @@ import { COMPENSATION_MUTANTS } from './compensation-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { RACE_MUTANTS } from './race-mutants.ts';
 import { SCOPE_MUTANTS } from './scope-mutants.ts';
+import { SIZE_MUTANTS } from './size-mutants.ts';
 import { TAKEOVER_MUTANTS } from './takeover-mutants.ts';
 import { WAIT_MUTANTS } from './wait-mutants.ts';
 
@@ -318,6 +319,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...RACE_MUTANTS,
   ...CHILD_MUTANTS,
   ...SCOPE_MUTANTS,
+  ...SIZE_MUTANTS,
   ...TAKEOVER_MUTANTS,
   ...ANSWER_MUTANTS,
   ...WAIT_MUTANTS,
