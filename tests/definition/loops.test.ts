@@ -92,9 +92,12 @@ test.each(REFUSED)('a step %s is refused', (_, step, code, pointer) => {
   expect(errors.map((error) => [error.code, error.pointer])).toContainEqual([code, pointer]);
 });
 
-test('a limit on a step that holds steps is warned of, with the parameter that is meant', () => {
-  const step = { type: 'foreach', with: { items: [], steps }, concurrency: { key: 'k', limit: 1 } };
-  const { errors, warnings } = readSteps({ s: step });
+test.each([
+  ['holds steps', { type: 'foreach', with: { items: [], steps } }],
+  ['names a workflow for its items', { type: 'foreach', with: { items: [], workflow: 'w' } }],
+  ['starts a child', { type: 'workflow', with: { name: 'w' } }],
+])('a limit on a step that %s is warned of, with the parameter that is meant', (_, step) => {
+  const { errors, warnings } = readSteps({ s: { ...step, concurrency: { key: 'k', limit: 1 } } });
   expect(errors).toEqual([]);
   expect(warnings.map(({ code, pointer }) => [code, pointer])).toEqual([
     ['concurrency_of_holder', '/steps/s/concurrency'],
