@@ -507,17 +507,19 @@ describe('an execution undoes what it has completed only when its children are f
   });
 
   test('and a cancel meanwhile ends it at once, and the children with it', async () => {
-    const child = await engine.publish({ steps: { deaf: { type: 'gate', with: { name: 'not-undone' } } } });
+    const child = await engine.publish({ steps: { deaf: { type: 'deaf', with: { name: 'not-undone' } } } });
     const { call } = calls(child).steps as { call: JsonObject };
     const id = await engine.start(
       await engine.publish({ steps: { done, call: { ...call, needs: ['done'] } } }),
     );
     await database.until(
-      `select true from test_runs r join workflow_executions e on e.id = r.execution_id where e.root_execution_id = $1`,
+      `select true from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id
+        where e.root_execution_id = $1 and e.id <> $1 and s.status = 'running'`,
       [id],
     );
     await engine.client.stop(id);
     await engine.client.cancel(id);
+    await database.openGate('not-undone');
     expect(await endsBelow(id)).toEqual(['cancelled']);
     const end = await engine.end(id);
     expect(end.status).toBe('cancelled');
