@@ -8,17 +8,33 @@
 import { ROUTES } from '../tests/support/core/route-names.ts';
 import type { StepScript } from '../tests/support/core/scripts.ts';
 import { type Chance, chance } from './chance.ts';
+import type { HeldTraits } from './scopes/held.ts';
+
+export type StepKind =
+  | 'effect'
+  | 'route'
+  | 'switch'
+  | 'noop'
+  | 'transform'
+  | 'merge'
+  | 'delay'
+  | 'foreach'
+  | 'loop'
+  | 'wait'
+  | 'task';
 
 /** The properties of a step in its definition on which its behaviour depends. */
 export interface StepTraits {
-  readonly kind: 'effect' | 'route' | 'switch' | 'noop' | 'transform' | 'merge' | 'delay';
+  readonly kind: StepKind;
   readonly retries: number;
   /** It has a guard. */
   readonly guarded: boolean;
   /** One of its parameters is an expression that may throw. */
   readonly probed: boolean;
-  /** It has a timeout, and its handler outlasts it. */
+  /** It has a timeout, and its handler outlasts it, or no signal comes. */
   readonly hangs: boolean;
+  /** Of a foreach or loop: what it holds. */
+  readonly held: HeldTraits | null;
 }
 
 export interface Behaviour extends StepScript {
@@ -41,7 +57,7 @@ export function behaviourOf(seed: number, key: string, traits: StepTraits): Beha
   if (traits.guarded && !passes) return { ...quiet, result: 'guarded' };
   if (traits.probed && breaks) return { ...quiet, result: 'broken' };
   if (traits.hangs) return { ...quiet, result: 'failed' };
-  if (traits.kind !== 'effect') return quiet;
+  if (traits.kind !== 'effect' && traits.kind !== 'task') return quiet;
   return script.failures > traits.retries ? doomed(script) : script;
 }
 

@@ -21,6 +21,8 @@ export interface ClientParts {
   readonly witness: Pool;
   /** Executions that are not final, by the database. */
   countOpen(): Promise<number>;
+  /** Sends a signal to a step that may not wait yet. */
+  sendEarly(executionId: string, place: string, seed: number): Promise<void>;
   /** Whether there were faults enough for the run to count. */
   isEnough(): boolean;
 }
@@ -112,8 +114,10 @@ export class ChaosClient {
     await this.#writeDown(places, ids);
     this.counts.started += places.length;
     places.forEach((place, at) => {
-      const { ending } = plan.execution(place);
+      const { ending, seed } = plan.execution(place);
       if (ending !== null) this.#tracked(this.#endings, this.#endLater(place, ids[at]!, ending));
+      for (const key of plan.early(place))
+        this.#tracked(this.#endings, this.#parts.sendEarly(ids[at]!, key, seed));
     });
   }
 
@@ -128,12 +132,17 @@ export class ChaosClient {
 
   async #endLater(place: number, id: string, { kind, afterMs }: Ending): Promise<void> {
     await sleep(afterMs);
-    const done = await this.#untilClear((client) => (kind === 'stop' ? client.stop(id) : client.cancel(id)));
-    if (done === null) return;
-    this.counts[kind === 'stop' ? 'stopped' : 'cancelled'] += 1;
+    const kinds = kind === 'both' ? (['stop', 'cancel'] as const) : [kind];
+    const done = await Promise.all(
+      kinds.map((each) =>
+        this.#untilClear((client) => (each === 'stop' ? client.stop(id) : client.cancel(id))),
+      ),
+    );
+    if (done.includes(null)) return;
+    for (const each of kinds) this.counts[each === 'stop' ? 'stopped' : 'cancelled'] += 1;
     await this.#parts.witness.query(
       'insert into chaos_endings (place, execution_id, kind) values ($1, $2, $3)',
-      [place, id, kind],
+      [place, id, kinds.at(-1)],
     );
   }
 

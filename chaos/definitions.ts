@@ -5,14 +5,22 @@
 import fc from 'fast-check';
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Template, TemplateStep } from '../core/template.ts';
-import { templates } from '../tests/support/core/graphs.ts';
+import { racingTemplates, templates, undoneTemplates } from '../tests/support/core/graphs.ts';
 import { ROUTES } from '../tests/support/core/route-names.ts';
-import { type Behaviour, behaviourOf, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
+import { type Behaviour, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { type Chance, chance } from './chance.ts';
 import type { Options } from './options.ts';
+import { drawHeld, heldParameters } from './scopes/held.ts';
+import { type Fate, holderBehaviour, workOf } from './scopes/outcomes.ts';
+import { signalName, silentName } from './waits/names.ts';
+import { taskParameters } from './workers/task.ts';
+
+/** `racing`: joins may cancel losers; `undone`: steps may have compensations. */
+export type DefinitionKind = 'plain' | 'racing' | 'undone';
 
 export interface DrawnDefinition {
   readonly name: string;
+  readonly kind: DefinitionKind;
   readonly template: Template;
   /** By step key. */
   readonly traits: ReadonlyMap<string, StepTraits>;
@@ -38,41 +46,61 @@ export function drawDefinitions(
 }
 
 function drawDefinition(draw: Chance, at: number, maxSteps: number): DrawnDefinition {
-  const template = drawGraph(draw, maxSteps);
+  const kind = draw.happens(0.6) ? 'plain' : draw.pick(['racing', 'undone'] as const);
+  const template = drawGraph(draw, kind, maxSteps);
   const name = `chaos-${at}`;
-  const traits = new Map(template.steps.map((step) => [step.key, drawTraits(draw, step)]));
+  const traits = new Map(template.steps.map((step) => [step.key, drawTraits(draw, kind, step)]));
   const steps = Object.fromEntries(
     template.steps.map((step) => [step.key, stepDocument(draw, step, traits.get(step.key)!)]),
   );
-  return { name, template, traits, document: { name, onFailure: template.onFailure, steps } };
+  return { name, kind, template, traits, document: { name, onFailure: template.onFailure, steps } };
 }
 
+const GRAPHS = { plain: templates, racing: racingTemplates, undone: undoneTemplates };
+
 /** Many small ones and a few of up to `maxSteps`. */
-function drawGraph(draw: Chance, maxSteps: number): Template {
+function drawGraph(draw: Chance, kind: DefinitionKind, maxSteps: number): Template {
   const span = Math.max(0, maxSteps - FEWEST_STEPS);
   const wanted = FEWEST_STEPS + Math.floor(draw.next() ** 2.5 * span);
-  const drawn = fc.sample(templates(wanted), { seed: draw.below(2 ** 31), numRuns: TRIES });
+  const drawn = fc.sample(GRAPHS[kind](wanted), { seed: draw.below(2 ** 31), numRuns: TRIES });
   return drawn.reduce((best, other) => (other.steps.length > best.steps.length ? other : best));
 }
 
-function drawTraits(draw: Chance, { type, retry }: TemplateStep): StepTraits {
-  const kind = type === 'switch' ? draw.pick(['route', 'switch'] as const) : drawKind(draw);
+function drawTraits(draw: Chance, of: DefinitionKind, { type, retry }: TemplateStep): StepTraits {
+  const drawn = type === 'switch' ? draw.pick(['route', 'switch'] as const) : drawKind(draw);
+  // The time that a stop gives to what is held says nothing of the order of compensations.
+  const kind = of === 'undone' && (drawn === 'foreach' || drawn === 'loop') ? 'effect' : drawn;
   const isEffect = kind === 'effect';
   return {
     kind,
     retries: retry.limit,
     guarded: draw.happens(0.15),
     probed: draw.happens(0.06) && isEffect,
-    hangs: draw.happens(0.03) && isEffect,
+    hangs: draw.happens(0.03) && (isEffect || kind === 'wait'),
+    held: kind === 'foreach' || kind === 'loop' ? drawHeld(draw, kind) : null,
   };
 }
 
+/** The rest are effects. */
+const SHARES: Partial<Readonly<Record<StepTraits['kind'], number>>> = {
+  noop: 0.1,
+  transform: 0.06,
+  merge: 0.03,
+  delay: 0.03,
+  foreach: 0.03,
+  loop: 0.02,
+  wait: 0.03,
+  task: 0.03,
+};
+
 function drawKind(draw: Chance): StepTraits['kind'] {
   const at = draw.next();
-  if (at < 0.7) return 'effect';
-  if (at < 0.8) return 'noop';
-  if (at < 0.87) return 'transform';
-  return at < 0.93 ? 'merge' : 'delay';
+  let share = 0;
+  for (const [kind, its] of Object.entries(SHARES)) {
+    share += its;
+    if (at < share) return kind as StepTraits['kind'];
+  }
+  return 'effect';
 }
 
 function stepDocument(draw: Chance, step: TemplateStep, traits: StepTraits): JsonObject {
@@ -89,14 +117,24 @@ function stepDocument(draw: Chance, step: TemplateStep, traits: StepTraits): Jso
     priority: step.priority,
   };
   if (step.edges.length > 0) document.needs = needsOf(step);
-  if (step.join !== 'all') document.join = { atLeast: step.join };
+  if (step.join !== 'all')
+    document.join = { atLeast: step.join, ...(step.cancelsLosers ? { cancelLosers: true } : {}) };
+  if (step.compensation !== null) document.compensateWith = compensation(step.compensation);
   if (traits.guarded) document.when = `\${{ input.when.${key} }}`;
-  if (traits.hangs) document.timeout = HANG_TIMEOUT_MS;
+  if (traits.hangs && traits.kind === 'effect') document.timeout = HANG_TIMEOUT_MS;
   if (traits.kind === 'effect' && draw.happens(0.03))
     document.concurrency = { key: `chaos-${draw.below(4)}`, limit: 5 + draw.below(16) };
   if (traits.kind === 'effect' && draw.happens(0.02))
     document.rateLimit = { key: `chaos-${draw.below(4)}`, limit: 50, per: '1s' };
   return document;
+}
+
+function compensation({ key, retry: { limit } }: TemplateStep): JsonObject {
+  return {
+    type: 'chaos.effect',
+    with: { seed: '${{ input.seed }}', kind: 'effect', retries: limit, hangs: false, place: key },
+    retry: { limit, delay: 20, jitter: false },
+  };
 }
 
 const TYPES: Readonly<Record<StepTraits['kind'], string>> = {
@@ -107,6 +145,10 @@ const TYPES: Readonly<Record<StepTraits['kind'], string>> = {
   transform: 'transform',
   merge: 'merge',
   delay: 'delay',
+  foreach: 'foreach',
+  loop: 'loop',
+  wait: 'wait',
+  task: 'task',
 };
 
 function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
@@ -133,6 +175,15 @@ function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
       return { mode: 'collect' };
     case 'delay':
       return { for: 10 + draw.below(490) };
+    case 'foreach':
+    case 'loop':
+      return heldParameters(traits.held!, key);
+    case 'wait':
+      return traits.hangs
+        ? { signal: silentName(key), timeout: HANG_TIMEOUT_MS }
+        : { signal: signalName(key) };
+    case 'task':
+      return taskParameters(traits.retries, key);
   }
 }
 
@@ -147,9 +198,15 @@ function needsOf({ edges }: TemplateStep): Json {
 
 export function behavioursOf(
   { template, traits }: DrawnDefinition,
-  seed: number,
+  fate: Fate,
 ): ReadonlyMap<string, Behaviour> {
-  return new Map(template.steps.map(({ key }) => [key, behaviourOf(seed, key, traits.get(key)!)]));
+  const behaviours = new Map(
+    template.steps.map(({ key }) => [key, holderBehaviour(fate, key, traits.get(key)!)]),
+  );
+  for (const { compensation } of template.steps)
+    if (compensation !== null)
+      behaviours.set(compensation.key, workOf(compensation.retry.limit, fate.seed, compensation.key));
+  return behaviours;
 }
 
 /** The inputs that the definition's own expressions read. */
@@ -157,8 +214,10 @@ export function inputsOf(definition: DrawnDefinition, seed: number): JsonObject 
   const when: JsonObject = {};
   const probe: JsonObject = {};
   const take: JsonObject = {};
-  for (const [key, { result, routes }] of behavioursOf(definition, seed)) {
-    const { kind, guarded, probed } = definition.traits.get(key)!;
+  for (const [key, { result, routes }] of behavioursOf(definition, { seed, lost: new Set() })) {
+    const traits = definition.traits.get(key);
+    if (traits === undefined) continue;
+    const { kind, guarded, probed } = traits;
     if (guarded) when[key] = result !== 'guarded';
     if (probed) probe[key] = result === 'broken' ? null : { value: 1 };
     if (kind === 'switch')

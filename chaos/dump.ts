@@ -18,7 +18,11 @@ const OF_EXECUTION: Readonly<Record<string, string>> = {
             join workflow_step_executions s on s.id = i.step_execution_id
            where s.workflow_execution_id = $1 order by i.received_at`,
   jobs: `select * from pgboss.job where data ->> 'execution_id' = $1::text`,
+  scopes: 'select * from workflow_scopes where workflow_execution_id = $1 order by path',
+  held: `select h.* from workflow_held_scopes h
+           join workflow_step_executions s on s.id = h.step_execution_id where s.workflow_execution_id = $1`,
   transitions: 'select * from chaos.transitions where execution_id = $1 order by position',
+  scope_transitions: 'select * from chaos.scope_transitions where execution_id = $1 order by position',
 };
 
 const OF_THE_MOMENT: Readonly<Record<string, string>> = {

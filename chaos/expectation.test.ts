@@ -1,19 +1,24 @@
 /** The judge of how executions end: the oracle's play is allowed, and every forgery of it is found. */
 import { describe, expect, test } from 'bun:test';
 import { Oracle } from '../tests/support/core/oracle.ts';
-import { playOut } from '../tests/support/core/scripts.ts';
+import { Performance, playOut } from '../tests/support/core/scripts.ts';
+import { chance } from './chance.ts';
 import { behavioursOf } from './definitions.ts';
 import { contradictions, type FoundExecution, type FoundStep } from './expectation.ts';
 import { parseOptions } from './options.ts';
 import { Plan, type PlannedExecution } from './plan.ts';
 
 const plan = new Plan(parseOptions('--seed 7 --templates 40 --max-steps 20 --executions 400'.split(' ')));
-const places = Array.from({ length: 400 }, (_, place) => plan.execution(place));
+const places = Array.from({ length: 400 }, (_, place) => plan.execution(place)).filter(
+  ({ definition }) => definition.kind === 'plain',
+);
+
+const fateOf = (seed: number) => ({ seed, lost: new Set<string>() });
 
 /** Its undisturbed end. */
 function played({ definition, seed }: PlannedExecution): FoundExecution {
   const { template } = definition;
-  const behaviours = behavioursOf(definition, seed);
+  const behaviours = behavioursOf(definition, fateOf(seed));
   const verdict = playOut(
     template,
     template.steps.map(({ key, type }) => {
@@ -36,7 +41,7 @@ function found(
     });
     steps.set(key, { status: verdict.steps[key]!, edges: new Map(resolved) });
   }
-  return { status: verdict.execution, errorStep: verdict.error, steps };
+  return { status: verdict.execution, errorStep: verdict.error, steps, commits: [] };
 }
 
 function forged(execution: FoundExecution, key: string, change: Partial<FoundStep>): FoundExecution {
@@ -46,7 +51,7 @@ function forged(execution: FoundExecution, key: string, change: Partial<FoundSte
 }
 
 const judge = (planned: PlannedExecution, execution: FoundExecution, ending = planned.ending) =>
-  contradictions(planned.definition, planned.seed, ending, execution);
+  contradictions(planned.definition, fateOf(planned.seed), ending, execution);
 
 describe('an execution that ended by itself', () => {
   test('is as the oracle plays it', () => {
@@ -108,3 +113,80 @@ describe('an execution that was cancelled', () => {
     }
   });
 });
+
+/** One step after the other comes to its end, in a random order. */
+function playedInOrder({ definition, seed }: PlannedExecution): FoundExecution {
+  const { template } = definition;
+  const oracle = new Oracle(template);
+  const behaviours = behavioursOf(definition, fateOf(seed));
+  const draw = chance(seed, 'order');
+  const commits: string[][] = [];
+  oracle.tell({ fact: 'begin' });
+  for (;;) {
+    const { steps } = oracle.verdict;
+    const ready = Object.keys(steps).filter((key) => steps[key] === 'queued');
+    if (ready.length === 0) break;
+    const key = draw.pick(ready);
+    const kind = definition.traits.get(key)?.kind;
+    const performance = new Performance(behaviours.get(key)!, kind === 'route' || kind === 'switch');
+    while (oracle.tell({ fact: 'claimed', key })) {
+      const fact = performance.next(key);
+      performance.advance(fact);
+      oracle.tell(fact);
+      oracle.tell({ fact: 'resumed', key });
+      oracle.tell({ fact: 'retry due', key });
+    }
+    commits.push([key]);
+    oracle.nextCommit();
+  }
+  const end = found(template, oracle.verdict);
+  const steps = new Map(end.steps);
+  for (const { compensation } of template.steps) {
+    const status = oracle.verdict.steps[compensation?.key ?? ''];
+    if (status !== undefined && status !== 'absent')
+      steps.set(compensation!.key, { status, edges: new Map() });
+  }
+  return { ...end, steps, commits };
+}
+
+describe('an execution whose course matters', () => {
+  const wide = new Plan(parseOptions('--seed 7 --templates 160 --max-steps 20 --executions 800'.split(' ')));
+  const inOrder = Array.from({ length: 800 }, (_, place) => wide.execution(place)).filter(
+    ({ definition }) => definition.kind !== 'plain',
+  );
+
+  test('is as the oracle plays it, whatever the order of the ends', () => {
+    expect(inOrder.flatMap((planned) => judge(planned, playedInOrder(planned), null))).toEqual([]);
+  });
+
+  test('is found out when two compensations came in another order', () => {
+    const several = inOrder
+      .map((planned) => ({ planned, execution: playedInOrder(planned) }))
+      .filter(({ execution }) => undoneOf(execution).length > 1);
+    expect(several.length).toBeGreaterThan(5);
+    for (const { planned, execution } of several) {
+      const [last, before] = [execution.commits.at(-1)!, execution.commits.at(-2)!];
+      const commits = [...execution.commits.slice(0, -2), last, before];
+      expect(judge(planned, { ...execution, commits }, null)).not.toEqual([]);
+    }
+  });
+
+  test('is found out when something was not undone, or a loser went on', () => {
+    const forgeries = inOrder.flatMap((planned) => {
+      const execution = playedInOrder(planned);
+      const changed = [...execution.steps].filter(([key, { status }]) =>
+        key.includes('~')
+          ? status === 'completed'
+          : status === 'cancelled' && execution.status === 'completed',
+      );
+      return changed.map(([key]) => ({ planned, execution, key }));
+    });
+    expect(forgeries.length).toBeGreaterThan(20);
+    for (const { planned, execution, key } of forgeries) {
+      const status = key.includes('~') ? 'cancelled' : 'completed';
+      expect(judge(planned, forged(execution, key, { status }), null)).not.toEqual([]);
+    }
+  });
+});
+
+const undoneOf = ({ steps }: FoundExecution) => [...steps.keys()].filter((key) => key.includes('~'));

@@ -7,11 +7,15 @@
  * allowed.
  */
 
+import type { Verdict } from '../tests/support/core/facts.ts';
 import { Oracle } from '../tests/support/core/oracle.ts';
 import { Performance } from '../tests/support/core/scripts.ts';
 import type { Behaviour } from './behaviour.ts';
+import { type Chance, chance } from './chance.ts';
 import { behavioursOf, type DrawnDefinition } from './definitions.ts';
+import { type LoggedCommit, replayInOrder, STOP } from './ordered-replay.ts';
 import type { Ending } from './plan.ts';
+import type { Fate } from './scopes/outcomes.ts';
 
 export interface FoundStep {
   readonly status: string;
@@ -21,6 +25,8 @@ export interface FoundStep {
 
 export interface FoundExecution {
   readonly status: string;
+  /** In which order the steps ended. */
+  readonly commits: readonly LoggedCommit[];
   /** The step its error names. */
   readonly errorStep: string | null;
   readonly steps: ReadonlyMap<string, FoundStep>;
@@ -31,30 +37,116 @@ const ENDED_BY_ITSELF = new Set(['completed', 'failed', 'skipped']);
 /** The contradictions, a sentence each. */
 export function contradictions(
   definition: DrawnDefinition,
-  seed: number,
+  fate: Fate,
   ending: Ending | null,
   found: FoundExecution,
 ): string[] {
   if (found.status === 'cancelled' && ending === null) return ['it was cancelled, and nobody asked for it'];
-  const replay = new Replay(definition, seed, found, found.status === 'cancelled' ? ending!.kind : null);
-  return replay.run();
+  const isStopped = found.commits.flat().includes(STOP);
+  if (definition.kind === 'undone' || (definition.kind === 'racing' && !isStopped))
+    return contradictionsInOrder(definition, fate, ending, found);
+  // What runs when a stop comes ends as it does without the race.
+  const replay = (endedBy: EndedBy) => new Replay(withoutRaces(definition), fate, found, endedBy).run();
+  if (found.status !== 'cancelled') return replay(null);
+  if (ending!.kind !== 'both') return replay(ending!.kind);
+  const ofStop = replay('stop');
+  return ofStop.length === 0 ? [] : replay('cancel');
+}
+
+type EndedBy = 'stop' | 'cancel' | null;
+
+function withoutRaces(definition: DrawnDefinition): DrawnDefinition {
+  if (definition.kind !== 'racing') return definition;
+  const { template } = definition;
+  const steps = template.steps.map((step) => ({ ...step, cancelsLosers: false }));
+  return { ...definition, template: { ...template, steps } };
+}
+
+/** Orders of the ends within their commits that are tried, of which the log says nothing. */
+const MAX_ORDERS = 40;
+
+function contradictionsInOrder(
+  definition: DrawnDefinition,
+  fate: Fate,
+  ending: Ending | null,
+  found: FoundExecution,
+): string[] {
+  const draw = chance(fate.seed, 'orders');
+  const first = contradictionsIn(definition, fate, ending, found);
+  if (first.length === 0 || found.commits.every(({ length }) => length < 2)) return first;
+  for (let tried = 1; tried < MAX_ORDERS; tried += 1) {
+    const commits = found.commits.map((keys) => shuffled(keys, draw));
+    if (contradictionsIn(definition, fate, ending, { ...found, commits }).length === 0) return [];
+  }
+  return first;
+}
+
+function shuffled(keys: LoggedCommit, draw: Chance): LoggedCommit {
+  return keys
+    .map((key) => ({ key, at: draw.next() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ key }) => key);
+}
+
+function contradictionsIn(
+  definition: DrawnDefinition,
+  fate: Fate,
+  ending: Ending | null,
+  found: FoundExecution,
+): string[] {
+  const statuses = new Map([...found.steps].map(([key, { status }]) => [key, status]));
+  const windsDown =
+    found.commits.flat().includes(STOP) || [...statuses.keys()].some((key) => key.includes('~'));
+  const { verdict, outOfOrder } = replayInOrder({
+    definition,
+    behaviours: behavioursOf(definition, fate),
+    found: statuses,
+    commits: found.commits,
+    errorStep: found.errorStep,
+    isCancelled: found.status === 'cancelled' && ending?.kind !== 'stop',
+  });
+  const wrong = outOfOrder.map((key) => `${key} ended when it could not`);
+  if (verdict.execution !== found.status)
+    wrong.push(
+      `it is ${found.status} and should be ${verdict.execution}, with the error of ${verdict.error}`,
+    );
+  if (found.status === 'failed' && verdict.error !== found.errorStep)
+    wrong.push(`its error names ${found.errorStep} and should name ${verdict.error}`);
+  for (const [key, expected] of Object.entries(verdict.steps)) {
+    const status = statuses.get(key) ?? 'absent';
+    // While it winds down no step is made ready, and so none is skipped.
+    if (status === expected || (windsDown && status === 'cancelled' && expected === 'skipped')) continue;
+    wrong.push(`${key} is ${status} and should be ${expected}`);
+  }
+  return windsDown ? wrong : [...wrong, ...wrongEdges(definition, found, verdict)];
+}
+
+function wrongEdges(
+  { template }: DrawnDefinition,
+  found: FoundExecution,
+  { edges: expected }: Verdict,
+): string[] {
+  return template.steps.flatMap(({ key, edges }) => {
+    const its = found.steps.get(key)?.edges;
+    return edges.flatMap(({ from }, at) => {
+      const live = its?.get(from);
+      const is = live === undefined ? 'open' : live ? 'live' : 'dead';
+      const should = expected[key]![at]!;
+      return is === should ? [] : [`the edge from ${from} to ${key} is ${is} and should be ${should}`];
+    });
+  });
 }
 
 class Replay {
   readonly #definition: DrawnDefinition;
   readonly #behaviours: ReadonlyMap<string, Behaviour>;
   readonly #found: FoundExecution;
-  readonly #endedBy: Ending['kind'] | null;
+  readonly #endedBy: EndedBy;
   readonly #oracle: Oracle;
 
-  constructor(
-    definition: DrawnDefinition,
-    seed: number,
-    found: FoundExecution,
-    endedBy: Ending['kind'] | null,
-  ) {
+  constructor(definition: DrawnDefinition, fate: Fate, found: FoundExecution, endedBy: EndedBy) {
     this.#definition = definition;
-    this.#behaviours = behavioursOf(definition, seed);
+    this.#behaviours = behavioursOf(definition, fate);
     this.#found = found;
     this.#endedBy = endedBy;
     this.#oracle = new Oracle(definition.template);
@@ -159,15 +251,6 @@ class Replay {
 
   #compareEdges(): string[] {
     if (this.#endedBy === 'stop') return [];
-    const { edges: expected } = this.#oracle.verdict;
-    return this.#definition.template.steps.flatMap(({ key, edges }) => {
-      const found = this.#found.steps.get(key)?.edges;
-      return edges.flatMap(({ from }, at) => {
-        const live = found?.get(from);
-        const is = live === undefined ? 'open' : live ? 'live' : 'dead';
-        const should = expected[key]![at]!;
-        return is === should ? [] : [`the edge from ${from} to ${key} is ${is} and should be ${should}`];
-      });
-    });
+    return wrongEdges(this.#definition, this.#found, this.#oracle.verdict);
   }
 }

@@ -14,12 +14,14 @@ import type { EngineProcess } from './stage/engine-process.ts';
 import type { Fleet } from './stage/fleet.ts';
 import type { ChaosPostgres } from './stage/postgres.ts';
 import type { PostgresProxy } from './stage/proxy.ts';
+import type { Workers } from './workers/workers.ts';
 
 export interface NemesisParts {
   readonly options: Options;
   readonly fleet: Fleet;
   readonly postgres: ChaosPostgres;
   readonly proxy: PostgresProxy;
+  readonly workers: Workers;
   /** Past the proxy, for finding a backend to kill. */
   readonly admin: Pool;
   readonly witness: Pool;
@@ -48,7 +50,16 @@ export class Nemesis {
 
   constructor(parts: NemesisParts) {
     this.#parts = parts;
-    this.counts = { kill: 0, pause: 0, 'db-kill': 0, 'db-restart': 0, drop: 0, eat: 0, details: {} };
+    this.counts = {
+      kill: 0,
+      pause: 0,
+      'db-kill': 0,
+      'db-restart': 0,
+      drop: 0,
+      eat: 0,
+      worker: 0,
+      details: {},
+    };
   }
 
   /** Whether every kind of fault has come as often as a run needs to count. */
@@ -67,6 +78,8 @@ export class Nemesis {
     const streams: Promise<void>[] = [];
     if (has('kill')) streams.push(this.#stream('kill', options.killEvery, (draw) => this.#kill(draw)));
     if (has('pause')) streams.push(this.#stream('pause', options.pauseEvery, (draw) => this.#pause(draw)));
+    if (has('worker'))
+      streams.push(this.#stream('worker', options.workerEvery, (draw) => this.#killWorker(draw)));
     if (has('drop')) streams.push(this.#stream('drop', options.dropEvery, (draw) => this.#drop(draw)));
     if (has('db-kill', 'db-restart'))
       streams.push(this.#stream('db', options.dbEvery, (draw) => this.#hitDatabase(draw)));
@@ -124,6 +137,10 @@ export class Nemesis {
     fleet.kill(engine, downSeconds * 1_000);
     this.#count('kill', detail);
     await this.#note('kill', engine, at, null);
+  }
+
+  async #killWorker(draw: Chance): Promise<void> {
+    if (this.#parts.workers.kill(draw.next())) this.#count('worker', 'kill -9 of a worker');
   }
 
   async #pause(draw: Chance): Promise<void> {

@@ -6,7 +6,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BACKENDS, type Backend } from '../db/connection/features.ts';
 
-export const FAULTS = ['kill', 'pause', 'db-kill', 'db-restart', 'drop', 'eat'] as const;
+export const FAULTS = ['kill', 'pause', 'db-kill', 'db-restart', 'drop', 'eat', 'worker'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** Seconds, from and to. */
@@ -29,6 +29,9 @@ export interface Options {
   readonly pauseFor: Range;
   readonly dbEvery: Range;
   readonly dropEvery: Range;
+  /** Processes that do the tasks. */
+  readonly workers: number;
+  readonly workerEvery: Range;
   /** Share of commits whose answer is eaten. */
   readonly eat: number;
   /** Share of commits that never reach the database. */
@@ -110,6 +113,8 @@ export function parseOptions(argv: readonly string[]): Options {
     .option('--pause-for <s-s>', 'seconds an engine is paused', range, [1, 10])
     .option('--db-every <s-s>', 'seconds between two faults of the database', range, [15, 30])
     .option('--drop-every <s-s>', 'seconds between two faults of connections', range, [0.5, 2])
+    .option('--workers <n>', 'worker processes', atLeastOne, 2)
+    .option('--worker-every <s-s>', 'seconds between two kills of a worker', range, [2, 6])
     .option('--eat <share>', 'share of commits whose answer is eaten', share, 0.02)
     .option('--cut <share>', 'share of commits that never arrive', share, 0.01)
     .option('--at-least <s>', 'seconds that the starts are spread over', whole, 60)
@@ -133,7 +138,7 @@ export function commandOf(options: Options): string {
     `--in-flight ${options.inFlight} --concurrency ${options.concurrency}`,
     `--kill-every ${span(options.killEvery)} --pause-every ${span(options.pauseEvery)}`,
     `--pause-for ${span(options.pauseFor)} --db-every ${span(options.dbEvery)}`,
-    `--drop-every ${span(options.dropEvery)} --eat ${options.eat} --cut ${options.cut}`,
+    `--drop-every ${span(options.dropEvery)} --workers ${options.workers} --worker-every ${span(options.workerEvery)} --eat ${options.eat} --cut ${options.cut}`,
     `--at-least ${options.atLeast} --at-most ${options.atMost} --calm ${options.calm} --fsync ${options.fsync} --backend ${options.backend}`,
   ];
   return `npm run chaos -- ${words.join(' ')}`;

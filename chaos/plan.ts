@@ -12,7 +12,8 @@ import type { Options } from './options.ts';
 import { chaosStepTypes } from './step-types.ts';
 
 export interface Ending {
-  readonly kind: 'stop' | 'cancel';
+  /** `both`: at the same moment. */
+  readonly kind: 'stop' | 'cancel' | 'both';
   /** After the start was acknowledged. */
   readonly afterMs: number;
 }
@@ -72,6 +73,15 @@ export class Plan {
     };
   }
 
+  /** The steps at the top level whose signal is sent right after the start. */
+  early(place: number): string[] {
+    const { definition, seed } = this.execution(place);
+    const draw = chance(seed, 'early');
+    return [...definition.traits].flatMap(([key, { kind, hangs }]) =>
+      kind === 'wait' && draw.happens(0.3) && !hangs ? [key] : [],
+    );
+  }
+
   /** The number of executions in the call that starts this one. */
   groupSize(place: number): number {
     const draw = chance(this.options.seed, 'group', place);
@@ -110,5 +120,8 @@ function publishable(): (document: JsonObject) => boolean {
 }
 
 function drawEnding(draw: Chance): Ending {
-  return { kind: draw.pick(['stop', 'cancel'] as const), afterMs: Math.floor(draw.next() ** 2 * 2_000) };
+  return {
+    kind: draw.pick(['stop', 'stop', 'cancel', 'cancel', 'both'] as const),
+    afterMs: Math.floor(draw.next() ** 2 * 2_000),
+  };
 }

@@ -12,12 +12,15 @@ import { commandOf, type Options } from './options.ts';
 import type { GaveUp } from './stage/fleet.ts';
 import type { WireCounts } from './stage/proxy.ts';
 import type { Violation } from './violations.ts';
+import type { SignalCounts } from './waits/signaller.ts';
 
 export interface Findings {
   readonly seconds: { faults: number; calm: number; total: number };
   /** While there were faults; null: not counted on this system. */
   readonly processors: ProcessorUse | null;
   readonly client: ClientCounts;
+  readonly signals: SignalCounts;
+  readonly workerStarts: number;
   readonly checked: CheckedCounts;
   readonly faults: FaultCounts;
   readonly wire: WireCounts;
@@ -101,7 +104,7 @@ export function reportText(report: Report): string {
       .join(', ');
   const { recovery } = figures;
   const lines = [
-    `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.effects} effects`,
+    `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.scopes} scopes, ${checked.compensations} compensations, ${checked.effects} effects`,
     `time: ${seconds.faults} s of faults, ${seconds.calm} s until all was final, ${seconds.total} s in all`,
     processorsText(report.processors),
     `faults: ${list(faults.details)}; ${wire.eaten} commits eaten, ${wire.cut} cut off, of ${wire.commits}`,
@@ -120,6 +123,7 @@ export function reportText(report: Report): string {
     `late results refused: ${report.staleCompletions}`,
     `engines: ${report.engineStarts} starts, ${report.gaveUp.length} ended by themselves`,
     `calls: ${client.started} starts, ${client.stopped} stops, ${client.cancelled} cancels, ${client.unclear} asked again`,
+    `signals: ${list({ ...report.signals })}; workers: ${report.workerStarts} starts`,
   ];
   for (const [what, count] of Object.entries(client.serverErrors)) lines.push(`answered ${count} x ${what}`);
   for (const what of shortcomings) lines.push(`too little: ${what}`);

@@ -18,6 +18,8 @@ import type { Stage } from './stage/stage.ts';
 import { chaosStepTypes } from './step-types.ts';
 import { TRANSITION_CHECKS, TRANSITION_INDEXES } from './transitions.ts';
 import { Violations } from './violations.ts';
+import { SIGNAL_CHECKS } from './waits/checks.ts';
+import { Signaller } from './waits/signaller.ts';
 import { WITNESS_INDEXES } from './witness.ts';
 
 const LOOK_MS = 250;
@@ -39,6 +41,7 @@ class Run {
   readonly #plan: Plan;
   readonly #client: ChaosClient;
   readonly #nemesis: Nemesis;
+  readonly #signaller: Signaller;
   readonly #violations = new Violations();
   /** The value at the last check. */
   #open = 0;
@@ -48,12 +51,14 @@ class Run {
     this.#stage = stage;
     this.#tell = tell;
     this.#plan = new Plan(options);
-    const { fleet, witness } = stage;
+    const { fleet, witness, admin } = stage;
+    this.#signaller = new Signaller({ seed: options.seed, fleet, admin });
     this.#client = new ChaosClient({
       plan: this.#plan,
       fleet,
       witness,
       countOpen: () => this.#countOpen(),
+      sendEarly: (id, place, seed) => this.#signaller.sendEarly(id, place, seed),
       isEnough: () => this.#nemesis.hasStruckEnough(),
     });
     this.#nemesis = new Nemesis({ options, ...stage });
@@ -62,6 +67,8 @@ class Run {
   async play(): Promise<Report> {
     const begunAt = performance.now();
     await this.#publish();
+    this.#signaller.start();
+    this.#stage.workers.start();
     const faultsAt = performance.now();
     const useOfProcessors = await watchProcessors();
     await this.#withFaults();
@@ -120,6 +127,7 @@ class Run {
       await sleep(LOOK_MS);
     }
     this.#client.stop();
+    await this.#signaller.stop();
     await answered;
   }
 
@@ -130,11 +138,12 @@ class Run {
     await witness.query(WITNESS_INDEXES);
     await admin.query(TRANSITION_INDEXES);
     const checked = await checkExecutions({ plan: this.#plan, admin, witness, violations });
-    for (const [check, text] of Object.entries(TRANSITION_CHECKS))
+    for (const [check, text] of Object.entries({ ...TRANSITION_CHECKS, ...SIGNAL_CHECKS }))
       for (const { execution_id, detail } of (await admin.query(text)).rows)
         violations.add(check, execution_id, detail);
     await checkEndings(witness, violations);
-    for (const complaint of this.#client.complaints) violations.add('an answer was wrong', null, complaint);
+    for (const complaint of [...this.#client.complaints, ...this.#signaller.complaints])
+      violations.add('an answer was wrong', null, complaint);
     for (const { engine, wasReady, lastLines } of fleet.gaveUp)
       if (wasReady) violations.add('an engine ended by itself', null, `${engine}: ${lastLines.join(' | ')}`);
     await assertInvariants(adminUrl, { allFinal: true, extra: chaosStepTypes() }).catch((error: Error) => {
@@ -142,6 +151,8 @@ class Run {
     });
     return {
       client: this.#client.counts,
+      signals: this.#signaller.counts,
+      workerStarts: this.#stage.workers.starts,
       checked,
       faults: this.#nemesis.counts,
       wire: proxy.counts,
@@ -155,7 +166,7 @@ class Run {
 
   async #countOpen(): Promise<number> {
     const { rows } = await this.#stage.admin.query(
-      `select count(*)::integer as count from workflow_executions where status in ('pending', 'running', 'paused')`,
+      `select count(*)::integer as count from workflow_executions where status in ('pending', 'running', 'paused', 'compensating')`,
     );
     this.#open = rows[0].count;
     return this.#open;

@@ -11,6 +11,8 @@ import { Recorder } from './witness.ts';
 type Params = Pick<StepTraits, 'retries' | 'hangs'> & {
   seed: number;
   kind: 'effect' | 'route';
+  /** Of a step in a scope: that of the item. */
+  place?: string;
 };
 
 const SCHEMA = { type: 'object' };
@@ -40,13 +42,15 @@ export function chaosStepTypes(run: StepType['run'] = () => null): StepType[] {
 async function act(recorder: Recorder, context: StepContext<Params>): Promise<unknown> {
   const { params, execution, step, attempt, resumed } = context;
   const { seed, kind, retries, hangs } = params;
-  const behaviour = behaviourOf(seed, step.key, { kind, retries, hangs, guarded: false, probed: false });
+  const name = params.place ?? step.key;
+  const traits = { kind, retries, hangs, guarded: false, probed: false, held: null };
+  const behaviour = behaviourOf(seed, name, traits);
   const visit = resumed === null ? 0 : Number(resumed.state);
   const busyMs = hangs ? HANG_TIMEOUT_MS : behaviour.busyMs;
   await recorder.record({
     executionId: execution.id,
     stepId: step.id,
-    stepKey: step.key,
+    stepKey: name,
     attempt,
     visit,
     busyMs,
@@ -69,10 +73,15 @@ function resultOf(kind: Params['kind'], seed: number, key: string, { routes }: B
 function complaintOf({ inputs, params }: StepContext<Params>): string | null {
   for (const [key, input] of Object.entries(inputs)) {
     if (!isOutput(input)) continue;
-    if (input.step !== key || input.seed !== params.seed)
+    if (!isOf(input.step, key) || input.seed !== params.seed)
       return `${JSON.stringify(input)} came from ${key} of ${params.seed}`;
   }
   return null;
+}
+
+/** A loop gives the output of its last scope, which names the scope. */
+function isOf(name: string, key: string): boolean {
+  return name === key || name.startsWith(`${key}.`);
 }
 
 function isOutput(input: Json): input is { step: string; seed: number } {

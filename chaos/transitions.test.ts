@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createPool, type Pool } from '../db/connection/client.ts';
 import { type TestDatabase, testDatabase } from '../tests/support/database/database.ts';
+import { readOpenScopes } from './scopes/checks.ts';
 import { TRANSITION_CHECKS, TRANSITION_LOG } from './transitions.ts';
 
 let database: TestDatabase;
@@ -116,5 +117,40 @@ test('an execution that is final and changes is found', async () => {
   expect(await findings(execution)).toEqual([
     'a final execution was changed',
     'an execution reached its end twice',
+  ]);
+});
+
+/** A scope that has gone through the statuses, each in a run of its holder. */
+async function playedScope(...statuses: [run: number, status: string][]): Promise<string> {
+  const { execution, step } = await playedStep('running', 'waiting');
+  const [[run, status]] = statuses as [[number, string]];
+  await pool.query(
+    `insert into workflow_scopes (step_execution_id, index, workflow_execution_id, run, path, status, sequence)
+     values ($1, 0, $2, $3, 'each[0]', $4, 1)`,
+    [step, execution, run, status],
+  );
+  for (const [nextRun, nextStatus] of statuses.slice(1))
+    await pool.query('update workflow_scopes set run = $2, status = $3 where step_execution_id = $1', [
+      step,
+      nextRun,
+      nextStatus,
+    ]);
+  return execution;
+}
+
+test('a scope that failed and is opened anew is in order', async () => {
+  const execution = await playedScope([1, 'running'], [1, 'failed'], [2, 'running'], [2, 'completed']);
+  expect(await findings(execution)).toEqual([]);
+  expect(await readOpenScopes(pool, [execution])).toEqual([
+    { execution_id: execution, holder: 'each', most: 1 },
+  ]);
+});
+
+test('a scope that changes after its end, or is opened anew though it completed, is found', async () => {
+  expect(await findings(await playedScope([1, 'running'], [1, 'failed'], [1, 'cancelled']))).toEqual([
+    'a final scope was changed',
+  ]);
+  expect(await findings(await playedScope([1, 'running'], [1, 'completed'], [2, 'running']))).toEqual([
+    'a completed scope was opened again',
   ]);
 });

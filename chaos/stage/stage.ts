@@ -11,6 +11,8 @@ import type { Options } from '../options.ts';
 import { chaosStepModule } from '../step-types.ts';
 import { TRANSITION_LOG } from '../transitions.ts';
 import { openWitness, WITNESS_TABLES } from '../witness.ts';
+import { serveEngines } from '../workers/engines.ts';
+import { Workers } from '../workers/workers.ts';
 import { Fleet } from './fleet.ts';
 import { ChaosPostgres } from './postgres.ts';
 import { PostgresProxy } from './proxy.ts';
@@ -21,6 +23,7 @@ export interface Stage {
   readonly postgres: ChaosPostgres;
   readonly proxy: PostgresProxy;
   readonly fleet: Fleet;
+  readonly workers: Workers;
   /** On the engines' database, past the faulty wire. */
   readonly admin: Pool;
   readonly adminUrl: string;
@@ -74,8 +77,12 @@ export async function setStage(options: Options): Promise<Stage> {
     },
     options.engines,
   );
+  const address = serveEngines(fleet, chance(options.seed, 'address'));
+  const workers = new Workers({ folder, engineUrl: address.url, witnessUrl }, options.workers);
   const close = async (remove: boolean) => {
+    await workers.stop();
     await fleet.stop();
+    await address.close();
     await Promise.all([admin.end(), witness.end()]);
     await Promise.all([proxy.close(), quiet.close()]);
     await Promise.all([postgres.stop(), witnessServer.stop()]);
@@ -89,6 +96,7 @@ export async function setStage(options: Options): Promise<Stage> {
     postgres,
     proxy,
     fleet,
+    workers,
     admin,
     adminUrl: engineUrl(quiet),
     witness,

@@ -26,6 +26,12 @@ test.skipIf(!IN_FULL)(
         'immediate stop of PostgreSQL',
       ]),
     );
+    const { scopes, compensations } = report.checked;
+    expect([scopes, compensations, report.signals.sent].map((count) => count > 0)).toEqual([
+      true,
+      true,
+      true,
+    ]);
     expect([report.wire.eaten, report.wire.cut, report.wire.silenced].map((count) => count > 0)).toEqual([
       true,
       true,
