@@ -262,12 +262,13 @@ export class Committer {
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
-    else if (hasParked(plan) && isParked(plan.view)) this.actors.park(actor);
+    else if (mayBeParked(plan) && isParked(plan.view)) this.actors.park(actor);
   }
 }
 
-/** Returns whether the plan has made a step wait for something from outside, without a timer. */
-function hasParked({ steps }: Plan): boolean {
+/** Returns whether the plan has made a step wait for something from outside, without a timer, or has only looked at the view. */
+function mayBeParked({ steps }: Plan): boolean {
+  if (steps.size === 0) return true;
   for (const { state } of steps.values()) if (isWaiting(state)) return true;
   return false;
 }
