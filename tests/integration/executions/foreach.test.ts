@@ -54,6 +54,48 @@ describe('a foreach', () => {
     });
   });
 
+  test.each([
+    ['a text', "'abc'"],
+    ['null', 'null'],
+    ['a negative number', '-1'],
+    ['a broken number', '1.5'],
+    ['a boolean', 'true'],
+  ])('of %s fails with invalid_params, and is not tried again', async (_name, value) => {
+    const definition = each(`\${{ ${value} }}`, one(1));
+    ((definition.steps as JsonObject).each as JsonObject).retry = { limit: 3, delay: 1 };
+    const end = await engine.run(definition);
+    expect(stepOf(end, 'each')).toMatchObject({ attempt_count: 1, error: { code: 'invalid_params' } });
+  });
+
+  test('of too many items fails before they are put into batches', async () => {
+    const end = await engine.run(each('${{ 100001 }}', one(1), { batch: 1000 }));
+    expect(stepOf(end, 'each').error).toMatchObject({
+      code: 'too_many_items',
+      details: { items: 100_001, limit: 100_000 },
+    });
+  });
+
+  test('does not evaluate its items again when it is tried again, and counts failures from none', async () => {
+    await using peer = await httpPeer((_, response) => {
+      response.writeHead(peer.requests.length > 1 ? 200 : 500).end();
+    });
+    const steps = {
+      call: { type: 'http', when: '${{ index == 1 }}', with: { url: peer.origin }, retry: { limit: 0 } },
+    };
+    const more = { concurrency: 1, onItemFailure: 'continue', tolerate: 0, output: '${{ item }}' };
+    const definition = each('${{ [1, 2, 3].map(() => Math.random()) }}', steps, more);
+    ((definition.steps as JsonObject).each as JsonObject).retry = { limit: 1, delay: 1 };
+    const id = await engine.start(await engine.publish(definition));
+    const end = await engine.end(id);
+    expect(end.status).toBe('completed');
+    expect(stepOf(end, 'each').attempt_count).toBe(2);
+    const { rows } = await database.pool.query(
+      'select jsonb_agg(i.items order by i.first_index) as items from workflow_scope_items i where i.step_execution_id = $1',
+      [stepOf(end, 'each').id],
+    );
+    expect((rows[0].items as Json[][]).flat()).toEqual((end.outputs as JsonObject).each as Json[]);
+  });
+
   test('gives its runs batches of items, and by default the outputs of their last steps', async () => {
     const end = await engine.run(each(5, one('${{ item }}'), { batch: 2 }));
     expect(end.outputs).toEqual({ each: [{ one: [0, 1] }, { one: [2, 3] }, { one: [4] }] });
