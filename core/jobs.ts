@@ -231,7 +231,11 @@ export function startJob(executionId: string, startAfter: number | string): Job 
 }
 
 /** The timer of a claim's lease: it goes with the claim. */
-function taskLease(view: OfView, stepId: string, { token, leaseMs }: TaskClaim): Job {
+export function taskLease(
+  view: OfView,
+  stepId: string,
+  { token, leaseMs }: Pick<TaskClaim, 'token' | 'leaseMs'>,
+): Job {
   return timerJob(leaseJobId(stepId), { kind: 'task_lease', ...view, step_id: stepId, token }, leaseMs);
 }
 

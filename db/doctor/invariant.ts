@@ -117,6 +117,6 @@ export function idIn(field: string): string {
 }
 
 /** Returns SQL for the id of an execution's own timer (door/unit.ts). @param mark d for its deadline, 5 for its stop */
-export function timerIdOf(execution: string, mark: 'd' | '5'): string {
+export function timerIdOf(execution: string, mark: 'd' | '5' | 'c'): string {
   return `(left(${execution}::text, 14) || '8${mark}' || substr(${execution}::text, 17))::uuid`;
 }

@@ -86,6 +86,22 @@ const PARKED_STEP: SqlInvariant = {
   ),
 };
 
+const CLAIMED_TASK: SqlInvariant = {
+  name: 'claimed-task-without-timer',
+  meaning: 'A task that a worker has has a timer, which asks whether its lease is over.',
+  advice: 'Repair it: without the timer a worker that falls silent would keep the task for ever.',
+  repair: 'writes the timer again, due at the end of the lease',
+  graceSeconds: USUAL_GRACE_SECONDS,
+  offenders: withoutJob(
+    `
+    select s.id, e.id as execution_id, ${timerIdOf('s.id', 'c')} as job,
+           format('claimed by %s until %s, and no timer for it', w.worker, w.lease_until) as detail
+      from ${OPEN} ${WITH_STEPS} join workflow_tasks w on w.step_execution_id = s.id
+     where s.status = 'waiting' and w.token is not null and ${isCalm('s.updated_at')}`,
+    `j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'task_lease'`,
+  ),
+};
+
 const OVERLOOKED_SIGNAL: SqlInvariant = {
   name: 'signal-overlooked',
   meaning: 'A kept signal that a step waits for has a ticket, so that they are brought together.',
@@ -268,6 +284,7 @@ export const WORK_INVARIANTS: readonly SqlInvariant[] = [
   QUEUED_STEP,
   WAITING_STEP,
   PARKED_STEP,
+  CLAIMED_TASK,
   OVERLOOKED_SIGNAL,
   POSTPONED_EXECUTION,
   DEADLINE,

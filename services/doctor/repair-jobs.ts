@@ -17,6 +17,7 @@ import {
   stepTicket,
   stepTimer,
   stopJob,
+  taskLease,
 } from '../../core/jobs.ts';
 import { executionOf, scopeOf, slotOf, type ViewKey } from '../../core/view.ts';
 import type { Pool, Tx } from '../../db/connection/client.ts';
@@ -25,6 +26,7 @@ import { findOffenders, type Offender } from '../../db/doctor/examine.ts';
 import type { SqlInvariant } from '../../db/doctor/invariant.ts';
 import { type JoblessStep, readJoblessExecutions, readJoblessSteps } from '../../db/doctor/repair.ts';
 import { newId } from '../../db/uuid.ts';
+import { lockLeases } from '../../db/waits/tasks.ts';
 import { type LoadedExecution, lockExecutions } from '../../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
 import type { TemplateVersion } from '../../template/version.ts';
@@ -54,6 +56,7 @@ export const MISSING_JOBS: Readonly<Record<string, JobWriter>> = {
   'queued-step-without-job': stepJobs,
   'waiting-step-without-timer': stepJobs,
   'parked-step-without-deadline': stepDeadlines,
+  'claimed-task-without-timer': taskLeases,
   'signal-overlooked': signalTickets,
   'postponed-execution-without-timer': startJobs,
   'running-execution-without-deadline': deadlineJobs,
@@ -162,6 +165,17 @@ async function stepDeadlines({ tx }: Repair, offenders: readonly Offender[]): Pr
           Math.max(0, step.deadlineInMs),
         ),
   );
+}
+
+/** A heartbeat waits meanwhile; after it the timer is set again when it is due. */
+async function taskLeases({ tx }: Repair, offenders: readonly Offender[]): Promise<Job[]> {
+  const ids = offenders.map(({ id }) => id);
+  const leases = await lockLeases(tx, ids);
+  return (await readJoblessSteps(tx, ids)).flatMap(({ id, executionId, scope }) => {
+    const { token = null, leftMs = 0 } = leases.get(id) ?? {};
+    if (token === null) return [];
+    return taskLease(ofView({ id: executionId, scope }), id, { token, leaseMs: Math.max(0, leftMs) });
+  });
 }
 
 async function signalTickets(_repair: Repair, offenders: readonly Offender[]): Promise<Job[]> {

@@ -248,6 +248,20 @@ const PLANTS: Plant[] = [
     },
   ],
   [
+    'claimed-task-without-timer',
+    'that a worker has, whose timer is gone',
+    async ({ chain }) => {
+      const waiting = waitingUntil('null');
+      await reopen(database, chain, `${waiting}, waiting_for = '{"kind":"task","queue":"q"}'`);
+      await database.pool.query(
+        `insert into workflow_tasks (step_execution_id, queue, priority, lease_ms, token, worker, lease_until)
+         values ($1, 'q', 0, 1000, gen_random_uuid(), 'w', now())`,
+        [chain.b],
+      );
+      return chain.b;
+    },
+  ],
+  [
     'signal-overlooked',
     'that keeps the signal that its step waits for',
     async ({ chain }) => {

@@ -187,6 +187,31 @@ describe('a lease', () => {
     expect(stepOf(end, 'work').attempt_count).toBe(3);
   });
 
+  test('whose timer is gone is found by the doctor, which sets it again', async () => {
+    const queue = randomUUID();
+    const id = await start(queue, {}, { lease: '1h' });
+    const [task] = await claim(queue);
+    const timer = `from pgboss.job where data ->> 'step_id' = $1 and data ->> 'kind' = 'task_lease'`;
+    await database.pool.query(`delete ${timer}`, [task!.id]);
+    const { repaired } = await engine.client.repair({ grace_seconds: 0 });
+    expect(repaired).toEqual([{ invariant: 'claimed-task-without-timer', count: 1 }]);
+    const { rows } = await database.pool.query(
+      `select start_after between now() + interval '59 minutes' and now() + interval '61 minutes' as right ${timer}`,
+      [task!.id],
+    );
+    expect(rows).toEqual([{ right: true }]);
+    // Overdue, it gives the task to another worker.
+    await database.pool.query('update workflow_tasks set lease_until = now() where step_execution_id = $1', [
+      task!.id,
+    ]);
+    await database.pool.query(`delete ${timer}`, [task!.id]);
+    await engine.client.repair({ grace_seconds: 0 });
+    const [again] = await claim(queue);
+    expect(again).toMatchObject({ id: task!.id, attempt: 2 });
+    await tell('complete', again!.id, { token: again!.token });
+    await engine.end(id);
+  });
+
   test('that heartbeats renew is not ended', async () => {
     const queue = randomUUID();
     const id = await start(queue, {}, { lease: '1h' });
