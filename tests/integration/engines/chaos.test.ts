@@ -14,7 +14,7 @@ test(
   async () => {
     const { code, output, report } = await runChaos(
       '--executions 40 --engines 3 --seed 20261123 --in-flight 40 --templates 12 --max-steps 20 --at-least 5 --at-most 400 --calm 240 ' +
-        '--kill-every 1-3 --pause-every 3-6 --pause-for 1-3 --db-every 2-4 --eat 0.05 --cut 0.03',
+        '--kill-every 1-3 --pause-every 3-6 --pause-for 1-3 --db-every 2-4 --eat 0.1 --cut 0.1',
     );
     expect([code, output]).toEqual([0, '']);
     expect(report.violations).toEqual([]);
