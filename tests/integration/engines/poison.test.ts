@@ -220,7 +220,8 @@ describe('a handler that ends its process', () => {
         crash_count: 2,
         error_details: { crashes: 3, ...details },
       });
-      expect(new Set(await pidsOf(end.execution_id)).size).toBe(3);
+      // A process that dies before its word has arrived that the handler began costs the step nothing.
+      expect(new Set(await pidsOf(end.execution_id)).size).toBeGreaterThanOrEqual(3);
       await gone(await pidsOf(end.execution_id));
     },
   );
