@@ -7,8 +7,6 @@
  * Invariant 1: an execution has at most one plan in flight (Actor.busy).
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
-
-import type { Event } from '../core/event.ts';
 import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
 import { lateResults } from '../core/races/late-result.ts';
@@ -138,11 +136,10 @@ export class Committer {
 
   /** After a commit: caches payloads, calls subscribers, begins handlers, settles events, drops ended executions. */
   committed(units: readonly DecidedUnit[], decidedAt: number): void {
-    const now = performance.now();
-    const durationMs = now - decidedAt;
+    const durationMs = performance.now() - decidedAt;
     for (const unit of units) {
       keepPayloads(unit);
-      if (unit.plan.begun) unit.loaded.begunAt = now;
+      if (unit.plan.begun) unit.loaded.begunAt = performance.now();
     }
     for (const subscriber of this.#options.subscribers) subscriber.committed(units, durationMs);
     for (const unit of units) this.#followUp(unit);
@@ -261,7 +258,7 @@ export class Committer {
   }
 
   #settle({ actor, plan, mails }: DecidedUnit): void {
-    const late = plan.late.length === 0 ? NONE_LATE : new Set(plan.late);
+    const late = new Set(plan.late);
     for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
@@ -276,11 +273,7 @@ function mayBeParked({ steps }: Plan): boolean {
   return false;
 }
 
-const NONE_LATE: ReadonlySet<Event> = new Set();
-
-/** Nothing of an execution that has ended is read again. */
 function keepPayloads({ actor, plan }: DecidedUnit): void {
-  if (plan.end !== null && plan.view.scope === null) return;
   for (const [slot, change] of plan.steps) {
     if (change.output !== null) actor.kept.set(slot, change.output as JsonPayload);
     if (change.error !== null) actor.errors.set(slot, change.error);
