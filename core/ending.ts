@@ -143,7 +143,7 @@ function cancelBelow(view: ExecutionView, plan: Plan): void {
     // Those that this very plan was to undo stay as they are.
     changes.undone = changes.undone.filter((scope) => scope.slot !== slot);
     changes.counted.add(slot);
-    changes.endedBelow.push({ slot, how: 'cancel' });
+    changes.endedBelow.set(slot, 'cancel');
   }
 }
 

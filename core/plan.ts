@@ -83,11 +83,8 @@ export interface UndoneScope {
   readonly index: number;
 }
 
-export interface EndedBelow {
-  readonly slot: number;
-  /** `stop`: scopes with running steps get grace time. `cancel`: they end at once. */
-  readonly how: 'stop' | 'cancel';
-}
+/** `stop`: scopes with running steps get grace time. `cancel`: they end at once. */
+export type EndBelow = 'stop' | 'cancel';
 
 /** Changes in the scopes that steps hold. */
 export interface ScopeChanges {
@@ -97,8 +94,11 @@ export interface ScopeChanges {
   undone: UndoneScope[];
   /** Steps whose scopes' numbers have changed. */
   readonly counted: Set<number>;
-  /** Steps whose open scopes must end with this plan, and everything below them. */
-  readonly endedBelow: EndedBelow[];
+  /**
+   * Steps whose open scopes must end with this plan, and everything below them, by slot. Each has one end, the last that the
+   * plan decided: a `cancel` after a `stop` has counted the scopes already.
+   */
+  readonly endedBelow: Map<number, EndBelow>;
   /** Items to store, with the slot of their holder. */
   readonly items: { readonly slot: number; readonly pieces: readonly ScopeItems[] }[];
 }
@@ -168,6 +168,6 @@ export function emptyPlan(view: ExecutionView): Plan {
 
 /** Returns the changes in scopes, to add some. Made when first needed: most plans have none. */
 export function scopeChanges(plan: Plan): ScopeChanges {
-  plan.scopes ??= { opened: [], undone: [], counted: new Set(), endedBelow: [], items: [] };
+  plan.scopes ??= { opened: [], undone: [], counted: new Set(), endedBelow: new Map(), items: [] };
   return plan.scopes;
 }

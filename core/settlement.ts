@@ -128,13 +128,13 @@ export function goOnWithScopes(plan: Plan, state: StepState): void {
 export function cancelScopes(plan: Plan, state: StepState): void {
   takeBackScopes(plan, state);
   countCancelled(state.held!, state.held!.open);
-  scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'cancel' });
+  scopeChanges(plan).endedBelow.set(state.slot, 'cancel');
 }
 
 /** Asks the open scopes of a step to stop: steps that run in them have time to end, all else is cancelled. */
 export function stopScopes(plan: Plan, state: StepState): void {
   takeBackScopes(plan, state);
-  if (holdsOpen(state)) scopeChanges(plan).endedBelow.push({ slot: state.slot, how: 'stop' });
+  if (holdsOpen(state)) scopeChanges(plan).endedBelow.set(state.slot, 'stop');
 }
 
 /** Undoes scopes of a step, which are over. */

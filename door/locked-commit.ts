@@ -13,7 +13,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { countStopped } from '../core/ending.ts';
-import type { EndedBelow, Plan } from '../core/plan.ts';
+import type { EndBelow, Plan } from '../core/plan.ts';
 import { countLateEnds } from '../core/scopes/held-scopes.ts';
 import type { StepState } from '../core/view.ts';
 import { readClock } from '../db/clock.ts';
@@ -205,9 +205,9 @@ export class LockedCommit {
     await readWhetherChildrenAreOpen(tx, [loaded], true);
     const decision = this.#committer.decide([loaded], { onlyThese: true, locked: 'alone' });
     const [decided] = decision.units;
-    const endedBelow = decided?.plan.scopes?.endedBelow ?? [];
-    const holdersTo = (what: EndedBelow['how']) =>
-      endedBelow.filter(({ how }) => how === what).map(({ slot }) => view.steps[slot]!);
+    const endedBelow = decided?.plan.scopes?.endedBelow ?? new Map<number, EndBelow>();
+    const holdersTo = (what: EndBelow) =>
+      [...endedBelow].filter(([, how]) => how === what).map(([slot]) => view.steps[slot]!);
     try {
       const stopped = await this.#stopBelow(tx, decided?.plan, holdersTo('stop'));
       const cancelled = await this.#cancelBelow(tx, loaded, holdersTo('cancel'));

@@ -36,7 +36,7 @@ export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, 
 /** Returns whether others may wait for the execution's end, or run steps that must stop: its own, or those of scopes below. */
 function endsHandlers({ plan: { end, view, aborted, scopes } }: DecidedUnit): boolean {
   if (end !== null && view.scope === null) return true;
-  return aborted.length > 0 || (scopes?.endedBelow.length ?? 0) > 0;
+  return aborted.length > 0 || (scopes?.endedBelow.size ?? 0) > 0;
 }
 
 export function readNotification(payload: string): Notification {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { buildTemplate } from '../../tests/support/core/graphs.ts';
+import { buildTemplate, type StepOptions } from '../../tests/support/core/graphs.ts';
 import { Play } from '../../tests/support/core/play.ts';
 import { countStopped } from '../ending.ts';
 import type { Event, ScopeFailure } from '../event.ts';
@@ -10,9 +10,9 @@ const FAILURE: ScopeFailure = {
   retryable: false,
 };
 
-/** Two steps that hold three scopes each, two of them open. */
-function holding(tolerated: number | null): Play {
-  const play = Play.begun(buildTemplate({ one: {}, two: {} }));
+/** Two steps that hold three scopes each, two of them open. @param others more steps */
+function holding(tolerated: number | null, others: Record<string, StepOptions> = {}): Play {
+  const play = Play.begun(buildTemplate({ one: {}, two: {}, ...others }));
   play.claim('one', 'two');
   for (const key of ['one', 'two']) {
     const scopes = { count: 3, concurrency: 2, tolerated };
@@ -52,9 +52,9 @@ test('the first failed scope fails its step, in its words, and ends what is open
   const play = holding(null);
   const plan = play.send(ended(play, 'one', 1, 'failed'));
   expect(plan.end).toMatchObject({ status: 'failed', error: { code: 'boom', step: 'one' } });
-  expect(plan.scopes?.endedBelow).toEqual([
-    { slot: play.at('one'), how: 'cancel' },
-    { slot: play.at('two'), how: 'cancel' },
+  expect([...plan.scopes!.endedBelow]).toEqual([
+    [play.at('one'), 'cancel'],
+    [play.at('two'), 'cancel'],
   ]);
 });
 
@@ -70,6 +70,32 @@ test('ends that come together are all counted, also those of a step that another
   play.send(ended(play, 'one', 0, 'failed'), ended(play, 'two', 1));
   expect(play.state('one').held).toMatchObject({ open: 0, failed: 1, completed: 0, cancelled: 1 });
   expect(play.state('two').held).toMatchObject({ open: 0, failed: 0, completed: 1, cancelled: 1 });
+});
+
+test.each<[string, Event]>([
+  ['a cancel', { type: 'cancel', reason: null }],
+  ['the end of its grace time', { type: 'stop_overdue' }],
+  ['the timeout of the execution', { type: 'time_out' }],
+])('a stop and %s in one commit end the scopes of a step once', (_, last) => {
+  const play = holding(null);
+  const plan = play.send({ type: 'stop', reason: null }, last);
+  expect([...plan.scopes!.endedBelow]).toEqual([
+    [play.at('one'), 'cancel'],
+    [play.at('two'), 'cancel'],
+  ]);
+  for (const key of ['one', 'two']) expect(play.state(key).held).toMatchObject({ open: 0, cancelled: 2 });
+});
+
+test('the failure of a step that leaves its scopes time to end, and a cancel in one commit end them once', () => {
+  const play = holding(null, { charge: { undo: { retries: 0 } } });
+  play.complete('charge');
+  const plan = play.send(ended(play, 'one', 0, 'failed'), { type: 'cancel', reason: null });
+  expect([...plan.scopes!.endedBelow]).toEqual([
+    [play.at('one'), 'cancel'],
+    [play.at('two'), 'cancel'],
+  ]);
+  expect(play.state('one').held).toMatchObject({ open: 0, failed: 1, cancelled: 1 });
+  expect(play.state('two').held).toMatchObject({ open: 0, failed: 0, cancelled: 2 });
 });
 
 test('a stop waits for open scopes, and opens none', () => {

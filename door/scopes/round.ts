@@ -45,7 +45,7 @@ export function hasToDoWithScopes({ loaded }: LoadedUnit): boolean {
 
 /** Returns whether the unit locks or looks for more than its own view, once it is decided: it is committed alone. */
 export function isAlone(unit: DecidedUnit): boolean {
-  return (unit.plan.scopes?.endedBelow.length ?? 0) > 0 || leftBy(unit) !== null;
+  return (unit.plan.scopes?.endedBelow.size ?? 0) > 0 || leftBy(unit) !== null;
 }
 
 export class Round {

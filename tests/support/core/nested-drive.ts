@@ -183,7 +183,11 @@ export class NestedDrive {
     const plan = transition(node.view, events, () => `step-${this.#ids++}`);
     this.#tellEnds(node, events, before);
     const told = facts.map((fact) => withOpen(fact, node, before, events));
-    const news = told.filter((fact) => node.oracle.tell(fact));
+    const news = told.filter((fact) => {
+      const isNew = node.oracle.tell(fact);
+      this.#tellTakenBack(node, events, before);
+      return isNew;
+    });
     if (node === this.top && news.some(({ fact }) => fact === 'cancel')) this.#isCancelled = true;
     for (const fact of news) if ('key' in fact) this.#advance(node, fact);
     assert.equal(plan.late.length, facts.length - news.length, `late: ${JSON.stringify(plan.late)}`);
@@ -307,7 +311,7 @@ export class NestedDrive {
   /** Ends all scopes below the holders that a plan names, bottom up. */
   #endBelow(node: NestedView, plan: Plan): void {
     const stopped = new Map<number, number>();
-    for (const { slot, how } of plan.scopes?.endedBelow ?? []) {
+    for (const [slot, how] of plan.scopes?.endedBelow ?? []) {
       const scopes = [...node.holdings.get(slot)!.scopes.values()];
       if (how === 'stop') stopped.set(slot, scopes.filter((scope) => this.#stop(scope)).length);
       else for (const scope of scopes) this.#cancel(scope);
@@ -344,14 +348,24 @@ export class NestedDrive {
     return node.isFinal;
   }
 
+  #nextEnd(): readonly [Event, Fact] {
+    const how = this.#luck.below(4);
+    if (how === 0) return [{ type: 'cancel', reason: null }, { fact: 'cancel' }];
+    if (how === 1) return [{ type: 'time_out' }, { fact: 'time out' }];
+    if (how === 2) return [{ type: 'stop', reason: null }, { fact: 'stop' }];
+    return [{ type: 'stop_overdue' }, { fact: 'stop overdue' }];
+  }
+
   #endFromAbove(): void {
     const { top } = this;
-    const how = this.#luck.below(3);
-    if (how === 0) this.#commit(top, [{ type: 'cancel', reason: null }], [{ fact: 'cancel' }]);
-    else if (how === 1) this.#commit(top, [{ type: 'time_out' }], [{ fact: 'time out' }]);
-    else if (top.view.stopRequested === null)
-      this.#commit(top, [{ type: 'stop', reason: null }], [{ fact: 'stop' }]);
-    else this.#commit(top, [{ type: 'stop_overdue' }], [{ fact: 'stop overdue' }]);
+    const ends = [this.#nextEnd()];
+    // Another end reaches the same commit.
+    if (this.#luck.chance(0.3)) ends.push(this.#nextEnd());
+    this.#commit(
+      top,
+      ends.map(([event]) => event),
+      ends.map(([, fact]) => fact),
+    );
   }
 
   /** What completed is undone, at every depth, unless the execution completed or somebody cancelled it. */
