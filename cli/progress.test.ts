@@ -90,6 +90,17 @@ describe('elsewhere than on a terminal', () => {
   });
 });
 
+test('the compensation of a step has lines of its own', () => {
+  const { progress, written } = screen({});
+  const undo = (status: StepStatus) => ({
+    compensation: { id: 'u', status, attempt_count: 1, error: null, completed_at: null },
+  });
+  progress.show(execution([step('pay', 'completed')]));
+  for (const status of ['queued', 'running', 'completed'] as const)
+    progress.show(execution([step('pay', 'completed', undo(status))]));
+  expect(written.join('')).toBe('completed pay\nrunning pay (undo)\ncompleted pay (undo)\n');
+});
+
 describe('a step that does not run at once', () => {
   const later = '2027-01-31T08:01:00.000Z';
 

@@ -14,8 +14,9 @@ import { isFinalStep } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionStatusBody, StepStatusBody } from '../services/execution-answers.ts';
 import { shownLine } from './output.ts';
+import { withCompensations } from './steps/compensations.ts';
+import { waitNote, waitText } from './steps/wait-text.ts';
 import { formatSpan, paint, paintStatus } from './terminal.ts';
-import { waitNote, waitText } from './wait-text.ts';
 
 const BAR_WIDTH = 24;
 const MAX_LIVE_STEPS = 8;
@@ -48,9 +49,10 @@ export function createProgress(
   };
   return {
     show(execution) {
-      const changed = execution.steps.filter((step) => isNews(step, seen.get(step.id), live));
-      for (const step of execution.steps) seen.set(step.id, turnOf(step));
-      const { held, news } = queue(execution.steps);
+      const steps = withCompensations(execution.steps);
+      const changed = steps.filter((step) => isNews(step, seen.get(step.id), live));
+      for (const step of steps) seen.set(step.id, turnOf(step));
+      const { held, news } = queue(steps);
       const lines = changed.map((step) => stepLine(stream, step));
       if (execution.resume_at && !isDelayTold)
         lines.unshift(visibleText(`pending  until ${execution.resume_at}`));
@@ -121,7 +123,7 @@ function liveArea(
   // A terminal of unknown size reports 0.
   const width = stream.columns || 80;
   const room = Math.max(0, Math.min(MAX_LIVE_STEPS, (stream.rows || 24) - 3));
-  const active = execution.steps.filter(
+  const active = withCompensations(execution.steps).filter(
     ({ status }) => status === 'running' || status === 'waiting' || status === 'retrying',
   );
   const lines = [...active, ...held].slice(0, room).map((step) => liveLine(step).slice(0, width - 1));

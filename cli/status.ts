@@ -8,8 +8,9 @@ import { type CommonOptions, connectionOf } from './common-options.ts';
 import { exitCodeOf, Failed } from './failure.ts';
 import { followToEnd } from './follow.ts';
 import { printJson, printLine } from './output.ts';
+import { withCompensations } from './steps/compensations.ts';
+import { waitNote } from './steps/wait-text.ts';
 import { formatSpan, paintStatus, table } from './terminal.ts';
-import { waitNote } from './wait-text.ts';
 
 export interface StatusOptions extends CommonOptions {
   outputs?: boolean | undefined;
@@ -31,14 +32,14 @@ export async function status(executionId: string, options: StatusOptions): Promi
 function printExecution(execution: ExecutionStatusBody, withOutputs: boolean): void {
   for (const [name, text] of headOf(execution)) printLine(`${name.padEnd(9)} ${text}`);
   const heading = ['STEP', 'TYPE', 'STATUS', 'ATTEMPTS', 'STARTED', 'TOOK', 'WAITS', 'ERROR'];
-  printLine(`\n${table(heading, execution.steps.map(rowOf))}`);
+  printLine(`\n${table(heading, withCompensations(execution.steps).map(rowOf))}`);
   if (!withOutputs) return;
   printLine('\noutputs of the steps');
   printJson(Object.fromEntries(execution.steps.map(({ key, outputs }) => [key, outputs ?? null])));
 }
 
 function headOf(execution: ExecutionStatusBody): [name: string, text: string][] {
-  const { started_at, completed_at, resume_at, error } = execution;
+  const { started_at, completed_at, resume_at, error, uncertain } = execution;
   const head: [string, string][] = [
     [
       'execution',
@@ -55,6 +56,7 @@ function headOf(execution: ExecutionStatusBody): [name: string, text: string][] 
   if (completed_at)
     head.push(['ended', visibleText(`${completed_at}${took === null ? '' : `, after ${took}`}`)]);
   head.push(['steps', summaryOf(execution)]);
+  if (uncertain?.length > 0) head.push(['uncertain', visibleText(uncertain.join(', '))]);
   if (error)
     head.push(['error', visibleText(`${error.step ? `${error.step}: ` : ''}${error.code} ${error.message}`)]);
   return head;

@@ -246,7 +246,7 @@ function hasTimeout(fields: Record<string, unknown>, { timeoutIn }: StepTypeInfo
 
 function refuseType(reader: FieldReader, { type, holds, waitsFor }: StepTypeInfo, isTimed: boolean): void {
   if ((holds ?? []).length > 0 || waitsFor === 'child' || waitsFor === 'scopes') {
-    const message = `A step of type "${type}" holds other steps, and cannot be a compensation.`;
+    const message = `A step of type "${type}" holds other steps or starts an execution, and cannot be a compensation.`;
     reader.problems.add(place(reader, 'type'), 'invalid_compensation', message);
   } else if (waitsFor !== undefined && !isTimed) {
     const message = `A step of type "${type}" waits for the outside; as a compensation it needs a "timeout".`;

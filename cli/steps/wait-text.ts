@@ -1,7 +1,7 @@
 /**
  * The words for what a step waits for. Pure.
  */
-import type { StepStatusBody, WaitBody } from '../services/execution-answers.ts';
+import type { StepStatusBody, WaitBody } from '../../services/execution-answers.ts';
 
 const TEXTS: Readonly<Record<string, (wait: WaitBody) => string>> = {
   inputs: () => 'its inputs',
