@@ -15,9 +15,9 @@ import { type CommonOptions, connectionOf } from '../common-options.ts';
 import { UsageError } from '../failure.ts';
 import { parseInputs } from '../input.ts';
 import { printJson, printLine, writeLine } from '../output.ts';
+import { waitNote } from '../steps/wait-text.ts';
 import { table } from '../terminal.ts';
 import { createTextSource } from '../text-source.ts';
-import { waitNote } from '../wait-text.ts';
 
 export interface SignalOptions extends CommonOptions {
   payload?: string | undefined;
