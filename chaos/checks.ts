@@ -149,7 +149,7 @@ interface Its extends FoundScopes {
   readonly steps: readonly StepRow[];
   /** Compensations. */
   readonly undone: readonly StepRow[];
-  /** What ended in each commit, at the top level. */
+  /** Ends of each commit, at the top level. */
   readonly commits: readonly LoggedCommit[];
   readonly effects: readonly EffectRow[];
 }

@@ -45,7 +45,7 @@ export function contradictions(
   const isStopped = found.commits.flat().includes(STOP);
   if (definition.kind === 'undone' || (definition.kind === 'racing' && !isStopped))
     return contradictionsInOrder(definition, fate, ending, found);
-  // What runs when a stop comes ends as it does without the race.
+  // A step that runs when a stop comes ends as it does without the race.
   const replay = (endedBy: EndedBy) => new Replay(withoutRaces(definition), fate, found, endedBy).run();
   if (found.status !== 'cancelled') return replay(null);
   if (ending!.kind !== 'both') return replay(ending!.kind);

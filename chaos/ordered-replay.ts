@@ -11,7 +11,7 @@ import { Performance } from '../tests/support/core/scripts.ts';
 import type { Behaviour } from './behaviour.ts';
 import type { DrawnDefinition } from './definitions.ts';
 
-/** What ended in one commit: keys of steps, or the mark of a stop. */
+/** Ends of one commit: keys of steps, or the mark of a stop. */
 export type LoggedCommit = readonly string[];
 
 /** The mark of the commit that took a stop. */
@@ -32,7 +32,7 @@ export interface Course {
 
 export interface Replayed {
   readonly verdict: Verdict;
-  /** What came at a time at which the oracle knows nothing of it. */
+  /** Events at a time at which the oracle knows nothing of them. */
   readonly outOfOrder: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * What is ended: short work in scopes of one to three levels and in children, and work that goes on until it is ended.
+ * The work that is ended: short work in scopes of one to three levels and in children, and work that goes on until it is ended.
  */
 import type { JsonObject } from '../../core/json/json.ts';
 

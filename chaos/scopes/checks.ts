@@ -137,7 +137,7 @@ export async function readInner(admin: Pool, ids: readonly string[]): Promise<In
   return rows;
 }
 
-/** What a transaction ends makes room for what it opens, in whatever order it writes them. */
+/** Ends of a transaction make room for its beginnings, in whatever order it writes them. */
 export async function readOpenScopes(admin: Pool, ids: readonly string[]): Promise<OpenScopes[]> {
   const { rows } = await admin.query<OpenScopes>(
     `select execution_id, holder_path as holder, max(open)::integer as most

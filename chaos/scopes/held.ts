@@ -7,7 +7,7 @@ import type { Chance } from '../chance.ts';
 import { signalName } from '../waits/names.ts';
 import { taskParameters } from '../workers/task.ts';
 
-/** What a step holds. */
+/** The scopes that a step holds. */
 export interface HeldTraits {
   readonly type: 'foreach' | 'loop';
   /** Items, or iterations. */

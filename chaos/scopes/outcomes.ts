@@ -5,7 +5,7 @@
 import { type Behaviour, behaviourOf, type StepTraits } from '../behaviour.ts';
 import { type HeldTraits, LAST, WORK } from './held.ts';
 
-/** What a scope must come to, when nothing ends it from above. */
+/** The end that a scope must come to, when nothing ends it from above. */
 export interface ScopeOutcome {
   readonly place: string;
   readonly status: 'completed' | 'failed';
@@ -20,7 +20,7 @@ export interface HolderOutcome {
   readonly scopes: readonly ScopeOutcome[];
 }
 
-/** What an outcome depends on. */
+/** Things that an outcome depends on. */
 export interface Fate {
   readonly seed: number;
   /** Paths of tasks that failed because their workers were lost, one after the other. */

@@ -8,7 +8,7 @@ export const TASK_QUEUE = 'chaos';
 /** Long enough for a call that is made again at another engine, short enough to be lost often. */
 const LEASE_MS = 8_000;
 
-/** What a worker gets. */
+/** The task as a worker gets it. */
 export interface TaskInput {
   readonly seed: number;
   readonly place: string;

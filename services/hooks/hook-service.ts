@@ -68,9 +68,9 @@ export class HookService implements HookPort {
     const { key } = version.steps[address.position]!.step;
     const hook = { token, address, stepTemplateId, key, earlyResponse: written.response ?? {} };
     const found = await this.#find(hook);
-    const isWaits = found !== null && isWaiting(found);
+    const waits = found !== null && isWaiting(found);
     return {
-      methods: isWaits ? (found.stored.waitingFor!.methods as string[]) : written.methods,
+      methods: waits ? (found.stored.waitingFor!.methods as string[]) : written.methods,
       use: async (request) => {
         checkSignature(written.signature, request, secrets);
         const output = (await outputOf(request)) as KeptRequest['request'];

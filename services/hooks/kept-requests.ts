@@ -131,7 +131,7 @@ export class KeptRequests {
   }
 }
 
-/** What the refusal of a signal means to the sender of a request. */
+/** Returns the refusal of a signal as the sender of a request is told it. */
 function refusalOf(error: unknown): unknown {
   if (!(error instanceof EngineError)) return error;
   if (error.code === 'idempotency_conflict')

@@ -11,6 +11,7 @@ import { readRunnableTypes } from '../../db/ready-work.ts';
 import { type MeasuredUse, readLimitUses } from '../../db/step-limit.ts';
 import type { CompiledValue } from '../../expression/compiled.ts';
 import { createEvaluator } from '../../expression/evaluator.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import type { CompiledLimits, TemplateVersion } from '../../template/version.ts';
 import type { WaitBody } from '../execution-answers.ts';
@@ -90,10 +91,11 @@ async function usesOf(db: Db, limits: readonly SharedLimit[]): Promise<ReadonlyM
 /** Evaluates keys of limits for one execution. */
 class Keys {
   readonly #execution: QueuedOf['execution'];
-  #input: { readonly value: unknown } | null = null;
+  readonly #input: JsonPayload;
 
   constructor(execution: QueuedOf['execution']) {
     this.#execution = execution;
+    this.#input = new JsonPayload(execution.inputs);
   }
 
   /** Returns null when one of the keys cannot be evaluated here. */
@@ -114,14 +116,11 @@ class Keys {
   async #keyOf(key: CompiledValue): Promise<string | null> {
     if (!key.native || [...key.roots].some((root) => root !== 'input')) return null;
     try {
-      return keyText(await evaluate(key, key.roots.size === 0 ? {} : { input: this.#parsedInput() }));
+      if (key.roots.size === 0) return keyText(await evaluate(key, {}));
+      await this.#input.parse();
+      return keyText(await evaluate(key, { input: this.#input.value }));
     } catch {
       return null;
     }
-  }
-
-  #parsedInput(): unknown {
-    this.#input ??= { value: JSON.parse(this.#execution.inputs) };
-    return this.#input.value;
   }
 }
