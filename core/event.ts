@@ -4,6 +4,7 @@
  * Events of a running attempt carry its claim. An event is late, and changes nothing, once its claim no longer holds
  * the step.
  */
+import type { Act } from './control/act.ts';
 import type { Json } from './json/json.ts';
 
 /**
@@ -264,10 +265,17 @@ export type Event =
   | {
       readonly type: 'stop';
       readonly reason: string | null;
+      /** Left out: a parent stops it. */
+      readonly act?: Act;
     }
   /** The grace time of a stop, or of an end after which something is to be undone, is over. */
   | { readonly type: 'stop_overdue' }
-  | { readonly type: 'cancel'; readonly reason: string | null }
+  | {
+      readonly type: 'cancel';
+      readonly reason: string | null;
+      /** Left out: a parent cancels it. */
+      readonly act?: Act;
+    }
   /** The execution's own timeout. */
   | { readonly type: 'time_out' }
   /** Inputs that a main server wrote by SQL do not match the template's schema, or its template cannot run. */

@@ -3,6 +3,7 @@
  *
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
+import type { Act } from './control/act.ts';
 import type { ChildStart, Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
@@ -139,6 +140,8 @@ export interface Plan {
   end: ExecutionEnd | null;
   /** A cancel has ended it. */
   cancelled: boolean;
+  /** What was done by hand with this plan; null: nothing. */
+  acts: Act[] | null;
   /** Events that came too late to change anything. */
   readonly late: Event[];
 }
@@ -162,6 +165,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     aborted: [],
     end: null,
     cancelled: false,
+    acts: null,
     late: [],
   };
 }

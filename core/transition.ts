@@ -44,12 +44,20 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
   for (const event of events) {
     const accepted = heard.has(event) || (!isFinalExecution(view.status) && apply(view, plan, event, newId));
     if (!accepted) plan.late.push(event);
-    else plan.changed = true;
+    else take(plan, event);
     if (accepted) endWhenOver(view, plan, newId);
   }
   if (plan.changed) view.sequence += 1;
   if (plan.ready.length > 0) plan.ready = inOrder(view, plan.ready);
   return plan;
+}
+
+/** Takes note of an event that has changed something, and of the act that it is of. */
+function take(plan: Plan, event: Event): void {
+  plan.changed = true;
+  if (!('act' in event) || event.act === undefined) return;
+  plan.acts ??= [];
+  plan.acts.push(event.act);
 }
 
 /**

@@ -4,11 +4,11 @@
  * Order: executions (their guard comes first and their rows are locked in id order), scopes, new steps, changed
  * steps, inputs. A statement without rows is left out. Jobs are written by the queue, in the same transaction.
  */
-import type { ReceivedInput } from '../core/graph.ts';
 import { jsonText } from '../core/json/parse-in-pieces.ts';
 import { hasLimits } from '../core/limits/freed.ts';
 import type { Plan, StepChange } from '../core/plan.ts';
 import type { DueStatus } from '../core/view.ts';
+import { type ActInsert, actsOf, insertActs } from './acts/acts.ts';
 import { textArray } from './array-literal.ts';
 import { type ChildInsert, childrenOf, insertChildren } from './children/start.ts';
 import { markLost } from './races/lost-steps.ts';
@@ -34,7 +34,7 @@ import { type OpenedForm, openForms } from './waits/form.ts';
 import { type UsedSignal, useSignals } from './waits/signals.ts';
 import { type ChangedTask, changeTasks, deleteTasks, insertTasks, type NewTask } from './waits/tasks.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange, setDue } from './workflow-execution.ts';
-import { type InputInsert, insertInputs } from './workflow-input-tracker.ts';
+import { type InputInsert, insertInputs, receivedLiteral } from './workflow-input-tracker.ts';
 import {
   completeSteps,
   insertSteps,
@@ -82,6 +82,7 @@ interface Rows {
   granted: string[];
   /** Steps that have lost a race. */
   lost: string[];
+  acts: ActInsert[];
 }
 
 /** The steps of a plan that become rows between two yields. */
@@ -115,6 +116,7 @@ export function* planStatements(
     children: null,
     granted: [],
     lost: [],
+    acts: [],
   };
   for (const written of plans) yield* collect(written, rows);
   const statements: Statement[] = [];
@@ -141,6 +143,7 @@ export function* planStatements(
   yield;
   if (rows.inputs.length > 0) statements.push(insertInputs(rows.inputs, at));
   if (rows.granted.length > 0) statements.push(claimGrants(rows.granted));
+  if (rows.acts.length > 0) statements.push(insertActs(rows.acts, at));
   return statements;
 }
 
@@ -156,6 +159,7 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
     rows.children ??= [];
     rows.children.push(...childrenOf(plan));
   }
+  if (plan.acts !== null) rows.acts.push(...actsOf(plan));
   let collected = 0;
   for (const [slot, change] of plan.steps) {
     if (change.from === null) {
@@ -316,30 +320,4 @@ function stepUpdate(sequence: number, change: StepChange, from: NonNullable<Step
     waitingFor:
       change.waitingFor === null || state.status !== 'waiting' ? null : JSON.stringify(change.waitingFor),
   };
-}
-
-/** Inputs without a route are shared by all executions of a graph: their text is cached. */
-const INPUT_TEXTS = new WeakMap<ReceivedInput, string>();
-const SINGLE_LITERALS = new WeakMap<ReceivedInput, string>();
-
-function receivedLiteral(received: StepChange['received']): string | null {
-  if (received === null) return null;
-  if (received.length === 0) return '{}';
-  if (received.length > 1) return textArray(received.map(inputText));
-  const [input] = received;
-  let literal = SINGLE_LITERALS.get(input!);
-  if (literal === undefined) {
-    literal = textArray([inputText(input!)]);
-    SINGLE_LITERALS.set(input!, literal);
-  }
-  return literal;
-}
-
-function inputText(input: ReceivedInput): string {
-  let text = INPUT_TEXTS.get(input);
-  if (text === undefined) {
-    text = JSON.stringify(input);
-    INPUT_TEXTS.set(input, text);
-  }
-  return text;
 }

@@ -1,6 +1,8 @@
 /**
- * The statement on workflow_input_tracker: a row per resolved edge, live or dead. The payload stays with its producer.
+ * Inputs of steps as they are stored. workflow_input_tracker has a row per resolved edge, live or dead; the payload stays with
+ * its producer. `received_inputs` of a step has its edges as they were when its join was decided.
  */
+import type { ReceivedInput } from '../core/graph.ts';
 import { plainArray, textArray } from './array-literal.ts';
 import { momentOf } from './clock.ts';
 import type { Statement } from './statement.ts';
@@ -32,4 +34,31 @@ export function insertInputs(rows: readonly InputInsert[], at: string | null = n
       at,
     ],
   };
+}
+
+/** Inputs without a route are shared by all executions of a graph: their text is cached. */
+const INPUT_TEXTS = new WeakMap<ReceivedInput, string>();
+const SINGLE_LITERALS = new WeakMap<ReceivedInput, string>();
+
+/** Returns `received_inputs` as an array literal of jsonb; null: not decided. */
+export function receivedLiteral(received: readonly ReceivedInput[] | null): string | null {
+  if (received === null) return null;
+  if (received.length === 0) return '{}';
+  if (received.length > 1) return textArray(received.map(inputText));
+  const [input] = received;
+  let literal = SINGLE_LITERALS.get(input!);
+  if (literal === undefined) {
+    literal = textArray([inputText(input!)]);
+    SINGLE_LITERALS.set(input!, literal);
+  }
+  return literal;
+}
+
+function inputText(input: ReceivedInput): string {
+  let text = INPUT_TEXTS.get(input);
+  if (text === undefined) {
+    text = JSON.stringify(input);
+    INPUT_TEXTS.set(input, text);
+  }
+  return text;
 }

@@ -7,6 +7,8 @@ export interface Caller {
   readonly admin: boolean;
   /** Of its key; left out: as an operator. */
   readonly role?: string;
+  /** The name of its key, or the subject of its token; left out: it has none. */
+  readonly name?: string;
 }
 
 /** Returns whether the caller may see the URLs of webhook steps: whoever has one may use it. */

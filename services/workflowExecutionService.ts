@@ -174,11 +174,13 @@ export class WorkflowExecutionService implements ExecutionServicePort {
   }
 
   stop(caller: Caller, executionId: string, reason: string | null): Promise<StopResult> {
-    return this.#end(caller, executionId, { type: 'stop', reason });
+    const act = { act: 'stop', by: caller.name ?? null } as const;
+    return this.#end(caller, executionId, { type: 'stop', reason, act });
   }
 
   cancel(caller: Caller, executionId: string, reason: string | null): Promise<StopResult> {
-    return this.#end(caller, executionId, { type: 'cancel', reason });
+    const act = { act: 'cancel', by: caller.name ?? null } as const;
+    return this.#end(caller, executionId, { type: 'cancel', reason, act });
   }
 
   async #end(caller: Caller, executionId: string, event: Event): Promise<StopResult> {
