@@ -74,6 +74,7 @@ export function claimWithin(plan: Plan, slot: number, owner: string): boolean {
 
 /** Returns the slots that are still ready, each once, breadth first. */
 function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): number[] {
+  if (ready.length === 1) return steps[ready[0]!]!.status === 'queued' ? [ready[0]!] : [];
   const queued = [...new Set(ready)].filter((slot) => steps[slot]!.status === 'queued');
   return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
 }

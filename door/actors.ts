@@ -130,14 +130,12 @@ export class Actors {
   }
 
   /** Returns executions for the next commit; workspaces take turns when it cannot take all. */
-  *#waiting(isLarge: boolean): Iterable<Actor> {
-    const fitting = [...this.#dirty].filter(
-      (actor) => !actor.busy && hasLargePayload(actor.mailbox) === isLarge && !this.#waitsForHolder(actor),
-    );
-    if (!isLarge && fitting.length <= MAX_EVENTS) return yield* fitting;
-    const turns = new TurnQueue<Actor>();
-    for (const actor of fitting) turns.push(actor.loaded?.workspaceId ?? '', actor);
-    for (let next = turns.pop(); next !== undefined; next = turns.pop()) yield next;
+  #waiting(isLarge: boolean): Iterable<Actor> {
+    const fitting: Actor[] = [];
+    for (const actor of this.#dirty)
+      if (!actor.busy && hasLargePayload(actor.mailbox) === isLarge && !this.#waitsForHolder(actor))
+        fitting.push(actor);
+    return !isLarge && fitting.length <= MAX_EVENTS ? fitting : inTurns(fitting);
   }
 
   /** A scope that may end now waits for a commit of its holder, so that its end goes along with the next one. */
@@ -166,6 +164,12 @@ export class Actors {
       if (this.#actors.size <= MAX_ACTORS / 2) return;
     }
   }
+}
+
+function* inTurns(actors: readonly Actor[]): Iterable<Actor> {
+  const turns = new TurnQueue<Actor>();
+  for (const actor of actors) turns.push(actor.loaded?.workspaceId ?? '', actor);
+  for (let next = turns.pop(); next !== undefined; next = turns.pop()) yield next;
 }
 
 function isParkedNow({ loaded }: Actor): boolean {

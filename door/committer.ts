@@ -116,7 +116,7 @@ export class Committer {
     const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
     yield;
     statements.push(...(yield* planStatements(writes(units), at)));
-    const late = units.flatMap(({ plan }) => lateResults(plan));
+    const late = units.some(hasLate) ? units.flatMap(({ plan }) => lateResults(plan)) : [];
     if (late.length > 0) statements.push(keepLateResults(late, at));
     return { statements, ...jobs };
   }
@@ -258,8 +258,8 @@ export class Committer {
   }
 
   #settle({ actor, plan, mails }: DecidedUnit): void {
-    const late = new Set(plan.late);
-    for (const { event, settle } of mails) settle?.(late.has(event) ? 'late' : 'applied');
+    const late = plan.late.length === 0 ? null : new Set(plan.late);
+    for (const { event, settle } of mails) settle?.(late?.has(event) === true ? 'late' : 'applied');
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
     else if (mayBeParked(plan) && isParked(plan.view)) this.actors.park(actor);
@@ -284,6 +284,10 @@ function keepPayloads({ actor, plan }: DecidedUnit): void {
 
 function split<T>(list: readonly T[], fits: (item: T) => boolean): [fitting: T[], others: T[]] {
   return [list.filter(fits), list.filter((item) => !fits(item))];
+}
+
+function hasLate({ plan }: DecidedUnit): boolean {
+  return plan.late.length > 0;
 }
 
 function ids(states: readonly StepState[]): string[] {

@@ -77,7 +77,7 @@ export class EagerFrontier {
     const round = this.#round(batch, options);
     if (units.some(hasToDoWithScopes) || finished.some(hasToDoWithScopes))
       round.decideByDepth(units, finished);
-    else for (const unit of units) round.decide(unit);
+    else for (const unit of units) round.decideFlat(unit);
     this.#claimReady(batch, onlyThese);
     return { units: [...batch.values()], stale: round.stale, alone: [...round.alone, ...alone] };
   }

@@ -116,7 +116,8 @@ function inputsLength(child: ChildStart | undefined): number {
 
 /** Returns whether one of the events brings much data. */
 export function hasLargePayload(mails: readonly Mail[]): boolean {
-  return mails.some(({ event }) => payloadLength(event) >= LARGE_PAYLOAD);
+  for (const { event } of mails) if (payloadLength(event) >= LARGE_PAYLOAD) return true;
+  return false;
 }
 
 /** Returns the events of the unit, for the decision. */

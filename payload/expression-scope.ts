@@ -41,12 +41,11 @@ export function gatherScope(
   const arrived = live.map(({ key }) => view.graph.slots.get(key)!);
   const reads = needs.reads ?? upstreamOf(view.graph, slot);
   const slots = reads.length === 0 ? arrived : [...new Set([...arrived, ...reads])];
-  const make = (found: Payloads, outer: Outer | null): ScopeParts =>
+  const make = (found: Payloads): ScopeParts =>
     partsOf(source, execution, needs, {
-      input: outer?.input ?? found.input?.value ?? null,
-      steps: { ...outer?.steps, ...stepsScope(found, view, reads) },
+      input: found.input?.value ?? null,
+      steps: stepsScope(found, view, reads),
       inputs: inputsScope(found, view, live),
-      ...outer?.names,
     });
   return readAll(source, execution, needs, slots, null, make);
 }
@@ -60,12 +59,11 @@ export function gatherOutputScope(
   const { view } = plan;
   const needs = execution.scope.outputReads;
   const slots = needs.reads ?? Array.from({ length: view.graph.size }, (_, slot) => slot);
-  const make = (found: Payloads, outer: Outer | null): ScopeParts =>
+  const make = (found: Payloads): ScopeParts =>
     partsOf(source, execution, needs, {
-      input: outer?.input ?? found.input?.value ?? null,
-      steps: { ...outer?.steps, ...stepsScope(found, view, slots) },
+      input: found.input?.value ?? null,
+      steps: stepsScope(found, view, slots),
       inputs: {},
-      ...outer?.names,
     });
   return readAll(source, execution, needs, slots, plan, make);
 }
@@ -76,24 +74,32 @@ function readAll(
   needs: DataReads,
   slots: readonly number[],
   plan: Plan | null,
-  make: (found: Payloads, outer: Outer | null) => ScopeParts,
+  make: (found: Payloads) => ScopeParts,
 ): ScopeParts | Promise<ScopeParts> {
   const { view } = execution;
   const isTop = view.scope === null;
   const wanted = { input: needs.usesInput && isTop, slots, values: true };
   const reading = source.payloads.read(execution, view, wanted, plan);
-  if (isTop) return next(reading, (found) => make(found, null));
-  return next(readOuter(source, execution, needs), (outer) => next(reading, (found) => make(found, outer)));
+  if (isTop) return next(reading, make);
+  return next(readOuter(source, execution, needs), (outer) =>
+    next(reading, (found) => withOuter(make(found), outer)),
+  );
+}
+
+/** A scope's steps hide those of the same name around it. */
+function withOuter(parts: ScopeParts, { input, steps, names }: Outer): ScopeParts {
+  return { ...parts, ...names, input: input ?? parts.input, steps: { ...steps, ...parts.steps } };
 }
 
 function partsOf(
   { secrets, hookUrls }: ScopeSource,
   { id, view, version: { name, version } }: ReadableExecution,
   { hooks }: DataReads,
-  data: Pick<ScopeParts, 'input' | 'steps' | 'inputs'> & Partial<Record<ScopeName, Json>>,
+  { input, steps, inputs }: Pick<ScopeParts, 'input' | 'steps' | 'inputs'>,
 ): ScopeParts {
-  const execution = { id, template: name, version, ...hooksScope(hooks, view, hookUrls) };
-  return { ...data, execution, secrets, vars: {} };
+  const named = { id, template: name, version };
+  const execution = hooks.length === 0 ? named : { ...named, ...hooksScope(hooks, view, hookUrls) };
+  return { input, steps, inputs, execution, secrets, vars: {} };
 }
 
 /** Returns `inputs.<key>`: outputs over live edges, `{ code, message, details }` over a live failure edge. */

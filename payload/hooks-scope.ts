@@ -7,15 +7,12 @@ import { StepFailure } from '../steps/step-type.ts';
 
 export type HooksScope = { hooks?: Readonly<Record<string, string>> };
 
-const NO_HOOKS: HooksScope = {};
-
 /** Returns the URLs that are read. @throws StepFailure when they are not configured */
 export function hooksScope(
   reads: readonly HookRead[],
   { id, scope }: Pick<ExecutionView, 'id' | 'scope'>,
   urls: HookUrls,
 ): HooksScope {
-  if (reads.length === 0) return NO_HOOKS;
   const entries = reads.map(({ key, position, up }) => {
     const url = urls.of({ executionId: id, scope: around(scope?.path ?? '', up), position });
     if (url !== null) return [key, url] as const;

@@ -210,6 +210,7 @@ export class PayloadReader {
 
 function withValues(payloads: Payloads): Payloads | Promise<Payloads> {
   const { input, outputs } = payloads;
+  if (outputs.size === 0 && (input === null || input.unparsed === 0)) return payloads;
   const parsing = parseLarge(input === null ? [...outputs.values()] : [input, ...outputs.values()]);
   return parsing === undefined ? payloads : parsing.then(() => payloads);
 }

@@ -41,12 +41,15 @@ export class TurnShare {
 
   /** Does short work: at once when it is free, and otherwise in a turn together with as much of the like as fits. */
   do(work: () => void): void {
+    if (this.isFree) {
+      work();
+      return;
+    }
     const run = () => {
       work();
       return true;
     };
-    if (this.isFree) run();
-    else this.add({ run });
+    this.add({ run });
   }
 
   /** Returns a promise for a turn of its own. */

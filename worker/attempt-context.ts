@@ -15,8 +15,13 @@ export interface ContextParts {
   readonly resumed: StepContext['resumed'];
   readonly secrets: Readonly<Record<string, string>>;
   readonly log: Log;
-  /** Of a step that holds scopes. */
-  readonly scopes?: ScopeAccess;
+  /** Null: the step holds no scopes. */
+  readonly scopes: ScopeAccess | null;
+  readonly calls: HandlerCalls;
+}
+
+/** What a handler may ask of the engine. */
+export interface HandlerCalls {
   evaluate(value: Json, names?: ScopeNames): Json | Promise<Json>;
   keepTurn(number: number, turn: JsonObject): Promise<void>;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
@@ -43,7 +48,7 @@ export class AttemptContext implements StepContext {
     this.idempotencyKey = parts.attempt.stepId;
     this.resumed = parts.resumed;
     this.secrets = parts.secrets;
-    if (parts.scopes !== undefined) this.scopes = parts.scopes;
+    if (parts.scopes !== null) this.scopes = parts.scopes;
   }
 
   get execution() {
@@ -72,16 +77,18 @@ export class AttemptContext implements StepContext {
   }
 
   get evaluate(): StepContext['evaluate'] {
-    return this.#parts.evaluate;
+    const { calls } = this.#parts;
+    return (value, names) => calls.evaluate(value, names);
   }
 
   get keepTurn(): StepContext['keepTurn'] {
-    return this.#parts.keepTurn;
+    const { calls } = this.#parts;
+    return (number, turn) => calls.keepTurn(number, turn);
   }
 
   get runScript(): StepContext['runScript'] {
-    const { runScript } = this.#parts;
-    return (code, input, options) => runScript(code, input, options, this.log);
+    const { calls } = this.#parts;
+    return (code, input, options) => calls.runScript(code, input, options, this.log);
   }
 }
 

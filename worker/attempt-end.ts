@@ -4,7 +4,7 @@
  * Invariant: at most one event is posted for an attempt. Outcomes that come after its end are counted, and refused.
  */
 import type { Event } from '../core/event.ts';
-import { next, settle } from '../core/next.ts';
+import { next } from '../core/next.ts';
 import type { ViewKey } from '../core/view.ts';
 import type { StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -38,16 +38,33 @@ export class AttemptEnd {
   }
 
   end(of: SteppedAttempt, outcome: Outcome): void {
-    const { attempt, compiled } = of;
+    const { attempt } = of;
     if (outcome.kind === 'failed') this.#fail(of, outcome);
     else if (attempt.isDone) this.#options.refused();
-    else {
-      settle(
-        () => eventOf(outcome, attempt, this.#options, compiled.type.waitsFor),
-        (event) => this.#post(of, event),
-        (thrown) => this.#fail(of, failedBy(explained(thrown, compiled), attempt)),
-      );
+    else this.#keep(of, outcome);
+  }
+
+  /** Written without a callback where there is nothing to wait for: it runs for each attempt. */
+  #keep(of: SteppedAttempt, outcome: Exclude<Outcome, Failed>): void {
+    const { attempt, compiled } = of;
+    let event: Event | Promise<Event>;
+    try {
+      event = eventOf(outcome, attempt, this.#options, compiled.type.waitsFor);
+    } catch (thrown) {
+      this.#refuse(of, thrown);
+      return;
     }
+    if (!(event instanceof Promise)) this.#post(of, event);
+    else
+      event.then(
+        (stored) => this.#post(of, stored),
+        (thrown) => this.#refuse(of, thrown),
+      );
+  }
+
+  /** An outcome that cannot be stored. */
+  #refuse(of: SteppedAttempt, thrown: unknown): void {
+    this.#fail(of, failedBy(explained(thrown, of.compiled), of.attempt));
   }
 
   #fail(of: SteppedAttempt, failed: Failed): void {

@@ -9,40 +9,35 @@
 import type { Claim } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
 import type { Json, JsonObject } from '../core/json/json.ts';
-import { next, settle } from '../core/next.ts';
+import { next } from '../core/next.ts';
 import { type HandlerPlace, handlerPlace } from '../core/takeover.ts';
 import type { Db } from '../db/connection/client.ts';
 import { readResumption } from '../db/step-payload.ts';
 import type { Loaded } from '../door/actor.ts';
 import type { ReservedStep } from '../door/capacity.ts';
-import { compileValue } from '../expression/compiled-value.ts';
-import type { Evaluator } from '../expression/evaluator.ts';
 import { gatherScope, type ScopeParts } from '../payload/expression-scope.ts';
 import type { ScopeSource } from '../payload/scope-source.ts';
 import { turns } from '../process/turn-share.ts';
 import { durationOf } from '../steps/measure.ts';
-import { type ScopeNames, type StepContext, StepFailure, type StepLog } from '../steps/step-type.ts';
+import { type StepContext, StepFailure } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { CompiledStep, TemplateVersion } from '../template/version.ts';
 import type { Admission } from './admission.ts';
 import { Attempt } from './attempt.ts';
+import { AttemptCalls, type AttemptCallsOptions, callOf } from './attempt-calls.ts';
 import { AttemptContext } from './attempt-context.ts';
 import type { AttemptEnd, SteppedAttempt } from './attempt-end.ts';
 import { failedBy, failedByGuard } from './failure.ts';
 import type { StepHosts } from './hosts/hosts.ts';
 import { type Outcome, outcomeOf, proceed, type Staged } from './outcome.ts';
 import { HeldScopeAccess } from './scope-access.ts';
-import type { OwnedScript } from './script.ts';
 
-export interface AttemptRunnerOptions extends ScopeSource {
+export interface AttemptRunnerOptions extends ScopeSource, AttemptCallsOptions {
   readonly db: Db;
-  readonly evaluator: Evaluator;
   readonly log: Log;
   readonly end: AttemptEnd;
   /** Largest output of a step. */
   readonly maxOutputBytes: number;
-  runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
-  keepTurn(attempt: Attempt, number: number, turn: JsonObject): Promise<void>;
   /** Custom step types: their handlers run in hosts. */
   readonly userTypes: ReadonlySet<string>;
   readonly hosts: Pick<StepHosts, 'run' | 'areUsable'>;
@@ -101,44 +96,69 @@ export class AttemptRunner {
     claim: Claim,
     done: (attempt: Attempt) => void,
   ): Attempt {
-    const { end } = this.#options;
+    const compiled = loaded.step(slot);
     const crashes = loaded.view.steps[slot]?.crashes ?? 0;
     const { name: template, version } = loaded.version;
     const execution = { id: loaded.id, template, version };
     const attempt = new Attempt(execution, { view: loaded.actor.key, slot }, stepId, claim, crashes, done);
-    attempt.undoes = loaded.step(slot).undoes !== null;
+    attempt.undoes = compiled.undoes !== null;
     attempt.mayLose = loaded.view.graph.mayLose?.[slot] === true;
-    const compiled = loaded.step(slot);
     const started = { loaded, attempt, compiled };
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);
     const { timeoutMs } = compiled.step;
-    if (timeoutMs !== null) attempt.armTimeout(timeoutMs, (reason) => this.#giveUp(started, reason));
-    settle(
-      () => this.#gather(started),
-      // A commit may begin a hundred steps, and each may read and write a megabyte.
-      (gathered) => turns.do(() => this.#run(started, gathered)),
-      (thrown) => end.end(started, failedBy(thrown, attempt)),
-    );
+    if (timeoutMs !== null) attempt.armTimeout(timeoutMs, (reason) => this.#fail(started, reason));
+    this.#begin(started);
     return attempt;
+  }
+
+  /** Written without a callback where there is nothing to wait for: it runs for each attempt. */
+  #begin(started: Started): void {
+    let gathered: Staged<Gathered>;
+    try {
+      gathered = this.#gather(started);
+    } catch (thrown) {
+      this.#fail(started, thrown);
+      return;
+    }
+    if (!(gathered instanceof Promise)) this.#takeTurn(started, gathered);
+    else
+      gathered.then(
+        (work) => this.#takeTurn(started, work),
+        (thrown) => this.#fail(started, thrown),
+      );
+  }
+
+  /** A commit may begin a hundred steps, and each may read and write a megabyte. */
+  #takeTurn(started: Started, gathered: Gathered | Outcome): void {
+    if (turns.isFree) this.#run(started, gathered);
+    else turns.do(() => this.#run(started, gathered));
   }
 
   #run(started: Started, gathered: Gathered | Outcome): void {
     const { end } = this.#options;
-    settle(
-      () => this.#runStages(gathered),
-      (outcome) => end.end(started, outcome),
-      (thrown) => end.end(started, failedBy(thrown, started.attempt)),
-    );
+    let outcome: Outcome | Promise<Outcome>;
+    try {
+      outcome = this.#runStages(gathered);
+    } catch (thrown) {
+      this.#fail(started, thrown);
+      return;
+    }
+    if (!(outcome instanceof Promise)) end.end(started, outcome);
+    else
+      outcome.then(
+        (done) => end.end(started, done),
+        (thrown) => this.#fail(started, thrown),
+      );
+  }
+
+  #fail(started: Started, thrown: unknown): void {
+    this.#options.end.end(started, failedBy(thrown, started.attempt));
   }
 
   #runStages(gathered: Gathered | Outcome): Outcome | Promise<Outcome> {
-    const passed = proceed<Gathered, Gathered>(gathered, (work) => this.#checkGuard(work));
-    const interpolated = proceed(passed, (work) => this.#interpolate(work));
-    return proceed<Interpolated, never>(interpolated, (work) => this.#handle(work));
-  }
-
-  #giveUp(started: Started, reason: StepFailure): void {
-    this.#options.end.end(started, failedBy(reason, started.attempt));
+    const passed = proceed<Gathered, Gathered>(gathered, this.#checkGuard);
+    const interpolated = proceed<Gathered, Interpolated>(passed, this.#interpolate);
+    return proceed<Interpolated, never>(interpolated, this.#handle);
   }
 
   #gather(started: Started): Staged<Gathered> {
@@ -193,33 +213,33 @@ export class AttemptRunner {
    * Evaluated once, before the first attempt; an error in it fails the step without an attempt. Evaluated again when
    * that attempt was lost with its process, because the result was lost too.
    */
-  #checkGuard(work: Gathered): Staged<Gathered> {
+  readonly #checkGuard = (work: Gathered): Staged<Gathered> => {
     const { compiled, scope, attempt, hasPassed } = work;
     if (attempt.admission !== null) return admitted(work, attempt.admission);
     if (compiled.when === null || hasPassed) return work;
     const failed = (thrown: unknown) => failedByGuard(thrown, attempt);
     try {
-      const passes = this.#options.evaluator.evaluateCondition(compiled.when, scope, optionsOf(work));
+      const passes = this.#options.evaluator.evaluateCondition(compiled.when, scope, callOf(work));
       if (passes instanceof Promise) return passes.then((passed) => (passed ? work : SKIPPED), failed);
       return passes ? work : SKIPPED;
     } catch (thrown) {
       return failed(thrown);
     }
-  }
+  };
 
   /** The step's time starts here: a slow evaluation of the guard cannot make a skipped step fail. */
-  #interpolate(work: Gathered): Staged<Interpolated> {
+  readonly #interpolate = (work: Gathered): Staged<Interpolated> => {
     const { compiled, scope, attempt } = work;
     attempt.resumeTimeouts();
     if (compiled.params === null) return { work, params: {} };
     if (compiled.validateParams === null) return { work, params: compiled.step.with! };
-    const params = this.#options.evaluator.evaluate(compiled.params, scope, optionsOf(work));
+    const params = this.#options.evaluator.evaluate(compiled.params, scope, callOf(work));
     return next(params, (value) => {
       const checked = checkParams(compiled, value as JsonObject);
       this.#armEvaluated(work, checked);
       return { work, params: checked };
     });
-  }
+  };
 
   /** A timeout that an expression gave. One that is written out is the step's already. */
   #armEvaluated(work: Gathered, params: JsonObject): void {
@@ -228,11 +248,11 @@ export class AttemptRunner {
     const timeout = timeoutIn === undefined ? undefined : params[timeoutIn];
     if (timeout === undefined || compiled.step.timeoutMs !== null) return;
     const timeoutMs = durationOf(timeout as string | number, timeoutIn!, 1);
-    attempt.armTimeout(timeoutMs, (reason) => this.#giveUp(work, reason));
+    attempt.armTimeout(timeoutMs, (reason) => this.#fail(work, reason));
     attempt.resumeTimeouts();
   }
 
-  #handle({ work, params }: Interpolated): Outcome | Promise<Outcome> {
+  readonly #handle = ({ work, params }: Interpolated): Outcome | Promise<Outcome> => {
     const { attempt, compiled, scope, resumed } = work;
     if (attempt.abortReason !== null) throw attempt.abortReason;
     const context = new AttemptContext({
@@ -244,13 +264,8 @@ export class AttemptRunner {
       resumed,
       secrets: this.#options.secrets,
       log: this.#options.log,
-      ...(compiled.type.holds === undefined ? {} : { scopes: this.#scopesOf(work) }),
-      evaluate: (value, names) => this.#evaluateDeferred(work, value, names),
-      keepTurn: (number, turn) => this.#options.keepTurn(attempt, number, turn),
-      runScript: (code, input, options, log) => {
-        const { workspaceId: workspace, id: execution } = work.loaded;
-        return this.#options.runScript(code, input, { ...options, workspace, execution }, log);
-      },
+      scopes: compiled.type.holds === undefined ? null : this.#scopesOf(work),
+      calls: new AttemptCalls(this.#options, work),
     });
     // A handler that holds scopes or starts a child only says which, and puts together what came of them.
     const { holds, waitsFor } = compiled.type;
@@ -259,7 +274,7 @@ export class AttemptRunner {
     return place === 'engine'
       ? next(compiled.type.run(context), outcomeOf)
       : this.#handleInHost(work, context, place === 'own host');
-  }
+  };
 
   #scopesOf({ loaded, attempt: { slot, stepId } }: Gathered): HeldScopeAccess {
     const { db, maxOutputBytes } = this.#options;
@@ -270,25 +285,12 @@ export class AttemptRunner {
     const { attempt, compiled } = work;
     const { type, heartbeatTimeoutMs } = compiled.step;
     if (heartbeatTimeoutMs !== null)
-      attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#giveUp(work, reason));
+      attempt.armHeartbeat(heartbeatTimeoutMs, (reason) => this.#fail(work, reason));
     const dynamic = compiled.validateParams !== null;
     const { crashes } = attempt;
     const workspace = work.loaded.workspaceId ?? '';
     const call = { workspace, type, attempt, context, dynamic, crashes, alone, heartbeatTimeoutMs };
     return this.#options.hosts.run(call);
-  }
-
-  #evaluateDeferred(work: Gathered, value: Json, names?: ScopeNames): Json | Promise<Json> {
-    const { compiled } = work;
-    const scope = names === undefined ? work.scope : { ...work.scope, ...names };
-    const text = JSON.stringify(value);
-    let expression = compiled.deferred?.get(text);
-    if (expression === undefined) {
-      expression = compileValue(value);
-      compiled.deferred ??= new Map();
-      compiled.deferred.set(text, expression);
-    }
-    return this.#options.evaluator.evaluate(expression, scope, optionsOf(work)) as Json | Promise<Json>;
   }
 }
 
@@ -296,17 +298,6 @@ export class AttemptRunner {
 function admitted(work: Gathered, admission: Admission): Gathered | Outcome {
   if (typeof admission === 'object') return failedByGuard(admission.error, work.attempt);
   return admission === 'pass' ? work : SKIPPED;
-}
-
-/** The signal is created only when a sandboxed evaluation reads it. */
-function optionsOf({ attempt, loaded: { workspaceId: workspace, id: execution } }: Gathered) {
-  return {
-    workspace,
-    execution,
-    get signal() {
-      return attempt.signal;
-    },
-  };
 }
 
 function checkParams(compiled: CompiledStep, params: JsonObject): JsonObject {

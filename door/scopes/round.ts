@@ -68,13 +68,20 @@ export class Round {
     for (let depth = this.#byDepth.length - 1; depth >= 0; depth -= 1) {
       for (const unit of this.#byDepth[depth] ?? []) {
         this.#waiting.delete(unit.actor);
-        this.decide(unit);
+        this.#decide(unit);
       }
     }
   }
 
+  /** Decides a unit of a definition without scopes. */
+  decideFlat(unit: LoadedUnit): void {
+    const { decideOne, accept } = this.#options;
+    const decided = decideOne(unit, NOTHING);
+    if (decided !== null && this.#mayBeWritten(decided, 0)) accept(decided);
+  }
+
   /** Decides a unit; the scopes that it opens come with it. */
-  decide(unit: LoadedUnit): void {
+  #decide(unit: LoadedUnit): void {
     const { decideOne, accept } = this.#options;
     const heard = this.#heard.get(unit.actor) ?? [];
     const decided = decideOne(
@@ -114,6 +121,7 @@ export class Round {
    */
   #isStale({ plan }: DecidedUnit): boolean {
     const { self } = this.#options;
+    if (plan.late.length === 0) return false;
     return plan.late.some(
       (event) =>
         isFromOutside(event) ||
@@ -169,6 +177,8 @@ export class Round {
     return { actor, mails: [], start: null, finished: null, loaded };
   }
 }
+
+const NOTHING: readonly Event[] = Object.freeze([]);
 
 function keep(sender: DecidedUnit, outgoing: OutgoingEvent): void {
   sender.outbox ??= [];
