@@ -14,6 +14,7 @@ import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
 import type { InboxPort } from '../services/forms/inbox-answers.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
+import type { ReadingPort } from '../services/reading/reading-answers.ts';
 import type { SignalServicePort } from '../services/signal-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
 import type { TaskServicePort } from '../services/tasks/task-answers.ts';
@@ -21,6 +22,7 @@ import type { TemplateServicePort } from '../services/template-port.ts';
 import { addAdminRoutes } from './admin.ts';
 import type { AuthPolicy } from './auth.ts';
 import type { BodyLimits } from './body.ts';
+import { compressJson } from './compress.ts';
 import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
@@ -30,6 +32,7 @@ import { addFormRoutes } from './form/index.ts';
 import { addHookRoutes } from './hook/index.ts';
 import { Intake } from './intake.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
+import { addReadingRoutes } from './reading/index.ts';
 import { addReferenceRoutes } from './reference/index.ts';
 import { createRouter, credentialsOf } from './route.ts';
 import { addStepRoutes } from './step/index.ts';
@@ -61,6 +64,7 @@ export interface AppDependencies {
   signals: SignalServicePort;
   inbox: InboxPort;
   tasks: TaskServicePort;
+  reading: ReadingPort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -93,6 +97,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   app.use(
     requestId({ limitLength: 128 }),
     observe(deps.onRequest),
+    compressJson,
     protect(),
     refuseUnreadable,
     guard(deps.auth),
@@ -121,6 +126,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
     templates: deps.templates,
     limits: definitionBytes < bodyBytes ? ofDefinitions : limits,
   });
+  addReadingRoutes(router, { reading: deps.reading });
   addAdminRoutes(router, { executions: deps.executions, limits });
   addDoctorRoutes(router, { doctor: deps.doctor, limits });
   addReferenceRoutes(router, { version: deps.version, definitionSchema: deps.definitionSchema });
@@ -141,7 +147,7 @@ function protect(): MiddlewareHandler<ApiEnv> {
       policy = c.res.headers.get('Content-Security-Policy') ?? undefined;
     });
     if (policy !== undefined) c.header('Content-Security-Policy', policy);
-    c.header('Cache-Control', 'no-store');
+    if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store');
   };
 }
 

@@ -16,6 +16,7 @@ import type {
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { queryOf } from './query.ts';
+import { readingCalls } from './reading-calls.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 import { waitCalls } from './wait-calls.ts';
 
@@ -32,6 +33,7 @@ export type {
 } from '../services/execution-answers.ts';
 export type { FormItem } from '../services/forms/inbox-answers.ts';
 export type { Page } from '../services/page.ts';
+export type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
 export type { AttemptBody, StepBody } from '../services/steps/answers.ts';
 export type { TaskBody } from '../services/tasks/task-answers.ts';
 export type {
@@ -115,6 +117,7 @@ export function createEngineClient(options: EngineClientOptions) {
       }),
     listExecutions: (filter: ExecutionFilter = {}) =>
       call('GET', `/admin/executions${queryOf({ ...filter })}`, answer.executions),
+    ...readingCalls(call),
     ...waitCalls(call),
     /** Checks the invariants of the engine. */
     examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>

@@ -22,6 +22,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { ReadingService } from '../services/reading/reading-service.ts';
 import { TemplateService } from '../services/template-service.ts';
 import { WorkflowExecutionService } from '../services/workflowExecutionService.ts';
 import { watchEventLoop } from '../telemetry/event-loop.ts';
@@ -213,7 +214,7 @@ function createExecutions(parts: ApiParts): WorkflowExecutionService {
 function createApi(parts: ApiParts) {
   const { config, database, steps, worker, metrics, log, pulse, warnings, locks } = parts;
   const { apiPool: pool, workPool, jobTable } = database;
-  const { versions, reader, stepTypes, sandbox } = steps;
+  const { versions, reader, stepTypes, sandbox, store } = steps;
   const { dispatcher, capacity } = worker;
   const { limits } = config;
   const stalls = new StallWatch(worker.loops());
@@ -246,6 +247,7 @@ function createApi(parts: ApiParts) {
     templates,
     executions,
     ...createStepServices({ config, database, steps, ...worker.doors }),
+    reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
     doctor,
     starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({

@@ -19,3 +19,9 @@ export function visible<T extends { readonly workspaceId: string | null }>(
   if (found !== null && (caller.admin || found.workspaceId === caller.workspaceId)) return found;
   throw new EngineError(MISSING[what], `There is no ${what} ${id} in this workspace.`);
 }
+
+/** The refusal of a scope that an execution does not have. */
+export function noScope(executionId: string, path: string): EngineError {
+  const message = `Execution ${executionId} has no ${path}, or has not begun it.`;
+  return new EngineError('scope_not_found', message);
+}

@@ -52,7 +52,7 @@ import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
 import { isoTime } from './steps/answer-parts.ts';
 import { readQueueWaits } from './steps/queue-waits.ts';
-import { visible } from './visible.ts';
+import { noScope, visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */
 interface Starter {
@@ -228,9 +228,4 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const [state] = await readStates(this.#options.pool, [executionId]);
     return visible(caller, 'execution', executionId, state ?? null);
   }
-}
-
-function noScope(executionId: string, path: string): EngineError {
-  const message = `Execution ${executionId} has no ${path}, or has not begun it.`;
-  return new EngineError('scope_not_found', message);
 }

@@ -67,6 +67,12 @@ const CALLS: readonly ApiCall[] = [
     path: () => `/api/v1/execution/scopes?execution_id=${room.running}&step=held`,
   },
   {
+    method: 'GET',
+    route: '/api/v1/execution/state',
+    role: 'viewer',
+    path: () => `/api/v1/execution/state?execution_id=${room.running}`,
+  },
+  {
     method: 'POST',
     route: STOP,
     role: 'operator',
@@ -102,6 +108,12 @@ const CALLS: readonly ApiCall[] = [
     route: `${TEMPLATES}/{name}`,
     role: 'viewer',
     path: () => `${TEMPLATES}/${room.template}`,
+  },
+  {
+    method: 'GET',
+    route: `${TEMPLATES}/{name}/graph`,
+    role: 'viewer',
+    path: () => `${TEMPLATES}/${room.template}/graph`,
   },
   {
     method: 'DELETE',

@@ -34,6 +34,7 @@ import { readTemplateById, readTemplateByName } from '../../../db/workflow-templ
 import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { childCommits, childReads } from './child-plans.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
+import { readingReads } from './reading-plans.ts';
 import { scopeCommits, scopeReads } from './scope-plans.ts';
 import { waitCommits, waitReads } from './wait-plans.ts';
 
@@ -257,8 +258,8 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_tracked_inputs', 'db/execution-queries.ts', status, (db) =>
       readTrackedInputs(db, executionId, ''),
     ),
-    ...[...scopeReads(filled), ...childReads(filled)].map(([name, file, when, send]) =>
-      query(name, `db/${file}`, when, send),
+    ...[...scopeReads(filled), ...childReads(filled), ...readingReads(filled)].map(
+      ([name, file, when, send]) => query(name, `db/${file}`, when, send),
     ),
     query('read_late_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readLateAttempts(db, stepIds[0]!),

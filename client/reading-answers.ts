@@ -1,0 +1,40 @@
+/**
+ * The minimum of the answers about graphs and states.
+ */
+import type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
+import { anything, flag, list, number, object, optional, text } from './answer.ts';
+
+export const graph = object<GraphBody>({
+  hash: text,
+  keys: list(text),
+  types: list(text),
+  type: list(number),
+  depth: list(number),
+  rank: list(number),
+  join: list(anything),
+  from: list(number),
+  to: list(number),
+  on: list(anything),
+  route: list(anything),
+  scopes: list(anything),
+});
+
+export const state = object<StateBody>({
+  execution_id: text,
+  sequence: number,
+  status: text,
+  stop_requested: flag,
+  template: text,
+  version: number,
+  graph_hash: text,
+  t0: text,
+  status_of: text,
+  attempts: list(number),
+  created: list(number),
+  started: list(number),
+  ended: list(number),
+  edges: text,
+  waits: anything,
+  scopes: anything,
+  ids: optional(list(anything)),
+});
