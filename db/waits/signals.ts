@@ -1,94 +1,12 @@
 /**
- * Signals: sent, kept, used by a step that waits for one, or dropped when they do not fit its schema.
+ * Kept signals: used by a step that waits for one, or dropped when they do not fit its schema.
  */
-import { EngineError, ERROR_STATUS, type ErrorCode } from '../../core/problem.ts';
-import type { ExecutionStatus } from '../../core/status.ts';
 import type { ScopeId } from '../../core/view.ts';
 import { plainArray, textArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
 import type { Db } from '../connection/client.ts';
-import { runAgain } from '../connection/run-again.ts';
 import { scopeOfStep } from '../scopes/scope.ts';
 import { guarded, type Statement } from '../statement.ts';
-
-export interface Signal {
-  readonly executionId: string;
-  readonly name: string;
-  /** JSON text. */
-  readonly payload: string;
-  /** Counts once in its execution; null: every call is a signal of its own. */
-  readonly signalId: string | null;
-  /** Only waits of this scope may use it; null: of any. */
-  readonly scope: string | null;
-}
-
-/**
- * Sends a signal in a transaction of its own, as a main server does in its own (db/functions/workflow_signal.sql).
- * Returns false when the execution has its id already. @throws EngineError
- */
-export async function sendSignal(
-  db: Db,
-  { executionId, name, payload, signalId, scope }: Signal,
-): Promise<boolean> {
-  const values = [executionId, name, payload, signalId, scope];
-  const text = 'select workflow_signal($1, $2, $3::jsonb, $4, $5) as is_new';
-  try {
-    const { rows } = await runAgain(() => db.query({ name: 'send_signal', text, values }));
-    return rows[0].is_new;
-  } catch (error) {
-    throw refusalOf(error) ?? error;
-  }
-}
-
-/** Returns the refusal of the function; null: any other error. */
-function refusalOf(error: unknown): EngineError | null {
-  const { detail, message } = error as { detail?: unknown; message: string };
-  if (typeof detail !== 'string' || !Object.hasOwn(ERROR_STATUS, detail)) return null;
-  return new EngineError(detail as ErrorCode, message.replace(/^workflow_signal: /, ''), [], error);
-}
-
-/** An execution as a signal finds it. */
-export interface Reception {
-  readonly status: ExecutionStatus;
-  readonly templateId: string;
-  readonly workspaceId: string | null;
-  /** Whether the execution has the signal's id already. */
-  readonly isKnown: boolean;
-  /**
-   * The step template of the step that would take the signal: those that are kept come first, and the oldest wait. Null: the
-   * signal would be kept.
-   */
-  readonly taker: string | null;
-}
-
-const RECEPTION = `
-  select e.status, e.workflow_template_id, e.workspace_id,
-         exists (select from workflow_signals k where k.workflow_execution_id = e.id and k.signal_id = $3) as is_known,
-         (select s.step_template_id from workflow_step_executions s
-           where s.workflow_execution_id = e.id and s.status = 'waiting' and s.waiting_for ->> 'kind' = 'signal'
-             and s.waiting_for ->> 'name' = $2 and ($4::text is null or s.scope = $4)
-           order by s.parked_at, s.id limit 1
-          offset (select count(*) from workflow_signals k
-                   where k.workflow_execution_id = e.id and k.name = $2 and k.used_at is null)) as taker
-    from workflow_executions e
-   where e.id = $1 and e.removed_at is null`;
-
-export async function readReception(
-  db: Db,
-  { executionId, name, signalId, scope }: Omit<Signal, 'payload'>,
-): Promise<Reception | null> {
-  const values = [executionId, name, signalId, scope];
-  const { rows } = await db.query({ name: 'read_reception', text: RECEPTION, values });
-  const [row] = rows;
-  if (row === undefined) return null;
-  return {
-    status: row.status,
-    templateId: row.workflow_template_id,
-    workspaceId: row.workspace_id,
-    isKnown: row.is_known,
-    taker: row.taker,
-  };
-}
 
 /** A step that waits for a signal. */
 export interface SignalWait {

@@ -13,7 +13,7 @@ import { EngineError } from '../../core/problem.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { newId } from '../../db/uuid.ts';
 import { readRequestFate, takeBackRequest } from '../../db/waits/kept-request.ts';
-import { sendSignal } from '../../db/waits/signals.ts';
+import { sendSignal } from '../../db/waits/sent-signals.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import type { HookResponse } from '../../steps/webhook/webhook.ts';
 import { storableRequest } from './hook-request.ts';

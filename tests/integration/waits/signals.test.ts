@@ -336,6 +336,26 @@ describe('an execution', () => {
     await engine.end(id);
   });
 
+  test('gets each signal of many that come at once, beside one that is over and one whose row is locked', async () => {
+    const ids = await Promise.all(Array.from({ length: 20 }, () => start()));
+    const over = ids[3]!;
+    const locked = ids[7]!;
+    await Promise.all(ids.map((id) => isWaiting(id)));
+    await engine.client.cancel(over);
+    const holder = await database.pool.connect();
+    await holder.query('begin');
+    await holder.query('select from workflow_executions where id = $1 for update', [locked]);
+    const sent = ids.map((id, at) => send(id, { payload: at }));
+    const free = sent.filter((_, at) => ids[at] !== locked);
+    const answers = (await Promise.all(free)).map(({ body }) => body.status);
+    expect(answers).toEqual(free.map((_, at) => (at === 3 ? 409 : 'running')));
+    await holder.query('rollback');
+    holder.release();
+    expect((await sent[7]!).body).toMatchObject({ status: 'running', duplicate: false });
+    for (const [at, id] of ids.entries())
+      if (id !== over) expect((await engine.end(id)).outputs).toEqual({ pay: at });
+  });
+
   test('of another workspace, or an unknown one, is 404', async () => {
     const id = await start();
     for (const [calls, wanted] of [

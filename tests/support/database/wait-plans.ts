@@ -7,7 +7,8 @@ import { completeAnsweredSteps, markAnswers, renewWaits } from '../../../db/wait
 import { claimReminders, listForms, openForms } from '../../../db/waits/form.ts';
 import { readStepId, readTemplateOf } from '../../../db/waits/hooked-step.ts';
 import { readRequestFate, takeBackRequest } from '../../../db/waits/kept-request.ts';
-import { readKeptSignals, readReception, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
+import { readReceptions } from '../../../db/waits/sent-signals.ts';
+import { readKeptSignals, readSignalWaits, useSignals } from '../../../db/waits/signals.ts';
 import { readInputsOfStep, readStep } from '../../../db/waits/step.ts';
 import {
   changeTasks,
@@ -93,10 +94,10 @@ export function waitReads({ executionIds, stepIds }: Filled): PlannedRead[] {
       (db) => readStepId(db, executionId, '', newId()),
     ],
     [
-      'read_reception',
-      'waits/signals.ts',
+      'read_receptions',
+      'waits/sent-signals.ts',
       'a signal over HTTP',
-      (db) => readReception(db, { executionId, name: 'paid', signalId: 'payment-17', scope: null }),
+      (db) => readReceptions(db, [{ executionId, name: 'paid', signalId: 'payment-17', scope: null }]),
     ],
     [
       'read_request_fate',
