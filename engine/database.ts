@@ -83,7 +83,14 @@ export async function openDatabase(
   await undo.add(() => Promise.all([apiPool.end(), workPool.end(), pulsePool.end()]));
   let goodbye = (): Promise<unknown> => Promise.resolve();
   await undo.add(() => goodbye());
-  const queueSession = { ...long, backend, schema: pgbossSchema, applicationName: name('queue'), onError };
+  const queueSession = {
+    ...long,
+    backend,
+    schema: pgbossSchema,
+    db: apiPool,
+    applicationName: name('queue'),
+    onError,
+  };
   const boss = await whenUsable(() => startBoss(queueSession), onWait).catch(refuse);
   await undo.add(() => boss.stop({ graceful: false, close: true }));
   const lanes = Array.from(

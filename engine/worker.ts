@@ -161,7 +161,7 @@ export class Worker {
 
   start(): void {
     if (this.capacity > 0) this.gate.start();
-    if (this.capacity > 0 && this.#parts.steps.userTypes.size > 0) this.hosts.warm();
+    if (this.capacity > 0 && this.#parts.steps.userTypes.size > 0) this.hosts.warmSoon();
     this.consumer.wake();
   }
 

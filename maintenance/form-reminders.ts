@@ -58,7 +58,7 @@ export class FormReminders {
   }
 
   start(): void {
-    this.#rounds.start();
+    this.#rounds.start(INTERVAL_MS);
   }
 
   /** Gives up calls that are on their way: they are made again later. */

@@ -19,9 +19,10 @@ export class Periodic {
     this.#options = options;
   }
 
-  /** Begins the first round at once. */
-  start(): void {
-    this.#begin();
+  /** Begins the first round at once, or after a pause. */
+  start(afterMs = 0): void {
+    if (afterMs === 0) this.#begin();
+    else this.#timer = setTimeout(() => this.#begin(), afterMs);
   }
 
   /** Ends the pause, if there is one. */

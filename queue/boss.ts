@@ -7,6 +7,7 @@
 import pg from 'pg';
 import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/jobs.ts';
+import type { Db } from '../db/connection/client.ts';
 import type { Backend, DatabaseWay } from '../db/connection/features.ts';
 import { isMadeElsewhere } from '../db/connection/named-lock.ts';
 import { connectionConfig, prepareSession, type SessionOptions } from '../db/connection/session.ts';
@@ -25,6 +26,8 @@ export interface BossOptions {
   readonly session?: DatabaseWay['session'];
   readonly backend?: Backend;
   readonly schema: string;
+  /** Where the version of its tables is read; default: a connection for that alone. */
+  readonly db?: Db;
   /** Shown in pg_stat_activity. */
   readonly applicationName?: string;
   onError(error: Error): void;
@@ -35,7 +38,7 @@ export interface BossOptions {
  * statements.
  */
 const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
-const POOL_SIZE = 3;
+const POOL_SIZE = 2;
 /** One for each statement that creates something, and some more. */
 const MAX_FAILURES = 20;
 
@@ -122,8 +125,10 @@ function queueOptions() {
   };
 }
 
-async function refuseForeignBoss({ schema, ...way }: BossOptions): Promise<void> {
-  const version = await withClient(way, (client) => readBossVersion(client, schema));
+async function refuseForeignBoss({ schema, db, ...way }: BossOptions): Promise<void> {
+  const version = await (db === undefined
+    ? withClient(way, (client) => readBossVersion(client, schema))
+    : readBossVersion(db, schema));
   if (version === null || version >= BOSS_SCHEMA_VERSION) return;
   throw new Error(
     `Schema "${schema}" holds pg-boss tables of version ${version}, older than the ${BOSS_SCHEMA_VERSION} this engine needs; ` +
@@ -132,7 +137,7 @@ async function refuseForeignBoss({ schema, ...way }: BossOptions): Promise<void>
   );
 }
 
-async function readBossVersion(client: pg.Client, schema: string): Promise<number | null> {
+async function readBossVersion(client: Db, schema: string): Promise<number | null> {
   const found = await client.query('select to_regclass($1) is not null as there', [
     `${pg.escapeIdentifier(schema)}.version`,
   ]);

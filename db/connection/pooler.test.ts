@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import pg from 'pg';
 import { type TestDatabase, testDatabase } from '../../tests/support/database/database.ts';
 import { proxyTo } from '../../tests/support/faults/proxy.ts';
 import { transactionPooler } from '../../tests/support/faults/transaction-pooler.ts';
 import { detectPooler } from './pooler.ts';
 import { checkServer } from './server-check.ts';
+import { connectionConfig } from './session.ts';
 
 let database: TestDatabase;
 
@@ -13,11 +15,22 @@ beforeAll(async () => {
 
 afterAll(() => database.drop());
 
+async function isPooled(url: string): Promise<boolean> {
+  const client = new pg.Client(connectionConfig(url, { applicationName: 'test' }));
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return await detectPooler(client, url);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
 describe('a pooler in transaction mode', () => {
   test.each([1, 2, 3, 10])('with %p server sessions is seen', async (size) => {
     const pooler = await transactionPooler(database.url, size);
     try {
-      expect(await detectPooler(pooler.url)).toBe(true);
+      expect(await isPooled(pooler.url)).toBe(true);
     } finally {
       await pooler.close();
     }
@@ -35,15 +48,15 @@ describe('a pooler in transaction mode', () => {
 });
 
 test('a server that is reached directly, or through a proxy that gives each client its own session, has none', async () => {
-  expect(await detectPooler(database.url)).toBe(false);
+  expect(await isPooled(database.url)).toBe(false);
   const proxy = await proxyTo(database.url);
   try {
-    expect(await detectPooler(proxy.url)).toBe(false);
+    expect(await isPooled(proxy.url)).toBe(false);
   } finally {
     await proxy.close();
   }
 });
 
 test('a server that cannot be reached is no finding but an error', async () => {
-  await expect(detectPooler('postgres://nobody@127.0.0.1:1/nothing')).rejects.toThrow();
+  await expect(isPooled('postgres://nobody@127.0.0.1:1/nothing')).rejects.toThrow();
 });

@@ -10,7 +10,7 @@ import pg from 'pg';
 import { connectionConfig } from './session.ts';
 
 const SESSION = { applicationName: 'engine/check', connectTimeoutMs: 5_000 };
-/** Number of other connections that hold a transaction, so that a pooler has to lend our session out. */
+/** Largest number of other connections that hold a transaction, so that a pooler has to lend our session out. */
 const OTHERS = 2;
 /** Most time spent on the test. A session without a pooler is recognized at once. */
 const PATIENCE_MS = 3_000;
@@ -18,28 +18,31 @@ const PATIENCE_MS = 3_000;
 const ROUNDS = 12;
 const PID = 'select pg_backend_pid() as pid';
 
-/** Opens three connections for a moment. @throws errors of the first connection */
-export async function detectPooler(url: string): Promise<boolean> {
-  const clients: pg.Client[] = [];
+/**
+ * Opens other connections for a moment: one where the connection has the key of its server process, as it does without a
+ * pooler. @param own is connected @throws errors of this connection
+ */
+export async function detectPooler(own: pg.Client, url: string): Promise<boolean> {
+  const others: pg.Client[] = [];
   const connect = async () => {
     const client = new pg.Client(connectionConfig(url, SESSION));
     client.on('error', () => {});
-    clients.push(client);
+    others.push(client);
     await client.connect();
     return client;
   };
   try {
-    const own = await connect();
     const pid = await pidOf(own);
-    for (let other = 0; other < OTHERS; other += 1) {
+    const { processID } = own as unknown as { processID: number | null };
+    const hasOwnKey = processID === pid;
+    for (let other = 0; other < (hasOwnKey ? 1 : OTHERS); other += 1) {
       const lent = await pidInTransaction(connect);
       if (lent === pid || lent === 'refused') return true;
       if ((await pidOf(own).catch(() => null)) !== pid) return true;
     }
-    const { processID } = own as unknown as { processID: number | null };
-    return processID !== pid && (await sessionsMix(clients));
+    return !hasOwnKey && (await sessionsMix([own, ...others]));
   } finally {
-    await Promise.all(clients.map((client) => client.end().catch(() => {})));
+    await Promise.all(others.map((client) => client.end().catch(() => {})));
   }
 }
 

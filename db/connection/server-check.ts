@@ -8,7 +8,7 @@ import type { Db } from './client.ts';
 import { placeOf } from './database-url.ts';
 import type { RouteOptions } from './features.ts';
 import { detectPooler } from './pooler.ts';
-import { connectionConfig, prepareSession } from './session.ts';
+import { connectionConfig, prepareSession, type SessionOptions } from './session.ts';
 import { settleTls, tlsAdvice } from './tls.ts';
 
 /** `gen_random_uuid()` is built in since PostgreSQL 13, which pg-boss requires too. */
@@ -138,18 +138,32 @@ function explained(error: unknown, variable: string, url: string): unknown {
 }
 
 async function look(url: string, variable: string, backend: RouteOptions['backend']) {
-  const isPooled = await detectPooler(url);
-  const session = { applicationName: 'engine/check', pooled: isPooled, portable: backend !== 'postgres' };
+  const session = { applicationName: 'engine/check', portable: backend !== 'postgres' };
+  const lookFrom = async (client: pg.Client, pooled: boolean) => {
+    await prepareSession(client, { ...session, pooled });
+    const state = await readServerState(client, { isPooled: pooled });
+    if (state.refusal !== null) throw new Error(`${variable} names a database that ${state.refusal}.`);
+    // A cluster has many servers, and no pooler to go past.
+    const identity = backend === 'postgres' ? (await client.query(IDENTITY)).rows[0].identity : null;
+    return { state, isPooled: pooled, identity };
+  };
+  const direct = await connected(url, session, async (client) =>
+    (await detectPooler(client, url)) ? null : lookFrom(client, false),
+  );
+  // Queries of the first connection may still wait for a session of the pooler's.
+  return direct ?? connected(url, session, (client) => lookFrom(client, true));
+}
+
+async function connected<T>(
+  url: string,
+  session: SessionOptions,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const client = new pg.Client(connectionConfig(url, session));
   client.on('error', () => {});
   try {
     await client.connect();
-    await prepareSession(client, session);
-    const state = await readServerState(client, { isPooled });
-    if (state.refusal !== null) throw new Error(`${variable} names a database that ${state.refusal}.`);
-    // A cluster has many servers, and no pooler to go past.
-    const identity = backend === 'postgres' ? (await client.query(IDENTITY)).rows[0].identity : null;
-    return { state, isPooled, identity };
+    return await work(client);
   } finally {
     await client.end().catch(() => {});
   }

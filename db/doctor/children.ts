@@ -32,6 +32,7 @@ const NO_CHILD: SqlInvariant = {
   advice: 'Somebody deleted the child. Cancel the execution: the step waits for ever.',
   repair: null,
   graceSeconds: 0,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id,
            format('waits for the child %s of attempt %s, which is not there', s.waiting_for ->> 'execution_id',
@@ -46,6 +47,7 @@ const UNHEARD: SqlInvariant = {
   advice: 'Somebody wrote or deleted rows by hand. Cancel the execution: the step waits for ever.',
   repair: null,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id, format('waits for a child that is %s', c.status) as detail
       from ${UNDER_WAY} ${WITH_STEPS}
@@ -60,6 +62,7 @@ const LEFT: SqlInvariant = {
   advice: 'Cancel the child: nobody waits for it.',
   repair: null,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select e.id, e.id as execution_id,
            format('%s, and step %s does not wait for it any more', e.status, c.parent_step_id) as detail
@@ -79,6 +82,7 @@ const STANDS_STILL: SqlInvariant = {
   advice: 'Repair it.',
   repair: 'lets the engine decide what comes next',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select e.id, e.id as execution_id, format('compensating since %s, and nothing is left to wait for', e.updated_at) as detail
       from ${OPEN}

@@ -12,6 +12,7 @@ export const DATABASE_INVARIANTS: readonly SqlInvariant[] = [
     advice: 'Turn them on. Where the data may be lost, as on a test server, accept this finding.',
     repair: null,
     graceSeconds: 0,
+    from: [],
     offenders: `
       select p.name as id, null::uuid as execution_id, format('%s is %s', p.name, p.setting) as detail
         from pg_settings p
@@ -25,6 +26,7 @@ export const DATABASE_INVARIANTS: readonly SqlInvariant[] = [
       'Find the program by its application name and end its transaction; pg_terminate_backend(pid) does it by force.',
     repair: null,
     graceSeconds: OLD_SECONDS,
+    from: [],
     offenders: `
       select a.pid::text as id, null::uuid as execution_id,
              format('%s, %s, transaction since %s', coalesce(nullif(a.application_name, ''), 'no application name'),

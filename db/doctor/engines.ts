@@ -16,6 +16,7 @@ const STEP_TYPE: SqlInvariant = {
     'Start an engine that has the type (EXECUTION_ENGINE_STEPS), or stop the execution: nothing goes on until then.',
   repair: null,
   graceSeconds: RESTART_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     with able as materialized (${ableEngines(engineIsAlive)}),
     left_alone as materialized (

@@ -17,7 +17,7 @@ import { scopeOfStep } from '../scopes/scope.ts';
 import { CHILD_INVARIANTS } from './children.ts';
 import { DATABASE_INVARIANTS } from './database.ts';
 import { ENGINE_INVARIANTS } from './engines.ts';
-import type { SqlInvariant } from './invariant.ts';
+import { SOURCES, type Source, type SqlInvariant } from './invariant.ts';
 import { JOB_INVARIANTS } from './jobs.ts';
 import { ROW_INVARIANTS } from './rows.ts';
 import { SCOPE_INVARIANTS } from './scopes.ts';
@@ -33,23 +33,30 @@ export const SQL_INVARIANTS: readonly SqlInvariant[] = [
   ...DATABASE_INVARIANTS,
 ];
 
+/** The longest deadline of a snapshot. */
+export const LONGEST_MS = 120_000;
+
 export interface Snapshot {
   readonly db: Db;
   /** Milliseconds until the deadline; never below 1. */
   leftMs(): number;
 }
 
-/** Reads in one snapshot, by index alone: stale statistics of tables that have just grown would mislead the planner. */
-export async function inSnapshot<T>(
+export type TakeSnapshot = <T>(deadlineMs: number, work: (snapshot: Snapshot) => Promise<T>) => Promise<T>;
+
+/**
+ * Opens a session for snapshots, one after the other. They are read by index alone: stale statistics of tables that have just
+ * grown would mislead the planner.
+ */
+export async function withSnapshots<T>(
   url: string,
-  options: { deadlineMs: number; session?: DatabaseWay['session'] | undefined },
-  work: (snapshot: Snapshot) => Promise<T>,
+  kind: DatabaseWay['session'] | undefined,
+  work: (take: TakeSnapshot) => Promise<T>,
 ): Promise<T> {
-  const { deadlineMs, session: kind } = options;
   const session = {
     ...kind,
     applicationName: 'engine/doctor',
-    statementTimeoutMs: deadlineMs,
+    statementTimeoutMs: LONGEST_MS,
     byIndex: true,
   };
   const client = new pg.Client(connectionConfig(url, session));
@@ -57,12 +64,17 @@ export async function inSnapshot<T>(
   try {
     await client.connect();
     await prepareSession(client, session);
-    const endsAt = performance.now() + deadlineMs;
-    await client.query('begin isolation level repeatable read read only');
-    if (kind?.pooled) await client.query(settingsOfTransaction(session));
-    return await work({
-      db: client,
-      leftMs: () => Math.max(1, Math.round(endsAt - performance.now())),
+    return await work(async (deadlineMs, look) => {
+      const endsAt = performance.now() + deadlineMs;
+      await client.query('begin isolation level repeatable read read only');
+      if (kind?.pooled) await client.query(settingsOfTransaction(session));
+      await client.query(`set local statement_timeout = ${deadlineMs}`);
+      const seen = await look({
+        db: client,
+        leftMs: () => Math.max(1, Math.round(endsAt - performance.now())),
+      });
+      await client.query('commit');
+      return seen;
     });
   } finally {
     await client.end().catch(() => {});
@@ -146,17 +158,39 @@ export async function examineTables(
   invariants: readonly SqlInvariant[],
   asked: Asked,
 ): Promise<Examined> {
-  const answers = await askAll(snapshot, invariants, asked);
-  const slow = invariants.filter((invariant) => isTooSlow(answers.get(invariant)!));
+  const present = await presentSources(snapshot, asked);
+  const inDoubt = invariants.filter(({ from }) => from.every((source) => present.has(source)));
+  const answers = await askAll(snapshot, inDoubt, asked);
+  const slow = inDoubt.filter((invariant) => isTooSlow(answers.get(invariant)!));
   for (const [invariant, answer] of await askAll(snapshot, slow, asked)) answers.set(invariant, answer);
   const offenders = new Map<SqlInvariant, Offenders>();
   const unanswered: Unanswered[] = [];
-  for (const invariant of invariants) {
+  for (const invariant of inDoubt) {
     const answer = answers.get(invariant)!;
     if ('error' in answer) unanswered.push({ name: invariant.name, reason: answer.error.message });
     else if (answer.count > 0) offenders.set(invariant, answer);
   }
   return { offenders, unanswered };
+}
+
+/** Returns the sources that have rows; all of them, if that cannot be told. */
+async function presentSources(
+  { db, leftMs }: Snapshot,
+  { pgbossSchema }: Asked,
+): Promise<ReadonlySet<Source>> {
+  const names = Object.keys(SOURCES) as Source[];
+  const columns = names.map((name) => `(${SOURCES[name]}) as ${name}`).join(', ');
+  await db.query(`savepoint doctor; set local statement_timeout = ${Math.ceil(leftMs() / 2)}`);
+  try {
+    const text = `select ${columns}`.replaceAll('{{pgboss}}', pg.escapeIdentifier(pgbossSchema));
+    const { rows } = await db.query(text);
+    await db.query('release savepoint doctor');
+    return new Set(names.filter((name) => rows[0][name]));
+  } catch (error) {
+    if (isConnectionError(error)) throw error;
+    await db.query('rollback to savepoint doctor');
+    return new Set(names);
+  }
 }
 
 function isTooSlow(answer: Answer): boolean {

@@ -25,8 +25,13 @@ export interface Invariant {
 }
 
 export interface SqlInvariant extends Invariant {
+  /** The query reads nothing else before rows of each of these: where one has none, the invariant holds. */
+  readonly from: readonly Source[];
   readonly offenders: string;
 }
+
+/** Rows that queries begin with. `open`: executions that are not final; `scopes`: numbers of holders. */
+export type Source = 'open' | 'executions' | 'jobs' | 'scopes' | 'inbox';
 
 /** Long enough for pending work to have corrected it. */
 export const USUAL_GRACE_SECONDS = 10;
@@ -46,6 +51,16 @@ export function executionsWhere(condition: string): string {
 }
 
 const IS_OPEN = `(x.status in ('pending', 'running', 'paused') or x.status = 'compensating')`;
+/** SQL for each source: whether there are rows. */
+export const SOURCES: Readonly<Record<Source, string>> = {
+  open: `exists (select from workflow_executions x where x.status in ('pending', 'running', 'paused'))
+           or exists (select from workflow_executions x where x.status = 'compensating')`,
+  executions: 'exists (select from workflow_executions)',
+  jobs: `exists (select from {{pgboss}}.job j where j.name in ${QUEUES})`,
+  scopes: 'exists (select from workflow_held_scopes)',
+  inbox: 'exists (select from workflow_inbox)',
+};
+
 /** Executions `e` that are not final. */
 export const OPEN = executionsWhere(IS_OPEN);
 /** Returns SQL: whether a step template is of the top level, and no compensation, which has a row only to undo something. */

@@ -25,6 +25,7 @@ const STEP_OVER: SqlInvariant = {
   advice: 'Repair it. It does no harm: an engine that fetches it drops it.',
   repair: DELETES,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['jobs'],
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of step %s, which is final or missing', j.data ->> 'kind', j.data ->> 'step_id') as detail
@@ -41,6 +42,7 @@ const STEP_ELSEWHERE: SqlInvariant = {
   advice: 'Repair it. It does no harm: an engine that fetches it drops it.',
   repair: DELETES,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['jobs'],
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of step %s, which is %s in attempt %s', j.data ->> 'kind', s.id, s.status, s.attempt_count) as detail
@@ -62,6 +64,7 @@ const EXECUTION_OVER: SqlInvariant = {
   advice: 'Repair it. It does no harm: an engine that fetches it drops it.',
   repair: DELETES,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['jobs'],
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of execution %s, which is past that or missing', j.data ->> 'kind', j.data ->> 'execution_id') as detail
@@ -79,6 +82,7 @@ const ID: SqlInvariant = {
   advice: 'Repair it. Find out who writes jobs: nobody but the engine may.',
   repair: `${DELETES}; writes the right one where the row needs it`,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['jobs'],
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s of step %s, execution %s', j.data ->> 'kind', j.data ->> 'step_id', j.data ->> 'execution_id') as detail
@@ -99,6 +103,7 @@ const KIND: SqlInvariant = {
     'Find out who writes jobs and delete what is not the engine’s, or give the engine a pg-boss schema of its own.',
   repair: null,
   graceSeconds: 0,
+  from: ['jobs'],
   offenders: `
     select j.id, null::uuid as execution_id, j.name as queue, format('kind %s', coalesce(j.data ->> 'kind', 'missing')) as detail
       from ${JOBS}
@@ -115,6 +120,7 @@ const STATE: SqlInvariant = {
   advice: 'Repair it. Another program fetches, cancels or ends jobs of the engine: stop it.',
   repair: `${DELETES} and writes it again where the row needs it`,
   graceSeconds: ACTIVE_GRACE_SECONDS,
+  from: ['jobs'],
   offenders: `
     select j.id, ${idIn('execution_id')} as execution_id, j.name as queue,
            format('a %s that is %s, priority %s', j.data ->> 'kind', case when j.blocked then 'blocked' else j.state::text end,
@@ -131,6 +137,7 @@ const QUEUE: SqlInvariant = {
     'Restart an engine: it makes queues that are missing. Put back what somebody changed in pg-boss’s table queue.',
   repair: null,
   graceSeconds: 0,
+  from: [],
   offenders: `
     select wanted.name as id, null::uuid as execution_id,
            case when q.name is null then 'missing'

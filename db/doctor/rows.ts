@@ -16,7 +16,7 @@ import {
 const BY_HAND = 'Somebody wrote rows by hand, or a bug of the engine did: please report it with the rows.';
 
 function invariant(name: string, meaning: string, offenders: string, advice = BY_HAND): SqlInvariant {
-  return { name, meaning, advice, repair: null, graceSeconds: 0, offenders };
+  return { name, meaning, advice, repair: null, graceSeconds: 0, from: ['executions'], offenders };
 }
 
 /** The tracked inputs `i` of the steps `s`, by the unique constraint. */

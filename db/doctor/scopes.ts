@@ -50,6 +50,7 @@ const OPEN_BELOW: SqlInvariant = {
   advice: 'Repair it. If it comes back, please report it with the rows.',
   repair: 'cancels the scope with everything below it',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['scopes'],
   offenders: `
     select s.id, e.id as execution_id, format('%s, and its scope %s is open', s.status, min(c.path)) as detail
       from ${EXAMINED} ${WITH_STEPS} ${WITH_HELD} ${WITH_SCOPES}
@@ -63,6 +64,7 @@ const NOT_WOKEN: SqlInvariant = {
   advice: 'Somebody wrote or deleted rows by hand. Retry or cancel the execution: the step waits for ever.',
   repair: null,
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open', 'scopes'],
   offenders: `
     select s.id, e.id as execution_id, format('waits for %s open scopes, of which there is none', h.open_count) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_HELD}
@@ -80,6 +82,7 @@ const NUMBERS: SqlInvariant = {
   advice: 'Somebody wrote rows by hand, or a bug of the engine did: please report it with the rows.',
   repair: null,
   graceSeconds: 0,
+  from: ['open', 'scopes'],
   offenders: `
     select s.id, e.id as execution_id,
            format('counts %s open and %s completed scopes, its rows say %s and %s', h.open_count, h.completed_count,
@@ -105,6 +108,7 @@ const UNDO_NUMBERS: SqlInvariant = {
   advice: 'Somebody wrote rows by hand, or a bug of the engine did: please report it with the rows.',
   repair: null,
   graceSeconds: 0,
+  from: ['scopes'],
   offenders: `
     select s.id, e.id as execution_id,
            format('counts %s scopes that are being undone, its rows say %s', h.undo_open, c.undoing + i.undone) as detail
@@ -125,6 +129,7 @@ const UNDO_IDLE: SqlInvariant = {
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'lets the engine decide what comes next',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open', 'scopes'],
   offenders: `
     select s.id, e.id as execution_id, ${VIEW} as view, format('its scope %s is being undone, and nobody does', c.path) as detail
       from ${UNDOING} ${WITH_STEPS}
@@ -152,6 +157,7 @@ const NO_TICKET: SqlInvariant = {
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'writes a ticket',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['inbox'],
   offenders: `
     select min(u.id::text) as id, min(u.execution_id::text)::uuid as execution_id, min(u.view) as view,
            min(u.detail) as detail
@@ -171,6 +177,7 @@ const INBOX_OVER: SqlInvariant = {
   advice: 'Repair it. It does no harm.',
   repair: 'writes a ticket: whoever fetches it drops what waits',
   graceSeconds: 60,
+  from: ['inbox'],
   offenders: `
     select i.id, i.workflow_execution_id as execution_id,
            i.workflow_execution_id || case i.scope when '' then '' else '/' || i.scope end as view,
@@ -199,6 +206,7 @@ const EMPTY: SqlInvariant = {
   advice: 'Somebody deleted the rows. Cancel the execution and start it again.',
   repair: null,
   graceSeconds: 0,
+  from: ['open', 'scopes'],
   offenders: `
     select s.id, e.id as execution_id, format('its scope %s is %s and has no steps', c.path, c.status) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_HELD} ${WITH_SCOPES}
@@ -212,6 +220,7 @@ const END: SqlInvariant = {
   advice: 'Repair it. If it stays, a step failed and the scope does not say so: cancel the execution.',
   repair: 'lets the engine decide how it ends',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open', 'scopes'],
   offenders: `
     select s.id, e.id as execution_id, ${VIEW} as view, format('its scope %s is open, with every step final', c.path) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_HELD} ${WITH_SCOPES}
@@ -229,6 +238,7 @@ const STEP_ROW: SqlInvariant = {
   advice: 'Somebody deleted the row. Cancel the execution and start it again.',
   repair: null,
   graceSeconds: 0,
+  from: ['open', 'scopes'],
   offenders: `
     select t.id, e.id as execution_id, format('step %s was reached in scope %s and has no row', t.key, c.path) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_HELD} ${WITH_SCOPES} ${TEMPLATES_OF_SCOPE}

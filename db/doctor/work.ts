@@ -45,6 +45,7 @@ const QUEUED_STEP: SqlInvariant = {
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'writes the job again',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select s.id, e.id as execution_id, s.id as job, 'queued, and no queue has a job for it' as detail
@@ -60,6 +61,7 @@ const WAITING_STEP: SqlInvariant = {
     'Repair it. What is left is parked and has a timeout, and no row says which of the two its timer was for: stop or cancel the execution.',
   repair: 'writes the timer again, due when the row says; not of a waiting step that has a timeout',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select s.id, e.id as execution_id, s.id as job,
@@ -76,6 +78,7 @@ const PARKED_STEP: SqlInvariant = {
   advice: 'Repair it: without the timer its timeout is noticed only when the step runs again.',
   repair: 'writes the timer again, due at the deadline',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select s.id, e.id as execution_id, ${timerIdOf('s.id', 'd')} as job,
@@ -92,6 +95,7 @@ const CLAIMED_TASK: SqlInvariant = {
   advice: 'Repair it: without the timer a worker that falls silent would keep the task for ever.',
   repair: 'writes the timer again, due at the end of the lease',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select s.id, e.id as execution_id, ${timerIdOf('s.id', 'c')} as job,
@@ -108,6 +112,7 @@ const OVERLOOKED_SIGNAL: SqlInvariant = {
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'writes a ticket; the step takes the signal',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select e.id, e.id as execution_id, min(format('keeps a signal %s, for which step %s waits', k.name, s.id)) as detail
       from ${UNDER_WAY} ${WITH_STEPS}
@@ -130,6 +135,7 @@ const POSTPONED_EXECUTION: SqlInvariant = {
   advice: 'Repair it. A row that was written by hand is not a start: use the API or workflow_start.',
   repair: 'writes the timer again, due when the execution is to begin',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select e.id, e.id as execution_id, e.id as job, 'put off, and no timer starts it' as detail
@@ -144,6 +150,7 @@ const DEADLINE: SqlInvariant = {
   advice: 'Repair it: without the timer it would never time out.',
   repair: 'writes the timer again, due when the timeout is over',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select e.id, e.id as execution_id, ${timerIdOf('e.id', 'd')} as job,
@@ -167,6 +174,7 @@ const STOP_DEADLINE: SqlInvariant = {
   advice: 'Repair it: without the timer a handler that hears no signal would keep it for ever.',
   repair: 'writes the timer again, due when the grace time is over',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: withoutJob(
     `
     select e.id, e.id as execution_id, ${timerIdOf('e.id', '5')} as job,
@@ -187,6 +195,7 @@ const OWNER: SqlInvariant = {
     'Engines take over by themselves within seconds. If it stays, no engine reaches the database: look at their logs.',
   repair: 'takes it over now, as the engines do',
   graceSeconds: OWNER_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id, format('running on engine %s, which is dead', s.claimed_by) as detail
       from ${OPEN} ${WITH_STEPS} where s.status = 'running' and s.claimed_by is not null
@@ -201,6 +210,7 @@ const OWNER_STATUS: SqlInvariant = {
   advice: 'Somebody wrote the row by hand. Cancel the execution.',
   repair: null,
   graceSeconds: 0,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id, format('%s, owner %s', s.status, coalesce(s.claimed_by::text, 'nobody')) as detail
       from ${OPEN} ${WITH_STEPS} where s.status not in ${FINAL_STEP} and (s.status = 'running') <> (s.claimed_by is not null)`,
@@ -212,6 +222,7 @@ const JOIN: SqlInvariant = {
   advice: 'Repair it.',
   repair: 'lets the engine decide the join: the step is queued or skipped',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id, ${VIEW_OF_STEP} as view,
            format('waits, with %s live of %s resolved of %s edges', i.live, i.resolved, edge.total) as detail
@@ -231,6 +242,7 @@ const END: SqlInvariant = {
   advice: 'Repair it. If it stays, a step failed and the execution does not say so: cancel it.',
   repair: 'lets the engine decide how it ends; not when a failure of a step is missing in the execution',
   graceSeconds: USUAL_GRACE_SECONDS,
+  from: ['open'],
   offenders: `
     select e.id, e.id as execution_id,
            case when e.stop_requested_at is null then 'running, with every step final'
@@ -252,6 +264,7 @@ const STEP_ROW: SqlInvariant = {
   advice: 'Somebody deleted the row. Cancel the execution and start it again.',
   repair: null,
   graceSeconds: 0,
+  from: ['open'],
   offenders: `
     select t.id, e.id as execution_id, format('step %s was reached and has no row', t.key) as detail
       from ${UNDER_WAY}
@@ -271,6 +284,7 @@ const CANCELLED_STEP: SqlInvariant = {
   advice: 'Somebody wrote the row by hand. What waits for the step waits for ever: cancel the execution.',
   repair: null,
   graceSeconds: 0,
+  from: ['open'],
   offenders: `
     select s.id, e.id as execution_id, 'cancelled, and nobody stopped the execution' as detail
       from ${OPEN} ${WITH_STEPS} where s.status = 'cancelled' and not s.lost_race and e.stop_requested_at is null

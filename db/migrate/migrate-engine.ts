@@ -13,8 +13,7 @@ import { SIGNAL_BOUNDS } from '../../core/waits/signal-bounds.ts';
 import { type DatabaseRoute, routeTo } from '../connection/features.ts';
 import { lockRow } from '../connection/named-lock.ts';
 import { runAgain } from '../connection/run-again.ts';
-import { connectionConfig } from '../connection/session.ts';
-import { MIGRATIONS_LOCK, type MigrateResult, migrate } from './migrate.ts';
+import { MIGRATIONS_LOCK, type MigrateResult, migrateOn, onOwnSession } from './migrate.ts';
 
 const DATABASE = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIGRATIONS = join(DATABASE, 'migrations');
@@ -55,13 +54,11 @@ export async function migrateEngine(
   const { long, features } = typeof database === 'string' ? routeTo(database) : database;
   const { advisoryLocks } = features;
   const { pooled } = long.session;
-  const result = await migrate(long.url, { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled });
-  // The functions are of the newer version too.
-  if (result.newer.length > 0) return result;
-  const client = new pg.Client(connectionConfig(long.url, { applicationName: 'engine/migrate' }));
-  client.on('error', () => {});
-  try {
-    await client.connect();
+  const how = { dir: MIGRATIONS, pgbossSchema, dryRun, advisoryLocks, pooled };
+  return onOwnSession(long.url, how, async (client) => {
+    const result = await migrateOn(client, how);
+    // The functions are of the newer version too.
+    if (result.newer.length > 0) return result;
     const { rows } = await client.query('select current_schema() as name');
     const values = functionValues(rows[0].name, options);
     const functions = await Promise.all(FUNCTIONS.map((name) => functionSql(name, values, features.listen)));
@@ -71,9 +68,7 @@ export async function migrateEngine(
       else await runAgain(() => writeFunction(client, sql, advisoryLocks));
     }
     return result;
-  } finally {
-    await client.end().catch(() => {});
-  }
+  });
 }
 
 /** Returns the values for `{{name}}`. */
@@ -135,6 +130,8 @@ async function isCurrent(client: pg.Client, name: string, sql: string): Promise<
 async function writeFunction(client: pg.Client, sql: string, advisoryLocks: boolean): Promise<void> {
   await client.query('begin');
   try {
+    // Waiting for other engines is unbounded.
+    await client.query('set local lock_timeout = 0');
     if (advisoryLocks) await client.query(`select pg_advisory_xact_lock(${LOCK})`);
     else await lockRow(client, MIGRATIONS_LOCK);
     await client.query(sql);

@@ -100,21 +100,35 @@ export async function readMigrations(dir: string, pgbossSchema: string): Promise
  * the database was migrated by another line of versions, or when a migration fails (which is rolled back whole);
  * throws connection errors as they are.
  */
-export async function migrate(database: string, options: MigrateOptions): Promise<MigrateResult> {
-  const migrations = await readMigrations(options.dir, options.pgbossSchema);
-  const { advisoryLocks = true, pooled = false } = options;
+export function migrate(database: string, options: MigrateOptions): Promise<MigrateResult> {
+  return onOwnSession(database, options, (client) => migrateOn(client, options));
+}
+
+/** Runs `work` on a connection of its own, whose statements have no time limit. */
+export async function onOwnSession<T>(
+  database: string,
+  { advisoryLocks = true, pooled = false }: Pick<MigrateOptions, 'advisoryLocks' | 'pooled'>,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const session = { ...SESSION, pooled, portable: !advisoryLocks };
   const client = new pg.Client(connectionConfig(database, session));
   client.on('error', () => {});
   try {
     await client.connect();
     await prepareSession(client, session);
-    const applied = options.dryRun ? [] : await applyAll(client, migrations, advisoryLocks);
-    const books = await readBooks(client);
-    return { applied, pending: pendingOf(migrations, books), newer: newerOf(migrations, books) };
+    return await work(client);
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+/** As `migrate`, on a connection of `onOwnSession`. */
+export async function migrateOn(client: pg.Client, options: MigrateOptions): Promise<MigrateResult> {
+  const migrations = await readMigrations(options.dir, options.pgbossSchema);
+  const { advisoryLocks = true } = options;
+  const applied = options.dryRun ? [] : await applyAll(client, migrations, advisoryLocks);
+  const books = await readBooks(client);
+  return { applied, pending: pendingOf(migrations, books), newer: newerOf(migrations, books) };
 }
 
 async function applyAll(

@@ -14,11 +14,12 @@ import { isContended } from '../../db/connection/lane.ts';
 import {
   examineTables,
   firstIdOfTheLast,
-  inSnapshot,
+  LONGEST_MS,
   type Offender,
   type Offenders,
   SQL_INVARIANTS,
   type Unanswered,
+  withSnapshots,
 } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
 import type { Committer } from '../../door/committer.ts';
@@ -43,7 +44,6 @@ export interface DoctorOptions extends ViewSources, JobRepairOptions {
 /** Default age up to which final executions are examined. */
 const USUAL_SECONDS = 3_600;
 const USUAL_DEADLINE_MS = 10_000;
-const LONG_DEADLINE_MS = 120_000;
 const MAX_EXAMPLES = 10;
 const MAX_REPAIRED_PER_ROUND = 1_000;
 const MAX_ROUNDS = 20;
@@ -73,20 +73,22 @@ export async function examineDatabase(
   most = MAX_EXAMPLES,
 ): Promise<Examination> {
   const wanted = SQL_INVARIANTS.filter(({ name }) => !accept.includes(name));
-  const deadlineMs = everything ? LONG_DEADLINE_MS : USUAL_DEADLINE_MS;
-  const { url, session } = sources;
-  const tables = await inSnapshot(url, { deadlineMs, session }, async (snapshot) => {
-    const since = await firstIdOfTheLast(snapshot.db, everything ? null : USUAL_SECONDS);
-    return examineTables(snapshot, wanted, { pgbossSchema: sources.pgbossSchema, graceSeconds, since, most });
-  });
-  const offenders = new Map<Invariant, Offenders>(tables.offenders);
+  const deadlineMs = everything ? LONGEST_MS : USUAL_DEADLINE_MS;
+  const { url, session, pgbossSchema } = sources;
   const withViews = everything && !accept.includes(VIEW_INVARIANT.name);
-  if (withViews) offenders.set(VIEW_INVARIANT, await findInExecutions(sources, most));
-  return {
-    offenders: new Map([...offenders].filter(([, { count }]) => count > 0)),
-    unanswered: tables.unanswered,
-    checked: withViews ? [...wanted, VIEW_INVARIANT] : wanted,
-  };
+  return withSnapshots(url, session, async (take) => {
+    const tables = await take(deadlineMs, async (snapshot) => {
+      const since = await firstIdOfTheLast(snapshot.db, everything ? null : USUAL_SECONDS);
+      return examineTables(snapshot, wanted, { pgbossSchema, graceSeconds, since, most });
+    });
+    const offenders = new Map<Invariant, Offenders>(tables.offenders);
+    if (withViews) offenders.set(VIEW_INVARIANT, await findInExecutions(take, sources, most));
+    return {
+      offenders: new Map([...offenders].filter(([, { count }]) => count > 0)),
+      unanswered: tables.unanswered,
+      checked: withViews ? [...wanted, VIEW_INVARIANT] : wanted,
+    };
+  });
 }
 
 export class Doctor implements DoctorPort {

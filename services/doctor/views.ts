@@ -8,7 +8,7 @@ import { isFinalStep } from '../../core/status.ts';
 import type { ExecutionView, ScopeId } from '../../core/view.ts';
 import type { Db } from '../../db/connection/client.ts';
 import type { DatabaseWay } from '../../db/connection/features.ts';
-import { inSnapshot, type Offender } from '../../db/doctor/examine.ts';
+import type { Offender, TakeSnapshot } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
 import {
   readExecutionsAfter,
@@ -48,12 +48,13 @@ const BEFORE_ALL_SCOPES: ScopeId = { holderId: BEFORE_ALL, index: -1 };
 
 /** Returns the faults of all views, page by page: all are counted, `most` are returned. */
 export async function findInExecutions(
+  take: TakeSnapshot,
   sources: ViewSources,
   most: number,
 ): Promise<{ count: number; rows: Offender[] }> {
   const found = new Found(most);
-  await eachPage(sources, found, BEFORE_ALL, findInPage);
-  await eachPage(sources, found, BEFORE_ALL_SCOPES, findInScopes);
+  await eachPage(take, sources, found, BEFORE_ALL, findInPage);
+  await eachPage(take, sources, found, BEFORE_ALL_SCOPES, findInScopes);
   return found;
 }
 
@@ -76,17 +77,15 @@ class Found {
 type Page<Place> = (db: Db, sources: ViewSources, after: Place, found: Found) => Promise<Place | null>;
 
 async function eachPage<Place>(
+  take: TakeSnapshot,
   sources: ViewSources,
   found: Found,
   first: Place,
   page: Page<Place>,
 ): Promise<void> {
-  const { url, session } = sources;
   for (let place: Place | null = first; place !== null; ) {
     const after: Place = place;
-    place = await inSnapshot(url, { deadlineMs: PAGE_DEADLINE_MS, session }, ({ db }) =>
-      page(db, sources, after, found),
-    );
+    place = await take(PAGE_DEADLINE_MS, ({ db }) => page(db, sources, after, found));
   }
 }
 

@@ -11,7 +11,6 @@ import { pathToFileURL } from 'node:url';
 import { isObject } from '../../core/json/json.ts';
 import { BUILT_IN_NAMES } from '../built-in-names.ts';
 import type { StepType } from '../step-type.ts';
-import { describeLoadFailure, loadFailureLine } from './load-failure.ts';
 import { provideOwnName } from './own-name.ts';
 
 const TYPE_NAME = /^[a-zA-Z][a-zA-Z0-9._-]{0,63}$/;
@@ -69,6 +68,8 @@ async function exportsOf(path: string, cwd: string, problems: string[]): Promise
     if (module.default !== undefined) return [module.default].flat();
     problems.push(`${path}: has no default export; export default a step type or an array of them`);
   } catch (error) {
+    // It has a parser.
+    const { describeLoadFailure, loadFailureLine } = await import('./load-failure.ts');
     for (const failure of describeLoadFailure(error, file))
       problems.push(`${path}: cannot be loaded: ${loadFailureLine(failure, cwd)}`);
   }

@@ -47,7 +47,8 @@ export async function engineDatabase(options: TestDatabaseOptions = {}): Promise
   const { url, drop } = await testDatabase({ migrated: true, ...options });
   const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'test' });
   pool.on('error', () => {});
-  await pool.query(RECORDS).catch(async (error: unknown) => {
+  const isPrepared = options.migrated !== false && options.copyOf === undefined;
+  await (isPrepared ? Promise.resolve() : pool.query(RECORDS)).catch(async (error: unknown) => {
     await pool.end();
     await drop();
     throw error;

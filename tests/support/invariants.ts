@@ -67,7 +67,7 @@ const passes = (findings: readonly string[]) =>
 
 async function findBroken(url: string, options: InvariantOptions): Promise<string[]> {
   const { allFinal = true, extra = [], pgbossSchema = 'pgboss', accept = [] } = options;
-  const left = await findLeft(url, pgbossSchema, allFinal ? over(pgbossSchema) : {});
+  const left = await findLeft(url, allFinal ? over(pgbossSchema) : {});
   const request = { everything: true, graceSeconds: 0, accept: [...OF_THE_SERVER, ...accept] };
   const sources = { url, pgbossSchema, versions: templateVersions(url, extra) };
   const { offenders, unanswered } = await examineDatabase(sources, request);
@@ -81,26 +81,10 @@ async function findBroken(url: string, options: InvariantOptions): Promise<strin
   ];
 }
 
-/** The tables that the doctor asks most about. */
-const ASKED_TABLES = [
-  'workflow_templates',
-  'workflow_step_templates',
-  'workflow_executions',
-  'workflow_step_executions',
-  'workflow_input_tracker',
-  'execution_engines',
-];
-
-async function findLeft(
-  url: string,
-  pgbossSchema: string,
-  wrong: Readonly<Record<string, string>>,
-): Promise<string[]> {
+async function findLeft(url: string, wrong: Readonly<Record<string, string>>): Promise<string[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'test/invariants' });
   await client.connect();
   try {
-    // After a burst the planner knows nothing of the tables yet.
-    await client.query(`analyze ${ASKED_TABLES.join(', ')}, ${pgbossSchema}.job`);
     const findings: string[] = [];
     for (const [what, text] of Object.entries(wrong)) {
       const { rows } = await client.query(text);

@@ -135,14 +135,22 @@ export class HostedStep implements StepContext {
     this.#controller.abort(reason);
   }
 
-  /** Runs the handler to its end and reports the outcome. */
-  async run(type: StepType, store: OutputStore): Promise<void> {
+  /** Runs the handler to its end and reports the outcome. @param type is loaded still, if it is a promise */
+  async run(type: StepType | Promise<StepType>, store: OutputStore): Promise<void> {
     try {
-      this.#succeed(await type.run(this), store);
+      const ready = type instanceof Promise ? await this.#loaded(type) : type;
+      this.#succeed(await ready.run(this), store);
     } catch (error) {
       this.#failSafely(error, store);
     }
     this.#ended = true;
+  }
+
+  /** @throws the reason of an abort meanwhile */
+  async #loaded(type: Promise<StepType>): Promise<StepType> {
+    const loaded = await type;
+    this.signal.throwIfAborted();
+    return loaded;
   }
 
   #succeed(result: unknown, store: OutputStore): void {

@@ -14,8 +14,10 @@ import { readResults } from '../../expression/sandbox/wire.ts';
 import { OutputStore } from '../../payload/output-store.ts';
 import { type Frame, FrameReader } from '../../process/frame.ts';
 import type { AnswerSchemas } from '../../steps/agent/answer.ts';
+import { BUILT_IN_NAMES } from '../../steps/built-in-names.ts';
 import { loadUserStepTypes } from '../../steps/modules/user-modules.ts';
-import { createStepTypes } from '../../steps/registry.ts';
+import type { createStepTypes } from '../../steps/registry.ts';
+import type { StepType } from '../../steps/step-type.ts';
 import { CHANNEL, flush, say, sayNow } from './child-output.ts';
 import { HostedStep, replied } from './child-step.ts';
 import { type HostSetup, messageOf, type RunRequest, stepFailure, type ToHost } from './wire.ts';
@@ -25,7 +27,10 @@ const MAX_FRAME_BYTES = 2 ** 31;
 const OOM_SCORE = '500';
 
 interface Host {
-  readonly types: ReturnType<typeof createStepTypes>;
+  /** The operator's own types. */
+  readonly types: ReadonlyMap<string, StepType>;
+  /** Loaded when the first one runs: most hosts run none. */
+  builtIn(type: string): Promise<StepType>;
   readonly store: OutputStore;
   readonly secrets: Readonly<Record<string, string>>;
 }
@@ -93,9 +98,14 @@ function accept(message: ToHost, body: string): void {
 
 async function setUp({ modules, output, secrets, masked, ...settings }: HostSetup): Promise<void> {
   try {
-    const extra = await loadUserStepTypes(modules, process.cwd());
+    const own = await loadUserStepTypes(modules, process.cwd());
+    let builtIn: Promise<ReadonlyMap<string, StepType>> | null = null;
     host = {
-      types: createStepTypes({ ...settings, schemas, extra }),
+      types: new Map(own.map((type) => [type.type, type])),
+      builtIn: async (type) => {
+        builtIn ??= loadBuiltIn(settings);
+        return (await builtIn).get(type)!;
+      },
       store: new OutputStore(output, masked),
       secrets,
     };
@@ -103,6 +113,13 @@ async function setUp({ modules, output, secrets, masked, ...settings }: HostSetu
   } catch (error) {
     say({ kind: 'broken', message: messageOf(error) });
   }
+}
+
+async function loadBuiltIn(
+  settings: Omit<Parameters<typeof createStepTypes>[0], 'schemas' | 'extra'>,
+): Promise<ReadonlyMap<string, StepType>> {
+  const registry = await import('../../steps/registry.ts');
+  return registry.createStepTypes({ ...settings, schemas });
 }
 
 /** Loaded when the first answer is checked: most hosts never do. */
@@ -113,9 +130,9 @@ async function schemas(): Promise<AnswerSchemas> {
 }
 
 function run(request: RunRequest, body: string): void {
-  const { types, store, secrets } = host!;
+  const { types, builtIn, store, secrets } = host!;
   const { id, type } = request;
-  const found = types.get(type);
+  const found = types.get(type) ?? (BUILT_IN_NAMES.has(type) ? builtIn(type) : undefined);
   if (found === undefined) {
     const message = `the step's process has no step type "${type}"`;
     say({ kind: 'threw', id, name: 'Error', message, stack: '' });

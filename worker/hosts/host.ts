@@ -41,6 +41,7 @@ export interface StepHostOptions {
 
 /** A sign of life is late only after this time. */
 const PROMPT_MS = 40;
+const MANY_RUNS = 4;
 const ENTRY = fileURLToPath(new URL('./child.ts', import.meta.url));
 const PRLIMIT = '/usr/bin/prlimit';
 
@@ -98,6 +99,11 @@ export class StepHost {
   /** Milliseconds since an unanswered request for a sign of life. */
   get silentMs(): number {
     return this.#pingedAt === null ? 0 : performance.now() - this.#pingedAt;
+  }
+
+  /** Whether another host would help: this one has many runs, or a handler keeps it from answering. */
+  get isBusy(): boolean {
+    return this.runs.size >= MANY_RUNS || this.silentMs > PROMPT_MS;
   }
 
   /** Returns whether it owes a sign of life, and a handler other than the run's may be the cause. */

@@ -40,6 +40,7 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 10_000;
 const MAX_UNBEGUN_DEATHS = 3;
 const CLOSES_WITHIN_MS = 1_000;
+const WARM_AFTER_MS = 1_000;
 
 export class StepHosts {
   readonly #options: StepHostsOptions;
@@ -58,6 +59,7 @@ export class StepHosts {
   /** Time of performance.now(). */
   #nextStartAt = 0;
   #closed: (() => void) | null = null;
+  #warming: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: StepHostsOptions) {
     this.#options = options;
@@ -102,9 +104,15 @@ export class StepHosts {
     );
   }
 
-  /** Starts the first shared host, so that the first step need not wait for it. */
-  warm(): void {
-    if (this.#shared.size === 0) this.#startShared();
+  /**
+   * Starts the first shared host in a while, so that a step that comes later need not wait for it. An engine that has just
+   * begun has other things to do; a step that comes earlier starts one.
+   */
+  warmSoon(): void {
+    this.#warming = setTimeout(() => {
+      if (this.#shared.size === 0) this.#startShared();
+    }, WARM_AFTER_MS);
+    this.#warming.unref();
   }
 
   /** Ids of the processes that are up or starting, for diagnosis. */
@@ -120,6 +128,7 @@ export class StepHosts {
     this.#waiting.clear();
     this.#waitingAlone.clear();
     this.#watch.stop();
+    clearTimeout(this.#warming);
     if (hosts.length === 0) return;
     for (const host of hosts) host.dismiss();
     const timer = setTimeout(() => {
@@ -173,7 +182,7 @@ export class StepHosts {
   #growIfNeeded(): void {
     const usable = this.#usable();
     if (usable.some(({ ready }) => !ready)) return;
-    const isBusy = usable.every(({ runs }) => runs.size > 0);
+    const isBusy = usable.every(({ isBusy }) => isBusy);
     const isWanted = this.#waiting.size > 0 || !this.areUsable || (this.#shared.size > 0 && isBusy);
     if (isWanted && this.#mayStart() && this.#hasRoomBeside(usable)) this.#startShared();
   }

@@ -36,6 +36,7 @@ export interface LimitGateOptions {
 
 const INTERVAL_MS = 1_000;
 const FORGET_EVERY_MS = 600_000;
+const FORGET_FIRST_MS = 5_000;
 /** A grant is requested again after this time: the database keeps it a little longer. */
 const LONGEST_GRANT_MS = 2_000;
 /** Windows that end later are noticed by the check once a second. */
@@ -74,7 +75,8 @@ export class LimitGate implements CommitSubscriber, Gate {
   /** Checks once a second, and forgets unused limits every ten minutes, until closed. */
   start(): void {
     this.#probing.start();
-    this.#forgetting.start();
+    // A start has other things to do.
+    this.#forgetting.start(FORGET_FIRST_MS);
   }
 
   /** Begins nothing more. An unreachable database delays no shutdown, so a round on its way is not waited for. */

@@ -6,19 +6,22 @@
  * Databases carry the process id of the test run that made them, and those of runs that are gone are dropped.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import type { Backend } from '../../../db/connection/features.ts';
-import { migrate, readMigrations } from '../../../db/migrate/migrate.ts';
+import { loadConfig } from '../../../config/config.ts';
+import { type Backend, routeTo } from '../../../db/connection/features.ts';
+import { readMigrations } from '../../../db/migrate/migrate.ts';
+import { migrateEngine } from '../../../db/migrate/migrate-engine.ts';
 import { inspect, isAlive } from '../../../embedded/cluster.ts';
 import { choosePlace } from '../../../embedded/place.ts';
 import { joinServer } from '../../../embedded/server.ts';
 import { embeddedSettings } from '../../../embedded/settings.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { installBoss } from '../../../queue/boss.ts';
+import { RECORDS } from '../steps/recorder.ts';
 
 export interface TestDatabase {
   url: string;
@@ -32,6 +35,7 @@ export const TEST_BACKEND = (process.env.EXECUTION_ENGINE_TEST_BACKEND ?? 'postg
 const PGBOSS_SCHEMA = 'pgboss';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const MIGRATIONS = join(ROOT, 'db', 'migrations');
+const FUNCTIONS = join(ROOT, 'db', 'functions');
 const TEST_SETTINGS = {
   fsync: 'off',
   full_page_writes: 'off',
@@ -50,7 +54,7 @@ let template: Promise<string> | undefined;
 let adminPool: pg.Pool | undefined;
 
 export interface TestDatabaseOptions {
-  /** Whether it has this version's schema and queues (cloned from a template). */
+  /** Whether it has this version's schema, queues and the tables of the recording step types (cloned from a template). */
   readonly migrated?: boolean;
   /** The URL of another test database that it is a copy of. Nothing may be connected to that one. */
   readonly copyOf?: string;
@@ -154,17 +158,23 @@ async function dropLeftovers(admin: pg.Client): Promise<void> {
   }
 }
 
-/** A database with all migrations applied, and with pg-boss: made once for what those are. */
+/** A database with all migrations applied, with pg-boss and the tables of the recording step types: made once for what those are. */
 async function makeTemplate(admin: string): Promise<string> {
   const migrations = await readMigrations(MIGRATIONS, PGBOSS_SCHEMA);
   const made = [
     ...migrations.map(({ name, checksum }) => `${name}:${checksum}`),
     packageJson.dependencies['pg-boss'],
   ];
-  const queues = await readFile(join(ROOT, 'queue', 'boss.ts'), 'utf8');
-  const content = [...made, queues, TEST_BACKEND].join('\n');
+  const functions = (await readdir(FUNCTIONS)).filter((file) => file.endsWith('.sql')).sort();
+  const files = [
+    ...functions.map((file) => join(FUNCTIONS, file)),
+    join(ROOT, 'queue', 'boss.ts'),
+    join(ROOT, 'db', 'migrate', 'migrate-engine.ts'),
+  ];
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  const content = [...made, ...texts, RECORDS, TEST_BACKEND].join('\n');
   const name = `migrated_${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
-  await asAdmin(admin, async (client) => {
+  await withClient(admin, async (client) => {
     await client.query('select pg_advisory_lock($1)', [TEMPLATE_LOCK]);
     const { rows } = await client.query('select 1 from pg_database where datname = $1 and datistemplate', [
       name,
@@ -174,7 +184,11 @@ async function makeTemplate(admin: string): Promise<string> {
     await client.query(`drop database if exists ${name} with (force)`);
     await client.query(`create database ${name} template template0`);
     const url = withDatabase(admin, name);
-    await migrate(url, { dir: MIGRATIONS, pgbossSchema: PGBOSS_SCHEMA });
+    // As an engine with no settings of its own migrates: it finds nothing left to do.
+    const { maxBodyBytes: maxInputBytes, maxOutputBytes, maxJsonDepth } = loadConfig({}).limits;
+    const bounds = { maxInputBytes, maxOutputBytes, maxJsonDepth };
+    await migrateEngine(routeTo(url, { backend: TEST_BACKEND }), { pgbossSchema: PGBOSS_SCHEMA, ...bounds });
+    await withClient(url, (made) => made.query(RECORDS));
     await installBoss({ url, schema: PGBOSS_SCHEMA, backend: TEST_BACKEND, onError: () => {} });
     await client.query(`alter database ${name} with is_template true allow_connections false`);
     await dropOldTemplates(client);
@@ -203,7 +217,7 @@ function keptAdmin(url: string): pg.Pool {
 }
 
 /** Runs `work` on a connection of its own: session locks end with it. */
-async function asAdmin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
