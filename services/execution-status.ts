@@ -252,8 +252,8 @@ export function stepBody(
   };
 }
 
-/** Returns a compensation as JSON. */
-function compensationJson(step: StepDetail | undefined): string {
+/** Returns a compensation as JSON; undefined: its step has none, or nothing has undone it yet. */
+export function compensationJson(step: StepDetail | undefined): string {
   if (step === undefined) return 'null';
   const { id, status, attempt: attempt_count, completedAt } = step;
   const body = { id, status, attempt_count, completed_at: isoTime(completedAt) } satisfies Omit<

@@ -32,6 +32,15 @@ export function mayUndo({ compensated, undoneInside }: Pick<Graph, 'compensated'
   return compensated.length + undoneInside.length > 0;
 }
 
+/** Returns the slot of the compensation of a step; null: it has none. */
+export function compensationOf(
+  { size, compensated }: Pick<Graph, 'size' | 'compensated'>,
+  slot: number,
+): number | null {
+  const place = compensated.indexOf(slot);
+  return place < 0 ? null : size + place;
+}
+
 /**
  * Returns whether something is to be undone when the execution ends now. Scopes that have begun count before anybody has looked
  * what is in them.

@@ -1,19 +1,23 @@
 /**
  * Single steps: read, and ended from outside while they wait.
  */
+import { compensationOf } from '../../core/compensation/compensation.ts';
+import { graphAt } from '../../core/graph.ts';
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
+import { slotOf } from '../../core/view.ts';
 import { readLateAttempts, readTurns } from '../../db/attempts/kept-attempts.ts';
 import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readExecution } from '../../db/execution-queries.ts';
 import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
-import { readInputsOfStep } from '../../db/waits/step.ts';
+import { readStepId } from '../../db/waits/hooked-step.ts';
+import { readInputsOfStep, readStep, type StoredStep } from '../../db/waits/step.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
-import { callingSteps, stepBody, withChildren } from '../execution-status.ts';
+import { callingSteps, compensationJson, stepBody, withChildren } from '../execution-status.ts';
 import type { FormJudge } from '../forms/form-judge.ts';
 import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
@@ -62,19 +66,32 @@ export class StepService implements StepServicePort {
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,
-    } satisfies Omit<StepBody, 'outputs' | 'error' | 'attempts'>;
+    } satisfies Omit<StepBody, 'outputs' | 'error' | 'attempts' | 'compensation'>;
     const error = stepError(stored);
     const attempts = { late: await readLateAttempts(pool, stepId), turns: await readTurns(pool, stepId) };
     return [
       JSON.stringify(body).slice(0, -1),
       ',"error":',
       error,
+      ',"compensation":',
+      compensationJson(await this.#compensation({ stored, version, position })),
       ',"outputs":',
       stored.outputs ?? 'null',
       ',"attempts":',
       ...attemptsJson(stored, attempts),
       '}',
     ];
+  }
+
+  /** Returns the compensation of a step; undefined: it has none, or nothing has undone it yet. */
+  async #compensation({ stored, version, position }: FoundStep): Promise<StoredStep | undefined> {
+    const graph = graphAt(version.graphs, position);
+    const slot = compensationOf(graph, slotOf(graph, position));
+    if (slot === null) return undefined;
+    const { pool } = this.#options;
+    const templateId = version.stepTemplateIds[graph.firstPosition + slot]!;
+    const id = await readStepId(pool, stored.executionId, stored.scope, templateId);
+    return id === null ? undefined : ((await readStep(pool, id, false)) ?? undefined);
   }
 
   async #queueWaits({ stored, version }: FoundStep): Promise<QueueWaits> {

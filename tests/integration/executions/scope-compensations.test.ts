@@ -102,7 +102,9 @@ test('scopes are undone in the place of their holder, the last item first, each 
   expect(list[1]!.outputs).toEqual(['y', 'y', 1]);
   expect(list[2]!.outputs).toEqual({ of: 'y', at: 1, item: 'y', before: 'before' });
   const scope = await engine.client.status(end.execution_id, { scope: 'each[1]' });
-  expect(stepOf(scope, 'charge').compensation).toMatchObject({ status: 'completed', attempt_count: 1 });
+  const charge = stepOf(scope, 'charge');
+  expect(charge.compensation).toMatchObject({ status: 'completed', attempt_count: 1 });
+  expect((await engine.client.getStep(charge.id)).compensation).toEqual(charge.compensation!);
   expect(stepOf(end, 'each')).toMatchObject({
     status: 'completed',
     scopes: { total: 2, completed: 2, running: 0 },
