@@ -8,6 +8,7 @@ import {
   AskedInstantShape,
   ExecutionErrorShape,
   ExecutionStatusShape,
+  ForkedFromShape,
   IdShape,
   InstantShape,
   ParentShape,
@@ -52,6 +53,7 @@ const ItemShape = z
     completed_at: InstantShape.nullable(),
     parent: ParentShape,
     root_execution_id: RootIdShape,
+    forked_from: ForkedFromShape,
   })
   .openapi('ExecutionSummary') satisfies z.ZodType<ExecutionListItem>;
 

@@ -45,6 +45,7 @@ describe('the OpenAPI document', () => {
       'get /schema/definition.json',
       'post /admin/doctor/repair',
       'post /admin/executions/{id}/cancel',
+      'post /api/v1/execution/fork',
       'post /api/v1/execution/signal',
       'post /api/v1/execution/start',
       'post /api/v1/execution/start-many',

@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
+import { fork } from './control/fork.ts';
 import { doctor } from './doctor.ts';
 import { cancel, list, stop } from './executions.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
@@ -54,6 +55,7 @@ function createProgram(): Command {
   addExecutionCommands(program);
   addWaitCommands(program);
   addTaskCommands(program);
+  addControlCommands(program);
   addDoctorCommand(program);
   return program;
 }
@@ -155,6 +157,21 @@ function addTaskCommands(program: Command): void {
   command(program, 'heartbeat <task>', 'keep a claimed task for the time of its lease')
     .requiredOption('--claim <token>', 'the token with which it was claimed')
     .action((id, options, self) => heartbeat(id, { ...options, ...common(self) }));
+}
+
+function addControlCommands(program: Command): void {
+  command(
+    program,
+    'fork <execution> <from>',
+    'start an execution that reuses what another finished before a step',
+  )
+    .option('-i, --input <input>', 'as of start; default: the inputs of the source', append, [])
+    .option('--set <key=value>', 'completes a step with a value as of --input; may be repeated', append, [])
+    .option('--template-version <number>', 'default: that of the source', wholeNumber)
+    .option('--idempotency-key <key>', 'the same key returns the same fork')
+    .option('--dry-run', 'only say what would begin')
+    .option('--wait', 'wait for the end and print the outputs')
+    .action((execution, from, options, self) => fork(execution, from, { ...options, ...common(self) }));
 }
 
 function addDoctorCommand(program: Command): void {

@@ -54,6 +54,7 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     steps,
     parent: null,
     root_execution_id: 'x',
+    forked_from: null,
     created_at: AT,
     started_at: AT,
     completed_at: null,

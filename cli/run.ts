@@ -73,7 +73,11 @@ async function startOnce({ ask }: Connection, item: StartItem): Promise<StartRes
 }
 
 /** Follows the execution, and prints its outputs, or with `-o json` all of it. */
-async function printEnd(connection: Connection, executionId: string, options: CommonOptions): Promise<void> {
+export async function printEnd(
+  connection: Connection,
+  executionId: string,
+  options: CommonOptions,
+): Promise<void> {
   writeLine(visibleText(`execution ${executionId}`));
   const execution = await followToEnd(connection, executionId, options);
   if (options.output === 'json') printJson(execution);

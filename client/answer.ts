@@ -148,6 +148,7 @@ export const stepMembers = {
   completed_at: optional(text),
   resume_at: optional(text),
   waiting_for: optional(object<{ kind: string }>({ kind: text })),
+  reused_from: optional(text),
   scopes: anything,
   compensation: anything,
   children: anything,
@@ -193,6 +194,7 @@ export const execution = object<ExecutionStatusBody>({
   steps: list(step),
   parent,
   root_execution_id: optional(text),
+  forked_from: optional(text),
   created_at: text,
   started_at: optional(text),
   completed_at: optional(text),
@@ -214,6 +216,7 @@ export const executions = page(
     completed_at: optional(text),
     parent,
     root_execution_id: optional(text),
+    forked_from: optional(text),
   }),
 );
 

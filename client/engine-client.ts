@@ -15,12 +15,14 @@ import type {
 } from '../services/execution-answers.ts';
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
+import { controlCalls } from './control-calls.ts';
 import { queryOf } from './query.ts';
 import { readingCalls } from './reading-calls.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 import { waitCalls } from './wait-calls.ts';
 
 export type { ExecutionStatus, StepStatus } from '../core/status.ts';
+export type { DryRun } from '../services/control/dry-run.ts';
 export type { DoctorReport } from '../services/doctor/report.ts';
 export type {
   ExecutionFilter,
@@ -119,6 +121,7 @@ export function createEngineClient(options: EngineClientOptions) {
       call('GET', `/admin/executions${queryOf({ ...filter })}`, answer.executions),
     ...readingCalls(call),
     ...waitCalls(call),
+    ...controlCalls(call),
     /** Checks the invariants of the engine. */
     examine: ({ everything, grace_seconds, accept = [] }: DoctorQuery = {}) =>
       call(

@@ -4,7 +4,7 @@
 import type { StateQuery } from '../services/reading/reading-answers.ts';
 import { queryOf } from './query.ts';
 import * as answer from './reading-answers.ts';
-import type { Call } from './wait-calls.ts';
+import type { Call } from './send.ts';
 
 export function readingCalls(call: Call) {
   return {

@@ -26,6 +26,8 @@ export interface Payload {
   /** Sent as it is. */
   text?: string;
   mediaType?: string;
+  /** Sent as the header of that name. */
+  idempotencyKey?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -43,6 +45,9 @@ export type Send = <T>(
   check: Check<T>,
   payload?: Payload,
 ) => Promise<Answer<T>>;
+
+/** A call whose answer is all that counts. */
+export type Call = <T>(method: string, path: string, check: Check<T>, payload?: Payload) => Promise<T>;
 
 const DEFAULT_TIMEOUT_MS = 90_000;
 /** The caller decides about a longer wait that the engine asks for. */
@@ -138,7 +143,7 @@ function wait(ms: number, signal?: AbortSignal): Promise<void> {
 
 function requestOf(
   method: string,
-  { body, text, mediaType, signal }: Payload,
+  { body, text, mediaType, idempotencyKey, signal }: Payload,
   token: string | undefined,
   timeoutMs: number,
   isLoopback: boolean,
@@ -147,6 +152,7 @@ function requestOf(
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (token !== undefined && token !== '') headers.Authorization = `Bearer ${token}`;
   if (content !== undefined) headers['Content-Type'] = mediaType ?? 'application/json';
+  if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
   const limit = AbortSignal.timeout(timeoutMs);
   return {
     method,

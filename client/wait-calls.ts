@@ -6,12 +6,9 @@ import type { InboxQuery } from '../services/forms/inbox-answers.ts';
 import type { SignalBody } from '../services/signal-answers.ts';
 import type { CompleteBody, FailBody } from '../services/steps/answers.ts';
 import type { ClaimBody, FailTaskBody } from '../services/tasks/task-answers.ts';
-import type { Check } from './answer.ts';
 import { queryOf } from './query.ts';
-import type { Payload } from './send.ts';
+import type { Call } from './send.ts';
 import * as answer from './wait-answers.ts';
-
-export type Call = <T>(method: string, path: string, check: Check<T>, payload?: Payload) => Promise<T>;
 
 export interface ClaimOptions extends ClaimBody {
   /** A duration such as `30s`: answers when there is a task or after this time (at most a minute). */

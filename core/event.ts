@@ -6,6 +6,7 @@
  */
 import type { Act } from './control/act.ts';
 import type { Json } from './json/json.ts';
+import type { StepStatus } from './status.ts';
 
 /**
  * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back keeps
@@ -116,6 +117,17 @@ export interface ChildStart {
   readonly inputs: Payload;
 }
 
+/** A step that the fork begins with, final from the start. */
+export interface ReusedStep {
+  readonly slot: number;
+  readonly status: 'completed' | 'failed' | 'skipped';
+  readonly routes: readonly string[] | null;
+  /** The step execution that it was; null: its output is given, and the source never finished it. */
+  readonly source: { readonly id: string; readonly sequence: number; readonly status: StepStatus } | null;
+  /** Null: that of the source. */
+  readonly output: Payload | null;
+}
+
 /** The child execution that a step waits for has ended. */
 export interface ChildEnded {
   readonly type: 'child_ended';
@@ -153,6 +165,8 @@ export interface ScopesUndone {
 export type Event =
   /** pending -> running: the roots become ready. */
   | { readonly type: 'begin' }
+  /** pending -> running: begins with steps that another execution has finished. */
+  | { readonly type: 'begin_fork'; readonly reused: readonly ReusedStep[]; readonly act?: Act }
   | { readonly type: 'claim'; readonly slot: number; readonly owner: string }
   | {
       readonly type: 'complete';

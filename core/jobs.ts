@@ -32,7 +32,7 @@ export type JobData =
       purpose: 'resume' | 'timeout';
     } & OfView)
   | ({ kind: 'step_deadline'; step_id: string; retries: number } & OfView)
-  /** Rows in the inbox wait for the view. */
+  /** Rows in the inbox wait for the view, or it is over and has not ended. */
   | ({ kind: 'inbox' } & OfView)
   /** The lease of a task's claim. */
   | ({ kind: 'task_lease'; step_id: string; token: string } & OfView)
@@ -101,6 +101,7 @@ export function jobsOf(
     if (deadlineMs !== null) add.push(stepDeadline(view, state, deadlineMs));
     if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
   }
+  if (plan.looksAgain) add.push(inboxTicket(view, newId()));
   if (plan.awaitsSignal && plan.end === null) add.push(signalsTicket(plan.view.id, newId()));
   if (plan.view.scope === null) executionJobs(plan, facts, newId, add, remove);
   return { add, remove };
@@ -220,7 +221,7 @@ export function stepJobKeys(stepId: string): JobKey[] {
   ];
 }
 
-/** Tells whoever fetches it that rows in the inbox wait for a view. Never one for several: each has an id of its own. */
+/** Tells whoever fetches it to look at a view: rows in its inbox wait, or it is over and has not ended. Never one for several: each has an id of its own. */
 export function inboxTicket(view: OfView, id: string): Job {
   return timerJob(id, { kind: 'inbox', ...view }, null);
 }

@@ -4,7 +4,16 @@
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
 import type { Act } from './control/act.ts';
-import type { ChildStart, Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
+import type {
+  ChildStart,
+  Event,
+  Payload,
+  ReusedStep,
+  ScopeItems,
+  StepError,
+  TaskClaim,
+  WaitingFor,
+} from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';
@@ -142,6 +151,10 @@ export interface Plan {
   cancelled: boolean;
   /** What was done by hand with this plan; null: nothing. */
   acts: Act[] | null;
+  /** Steps that a fork takes over from another execution, by slot; null: none. */
+  reused: ReadonlyMap<number, ReusedStep> | null;
+  /** Somebody must look at the view again once the plan is committed: it may be over, and its outputs are not readable before. */
+  looksAgain: boolean;
   /** Events that came too late to change anything. */
   readonly late: Event[];
 }
@@ -166,6 +179,8 @@ export function emptyPlan(view: ExecutionView): Plan {
     end: null,
     cancelled: false,
     acts: null,
+    reused: null,
+    looksAgain: false,
     late: [],
   };
 }

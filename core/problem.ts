@@ -37,6 +37,7 @@ export const ERROR_STATUS = {
   conflict: 409,
   idempotency_conflict: 409,
   wrong_state: 409,
+  not_compensated: 409,
   already_used: 409,
   already_decided: 409,
   not_waiting: 409,

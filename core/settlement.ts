@@ -3,7 +3,7 @@
  *
  * Only transition.ts and ending.ts call this.
  */
-import { isLive, liveRoute, type ReceivedInput, type ResolvingStatus } from './graph.ts';
+import { type GraphEdge, isLive, liveRoute, type ReceivedInput, type ResolvingStatus } from './graph.ts';
 import { decideJoin, type JoinDecision } from './join.ts';
 import { type Plan, type StepChange, type StepTimer, scopeChanges } from './plan.ts';
 import { losersOf } from './races/losers.ts';
@@ -171,28 +171,46 @@ function resolveEdges(
 ): readonly number[] {
   let fired = NONE;
   for (const producer of settled) {
-    const status = producer.status as ResolvingStatus;
     for (const edge of view.graph.outgoing[producer.slot]!) {
-      if (view.edges[edge.id] !== EDGE_OPEN) continue;
-      const live = isLive(edge, status, producer.routes);
-      const target = view.steps[edge.to] ?? createState(view, plan, edge.to, newId);
-      view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
-      target.resolved += 1;
-      if (live) target.live += 1;
-      plan.inputs.push({
-        edge: edge.id,
-        target,
-        producer,
-        live,
-        route: live ? liveRoute(edge, producer.routes) : null,
-      });
-      if (target.status !== 'waiting_inputs') continue;
+      const target = resolveEdge(view, plan, producer, edge, newId);
+      if (target?.status !== 'waiting_inputs') continue;
       const decision = decide(view, plan, target);
       if (decision === 'skip') settled.push(target);
       if (decision === 'fire' && view.graph.steps[edge.to]!.cancelsLosers) fired = [...fired, edge.to];
     }
   }
   return fired;
+}
+
+/** Resolves an edge of a settled step. Returns the step that it leads to; null: it was resolved before. */
+function resolveEdge(
+  view: ExecutionView,
+  plan: Plan,
+  producer: StepState,
+  edge: GraphEdge,
+  newId: () => string,
+): StepState | null {
+  if (view.edges[edge.id] !== EDGE_OPEN) return null;
+  const live = isLive(edge, producer.status as ResolvingStatus, producer.routes);
+  const target = view.steps[edge.to] ?? createState(view, plan, edge.to, newId);
+  view.edges[edge.id] = live ? EDGE_LIVE : EDGE_DEAD;
+  target.resolved += 1;
+  if (live) target.live += 1;
+  const route = live ? liveRoute(edge, producer.routes) : null;
+  plan.inputs.push({ edge: edge.id, target, producer, live, route });
+  return target;
+}
+
+/** Resolves all edges of settled steps, and then decides the joins behind them: each sees all inputs that are there. */
+export function resolveAll(
+  view: ExecutionView,
+  plan: Plan,
+  producers: readonly StepState[],
+  newId: () => string,
+): void {
+  for (const producer of producers)
+    for (const edge of view.graph.outgoing[producer.slot]!) resolveEdge(view, plan, producer, edge, newId);
+  decideWaiting(view, plan, newId);
 }
 
 const NONE: readonly number[] = Object.freeze([]);
@@ -239,7 +257,8 @@ function cancelLosers(view: ExecutionView, plan: Plan, joins: readonly number[],
   resolveEdges(view, plan, losers, newId);
 }
 
-function receivedInputs(view: ExecutionView, slot: number): ReceivedInput[] {
+/** Returns the resolved edges of a step, as its `received_inputs` has them. */
+export function receivedInputs(view: ExecutionView, slot: number): ReceivedInput[] {
   const received: ReceivedInput[] = [];
   for (const edge of view.graph.incoming[slot]!) {
     const resolved = view.edges[edge.id];

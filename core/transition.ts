@@ -21,6 +21,7 @@ import {
 } from './attempt-events.ts';
 import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
+import { beginFork } from './control/begin-fork.ts';
 import {
   cancelledError,
   conclude,
@@ -45,7 +46,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
     const accepted = heard.has(event) || (!isFinalExecution(view.status) && apply(view, plan, event, newId));
     if (!accepted) plan.late.push(event);
     else take(plan, event);
-    if (accepted) endWhenOver(view, plan, newId);
+    if (accepted && !plan.looksAgain) endWhenOver(view, plan, newId);
   }
   if (plan.changed) view.sequence += 1;
   if (plan.ready.length > 0) plan.ready = inOrder(view, plan.ready);
@@ -84,6 +85,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
   switch (event.type) {
     case 'begin':
       return begin(view, plan, newId);
+    case 'begin_fork':
+      return beginFork(view, plan, event.reused, newId);
     case 'claim':
       return claim(view, plan, event.slot, event.owner);
     case 'complete':

@@ -11,6 +11,7 @@ import type { DueStatus } from '../core/view.ts';
 import { type ActInsert, actsOf, insertActs } from './acts/acts.ts';
 import { textArray } from './array-literal.ts';
 import { type ChildInsert, childrenOf, insertChildren } from './children/start.ts';
+import { insertReusedSteps, type ReusedInsert } from './control/reused-steps.ts';
 import { markLost } from './races/lost-steps.ts';
 import {
   collectScopes,
@@ -59,6 +60,8 @@ interface Rows {
   change: ExecutionChange[];
   due: { id: string; due: DueStatus }[];
   insert: StepInsert[];
+  /** Steps that a fork takes over. */
+  reused: ReusedInsert[];
   complete: StepCompletion[];
   update: StepUpdate[];
   /** Steps that an answer completes. */
@@ -101,6 +104,7 @@ export function* planStatements(
     change: [],
     due: [],
     insert: [],
+    reused: [],
     complete: [],
     update: [],
     answered: [],
@@ -126,6 +130,7 @@ export function* planStatements(
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
   yield;
   if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
+  if (rows.reused.length > 0) statements.push(insertReusedSteps(rows.reused, at));
   if (rows.scopes !== null) statements.push(...scopeStepStatements(rows.scopes, at));
   yield;
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
@@ -164,7 +169,9 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
   for (const [slot, change] of plan.steps) {
     if (change.from === null) {
       const insert = stepInsert(plan, change, stepTemplateIds[change.state.position]!);
-      if (scope === null) rows.insert.push(insert);
+      const reused = plan.reused?.get(slot);
+      if (reused !== undefined) rows.reused.push({ ...insert, reused });
+      else if (scope === null) rows.insert.push(insert);
       else rows.scopes!.steps.push({ ...insert, holderId: scope.holderId, scope: scope.path });
     } else collectChange(plan, change, change.from, rows);
     if (change.claimed && change.state.status === 'running' && hasLimits(view.graph.steps[slot]!))

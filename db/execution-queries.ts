@@ -24,6 +24,8 @@ export interface ExecutionHead {
   readonly parent: { readonly executionId: string; readonly stepId: string } | null;
   /** The execution at the top of its tree; its own id when that is itself. */
   readonly rootId: string;
+  /** The execution that it is a fork of; null: it is none. */
+  readonly forkedFrom: string | null;
 }
 
 export interface ExecutionListRow extends ExecutionHead {
@@ -42,7 +44,7 @@ export interface ExecutionDetail extends ExecutionListRow {
 export const HEAD = `
   e.id, e.workflow_template_id, t.name, t.version, e.workspace_id, e.user_id, e.status,
   e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at,
-  e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id`;
+  e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id, e.forked_from`;
 
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
@@ -104,6 +106,8 @@ export interface StepDetail {
   readonly resumeAt: Date | null;
   /** What a parked step waits for besides its timer. */
   readonly waitingFor: WaitingFor | null;
+  /** The step execution of which a fork has the result; null: it has none. */
+  readonly reusedFrom: string | null;
 }
 
 /** Returns the outputs of all steps of a scope together, in bytes of JSON. @param scope '' is the top level */
@@ -139,7 +143,7 @@ export async function readSteps(
 export const STEP_COLUMNS = (s: string) => `
   ${s}.id, ${s}.step_template_id, ${s}.scope, ${s}.status, ${s}.attempt_count, ${s}.required_inputs, ${s}.error_code,
   ${s}.error, ${s}.error_details::text as error_details, ${s}.created_at, ${s}.started_at, ${s}.completed_at, ${s}.resume_at as timer_at,
-  least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for`;
+  least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for, ${s}.reused_from`;
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
 export function toStepDetail(row: any): StepDetail {
@@ -160,6 +164,7 @@ export function toStepDetail(row: any): StepDetail {
     timerAt: row.timer_at,
     resumeAt: row.resume_at,
     waitingFor: row.waiting_for,
+    reusedFrom: row.reused_from,
   };
 }
 
@@ -216,7 +221,7 @@ export async function findByKeys(
     workspaceId === null ? 'e.workspace_id is null and $1::uuid is null' : 'e.workspace_id = $1';
   const { rows } = await db.query(
     `select e.id, e.idempotency_key, e.status,
-            t.name = u.template and e.requested_version is not distinct from u.version and e.inputs = u.inputs as same
+            e.fork_digest is null and t.name = u.template and e.requested_version is not distinct from u.version and e.inputs = u.inputs as same
        from jsonb_to_recordset($2::jsonb) as u(key text, template text, version integer, inputs jsonb)
        join workflow_executions e on e.idempotency_key = u.key and ${inWorkspace}
        join workflow_templates t on t.id = e.workflow_template_id`,
@@ -280,5 +285,6 @@ export function toHead(row: any): ExecutionHead {
         ? null
         : { executionId: row.parent_execution_id, stepId: row.parent_step_id },
     rootId: row.root_id,
+    forkedFrom: row.forked_from,
   };
 }

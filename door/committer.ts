@@ -14,6 +14,7 @@ import { isFinalExecution } from '../core/status.ts';
 import { isParked, isWaiting, type StepState } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
 import type { Moment } from '../db/clock.ts';
+import { type ForkMark, markForks } from '../db/control/forks.ts';
 import { notify } from '../db/notify.ts';
 import { keepLateResults } from '../db/races/lost-steps.ts';
 import type { Statement } from '../db/statement.ts';
@@ -114,6 +115,8 @@ export class Committer {
     const jobs = this.#jobs(units);
     const rows = inserts(units);
     const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
+    const forks = marks(units);
+    if (forks.length > 0) statements.push(markForks(forks));
     yield;
     statements.push(...(yield* planStatements(writes(units), at)));
     const late = units.some(hasLate) ? units.flatMap(({ plan }) => lateResults(plan)) : [];
@@ -304,6 +307,12 @@ function writes(units: readonly DecidedUnit[]): PlanToWrite[] {
       outputs,
       isNew: start !== null,
     }));
+}
+
+function marks(units: readonly DecidedUnit[]): ForkMark[] {
+  return units.flatMap(({ start }) =>
+    start?.fork === undefined ? [] : { id: start.row.id, ...start.fork.mark },
+  );
 }
 
 function inserts(units: readonly DecidedUnit[]): ExecutionInsert[] {

@@ -149,6 +149,7 @@ export class EagerFrontier {
   #events(unit: LoadedUnit, heard: readonly Event[]): readonly Event[] {
     const { start } = unit;
     const events = heard.length === 0 ? eventsOf(unit) : [...eventsOf(unit), ...heard];
+    if (start?.fork !== undefined) return [start.fork.begin, ...events];
     const begins =
       start !== null &&
       start.row.startAfter === null &&

@@ -12,6 +12,7 @@ import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
 import type { Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
 import { type ExecutionFailure, emptyView } from '../core/view.ts';
+import type { ForkMark } from '../db/control/forks.ts';
 import type { ExecutionInsert } from '../db/workflow-execution.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type { Actor, Loaded, Mail } from './actor.ts';
@@ -20,6 +21,15 @@ import type { Actor, Loaded, Mail } from './actor.ts';
 export interface NewExecution {
   readonly row: Omit<ExecutionInsert, 'status' | 'sequence'>;
   readonly version: TemplateVersion;
+  /** Left out: it begins with nothing. */
+  readonly fork?: NewFork;
+}
+
+/** What an execution has of another one. */
+export interface NewFork {
+  readonly mark: Omit<ForkMark, 'id'>;
+  /** It begins in the commit that inserts it, however busy the engine is: what it reuses is nowhere else. */
+  readonly begin: Extract<Event, { type: 'begin_fork' }>;
 }
 
 /** A unit whose actor is taken; its events are to be decided. */

@@ -19,6 +19,7 @@ import { LockWatch } from '../maintenance/lock-watch.ts';
 import type { PulseLoop } from '../maintenance/pulse-loop.ts';
 import { StallWatch } from '../maintenance/stall-watch.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { ForkService } from '../services/control/fork.ts';
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
@@ -200,7 +201,8 @@ function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked
   return new LockWatch({ db, engineId, log, isWaiting: () => locked.isWaiting });
 }
 
-function createExecutions(parts: ApiParts): WorkflowExecutionService {
+/** Forks are bounded like starts. */
+function createExecutions(parts: ApiParts): { executions: WorkflowExecutionService; forks: ForkService } {
   const { config, database, steps, worker, metrics, waiters } = parts;
   const { apiPool: pool, hookUrls } = database;
   const { versions, store, reader: inputs } = steps;
@@ -208,7 +210,19 @@ function createExecutions(parts: ApiParts): WorkflowExecutionService {
   const gate = createStartGate(config, database, metrics);
   const starter = new ExecutionStarter({ pool, door, versions, gate, inputs });
   const { limits } = config;
-  return new WorkflowExecutionService({ pool, door, starter, versions, waiters, limits, hookUrls, store });
+  return {
+    executions: new WorkflowExecutionService({
+      pool,
+      door,
+      starter,
+      versions,
+      waiters,
+      limits,
+      hookUrls,
+      store,
+    }),
+    forks: new ForkService({ pool, door, versions, gate, inputs, store }),
+  };
 }
 
 function createApi(parts: ApiParts) {
@@ -219,7 +233,7 @@ function createApi(parts: ApiParts) {
   const { limits } = config;
   const stalls = new StallWatch(worker.loops());
   pulse.useStallWatch(stalls);
-  const executions = createExecutions(parts);
+  const { executions, forks } = createExecutions(parts);
   const templates = new TemplateService(pool, reader, database.route.features);
   const doctor = new Doctor({
     ...database.route.long,
@@ -246,6 +260,7 @@ function createApi(parts: ApiParts) {
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
+    forks,
     ...createStepServices({ config, database, steps, ...worker.doors }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
     doctor,

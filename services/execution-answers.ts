@@ -83,6 +83,8 @@ export interface StepStatusBody {
   resume_at: string | null;
   /** What a waiting or retrying step waits for, with its `kind`; null for any other. */
   waiting_for: WaitBody | null;
+  /** In a fork: the step of the source of which it has the result. */
+  reused_from?: string | undefined;
   /** Of a step that holds scopes. */
   scopes?: ScopeNumbers;
   /** The step that undoes it, as far as it has come; null: nothing has been undone. */
@@ -154,6 +156,8 @@ export interface ExecutionStatusBody {
   parent: ParentBody | null;
   /** The execution at the top of its tree; its own id when that is itself. */
   root_execution_id: string;
+  /** The execution that it is a fork of, which may be deleted; null: it is none. */
+  forked_from: string | null;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
@@ -189,6 +193,8 @@ export interface ExecutionListItem {
   completed_at: string | null;
   parent: ParentBody | null;
   root_execution_id: string;
+  /** The execution that it is a fork of, which may be deleted; null: it is none. */
+  forked_from: string | null;
 }
 
 export interface ExecutionFilter {

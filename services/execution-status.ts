@@ -249,6 +249,7 @@ export function stepBody(
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
     waiting_for: waitBody(step, { hookUrl: url, held, queueWaits }),
     ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
+    ...(step.reusedFrom === null ? {} : { reused_from: step.reusedFrom }),
   };
 }
 
@@ -284,10 +285,15 @@ export function callingSteps(
   return steps.filter(calls).map(({ id }) => id);
 }
 
-export function placeInTree({ parent, rootId }: Pick<ExecutionDetail, 'parent' | 'rootId'>) {
+export function placeInTree({
+  parent,
+  rootId,
+  forkedFrom,
+}: Pick<ExecutionDetail, 'parent' | 'rootId' | 'forkedFrom'>) {
   return {
     parent: parent === null ? null : { execution_id: parent.executionId, step_id: parent.stepId },
     root_execution_id: rootId,
+    forked_from: forkedFrom,
   };
 }
 

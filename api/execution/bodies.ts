@@ -6,7 +6,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from '@hono/zod-openapi';
 import type { Json } from '../../core/json/json.ts';
-import { SCOPE_STATUSES } from '../../core/scopes/scope-status.ts';
 import { START_BOUNDS } from '../../core/start/start-bounds.ts';
 import { EXECUTION_STATUSES, STEP_STATUSES } from '../../core/status.ts';
 import { DURATION_ACCEPTED, parseDuration, parseDurationText } from '../../core/time/duration.ts';
@@ -14,14 +13,11 @@ import { INSTANT_ACCEPTED, parseInstant } from '../../core/time/instant.ts';
 import type { JsonPayload } from '../../payload/json-payload.ts';
 import type {
   ExecutionStatusBody,
-  ScopeBody,
   ScopeNumbers,
   StartItem,
   StartResult,
   StopResult,
 } from '../../services/execution-answers.ts';
-import type { Page } from '../../services/page.ts';
-import { CursorShape, LimitShape, pageShape } from '../page.ts';
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
@@ -92,6 +88,8 @@ export const IdempotencyHeaderShape = z.string().regex(/^[\x21-\x7e]{1,255}$/, {
   error: 'a key in the header has 1 to 255 visible ASCII characters and no spaces',
 });
 
+export const VersionShape = z.int().min(1).max(maxVersion);
+
 const StartAfterShape = z
   .union([z.string(), z.number()], { error: 'expected text or a number' })
   .refine(isStartTime, {
@@ -104,7 +102,7 @@ export const StartShape = z
   .strictObject({
     template: TemplateNameShape.optional(),
     workflow_template_id: IdShape.optional(),
-    version: z.int().min(1).max(maxVersion).optional().openapi({ description: 'Default: the latest.' }),
+    version: VersionShape.optional().openapi({ description: 'Default: the latest.' }),
     inputs: InputsShape.optional(),
     idempotency_key: IdempotencyKeyShape.optional(),
     start_after: StartAfterShape.optional(),
@@ -225,6 +223,10 @@ export const RootIdShape = z
   .guid()
   .openapi({ description: 'The execution at the top of the tree: its own id when no step started it.' });
 
+export const ForkedFromShape = z.guid().nullable().openapi({
+  description: 'The execution that this one is a fork of, which may be gone; null when it is none.',
+});
+
 export const StepErrorShape = z.object({ code: z.string(), message: z.string(), details: JsonShape });
 
 const CompensationShape = z
@@ -259,6 +261,9 @@ export const StepShape = z
       description: 'When a waiting or retrying step goes on; null when no time says so.',
     }),
     waiting_for: WaitShape,
+    reused_from: z.guid().optional().openapi({
+      description: 'In a fork: the step of the source whose result this one has. It was not run here.',
+    }),
     scopes: ScopeNumbersShape.optional().openapi({ description: 'Of a step that holds scopes.' }),
     compensation: CompensationShape.optional(),
     children: z
@@ -286,6 +291,7 @@ export const StatusShape = z
     steps: z.array(StepShape),
     parent: ParentShape,
     root_execution_id: RootIdShape,
+    forked_from: ForkedFromShape,
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
@@ -294,32 +300,6 @@ export const StatusShape = z
     }),
   })
   .openapi('Execution') as z.ZodType<ExecutionStatusBody>;
-
-export const ScopesQueryShape = z.strictObject({
-  execution_id: IdShape,
-  step: z
-    .string()
-    .min(1)
-    .max(2_000)
-    .openapi({ description: 'The step that holds them: `each`, or `each[3]/inner`.', example: 'each' }),
-  status: z.enum(SCOPE_STATUSES).optional(),
-  limit: LimitShape.optional(),
-  cursor: CursorShape.optional(),
-});
-
-export const ScopesShape = pageShape(
-  z.object({
-    scope: z.string(),
-    index: z.int(),
-    execution_id: z.guid().nullable().optional().openapi({
-      description: 'Where the step names a `workflow`: the child execution; null: it has not begun.',
-    }),
-    status: z.enum(SCOPE_STATUSES),
-    error: ExecutionErrorShape.nullable(),
-    started_at: InstantShape,
-    completed_at: InstantShape.nullable(),
-  }),
-).openapi('Scopes') satisfies z.ZodType<Page<ScopeBody>>;
 
 export const StopShape = z
   .strictObject({ execution_id: IdShape, reason: ReasonShape.optional() })

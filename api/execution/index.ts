@@ -15,8 +15,6 @@ import { check } from '../request-check.ts';
 import type { Call, Router } from '../route.ts';
 import {
   IdempotencyHeaderShape,
-  ScopesQueryShape,
-  ScopesShape,
   StartedManyShape,
   StartedShape,
   StartShape,
@@ -26,6 +24,7 @@ import {
   StopShape,
   startManyShape,
 } from './bodies.ts';
+import { ScopesQueryShape, ScopesShape } from './scope-bodies.ts';
 
 const TAG = 'Executions';
 const HeadersShape = z.object({ 'Idempotency-Key': IdempotencyHeaderShape.optional() });

@@ -26,6 +26,11 @@ export function canonicalJson(value: unknown): string {
   return typeof value === 'object' && value !== null ? write(value, () => false) : scalar(value);
 }
 
+/** Returns the SHA-256 (hex) of a JSON value: equal values have equal digests. */
+export function digestOf(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
+}
+
 /**
  * Returns the SHA-256 (hex) of a definition document. Documents that are equivalent step for step have equal hashes.
  * The order of keys does not matter, except in `steps`, at the top level and in the `with` of a step.

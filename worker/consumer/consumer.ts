@@ -87,13 +87,14 @@ export class Consumer implements CommitSubscriber {
   }
 
   /**
-   * A step that waits for a signal has a job, and so have the end of an execution with a callback, events for views elsewhere and
-   * scopes that are to be undone.
+   * A step that waits for a signal has a job, and so have the end of an execution with a callback, events for views elsewhere,
+   * scopes that are to be undone, and forks that are over.
    */
   committed(units: readonly DecidedUnit[]): void {
     const hasJob = (unit: DecidedUnit) =>
       sendsMail(unit) ||
       unit.plan.awaitsSignal ||
+      unit.plan.looksAgain ||
       (unit.plan.end !== null && unit.loaded.facts.callbackUrl !== null);
     if (units.some(hasJob)) this.wake();
   }

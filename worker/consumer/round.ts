@@ -3,6 +3,7 @@
  */
 
 import { isUndoing } from '../../core/compensation/compensation.ts';
+import { isOver } from '../../core/ending.ts';
 import { type Job, viewOfJob } from '../../core/jobs.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { StepStatus } from '../../core/status.ts';
@@ -119,9 +120,11 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
       const { retries } = data;
       return [{ event: { type: 'step_time_out', slot, retries, random: Math.random() }, settle: null }];
     }
-    // Loading the view has read its inbox. A scope that is to be undone has nothing in it.
+    // Loading the view has read its inbox. What is to be undone, or is over, has nothing in it.
     case 'inbox':
-      return isToUndo(loaded.view) ? [{ event: { type: 'reconsider' }, settle: null }] : [];
+      return isToUndo(loaded.view) || isToEnd(loaded.view)
+        ? [{ event: { type: 'reconsider' }, settle: null }]
+        : [];
     case 'start':
     case 'signals':
     case 'task_lease':
@@ -134,6 +137,11 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
 
 function isToUndo(view: ExecutionView): boolean {
   return view.scope !== null && view.status === 'compensating' && !isUndoing(view);
+}
+
+/** A fork that has reused everything. */
+function isToEnd(view: ExecutionView): boolean {
+  return view.scope === null && view.status === 'running' && isOver(view);
 }
 
 /** Returns the units with the events of their tasks. */

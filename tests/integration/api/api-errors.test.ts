@@ -88,6 +88,13 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'POST',
+    route: '/api/v1/execution/fork',
+    role: 'operator',
+    path: () => '/api/v1/execution/fork',
+    body: () => ({ execution_id: room.running, from: 'none' }),
+  },
+  {
+    method: 'POST',
     route: TEMPLATES,
     role: 'editor',
     path: () => TEMPLATES,

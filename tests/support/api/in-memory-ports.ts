@@ -217,6 +217,7 @@ function executionPort(
         completed_at: null,
         parent: null,
         root_execution_id: id,
+        forked_from: null,
       }));
       return { data, next_cursor: null };
     },
@@ -300,6 +301,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     steps,
     parent: null,
     root_execution_id: execution.id,
+    forked_from: null,
     created_at: NOW,
     started_at: NOW,
     completed_at: isFinalExecution(status) ? NOW : null,

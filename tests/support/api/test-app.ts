@@ -38,6 +38,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     executions: ports.executions,
     doctor: ports.doctor,
     steps: ports.steps,
+    forks: { fork: () => Promise.reject(new EngineError('execution_not_found', 'no forks here')) },
     inbox: { forms: async () => ({ data: [], next_cursor: null }) },
     hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },
     signals: ports.signals,

@@ -1,0 +1,21 @@
+/**
+ * What a dry run answers, for people.
+ */
+import { visibleText } from '../../core/text/visible.ts';
+import type { DryRun } from '../../services/control/dry-run.ts';
+import type { CommonOptions } from '../common-options.ts';
+import { printJson, printLine, writeLine } from '../output.ts';
+
+const EFFECTS = ['resets', 'starts', 'cancels', 'skips'] as const;
+
+/** Prints a line for each effect. */
+export function printDryRun(answer: DryRun, options: CommonOptions): void {
+  if (options.output === 'json') {
+    printJson(answer);
+    return;
+  }
+  for (const effect of EFFECTS)
+    if (answer[effect].length > 0) printLine(visibleText(`${effect}: ${answer[effect].join(', ')}`));
+  if (EFFECTS.every((effect) => answer[effect].length === 0)) printLine('nothing would change');
+  for (const { code, message } of answer.warnings) writeLine(visibleText(`warning: ${code} ${message}`));
+}

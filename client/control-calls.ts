@@ -1,0 +1,35 @@
+/**
+ * The calls that control executions.
+ */
+import type { DryRun } from '../services/control/dry-run.ts';
+import type { ForkBody } from '../services/control/fork-answers.ts';
+import type { StartResult } from '../services/execution-answers.ts';
+import { type Check, flag, list, object, started, text } from './answer.ts';
+import type { Call } from './send.ts';
+
+const dryRun = object<DryRun>({
+  dry_run: flag,
+  resets: list(text),
+  starts: list(text),
+  cancels: list(text),
+  skips: list(text),
+  warnings: list(object<DryRun['warnings'][number]>({ code: text, message: text, step: () => null })),
+});
+
+/** The answer of a call, or of its dry run. */
+function orDryRun<T>(check: Check<T>): Check<T | DryRun> {
+  return (value, place) => {
+    const isDry = typeof value === 'object' && value !== null && 'dry_run' in value;
+    return isDry ? dryRun(value, place) : check(value, place);
+  };
+}
+
+const forked: Check<StartResult | DryRun> = orDryRun(started);
+
+export function controlCalls(call: Call) {
+  return {
+    /** Starts an execution that reuses what another one has finished. With a key it may be sent again. */
+    fork: (body: ForkBody, idempotencyKey?: string) =>
+      call('POST', '/api/v1/execution/fork', forked, { body, idempotencyKey }),
+  };
+}
