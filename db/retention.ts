@@ -2,9 +2,9 @@
  * Statements that remove executions which have been final for long enough.
  *
  * An execution is removed in two steps. First it is marked (`removed_at`, and its idempotency key becomes free): from
- * that commit on it is never read. Then its rows are deleted, edges first and the execution itself last, a bounded
- * number per transaction: an execution of 10,000 steps takes many short transactions, and a partly deleted one is
- * never returned. The sweep after a killed one finds the mark and continues.
+ * that commit on it is never read. Then its rows are deleted, edges and scopes first and the execution itself last, a bounded
+ * number per statement: an execution of 10,000 steps or 100,000 items takes many short transactions, and a partly deleted one
+ * is never returned. The sweep after a killed one finds the mark and continues.
  *
  * Invariant 1: only final executions are marked, after the callback to their `callback_url`; a child not before its parent
  * and the root of its tree.
@@ -122,13 +122,26 @@ export async function markDue(
   return { ids: marked.rows.map(({ id }) => id), next: isFull ? due.at(-1) : more ? last : null };
 }
 
-const MAX_EDGES = 5_000;
+const MAX_ROWS = 5_000;
 const MAX_STEPS = 2_000;
 
-const DELETE_EDGES = `
-  delete from workflow_input_tracker where id = any(array(
-    select i.id from workflow_step_executions s join workflow_input_tracker i on i.step_execution_id = s.id
-     where s.workflow_execution_id = any($1::uuid[]) limit ${MAX_EDGES}))`;
+/** Deletes some rows of a table, found by the steps that they belong to. @param key the columns of its primary key */
+const DELETE_BY_STEP = (table: string, key: string) => `
+  delete from ${table} where (${key}) in (
+    select ${key} from (select id as step_id from workflow_step_executions where workflow_execution_id = any($1::uuid[])) s
+      join ${table} on step_execution_id = s.step_id limit ${MAX_ROWS})`;
+
+/**
+ * Rows of which one step, or one execution, may have any number. A delete of their step would take them along in one
+ * statement, whatever their number.
+ */
+const DELETE_PARTS = [
+  DELETE_BY_STEP('workflow_input_tracker', 'id'),
+  DELETE_BY_STEP('workflow_scopes', 'step_execution_id, index'),
+  DELETE_BY_STEP('workflow_scope_items', 'step_execution_id, first_index'),
+  `delete from workflow_signals where id in (
+    select id from workflow_signals where workflow_execution_id = any($1::uuid[]) limit ${MAX_ROWS})`,
+];
 
 const DELETE_STEPS = `
   with gone as (
@@ -159,10 +172,13 @@ async function deleteSomeSteps(tx: Tx, ids: readonly string[], { multiMutationCt
 const DELETE_EXECUTIONS = `
   delete from workflow_executions where id = any($1::uuid[]) and removed_at is not null`;
 
-/** Deletes some of the edges of marked executions; returns whether there may be more. */
-export async function deleteEdges(tx: Tx, ids: readonly string[]): Promise<boolean> {
-  const { rowCount } = await tx.query(DELETE_EDGES, [plainArray(ids)]);
-  return rowCount === MAX_EDGES;
+/** Deletes some of what belongs to the steps of marked executions; returns whether there may be more. */
+export async function deleteParts(tx: Tx, ids: readonly string[]): Promise<boolean> {
+  for (const text of DELETE_PARTS) {
+    const { rowCount } = await tx.query(text, [plainArray(ids)]);
+    if (rowCount === MAX_ROWS) return true;
+  }
+  return false;
 }
 
 /**

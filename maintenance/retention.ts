@@ -12,7 +12,7 @@ import type { DatabaseRoute } from '../db/connection/features.ts';
 import { transact } from '../db/connection/transact.ts';
 import {
   beginSweep,
-  deleteEdges,
+  deleteParts,
   deleteSteps,
   lockRetention,
   makeRetentionIndex,
@@ -138,7 +138,7 @@ export class Retention {
     const { signal } = this.#closing;
     const { features } = this.#options.route;
     await this.#pause(READERS_MS);
-    while (!signal.aborted && (await this.#inTurn((tx) => deleteEdges(tx, ids))));
+    while (!signal.aborted && (await this.#inTurn((tx) => deleteParts(tx, ids))));
     while (!signal.aborted) {
       const removed = await this.#inTurn((tx) => deleteSteps(tx, ids, features));
       if (removed === null) continue;

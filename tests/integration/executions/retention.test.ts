@@ -239,6 +239,45 @@ test('a wide execution goes in many transactions, and for every reader at once',
   }
 });
 
+test('scopes, items and signals of which there are many go in many transactions too', async () => {
+  const [id] = await old({ steps: { a: { type: 'noop' } } }, 40);
+  const { pool } = database;
+  const made = 12_000;
+  const holder =
+    'select id, workflow_execution_id from workflow_step_executions where workflow_execution_id = $1';
+  await pool.query(
+    `insert into workflow_scopes (step_execution_id, index, workflow_execution_id, run, path, status, sequence, completed_at)
+     select h.id, n, h.workflow_execution_id, 1, 'a[' || n || ']', 'completed', 1, now()
+       from (${holder}) h, generate_series(0, ${made - 1}) n`,
+    [id],
+  );
+  await pool.query(
+    `insert into workflow_scope_items (step_execution_id, first_index, items)
+     select h.id, n, '[null]' from (${holder}) h, generate_series(0, ${made - 1}) n`,
+    [id],
+  );
+  await pool.query(
+    `insert into workflow_signals (workflow_execution_id, name, payload_hash, used_at)
+     select $1, 'paid', '', now() from generate_series(1, ${made})`,
+    [id],
+  );
+  const counts: number[][] = [];
+  const look = async () => {
+    const { rows } = await pool.query(
+      `select (select count(*) from workflow_scopes)::integer as scopes,
+              (select count(*) from workflow_scope_items)::integer as items,
+              (select count(*) from workflow_signals)::integer as signals`,
+    );
+    counts.push([rows[0].scopes, rows[0].items, rows[0].signals]);
+  };
+  expect(await sweeper({ pause: look }).sweep()).toBe(1);
+  for (const column of [0, 1, 2]) {
+    const drops = counts.map((row, at) => (counts[at - 1]?.[column] ?? made) - row[column]!);
+    expect(drops.filter((drop) => drop > 0)).toEqual([5_000, 5_000, 2_000]);
+  }
+  expect(await orphans()).toBe(0);
+});
+
 test('an execution that a table of somebody else refers to is left, hidden, and keeps no other from being removed', async () => {
   const ids = await old(CHAIN, 40, [{}, {}, {}, {}, {}]);
   const referred = ids[2]!;
