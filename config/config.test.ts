@@ -66,6 +66,8 @@ describe('an empty environment', () => {
       maxJsonDepth: 512,
       maxDefinitionBytes: 1_048_576,
       maxMetricTemplates: 100,
+      maxLogLines: 200,
+      maxLogBytes: 64 * 1_024,
       maxSteps: 10_000,
       maxForeachItems: 100_000,
       maxLoopIterations: 1_000,

@@ -229,6 +229,17 @@ export const LIMITS = {
     10_000,
     'Most templates that metrics tell apart in one process; the others are counted together, as _other.',
   ),
+  maxLogLines: count(
+    'EXECUTION_ENGINE_MAX_LOG_LINES',
+    '200',
+    10_000,
+    'Most log lines of a handler that are kept with its attempt.',
+  ),
+  maxLogBytes: size(
+    'EXECUTION_ENGINE_MAX_LOG_BYTES',
+    '64KiB',
+    'Most bytes of the log lines that are kept with an attempt.',
+  ),
   maxSteps: count('EXECUTION_ENGINE_MAX_STEPS', '10000', 100_000, 'Most steps of a definition.'),
   maxForeachItems: count(
     'EXECUTION_ENGINE_MAX_FOREACH_ITEMS',

@@ -4,6 +4,7 @@
  *
  * Only transition.ts calls this.
  */
+import { noteAttempt, outcomeOfFailure } from './attempts/ended-attempt.ts';
 import { claimedState, mayBegin } from './claims/claim-events.ts';
 import { goOnUndoing, hasToUndo, undoesScopes, windsDown } from './compensation/compensation.ts';
 import { conclude } from './ending.ts';
@@ -36,22 +37,27 @@ export function fail(
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;
   touch(plan, state);
-  if (!event.begun && !state.parked) state.attempt -= 1;
-  failAttempt(view, plan, state, event, event.random, newId);
+  const isMade = event.begun || state.parked;
+  if (!isMade) state.attempt -= 1;
+  failAttempt(view, plan, state, { ...event, isMade }, event.random, newId);
   return true;
 }
 
-/** Handles a failed attempt: a retry, or the end of the step with its consequences. */
+/**
+ * Handles a failed attempt: a retry, or the end of the step with its consequences.
+ * @param failure `isMade` is false when it failed before it began: no attempt was made
+ */
 export function failAttempt(
   view: ExecutionView,
   plan: Plan,
   state: StepState,
-  failure: { error: StepError; retryable: boolean; retryAfterMs: number | null },
+  failure: { error: StepError; retryable: boolean; retryAfterMs: number | null; isMade?: boolean },
   random: number,
   newId: () => string,
 ): void {
   const change = touch(plan, state);
   change.error = failure.error;
+  if (failure.isMade !== false) noteAttempt(plan, state, outcomeOfFailure(failure.error), failure.error);
   const policy = view.graph.steps[state.slot]!.retry;
   const delay = windsDown(view, state.slot) ? null : retryDelayMs(policy, state.retries, failure, random);
   state.parked = false;
@@ -222,6 +228,7 @@ export function returnTask(
     failAttempt(view, plan, state, WORKER_LOST, random, newId);
     return true;
   }
+  noteAttempt(plan, state, 'lost');
   state.attempt += 1;
   change.task = { queue, claim: null, losses: losses + 1 };
   plan.offersTask = true;

@@ -176,6 +176,8 @@ export type Event =
       readonly routes: readonly string[] | null;
       /** A child that it has started and does not wait for; left out: none. */
       readonly child?: ChildStart;
+      /** What the handler has logged, as a list; left out: nothing. */
+      readonly logs?: Payload;
     }
   | {
       readonly type: 'fail';
@@ -190,6 +192,8 @@ export type Event =
       readonly random: number;
       /** Time for which the attempt ran in its process, for metrics and log lines. */
       readonly ranMs?: number;
+      /** What the handler has logged, as a list; left out: nothing. */
+      readonly logs?: Payload;
     }
   /** The guard was falsy. */
   | { readonly type: 'skip'; readonly slot: number; readonly claim: Claim }
@@ -208,6 +212,8 @@ export type Event =
       readonly scopes?: AddedScopes;
       /** A child that it starts and waits for; left out: none. */
       readonly child?: ChildStart;
+      /** What the handler has logged, as a list; left out: nothing. */
+      readonly logs?: Payload;
     }
   /** A worker outside claims a waiting task. */
   | {
@@ -269,11 +275,11 @@ export type Event =
       readonly random: number;
     }
   /** A draining engine gives the step back: no attempt and no retry is used. */
-  | { readonly type: 'release'; readonly slot: number; readonly claim: Claim }
+  | { readonly type: 'release'; readonly slot: number; readonly claim: Claim; readonly logs?: Payload }
   /** The process of the attempt has died: the attempt is lost and a crash is counted; no retry is used. */
-  | { readonly type: 'rescue'; readonly slot: number; readonly claim: Claim }
+  | { readonly type: 'rescue'; readonly slot: number; readonly claim: Claim; readonly logs?: Payload }
   /** Its process was ended because of another step, or with its engine: the attempt is lost; no retry is used. */
-  | { readonly type: 'displace'; readonly slot: number; readonly claim: Claim }
+  | { readonly type: 'displace'; readonly slot: number; readonly claim: Claim; readonly logs?: Payload }
   /** The execution was found stuck: decides again from its rows, and ends the execution when it is over. */
   | { readonly type: 'reconsider' }
   | {

@@ -74,6 +74,19 @@ export interface StepChange {
   claimed: boolean;
 }
 
+/** `given_back`: by an engine that drains; the next attempt has the same number. */
+export type EndedOutcome = 'failed' | 'timed_out' | 'lost' | 'given_back';
+
+/** An attempt that ended otherwise than with its step completed or cancelled. */
+export interface EndedAttempt {
+  readonly state: StepState;
+  readonly attempt: number;
+  /** The engine that had it; null: it was parked. */
+  readonly owner: string | null;
+  readonly outcome: EndedOutcome;
+  readonly error: StepError | null;
+}
+
 export interface ExecutionEnd {
   readonly status: 'completed' | 'failed' | 'cancelled' | 'timed_out';
   readonly error: ExecutionFailure | null;
@@ -136,6 +149,8 @@ export interface Plan {
   readonly inputs: InputRecord[];
   /** Steps that the transition left ready, in breadth-first order; the plan may have claimed some since. */
   ready: number[];
+  /** Attempts that ended otherwise than with their step completed or cancelled; null: none. */
+  attempts: EndedAttempt[] | null;
   /** Null: nothing changes in the scopes that steps hold. */
   scopes: ScopeChanges | null;
   /** A step waits for a signal, or a request, from now on: somebody must look whether one was kept. */
@@ -171,6 +186,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     steps: new Map(),
     inputs: [],
     ready: [],
+    attempts: null,
     scopes: null,
     awaitsSignal: false,
     offersTask: false,

@@ -402,3 +402,28 @@ test('a step that waits twice within an attempt is not woken by the timer of its
   play.send(play.woken('step1'));
   expect(play.state('step1').status).toBe('queued');
 });
+
+test('attempts that fail, are lost or are given back are noted with their number and engine, others are not', () => {
+  const play = Play.begun(retrying(1));
+  const noted = ({ attempts }: Plan) =>
+    attempts?.map(({ attempt, owner, outcome, error }) => [attempt, owner, outcome, error?.code ?? null]) ??
+    [];
+  const end = (type: 'release' | 'rescue' | 'displace') =>
+    play.send({ type, slot: play.at('a'), claim: play.holding('a') });
+  play.claim('a');
+  expect(noted(end('release'))).toEqual([[1, 'engine-1', 'given_back', null]]);
+  play.claim('a');
+  expect(noted(end('rescue'))).toEqual([[1, 'engine-1', 'lost', null]]);
+  play.claim('a');
+  expect(noted(end('displace'))).toEqual([[2, 'engine-1', 'lost', null]]);
+  play.claim('a');
+  expect(noted(play.send(play.failed('a', { begun: false })))).toEqual([]);
+  const other = Play.begun(retrying(1));
+  other.claim('a');
+  expect(noted(other.send(other.failed('a', { retryable: true })))).toEqual([
+    [1, 'engine-1', 'failed', 'boom'],
+  ]);
+  other.send(other.woken('a'));
+  other.claim('a');
+  expect(noted(other.send(other.completed('a')))).toEqual([]);
+});

@@ -10,6 +10,15 @@ import type { Plan, StepChange } from '../core/plan.ts';
 import type { DueStatus } from '../core/view.ts';
 import { type ActInsert, actsOf, insertActs } from './acts/acts.ts';
 import { textArray } from './array-literal.ts';
+import {
+  attemptStatements,
+  collectAttempts,
+  collectReset,
+  collectStatus,
+  type HistoryRows,
+  noHistory,
+  statusStatements,
+} from './attempts/collect.ts';
 import { type ChildInsert, childrenOf, insertChildren } from './children/start.ts';
 import { insertReusedSteps, type ReusedInsert } from './control/reused-steps.ts';
 import { markLost } from './races/lost-steps.ts';
@@ -77,6 +86,7 @@ interface Rows {
   /** Steps whose task does not wait any more. */
   tasksOver: string[];
   inputs: InputInsert[];
+  readonly history: HistoryRows;
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
   /** Null: no plan starts child executions. */
@@ -116,6 +126,7 @@ export function* planStatements(
     tasks: [],
     tasksOver: [],
     inputs: [],
+    history: noHistory(),
     scopes: null,
     children: null,
     granted: [],
@@ -125,6 +136,7 @@ export function* planStatements(
   for (const written of plans) yield* collect(written, rows);
   const statements: Statement[] = [];
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
+  statements.push(...statusStatements(rows.history, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
   if (rows.due.length > 0) statements.push(setDue(rows.due));
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
@@ -133,6 +145,7 @@ export function* planStatements(
   if (rows.reused.length > 0) statements.push(insertReusedSteps(rows.reused, at));
   if (rows.scopes !== null) statements.push(...scopeStepStatements(rows.scopes, at));
   yield;
+  statements.push(...attemptStatements(rows.history, at));
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
   if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
@@ -160,6 +173,7 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
     rows.scopes ??= noScopeRows();
     collectScopes(plan, outputs, rows.scopes);
   }
+  collectAttempts(plan, rows.history);
   if (plan.children !== null) {
     rows.children ??= [];
     rows.children.push(...childrenOf(plan));
@@ -194,6 +208,7 @@ function collectChange(
   rows: Rows,
 ): void {
   const { state, output, answerId, usedSignal } = change;
+  collectReset(change, rows.history);
   if (usedSignal !== null) rows.signals.push({ id: usedSignal, stepId: state.id });
   if (plan.view.graph.steps[state.slot]!.type === 'task' && collectTask(plan, change, from, rows)) return;
   if (output !== null && answerId !== null) {
@@ -251,6 +266,7 @@ function collectTask(
 
 function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void {
   const { view, fromSequence, fromStatus } = plan;
+  collectStatus(plan, rows.history);
   const onlyAdvances =
     view.status === 'running' && fromStatus === 'running' && !plan.stopping && view.failure === null;
   if (onlyAdvances) {

@@ -158,6 +158,9 @@ const UPDATE = guarded(
                                when u.status in ('queued', 'running') then s.error_details end,
           started_at = case when u.attempt = 0 then null
                             when u.status = 'running' then coalesce(s.started_at, greatest(${momentOf(18)}, s.created_at)) else s.started_at end,
+          attempt_started_at = case when u.attempt <= 1 then null
+                                    when u.attempt > s.attempt_count or (u.status = 'running' and not u.parked)
+                                    then ${momentOf(18)} else s.attempt_started_at end,
           parked_at = case when u.status = 'waiting' then ${momentOf(18)} when u.parked then s.parked_at end,
           parked_state = case when u.status = 'waiting' then u.parked_state when u.parked then s.parked_state end,
           resume_at = ${momentOf(18)} + u.timer_ms * interval '1 millisecond',

@@ -7,16 +7,17 @@
  * Invariant 1: an execution has at most one plan in flight (Actor.busy).
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
+import { logsOf } from '../core/attempts/attempt-logs.ts';
 import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
-import { lateResults } from '../core/races/late-result.ts';
 import { isFinalExecution } from '../core/status.ts';
 import { isParked, isWaiting, type StepState } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
+import { lateStatements } from '../db/attempts/collect.ts';
+import { keepLogs } from '../db/attempts/logs.ts';
 import type { Moment } from '../db/clock.ts';
 import { type ForkMark, markForks } from '../db/control/forks.ts';
 import { notify } from '../db/notify.ts';
-import { keepLateResults } from '../db/races/lost-steps.ts';
 import type { Statement } from '../db/statement.ts';
 import { newId } from '../db/uuid.ts';
 import { type ExecutionInsert, insertExecutions } from '../db/workflow-execution.ts';
@@ -119,8 +120,9 @@ export class Committer {
     if (forks.length > 0) statements.push(markForks(forks));
     yield;
     statements.push(...(yield* planStatements(writes(units), at)));
-    const late = units.some(hasLate) ? units.flatMap(({ plan }) => lateResults(plan)) : [];
-    if (late.length > 0) statements.push(keepLateResults(late, at));
+    statements.push(...lateStatements(units, at));
+    const logs = units.flatMap(({ plan, mails }) => logsOf(plan, mails));
+    if (logs.length > 0) statements.push(keepLogs(logs));
     return { statements, ...jobs };
   }
 
@@ -287,10 +289,6 @@ function keepPayloads({ actor, plan }: DecidedUnit): void {
 
 function split<T>(list: readonly T[], fits: (item: T) => boolean): [fitting: T[], others: T[]] {
   return [list.filter(fits), list.filter((item) => !fits(item))];
-}
-
-function hasLate({ plan }: DecidedUnit): boolean {
-  return plan.late.length > 0;
 }
 
 function ids(states: readonly StepState[]): string[] {

@@ -7,7 +7,7 @@ import {
   leftChildren,
   startedChildren,
 } from '../core/children/left-children.ts';
-import type { ChildStart, Event } from '../core/event.ts';
+import type { ChildStart, Event, Payload } from '../core/event.ts';
 import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
 import type { Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
@@ -105,19 +105,23 @@ export function startUnit(actor: Actor, start: NewExecution, mails: readonly Mai
 
 /**
  * Returns the characters of the data that an event brings, about: an output, the inputs of a child, the details of an error,
- * a state.
+ * a state, log lines.
  */
 export function payloadLength(event: Event): number {
   switch (event.type) {
     case 'complete':
-      return event.output.json.length + inputsLength(event.child);
+      return event.output.json.length + inputsLength(event.child) + logsLength(event.logs);
     case 'fail':
-      return lengthOfLarge(event.error.details);
+      return lengthOfLarge(event.error.details) + logsLength(event.logs);
     case 'park':
-      return lengthOfLarge(event.state) + inputsLength(event.child);
+      return lengthOfLarge(event.state) + inputsLength(event.child) + logsLength(event.logs);
     default:
       return 0;
   }
+}
+
+function logsLength(logs: Payload | undefined): number {
+  return logs === undefined ? 0 : logs.json.length;
 }
 
 function inputsLength(child: ChildStart | undefined): number {

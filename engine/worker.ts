@@ -24,6 +24,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { TemplateMetrics } from '../telemetry/template-metrics.ts';
 import { AttemptEnd } from '../worker/attempt-end.ts';
+import { AttemptLog } from '../worker/attempt-log.ts';
 import { AttemptRunner } from '../worker/attempt-runner.ts';
 import { Backlog } from '../worker/backlog.ts';
 import { CallbackSender } from '../worker/callbacks/sender.ts';
@@ -274,6 +275,7 @@ export class Worker {
       hosts: this.hosts,
       runScript: (code, input, options, stepLog) => runScript(steps.sandbox, code, input, options, stepLog),
       keepTurn: (attempt, number, turn) => keepTurn(database.workPool, steps.store, attempt, number, turn),
+      newLog: () => new AttemptLog(steps.store, this.#parts.config.limits),
       admission: (stepId) => this.gate.begun(stepId),
     });
   }

@@ -105,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an attempt that was lost with its engine is not counted',
     file: 'core/claims/claim-events.ts',
-    find: "if (event.type === 'release' && !state.parked) state.attempt -= 1;",
+    find: 'if (!isLost && !state.parked) state.attempt -= 1;',
     replace: 'if (!state.parked) state.attempt -= 1;',
     tests: CORE,
   },

@@ -60,9 +60,9 @@ export const RACE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'races: late results are forgotten',
-    file: 'door/committer.ts',
-    find: 'if (late.length > 0) statements.push(keepLateResults(late, at));',
-    replace: '',
+    file: 'db/attempts/collect.ts',
+    find: 'return late.length === 0 ? NONE : [keepAttempts(late.map(lateWrite), at)];',
+    replace: 'return NONE;',
     tests: ['tests/integration/executions/races.test.ts'],
   },
 ];

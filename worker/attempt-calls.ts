@@ -10,12 +10,14 @@ import type { ScopeNames, ScriptOptions, StepLog } from '../steps/step-type.ts';
 import type { CompiledStep } from '../template/version.ts';
 import type { Attempt } from './attempt.ts';
 import type { HandlerCalls } from './attempt-context.ts';
+import type { AttemptLog } from './attempt-log.ts';
 import type { OwnedScript } from './script.ts';
 
 export interface AttemptCallsOptions {
   readonly evaluator: Evaluator;
   runScript(code: string, input: Json, options: OwnedScript, log: StepLog): Promise<Json>;
   keepTurn(attempt: Attempt, number: number, turn: JsonObject): Promise<void>;
+  newLog(): AttemptLog;
 }
 
 /** An attempt with the data that its expressions read. */
@@ -50,6 +52,10 @@ export class AttemptCalls implements HandlerCalls {
 
   keepTurn(number: number, turn: JsonObject): Promise<void> {
     return this.#options.keepTurn(this.#of.attempt, number, turn);
+  }
+
+  newLog(): AttemptLog {
+    return this.#options.newLog();
   }
 
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json> {

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../core/json/json.ts';
 import type { ScopeAccess, ScopeNames, ScriptOptions, StepContext, StepLog } from '../steps/step-type.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Attempt } from './attempt.ts';
+import type { AttemptLog, LogLevel } from './attempt-log.ts';
 
 export interface ContextParts {
   readonly attempt: Attempt;
@@ -22,6 +23,7 @@ export interface ContextParts {
 
 /** What a handler may ask of the engine. */
 export interface HandlerCalls {
+  newLog(): AttemptLog;
   evaluate(value: Json, names?: ScopeNames): Json | Promise<Json>;
   keepTurn(number: number, turn: JsonObject): Promise<void>;
   runScript(code: string, input: Json, options: ScriptOptions, log: StepLog): Promise<Json>;
@@ -92,12 +94,16 @@ export class AttemptContext implements StepContext {
   }
 }
 
-function stepLog({ log, attempt, key }: ContextParts): StepLog {
+/** Lines go to the log of the engine, and are kept with the attempt. */
+function stepLog({ log, attempt, key, calls }: ContextParts): StepLog {
   const { id: execution, template, version } = attempt.execution;
   const child = log.child({ execution, template, version, step: key, attempt: attempt.claim.attempt });
-  return {
-    info: (message, fields) => child.info(fields ?? {}, message),
-    warn: (message, fields) => child.warn(fields ?? {}, message),
-    error: (message, fields) => child.error(fields ?? {}, message),
-  };
+  const write =
+    (level: LogLevel): StepLog[LogLevel] =>
+    (message, fields) => {
+      child[level](fields ?? {}, message);
+      attempt.log ??= calls.newLog();
+      attempt.log.add(level, message, fields);
+    };
+  return { info: write('info'), warn: write('warn'), error: write('error') };
 }

@@ -92,7 +92,8 @@ export class AttemptEnd {
       return;
     }
     finished(compiled.step.type, performance.now() - attempt.startedAt);
-    post(attempt.view, event);
+    const { log } = attempt;
+    post(attempt.view, log === null ? event : ({ ...event, logs: log.payload() } as Event));
   }
 }
 

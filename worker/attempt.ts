@@ -7,6 +7,7 @@ import type { Claim } from '../core/event.ts';
 import type { ViewKey } from '../core/view.ts';
 import { StepFailure } from '../steps/step-type.ts';
 import type { Admission } from './admission.ts';
+import type { AttemptLog } from './attempt-log.ts';
 import { Countdown } from './countdown.ts';
 import { heartbeatPauseMs } from './hosts/wire.ts';
 
@@ -46,6 +47,8 @@ export class Attempt {
   mayLose = false;
   /** Whether it is of a compensation, which goes on where its execution winds down. */
   undoes = false;
+  /** What its handler has logged; null: nothing so far. */
+  log: AttemptLog | null = null;
   /** Null: the handler runs in this process. */
   remote: Remote | null = null;
   readonly #onDone: (attempt: Attempt) => void;

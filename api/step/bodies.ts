@@ -64,15 +64,17 @@ const TokensShape = z.number().min(0);
 const AttemptShape = z
   .object({
     attempt: z.int(),
-    outcome: z
-      .enum(ATTEMPT_OUTCOMES)
-      .nullable()
-      .openapi({ description: 'late: its step had lost a race before. Null: it goes on, or is not known.' }),
+    outcome: z.enum(ATTEMPT_OUTCOMES).nullable().openapi({
+      description:
+        'lost: its process has died or was ended. given_back: by an engine that was stopping; the next one has its number. late: its step had lost a race before. Null: it goes on.',
+    }),
     started_at: InstantShape.nullable(),
     ended_at: InstantShape.nullable(),
     engine: z.guid().nullable(),
     error: StepErrorShape.nullable(),
-    outputs: JsonShape.optional().openapi({ description: 'Of a late result.' }),
+    outputs: JsonShape.optional().openapi({
+      description: 'Of a late result, and of a completed attempt before a reset.',
+    }),
     usage: z
       .object({ prompt_tokens: TokensShape, completion_tokens: TokensShape, total_tokens: TokensShape })
       .nullable()
@@ -80,6 +82,19 @@ const AttemptShape = z
     turns: z
       .array(z.record(z.string(), JsonShape))
       .openapi({ description: 'Each answer of the language model of an agent.' }),
+    logs: z
+      .array(
+        z.object({
+          at: InstantShape,
+          level: z.enum(['info', 'warn', 'error']),
+          message: z.string(),
+          fields: z.record(z.string(), JsonShape),
+        }),
+      )
+      .openapi({
+        description:
+          'What its handler has logged, as far as it is kept; there when it has ended or was parked.',
+      }),
   })
   .openapi('Attempt');
 
@@ -89,6 +104,6 @@ export const OneStepShape = StepShape.extend({
   version: z.int(),
   outputs: JsonShape,
   attempts: z.array(AttemptShape).openapi({
-    description: 'The last attempt, and those of which turns or a late result are kept.',
+    description: 'All attempts, by their number.',
   }),
 }).openapi('OneStep') as unknown as z.ZodType<StepBody>;

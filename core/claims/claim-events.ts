@@ -3,6 +3,7 @@
  *
  * Only transition.ts and attempt-events.ts call this.
  */
+import { noteAttempt } from '../attempts/ended-attempt.ts';
 import { isCompensation, windsDown } from '../compensation/compensation.ts';
 import type { ChildStart, Claim, Event } from '../event.ts';
 import { type Plan, scopeChanges } from '../plan.ts';
@@ -112,14 +113,17 @@ export function giveBack(
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;
   touch(plan, state);
-  if (event.type === 'release' && !state.parked) state.attempt -= 1;
+  const isLost = event.type !== 'release';
+  // A parked attempt that is given back goes on.
+  if (isLost || !state.parked) noteAttempt(plan, state, isLost ? 'lost' : 'given_back');
+  if (!isLost && !state.parked) state.attempt -= 1;
   if (event.type === 'rescue') state.crashes += 1;
   if (windsDown(view, event.slot)) {
     settle(view, plan, state, 'cancelled');
     return true;
   }
   // The next claim of a parked step counts no attempt, so the lost attempt is counted here.
-  if (event.type !== 'release' && state.parked) state.attempt += 1;
+  if (isLost && state.parked) state.attempt += 1;
   makeReady(plan, state, null);
   return true;
 }

@@ -1,14 +1,17 @@
 /**
- * Reads what is kept of a step's attempts beside its row: results that came too late, and turns.
+ * Reads what is kept of a step's attempts beside its row: those that it does not tell, turns, and log lines.
  */
+import type { EndedOutcome } from '../../core/plan.ts';
 import type { Db } from '../connection/client.ts';
 
-/** A result that came after its step had lost a race. */
-export interface LateAttempt {
+/** An attempt that the row of its step does not tell. */
+export interface KeptAttempt {
   readonly attempt: number;
+  readonly outcome: KeptOutcome;
   readonly engine: string | null;
+  readonly startedAt: Date | null;
   readonly endedAt: Date;
-  /** JSON text; null: it failed. */
+  /** JSON text: of a late result, and of a completed step that was reset. */
   readonly outputs: string | null;
   readonly errorCode: string | null;
   readonly error: string | null;
@@ -16,24 +19,46 @@ export interface LateAttempt {
   readonly errorDetails: string | null;
 }
 
-/** Returns the late results of a step. Uses workflow_step_attempts_pkey. */
-export async function readLateAttempts(db: Db, stepId: string): Promise<LateAttempt[]> {
+export type KeptOutcome = EndedOutcome | 'late' | 'completed' | 'cancelled';
+
+/** Returns the kept attempts of a step. Uses workflow_step_attempts_pkey. */
+export async function readAttempts(db: Db, stepId: string): Promise<KeptAttempt[]> {
   const { rows } = await db.query({
-    name: 'read_late_attempts',
-    text: `select attempt, engine_id, ended_at, outputs::text as outputs, error_code, error,
+    name: 'read_attempts',
+    text: `select attempt, outcome, engine_id, started_at, ended_at, outputs::text as outputs, error_code, error,
                   error_details::text as error_details
-             from workflow_step_attempts where step_execution_id = $1 and outcome = 'late' order by attempt`,
+             from workflow_step_attempts where step_execution_id = $1 order by attempt`,
     values: [stepId],
   });
   return rows.map((row) => ({
     attempt: row.attempt,
+    outcome: row.outcome,
     engine: row.engine_id,
+    startedAt: row.started_at,
     endedAt: row.ended_at,
     outputs: row.outputs,
     errorCode: row.error_code,
     error: row.error,
     errorDetails: row.error_details,
   }));
+}
+
+/** The log lines of an attempt. */
+export interface KeptLines {
+  readonly attempt: number;
+  /** JSON text of a list. */
+  readonly lines: string;
+}
+
+/** Returns the log lines of a step's attempts, in their order. Uses workflow_step_logs_pkey. */
+export async function readLogs(db: Db, stepId: string): Promise<KeptLines[]> {
+  const { rows } = await db.query({
+    name: 'read_step_logs',
+    text: `select attempt, lines::text as lines from workflow_step_logs
+            where step_execution_id = $1 order by attempt, sequence`,
+    values: [stepId],
+  });
+  return rows;
 }
 
 export interface KeptTurn {

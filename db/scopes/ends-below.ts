@@ -102,16 +102,18 @@ export async function endScopes(
   });
 }
 
-/** Cancels steps that are not final. */
+/** Cancels steps that are not final, by the transition that has just ended their scopes, or asked them to stop. */
 export async function cancelSteps(tx: Db, ids: readonly string[], at: string): Promise<void> {
   if (ids.length === 0) return;
   await tx.query({
     name: 'cancel_steps_below',
     text: `update workflow_step_executions s
-              set status = 'cancelled', claimed_by = null, sequence = s.sequence + 1, updated_at = $2::timestamptz,
+              set status = 'cancelled', claimed_by = null, sequence = greatest(c.sequence, s.sequence + 1), updated_at = $2::timestamptz,
                   completed_at = greatest($2::timestamptz, s.created_at, s.started_at), resume_at = null,
                   deadline_at = null, waiting_for = null, parked_at = null, parked_state = null
-            where s.id = any($1::uuid[]) and s.status not in ('completed', 'failed', 'skipped', 'cancelled')`,
+             from workflow_scopes c
+            where c.step_execution_id = s.holder_id and c.index = substring(s.scope from '\\[([0-9]+)\\]$')::integer
+              and s.id = any($1::uuid[]) and s.status not in ('completed', 'failed', 'skipped', 'cancelled')`,
     values: [plainArray(ids), at],
   });
 }

@@ -24,12 +24,17 @@ export interface StoredStep extends StepDetail {
   /** Of the transition that changed it last. */
   readonly sequence: number;
   readonly waitingFor: WaitingFor | null;
+  /** When its last attempt began, if that is not the first; else null. */
+  readonly attemptStartedAt: Date | null;
+  /** The engine that has its attempt, or had the one that completed it; null: none. */
+  readonly engine: string | null;
   /** The answer that ended its last wait; null: none did. */
   readonly answerId: string | null;
 }
 
 const READ = (outputs: string) => `
-  select ${STEP_COLUMNS('s')}, ${outputs} as outputs, s.sequence, s.answer_id, s.workflow_execution_id, s.holder_id,
+  select ${STEP_COLUMNS('s')}, ${outputs} as outputs, s.sequence, s.answer_id, s.attempt_started_at,
+         s.claimed_by, s.workflow_execution_id, s.holder_id,
          e.status as execution_status, e.workflow_template_id, e.workspace_id,
          e.user_id, clock_timestamp() as read_at
     from workflow_step_executions s join workflow_executions e on e.id = s.workflow_execution_id
@@ -54,6 +59,8 @@ export async function readStep(db: Db, id: string, withOutputs: boolean): Promis
     userId: row.user_id,
     readAt: row.read_at,
     sequence: row.sequence,
+    attemptStartedAt: row.attempt_started_at,
+    engine: row.claimed_by,
     answerId: row.answer_id,
   };
 }

@@ -71,6 +71,7 @@ export interface ChangedTask {
 const CHANGE_STEPS = guarded(
   `update workflow_step_executions s
       set sequence = u.sequence, attempt_count = u.attempt, updated_at = ${momentOf(7)},
+          attempt_started_at = case when u.attempt > u.from_attempt then ${momentOf(7)} else s.attempt_started_at end,
           waiting_for = jsonb_build_object('kind', 'task', 'queue', u.queue, 'claimed_by', u.worker)
      from unnest($1::uuid[], $2::integer[], $3::integer[], $4::bigint[], $5::text[], $6::text[])
             as u(id, from_attempt, attempt, sequence, queue, worker)

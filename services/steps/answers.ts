@@ -32,26 +32,47 @@ export interface StepBody extends StepStatusBody {
   attempts: AttemptBody[];
 }
 
-export const ATTEMPT_OUTCOMES = ['completed', 'failed', 'cancelled', 'late'] as const;
-/** `late`: its step had lost a race before. */
+export const ATTEMPT_OUTCOMES = [
+  'completed',
+  'failed',
+  'timed_out',
+  'cancelled',
+  'lost',
+  'given_back',
+  'late',
+] as const;
+/**
+ * `lost`: its process has died or was ended. `given_back`: by an engine that was stopping; it does not count as an attempt.
+ * `late`: its step had lost a race before.
+ */
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
-/** An attempt of a step: its last one, or one of which more is kept than its number. */
+/** A line that a handler has logged. */
+export interface LogLineBody {
+  /** By the clock of the engine that ran it. */
+  at: string;
+  level: 'info' | 'warn' | 'error';
+  message: string;
+  fields: JsonObject;
+}
+
 export interface AttemptBody {
   attempt: number;
-  /** Null: it goes on, or is not known. */
+  /** Null: it goes on. */
   outcome: AttemptOutcome | null;
   started_at: string | null;
   ended_at: string | null;
   /** Id of the engine; null: not known. */
   engine: string | null;
   error: StepErrorBody | null;
-  /** Of a late result. */
+  /** Of a late result, and of a completed attempt before a reset. */
   outputs?: Json;
   /** Of a conversation with a language model. */
   usage: UsageBody | null;
   /** Each answer of a language model, with its own usage. */
   turns: JsonObject[];
+  /** What its handler has logged, kept when it ends or is parked. */
+  logs: LogLineBody[];
 }
 
 /** Tokens of all turns together, as far as they were counted. */

@@ -7,7 +7,7 @@ import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
 import { slotOf } from '../../core/view.ts';
-import { readLateAttempts, readTurns } from '../../db/attempts/kept-attempts.ts';
+import { readAttempts, readLogs, readTurns } from '../../db/attempts/kept-attempts.ts';
 import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readExecution } from '../../db/execution-queries.ts';
@@ -68,7 +68,11 @@ export class StepService implements StepServicePort {
       version: version.version,
     } satisfies Omit<StepBody, 'outputs' | 'error' | 'attempts' | 'compensation'>;
     const error = stepError(stored);
-    const attempts = { late: await readLateAttempts(pool, stepId), turns: await readTurns(pool, stepId) };
+    const [attempts, turns, logs] = await Promise.all([
+      readAttempts(pool, stepId),
+      readTurns(pool, stepId),
+      readLogs(pool, stepId),
+    ]);
     return [
       JSON.stringify(body).slice(0, -1),
       ',"error":',
@@ -78,7 +82,7 @@ export class StepService implements StepServicePort {
       ',"outputs":',
       stored.outputs ?? 'null',
       ',"attempts":',
-      ...attemptsJson(stored, attempts),
+      ...attemptsJson(stored, { attempts, turns, logs }),
       '}',
     ];
   }

@@ -105,7 +105,13 @@ test('a busy server is asked again, and each attempt has its own conversation', 
   ]);
   const { body } = await engine.request('GET', `/api/v1/steps/${steps[0]!.id}`);
   expect(body.attempts).toMatchObject([
-    { attempt: 1, outcome: null, error: null, usage: { total_tokens: 10 }, turns: [{ content: null }] },
+    {
+      attempt: 1,
+      outcome: 'failed',
+      error: { code: 'llm_failed' },
+      usage: { total_tokens: 10 },
+      turns: [{ content: null }],
+    },
     { attempt: 2, outcome: 'completed', usage: { total_tokens: 10 }, turns: [{ content: 'At last.' }] },
   ]);
   expect(peer.questions.at(-1)!.body.messages).toEqual([{ role: 'user', content: 'Hi' }]);

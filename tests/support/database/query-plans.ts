@@ -4,7 +4,10 @@
  */
 
 import type { Job } from '../../../core/jobs.ts';
-import { readLateAttempts, readTurns } from '../../../db/attempts/kept-attempts.ts';
+import { keepAttempts, keepBeforeReset } from '../../../db/attempts/ended.ts';
+import { keepEnds, keepStatuses } from '../../../db/attempts/execution-statuses.ts';
+import { readAttempts, readLogs, readTurns } from '../../../db/attempts/kept-attempts.ts';
+import { keepLogs } from '../../../db/attempts/logs.ts';
 import type { Db } from '../../../db/connection/client.ts';
 import { pulse, stepsOfTheDead } from '../../../db/engine.ts';
 import {
@@ -15,7 +18,7 @@ import {
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
 import { listExecutions } from '../../../db/executions/list.ts';
-import { keepLateResults, lostSteps, markLost } from '../../../db/races/lost-steps.ts';
+import { lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import { countOpen } from '../../../db/scopes/open-views.ts';
 import type { Statement } from '../../../db/statement.ts';
@@ -118,16 +121,31 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
     perCommit(steps, updateSteps(stepIds.map((id) => stepUpdate(id)))),
     perCommit('db/races/lost-steps.ts', markLost(stepIds)),
     perCommit(
-      'db/races/lost-steps.ts',
-      keepLateResults(
+      'db/attempts/ended.ts',
+      keepAttempts(
         [
           {
             stepId: stepIds[0]!,
-            event: { type: 'complete', slot: 0, claim, output: { json: '1' }, routes: null },
+            attempt: 1,
+            outcome: 'failed',
+            owner: ENGINE_ID,
+            output: null,
+            error: { code: 'failed', message: 'It failed.', details: null },
+            change: { sequence: 7, status: 'retrying' },
           },
         ],
         null,
       ),
+    ),
+    ...keepBeforeReset(stepIds.slice(0, 1)).map((each) => perCommit('db/attempts/ended.ts', each)),
+    perCommit(
+      'db/attempts/execution-statuses.ts',
+      keepStatuses([{ id: executionId, sequence: 7, status: 'compensating' }], null),
+    ),
+    perCommit('db/attempts/execution-statuses.ts', keepEnds([executionId])),
+    perCommit(
+      'db/attempts/logs.ts',
+      keepLogs([{ stepId: stepIds[0]!, attempt: 1, sequence: 7, lines: '[]' }]),
     ),
     perCommit(
       'db/workflow-input-tracker.ts',
@@ -261,8 +279,11 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     ...[...scopeReads(filled), ...childReads(filled), ...readingReads(filled)].map(
       ([name, file, when, send]) => query(name, `db/${file}`, when, send),
     ),
-    query('read_late_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
-      readLateAttempts(db, stepIds[0]!),
+    query('read_attempts', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
+      readAttempts(db, stepIds[0]!),
+    ),
+    query('read_step_logs', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
+      readLogs(db, stepIds[0]!),
     ),
     query('read_turns', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readTurns(db, stepIds[0]!),
