@@ -51,6 +51,7 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     error: null,
     progress: { ...progress, ...rest },
     uncertain: [],
+    not_undone: [],
     steps,
     parent: null,
     root_execution_id: 'x',

@@ -17,6 +17,8 @@ export interface StatusOptions extends CommonOptions {
   wait?: boolean | undefined;
 }
 
+const MAX_PATHS = 20;
+
 /** Shows an execution and its steps. With `wait` throws Failed unless it completed. */
 export async function status(executionId: string, options: StatusOptions): Promise<void> {
   const connection = connectionOf(options);
@@ -39,7 +41,7 @@ function printExecution(execution: ExecutionStatusBody, withOutputs: boolean): v
 }
 
 function headOf(execution: ExecutionStatusBody): [name: string, text: string][] {
-  const { started_at, completed_at, resume_at, error, uncertain } = execution;
+  const { started_at, completed_at, resume_at, error, uncertain, not_undone } = execution;
   const head: [string, string][] = [
     [
       'execution',
@@ -56,10 +58,17 @@ function headOf(execution: ExecutionStatusBody): [name: string, text: string][] 
   if (completed_at)
     head.push(['ended', visibleText(`${completed_at}${took === null ? '' : `, after ${took}`}`)]);
   head.push(['steps', summaryOf(execution)]);
-  if (uncertain?.length > 0) head.push(['uncertain', visibleText(uncertain.join(', '))]);
+  if (uncertain?.length > 0) head.push(['uncertain', pathsCell(uncertain)]);
+  // An older engine does not tell them.
+  if (not_undone?.length > 0) head.push(['not undone', pathsCell(not_undone)]);
   if (error)
     head.push(['error', visibleText(`${error.step ? `${error.step}: ` : ''}${error.code} ${error.message}`)]);
   return head;
+}
+
+function pathsCell(paths: readonly string[]): string {
+  const more = paths.length > MAX_PATHS ? ` and ${paths.length - MAX_PATHS} more: see -o json` : '';
+  return visibleText(`${paths.slice(0, MAX_PATHS).join(', ')}${more}`);
 }
 
 /** `5 of 6 completed, 1 skipped`: the numbers add up. Steps that have no row yet wait for their inputs. */

@@ -191,6 +191,7 @@ export const execution = object<ExecutionStatusBody>({
     queued: number,
   }),
   uncertain: anything,
+  not_undone: anything,
   steps: list(step),
   parent,
   root_execution_id: optional(text),

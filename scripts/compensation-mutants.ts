@@ -103,9 +103,9 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'compensations: steps in scopes that gave no result are not told',
-    file: 'services/execution-status.ts',
-    find: 'return [...uncertainAtTop(version, top), ...below];',
-    replace: 'return uncertainAtTop(version, top);',
+    file: 'services/undo-status.ts',
+    find: '      ...inside.uncertain.map(path),\n',
+    replace: '',
     tests: SCOPES,
   },
   {

@@ -151,6 +151,8 @@ export interface ExecutionStatusBody {
   progress: Progress;
   /** Paths of steps with a compensation that had begun and gave no result: whether they are to be undone is not known. */
   uncertain: string[];
+  /** Paths of steps that completed and whose compensation failed, was cut off, or never began; while it compensates, only the first two. */
+  not_undone: string[];
   steps: StepStatusBody[];
   /** Null: no step has started it. */
   parent: ParentBody | null;

@@ -2,14 +2,12 @@
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
 import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
-import { type Graph, graphAt } from '../core/graph.ts';
+import { graphAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
-import { stepPath } from '../core/scopes/step-path.ts';
 import { isFinalExecution, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
 import type { ListedChild } from '../db/children/tree.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
-import type { UncertainStep } from '../db/scopes/uncertain-steps.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type {
   CompensationBody,
@@ -21,6 +19,7 @@ import type {
 import { isoTime, opened, stepError } from './steps/answer-parts.ts';
 import type { QueueWaits } from './steps/queue-waits.ts';
 import { waitBody } from './steps/wait-body.ts';
+import { type OpenInside, openSteps } from './undo-status.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;
@@ -34,8 +33,8 @@ export interface StatusRows {
   /** Of steps that start child executions. */
   readonly children: readonly ListedChild[];
   readonly queueWaits: QueueWaits;
-  /** Steps in scopes that had begun when they were cancelled, as far as they have a compensation. */
-  readonly uncertain: readonly UncertainStep[];
+  /** Steps in scopes that compensations leave open. */
+  readonly openInside: OpenInside;
 }
 
 /** The URL of the webhook step at a position; null: the caller does not see it. */
@@ -101,37 +100,12 @@ function splitSteps({ graphs, positions }: TemplateVersion, rows: readonly StepD
   };
 }
 
-/** Ids of the step templates inside scopes that have a compensation. */
-export function compensatedInside({ graphs, stepTemplateIds }: TemplateVersion): string[] {
-  const inner = graphs.filter(({ held }) => held !== null);
-  return inner.flatMap(({ compensated, firstPosition }: Graph) =>
-    compensated.map((slot) => stepTemplateIds[firstPosition + slot]!),
-  );
-}
-
-/** Paths of steps with a compensation that had begun and gave no result. */
-function uncertainOf(
-  version: TemplateVersion,
-  top: readonly StepDetail[],
-  inside: readonly UncertainStep[],
-): string[] {
-  const below = inside.map(({ scope, stepTemplateId }) => stepPath(scope, stepKey(version, stepTemplateId)));
-  return [...uncertainAtTop(version, top), ...below];
-}
-
-function uncertainAtTop({ graph, positions }: TemplateVersion, steps: readonly StepDetail[]): string[] {
-  if (graph.compensated.length === 0) return [];
-  const lost = steps.filter(({ status, attempt }) => status === 'cancelled' && attempt > 0);
-  const slots = new Set(lost.map(({ stepTemplateId }) => positions.get(stepTemplateId)));
-  return graph.compensated.filter((slot) => slots.has(slot)).map((slot) => graph.steps[slot]!.key);
-}
-
-function betweenPayloads(version: TemplateVersion, { execution, top, uncertain }: StatusRows) {
+function betweenPayloads(version: TemplateVersion, { execution, top, openInside }: StatusRows) {
   const { steps } = splitSteps(version, top);
   return {
     error: isFinalExecution(execution.status) ? execution.error : null,
     progress: countProgress(version.graph.size, steps),
-    uncertain: uncertainOf(version, steps, uncertain),
+    ...openSteps(version, execution.status, top, openInside),
   } satisfies Partial<Body>;
 }
 

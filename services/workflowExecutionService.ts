@@ -5,11 +5,10 @@
 import type { Event } from '../core/event.ts';
 import type { HookUrls } from '../core/hooks/hook-urls.ts';
 import { EngineError } from '../core/problem.ts';
-import { type ExecutionStatus, isFinalExecution } from '../core/status.ts';
+import { isFinalExecution } from '../core/status.ts';
 import { readChildren } from '../db/children/tree.ts';
 import type { Pool } from '../db/connection/client.ts';
 import {
-  type ExecutionDetail,
   type ExecutionState,
   readExecution,
   readStates,
@@ -19,12 +18,10 @@ import {
 } from '../db/execution-queries.ts';
 import { listExecutions } from '../db/executions/list.ts';
 import { readHeldScopes } from '../db/scopes/held-scopes.ts';
-import { readUncertainSteps, type UncertainStep } from '../db/scopes/uncertain-steps.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { OutputStore } from '../payload/output-store.ts';
 import type { PayloadLimits } from '../payload/payload-reader.ts';
 import { inSlices } from '../process/in-slices.ts';
-import type { TemplateVersion } from '../template/version.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { type Caller, seesHooks } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
@@ -40,18 +37,13 @@ import type {
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import {
-  callingSteps,
-  compensatedInside,
-  type HookUrlOf,
-  placeInTree,
-  statusJson,
-} from './execution-status.ts';
+import { callingSteps, type HookUrlOf, placeInTree, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
 import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
 import { isoTime } from './steps/answer-parts.ts';
 import { readQueueWaits } from './steps/queue-waits.ts';
+import { readOpenInside } from './undo-status.ts';
 import { noScope, visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */
@@ -73,7 +65,6 @@ export interface ExecutionServiceOptions {
 }
 
 const DEFAULT_PAGE = 50;
-const UNDOING: ReadonlySet<ExecutionStatus> = new Set(['compensating', 'failed', 'cancelled', 'timed_out']);
 
 export class WorkflowExecutionService implements ExecutionServicePort {
   readonly #options: ExecutionServiceOptions;
@@ -108,16 +99,10 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const held = await readHeldScopes(pool, version.graphs.length === 1 ? [] : steps.map(({ id }) => id));
     const children = await readChildren(pool, callingSteps(version, steps));
     const queueWaits = await readQueueWaits(pool, store, { version, execution, steps });
-    const uncertain = await this.#uncertain(execution, version);
-    const rows = { execution, top, steps, inputs, held, children, queueWaits, uncertain };
+    const openInside = await readOpenInside(pool, execution, version);
+    const rows = { execution, top, steps, inputs, held, children, queueWaits, openInside };
     const parts = { withOutputs, hookUrl: this.#hookUrlFor(caller) };
     return { status: execution.status, json: await inSlices(statusJson(version, rows, parts)) };
-  }
-
-  /** Asked where something is undone, or was: an execution that goes on or has completed undoes nothing. */
-  async #uncertain({ id, status }: ExecutionDetail, version: TemplateVersion): Promise<UncertainStep[]> {
-    if (!UNDOING.has(status)) return [];
-    return readUncertainSteps(this.#options.pool, id, compensatedInside(version));
   }
 
   #hookUrlFor(caller: Caller): HookUrlOf {

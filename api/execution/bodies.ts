@@ -288,6 +288,10 @@ export const StatusShape = z
     uncertain: z.array(z.string()).openapi({
       description: 'Steps with a compensation that had begun and gave no result.',
     }),
+    not_undone: z.array(z.string()).openapi({
+      description:
+        'Steps that completed and are not undone in an execution that failed, timed out or was cancelled: their compensation failed, was cut off, or never began.',
+    }),
     steps: z.array(StepShape),
     parent: ParentShape,
     root_execution_id: RootIdShape,

@@ -35,8 +35,8 @@ import { assertRunnable, type TemplateVersion } from '../../template/version.ts'
 import type { TemplateVersions } from '../../template/versions.ts';
 import type { Caller } from '../caller.ts';
 import type { StartResult } from '../execution-answers.ts';
-import { compensatedInside } from '../execution-status.ts';
 import type { StartGate } from '../start-gate.ts';
+import { compensatedInside } from '../undo-status.ts';
 import { visible } from '../visible.ts';
 import type { DryRun } from './dry-run.ts';
 import type { ForkBody, ForkPort } from './fork-answers.ts';
@@ -209,7 +209,7 @@ export class ForkService implements ForkPort {
     const rows = steps.map((step) => ({ ...step, held: held.get(step.id) ?? null }));
     const isUndone = [...held.values()].some(({ undoing }) => undoing !== null);
     const inside = isUndone
-      ? await readNotCompensatedInside(pool, id, compensatedInside(version))
+      ? await readNotCompensatedInside(pool, id, compensatedInside(version).compensations)
       : new Set<string>();
     return { version, view: viewOf(version, execution, rows), notCompensatedInside: inside };
   }

@@ -173,7 +173,11 @@ test('a compensation is retried; one that fails for good is recorded, and the ot
       last: fails(['c']),
     },
   });
-  expect(end).toMatchObject({ status: 'failed', error: { code: 'no_stock', step: 'last' } });
+  expect(end).toMatchObject({
+    status: 'failed',
+    error: { code: 'no_stock', step: 'last' },
+    not_undone: ['b'],
+  });
   expect(compensationOf(end, 'c')).toMatchObject({ status: 'completed', attempt_count: 2 });
   expect(compensationOf(end, 'b')).toMatchObject({
     status: 'failed',

@@ -164,6 +164,29 @@ test('items of a holder that failed are undone, also what completed in the faile
   await assertInvariants(database.url);
 });
 
+test('items whose compensation fails for good are named, also while others are undone', async () => {
+  const broken = { type: 'flaky', with: { failures: '${{ item == "y" ? 9 : 0 }}', code: 'not_refunded' } };
+  const id = await engine.start(
+    await engine.publish({
+      steps: {
+        first: done('first', { compensateWith: { type: 'gate', with: { name: 'undo-first' } } }),
+        each: {
+          ...foreach(['x', 'y', 'z'], { charge: done('${{ item }}', { compensateWith: broken }) }),
+          needs: ['first'],
+        },
+        ship: fails(['each']),
+      },
+    }),
+  );
+  await isRunning(id, 'first~compensation');
+  const named = { uncertain: [], not_undone: ['each[1]/charge'] };
+  expect(await engine.client.status(id)).toMatchObject({ status: 'compensating', ...named });
+  await database.openGate('undo-first');
+  expect(await engine.end(id)).toMatchObject({ status: 'failed', ...named });
+  const scope = await engine.client.status(id, { scope: 'each[1]' });
+  expect(stepOf(scope, 'charge').compensation).toMatchObject({ error: { code: 'not_refunded' } });
+});
+
 test('the iterations of a loop are undone one after the other, and see the one before', async () => {
   const again = done('${{ iteration }}', {
     compensateWith: undo({ with: { value: '${{ [iteration, previous, compensates] }}' } }),
@@ -299,9 +322,13 @@ test('a cancel while scopes are undone ends it at once, and scopes keep the stat
     'a~compensation',
   ]);
   await assertInvariants(database.url, { allFinal: false });
+  expect((await engine.client.status(id)).not_undone).toEqual([]);
   expect(await engine.client.cancel(id, 'leave it')).toMatchObject({ status: 'cancelled' });
   const end = await engine.end(id);
   expect(end).toMatchObject({ status: 'cancelled', error: { code: 'cancelled', message: 'leave it' } });
+  // Two were cut off, and the others never began.
+  const all = [0, 1].flatMap((outer) => [0, 1, 2].map((item) => `outer[${outer}]/each[${item}]/a`));
+  expect(end.not_undone.toSorted()).toEqual(all);
   const { rows } = await database.pool.query(
     'select status, count(*)::integer from workflow_scopes where workflow_execution_id = $1 group by status',
     [id],

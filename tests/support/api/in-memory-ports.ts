@@ -282,6 +282,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     execution_id: execution.id,
     status,
     uncertain: [],
+    not_undone: [],
     stop_requested: execution.forced !== null,
     template: definition.name,
     version: 1,

@@ -11,7 +11,7 @@ import { listScopes } from '../../../db/scopes/list.ts';
 import { deleteStepsOf } from '../../../db/scopes/reopen.ts';
 import { readResults } from '../../../db/scopes/results.ts';
 import { changeScopes, insertScopes, lockScopes } from '../../../db/scopes/scope.ts';
-import { readUncertainSteps } from '../../../db/scopes/uncertain-steps.ts';
+import { readNotUndoneSteps, readUncertainSteps } from '../../../db/scopes/uncertain-steps.ts';
 import { beginToUndo, changeUndoneScopes } from '../../../db/scopes/undo.ts';
 import type { Statement } from '../../../db/statement.ts';
 import { newId } from '../../../db/uuid.ts';
@@ -132,6 +132,18 @@ export function scopeReads({ executionIds, stepIds, stepTemplateId }: Filled): P
       'scopes/uncertain-steps.ts',
       'a status of an execution that is undone, whose definition has compensations inside scopes',
       (db) => readUncertainSteps(db, executionId, [stepTemplateId]),
+    ],
+    [
+      'read_not_undone_steps',
+      'scopes/uncertain-steps.ts',
+      'a status of an execution that is undone, whose definition has compensations inside scopes',
+      (db) =>
+        readNotUndoneSteps(
+          db,
+          executionId,
+          { steps: [stepTemplateId], compensations: [stepTemplateId] },
+          true,
+        ),
     ],
     [
       'list_scopes',
