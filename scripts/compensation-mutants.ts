@@ -103,7 +103,7 @@ export const COMPENSATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'compensations: steps in scopes that gave no result are not told',
-    file: 'services/undo-status.ts',
+    file: 'services/steps/undo-status.ts',
     find: '      ...inside.uncertain.map(path),\n',
     replace: '',
     tests: SCOPES,

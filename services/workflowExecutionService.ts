@@ -43,7 +43,7 @@ import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
 import { isoTime } from './steps/answer-parts.ts';
 import { readQueueWaits } from './steps/queue-waits.ts';
-import { readOpenInside } from './undo-status.ts';
+import { readOpenInside } from './steps/undo-status.ts';
 import { noScope, visible } from './visible.ts';
 
 /** Starts executions (execution-starter.ts). */

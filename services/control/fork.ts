@@ -36,7 +36,7 @@ import type { TemplateVersions } from '../../template/versions.ts';
 import type { Caller } from '../caller.ts';
 import type { StartResult } from '../execution-answers.ts';
 import type { StartGate } from '../start-gate.ts';
-import { compensatedInside } from '../undo-status.ts';
+import { compensatedInside } from '../steps/undo-status.ts';
 import { visible } from '../visible.ts';
 import type { DryRun } from './dry-run.ts';
 import type { ForkBody, ForkPort } from './fork-answers.ts';

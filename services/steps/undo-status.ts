@@ -1,19 +1,19 @@
 /**
  * The steps that compensations leave open, for the status of an execution: `uncertain`, and `not_undone`.
  */
-import { type Graph, graphAt } from '../core/graph.ts';
-import { stepPath } from '../core/scopes/step-path.ts';
-import { type ExecutionStatus, isFinalExecution } from '../core/status.ts';
-import { slotOf } from '../core/view.ts';
-import type { Db } from '../db/connection/client.ts';
-import type { StepDetail } from '../db/execution-queries.ts';
+import { type Graph, graphAt } from '../../core/graph.ts';
+import { stepPath } from '../../core/scopes/step-path.ts';
+import { type ExecutionStatus, isFinalExecution } from '../../core/status.ts';
+import { slotOf } from '../../core/view.ts';
+import type { Db } from '../../db/connection/client.ts';
+import type { StepDetail } from '../../db/execution-queries.ts';
 import {
   type CompensatedSteps,
   readNotUndoneSteps,
   readUncertainSteps,
   type StepInScope,
-} from '../db/scopes/uncertain-steps.ts';
-import type { TemplateVersion } from '../template/version.ts';
+} from '../../db/scopes/uncertain-steps.ts';
+import type { TemplateVersion } from '../../template/version.ts';
 
 /** Steps in scopes. */
 export interface OpenInside {
