@@ -1,8 +1,9 @@
 /**
- * The calls of operators: the executions of every workspace, and the cancel of one.
+ * The list of executions, and the cancel of one.
  */
 import { z } from '@hono/zod-openapi';
 import type { ExecutionListItem, ExecutionServicePort } from '../services/execution-answers.ts';
+import { requireWorkspace } from './auth.ts';
 import { type BodyLimits, few } from './body.ts';
 import {
   AskedInstantShape,
@@ -29,7 +30,14 @@ const FilterShape = z.strictObject({
   tag: z.string().min(1).max(128).optional(),
   since: AskedInstantShape.optional().openapi({ description: 'Created at this instant or later.' }),
   until: AskedInstantShape.optional().openapi({ description: 'Created before this instant.' }),
-  q: z.string().min(1).max(200).optional().openapi({ description: 'Part of an id, template name or tag.' }),
+  q: z.string().min(1).max(200).optional().openapi({
+    description:
+      'An id, idempotency key, tag, template or error code; executions that have it as a part of one come after those.',
+  }),
+  sort: z.enum(['created_at', 'duration']).optional().openapi({
+    description:
+      'Default `created_at`, the newest first. `duration`: those that have ended, the one that ran longest first.',
+  }),
   parent: IdShape.optional().openapi({ description: 'Children of this execution.' }),
   root: IdShape.optional().openapi({
     description: 'This execution and all below it. Without `parent` and `root` the list has no children.',
@@ -69,13 +77,16 @@ export function addAdminRoutes(router: Router, { executions, limits }: AdminRout
   router.add({
     method: 'get',
     path: '/admin/executions',
-    access: 'engine',
+    access: 'viewer',
     tag: TAG,
     summary: 'List executions, newest first',
+    description:
+      'Of the workspace of the key; an engine key lists those of all workspaces, or of the one that it names. A page may have fewer executions than asked for, and even none, with a `next_cursor`: it has looked at so many that the next one goes on.',
     query: FilterShape,
     responses: { 200: { description: 'A page', schema: pageShape(ItemShape) } },
     errors: ['unavailable'],
     async handle({ query }, { c, identity }) {
+      requireWorkspace(identity, query.workspace_id);
       return c.json(await executions.list(identity, query));
     },
   });

@@ -2,7 +2,7 @@
  * `list`, `stop` and `cancel`.
  */
 import { isFinal } from '../client/engine-client.ts';
-import { EXECUTION_STATUSES, type ExecutionStatus } from '../core/status.ts';
+import { EXECUTION_STATUSES } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionListItem, StopResult } from '../services/execution-answers.ts';
 import { type CommonOptions, connectionOf } from './common-options.ts';
@@ -14,6 +14,10 @@ export interface ListOptions extends CommonOptions {
   status?: string | undefined;
   template?: string | undefined;
   tag?: string | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+  search?: string | undefined;
+  sort?: string | undefined;
   limit?: number | undefined;
   cursor?: string | undefined;
 }
@@ -21,6 +25,7 @@ export interface ListOptions extends CommonOptions {
 type EndOptions = CommonOptions & { reason?: string | undefined };
 
 const MAX_ERROR_WIDTH = 60;
+const SORTS = ['created_at', 'duration'] as const;
 
 /** Asks an execution to stop. */
 export async function stop(executionId: string, options: EndOptions): Promise<void> {
@@ -34,16 +39,26 @@ export async function cancel(executionId: string, options: EndOptions): Promise<
 
 /** Lists executions, newest first. */
 export async function list(options: ListOptions): Promise<void> {
-  const { status: wanted, template, tag, limit, cursor } = options;
-  if (wanted !== undefined && !EXECUTION_STATUSES.includes(wanted as ExecutionStatus)) {
-    throw new UsageError(`--status ${visibleText(wanted)} is not one of ${EXECUTION_STATUSES.join(', ')}`);
-  }
-  const filter = { status: wanted as ExecutionStatus | undefined, template, tag, limit, cursor };
+  const { template, tag, since, until, search: q, limit, cursor } = options;
+  const status = oneOf('--status', EXECUTION_STATUSES, options.status);
+  const sort = oneOf('--sort', SORTS, options.sort);
+  const filter = { status, template, tag, since, until, q, sort, limit, cursor };
   const page = await connectionOf(options).ask((client) => client.listExecutions(filter));
   if (options.output === 'json') return printJson(page);
   const heading = ['EXECUTION', 'STATUS', 'TEMPLATE', 'VERSION', 'CREATED', 'TAGS', 'ERROR'];
   printLine(table(heading, page.data.map(listRow)));
   if (page.next_cursor !== null) writeLine(visibleText(`more with --cursor ${page.next_cursor}`));
+}
+
+function oneOf<T extends string>(
+  option: string,
+  values: readonly T[],
+  value: string | undefined,
+): T | undefined {
+  if (value === undefined) return undefined;
+  const found = values.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`${option} ${visibleText(value)} is not one of ${values.join(', ')}`);
 }
 
 function listRow({ execution_id, status, template, version, created_at, tags, error }: ExecutionListItem) {

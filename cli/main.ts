@@ -104,10 +104,14 @@ function addExecutionCommands(program: Command): void {
   command(program, 'cancel <execution>', 'end an execution at once (needs an admin key where there are keys)')
     .option('--reason <text>', 'kept with the execution')
     .action((execution, options, self) => cancel(execution, { ...options, ...common(self) }));
-  command(program, 'list', 'list executions, newest first (needs an admin key where there are keys)')
+  command(program, 'list', 'list executions, newest first')
     .option('--status <status>', 'only these')
     .option('--template <name>', 'only of this template')
     .option('--tag <tag>', 'only with this tag')
+    .option('--since <time>', 'only those created at this instant or later')
+    .option('--until <time>', 'only those created before this instant')
+    .option('--search <text>', 'an id, idempotency key, tag, template or error code, or a part of one')
+    .option('--sort <order>', 'created_at (default) or duration: the one that ran longest first')
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
     .action((options, self) => list({ ...options, ...common(self) }));

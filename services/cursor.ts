@@ -10,7 +10,9 @@ import { TEMPLATE_NAME } from '../definition/definition.ts';
 
 /** The form of the keys of a list's rows. */
 const KEYS = {
-  executions: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+  /** Order, phase of a search, and the row: of the next phase there is none yet. */
+  executions:
+    /^(created|duration|id):(exact|part|any):(:|-?\d{1,18}:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/,
   forms: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
   templates: TEMPLATE_NAME,
   scopes: /^\d{1,9}$/,

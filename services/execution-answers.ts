@@ -206,8 +206,10 @@ export interface ExecutionFilter {
   tag?: string | undefined;
   since?: string | undefined;
   until?: string | undefined;
-  /** Part of an execution id, template name or tag. */
+  /** An id, idempotency key, tag, template or error code, or a part of one. */
   q?: string | undefined;
+  /** The newest first, or the one that ran longest; default `created_at`. */
+  sort?: 'created_at' | 'duration' | undefined;
   /** Children of this execution. */
   parent?: string | undefined;
   /** This execution and all below it. Without parent and root: only executions that no step has started. */

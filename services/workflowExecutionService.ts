@@ -16,7 +16,6 @@ import {
   readTrackedInputs,
   sumOutputBytes,
 } from '../db/execution-queries.ts';
-import { listExecutions } from '../db/executions/list.ts';
 import { readHeldScopes } from '../db/scopes/held-scopes.ts';
 import type { ExecutionDoor } from '../door/execution-door.ts';
 import type { OutputStore } from '../payload/output-store.ts';
@@ -24,7 +23,6 @@ import type { PayloadLimits } from '../payload/payload-reader.ts';
 import { inSlices } from '../process/in-slices.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { type Caller, seesHooks } from './caller.ts';
-import { decodeCursor, encodeCursor } from './cursor.ts';
 import type {
   ExecutionFilter,
   ExecutionListItem,
@@ -37,11 +35,11 @@ import type {
   StatusOptions,
   StopResult,
 } from './execution-answers.ts';
-import { callingSteps, type HookUrlOf, placeInTree, statusJson } from './execution-status.ts';
+import { callingSteps, type HookUrlOf, statusJson } from './execution-status.ts';
 import type { ExecutionWaiters } from './execution-waiters.ts';
+import { pageOfExecutions } from './executions/execution-list.ts';
 import type { Page } from './page.ts';
 import { pageOfScopes } from './scope-list.ts';
-import { isoTime } from './steps/answer-parts.ts';
 import { readQueueWaits } from './steps/queue-waits.ts';
 import { readOpenInside } from './steps/undo-status.ts';
 import { noScope, visible } from './visible.ts';
@@ -63,8 +61,6 @@ export interface ExecutionServiceOptions {
   /** Masks what is shown of keys. */
   readonly store: Pick<OutputStore, 'text'>;
 }
-
-const DEFAULT_PAGE = 50;
 
 export class WorkflowExecutionService implements ExecutionServicePort {
   readonly #options: ExecutionServiceOptions;
@@ -175,30 +171,8 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     return { execution_id: executionId, status, stop_requested: stopRequested };
   }
 
-  async list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>> {
-    const limit = filter.limit ?? DEFAULT_PAGE;
-    const { workspace_id, cursor, ...rest } = filter;
-    const before = cursor === undefined ? undefined : decodeCursor('executions', cursor);
-    const workspaceId = caller.admin ? workspace_id : (caller.workspaceId ?? undefined);
-    const rows = await listExecutions(this.#options.pool, { ...rest, workspaceId, before, limit: limit + 1 });
-    const data = rows.slice(0, limit).map((row) => ({
-      execution_id: row.id,
-      status: row.status,
-      template: row.template,
-      version: row.version,
-      workspace_id: row.workspaceId,
-      user_id: row.userId,
-      tags: [...row.tags],
-      error: isFinalExecution(row.status) ? row.error : null,
-      created_at: row.createdAt.toISOString(),
-      started_at: isoTime(row.startedAt),
-      completed_at: isoTime(row.completedAt),
-      ...placeInTree(row),
-    }));
-    return {
-      data,
-      next_cursor: rows.length > limit ? encodeCursor('executions', data.at(-1)!.execution_id) : null,
-    };
+  list(caller: Caller, filter: ExecutionFilter): Promise<Page<ExecutionListItem>> {
+    return pageOfExecutions(this.#options.pool, caller, filter);
   }
 
   async scopes(caller: Caller, query: ScopeQuery): Promise<Page<ScopeBody>> {

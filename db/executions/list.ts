@@ -1,58 +1,173 @@
 /**
  * Lists executions, without their payloads.
+ *
+ * Invariant 1: a page looks at a bounded number of rows, whatever the filter and the number of executions. When it has seen so
+ * many, it ends early: it has fewer rows than asked for, and says where to go on.
+ * Invariant 2: all pages together have every execution that was there all the time once.
+ *
+ * A page comes from one of two kinds of sources (list-conditions.ts): a small one, which is read whole and sorted, or one in
+ * the order of the list.
  */
 import type { Db } from '../connection/client.ts';
 import { type ExecutionListRow, HEAD, toHead } from '../execution-queries.ts';
+import {
+  afterKey,
+  allConditions,
+  type ExecutionListFilter,
+  type FoundNames,
+  inOrder,
+  type ListKey,
+  type ListOrder,
+  ORDERS,
+  type OrderedSource,
+  orderedSources,
+  Parameters,
+  type Source,
+  smallSources,
+} from './list-conditions.ts';
 
-export interface ExecutionListFilter {
-  readonly workspaceId?: string | undefined;
-  readonly status?: string | undefined;
-  readonly template?: string | undefined;
-  readonly tag?: string | undefined;
-  readonly since?: string | undefined;
-  readonly until?: string | undefined;
-  readonly q?: string | undefined;
-  /** Children of this execution. */
-  readonly parent?: string | undefined;
-  /** This execution, and all below it. */
-  readonly root?: string | undefined;
-  /** Id of the last row of the previous page. */
-  readonly before?: string | undefined;
+export interface ListPage {
+  readonly filter: ExecutionListFilter;
+  readonly names: FoundNames;
+  readonly order: ListOrder;
+  /** The last row of the page before; null: the first page. */
+  readonly after: ListKey | null;
   readonly limit: number;
 }
 
-/** Returns executions, newest first; only those that no step has started, unless a parent or a root is named. Ids grow with time, so a page stays right while rows are added. */
-export async function listExecutions(db: Db, filter: ExecutionListFilter): Promise<ExecutionListRow[]> {
-  const values: unknown[] = [];
-  const where = ['e.removed_at is null'];
-  const add = (condition: (parameter: string) => string, value: unknown) => {
-    if (value === undefined) return;
-    values.push(value);
-    where.push(condition(`$${values.length}`));
-  };
-  add((p) => `e.workspace_id = ${p}`, filter.workspaceId);
-  add((p) => `e.status = ${p}`, filter.status);
-  add((p) => `t.name = ${p}`, filter.template);
-  add((p) => `e.tags @> array[${p}::text]`, filter.tag);
-  add((p) => `e.created_at >= ${p}::timestamptz`, filter.since);
-  add((p) => `e.created_at < ${p}::timestamptz`, filter.until);
-  add((p) => `e.id < ${p}::uuid`, filter.before);
-  add((p) => `e.parent_execution_id = ${p}::uuid`, filter.parent);
-  add((p) => `(e.root_execution_id = ${p}::uuid or e.id = ${p}::uuid)`, filter.root);
-  if (filter.parent === undefined && filter.root === undefined) where.push('e.parent_step_id is null');
-  add(
-    (p) => `(e.id::text like '%' || lower(${p}) || '%' or lower(t.name) like '%' || lower(${p}) || '%'
-             or exists (select 1 from unnest(e.tags) tag where lower(tag) like '%' || lower(${p}) || '%'))`,
-    filter.q === undefined ? undefined : filter.q.replace(/[\\%_]/g, '\\$&'),
+export interface ListedExecution extends ExecutionListRow {
+  readonly key: ListKey;
+}
+
+export interface ListResult {
+  readonly rows: readonly ListedExecution[];
+  /** Where the next page begins; null: there is none. */
+  readonly next: ListKey | null;
+}
+
+export interface ListBounds {
+  /** Rows that are read whole to be sorted. */
+  readonly sorted: number;
+  /** Rows that one page looks at. */
+  readonly seen: number;
+  /** Of these, rows at the end that the next page looks at again: so many may be deleted between two statements. */
+  readonly overlap: number;
+  /** Executions that are found by their whole id, key, tag, error code or template. */
+  readonly exact: number;
+}
+
+export const LIST_BOUNDS: ListBounds = { sorted: 10_000, seen: 10_000, overlap: 1_000, exact: 2_000 };
+
+/** Returns a page; null: it cannot be sorted so, as there are too many rows and no index has that order. */
+export async function listExecutions(
+  db: Db,
+  page: ListPage,
+  bounds: ListBounds = LIST_BOUNDS,
+): Promise<ListResult | null> {
+  const { filter, names, order } = page;
+  for (const source of smallSources(filter, names, order)) {
+    if (await isSmall(db, source, bounds)) return readSorted(db, page, source);
+  }
+  if (order === 'duration' && (filter.parent ?? filter.root) !== undefined) return null;
+  return readInOrder(db, page, bounds);
+}
+
+async function isSmall(db: Db, source: Source, { sorted }: ListBounds): Promise<boolean> {
+  const p = new Parameters();
+  const text = `select count(*) as count from (select 1 from workflow_executions e where ${source(p)} limit ${sorted + 1}) x`;
+  const { rows } = await db.query(text, p.values);
+  return Number(rows[0].count) <= sorted;
+}
+
+/** By the names of COLUMNS. */
+const ORDER_OF_ROWS: Readonly<Record<ListOrder, string>> = {
+  created: 'e.created_at desc, e.id desc',
+  duration: 'e.duration desc, e.id desc',
+  id: 'e.id desc',
+};
+/** The columns that conditions read. */
+const COLUMNS = `e.id, e.workflow_template_id, e.workspace_id, e.status, e.tags, e.created_at, e.started_at, e.completed_at,
+  e.completed_at - e.started_at as duration, e.parent_execution_id, e.parent_step_id, e.root_execution_id, e.error,
+  e.idempotency_key, e.removed_at`;
+
+/** `offset 0` keeps the planner from another index. */
+async function readSorted(db: Db, page: ListPage, source: Source): Promise<ListResult> {
+  const p = new Parameters();
+  const from = `(select ${COLUMNS} from workflow_executions e where ${source(p)} offset 0)`;
+  const rows = await readRows(db, page, from, p);
+  return pageOf(rows, page.limit, null);
+}
+
+async function readInOrder(db: Db, page: ListPage, { seen, overlap }: ListBounds): Promise<ListResult> {
+  const { filter, names, order, after, limit } = page;
+  const sources = orderedSources(filter, names, order);
+  const maxOfEach = Math.ceil(seen / sources.length);
+  const p = new Parameters();
+  const parts = sources.map(
+    (source) => `(select ${COLUMNS} ${inOrder(source, filter, order, after, p)} limit ${maxOfEach})`,
   );
-  values.push(filter.limit);
+  const rows = await readRows(db, page, `(${parts.join(' union all ')})`, p);
+  if (sources.length === 1 && rows.length > limit) return pageOf(rows, limit, null);
+  const offset = maxOfEach - Math.ceil(overlap / sources.length);
+  const ends = await Promise.all(sources.map((source) => readEnd(db, source, page, offset)));
+  const end = earliest(ends);
+  // What comes after it is on a later page: another source may have rows in between.
+  const found = end === null ? rows : rows.filter(({ key }) => !isBefore(end, key));
+  return pageOf(found, limit, end);
+}
+
+/** Returns the key of the row that is so far behind the beginning of a page; null: there are fewer rows. */
+async function readEnd(db: Db, source: OrderedSource, page: ListPage, offset: number) {
+  const { filter, order, after } = page;
+  const p = new Parameters();
   const { rows } = await db.query(
-    `select ${HEAD}, e.error
-       from workflow_executions e join workflow_templates t on t.id = e.workflow_template_id
-     where ${where.join(' and ')}
-      order by e.id desc
-      limit $${values.length}`,
-    values,
+    `select e.id, ${ORDERS[order].micros} as micros ${inOrder(source, filter, order, after, p)} offset ${offset} limit 1`,
+    p.values,
   );
-  return rows.map((row) => ({ ...toHead(row), error: row.error }));
+  return rows.length === 0 ? null : keyOf(rows[0]);
+}
+
+/** Returns the place up to which every source was looked through; null: all of them to their end. */
+function earliest(ends: readonly (ListKey | null)[]): ListKey | null {
+  const known = ends.filter((end) => end !== null);
+  return known.length === 0 ? null : known.reduce((a, b) => (isBefore(a, b) ? a : b));
+}
+
+/** Whether a row comes earlier in a list. */
+function isBefore(a: ListKey, b: ListKey): boolean {
+  const difference = BigInt(a.micros) - BigInt(b.micros);
+  return difference > 0n || (difference === 0n && a.id > b.id);
+}
+
+/** @param from rows with all COLUMNS */
+async function readRows(
+  db: Db,
+  { filter, names, order, after, limit }: ListPage,
+  from: string,
+  p: Parameters,
+): Promise<ListedExecution[]> {
+  const where = allConditions(filter, names, order, p);
+  if (after !== null) where.push(afterKey(order, after, p));
+  const { rows } = await db.query(
+    `select ${HEAD}, e.error, l.micros
+       from (select e.id, row_number() over () as place, ${ORDERS[order].micros} as micros
+               from (select e.id, e.created_at, e.started_at, e.completed_at from ${from} e
+                      where ${where.join(' and ')} order by ${ORDER_OF_ROWS[order]} limit ${p.add(limit + 1)}) e) l
+       join workflow_executions e on e.id = l.id
+       join workflow_templates t on t.id = e.workflow_template_id
+      order by l.place`,
+    p.values,
+  );
+  return rows.map((row) => ({ ...toHead(row), error: row.error, key: keyOf(row) }));
+}
+
+function keyOf({ micros, id }: { micros: string; id: string }): ListKey {
+  return { micros, id };
+}
+
+/** @param end where the next page begins when all rows fit; null: there is none */
+function pageOf(rows: readonly ListedExecution[], limit: number, end: ListKey | null): ListResult {
+  if (rows.length <= limit) return { rows, next: end };
+  const shown = rows.slice(0, limit);
+  return { rows: shown, next: shown.at(-1)!.key };
 }

@@ -166,7 +166,7 @@ const CALLS: readonly ApiCall[] = [
       ...(what === 'fail' ? { error: { code: 'none', message: 'none' } } : {}),
     }),
   })),
-  { method: 'GET', route: '/admin/executions', role: 'engine', path: () => '/admin/executions' },
+  { method: 'GET', route: '/admin/executions', role: 'viewer', path: () => '/admin/executions' },
   {
     method: 'POST',
     route: '/admin/executions/{id}/cancel',

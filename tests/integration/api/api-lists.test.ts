@@ -175,6 +175,39 @@ describe('a filter of executions', () => {
       expect(await found({ q })).toEqual([]);
   });
 
+  test('q, what is exactly so first, and the parts after it', async () => {
+    const key = `order-${crypto.randomUUID()}`;
+    const longer = await engine.start(first, { idempotency_key: `${key}-2`, start_after: '1h' });
+    const exact = await engine.start(first, { idempotency_key: key, start_after: '1h' });
+    const later = await engine.start(first, { tags: [`x${key}`], start_after: '1h' });
+    expect(await allIds({ q: key })).toEqual([exact, later, longer]);
+    expect(await allIds({ q: key, limit: 1 })).toEqual([exact, later, longer]);
+    const code = `code_${crypto.randomUUID()}`.slice(0, 40);
+    const fails = { steps: { a: { type: 'fail', with: { code, message: 'm' } } } };
+    const { execution_id: id } = await engine.run(fails);
+    for (const q of [code, code.toUpperCase(), code.slice(3, 30)]) expect(await found({ q })).toEqual([id]);
+  });
+
+  test('sort=duration: those that have ended, the one that ran longest first', async () => {
+    const slow = await engine.publish({
+      steps: { w: { type: 'delay', with: { for: '${{ input.ms }}' } } },
+    });
+    const ids: string[] = [];
+    for (const ms of [1, 400, 150]) ids.push(await engine.start(slow, { inputs: { ms } }));
+    await Promise.all(ids.map((id) => engine.end(id)));
+    await put(slow, 1);
+    const longest = [ids[1], ids[2], ids[0]] as string[];
+    for (const limit of [1, 2, 50])
+      expect(await allIds({ template: slow, sort: 'duration', limit })).toEqual(longest);
+    const { next_cursor } = await engine.client.listExecutions({ template: slow, limit: 1 });
+    const other = `${EXECUTIONS}?sort=duration&cursor=${next_cursor}`;
+    const { errors } = await refusal(database.pool, () => fetch(`${engine.url}${other}`), [
+      422,
+      'validation_failed',
+    ]);
+    expect(errors).toMatchObject([{ pointer: '/cursor', code: 'invalid_cursor' }]);
+  });
+
   test('since and until: from the one, up to and without the other, in any zone', async () => {
     const { rows } = await database.pool.query(
       'select id, created_at, created_at::text as exact from workflow_executions where id = any($1::uuid[]) order by created_at',

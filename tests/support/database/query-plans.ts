@@ -17,7 +17,6 @@ import {
   readSteps,
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
-import { listExecutions } from '../../../db/executions/list.ts';
 import { lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import { countOpen } from '../../../db/scopes/open-views.ts';
@@ -291,9 +290,6 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     ...waitReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),
-    ),
-    query('list of executions', 'db/executions/list.ts', 'a page of the list', (db) =>
-      listExecutions(db, { before: executionId, limit: 51 }),
     ),
   ]);
 }

@@ -2,18 +2,48 @@
  * The statements of reading for people and pages, for docs/sql.md: see query-plans.ts.
  */
 import type { Db } from '../../../db/connection/client.ts';
+import { type ListPage, listExecutions } from '../../../db/executions/list.ts';
+import type { FoundNames } from '../../../db/executions/list-conditions.ts';
+import { executionsNamed } from '../../../db/executions/names.ts';
 import { readSnapshot } from '../../../db/reading/execution-state.ts';
-import type { Filled } from './filled-database.ts';
+import { ENGINE_ID, type Filled } from './filled-database.ts';
 
 type Read = readonly [name: string, file: string, when: string, send: (db: Db) => Promise<unknown>];
 
-export function readingReads({ executionIds }: Filled): Read[] {
+const NO_NAMES: FoundNames = { templates: null, part: null, only: null, without: [] };
+const AFTER = { micros: '1700000000000000', id: ENGINE_ID };
+
+export function readingReads({ executionIds, templateId }: Filled): Read[] {
+  const list = (what: string, page: Partial<ListPage>): Read => [
+    `list of executions: ${what}`,
+    'executions/list.ts',
+    'a page of the list',
+    (db) =>
+      listExecutions(db, { filter: {}, names: NO_NAMES, order: 'created', after: AFTER, limit: 50, ...page }),
+  ];
+  const ofTemplate = { ...NO_NAMES, templates: [templateId] };
   return [
     [
       'read_snapshot',
       'reading/execution-state.ts',
       'a state request',
       (db) => readSnapshot(db, executionIds[0]!, ''),
+    ],
+    list('all', {}),
+    list('of a workspace', { filter: { workspaceId: ENGINE_ID } }),
+    list('of a template', { names: ofTemplate }),
+    list('failed', { filter: { status: 'failed' } }),
+    list('failed, of a workspace', { filter: { status: 'failed', workspaceId: ENGINE_ID } }),
+    list('failed, of a template', { filter: { status: 'failed' }, names: ofTemplate }),
+    list('by duration', { order: 'duration' }),
+    list('whether few have a tag', { filter: { tag: 'shop' } }),
+    list('whether few are open', { filter: { status: 'running' } }),
+    list('whether few are children of one', { filter: { parent: ENGINE_ID }, order: 'id' }),
+    [
+      'list of executions: named exactly',
+      'executions/names.ts',
+      'a page of the list with `q`',
+      (db) => executionsNamed(db, ENGINE_ID, [templateId], 2_000),
     ],
   ];
 }
