@@ -46,6 +46,7 @@ describe('the OpenAPI document', () => {
       'post /admin/doctor/repair',
       'post /admin/executions/{id}/cancel',
       'post /api/v1/execution/fork',
+      'post /api/v1/execution/retry',
       'post /api/v1/execution/signal',
       'post /api/v1/execution/start',
       'post /api/v1/execution/start-many',

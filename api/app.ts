@@ -26,6 +26,7 @@ import type { BodyLimits } from './body.ts';
 import { compressJson } from './compress.ts';
 import type { ApiEnv, ApiLog, RequestObservation } from './context.ts';
 import { addForkRoute } from './control/fork.ts';
+import { addControlRoutes, type ControlPorts } from './control/index.ts';
 import { addDoctorRoutes } from './doctor.ts';
 import { answerError } from './errors.ts';
 import { addExecutionRoutes, type StartReader } from './execution/index.ts';
@@ -62,6 +63,7 @@ export interface AppDependencies {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   forks: ForkPort;
+  control: ControlPorts;
   steps: StepServicePort;
   hooks: HookPort;
   signals: SignalServicePort;
@@ -121,6 +123,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   if (deps.surface === 'operations') return app;
   addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
   addForkRoute(router, deps.forks, limits);
+  addControlRoutes(router, deps.control, limits);
   addTaskRoutes(router, { tasks: deps.tasks, limits });
   addSignalRoute(router, deps.signals, limits);
   addStepRoutes(router, { steps: deps.steps, limits });

@@ -149,6 +149,7 @@ export const stepMembers = {
   resume_at: optional(text),
   waiting_for: optional(object<{ kind: string }>({ kind: text })),
   reused_from: optional(text),
+  by_hand: anything,
   scopes: anything,
   compensation: anything,
   children: anything,
@@ -199,6 +200,7 @@ export const execution = object<ExecutionStatusBody>({
   created_at: text,
   started_at: optional(text),
   completed_at: optional(text),
+  resumed_at: optional(text),
   resume_at: optional(text),
 });
 

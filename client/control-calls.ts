@@ -1,7 +1,7 @@
 /**
  * The calls that control executions.
  */
-import type { DryRun } from '../services/control/dry-run.ts';
+import type { DryRun } from '../core/control/dry-run.ts';
 import type { ForkBody } from '../services/control/fork-answers.ts';
 import type { StartResult } from '../services/execution-answers.ts';
 import { type Check, flag, list, object, started, text } from './answer.ts';

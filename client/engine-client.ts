@@ -21,8 +21,8 @@ import { readingCalls } from './reading-calls.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
 import { waitCalls } from './wait-calls.ts';
 
+export type { DryRun } from '../core/control/dry-run.ts';
 export type { ExecutionStatus, StepStatus } from '../core/status.ts';
-export type { DryRun } from '../services/control/dry-run.ts';
 export type { DoctorReport } from '../services/doctor/report.ts';
 export type {
   ExecutionFilter,

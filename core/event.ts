@@ -5,6 +5,7 @@
  * the step.
  */
 import type { Act } from './control/act.ts';
+import type { Repair } from './control/asked-repair.ts';
 import type { Json } from './json/json.ts';
 import type { StepStatus } from './status.ts';
 
@@ -295,6 +296,14 @@ export type Event =
       readonly reason: string | null;
       /** Left out: a parent cancels it. */
       readonly act?: Act;
+    }
+  /** A retry of what is over. */
+  | {
+      readonly type: 'repair';
+      readonly repair: Repair;
+      /** The sequence that it was judged at: at any other it is late. Null: it is judged anew, as its parent has asked for it. */
+      readonly sequence: number | null;
+      readonly act: Act;
     }
   /** The execution's own timeout. */
   | { readonly type: 'time_out' }

@@ -7,6 +7,7 @@
  */
 import { isCompensation, isUndoing } from './compensation/compensation.ts';
 import { faultsOfCompensating, faultsOfCompensation, faultsOfUndoing } from './compensation/faults.ts';
+import { hasOtherInputs, isResumed } from './control/resumed.ts';
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
@@ -162,10 +163,13 @@ function findInJoin(
   const { join } = view.graph.steps[slot]!;
   const decision = decideJoin(join, edges, resolved, live);
   const told = `${live} live of ${resolved} resolved of ${edges} edges, join ${join}`;
-  if (resolved === 0) found('row_too_early', 'has a row, but no resolved edge');
+  const hasOthers = hasOtherInputs(view, state);
+  if (resolved === 0 && state.resets === 0 && !hasOthers)
+    found('row_too_early', 'has a row, but no resolved edge');
   if (status === 'waiting_inputs') {
     if (decision !== 'wait') found('join_undecided', `still waits for inputs (${told})`);
-  } else if (decision === 'wait' || (decision === 'skip' && status !== 'skipped')) {
+  } else if (hasOthers) return;
+  else if (decision === 'wait' || (decision === 'skip' && status !== 'skipped')) {
     found('join_decided_early', `is ${status} (${told})`);
   }
 }
@@ -222,9 +226,14 @@ function findInRunning(
     if (running + settledCount < view.graph.size && !wasEndedFromAbove(view)) {
       found('stop_overlooked', 'is being stopped, but a step that does not run is not settled');
     }
-  } else if (unhandled !== undefined && (view.graph.onFailure === 'stop' || view.failure === null)) {
+  } else if (unhandled !== undefined && !mayGoOn(view)) {
     found('failure_overlooked', `goes on as if ${keyOf(view, unhandled.slot)} had not failed unhandled`);
   }
+}
+
+/** An execution goes on after a failure that is recorded, if its other branches run to their end or a retry has left the failed step. */
+function mayGoOn(view: ExecutionView): boolean {
+  return view.failure !== null && (view.graph.onFailure === 'continue' || isResumed(view));
 }
 
 /** A queued step has one ticket in its ready queue, a parked one a timer, every other step nothing. */

@@ -159,7 +159,9 @@ function executionJobs(
   if (startAfter !== null) add.push(startJob(id, startAfter));
   if (start === null && plan.fromStatus === 'pending' && end !== null) remove.push(timerKey(id));
   const isTimed = end === null && !plan.compensating;
-  if (timeoutMs !== null && plan.begun && isTimed) add.push(deadlineJob(id, timeoutMs));
+  // A retry gives the execution its timeout anew.
+  const begins = plan.begun || plan.repair !== null;
+  if (timeoutMs !== null && begins && isTimed) add.push(deadlineJob(id, timeoutMs));
   if (timeoutMs !== null && !isTimed) remove.push(timerKey(deadlineJobId(id)));
   if (beginsGrace(plan)) add.push(stopJob(id, stopGraceMs));
   const wasGranted = view.stopRequested !== null || plan.fromStatus === 'compensating';

@@ -42,6 +42,14 @@ export interface TaskChange {
   readonly losses: number | null;
 }
 
+/** A change by hand. */
+export interface ControlledStep {
+  /** The step was over, and is reset. */
+  readonly isReset: boolean;
+  /** Who ends the step by hand, and how; null: nobody does. */
+  readonly byHand: Act | null;
+}
+
 export interface StepChange {
   readonly state: StepState;
   /** The row as the plan found it; null: the plan inserts it. */
@@ -72,6 +80,8 @@ export interface StepChange {
   endedChild: string | null;
   /** A claim of this plan began an attempt or resumed a parked one. */
   claimed: boolean;
+  /** Null: the step is not changed by hand. */
+  control: ControlledStep | null;
 }
 
 /** `given_back`: by an engine that drains; the next attempt has the same number. */
@@ -135,6 +145,18 @@ export interface StartedChild {
   readonly isAwaited: boolean;
 }
 
+/** What a retry changes besides steps. */
+export interface PlanOfRepair {
+  /** Edges that were resolved and are open again. */
+  readonly reopened: { readonly target: StepState; readonly producer: StepState }[];
+  /** Ids of compensations that are gone: what they undid is done anew. */
+  readonly removed: string[];
+  /** Slots of holders whose scopes are gone: they evaluate what they hold anew. */
+  readonly discarded: number[];
+  /** Child executions that are retried in place. */
+  readonly children: string[];
+}
+
 export interface Plan {
   readonly view: ExecutionView;
   readonly fromStatus: ExecutionStatus;
@@ -164,6 +186,8 @@ export interface Plan {
   end: ExecutionEnd | null;
   /** A cancel has ended it. */
   cancelled: boolean;
+  /** Null: the plan is not that of a retry. */
+  repair: PlanOfRepair | null;
   /** What was done by hand with this plan; null: nothing. */
   acts: Act[] | null;
   /** Steps that a fork takes over from another execution, by slot; null: none. */
@@ -194,6 +218,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     aborted: [],
     end: null,
     cancelled: false,
+    repair: null,
     acts: null,
     reused: null,
     looksAgain: false,
@@ -205,4 +230,10 @@ export function emptyPlan(view: ExecutionView): Plan {
 export function scopeChanges(plan: Plan): ScopeChanges {
   plan.scopes ??= { opened: [], undone: [], counted: new Set(), endedBelow: new Map(), items: [] };
   return plan.scopes;
+}
+
+/** Returns what a retry changes, to add to it. */
+export function repairOf(plan: Plan): PlanOfRepair {
+  plan.repair ??= { reopened: [], removed: [], discarded: [], children: [] };
+  return plan.repair;
 }

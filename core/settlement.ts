@@ -29,6 +29,9 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
     live: 0,
     routes: null,
     lost: false,
+    resets: 0,
+    keyNumber: 0,
+    byHand: false,
     held: null,
   };
   view.steps[slot] = state;
@@ -62,6 +65,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     task: null,
     endedChild: null,
     claimed: false,
+    control: null,
   };
 }
 

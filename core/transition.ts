@@ -22,6 +22,7 @@ import {
 import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
 import { beginFork } from './control/begin-fork.ts';
+import { repairView } from './control/repair.ts';
 import {
   cancelledError,
   conclude,
@@ -43,7 +44,9 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
   const plan = emptyPlan(view);
   const heard = hearOfScopes(view, plan, events, newId);
   for (const event of events) {
-    const accepted = heard.has(event) || (!isFinalExecution(view.status) && apply(view, plan, event, newId));
+    const accepted =
+      heard.has(event) ||
+      ((event.type === 'repair' || !isFinalExecution(view.status)) && apply(view, plan, event, newId));
     if (!accepted) plan.late.push(event);
     else take(plan, event);
     if (accepted && !plan.looksAgain) endWhenOver(view, plan, newId);
@@ -128,6 +131,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return end(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);
     case 'time_out':
       return timeOut(view, plan, newId);
+    case 'repair':
+      return retry(view, plan, event, newId);
     case 'reject':
       return reject(view, plan, event, newId);
   }
@@ -161,7 +166,8 @@ function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boole
 
 /** An unhandled failure is recorded in the commit that causes it. */
 function hasUnrecordedFailure({ graph, steps, failure }: ExecutionView): boolean {
-  if (failure !== null && graph.onFailure === 'continue') return false;
+  // With `stop` it is known while the execution goes on only if a retry has left the failed step as it was.
+  if (failure !== null) return false;
   return steps.some((state) => state?.status === 'failed' && !graph.handlesFailure[state.slot]);
 }
 
@@ -206,4 +212,14 @@ function reject(
 ): boolean {
   if (view.status !== 'pending') return false;
   return end(view, plan, { status: 'failed', error: { code, message, step: null } }, newId);
+}
+
+function retry(
+  view: ExecutionView,
+  plan: Plan,
+  { repair, sequence, act }: Extract<Event, { type: 'repair' }>,
+  newId: () => string,
+): boolean {
+  if (sequence !== null && view.sequence !== sequence) return false;
+  return repairView(view, plan, repair, act, newId) === null;
 }

@@ -47,6 +47,12 @@ export interface StepState {
   routes: readonly string[] | null;
   /** The step was cancelled as the loser of a race: its edges are dead. */
   lost: boolean;
+  /** How often it was reset by a retry of its execution. */
+  resets: number;
+  /** How often it was reset after it had completed: each time it gets a new idempotency key. */
+  keyNumber: number;
+  /** It was ended by hand. */
+  byHand: boolean;
   /** Null: the step holds no scopes, or has not begun to. */
   held: HeldScopes | null;
 }
@@ -171,6 +177,12 @@ export interface StepRow {
   hasTimer: boolean;
   routes: readonly string[] | null;
   lost: boolean;
+  /** Left out: 0. */
+  resets?: number;
+  /** Left out: 0. */
+  keyNumber?: number;
+  /** Left out: false. */
+  byHand?: boolean;
   /** Left out: the step holds no scopes. */
   held?: HeldScopes | null;
 }
@@ -193,6 +205,9 @@ export function loadView(
   const view: ExecutionView = { ...emptyView(execution.id, graph, scope), ...execution };
   const states = rows.map((row) => ({
     ...row,
+    resets: row.resets ?? 0,
+    keyNumber: row.keyNumber ?? 0,
+    byHand: row.byHand ?? false,
     held: row.held ?? null,
     slot: slotOf(graph, row.position),
     resolved: 0,

@@ -20,6 +20,14 @@ import {
   statusStatements,
 } from './attempts/collect.ts';
 import { type ChildInsert, childrenOf, insertChildren } from './children/start.ts';
+import {
+  type ControlRows,
+  collectRepair,
+  controlledUpdate,
+  controlStatements,
+  noControlRows,
+  repairStatements,
+} from './control/control-rows.ts';
 import { insertReusedSteps, type ReusedInsert } from './control/reused-steps.ts';
 import { markLost } from './races/lost-steps.ts';
 import {
@@ -40,9 +48,10 @@ import {
   type RenewedWait,
   renewWaits,
 } from './waits/answered-steps.ts';
+import { collectTask, openedForm, renewedWait, type TaskRows } from './waits/collect.ts';
 import { type OpenedForm, openForms } from './waits/form.ts';
 import { type UsedSignal, useSignals } from './waits/signals.ts';
-import { type ChangedTask, changeTasks, deleteTasks, insertTasks, type NewTask } from './waits/tasks.ts';
+import { changeTasks, deleteTasks, insertTasks } from './waits/tasks.ts';
 import { advanceExecutions, changeExecutions, type ExecutionChange, setDue } from './workflow-execution.ts';
 import { type InputInsert, insertInputs, receivedLiteral } from './workflow-input-tracker.ts';
 import {
@@ -64,7 +73,7 @@ export interface PlanToWrite {
   readonly isNew: boolean;
 }
 
-interface Rows {
+interface Rows extends TaskRows {
   advance: { id: string; fromSequence: number }[];
   change: ExecutionChange[];
   due: { id: string; due: DueStatus }[];
@@ -81,21 +90,17 @@ interface Rows {
   /** Steps that go on waiting after an answer. */
   renewed: RenewedWait[];
   forms: OpenedForm[];
-  newTasks: NewTask[];
-  tasks: ChangedTask[];
-  /** Steps whose task does not wait any more. */
-  tasksOver: string[];
   inputs: InputInsert[];
   readonly history: HistoryRows;
   /** Null: no plan has to do with scopes. */
   scopes: ScopeRows | null;
   /** Null: no plan starts child executions. */
   children: ChildInsert[] | null;
-  /** Claimed steps and tasks that have limits. */
-  granted: string[];
   /** Steps that have lost a race. */
   lost: string[];
   acts: ActInsert[];
+  /** Null: no plan is made by hand. */
+  control: ControlRows | null;
 }
 
 /** The steps of a plan that become rows between two yields. */
@@ -132,6 +137,7 @@ export function* planStatements(
     granted: [],
     lost: [],
     acts: [],
+    control: null,
   };
   for (const written of plans) yield* collect(written, rows);
   const statements: Statement[] = [];
@@ -139,6 +145,7 @@ export function* planStatements(
   statements.push(...statusStatements(rows.history, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
   if (rows.due.length > 0) statements.push(setDue(rows.due));
+  if (rows.control !== null) statements.push(...repairStatements(rows.control, at));
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
   yield;
   if (rows.insert.length > 0) statements.push(insertSteps(rows.insert, at));
@@ -148,6 +155,7 @@ export function* planStatements(
   statements.push(...attemptStatements(rows.history, at));
   if (rows.complete.length > 0) statements.push(completeSteps(rows.complete, at));
   if (rows.update.length > 0) statements.push(updateSteps(rows.update, at));
+  if (rows.control !== null) statements.push(...controlStatements(rows.control, at));
   if (rows.answered.length > 0) statements.push(completeAnsweredSteps(rows.answered, at));
   if (rows.marked.length > 0) statements.push(markAnswers(rows.marked));
   if (rows.renewed.length > 0) statements.push(renewWaits(rows.renewed, at));
@@ -179,6 +187,10 @@ function* collect({ plan, stepTemplateIds, outputs, isNew }: PlanToWrite, rows: 
     rows.children.push(...childrenOf(plan));
   }
   if (plan.acts !== null) rows.acts.push(...actsOf(plan));
+  if (plan.repair !== null) {
+    rows.control ??= noControlRows();
+    collectRepair(plan, rows.control);
+  }
   let collected = 0;
   for (const [slot, change] of plan.steps) {
     if (change.from === null) {
@@ -209,6 +221,12 @@ function collectChange(
 ): void {
   const { state, output, answerId, usedSignal } = change;
   collectReset(change, rows.history);
+  if (change.control !== null) {
+    rows.control ??= noControlRows();
+    rows.control.steps.push(controlledUpdate(plan, change));
+    if (from.status === 'waiting' && state.status !== 'waiting') rows.tasksOver.push(state.id);
+    return;
+  }
   if (usedSignal !== null) rows.signals.push({ id: usedSignal, stepId: state.id });
   if (plan.view.graph.steps[state.slot]!.type === 'task' && collectTask(plan, change, from, rows)) return;
   if (output !== null && answerId !== null) {
@@ -221,47 +239,6 @@ function collectChange(
     if (answerId !== null) rows.marked.push({ id: state.id, answerId });
     if (change.waitingFor?.kind === 'form' && state.status === 'waiting') rows.forms.push(openedForm(change));
   }
-}
-
-function renewedWait({ view }: Plan, { state, waitingFor, answerId }: StepChange): RenewedWait {
-  const { id, attempt } = state;
-  return {
-    id,
-    attempt,
-    waitingFor: JSON.stringify(waitingFor),
-    sequence: view.sequence,
-    answerId: answerId!,
-  };
-}
-
-function openedForm({ state, waitingFor }: StepChange): OpenedForm {
-  const { reminder } = waitingFor as unknown as { reminder?: { after_ms: number } | null };
-  return { id: state.id, remindMs: reminder?.after_ms ?? null };
-}
-
-/** Returns whether nothing else of the step changes. */
-function collectTask(
-  { view }: Plan,
-  { state, task, waitingFor, parkedState }: StepChange,
-  from: NonNullable<StepChange['from']>,
-  rows: Rows,
-): boolean {
-  const { id: stepId, slot, attempt, status } = state;
-  if (status !== 'waiting') {
-    if (from.status === 'waiting') rows.tasksOver.push(stepId);
-    return false;
-  }
-  if (task === null) {
-    const { lease_ms: leaseMs } = parkedState as { lease_ms: number };
-    const { limit } = view.graph.steps[slot]!.concurrency ?? { limit: null };
-    rows.newTasks.push({ stepId, executionId: view.id, queue: String(waitingFor!.queue), leaseMs, limit });
-    return false;
-  }
-  const { queue, claim, losses } = task;
-  const { sequence } = view;
-  rows.tasks.push({ stepId, fromAttempt: from.attempt, attempt, sequence, queue, claim, losses });
-  if (claim?.isLimited) rows.granted.push(stepId);
-  return true;
 }
 
 function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void {

@@ -20,6 +20,8 @@ export interface ExecutionHead {
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly completedAt: Date | null;
+  /** Of its last retry; null: it had none. */
+  readonly resumedAt: Date | null;
   /** The step that started it; null: no step did. */
   readonly parent: { readonly executionId: string; readonly stepId: string } | null;
   /** The execution at the top of its tree; its own id when that is itself. */
@@ -44,7 +46,7 @@ export interface ExecutionDetail extends ExecutionListRow {
 export const HEAD = `
   e.id, e.workflow_template_id, t.name, t.version, e.workspace_id, e.user_id, e.status,
   e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at,
-  e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id, e.forked_from`;
+  e.resumed_at, e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id, e.forked_from`;
 
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
@@ -108,6 +110,14 @@ export interface StepDetail {
   readonly waitingFor: WaitingFor | null;
   /** The step execution of which a fork has the result; null: it has none. */
   readonly reusedFrom: string | null;
+  /** Who ended it by hand; null: nobody did. */
+  readonly byHand: StoredHand | null;
+}
+
+export interface StoredHand {
+  readonly act: 'complete' | 'fail' | 'skip' | 'retry';
+  readonly by: string | null;
+  readonly at: string;
 }
 
 /** Returns the outputs of all steps of a scope together, in bytes of JSON. @param scope '' is the top level */
@@ -143,7 +153,7 @@ export async function readSteps(
 export const STEP_COLUMNS = (s: string) => `
   ${s}.id, ${s}.step_template_id, ${s}.scope, ${s}.status, ${s}.attempt_count, ${s}.required_inputs, ${s}.error_code,
   ${s}.error, ${s}.error_details::text as error_details, ${s}.created_at, ${s}.started_at, ${s}.completed_at, ${s}.resume_at as timer_at,
-  least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for, ${s}.reused_from`;
+  least(${s}.resume_at, ${s}.deadline_at) as resume_at, ${s}.waiting_for, ${s}.reused_from, ${s}.by_hand`;
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
 export function toStepDetail(row: any): StepDetail {
@@ -165,6 +175,7 @@ export function toStepDetail(row: any): StepDetail {
     resumeAt: row.resume_at,
     waitingFor: row.waiting_for,
     reusedFrom: row.reused_from,
+    byHand: row.by_hand,
   };
 }
 
@@ -280,6 +291,7 @@ export function toHead(row: any): ExecutionHead {
     createdAt: row.created_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,
+    resumedAt: row.resumed_at,
     parent:
       row.parent_step_id === null
         ? null

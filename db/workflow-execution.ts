@@ -186,16 +186,18 @@ export interface LoadedExecution extends ExecutionRow {
   /** Milliseconds since it began; null: it has not. */
   readonly runMs: number | null;
   readonly parent: ParentRef | null;
+  /** How often it was retried. */
+  readonly resumes: number;
 }
 
 const READ = `
-  select id, workflow_template_id, status, sequence, workspace_id, priority, callback_url, error, due_status,
+  select id, workflow_template_id, status, sequence, resume_count, workspace_id, priority, callback_url, error, due_status,
          case when is_awaited then parent_execution_id end as parent_id, parent_scope, parent_step_id, parent_attempt,
          coalesce(parent_compensates, false) as parent_compensates,
          stop_requested_at is not null as stopping, stop_reason,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
-   where id = any($1::uuid[])`;
+   where id = any($1::uuid[]) and removed_at is null`;
 
 const LOCK = `${READ}
    order by id
@@ -233,6 +235,7 @@ async function loadExecutions(
     priority: row.priority,
     callbackUrl: row.callback_url,
     runMs: row.run_ms,
+    resumes: row.resume_count,
     parent: row.parent_id === null ? null : parentOf(row),
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,

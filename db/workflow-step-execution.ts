@@ -228,13 +228,17 @@ export interface LoadedStep {
   readonly hasTimer: boolean;
   readonly routes: readonly string[] | null;
   readonly lost: boolean;
+  readonly resets: number;
+  readonly keyNumber: number;
+  readonly byHand: boolean;
 }
 
 const COLUMNS = `
   id, workflow_execution_id, scope, step_template_id, status, attempt_count, retry_count, crash_count,
   claimed_by, sequence, parked_at is not null as parked,
   deadline_at is not null and completed_at is null as has_deadline,
-  status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes, lost_race`;
+  status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes, lost_race,
+  reset_count, key_number, by_hand is not null as by_hand`;
 
 const LOAD = `
   select ${COLUMNS}
@@ -284,6 +288,9 @@ function toLoaded(row: any): LoadedStep {
     hasTimer: row.has_timer,
     routes: row.routes,
     lost: row.lost_race,
+    resets: row.reset_count,
+    keyNumber: row.key_number,
+    byHand: row.by_hand,
   };
 }
 

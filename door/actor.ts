@@ -10,6 +10,7 @@
 import type { ParentRef } from '../core/children/parent.ts';
 import type { Event, StepError } from '../core/event.ts';
 import type { ReceivedInput } from '../core/graph.ts';
+import type { Plan } from '../core/plan.ts';
 import { type ExecutionView, executionOf, type ViewKey } from '../core/view.ts';
 import type { KeptPayloads } from '../payload/kept-payloads.ts';
 import type { ReadableExecution } from '../payload/readable-execution.ts';
@@ -22,6 +23,8 @@ export type Delivery = 'applied' | 'late' | 'missing';
 export interface Mail {
   readonly event: Event;
   readonly settle: ((delivery: Delivery, error?: unknown) => void) | null;
+  /** Plans of scopes of the same execution, written in the commit of the event if that is applied; left out: none. */
+  readonly inside?: readonly Plan[] | undefined;
 }
 
 /** Facts of an execution that never change. */
@@ -95,6 +98,8 @@ export class Actor {
   readonly received = new Map<number, readonly ReceivedInput[]>();
   /** Ready slots that were skipped during a commit. */
   readonly held: number[] = [];
+  /** Retries of its execution that what is kept here has seen. */
+  #resumes = 0;
   /** Its share of the executions in progress here; 0: none. */
   weight = 0;
   /** Handlers running in this process. */
@@ -134,6 +139,20 @@ export class Actor {
 
   free(): void {
     this.#busy = false;
+  }
+
+  /** Returns the retries of its execution that it has seen. */
+  get resumes(): number {
+    return this.#resumes;
+  }
+
+  /** Outputs and errors of steps that a retry has reset are of no use any more. @param resumes retries so far */
+  resumed(resumes: number): void {
+    if (this.#resumes === resumes) return;
+    this.#resumes = resumes;
+    this.kept.forget();
+    this.errors.clear();
+    this.received.clear();
   }
 
   load(facts: ExecutionFacts, view: ExecutionView, around: Loaded | null = null): Loaded {

@@ -11,7 +11,7 @@ import { logsOf } from '../core/attempts/attempt-logs.ts';
 import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
 import { isFinalExecution } from '../core/status.ts';
-import { isParked, isWaiting, type StepState } from '../core/view.ts';
+import { isParked, isWaiting, type StepState, viewKey } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
 import { lateStatements } from '../db/attempts/collect.ts';
 import { keepLogs } from '../db/attempts/logs.ts';
@@ -29,6 +29,7 @@ import type { Delivery } from './actor.ts';
 import { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import type { CommitObserver, CommitSubscriber } from './commit-subscriber.ts';
+import { insideOf } from './control/inside.ts';
 import { DecidedUnits } from './decided-units.ts';
 import { claimedSteps, type DecideOptions, type Decision, EagerFrontier } from './eager-frontier.ts';
 import { notificationOf } from './notification.ts';
@@ -130,11 +131,16 @@ export class Committer {
     const { stopGraceMs } = this.#options;
     const add: Job[] = [];
     const remove: JobKey[] = [];
-    for (const { plan, start, loaded } of units) {
+    for (const unit of units) {
+      const { plan, start, loaded } = unit;
       const hasCallback = loaded.facts.callbackUrl !== null;
       const jobs = jobsOf(plan, { start: start?.row ?? null, hasCallback, stopGraceMs }, newId);
       add.push(...jobs.add);
       remove.push(...jobs.remove);
+      for (const inside of insideOf(unit)) {
+        const facts = { start: null, hasCallback: false, stopGraceMs };
+        add.push(...jobsOf(inside, facts, newId).add);
+      }
     }
     return { add, remove };
   }
@@ -143,6 +149,7 @@ export class Committer {
   committed(units: readonly DecidedUnit[], decidedAt: number): void {
     const durationMs = performance.now() - decidedAt;
     for (const unit of units) {
+      if (unit.plan.repair !== null) this.#resumed(unit);
       keepPayloads(unit);
       if (unit.plan.begun) unit.loaded.begunAt = performance.now();
     }
@@ -151,6 +158,18 @@ export class Committer {
     for (const { actor } of units) this.#unsure.settled(actor.key);
     this.actors.trim();
     this.#options.wake();
+  }
+
+  /** A retry: what is kept of steps that were reset is void, and so are the views of scopes that were opened again. */
+  #resumed(unit: DecidedUnit): void {
+    const { actor } = unit;
+    actor.resumed(actor.resumes + 1);
+    for (const { view } of insideOf(unit)) {
+      const scope = this.actors.find(viewKey(view.id, view.scope));
+      if (scope === undefined || scope.busy) continue;
+      scope.forget();
+      this.actors.drop(scope);
+    }
   }
 
   /**
@@ -299,12 +318,18 @@ function ids(states: readonly StepState[]): string[] {
 function writes(units: readonly DecidedUnit[]): PlanToWrite[] {
   return units
     .filter(({ plan, start }) => plan.changed && (start === null || plan.begun))
-    .map(({ plan, outputs, loaded, start }) => ({
-      plan,
-      stepTemplateIds: loaded.version.stepTemplateIds,
-      outputs,
-      isNew: start !== null,
-    }));
+    .flatMap((unit) => {
+      const { plan, outputs, loaded, start } = unit;
+      const { stepTemplateIds } = loaded.version;
+      const own = { plan, stepTemplateIds, outputs, isNew: start !== null };
+      const inside = insideOf(unit).map((each) => ({
+        plan: each,
+        stepTemplateIds,
+        outputs: null,
+        isNew: false,
+      }));
+      return [own, ...inside];
+    });
 }
 
 function marks(units: readonly DecidedUnit[]): ForkMark[] {

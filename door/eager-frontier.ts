@@ -92,7 +92,8 @@ export class EagerFrontier {
       accept: (unit) => {
         batch.set(unit.actor, unit);
         const { loaded, plan } = unit;
-        if (plan.begun && loaded.view.scope === null) capacity.admit(loaded);
+        const begins = plan.begun || plan.repair !== null;
+        if (begins && loaded.view.scope === null) capacity.admit(loaded);
         capacity.offer(loaded, plan.ready);
       },
     });

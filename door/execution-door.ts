@@ -62,15 +62,17 @@ export class ExecutionDoor {
   }
 
   /** Hands in an event; `settle` is called after the commit. */
-  post(key: ViewKey, event: Event, settle: Mail['settle'] = null): void {
-    this.#actors.post(key, { event, settle });
+  post(key: ViewKey, event: Event, settle: Mail['settle'] = null, inside?: Mail['inside']): void {
+    this.#actors.post(key, { event, settle, inside });
     this.wake();
   }
 
-  /** Hands in an event and waits for its commit. */
-  deliver(key: ViewKey, event: Event): Promise<Delivery> {
+  /** Hands in an event and waits for its commit. @param inside see Mail */
+  deliver(key: ViewKey, event: Event, inside?: Mail['inside']): Promise<Delivery> {
     return new Promise((resolve, reject) => {
-      this.post(key, event, (delivery, error) => (error === undefined ? resolve(delivery) : reject(error)));
+      const settle: Mail['settle'] = (delivery, error) =>
+        error === undefined ? resolve(delivery) : reject(error);
+      this.post(key, event, settle, inside);
     });
   }
 

@@ -2,6 +2,8 @@
  * Loads views under locks: of executions, and of scopes, with what waits for them in their inbox. The number of statements does not
  * grow with the number of views.
  */
+
+import { isOver } from '../core/ending.ts';
 import type { Event } from '../core/event.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
@@ -16,7 +18,8 @@ import type { Actor, Loaded, Mail } from './actor.ts';
 import type { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import { readWhetherChildrenAreOpen } from './children/left-behind.ts';
-import { completedChildren, eventsFrom, toldByParent } from './scopes/inbox-events.ts';
+import { childrenInPlace } from './control/children-in-place.ts';
+import { completedChildren, eventsFrom, isRetry, toldByParent } from './scopes/inbox-events.ts';
 import { type Place, Places, readHeld, rowOfScope } from './scopes/stored-scope.ts';
 import { Surroundings } from './scopes/surroundings.ts';
 import type { LoadedUnit, Unit } from './unit.ts';
@@ -37,13 +40,16 @@ interface Unreadable extends ViewRows {
   readonly error: EngineError;
 }
 
+/** Where steps run that the views show as ready. */
+type LoaderCapacity = Pick<Capacity, 'owner' | 'offer' | 'holds'>;
+
 export class ViewLoader {
   readonly #actors: Actors;
-  readonly #capacity: Capacity;
+  readonly #capacity: LoaderCapacity;
   readonly #versions: TemplateVersions;
 
   constructor(
-    { actors, capacity }: { readonly actors: Actors; readonly capacity: Capacity },
+    { actors, capacity }: { readonly actors: Actors; readonly capacity: LoaderCapacity },
     versions: TemplateVersions,
   ) {
     this.#actors = actors;
@@ -125,11 +131,15 @@ export class ViewLoader {
     );
     const outputs = await readOutputsOfChildren(tx, completedChildren(rows));
     const byKey = Map.groupBy(rows, ({ key }) => key);
+    const children = new Map<LoadedUnit, ReadonlyMap<number, string>>();
+    for (const unit of units)
+      if (byKey.get(unit.actor.key)?.some(isRetry))
+        children.set(unit, await childrenInPlace(tx, unit.loaded));
     return units.map((unit) => {
       const own = byKey.get(unit.actor.key);
       if (own === undefined) return unit;
       // A parent's word is an event like one from outside: a stop looks at what is below before it is decided.
-      const told = toldByParent(own).map((event) => ({ event, settle: null }));
+      const told = toldByParent(own, children.get(unit)).map((event) => ({ event, settle: null }));
       const inbox = { ids: own.map(({ id }) => id), events: eventsFrom(unit, own, outputs) };
       return { ...unit, mails: [...told, ...unit.mails], inbox };
     });
@@ -172,7 +182,8 @@ function loadActor(
   steps: readonly StoredStep[],
   surroundings: Surroundings,
 ): Loaded {
-  const { workspaceId, priority, callbackUrl, parent } = execution;
+  const { workspaceId, priority, callbackUrl, parent, resumes } = execution;
+  actor.resumed(resumes);
   if (scope === null || place === null) {
     const loaded = actor.load(
       { version, workspaceId, priority, callbackUrl, parent },
@@ -204,7 +215,10 @@ function refusal(error: unknown): EngineError {
   throw error;
 }
 
-/** Returns whether others may have events for the view: its scopes, its children, or its parent. */
+/** Returns whether others may have events for the view: its scopes, its children, its parent, or a retry. */
 function mayHaveMail({ loaded: { view, version, facts } }: LoadedUnit): boolean {
-  return version.waitsForChildren || facts.parent !== null || view.steps.some((state) => state?.held != null);
+  if (version.waitsForChildren || facts.parent !== null) return true;
+  // A retry has opened a scope again in which nothing is left to do.
+  if (view.scope !== null && view.status === 'running' && isOver(view)) return true;
+  return view.steps.some((state) => state?.held != null);
 }

@@ -30,6 +30,7 @@ import { watchEventLoop } from '../telemetry/event-loop.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
+import { createControlServices } from './control-services.ts';
 import { type Database, openDatabase } from './database.ts';
 import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
@@ -261,6 +262,7 @@ function createApi(parts: ApiParts) {
     templates,
     executions,
     forks,
+    control: createControlServices({ database, steps, worker }),
     ...createStepServices({ config, database, steps, ...worker.doors }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
     doctor,

@@ -48,6 +48,12 @@ export class KeptPayloads {
     this.#clear();
   }
 
+  /** Forgets all: they are read again. */
+  forget(): void {
+    this.#weak = null;
+    this.#clear();
+  }
+
   /** Clears the cache, and ignores payloads that are still being read. */
   end(): void {
     this.#isOver = true;

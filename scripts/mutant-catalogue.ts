@@ -42,7 +42,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a final execution takes events',
     file: 'core/transition.ts',
-    find: '(!isFinalExecution(view.status) && apply(view, plan, event, newId))',
+    find: "((event.type === 'repair' || !isFinalExecution(view.status)) && apply(view, plan, event, newId))",
     replace: 'apply(view, plan, event, newId)',
     tests: CORE,
   },

@@ -85,6 +85,8 @@ export interface StepStatusBody {
   waiting_for: WaitBody | null;
   /** In a fork: the step of the source of which it has the result. */
   reused_from?: string | undefined;
+  /** Who ended it by hand; null: nobody did. */
+  by_hand?: ByHandBody | null;
   /** Of a step that holds scopes. */
   scopes?: ScopeNumbers;
   /** The step that undoes it, as far as it has come; null: nothing has been undone. */
@@ -92,6 +94,12 @@ export interface StepStatusBody {
   /** Of steps that start child executions: the first 100, in the order of the attempts. */
   children?: ChildBody[];
   outputs?: Json;
+}
+
+export interface ByHandBody {
+  act: 'complete' | 'fail' | 'skip' | 'retry';
+  by: string | null;
+  at: string;
 }
 
 export interface CompensationBody {
@@ -163,6 +171,8 @@ export interface ExecutionStatusBody {
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
+  /** Of its last retry, from which on its timeout counts; null: it had none. */
+  resumed_at?: string | null;
   /** Time at which a delayed pending execution begins; null: it was not delayed. */
   resume_at: string | null;
 }

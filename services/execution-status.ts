@@ -10,6 +10,7 @@ import type { ListedChild } from '../db/children/tree.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type {
+  ByHandBody,
   CompensationBody,
   ExecutionStatusBody,
   Progress,
@@ -115,6 +116,7 @@ function afterSteps(execution: ExecutionDetail) {
     created_at: execution.createdAt.toISOString(),
     started_at: isoTime(execution.startedAt),
     completed_at: isoTime(execution.completedAt),
+    resumed_at: isoTime(execution.resumedAt),
     resume_at: execution.status === 'pending' ? isoTime(execution.startAfter) : null,
   } satisfies Partial<Body>;
 }
@@ -222,9 +224,14 @@ export function stepBody(
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
     waiting_for: waitBody(step, { hookUrl: url, held, queueWaits }),
+    by_hand: handOf(step),
     ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
     ...(step.reusedFrom === null ? {} : { reused_from: step.reusedFrom }),
   };
+}
+
+function handOf({ byHand }: StepDetail): ByHandBody | null {
+  return byHand === null ? null : { ...byHand, at: new Date(byHand.at).toISOString() };
 }
 
 /** Returns a compensation as JSON; undefined: its step has none, or nothing has undone it yet. */

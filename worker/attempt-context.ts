@@ -47,7 +47,7 @@ export class AttemptContext implements StepContext {
     this.hasParams = parts.hasParams;
     this.inputs = parts.inputs;
     this.attempt = parts.attempt.claim.attempt;
-    this.idempotencyKey = parts.attempt.stepId;
+    this.idempotencyKey = parts.attempt.idempotencyKey;
     this.resumed = parts.resumed;
     this.secrets = parts.secrets;
     if (parts.scopes !== null) this.scopes = parts.scopes;

@@ -102,6 +102,7 @@ export class AttemptRunner {
     const execution = { id: loaded.id, template, version };
     const attempt = new Attempt(execution, { view: loaded.actor.key, slot }, stepId, claim, crashes, done);
     attempt.undoes = compiled.undoes !== null;
+    attempt.keyNumber = loaded.view.steps[slot]?.keyNumber ?? 0;
     attempt.mayLose = loaded.view.graph.mayLose?.[slot] === true;
     const started = { loaded, attempt, compiled };
     if (compiled.limits !== null) attempt.admission = this.#options.admission(stepId);

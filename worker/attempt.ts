@@ -3,6 +3,7 @@
  *
  * Invariant: `finish` runs once; anything the handler does afterwards is ignored.
  */
+import { idempotencyKey } from '../core/control/idempotency-key.ts';
 import type { Claim } from '../core/event.ts';
 import type { ViewKey } from '../core/view.ts';
 import { StepFailure } from '../steps/step-type.ts';
@@ -45,6 +46,8 @@ export class Attempt {
   readonly crashes: number;
   /** Whether a join may fire without the step and cancel it. */
   mayLose = false;
+  /** 0 until the step has completed and was reset. */
+  keyNumber = 0;
   /** Whether it is of a compensation, which goes on where its execution winds down. */
   undoes = false;
   /** What its handler has logged; null: nothing so far. */
@@ -76,6 +79,10 @@ export class Attempt {
     this.claim = claim;
     this.crashes = crashes;
     this.#onDone = onDone;
+  }
+
+  get idempotencyKey(): string {
+    return idempotencyKey(this.stepId, this.keyNumber);
   }
 
   get executionId(): string {

@@ -2,7 +2,7 @@
  * What the calls that control executions share: the answer of a dry run.
  */
 import { z } from '@hono/zod-openapi';
-import type { DryRun } from '../../services/control/dry-run.ts';
+import type { DryRun } from '../../core/control/dry-run.ts';
 
 const PathsShape = z.array(z.string());
 

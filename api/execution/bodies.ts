@@ -18,6 +18,7 @@ import type {
   StartResult,
   StopResult,
 } from '../../services/execution-answers.ts';
+import { ByHandShape } from '../control/by-hand.ts';
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
@@ -264,6 +265,7 @@ export const StepShape = z
     reused_from: z.guid().optional().openapi({
       description: 'In a fork: the step of the source whose result this one has. It was not run here.',
     }),
+    by_hand: ByHandShape.optional(),
     scopes: ScopeNumbersShape.optional().openapi({ description: 'Of a step that holds scopes.' }),
     compensation: CompensationShape.optional(),
     children: z
@@ -299,6 +301,7 @@ export const StatusShape = z
     created_at: InstantShape,
     started_at: InstantShape.nullable(),
     completed_at: InstantShape.nullable(),
+    resumed_at: InstantShape.nullable().optional().openapi({ description: 'Of the last retry.' }),
     resume_at: InstantShape.nullable().openapi({
       description: 'When a pending execution that was put off begins; null when it was not.',
     }),

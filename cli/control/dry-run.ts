@@ -1,8 +1,9 @@
 /**
  * What a dry run answers, for people.
  */
+
+import type { DryRun } from '../../core/control/dry-run.ts';
 import { visibleText } from '../../core/text/visible.ts';
-import type { DryRun } from '../../services/control/dry-run.ts';
 import type { CommonOptions } from '../common-options.ts';
 import { printJson, printLine, writeLine } from '../output.ts';
 

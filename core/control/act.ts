@@ -18,6 +18,8 @@ export const ACTS = [
 export type ActName = (typeof ACTS)[number];
 
 export interface Act {
+  /** Tells this act from all others: whoever got no reply finds out whether it counted. Left out: nobody asks. */
+  readonly id?: string;
   readonly act: ActName;
   /** The caller, as the API knows it: the name of a key, the subject of a token, `sql`. Null: not known. */
   readonly by: string | null;

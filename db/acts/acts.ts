@@ -33,10 +33,12 @@ export function actsOf({ acts, view }: Plan): ActInsert[] {
 }
 
 const INSERT = `
-  insert into workflow_execution_acts (execution_id, sequence, act, status_after, scope, step_id, by, detail, at)
-  select execution_id, sequence, act, status_after, scope, step_id, by, detail, ${momentOf(9)}
-    from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[])
-           as t(execution_id, sequence, act, status_after, scope, step_id, by, detail)`;
+  insert into workflow_execution_acts (id, execution_id, sequence, act, status_after, scope, step_id, by, detail, at)
+  select coalesce(id, execution_engine_uuidv7()), execution_id, sequence, act, status_after, scope, step_id, by, detail,
+         ${momentOf(9)}
+    from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[],
+                $10::uuid[])
+           as t(execution_id, sequence, act, status_after, scope, step_id, by, detail, id)`;
 
 /** @param at see db/clock.ts */
 export function insertActs(rows: readonly ActInsert[], at: string | null): Statement {
@@ -53,6 +55,7 @@ export function insertActs(rows: readonly ActInsert[], at: string | null): State
       textArray(rows.map(({ by }) => by)),
       jsonArray(rows.map(({ detail }) => (detail === undefined ? null : JSON.stringify(detail)))),
       at,
+      plainArray(rows.map(({ id }) => id ?? null)),
     ],
   };
 }
@@ -86,4 +89,14 @@ export async function readActs(db: Db, executionId: string): Promise<StoredAct[]
     by: row.by,
     detail: row.detail,
   }));
+}
+
+/** Returns whether an act was carried out. */
+export async function isActDone(db: Db, id: string): Promise<boolean> {
+  const { rows } = await db.query({
+    name: 'is_act_done',
+    text: 'select from workflow_execution_acts where id = $1',
+    values: [id],
+  });
+  return rows.length > 0;
 }

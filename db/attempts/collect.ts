@@ -39,9 +39,10 @@ export function collectAttempts({ attempts, view }: Plan, rows: HistoryRows): vo
   }
 }
 
-/** Adds a step of a plan that is over and is reset. */
-export function collectReset({ from, state }: StepChange, { reset }: HistoryRows): void {
-  if (from !== null && isFinalStep(from.status) && !isFinalStep(state.status)) reset.push(state.id);
+/** Adds a step of a plan that was over and begins anew. It may have been ended by hand in the same plan. */
+export function collectReset({ from, state, control }: StepChange, { reset }: HistoryRows): void {
+  if (from === null || !isFinalStep(from.status)) return;
+  if (!isFinalStep(state.status) || control?.isReset === true) reset.push(state.id);
 }
 
 /** Comes before the rows of executions are changed. */

@@ -56,6 +56,6 @@ export function keepEnds(ids: readonly string[]): Statement {
 }
 
 /** Returns whether a plan opens an execution again that was over. */
-export function isReopened({ view, fromStatus }: Plan): boolean {
-  return isFinalExecution(fromStatus) && !isFinalExecution(view.status);
+export function isReopened({ view, fromStatus, repair }: Plan): boolean {
+  return isFinalExecution(fromStatus) && (repair !== null || !isFinalExecution(view.status));
 }

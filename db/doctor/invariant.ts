@@ -44,7 +44,7 @@ export const STEP_QUEUES = `('StepExecutionQueue', 'MergeExecutionQueue')`;
 /** Executions, read first. @param condition on `x` */
 export function executionsWhere(condition: string): string {
   return `(
-        select id, workflow_template_id, status, outputs, error, created_at, updated_at, start_after, started_at,
+        select id, workflow_template_id, status, outputs, error, created_at, updated_at, start_after, started_at, resumed_at,
                completed_at, stop_requested_at
           from workflow_executions x
          where ${condition} and {{only}} offset 0) e`;

@@ -60,7 +60,7 @@ export async function readJoblessExecutions(db: Db, ids: readonly string[]): Pro
   const { rows } = await db.query(
     `select id,
             coalesce(extract(epoch from start_after - now()) * 1000, 0) as begins_in_ms,
-            coalesce(extract(epoch from now() - started_at) * 1000, 0) as running_ms,
+            coalesce(extract(epoch from now() - coalesce(resumed_at, started_at)) * 1000, 0) as running_ms,
             coalesce(extract(epoch from now() - stop_requested_at) * 1000, 0) as stopping_ms
        from workflow_executions
       where id = any($1::uuid[])`,

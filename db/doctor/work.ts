@@ -158,7 +158,7 @@ const DEADLINE: SqlInvariant = {
       from ${UNDER_WAY}
      cross join lateral (
        select definition from workflow_templates x where x.id = e.workflow_template_id offset 0) t
-     where t.definition ->> 'timeout' is not null and ${isCalm('e.started_at')}`,
+     where t.definition ->> 'timeout' is not null and ${isCalm('coalesce(e.resumed_at, e.started_at)')}`,
     `j.name = 'WorkflowExecutionQueue'`,
   ),
 };

@@ -1,5 +1,6 @@
 -- What was done to executions by hand, or by other programs through the API: one row per act, written in its commit.
 create table if not exists workflow_execution_acts (
+  id uuid primary key default execution_engine_uuidv7(),
   execution_id uuid not null references workflow_executions (id) on delete cascade,
   -- Of the transition, in the view that the act changed.
   sequence bigint not null,

@@ -45,12 +45,13 @@ export function collectScopes(plan: Plan, outputs: string | null, rows: ScopeRow
 }
 
 function collectView(
-  { view, fromSequence, fromStatus, end }: Plan,
+  { view, fromSequence, fromStatus, end, repair }: Plan,
   outputs: string | null,
   rows: ScopeRows,
 ): void {
   const { id, scope, sequence } = view;
-  if (scope === null) return;
+  // A retry opens it again by a statement of its own.
+  if (scope === null || repair !== null) return;
   const { holderId, index, part, run, path } = scope;
   const status = view.status as ScopeStatus;
   const depth = path.split('/').length;

@@ -21,10 +21,8 @@ export interface InboxEnd {
 /** The end of one scope, or that one is undone. */
 export type InboxEvent = InboxEnd | { readonly undone: true };
 
-/** A parent tells its child to end. */
-export interface ParentEvent {
-  readonly end: HowToEnd;
-}
+/** A parent tells its child to end, or to go on. */
+export type ParentEvent = { readonly end: HowToEnd } | { readonly retry: { readonly by: string | null } };
 
 export interface InboxRow<E = InboxEvent | ParentEvent | ChildEndEvent | ChildOverEvent> {
   readonly id: string;
@@ -38,7 +36,7 @@ const INSERT = `
   insert into workflow_inbox (id, workflow_execution_id, scope, step_execution_id, event)
   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::jsonb[])`;
 
-export function insertInbox(rows: readonly InboxRow<InboxEvent | ParentEvent>[]): Statement {
+export function insertInbox(rows: readonly InboxRow<InboxEvent | ParentEvent | ChildOverEvent>[]): Statement {
   return {
     name: 'insert_inbox',
     text: INSERT,

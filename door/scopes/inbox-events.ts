@@ -1,6 +1,7 @@
 /**
  * The rows of a view's inbox as events: news of its scopes, ends of its children, and a parent's word that it is to end.
  */
+import { WHOLE_REPAIR } from '../../core/control/asked-repair.ts';
 import type { Event, WaitResult } from '../../core/event.ts';
 import { findSlot } from '../../core/view.ts';
 import type { ChildEndEvent } from '../../db/children/end.ts';
@@ -39,13 +40,27 @@ function resultOf({ child, failure }: ChildEndEvent, outputs: ReadonlyMap<string
   return failure ?? { output: new JsonPayload(outputs.get(child) ?? 'null') };
 }
 
-/** Returns the events of rows with which a parent tells the execution to end. */
-export function toldByParent(rows: readonly InboxRow[]): Event[] {
-  return rows.flatMap(({ event }) => (isTold(event) ? toEnd(event.end) : []));
+/**
+ * Returns the events of rows with which a parent tells the execution to end, or to go on.
+ * @param children those that a retry retries in place; left out: none
+ */
+export function toldByParent(rows: readonly InboxRow[], children?: ReadonlyMap<number, string>): Event[] {
+  return rows.flatMap(({ event }) => (isTold(event) ? toldEvent(event, children) : []));
+}
+
+/** Returns whether a parent tells the execution to go on. */
+export function isRetry({ event }: InboxRow): boolean {
+  return 'retry' in event;
 }
 
 function isTold(event: InboxRow['event']): event is ParentEvent {
-  return 'end' in event && !('run' in event);
+  return 'retry' in event || ('end' in event && !('run' in event));
+}
+
+function toldEvent(event: ParentEvent, children = WHOLE_REPAIR.children): Event {
+  if ('end' in event) return toEnd(event.end);
+  const act = { act: 'retry', by: event.retry.by } as const;
+  return { type: 'repair', repair: { ...WHOLE_REPAIR, children }, sequence: null, act };
 }
 
 function toEnd(how: 'stop' | 'cancel'): Event {

@@ -5,7 +5,7 @@
 import { inboxTicket, type Job } from '../../core/jobs.ts';
 import type { OutgoingEvent } from '../../core/scopes/outbox.ts';
 import { executionOf, scopeName, scopeOf, type ViewKey, viewKey } from '../../core/view.ts';
-import { insertChildEnds, insertChildrenOver } from '../../db/children/end.ts';
+import { type ChildOverEvent, insertChildEnds, insertChildrenOver } from '../../db/children/end.ts';
 import {
   deleteInbox,
   type InboxEvent,
@@ -16,6 +16,7 @@ import {
 import type { Statement } from '../../db/statement.ts';
 import { newId } from '../../db/uuid.ts';
 import { childEndOf, childOverOf, endsChild } from '../children/child-end.ts';
+import { overInside } from '../control/inside.ts';
 import type { DecidedUnit } from '../unit.ts';
 
 export interface OutgoingMail {
@@ -47,26 +48,35 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number): Outgo
 /** Returns whether the commit of the unit has written tickets. */
 export function sendsMail(unit: DecidedUnit): boolean {
   const { outbox, told, plan } = unit;
-  return outbox !== null || told !== undefined || (plan.scopes?.undone.length ?? 0) > 0 || endsChild(unit);
+  const isOwn = outbox !== null || told !== undefined || plan.repair !== null;
+  return isOwn || (plan.scopes?.undone.length ?? 0) > 0 || endsChild(unit);
 }
 
 function hasMail(unit: DecidedUnit): boolean {
   return unit.inbox !== undefined || sendsMail(unit);
 }
 
-function rowsOf({ outbox, told, loaded }: DecidedUnit): InboxRow<InboxEvent | ParentEvent>[] {
-  const toChildren = (told?.ids ?? []).map((key) => ({
-    id: newId(),
-    key,
-    stepId: null,
-    event: { end: told!.how },
-  }));
-  if (outbox === null) return toChildren;
+function rowsOf(unit: DecidedUnit): InboxRow<InboxEvent | ParentEvent | ChildOverEvent>[] {
+  const { outbox, loaded } = unit;
+  const rows = [...rowsToChildren(unit), ...rowsInside(unit)];
+  if (outbox === null) return rows;
   const { holderId: stepId } = loaded.view.scope!;
   const toHolders = outbox.flatMap(({ key, event }) =>
     eventsOf(event).map((row) => ({ id: newId(), key, stepId, event: row })),
   );
-  return [...toChildren, ...toHolders];
+  return [...rows, ...toHolders];
+}
+
+function rowsToChildren({ told, plan }: DecidedUnit): InboxRow<ParentEvent>[] {
+  const ends = (told?.ids ?? []).map((key) => ({ key, event: { end: told!.how } }));
+  const by = plan.acts?.find(({ act }) => act === 'retry')?.by ?? null;
+  const retries = (plan.repair?.children ?? []).map((key) => ({ key, event: { retry: { by } } }));
+  return [...ends, ...retries].map((row) => ({ id: newId(), stepId: null, ...row }));
+}
+
+function rowsInside(unit: DecidedUnit): InboxRow<ChildOverEvent>[] {
+  const event = { over: unit.plan.view.id };
+  return overInside(unit).map((key) => ({ id: newId(), key, stepId: null, event }));
 }
 
 /** Returns what an event tells of each scope. */

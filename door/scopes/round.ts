@@ -167,6 +167,7 @@ export class Round {
     const part = partOf(held!, index);
     const path = runPath(view.scope, graph.steps[slot]!.key, index);
     const actor = this.#options.actors.renew(viewKey(id, { holderId, index }));
+    actor.resumed(around.actor.resumes);
     actor.take();
     const scope = { path, around: view.scope, holderId, holderSlot: slot, index, part, run };
     const loaded = actor.load(

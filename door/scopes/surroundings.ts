@@ -42,7 +42,7 @@ export class Surroundings {
   ): Promise<Surroundings> {
     const surroundings = new Surroundings(actors);
     const missing = new Map<ViewKey, Around>();
-    for (const { execution, scope } of all) surroundings.#collect(execution.id, scope, missing);
+    for (const { execution, scope } of all) surroundings.#collect(execution, scope, missing);
     if (missing.size > 0) await surroundings.#readSteps(tx, [...missing]);
     return surroundings;
   }
@@ -54,7 +54,7 @@ export class Surroundings {
     { around: scope, holderSlot }: Pick<ScopeRef, 'around' | 'holderSlot'>,
   ): Loaded {
     const key = viewKey(execution.id, scope);
-    const known = this.#inMemory(key, holderSlot) ?? this.#read.get(key);
+    const known = this.#inMemory(key, holderSlot, execution) ?? this.#read.get(key);
     if (known !== undefined) return known;
     const steps = this.#steps.get(key);
     if (steps === undefined) return this.#known.get(key)!;
@@ -67,22 +67,32 @@ export class Surroundings {
     return loaded;
   }
 
-  /** Returns the view if it is in memory and knows the holder. */
-  #inMemory(key: ViewKey, holderSlot: number): Loaded | undefined {
-    const loaded = this.#actors.find(key)?.loaded ?? undefined;
-    return loaded?.view.steps[holderSlot] === undefined ? undefined : loaded;
+  /** Returns the view if it is in memory, knows the holder, and is not of before a retry. */
+  #inMemory(
+    key: ViewKey,
+    holderSlot: number,
+    { resumes }: Pick<LoadedExecution, 'resumes'>,
+  ): Loaded | undefined {
+    const actor = this.#actors.find(key);
+    const loaded = actor?.loaded ?? undefined;
+    return actor?.resumes !== resumes || loaded?.view.steps[holderSlot] === undefined ? undefined : loaded;
   }
 
-  #collect(executionId: string, { around, holderSlot }: ScopeRef, missing: Map<ViewKey, Around>): void {
+  #collect(
+    execution: LoadedExecution,
+    { around, holderSlot }: ScopeRef,
+    missing: Map<ViewKey, Around>,
+  ): void {
+    const { id: executionId } = execution;
     const key = viewKey(executionId, around);
     if (missing.has(key)) return;
-    const known = this.#inMemory(key, holderSlot);
+    const known = this.#inMemory(key, holderSlot, execution);
     if (known !== undefined) {
       this.#known.set(key, known);
       return;
     }
     missing.set(key, { executionId, scope: around });
-    if (around !== null) this.#collect(executionId, around, missing);
+    if (around !== null) this.#collect(execution, around, missing);
   }
 
   async #readSteps(tx: Tx, missing: readonly (readonly [ViewKey, Around])[]): Promise<void> {

@@ -1,10 +1,11 @@
 /**
  * Requests and answers of `fork`, in the field names of the API.
  */
+
+import type { DryRun } from '../../core/control/dry-run.ts';
 import type { Json } from '../../core/json/json.ts';
 import type { Caller } from '../caller.ts';
 import type { StartResult } from '../execution-answers.ts';
-import type { DryRun } from './dry-run.ts';
 
 export interface ForkBody {
   execution_id: string;

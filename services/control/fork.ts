@@ -5,6 +5,7 @@
  * read, and fails when one has changed since: then the fork is decided again.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { DryRun } from '../../core/control/dry-run.ts';
 import { type Fork, type GivenOutput, planFork } from '../../core/control/fork.ts';
 import type { Event } from '../../core/event.ts';
 import { digestOf } from '../../core/json/canonical.ts';
@@ -38,7 +39,6 @@ import type { StartResult } from '../execution-answers.ts';
 import type { StartGate } from '../start-gate.ts';
 import { compensatedInside } from '../steps/undo-status.ts';
 import { visible } from '../visible.ts';
-import type { DryRun } from './dry-run.ts';
 import type { ForkBody, ForkPort } from './fork-answers.ts';
 import { givenOutputs, topLevelSlot } from './given-outputs.ts';
 

@@ -95,6 +95,13 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'POST',
+    route: '/api/v1/execution/retry',
+    role: 'operator',
+    path: () => '/api/v1/execution/retry',
+    body: () => ({ execution_id: room.running, from: 'none' }),
+  },
+  {
+    method: 'POST',
     route: TEMPLATES,
     role: 'editor',
     path: () => TEMPLATES,

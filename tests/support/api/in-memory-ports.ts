@@ -6,6 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import type { ControlPorts } from '../../../api/control/index.ts';
 import type { Json } from '../../../core/json/json.ts';
 import { EngineError, type Problem } from '../../../core/problem.ts';
 import { type ExecutionStatus, isFinalExecution, type StepStatus } from '../../../core/status.ts';
@@ -26,6 +27,7 @@ import type { StepServicePort } from '../../../services/steps/answers.ts';
 import type { TaskServicePort } from '../../../services/tasks/task-answers.ts';
 import type { TemplateBody } from '../../../services/template-answers.ts';
 import type { TemplateServicePort } from '../../../services/template-port.ts';
+import { controlPorts } from './in-memory-control.ts';
 import { doctorPort } from './in-memory-doctor.ts';
 import { signalPort, stepPort, taskPort } from './in-memory-steps.ts';
 
@@ -49,6 +51,7 @@ interface Kept {
 export interface InMemoryPorts {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
+  control: ControlPorts;
   doctor: DoctorPort;
   steps: StepServicePort;
   signals: SignalServicePort;
@@ -72,6 +75,7 @@ export function createInMemoryPorts(): InMemoryPorts {
     steps: stepPort(record),
     signals: signalPort(record),
     tasks: taskPort(record),
+    control: controlPorts(record),
   };
   async function record(name: string, caller: Caller, ...args: unknown[]): Promise<void> {
     ports.calls.push({ name, caller, args });

@@ -36,6 +36,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
   const app = createApp({
     templates: ports.templates,
     executions: ports.executions,
+    control: ports.control,
     doctor: ports.doctor,
     steps: ports.steps,
     forks: { fork: () => Promise.reject(new EngineError('execution_not_found', 'no forks here')) },

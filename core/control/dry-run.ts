@@ -9,7 +9,7 @@ export interface DryRunWarning {
   step: string | null;
 }
 
-/** Steps are named by path. */
+/** The answer of a call with `dry_run: true`. Steps are named by path. */
 export interface DryRun {
   dry_run: true;
   resets: string[];

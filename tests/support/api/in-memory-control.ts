@@ -1,0 +1,18 @@
+/**
+ * Control that takes every call, for tests of the API only.
+ */
+import type { ControlPorts } from '../../../api/control/index.ts';
+import type { Caller } from '../../../services/caller.ts';
+
+type Record = (name: string, caller: Caller, ...args: unknown[]) => Promise<void>;
+
+export function controlPorts(record: Record): ControlPorts {
+  return {
+    retries: {
+      async retry(caller, body) {
+        await record('retry', caller, body);
+        return { execution_id: body.execution_id, status: 'running' };
+      },
+    },
+  };
+}
