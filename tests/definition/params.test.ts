@@ -263,5 +263,5 @@ test('what fits a schema still fits its loose variant when parts of it are expre
     expect(createValidator(loose)(mixed)).toEqual([]);
   });
   fc.assert(property, cases(200));
-  expect(fitting).toBeGreaterThan(20);
+  expect(fitting).toBeGreaterThan(10);
 });
