@@ -10,6 +10,7 @@ import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
 import { fork } from './control/fork.ts';
 import { doctor } from './doctor.ts';
 import { cancel, list, stop } from './executions.ts';
+import { explain } from './explain.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
@@ -98,6 +99,11 @@ function addExecutionCommands(program: Command): void {
     .option('--outputs', 'with the outputs of every step')
     .option('--wait', 'show its progress to its end first; exits as run does')
     .action((execution, options, self) => status(execution, { ...options, ...common(self) }));
+  command(program, 'explain <execution>', 'say why an execution is not over, and what must happen next')
+    .option('--scope <scope>', 'the steps of this scope, such as each[3]')
+    .option('--history', 'also where the time of finished steps went')
+    .option('--cursor <cursor>', 'go on after a page')
+    .action((execution, options, self) => explain(execution, { ...options, ...common(self) }));
   command(program, 'stop <execution>', 'stop an execution; running steps get their grace time')
     .option('--reason <text>', 'kept with the execution')
     .action((execution, options, self) => stop(execution, { ...options, ...common(self) }));

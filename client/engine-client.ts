@@ -13,9 +13,11 @@ import type {
   ScopeQuery,
   StartItem,
 } from '../services/execution-answers.ts';
+import type { ExplainQuery } from '../services/explain/answers.ts';
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { controlCalls } from './control-calls.ts';
+import { explained, queues, workers } from './load-answers.ts';
 import { queryOf } from './query.ts';
 import { readingCalls } from './reading-calls.ts';
 import { createSend, type EngineClientOptions, type Payload } from './send.ts';
@@ -33,7 +35,9 @@ export type {
   StepStatusBody,
   StopResult,
 } from '../services/execution-answers.ts';
+export type { ExplainBody, ExplainQuery } from '../services/explain/answers.ts';
 export type { FormItem } from '../services/forms/inbox-answers.ts';
+export type { QueuesBody, WorkerBody } from '../services/load/load-answers.ts';
 export type { Page } from '../services/page.ts';
 export type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
 export type { AttemptBody, StepBody } from '../services/steps/answers.ts';
@@ -108,6 +112,17 @@ export function createEngineClient(options: EngineClientOptions) {
       const query = queryOf({ execution_id: executionId, include, wait, scope });
       return call('GET', `/api/v1/execution/status${query}`, answer.execution, { signal });
     },
+    /** Explains why an execution, and each step of it, is not final. */
+    explain: ({ history, ...query }: ExplainQuery) =>
+      call(
+        'GET',
+        `/api/v1/execution/explain${queryOf({ ...query, history: history ? 'true' : undefined })}`,
+        explained,
+      ),
+    /** How much work is ready, and for how long. */
+    queues: () => call('GET', '/admin/queues', queues),
+    /** Lists the engines with their load. */
+    listWorkers: (page: PageOptions = {}) => call('GET', `/admin/workers${queryOf({ ...page })}`, workers),
     /** Lists the opened scopes of a step, such as the items of a foreach. */
     listScopes: (query: ScopeQuery) =>
       call('GET', `/api/v1/execution/scopes${queryOf({ ...query })}`, answer.scopes),

@@ -12,7 +12,8 @@
 import { HELD_LEASES, heartbeatLease, leaseKey } from './connection/lease.ts';
 
 /** An engine without a heartbeat for this long is silent, even with its lease. */
-const SILENT = `interval '8 seconds'`;
+export const SILENT_MS = 8_000;
+const SILENT = `interval '${SILENT_MS / 1_000} seconds'`;
 /** Heartbeats come once a second: an engine that has lost its lease and misses one is dead. */
 export const LATE_MS = 1_200;
 const LATE = `interval '${LATE_MS} milliseconds'`;

@@ -50,17 +50,6 @@ export function ableEngines(isAlive: (row: string) => string): string {
   return `select g.step_types from execution_engines g where g.capacity > 0 and ${isAlive('g')}`;
 }
 
-/** Returns the step types that live engines can run. Null: there is none of them, or one that does not say its types. */
-export async function readRunnableTypes(db: Db): Promise<ReadonlySet<string> | null> {
-  const { rows } = await db.query({
-    name: 'read_runnable_types',
-    text: `with able as materialized (${ableEngines(BY_HEARTBEAT.engineIsAlive)})
-           select (select bool_and(step_types is not null) from able) as are_known,
-                  array(select distinct t from able cross join unnest(able.step_types) as t) as types`,
-  });
-  return rows[0].are_known === true ? new Set(rows[0].types) : null;
-}
-
 export interface WorkForNobody {
   /** Number of live engines that run steps. */
   readonly engines: number;

@@ -233,7 +233,8 @@ export interface LoadedStep {
   readonly byHand: boolean;
 }
 
-const COLUMNS = `
+/** The columns of a LoadedStep. */
+export const STATE_COLUMNS = `
   id, workflow_execution_id, scope, step_template_id, status, attempt_count, retry_count, crash_count,
   claimed_by, sequence, parked_at is not null as parked,
   deadline_at is not null and completed_at is null as has_deadline,
@@ -241,13 +242,13 @@ const COLUMNS = `
   reset_count, key_number, by_hand is not null as by_hand`;
 
 const LOAD = `
-  select ${COLUMNS}
+  select ${STATE_COLUMNS}
     from workflow_step_executions
    where workflow_execution_id = any($1::uuid[]) and scope = ''`;
 
 const LOAD_OF_SCOPES = `
   select s.* from unnest($1::uuid[], $2::text[]) as u(execution_id, path)
-   cross join lateral (select ${COLUMNS} from workflow_step_executions
+   cross join lateral (select ${STATE_COLUMNS} from workflow_step_executions
                         where workflow_execution_id = u.execution_id and scope = u.path offset 0) s`;
 
 /** Returns the rows from which views are rebuilt: never payloads. Uses workflow_step_executions_scope_step. */
@@ -271,7 +272,7 @@ export async function loadScopeSteps(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
-function toLoaded(row: any): LoadedStep {
+export function toLoaded(row: any): LoadedStep {
   return {
     id: row.id,
     executionId: row.workflow_execution_id,

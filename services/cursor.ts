@@ -16,6 +16,8 @@ const KEYS = {
   forms: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
   templates: TEMPLATE_NAME,
   scopes: /^\d{1,9}$/,
+  workers: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+  explain: /^\d{1,9}$/,
 };
 export type ListName = keyof typeof KEYS;
 

@@ -18,9 +18,8 @@ import type {
   StepStatusBody,
 } from './execution-answers.ts';
 import { isoTime, opened, stepError } from './steps/answer-parts.ts';
-import type { QueueWaits } from './steps/queue-waits.ts';
 import { type OpenInside, openSteps } from './steps/undo-status.ts';
-import { waitBody } from './steps/wait-body.ts';
+import { type QueueWaits, waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;

@@ -5,9 +5,16 @@ import type { StepStatusBody, WaitBody } from '../../services/execution-answers.
 
 const TEXTS: Readonly<Record<string, (wait: WaitBody) => string>> = {
   inputs: () => 'its inputs',
-  limit: ({ key, limit }) => `the limit ${quoted(key)} of ${limit}`,
+  limit: ({ key, limit, position }) =>
+    `${key === null ? 'a limit' : `the limit ${quoted(key)}`} of ${limit}${position == null ? '' : `, number ${position} in line`}`,
   step_type: ({ type }) => `an engine that has the step type ${quoted(type)}`,
   slot: () => 'a free place on an engine',
+  engine: ({ id }) => (id == null ? 'an engine that runs steps' : `the engine ${id}, which is silent`),
+  start: ({ at, position }) =>
+    at == null ? `its turn${position == null ? '' : `, number ${position} in line`}` : `its begin at ${at}`,
+  stop: () => 'the end of its grace time',
+  paused: () => 'a resume of the execution',
+  incident: () => 'somebody to decide: its retries are used up',
   signal: ({ name }) => `the signal ${quoted(name)}`,
   form: ({ title }) => `an answer to the form ${quoted(title)}`,
   webhook: ({ url }) => `a request to ${url ?? 'its URL'}`,

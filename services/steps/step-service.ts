@@ -25,7 +25,8 @@ import { stepError } from './answer-parts.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
 import { attemptsJson } from './attempts.ts';
-import { type QueueWaits, readQueueWaits } from './queue-waits.ts';
+import { readQueueWaits } from './queue-waits.ts';
+import type { QueueWaits } from './wait-body.ts';
 
 export interface StepServiceOptions {
   readonly pool: Pool;

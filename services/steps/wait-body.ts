@@ -5,7 +5,9 @@ import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
 import type { StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
 import { formOf } from '../forms/form-wait.ts';
-import type { QueueWaits } from './queue-waits.ts';
+
+/** What queued steps wait for, by the step's id. */
+export type QueueWaits = ReadonlyMap<string, WaitBody>;
 
 export interface WaitSurroundings {
   /** The URL of a webhook step; null: the caller does not see it. */

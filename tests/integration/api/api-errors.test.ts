@@ -173,6 +173,18 @@ const CALLS: readonly ApiCall[] = [
       ...(what === 'fail' ? { error: { code: 'none', message: 'none' } } : {}),
     }),
   })),
+  ...(['queues', 'workers'] as const).map((what) => ({
+    method: 'GET' as const,
+    route: `/admin/${what}`,
+    role: 'engine' as const,
+    path: () => `/admin/${what}`,
+  })),
+  {
+    method: 'GET',
+    route: '/api/v1/execution/explain',
+    role: 'viewer',
+    path: () => `/api/v1/execution/explain?execution_id=${room.running}`,
+  },
   { method: 'GET', route: '/admin/executions', role: 'viewer', path: () => '/admin/executions' },
   {
     method: 'POST',

@@ -480,14 +480,17 @@ function titlesIn(source: string): string[] {
 
 const LARGE_SCAN = /Seq Scan on workflow_(executions|step_executions|input_tracker)/;
 
+function noIndex(plan: string): string {
+  return plan.includes('Seq Scan') ? 'none: it reads a small table' : 'none: it only inserts';
+}
+
 function sqlPage(plans: ReadonlyMap<PlannedQuery, string>): string {
   return [...plans]
     .map(([{ name, from, when }, plan]) => {
       const used = [
         ...new Set([...plan.matchAll(/(?:using|Bitmap Index Scan on) (\w+)/g)].map(([, index]) => index!)),
       ];
-      const indexes =
-        used.length === 0 ? 'none: it only inserts' : used.map((index) => `\`${index}\``).join(', ');
+      const indexes = used.length === 0 ? noIndex(plan) : used.map((index) => `\`${index}\``).join(', ');
       return `### \`${name}\`\n\n\`${from}\`. Runs: ${when}. Indexes: ${indexes}.\n\n\`\`\`text\n${plan}\n\`\`\``;
     })
     .join('\n\n');

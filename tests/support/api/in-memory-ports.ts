@@ -22,6 +22,8 @@ import type {
   StepStatusBody,
   StopResult,
 } from '../../../services/execution-answers.ts';
+import type { ExplainPort } from '../../../services/explain/answers.ts';
+import type { LoadPort } from '../../../services/load/load-answers.ts';
 import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
 import type { TaskServicePort } from '../../../services/tasks/task-answers.ts';
@@ -29,7 +31,7 @@ import type { TemplateBody } from '../../../services/template-answers.ts';
 import type { TemplateServicePort } from '../../../services/template-port.ts';
 import { controlPorts } from './in-memory-control.ts';
 import { doctorPort } from './in-memory-doctor.ts';
-import { signalPort, stepPort, taskPort } from './in-memory-steps.ts';
+import { explainPort, loadPort, signalPort, stepPort, taskPort } from './in-memory-steps.ts';
 
 const NOW = '2027-01-31T08:00:00.000Z';
 
@@ -52,6 +54,8 @@ export interface InMemoryPorts {
   templates: TemplateServicePort;
   executions: ExecutionServicePort;
   control: ControlPorts;
+  explainer: ExplainPort;
+  load: LoadPort;
   doctor: DoctorPort;
   steps: StepServicePort;
   signals: SignalServicePort;
@@ -71,6 +75,8 @@ export function createInMemoryPorts(): InMemoryPorts {
     before: () => {},
     templates: templatePort(published, record),
     executions: executionPort(published, kept, record),
+    explainer: explainPort(record),
+    load: loadPort(record),
     doctor: doctorPort(record),
     steps: stepPort(record),
     signals: signalPort(record),

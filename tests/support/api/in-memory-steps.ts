@@ -2,6 +2,8 @@
  * Steps that take every answer, and executions that take every signal, for tests of the API only.
  */
 import type { Caller } from '../../../services/caller.ts';
+import type { ExplainPort } from '../../../services/explain/answers.ts';
+import type { LoadPort } from '../../../services/load/load-answers.ts';
 import type { SignalServicePort } from '../../../services/signal-answers.ts';
 import type { StepServicePort } from '../../../services/steps/answers.ts';
 import type { TaskServicePort } from '../../../services/tasks/task-answers.ts';
@@ -65,6 +67,30 @@ export function taskPort(record: Record): TaskServicePort {
     async fail(caller, id, token, body) {
       await record('fail task', caller, id, token, body);
       return ended(id, 'failed');
+    },
+  };
+}
+
+export function explainPort(record: Record): ExplainPort {
+  return {
+    async explain(caller, query) {
+      await record('explain', caller, query);
+      const summary = `Execution ${query.execution_id} completed. Nothing is left to be done.`;
+      const { execution_id } = query;
+      return { execution_id, status: 'completed', summary, steps: [], history: null, next_cursor: null };
+    },
+  };
+}
+
+export function loadPort(record: Record): LoadPort {
+  return {
+    async queues(caller) {
+      await record('queues', caller);
+      return { data: [], step_types: [], workspaces: [], task_queues: [], next_cursor: null };
+    },
+    async workers(caller, page) {
+      await record('workers', caller, page);
+      return { data: [], next_cursor: null };
     },
   };
 }

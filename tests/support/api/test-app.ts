@@ -37,6 +37,8 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     templates: ports.templates,
     executions: ports.executions,
     control: ports.control,
+    explainer: ports.explainer,
+    load: ports.load,
     doctor: ports.doctor,
     steps: ports.steps,
     forks: { fork: () => Promise.reject(new EngineError('execution_not_found', 'no forks here')) },

@@ -35,6 +35,7 @@ import { completeSteps, insertSteps, loadSteps, updateSteps } from '../../../db/
 import { readTemplateById, readTemplateByName } from '../../../db/workflow-template.ts';
 import type { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
 import { childCommits, childReads } from './child-plans.ts';
+import { explainReads } from './explain-plans.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
 import { readingReads } from './reading-plans.ts';
 import { scopeCommits, scopeReads } from './scope-plans.ts';
@@ -287,7 +288,9 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     query('read_turns', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readTurns(db, stepIds[0]!),
     ),
-    ...waitReads(filled).map(([name, file, when, send]) => query(name, `db/${file}`, when, send)),
+    ...[...waitReads(filled), ...explainReads(filled)].map(([name, file, when, send]) =>
+      query(name, `db/${file}`, when, send),
+    ),
     query('read_execution_states', 'db/execution-queries.ts', 'a stop, a cancel, a long poll', (db) =>
       readStates(db, [executionId]),
     ),
