@@ -142,5 +142,3 @@ export type Reason =
       readonly graceEndsAt: number | null;
       readonly own: Reason;
     };
-
-export type ReasonKind = Reason['kind'];

@@ -345,7 +345,10 @@ test('the history tells where the time of finished steps went, and null for what
 
 test('with every place taken, a step waits for one and says who holds them; executions wait in line', async () => {
   for (const name of ['run', 'limit']) await database.openGate(name);
-  await database.until(`select count(*) = 0 from workflow_step_executions s where status = 'running'`);
+  await database.until(
+    `select count(*) = 0 from workflow_step_executions s join workflow_step_templates t on t.id = s.step_template_id
+      where s.status in ('queued', 'running') and t.type = 'gate'`,
+  );
   const five = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((key) => [key, gate('slots')]));
   const id = await start({ steps: five });
   const { step } = await reasonOf(id, 'e', 'slot', /run 4 steps at once by step/);
