@@ -26,6 +26,8 @@ export interface DriveOptions {
   capacity: number;
   /** Timeouts, pauses, stops and cancels as well. */
   wild: boolean;
+  /** Is shown the view after each commit; changes nothing. */
+  look?: (view: ExecutionView) => void;
 }
 
 /** An event, and the fact that it tells the oracle; null: its claim is stale, so it must be late. */
@@ -184,6 +186,7 @@ export class Drive {
     }
     this.store.apply(plan);
     this.checks.after(plan, this.oracle.verdict);
+    this.#options.look?.(this.view);
   }
 
   /** The result of a step that runs now. */
