@@ -29,6 +29,7 @@ describe('the OpenAPI document', () => {
       'get /admin/doctor',
       'get /admin/executions',
       'get /admin/queues',
+      'get /admin/stats',
       'get /admin/workers',
       'get /api/v1/execution/explain',
       'get /api/v1/execution/scopes',

@@ -19,6 +19,7 @@ import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { LoadPort } from '../services/load/load-answers.ts';
 import type { ReadingPort } from '../services/reading/reading-answers.ts';
 import type { SignalServicePort } from '../services/signal-answers.ts';
+import type { StatsPort } from '../services/stats/stats-answers.ts';
 import type { StepServicePort } from '../services/steps/answers.ts';
 import type { TaskServicePort } from '../services/tasks/task-answers.ts';
 import type { TemplateServicePort } from '../services/template-port.ts';
@@ -40,6 +41,7 @@ import { Intake } from './intake.ts';
 import { addLoadRoutes } from './load.ts';
 import { addOperationRoutes, type HealthPort } from './operations.ts';
 import { addReadingRoutes } from './reading/index.ts';
+import { addStatsRoute } from './reading/stats.ts';
 import { addReferenceRoutes } from './reference/index.ts';
 import { createRouter, credentialsOf } from './route.ts';
 import { addStepRoutes } from './step/index.ts';
@@ -76,6 +78,7 @@ export interface AppDependencies {
   inbox: InboxPort;
   tasks: TaskServicePort;
   reading: ReadingPort;
+  stats: StatsPort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -141,6 +144,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
     limits: definitionBytes < bodyBytes ? ofDefinitions : limits,
   });
   addReadingRoutes(router, { reading: deps.reading });
+  addStatsRoute(router, { stats: deps.stats });
   addAdminRoutes(router, { executions: deps.executions, limits });
   addLoadRoutes(router, deps.load);
   addDoctorRoutes(router, { doctor: deps.doctor, limits });

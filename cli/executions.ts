@@ -8,7 +8,7 @@ import type { ExecutionListItem, StopResult } from '../services/execution-answer
 import { type CommonOptions, connectionOf } from './common-options.ts';
 import { UsageError } from './failure.ts';
 import { printJson, printLine, writeLine } from './output.ts';
-import { table } from './terminal.ts';
+import { fittingTable } from './terminal.ts';
 
 export interface ListOptions extends CommonOptions {
   status?: string | undefined;
@@ -46,7 +46,7 @@ export async function list(options: ListOptions): Promise<void> {
   const page = await connectionOf(options).ask((client) => client.listExecutions(filter));
   if (options.output === 'json') return printJson(page);
   const heading = ['EXECUTION', 'STATUS', 'TEMPLATE', 'VERSION', 'CREATED', 'TAGS', 'ERROR'];
-  printLine(table(heading, page.data.map(listRow)));
+  printLine(fittingTable(process.stdout, heading, page.data.map(listRow)));
   if (page.next_cursor !== null) writeLine(visibleText(`more with --cursor ${page.next_cursor}`));
 }
 

@@ -14,6 +14,7 @@ import { explain } from './explain.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
+import { stats } from './reading/stats.ts';
 import { run, start } from './run.ts';
 import { status } from './status.ts';
 import { archive, publish, show, templates } from './templates.ts';
@@ -121,6 +122,12 @@ function addExecutionCommands(program: Command): void {
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
     .action((options, self) => list({ ...options, ...common(self) }));
+  command(program, 'stats', 'count executions by how they ended, and show how long they took')
+    .option('--since <time>', 'from this instant on; default: a day ago')
+    .option('--until <time>', 'up to this instant; default: now')
+    .option('--bucket <duration>', 'length of a row: 1m, 5m, 1h, 1d ...')
+    .option('--template <name>', 'only of this template')
+    .action((options, self) => stats({ ...options, ...common(self) }));
 }
 
 function addWaitCommands(program: Command): void {

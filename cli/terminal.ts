@@ -30,18 +30,54 @@ export function paintStatus(stream: NodeJS.WriteStream, status: string): string 
   return tone === undefined ? status : paint(stream, tone, status);
 }
 
+type Row = readonly (string | number | null)[];
+
 /** Rows under a heading, in columns; empty when there are no rows. */
-export function table(
+export function table(heading: readonly string[], rows: readonly Row[]): string {
+  return columns(cellsOf(heading, rows));
+}
+
+/** The first column says what a row is about, and narrower ones are numbers and words. */
+const MIN_CUT_WIDTH = 12;
+const GAP = 2;
+
+/** The same, with the widest columns cut so that a row fits into the line of a terminal. Elsewhere nothing is cut. */
+export function fittingTable(
+  { columns: width }: Pick<NodeJS.WriteStream, 'columns'>,
   heading: readonly string[],
-  rows: readonly (readonly (string | number | null)[])[],
+  rows: readonly Row[],
 ): string {
-  const cells = [heading, ...rows].map((row) => row.map((cell) => visibleText(String(cell ?? '-'))));
-  const widths = heading.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const cells = cellsOf(heading, rows);
+  const widths = widthsOf(cells);
+  const excess = () =>
+    widths.reduce((sum, each) => sum + each + GAP, -GAP) - (width ?? Number.POSITIVE_INFINITY);
+  while (excess() > 0) {
+    const widest = widths.indexOf(Math.max(...widths.slice(1)), 1);
+    if (widest < 1 || widths[widest]! <= MIN_CUT_WIDTH) break;
+    widths[widest]! -= 1;
+  }
+  return columns(cells.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
+}
+
+function cut(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, width - 1)}…` : text;
+}
+
+function cellsOf(heading: readonly string[], rows: readonly Row[]): string[][] {
+  return [heading, ...rows].map((row) => row.map((cell) => visibleText(String(cell ?? '-'))));
+}
+
+function widthsOf(cells: readonly (readonly string[])[]): number[] {
+  return cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+}
+
+function columns(cells: readonly (readonly string[])[]): string {
+  const widths = widthsOf(cells);
   return cells
     .map((row) =>
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
+        .join(' '.repeat(GAP))
         .trimEnd(),
     )
     .join('\n');

@@ -40,6 +40,7 @@ export type { FormItem } from '../services/forms/inbox-answers.ts';
 export type { QueuesBody, WorkerBody } from '../services/load/load-answers.ts';
 export type { Page } from '../services/page.ts';
 export type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
+export type { StatsBody } from '../services/stats/stats-answers.ts';
 export type { AttemptBody, StepBody } from '../services/steps/answers.ts';
 export type { TaskBody } from '../services/tasks/task-answers.ts';
 export type {

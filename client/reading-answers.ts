@@ -2,6 +2,7 @@
  * The minimum of the answers about graphs and states.
  */
 import type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
+import type { BucketBody, EndNumbersBody, StatsBody } from '../services/stats/stats-answers.ts';
 import { anything, flag, list, number, object, optional, text } from './answer.ts';
 
 export const graph = object<GraphBody>({
@@ -37,4 +38,23 @@ export const state = object<StateBody>({
   waits: anything,
   scopes: anything,
   ids: optional(list(anything)),
+});
+
+const numbers = {
+  total: number,
+  completed: number,
+  failed: number,
+  cancelled: number,
+  timed_out: number,
+  p50_ms: optional(number),
+  p95_ms: optional(number),
+};
+
+export const stats = object<StatsBody>({
+  since: text,
+  until: text,
+  bucket_ms: number,
+  template: optional(text),
+  data: list(object<BucketBody>({ at: text, ...numbers })),
+  totals: object<EndNumbersBody>(numbers),
 });

@@ -2,9 +2,15 @@
  * The calls that read graphs and states, in columns.
  */
 import type { StateQuery } from '../services/reading/reading-answers.ts';
+import type { StatsQuery } from '../services/stats/stats-answers.ts';
 import { queryOf } from './query.ts';
 import * as answer from './reading-answers.ts';
 import type { Call } from './send.ts';
+
+export interface StatsOptions extends Omit<StatsQuery, 'bucket'> {
+  /** A duration such as `1h`. */
+  bucket?: string | undefined;
+}
 
 export function readingCalls(call: Call) {
   return {
@@ -15,6 +21,8 @@ export function readingCalls(call: Call) {
         `/api/v1/templates/${encodeURIComponent(template)}/graph${queryOf({ version })}`,
         answer.graph,
       ),
+    /** Counts executions by how they ended, in buckets. */
+    stats: (query: StatsOptions = {}) => call('GET', `/admin/stats${queryOf({ ...query })}`, answer.stats),
     /** Reads the state of an execution, or of a scope of it, by the positions of its graph. */
     getState: (query: StateQuery) =>
       call('GET', `/api/v1/execution/state${queryOf({ ...query })}`, answer.state),

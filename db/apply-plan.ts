@@ -38,6 +38,7 @@ import {
   scopeStepStatements,
 } from './scopes/apply-scopes.ts';
 import type { Statement } from './statement.ts';
+import { noteEnds } from './stats/ended.ts';
 import { claimGrants } from './step-limit.ts';
 import { newId } from './uuid.ts';
 import {
@@ -144,6 +145,7 @@ export function* planStatements(
   if (rows.advance.length > 0) statements.push(advanceExecutions(rows.advance, at));
   statements.push(...statusStatements(rows.history, at));
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
+  statements.push(...noteEnds(rows.change));
   if (rows.due.length > 0) statements.push(setDue(rows.due));
   if (rows.control !== null) statements.push(...repairStatements(rows.control, at));
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));

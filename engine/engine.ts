@@ -24,6 +24,7 @@ import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
 import { ReadingService } from '../services/reading/reading-service.ts';
+import { StatsService } from '../services/stats/stats-service.ts';
 import { TemplateService } from '../services/template-service.ts';
 import { WorkflowExecutionService } from '../services/workflowExecutionService.ts';
 import { watchEventLoop } from '../telemetry/event-loop.ts';
@@ -32,6 +33,7 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
 import { createControlServices } from './control-services.ts';
 import { type Database, openDatabase } from './database.ts';
+import { startEndCounter } from './end-counter.ts';
 import { openFront } from './front.ts';
 import { joinPeers } from './peers.ts';
 import { startReminders } from './reminders.ts';
@@ -157,6 +159,7 @@ async function buildEngine(config: Config, source: DatabaseSource, log: Log, und
     onError,
   });
   await undo.add(startRetention({ config, database, engineId: id, metrics, log, onError }));
+  await undo.add(startEndCounter(database, onError));
   await undo.add(startReminders({ config, database, steps, log, onError }));
   await undo.add(() => worker.close(graceMs));
   await undo.add(() => front.server.stop(graceMs));
@@ -265,6 +268,7 @@ function createApi(parts: ApiParts) {
     control: createControlServices({ database, steps, worker }),
     ...createStepServices({ config, database, steps, ...worker.doors }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
+    stats: new StatsService(pool),
     doctor,
     starts: config.role === 'worker' ? undefined : reader,
     health: createHealth({

@@ -185,6 +185,7 @@ const CALLS: readonly ApiCall[] = [
     role: 'viewer',
     path: () => `/api/v1/execution/explain?execution_id=${room.running}`,
   },
+  { method: 'GET', route: '/admin/stats', role: 'viewer', path: () => '/admin/stats' },
   { method: 'GET', route: '/admin/executions', role: 'viewer', path: () => '/admin/executions' },
   {
     method: 'POST',

@@ -46,6 +46,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },
     signals: ports.signals,
     tasks: ports.tasks,
+    stats: { stats: () => Promise.reject(new EngineError('unavailable', 'no counters here')) },
     reading: {
       graph: async (_, name) => Promise.reject(new EngineError('template_not_found', name)),
       state: async (_, { execution_id: id }) => Promise.reject(new EngineError('execution_not_found', id)),

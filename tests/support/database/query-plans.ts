@@ -21,6 +21,7 @@ import { lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import { countOpen } from '../../../db/scopes/open-views.ts';
 import type { Statement } from '../../../db/statement.ts';
+import { noteEnds } from '../../../db/stats/ended.ts';
 import { readPayloads, readResumption, sumPayloadBytes } from '../../../db/step-payload.ts';
 import { newId } from '../../../db/uuid.ts';
 import {
@@ -119,6 +120,9 @@ function commits({ executionIds, stepIds, templateId, stepTemplateId }: Filled):
       completeSteps(stepIds.map((id) => ({ id, ...claim, output: '1', routes: null, sequence: 7 }))),
     ),
     perCommit(steps, updateSteps(stepIds.map((id) => stepUpdate(id)))),
+    ...noteEnds([{ id: executionId, ended: true }]).map((statement) =>
+      perCommit('db/stats/ended.ts', statement),
+    ),
     perCommit('db/races/lost-steps.ts', markLost(stepIds)),
     perCommit(
       'db/attempts/ended.ts',

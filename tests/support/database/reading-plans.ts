@@ -1,11 +1,13 @@
 /**
  * The statements of reading for people and pages, for docs/sql.md: see query-plans.ts.
  */
-import type { Db } from '../../../db/connection/client.ts';
+import type { Db, Tx } from '../../../db/connection/client.ts';
 import { type ListPage, listExecutions } from '../../../db/executions/list.ts';
 import type { FoundNames } from '../../../db/executions/list-conditions.ts';
 import { executionsNamed } from '../../../db/executions/names.ts';
 import { readSnapshot } from '../../../db/reading/execution-state.ts';
+import { readCounts, readSpans } from '../../../db/stats/end-counts.ts';
+import { hasUncounted, takeEnds } from '../../../db/stats/ended.ts';
 import { ENGINE_ID, type Filled } from './filled-database.ts';
 
 type Read = readonly [name: string, file: string, when: string, send: (db: Db) => Promise<unknown>];
@@ -39,6 +41,30 @@ export function readingReads({ executionIds, templateId }: Filled): Read[] {
     list('whether few have a tag', { filter: { tag: 'shop' } }),
     list('whether few are open', { filter: { status: 'running' } }),
     list('whether few are children of one', { filter: { parent: ENGINE_ID }, order: 'id' }),
+    [
+      'has_uncounted',
+      'stats/ended.ts',
+      'every 4 s in each engine; the rest of counting only when there is something to count',
+      hasUncounted,
+    ],
+    [
+      'ends that are not counted',
+      'stats/ended.ts',
+      'every 4 s, in one engine',
+      (db) => takeEnds(db as unknown as Tx, 2_000),
+    ],
+    [
+      'counts that are there',
+      'stats/end-counts.ts',
+      'every 4 s, in one engine',
+      (db) => readCounts(db as unknown as Tx, [{ width: 60, workspace: '*', template: '*', startsAtMs: 0 }]),
+    ],
+    [
+      'read_spans',
+      'stats/end-counts.ts',
+      'a request for statistics',
+      (db) => readSpans(db, { width: 300, workspace: '*', template: '*', fromMs: 0, untilMs: 1 }),
+    ],
     [
       'list of executions: named exactly',
       'executions/names.ts',
