@@ -69,8 +69,8 @@ describe('with keys', () => {
 
   test('a key of a workspace is not let into administration and metrics', async () => {
     const { send, ports } = createTestApp({ keys: KEYS });
-    await problemOf(await send('GET', '/admin/executions', undefined, as('team-key')), 403, 'forbidden');
-    await problemOf(await send('GET', '/admin/executions', undefined, as('chief-key')), 403, 'forbidden');
+    await problemOf(await send('GET', '/admin/doctor', undefined, as('team-key')), 403, 'forbidden');
+    await problemOf(await send('GET', '/admin/doctor', undefined, as('chief-key')), 403, 'forbidden');
     await problemOf(
       await send('POST', `/admin/executions/${ID}/cancel`, undefined, as('team-key')),
       403,

@@ -14,6 +14,7 @@ export const oneStep = object<StepBody>({
   execution_id: text,
   template: text,
   version: number,
+  params: anything,
   attempts: anything,
 });
 

@@ -3,6 +3,8 @@
  */
 import type { Config } from '../config/config.ts';
 import { signsOfLife } from '../db/engine-alive.ts';
+import { PayloadReader } from '../payload/payload-reader.ts';
+import { ScopeValues } from '../payload/scope-values.ts';
 import { Explainer } from '../services/explain/explainer.ts';
 import { FormJudge } from '../services/forms/form-judge.ts';
 import { Inbox } from '../services/forms/inbox.ts';
@@ -10,6 +12,7 @@ import { HookService } from '../services/hooks/hook-service.ts';
 import { LoadService } from '../services/load/load-service.ts';
 import { SignalService } from '../services/signal-service.ts';
 import { type AnswererOptions, StepAnswerer } from '../services/steps/answerer.ts';
+import { EvaluatedParams } from '../services/steps/evaluated-params.ts';
 import { StepService } from '../services/steps/step-service.ts';
 import { type TaskLimits, TaskService } from '../services/tasks/task-service.ts';
 import type { TaskWaiters } from '../services/tasks/task-waiters.ts';
@@ -28,24 +31,32 @@ export interface StepServiceParts {
 export function createStepServices(parts: StepServiceParts) {
   const { config, database, steps, door, taskWaiters: waiters, limits } = parts;
   const { apiPool: pool, hookUrls, jobTable, route } = database;
-  const { store, versions, reader: answers } = steps;
+  const { store, versions, evaluator, reader: answers } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
   const { secrets } = config;
   const signs = signsOfLife(route.features.advisoryLocks, true);
-  const { stopGraceMs } = config.limits;
+  const { stopGraceMs, maxOutputBytes } = config.limits;
+  const source = {
+    payloads: new PayloadReader(pool, { maxOutputBytes, maxInputsBytes: maxOutputBytes }),
+    values: new ScopeValues(pool),
+    secrets,
+    hookUrls,
+  };
+  const params = new EvaluatedParams({ pool, evaluator, source, store });
+  const forms = new FormJudge({ store, answers });
   return {
     load: new LoadService({ pool, jobTable, signs }),
     explainer: new Explainer({
       db: pool,
       store,
       versions,
-      evaluate: steps.evaluator.evaluate,
+      evaluate: evaluator.evaluate,
       hookUrls,
       jobTable,
       signs,
       stopGraceMs,
     }),
-    steps: new StepService({ pool, answerer, store, hookUrls, forms: new FormJudge({ store, answers }) }),
+    steps: new StepService({ pool, answerer, store, hookUrls, forms, params }),
     inbox: new Inbox({ pool, versions }),
     signals: new SignalService({ pool, versions, store, answers }),
     tasks: new TaskService({ pool, door, versions, answerer, store, waiters, limits }),

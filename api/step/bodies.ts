@@ -102,6 +102,10 @@ export const OneStepShape = StepShape.extend({
   execution_id: z.guid(),
   template: z.string(),
   version: z.int(),
+  params: JsonShape.openapi({
+    description:
+      'As its attempts get them, evaluated again for this answer, without secrets. Null: the step has not begun or has no parameters, or they cannot be shown: they have the URL of a webhook step, which viewers do not see, or are larger than an output may be.',
+  }),
   outputs: JsonShape,
   attempts: z.array(AttemptShape).openapi({
     description: 'All attempts, by their number.',

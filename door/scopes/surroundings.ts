@@ -4,7 +4,7 @@
  */
 import type { Graph } from '../../core/graph.ts';
 import { type ScopeRef, type ViewKey, viewKey } from '../../core/view.ts';
-import type { Tx } from '../../db/connection/client.ts';
+import type { Db } from '../../db/connection/client.ts';
 import type { LoadedExecution } from '../../db/workflow-execution.ts';
 import { type LoadedStep, loadScopeSteps, loadSteps } from '../../db/workflow-step-execution.ts';
 import { viewOf } from '../../template/stored-view.ts';
@@ -36,14 +36,14 @@ export class Surroundings {
   }
 
   static async read(
-    tx: Tx,
+    db: Db,
     actors: Pick<Actors, 'find' | 'detached'>,
     all: readonly Surrounded[],
   ): Promise<Surroundings> {
     const surroundings = new Surroundings(actors);
     const missing = new Map<ViewKey, Around>();
     for (const { execution, scope } of all) surroundings.#collect(execution, scope, missing);
-    if (missing.size > 0) await surroundings.#readSteps(tx, [...missing]);
+    if (missing.size > 0) await surroundings.#readSteps(db, [...missing]);
     return surroundings;
   }
 
@@ -95,17 +95,17 @@ export class Surroundings {
     if (around !== null) this.#collect(execution, around, missing);
   }
 
-  async #readSteps(tx: Tx, missing: readonly (readonly [ViewKey, Around])[]): Promise<void> {
+  async #readSteps(db: Db, missing: readonly (readonly [ViewKey, Around])[]): Promise<void> {
     const tops = missing.filter(([, { scope }]) => scope === null).map(([key]) => key);
     const inner = missing.flatMap(([key, { executionId, scope }]) =>
       scope === null ? [] : { key, executionId, path: scope.path },
     );
     const byExecution = Map.groupBy(
-      tops.length === 0 ? [] : await loadSteps(tx, tops),
+      tops.length === 0 ? [] : await loadSteps(db, tops),
       ({ executionId }) => executionId,
     );
     for (const key of tops) this.#steps.set(key, byExecution.get(key) ?? []);
-    const byPath = Map.groupBy(await loadScopeSteps(tx, inner), ({ executionId, scope }) =>
+    const byPath = Map.groupBy(await loadScopeSteps(db, inner), ({ executionId, scope }) =>
       pathKey(executionId, scope),
     );
     for (const { key, executionId, path } of inner)

@@ -28,6 +28,8 @@ export interface StepBody extends StepStatusBody {
   execution_id: string;
   template: string;
   version: number;
+  /** As its attempts get them; null: none yet, or they cannot be shown. */
+  params: Json;
   outputs: Json;
   attempts: AttemptBody[];
 }

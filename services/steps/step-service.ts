@@ -25,6 +25,7 @@ import { stepError } from './answer-parts.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
 import { attemptsJson } from './attempts.ts';
+import type { EvaluatedParams } from './evaluated-params.ts';
 import { readQueueWaits } from './queue-waits.ts';
 import type { QueueWaits } from './wait-body.ts';
 
@@ -34,6 +35,7 @@ export interface StepServiceOptions {
   readonly store: OutputStore;
   readonly hookUrls: HookUrls;
   readonly forms: FormJudge;
+  readonly params: EvaluatedParams;
 }
 
 /** Kinds of waits that `complete` and `fail` end. */
@@ -47,7 +49,7 @@ export class StepService implements StepServicePort {
   }
 
   async get(caller: Caller, stepId: string): Promise<readonly string[]> {
-    const { pool, answerer, hookUrls } = this.#options;
+    const { pool, answerer, hookUrls, params } = this.#options;
     const { stored, version, position } = await answerer.find(caller, stepId, true);
     const inputs = await readInputsOfStep(pool, stepId);
     const keyOf = new Map(
@@ -67,7 +69,7 @@ export class StepService implements StepServicePort {
       execution_id: stored.executionId,
       template: version.name,
       version: version.version,
-    } satisfies Omit<StepBody, 'outputs' | 'error' | 'attempts' | 'compensation'>;
+    } satisfies Omit<StepBody, 'params' | 'outputs' | 'error' | 'attempts' | 'compensation'>;
     const error = stepError(stored);
     const [attempts, turns, logs] = await Promise.all([
       readAttempts(pool, stepId),
@@ -80,6 +82,8 @@ export class StepService implements StepServicePort {
       error,
       ',"compensation":',
       compensationJson(await this.#compensation({ stored, version, position })),
+      ',"params":',
+      await params.of(caller, { stored, version, position }),
       ',"outputs":',
       stored.outputs ?? 'null',
       ',"attempts":',
