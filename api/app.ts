@@ -15,6 +15,7 @@ import type { DoctorPort } from '../services/doctor/report.ts';
 import type { ExecutionServicePort } from '../services/execution-answers.ts';
 import type { ExplainPort } from '../services/explain/answers.ts';
 import type { InboxPort } from '../services/forms/inbox-answers.ts';
+import type { EventPort } from '../services/history/event-answers.ts';
 import type { HookPort } from '../services/hooks/hook-service.ts';
 import type { LoadPort } from '../services/load/load-answers.ts';
 import type { ReadingPort } from '../services/reading/reading-answers.ts';
@@ -36,6 +37,7 @@ import { addExplainRoute } from './execution/explain.ts';
 import { addExecutionRoutes, type StartReader } from './execution/index.ts';
 import { addSignalRoute } from './execution/signal.ts';
 import { addFormRoutes } from './form/index.ts';
+import { addHistoryRoutes } from './history/index.ts';
 import { addHookRoutes } from './hook/index.ts';
 import { Intake } from './intake.ts';
 import { addLoadRoutes } from './load.ts';
@@ -79,6 +81,7 @@ export interface AppDependencies {
   tasks: TaskServicePort;
   reading: ReadingPort;
   stats: StatsPort;
+  events: EventPort;
   doctor: DoctorPort;
   /** Reads large bodies of starts beside the event loop. */
   starts?: StartReader | undefined;
@@ -145,6 +148,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   });
   addReadingRoutes(router, { reading: deps.reading });
   addStatsRoute(router, { stats: deps.stats });
+  addHistoryRoutes(router, deps.events);
   addAdminRoutes(router, { executions: deps.executions, limits });
   addLoadRoutes(router, deps.load);
   addDoctorRoutes(router, { doctor: deps.doctor, limits });

@@ -23,6 +23,7 @@ import { ForkService } from '../services/control/fork.ts';
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { EventService } from '../services/history/event-service.ts';
 import { ReadingService } from '../services/reading/reading-service.ts';
 import { StatsService } from '../services/stats/stats-service.ts';
 import { TemplateService } from '../services/template-service.ts';
@@ -267,6 +268,7 @@ function createApi(parts: ApiParts) {
     forks,
     control: createControlServices({ database, steps, worker }),
     ...createStepServices({ config, database, steps, ...worker.doors }),
+    events: new EventService({ pool, feeds: worker.feeds }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
     stats: new StatsService(pool),
     doctor,

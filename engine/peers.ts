@@ -28,6 +28,7 @@ import { PulseLoop } from '../maintenance/pulse-loop.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { findUnknownSteps } from '../services/doctor/held-steps.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
+import type { EventFeeds } from '../services/history/event-feeds.ts';
 import { takeOver } from '../services/takeover.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { TemplateVersions } from '../template/versions.ts';
@@ -47,6 +48,7 @@ export interface PeersWorker {
   readonly door: ExecutionDoor;
   readonly gate: { endedElsewhere(): void };
   readonly consumer: { wake(): void };
+  readonly feeds: Pick<EventFeeds, 'wake' | 'lookElsewhere'>;
   /** Executions of which this process runs steps. */
   readonly runningExecutions: readonly string[];
   /** Steps running in this process that may lose a race. */
@@ -152,7 +154,10 @@ function createPulse(parts: PeersParts, { engine, signs, lease, watch }: PulsePa
       for (const executionId of [...final, ...windingDown]) waiters.wake(executionId);
       worker.stopHandlers(new Set(final), new Set(windingDown));
     },
-    onPeers: (ids) => watch?.watch(ids),
+    onPeers: (ids) => {
+      watch?.watch(ids);
+      if (ids.length > 0) worker.feeds.lookElsewhere().catch(onError);
+    },
     onAnswer: parts.onAnswer,
     onSilence: (ms, hadPeers) =>
       log.warn(
@@ -196,6 +201,7 @@ function listenToPeers({ engineId, database, worker, onError }: PeersParts, puls
     if (ready) worker.consumer.wake();
     if (freed) worker.gate.endedElsewhere();
     if (ended === null || ended.length > 0) pulse.lookForEnded(ended);
+    if (ended !== null) worker.feeds.wake(ended);
   };
   return listen(sessionUrl, [CHANNEL], onNotify, () => worker.consumer.wake(), {
     applicationName: `engine/${engineId}/listen`,

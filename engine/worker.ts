@@ -18,6 +18,7 @@ import type { ScopeSource } from '../payload/scope-source.ts';
 import { ScopeValues } from '../payload/scope-values.ts';
 import { within } from '../process/within.ts';
 import type { ExecutionWaiters } from '../services/execution-waiters.ts';
+import { EventFeeds } from '../services/history/event-feeds.ts';
 import { TaskWaiters } from '../services/tasks/task-waiters.ts';
 import { ExecutionObserver } from '../telemetry/execution-observer.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -69,6 +70,7 @@ export class Worker {
   readonly consumer: Consumer;
   readonly locked: LockedCommit;
   readonly hosts: StepHosts;
+  readonly feeds: EventFeeds;
   readonly #parts: WorkerParts;
   readonly #source: ScopeSource;
   readonly #timers: Timers;
@@ -121,11 +123,13 @@ export class Worker {
     });
     const observer = new ExecutionObserver(metrics, templates, log);
     this.#taskWaiters = new TaskWaiters(database.apiPool);
+    this.feeds = new EventFeeds({ db: database.apiPool, onError });
     this.committer = this.#createCommitter(observer, [
       observer,
       this.gate,
       this.#timers,
       parts.waiters,
+      this.feeds,
       this.#taskWaiters,
       { committed: (units) => this.consumer.committed(units) },
       this.#backlog,
@@ -238,6 +242,7 @@ export class Worker {
   async close(graceMs: number): Promise<void> {
     await within(graceMs, this.door.settled());
     this.#timers.close();
+    this.feeds.close();
     this.#backlog.close();
     this.gate.close();
     this.door.close();

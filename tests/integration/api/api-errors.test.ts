@@ -186,6 +186,14 @@ const CALLS: readonly ApiCall[] = [
     path: () => `/api/v1/execution/explain?execution_id=${room.running}`,
   },
   { method: 'GET', route: '/admin/stats', role: 'viewer', path: () => '/admin/stats' },
+  ...['events', 'event-log'].map(
+    (what): ApiCall => ({
+      method: 'GET',
+      route: `/api/v1/execution/${what}`,
+      role: 'viewer',
+      path: () => `/api/v1/execution/${what}?execution_id=${room.running}`,
+    }),
+  ),
   { method: 'GET', route: '/admin/executions', role: 'viewer', path: () => '/admin/executions' },
   {
     method: 'POST',

@@ -47,6 +47,11 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     signals: ports.signals,
     tasks: ports.tasks,
     stats: { stats: () => Promise.reject(new EngineError('unavailable', 'no counters here')) },
+    events: {
+      log: async (_, { executionId }) => Promise.reject(new EngineError('execution_not_found', executionId)),
+      stream: async (_, { executionId }) =>
+        Promise.reject(new EngineError('execution_not_found', executionId)),
+    },
     reading: {
       graph: async (_, name) => Promise.reject(new EngineError('template_not_found', name)),
       state: async (_, { execution_id: id }) => Promise.reject(new EngineError('execution_not_found', id)),

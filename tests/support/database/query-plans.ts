@@ -17,6 +17,12 @@ import {
   readSteps,
   readTrackedInputs,
 } from '../../../db/execution-queries.ts';
+import {
+  readAdvanced,
+  readExecutionHead,
+  readHappenings,
+  readScopeHead,
+} from '../../../db/history/events.ts';
 import { lostSteps, markLost } from '../../../db/races/lost-steps.ts';
 import { findWorkForNobody, readQueueDepths } from '../../../db/ready-work.ts';
 import { countOpen } from '../../../db/scopes/open-views.ts';
@@ -53,6 +59,12 @@ export interface PlannedQuery {
 }
 
 const JOBS = 'pgboss.job';
+const EVENT_RANGE = {
+  after: { sequence: -1, n: 0 },
+  before: { sequence: 100, n: 0 },
+  limit: 100,
+  fromEnd: false,
+};
 
 /** The statements, in the order in which they are told of. */
 export async function plannedQueries(filled: Filled, queue: ExecutionEngineQueue): Promise<PlannedQuery[]> {
@@ -288,6 +300,24 @@ async function reads(filled: Filled): Promise<PlannedQuery[]> {
     ),
     query('read_step_logs', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readLogs(db, stepIds[0]!),
+    ),
+    query('read_execution_head', 'db/history/events.ts', 'a read of events', (db) =>
+      readExecutionHead(db, executionId),
+    ),
+    query('read_scope_head', 'db/history/events.ts', 'a read of the events of a scope', (db) =>
+      readScopeHead(db, executionId, 'each[0]'),
+    ),
+    query('read_events', 'db/history/events.ts', 'a read of events', (db) =>
+      readHappenings(db, executionId, '', EVENT_RANGE),
+    ),
+    query('read_last_events', 'db/history/events.ts', 'a read of events, backwards', (db) =>
+      readHappenings(db, executionId, '', { ...EVENT_RANGE, fromEnd: true }),
+    ),
+    query(
+      'read_advanced',
+      'db/history/events.ts',
+      'once a second, where events are followed beside other engines',
+      (db) => readAdvanced(db, [{ executionId, sequence: 1 }]),
     ),
     query('read_turns', 'db/attempts/kept-attempts.ts', 'a read of one step', (db) =>
       readTurns(db, stepIds[0]!),
