@@ -31,6 +31,7 @@ describe('the OpenAPI document', () => {
       'get /admin/queues',
       'get /admin/stats',
       'get /admin/workers',
+      'get /api/v1/execution/compare',
       'get /api/v1/execution/event-log',
       'get /api/v1/execution/events',
       'get /api/v1/execution/explain',

@@ -14,6 +14,7 @@ import { explain } from './explain.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
+import { compare } from './reading/compare.ts';
 import { stats } from './reading/stats.ts';
 import { run, start } from './run.ts';
 import { status } from './status.ts';
@@ -122,6 +123,9 @@ function addExecutionCommands(program: Command): void {
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
     .action((options, self) => list({ ...options, ...common(self) }));
+  command(program, 'compare <execution> <other>', 'show what differs between two executions of a template')
+    .option('--scope <scope>', 'a scope that both have, such as each[3]')
+    .action((a, b, options, self) => compare(a, b, { ...options, ...common(self) }));
   command(program, 'stats', 'count executions by how they ended, and show how long they took')
     .option('--since <time>', 'from this instant on; default: a day ago')
     .option('--until <time>', 'up to this instant; default: now')

@@ -39,6 +39,7 @@ export type { ExplainBody, ExplainQuery } from '../services/explain/answers.ts';
 export type { FormItem } from '../services/forms/inbox-answers.ts';
 export type { QueuesBody, WorkerBody } from '../services/load/load-answers.ts';
 export type { Page } from '../services/page.ts';
+export type { CompareBody } from '../services/reading/compare-answers.ts';
 export type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
 export type { StatsBody } from '../services/stats/stats-answers.ts';
 export type { AttemptBody, StepBody } from '../services/steps/answers.ts';

@@ -1,6 +1,12 @@
 /**
  * The minimum of the answers about graphs and states.
  */
+import type {
+  CompareBody,
+  ComparedExecutionBody,
+  FirstDifference,
+  StepDifferences,
+} from '../services/reading/compare-answers.ts';
 import type { GraphBody, StateBody } from '../services/reading/reading-answers.ts';
 import type { BucketBody, EndNumbersBody, StatsBody } from '../services/stats/stats-answers.ts';
 import { anything, flag, list, number, object, optional, text } from './answer.ts';
@@ -57,4 +63,16 @@ export const stats = object<StatsBody>({
   template: optional(text),
   data: list(object<BucketBody>({ at: text, ...numbers })),
   totals: object<EndNumbersBody>(numbers),
+});
+
+const compared = object<ComparedExecutionBody>({ execution_id: text, version: number, status: text });
+
+export const comparison = object<CompareBody>({
+  template: text,
+  a: compared,
+  b: compared,
+  first_difference: optional(
+    object<FirstDifference>({ step: optional(text), field: text, a: anything, b: anything }),
+  ),
+  steps: list(object<StepDifferences>({ key: text, differs: list(text), a: anything, b: anything })),
 });

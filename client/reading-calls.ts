@@ -1,6 +1,7 @@
 /**
  * The calls that read graphs and states, in columns.
  */
+import type { CompareQuery } from '../services/reading/compare-answers.ts';
 import type { StateQuery } from '../services/reading/reading-answers.ts';
 import type { StatsQuery } from '../services/stats/stats-answers.ts';
 import { queryOf } from './query.ts';
@@ -21,6 +22,9 @@ export function readingCalls(call: Call) {
         `/api/v1/templates/${encodeURIComponent(template)}/graph${queryOf({ version })}`,
         answer.graph,
       ),
+    /** Compares two executions of one template. */
+    compare: (query: CompareQuery) =>
+      call('GET', `/api/v1/execution/compare${queryOf({ ...query })}`, answer.comparison),
     /** Counts executions by how they ended, in buckets. */
     stats: (query: StatsOptions = {}) => call('GET', `/admin/stats${queryOf({ ...query })}`, answer.stats),
     /** Reads the state of an execution, or of a scope of it, by the positions of its graph. */

@@ -55,6 +55,7 @@ export const ERROR_STATUS = {
   invalid_inputs: 422,
   idempotency_mismatch: 422,
   outputs_too_large: 422,
+  not_comparable: 422,
   not_storable: 422,
   number_not_exact: 422,
   too_many_requests: 429,

@@ -8,6 +8,7 @@ import type { ApiEnv } from '../context.ts';
 import type { Router } from '../route.ts';
 import { NameParamShape, VersionQueryShape } from '../template/bodies.ts';
 import { GraphShape, StateQueryShape, StateShape } from './bodies.ts';
+import { CompareQueryShape, CompareShape } from './compare-bodies.ts';
 
 /** A version never changes, and its number is never given again. */
 const IMMUTABLE = 'private, max-age=31536000, immutable';
@@ -18,6 +19,7 @@ const REVALIDATED = 'private, no-cache';
 export function addReadingRoutes(router: Router, { reading }: { reading: ReadingPort }): void {
   addGraph(router, reading);
   addState(router, reading);
+  addCompare(router, reading);
 }
 
 function addGraph(router: Router, reading: ReadingPort): void {
@@ -66,6 +68,24 @@ function addState(router: Router, reading: ReadingPort): void {
     errors: ['execution_not_found', 'scope_not_found', 'unavailable'],
     async handle({ query }, { c, identity }) {
       return c.json(await reading.state(identity, query));
+    },
+  });
+}
+
+function addCompare(router: Router, reading: ReadingPort): void {
+  router.add({
+    method: 'get',
+    path: '/api/v1/execution/compare',
+    access: 'viewer',
+    tag: 'Executions',
+    summary: 'Compare two executions of one template',
+    description:
+      'Also of two versions of it. Payloads are compared whole; those that differ are shown as they are when they are short, else as the beginning of their text.',
+    query: CompareQueryShape,
+    responses: { 200: { description: 'What differs, in breadth-first order', schema: CompareShape } },
+    errors: ['execution_not_found', 'scope_not_found', 'not_comparable', 'outputs_too_large', 'unavailable'],
+    async handle({ query }, { c, identity }) {
+      return c.json(await reading.compare(identity, query));
     },
   });
 }

@@ -5,6 +5,7 @@ import type { GraphColumns } from '../../core/reading/graph-columns.ts';
 import type { StateColumns } from '../../core/reading/state-columns.ts';
 import type { ExecutionStatus } from '../../core/status.ts';
 import type { Caller } from '../caller.ts';
+import type { CompareBody, CompareQuery } from './compare-answers.ts';
 
 export type GraphBody = GraphColumns;
 
@@ -48,4 +49,5 @@ export interface ReadingPort {
   /** The graph of the latest version, or of the one that is named. */
   graph(caller: Caller, name: string, version?: number): Promise<GraphBody>;
   state(caller: Caller, query: StateQuery): Promise<StateBody>;
+  compare(caller: Caller, query: CompareQuery): Promise<CompareBody>;
 }

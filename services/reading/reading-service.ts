@@ -1,10 +1,13 @@
 /**
- * Reads for people and pages: the graph of a version and the state of an execution, in columns.
+ * Reads for people and pages: the graph of a version and the state of an execution in columns, and what differs between two
+ * executions.
  */
 import { graphColumns } from '../../core/reading/graph-columns.ts';
 import { readTemplateByName } from '../../db/workflow-template.ts';
 import type { Caller } from '../caller.ts';
 import { templateNotFound } from '../template-service.ts';
+import { compare } from './compare.ts';
+import type { CompareBody, CompareQuery } from './compare-answers.ts';
 import { readState, type StateParts } from './execution-state.ts';
 import type { GraphBody, ReadingPort, StateBody, StateQuery } from './reading-answers.ts';
 
@@ -24,5 +27,9 @@ export class ReadingService implements ReadingPort {
 
   state(caller: Caller, query: StateQuery): Promise<StateBody> {
     return readState(this.#parts, caller, query);
+  }
+
+  compare(caller: Caller, query: CompareQuery): Promise<CompareBody> {
+    return compare(this.#parts, caller, query);
   }
 }

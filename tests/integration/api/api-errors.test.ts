@@ -68,6 +68,12 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'GET',
+    route: '/api/v1/execution/compare',
+    role: 'viewer',
+    path: () => `/api/v1/execution/compare?a=${room.running}&b=${room.running}`,
+  },
+  {
+    method: 'GET',
     route: '/api/v1/execution/state',
     role: 'viewer',
     path: () => `/api/v1/execution/state?execution_id=${room.running}`,

@@ -54,6 +54,7 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     },
     reading: {
       graph: async (_, name) => Promise.reject(new EngineError('template_not_found', name)),
+      compare: async (_, { a }) => Promise.reject(new EngineError('execution_not_found', a)),
       state: async (_, { execution_id: id }) => Promise.reject(new EngineError('execution_not_found', id)),
     },
     health: {

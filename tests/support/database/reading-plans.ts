@@ -5,6 +5,7 @@ import type { Db, Tx } from '../../../db/connection/client.ts';
 import { type ListPage, listExecutions } from '../../../db/executions/list.ts';
 import type { FoundNames } from '../../../db/executions/list-conditions.ts';
 import { executionsNamed } from '../../../db/executions/names.ts';
+import { compareExecutions, comparePayloads, readComparedSteps } from '../../../db/reading/compared.ts';
 import { readSnapshot } from '../../../db/reading/execution-state.ts';
 import { readCounts, readSpans } from '../../../db/stats/end-counts.ts';
 import { hasUncounted, takeEnds } from '../../../db/stats/ended.ts';
@@ -15,7 +16,7 @@ type Read = readonly [name: string, file: string, when: string, send: (db: Db) =
 const NO_NAMES: FoundNames = { templates: null, part: null, only: null, without: [] };
 const AFTER = { micros: '1700000000000000', id: ENGINE_ID };
 
-export function readingReads({ executionIds, templateId }: Filled): Read[] {
+export function readingReads({ executionIds, stepIds, templateId }: Filled): Read[] {
   const list = (what: string, page: Partial<ListPage>): Read => [
     `list of executions: ${what}`,
     'executions/list.ts',
@@ -30,6 +31,24 @@ export function readingReads({ executionIds, templateId }: Filled): Read[] {
       'reading/execution-state.ts',
       'a state request',
       (db) => readSnapshot(db, executionIds[0]!, ''),
+    ],
+    [
+      'read_compared_steps',
+      'reading/compared.ts',
+      'twice a comparison',
+      (db) => readComparedSteps(db, executionIds[0]!, ''),
+    ],
+    [
+      'compare_payloads',
+      'reading/compared.ts',
+      'a comparison, for up to 500 steps at a time',
+      (db) => comparePayloads(db, [{ a: stepIds[0]!, b: stepIds[1]! }]),
+    ],
+    [
+      'compare_executions',
+      'reading/compared.ts',
+      'a comparison',
+      (db) => compareExecutions(db, executionIds[0]!, executionIds[1]!),
     ],
     list('all', {}),
     list('of a workspace', { filter: { workspaceId: ENGINE_ID } }),
