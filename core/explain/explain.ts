@@ -101,7 +101,8 @@ export class Explanation {
       return { slot, status, own, before: [] };
     }
     this.#underWay ??= stepsUnderWay(view);
-    return { slot, status, own: null, before: this.#underWay[slot]! };
+    const before = this.#underWay[slot]!.map((each) => ({ slot: each, own: this.ownReasonOf(each) }));
+    return { slot, status, own: null, before };
   }
 
   #queued({ slot, id }: StepState): Reason {

@@ -68,7 +68,13 @@ export interface MissingInput {
   /** The reason why it is not final itself; null: it waits for inputs. */
   readonly own: Reason | null;
   /** Steps before it that have begun and are not final: they can still lead to it. */
-  readonly before: readonly number[];
+  readonly before: readonly StepUnderWay[];
+}
+
+export interface StepUnderWay {
+  readonly slot: number;
+  /** The reason why it is not final. */
+  readonly own: Reason;
 }
 
 export type Reason =

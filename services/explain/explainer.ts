@@ -127,7 +127,7 @@ function missingOf({ missing }: Extract<Reason, { kind: 'inputs' }>, step: Named
     function why(): string {
       if (own !== null) return shortText(own);
       if (status !== null && isFinalStep(status)) return `is ${status}`;
-      const names = listed(before.map((each) => quoted(step.keyOf(each))));
+      const names = listed(before.map((each) => quoted(step.keyOf(each.slot))));
       return before.length === 0
         ? 'waits for inputs'
         : `waits for inputs itself; before it ${names} must end`;

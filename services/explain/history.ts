@@ -1,8 +1,8 @@
 /**
  * Where the time of finished steps went, from what is stored of them.
  *
- * What cannot be told apart is null: the wait for a limit and that for an engine where a step has limits, and the parts of a
- * wait that a step left again on an engine.
+ * What cannot be told apart is null: the wait for a limit and that for an engine where a step has limits, and the waits of a
+ * step that left its process more than once, or went on after a wait.
  */
 import { decideJoin } from '../../core/join.ts';
 import type { Join } from '../../core/template.ts';
@@ -26,10 +26,16 @@ export async function readHistory(
   );
   return finished.map(({ slot, row }) => {
     const { limits } = version.steps[graph.firstPosition + slot]!;
-    const { key, join } = graph.steps[slot]!;
+    const { key, join, type } = graph.steps[slot]!;
     const { id, scope, status } = row;
     const readyAt = readyOf(spent.get(id)!, join, graph.incoming[slot]!.length);
-    return { id, key, scope, status, ...spentOf(spent.get(id)!, readyAt, limits !== null) };
+    return {
+      id,
+      key,
+      scope,
+      status,
+      ...spentOf(spent.get(id)!, readyAt, { type, hasLimits: limits !== null }),
+    };
   });
 }
 
@@ -47,7 +53,7 @@ function readyOf(
 function spentOf(
   row: SpentRow,
   readyAt: number | null,
-  hasLimits: boolean,
+  { type, hasLimits }: { readonly type: string; readonly hasLimits: boolean },
 ): Pick<SpentBody, 'waited' | 'ran_ms'> {
   const { createdAt, startedAt, completedAt } = row;
   const queued = readyAt === null ? 0 : (startedAt ?? completedAt) - readyAt;
@@ -55,21 +61,37 @@ function spentOf(
   const isShared = hasLimits && queued > 0;
   const inputs_ms = span((readyAt ?? completedAt) - createdAt);
   const queue = { limit_ms: isShared ? null : 0, worker_ms: isShared ? null : span(queued) };
-  return { waited: { inputs_ms, ...queue, ...afterStart(row) }, ran_ms: ranOf(row) };
+  const { ran_ms, ...rest } = afterStart(row, type);
+  return { waited: { inputs_ms, ...queue, ...rest }, ran_ms };
 }
 
-function afterStart({ attempts, parkedAt, isAnswered, startedAt, completedAt }: SpentRow) {
-  const isOne = attempts <= 1;
-  if (startedAt === null) return { backoff_ms: 0, parked_ms: 0 };
-  const parked = parkedAt === null ? 0 : isAnswered ? span(completedAt - parkedAt) : null;
-  return { backoff_ms: isOne ? 0 : null, parked_ms: isOne ? parked : null };
-}
+/** Built-in types whose handlers never leave the process in the middle of an attempt. */
+const NEVER_PARKED = new Set([
+  'noop',
+  'merge',
+  'transform',
+  'switch',
+  'http',
+  'script',
+  'email',
+  'log',
+  'fail',
+]);
 
-function ranOf({ attempts, parkedAt, isAnswered, startedAt, completedAt }: SpentRow): number | null {
-  if (startedAt === null) return 0;
-  if (attempts > 1) return null;
-  if (parkedAt === null) return span(completedAt - startedAt);
-  return isAnswered ? span(parkedAt - startedAt) : null;
+/** Of a step that may have left the process only its last wait is stored. */
+function afterStart(
+  row: SpentRow,
+  type: string,
+): { backoff_ms: number | null; parked_ms: number | null; ran_ms: number | null } {
+  const { attempts, startedAt, lastStartedAt, completedAt, parkedAt, isAnswered, earlierMs } = row;
+  if (startedAt === null || lastStartedAt === null) return { backoff_ms: 0, parked_ms: 0, ran_ms: 0 };
+  const together = earlierMs === null ? null : earlierMs + completedAt - lastStartedAt;
+  const backoff = attempts <= 1 ? 0 : together === null ? null : span(completedAt - startedAt - together);
+  if (NEVER_PARKED.has(type) || (attempts <= 1 && parkedAt === null))
+    return { backoff_ms: backoff, parked_ms: 0, ran_ms: together === null ? null : span(together) };
+  const isKnown = attempts <= 1 && parkedAt !== null && isAnswered;
+  if (!isKnown) return { backoff_ms: backoff, parked_ms: null, ran_ms: null };
+  return { backoff_ms: 0, parked_ms: span(completedAt - parkedAt), ran_ms: span(parkedAt - startedAt) };
 }
 
 /** Times of several engines' commits may differ by a little. */

@@ -46,7 +46,7 @@ function countsOf({ graph, steps }: ExecutionView): string {
   const told = others.flatMap(([number, one, many]) =>
     number === 0 ? [] : [`${number} ${number === 1 ? one : many}`],
   );
-  return listed([`${over} of ${count(graph.size, 'step')} over`, ...told]);
+  return listed([`${over} of ${count(graph.size, 'step')} ${graph.size === 1 ? 'is' : 'are'} over`, ...told]);
 }
 
 function idleWords({ status }: ExplainedExecution, scope: string): string {
@@ -65,10 +65,10 @@ function finalSummary({ id, status, failure, completedAt }: ExplainedExecution):
   const why = failure === null ? '' : ` with ${errorText(failure)}`;
   if (status === 'failed') {
     const step = failure?.step ?? null;
-    const what = step === null ? `failed${why}` : `failed: its step ${quoted(step)} failed${why}`;
-    return `Execution ${id} ${what}${at === '' ? '' : ` (${at.trim()})`}. Mend the cause; then ${RETRY(id)}.`;
+    const what = step === null ? `failed${at}${why}` : `failed${at}: its step ${quoted(step)} failed${why}`;
+    return `Execution ${id} ${what}. Mend the cause; then ${RETRY(id)}.`;
   }
   if (status === 'timed_out')
     return `Execution ${id} timed out${at}: it took longer than the timeout of its definition. Mend what was slow; then ${RETRY(id)}.`;
-  return `Execution ${id} was cancelled${at}${failure === null ? '' : ` (${errorText(failure)})`}. It stays so; ${RETRY(id)}.`;
+  return `Execution ${id} was cancelled${at}${failure === null ? '' : ` (${errorText(failure)})`}. It stays so, unless somebody retries it: ${RETRY(id)}.`;
 }

@@ -3,10 +3,10 @@
  *
  * Each text is read alone, so it names the step and, where a call helps, the call with its values.
  */
-import type { HolderFacts, LimitFacts, Reason } from '../../core/explain/reason.ts';
+import type { HolderFacts, LimitFacts, MissingInput, Reason } from '../../core/explain/reason.ts';
 import { unopened } from '../../core/scopes/held-scopes.ts';
 import { answerWords } from './answer-words.ts';
-import { shortState } from './short.ts';
+import { shortState, shortText } from './short.ts';
 import { count, errorText, instant, listed, type Named, quoted, roughSpan, since, spanText } from './text.ts';
 
 /** Returns the reason why the step is not final. */
@@ -22,7 +22,7 @@ const PREDICATES: { readonly [K in Reason['kind']]: Words<K> } = {
   timer: ({ at }) =>
     at === null
       ? 'waits for a timer whose time is not known. Ask the doctor (GET /admin/doctor) whether its timer is missing.'
-      : `waits for a timer and goes on by itself at ${instant(at)}. To end the wait earlier, stop or cancel the execution.`,
+      : `waits for a timer and goes on by itself at ${instant(at)}. Nothing needs to be done; to give it up, stop or cancel the execution.`,
   answer: answerWords,
   child: childWords,
   scopes: scopesWords,
@@ -31,9 +31,9 @@ const PREDICATES: { readonly [K in Reason['kind']]: Words<K> } = {
     `is queued and has a limit of at most ${limit}, whose key is made from results of other steps. It begins by itself when the limit and an engine have a free place.`,
   retry: retryWords,
   slot: slotWords,
-  step_type: ({ types }) => `is ready, but ${noEngineWith(types)}`,
-  no_engine: () =>
-    'is ready, but no engine that runs steps is alive. Start one with EXECUTION_ENGINE_ROLE all or worker on this database.',
+  step_type: ({ types }, step) => `${readiness(step)}, and ${noEngineWith(types)}`,
+  no_engine: (_, step) =>
+    `${readiness(step)}, and no engine that runs steps is alive. Start one with EXECUTION_ENGINE_ROLE all or worker on this database.`,
   running: runningWords,
   silent_engine: silentWords,
   paused: pausedWords,
@@ -52,7 +52,12 @@ function startWords({ at, position }: Extract<Reason, { kind: 'start' }>, { exec
   return `has not begun: the execution is in line${place}. It begins by itself as soon as an engine has room; more engines, or a larger EXECUTION_ENGINE_CONCURRENCY, make the line shorter.`;
 }
 
-export function noEngineWith(types: readonly string[]): string {
+export /** A step of an execution that has not begun has no row. */
+function readiness({ stepId }: Named): string {
+  return stepId === null ? 'has not begun: the execution is in line' : 'is ready';
+}
+
+function noEngineWith(types: readonly string[]): string {
   if (types.length === 0)
     return 'no single engine has all step types of its template. Start one that loads all their modules (EXECUTION_ENGINE_STEPS).';
   const named = listed(types.map(quoted));
@@ -61,17 +66,24 @@ export function noEngineWith(types: readonly string[]): string {
 
 function inputsWords(reason: Extract<Reason, { kind: 'inputs' }>, step: Named): string {
   const { join, edges, live, missing, missingCount } = reason;
-  const names = missing.slice(0, 3).map(({ slot }) => quoted(step.keyOf(slot)));
+  const names = missing.slice(0, MAX_NAMED).map(({ slot }) => quoted(step.keyOf(slot)));
   const more = missingCount - names.length;
   const lacking = listed(more > 0 ? [...names, `${more} more`] : names);
   const rule =
     join === 'all'
       ? 'It begins when all of them have ended and one of its inputs is live'
       : `It begins when ${join} of its ${edges} inputs are live (${live} so far)`;
-  const under = missing.flatMap(({ slot, own, before }) => (own === null ? [...before] : [slot]));
-  const next = [...new Set(under)].slice(0, 3).map((slot) => quoted(step.keyOf(slot)));
-  const path = next.length === 0 ? '' : ` Next to end: ${listed(next)}.`;
-  return `waits for ${missingCount} of ${count(edges, 'input')}: ${lacking}. ${rule}, and is skipped when that can no longer happen.${path}`;
+  return `waits for ${missingCount} of ${count(edges, 'input')}: ${lacking}. ${rule}, and is skipped when that can no longer happen.${nextWords(missing, step)}`;
+}
+
+const MAX_NAMED = 3;
+
+/** The steps that must end next, each with what it waits for. */
+function nextWords(missing: readonly MissingInput[], step: Named): string {
+  const next = missing.flatMap(({ slot, own, before }) => (own === null ? before : [{ slot, own }]));
+  const named = new Map(next.map(({ slot, own }) => [step.keyOf(slot), shortText(own)]));
+  const texts = [...named].slice(0, MAX_NAMED).map(([key, why]) => `${quoted(key)}, which ${why}`);
+  return texts.length === 0 ? '' : ` Next to end: ${texts.join('; ')}.`;
 }
 
 function childWords({ id, child }: Extract<Reason, { kind: 'child' }>): string {
@@ -121,7 +133,7 @@ function retryWords({ at, attempt, retry, retryLimit, error }: Extract<Reason, {
 
 function slotWords({ engines, free, capacity, holders }: Extract<Reason, { kind: 'slot' }>): string {
   if (free > 0)
-    return `is ready, and ${free} of ${count(capacity, 'place')} are free: an engine takes it by itself within a second or two. If it stays, another workspace's share or the sandbox's part of the places is used up.`;
+    return `is ready, and ${free} of ${count(capacity, 'place')} are free: an engine takes it by itself within a second or two. If it stays ready, these places are kept for other workspaces, or the part for steps that need the sandbox is used up: more engines, or a larger EXECUTION_ENGINE_CONCURRENCY, help.`;
   return `is ready and waits for a free place: ${count(engines, 'engine')} run ${count(capacity, 'step')} at once${heldBy(holders, capacity)}. It begins by itself when one of them ends; more engines, or a larger EXECUTION_ENGINE_CONCURRENCY, give more places.`;
 }
 
@@ -140,9 +152,10 @@ function silentWords(reason: Extract<Reason, { kind: 'silent_engine' }>): string
     : 'No other engine is alive to take the step over: start one, and it does so by itself';
   if (engine === null)
     return `ran on engine ${engineId}, which is not registered any more. ${next} within seconds.`;
-  const { pid, host, heardAt, deadAt } = engine;
-  const who = `engine ${engineId} (process ${pid} on ${host}), which has sent no heartbeat since ${instant(heardAt)}`;
-  return `runs on ${who} and is being judged dead. Unless it is heard again, it counts as dead at ${instant(deadAt)} at the latest. ${next} then.`;
+  const { pid, host, heardAt, deadAt, isAlive } = engine;
+  const who = `on engine ${engineId} (process ${pid} on ${host}), which has sent no heartbeat since ${instant(heardAt)}`;
+  if (!isAlive) return `ran ${who} and counts as dead. ${next} within seconds.`;
+  return `runs ${who} and is being judged dead. Unless it is heard again, it counts as dead at ${instant(deadAt)} at the latest. ${next} then.`;
 }
 
 function pausedWords(reason: Extract<Reason, { kind: 'paused' }>, step: Named): string {
@@ -168,7 +181,7 @@ function stopWords(reason: Extract<Reason, { kind: 'stop' }>, step: Named): stri
   const why =
     cause === 'stop'
       ? `a stop of the execution was requested${sinceMs === null ? '' : ` at ${instant(sinceMs)}`}`
-      : 'the execution is ending, and what it has completed is undone afterwards';
+      : 'the execution is ending, and undoes afterwards what it has completed';
   const until = graceEndsAt === null ? 'when its grace time is over' : `at ${instant(graceEndsAt)}`;
   const now = own.kind === 'running' ? ` It runs on engine ${own.engine.id}.` : '';
   return `may still end: ${why}.${now} It ends by itself, or is cancelled ${until}; to end it now, cancel execution ${step.executionId} with POST /admin/executions/${step.executionId}/cancel.`;

@@ -57,6 +57,23 @@ describe('signal', () => {
   });
 });
 
+test('explain says what a step waits for, as a table and as sentences, and where time went', async () => {
+  const { id } = await waiting({ type: 'wait', with: { signal: 'paid' } });
+  const { code, out } = await cli('explain', id);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^STEP +STATUS +FOR +WAITS FOR\nstep +waiting +\S+ +the signal "paid"\n/);
+  expect(out).toContain(
+    `is running: 0 of 1 step is over and 1 waits. Step "step" waits for the signal "paid".`,
+  );
+  expect(JSON.parse((await cli('explain', id, '-o', 'json')).out)).toMatchObject({ execution_id: id });
+  await cli('signal', id, 'paid');
+  await engine.end(id);
+  expect((await cli('explain', id, '--history')).out).toMatch(
+    /\nstep +completed .*\n\nExecution .* completed at/s,
+  );
+  expect((await cli('explain', randomUUID())).code).toBe(4);
+});
+
 describe('forms', () => {
   test('are listed, shown, and answered', async () => {
     const { id, stepId } = await waiting(FORM);

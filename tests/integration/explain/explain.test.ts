@@ -109,7 +109,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   'a signal, until its timeout': {
     definition: only({ type: 'wait', with: { signal: 'paid', timeout: '2h' } }),
     waits: { kind: 'signal', name: 'paid' },
-    says: ['POST /api/v1/execution/signal', '"signal":"paid"', `timeout ends the wait at ${LATER}`],
+    says: ['POST /api/v1/execution/signal', '"signal":"paid"', `fails with a timeout at ${LATER}`],
   },
   'an answer to a form': {
     definition: only({ type: 'form', with: { title: 'Ok?', assignees: ['ada', 'role:boss'] } }),
@@ -119,7 +119,7 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
   'decisions on a form': {
     definition: only({ type: 'form', with: { title: 'Ok?', quorum: { approve: 2 } } }),
     waits: { kind: 'form', title: 'Ok?', assignees: [] },
-    says: ['0 of 2 approvals', 'Anybody', '"decision": "approve"'],
+    says: ['0 of 2 approvals', 'Anybody', '"decision": "approve" or "reject", "user_id"'],
   },
   'a request to its URL': {
     definition: only({ type: 'webhook' }),
@@ -158,7 +158,11 @@ const SITUATIONS: Readonly<Record<string, Situation>> = {
     },
     step: 'd',
     waits: { kind: 'inputs' },
-    says: ['waits for 1 of 2 inputs: "c"', 'all of them have ended', 'Next to end: "a"'],
+    says: [
+      'waits for 1 of 2 inputs: "c"',
+      'all of them have ended',
+      'Next to end: "a", which waits for the signal "go"',
+    ],
   },
   'its scopes': {
     definition: only(EACH),
@@ -270,7 +274,7 @@ test('of many missing inputs twenty are listed and all counted; of many steps a 
     { kind: 'inputs' },
   ]);
   expect(missing[0]).toEqual({ step: 'w0', status: 'waiting', why: '"w0" waits for the signal "go".' });
-  expect(first.summary).toContain('0 of 111 steps over, 110 wait and 1 waits for inputs.');
+  expect(first.summary).toContain('0 of 111 steps are over, 110 wait and 1 waits for inputs.');
 });
 
 test('a viewer sees the executions of its workspace, and no URL of a webhook step', async () => {
@@ -310,7 +314,9 @@ test('an execution that is stopped waits for what runs in its grace time; one th
   expect(end.status).toBe('failed');
   const { summary, steps } = await explain(failing);
   expect(steps).toEqual([]);
-  expect(summary).toMatch(/failed: its step "b" failed with .*no.*POST \/api\/v1\/execution\/retry/);
+  expect(summary).toMatch(
+    /failed at .*: its step "b" failed with failed: no\. Mend the cause; then POST \/api\/v1\/execution\/retry/,
+  );
 });
 
 test('the history tells where the time of finished steps went, and null for what is not known', async () => {
@@ -321,6 +327,7 @@ test('the history tells where the time of finished steps went, and null for what
       c: { type: 'noop', when: false, needs: ['a'] },
       d: { type: 'noop', needs: ['a'], rateLimit: { key: 'd', limit: 9, per: '1h' } },
       e: { type: 'merge', needs: ['b', 'a'] },
+      f: { type: 'flaky', retry: { limit: 1, delay: 60, jitter: false } },
     },
   });
   const { history, steps, summary } = await explain(id, '&history=true');
@@ -339,6 +346,8 @@ test('the history tells where the time of finished steps went, and null for what
   });
   expect(of('b')).toMatchObject({ waited: { ...waited, parked_ms: null }, ran_ms: null });
   expect(of('c')).toMatchObject({ status: 'skipped', waited: { ...waited, worker_ms: known }, ran_ms: 0 });
+  expect(of('f')).toMatchObject({ status: 'completed', waited: { parked_ms: null }, ran_ms: null });
+  expect(of('f').waited.backoff_ms).toBeGreaterThanOrEqual(60);
   expect(of('e').waited.inputs_ms).toBeGreaterThanOrEqual(50);
   expect((await explain(id)).history).toBeNull();
 });

@@ -205,7 +205,9 @@ function checkInputs(
     open.slice(0, MAX_MISSING),
   );
   const before = new Set(upstreamOf(view.graph, slot));
-  const next = missing.flatMap((each) => (each.own === null ? [...each.before] : [each.slot]));
+  const next = missing.flatMap((each) =>
+    each.own === null ? each.before.map(({ slot: other }) => other) : [each.slot],
+  );
   assert(next.length > 0, 'something can still bring the inputs');
   for (const each of next) {
     const { status } = view.steps[each]!;
