@@ -53,6 +53,8 @@ describe('the OpenAPI document', () => {
       'post /admin/doctor/repair',
       'post /admin/executions/{id}/cancel',
       'post /api/v1/execution/fork',
+      'post /api/v1/execution/pause',
+      'post /api/v1/execution/resume',
       'post /api/v1/execution/retry',
       'post /api/v1/execution/signal',
       'post /api/v1/execution/start',

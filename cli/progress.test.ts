@@ -44,6 +44,7 @@ function execution(steps: StepStatusBody[]): ExecutionStatusBody {
     execution_id: 'x',
     status: 'running',
     stop_requested: false,
+    paused_by: null,
     template: 't',
     version: 1,
     inputs: null,

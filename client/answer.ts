@@ -176,6 +176,7 @@ export const execution = object<ExecutionStatusBody>({
   execution_id: text,
   status: text,
   stop_requested: flag,
+  paused_by: optional(text),
   template: text,
   version: number,
   inputs: anything,

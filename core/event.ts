@@ -305,6 +305,21 @@ export type Event =
       readonly sequence: number | null;
       readonly act: Act;
     }
+  /** Nothing more begins until the execution is resumed. */
+  | {
+      readonly type: 'pause';
+      /** The id of the parent that is paused; null: it is paused by itself. */
+      readonly by: string | null;
+      /** Left out: a parent pauses it. */
+      readonly act?: Act;
+    }
+  | {
+      readonly type: 'resume';
+      /** The id of the parent that goes on; null: it is resumed by itself. */
+      readonly by: string | null;
+      /** Left out: a parent resumes it. */
+      readonly act?: Act;
+    }
   /** The execution's own timeout. */
   | { readonly type: 'time_out' }
   /** Inputs that a main server wrote by SQL do not match the template's schema, or its template cannot run. */

@@ -5,8 +5,10 @@
  * and report faults without repairing them. They recompute everything that `transition` derived: counters are counted
  * again, joins are decided again.
  */
+
 import { isCompensation, isUndoing } from './compensation/compensation.ts';
 import { faultsOfCompensating, faultsOfCompensation, faultsOfUndoing } from './compensation/faults.ts';
+import { isUnderWay } from './control/held-back.ts';
 import { hasOtherInputs, isResumed } from './control/resumed.ts';
 import { isLive } from './graph.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
@@ -139,7 +141,7 @@ function findInAbsentStep(view: ExecutionView, slot: number, resolved: number): 
   if (isCompensation(view.graph, slot)) return [];
   const isRoot = view.graph.incoming[slot]!.length === 0;
   if (resolved > 0) found('row_missing', `has no row, but ${resolved} resolved edges`);
-  else if (isRoot && view.status !== 'pending') found('row_missing', 'is a root without a row');
+  else if (isRoot && isUnderWay(view)) found('row_missing', 'is a root without a row');
   else if (isFinalExecution(view.status) && !wasEndedFromAbove(view))
     found('row_missing', 'has no row in a final execution');
   return found.findings;
@@ -197,7 +199,7 @@ function findInProgress(view: ExecutionView): Finding[] {
     return found.findings;
   }
   if (view.status === 'pending' && states.length > 0) found('row_too_early', 'is pending, but has step rows');
-  if (view.status !== 'pending') findInRunning(view, settled.length, unhandled, found);
+  if (isUnderWay(view)) findInRunning(view, settled.length, unhandled, found);
   return found.findings;
 }
 
@@ -236,7 +238,7 @@ function mayGoOn(view: ExecutionView): boolean {
   return view.failure !== null && (view.graph.onFailure === 'continue' || isResumed(view));
 }
 
-/** A queued step has one ticket in its ready queue, a parked one a timer, every other step nothing. */
+/** A queued step has one ticket in its ready queue, unless its execution is paused, a parked one a timer, every other nothing. */
 export function findInJobs(view: ExecutionView, jobs: readonly StepJob[]): Finding[] {
   const byId = new Map(present(view).map((state) => [state.id, state]));
   const missing = new Map([...byId].filter(([, state]) => jobQueueOf(view, state) !== null));
@@ -250,6 +252,7 @@ export function findInJobs(view: ExecutionView, jobs: readonly StepJob[]): Findi
     else if (!missing.delete(stepId)) found('job_twice', `has more than one job in ${queue}`);
   }
   for (const state of missing.values()) {
+    if (state.status === 'queued' && view.status === 'paused') continue;
     const message = `is ${state.status}, but has no job in ${jobQueueOf(view, state)}`;
     finder(view, state.slot, findings)('job_missing', message);
   }

@@ -120,13 +120,14 @@ export function viewOfJob({ execution_id, scope }: OfView): ViewKey {
   return scope === undefined ? execution_id : `${execution_id}/${scope}`;
 }
 
-/** A queued step has a ticket, a parked one a timer. */
+/** A queued step has a ticket, unless its execution is paused; a parked one has a timer. */
 export function plannedJobs(plan: Plan): { add: PlannedJob[]; remove: PlannedJob[] } {
   const add: PlannedJob[] = [];
   const remove: PlannedJob[] = [];
   for (const [slot, change] of plan.steps) {
     const before = jobQueue(plan.view, slot, change.from);
-    const after = jobQueue(plan.view, slot, change.state);
+    const isHeldBack = plan.view.status === 'paused' && change.state.status === 'queued';
+    const after = isHeldBack ? null : jobQueue(plan.view, slot, change.state);
     const sameTicket = before === after && change.timer === null;
     if (sameTicket) continue;
     if (before !== null) remove.push({ queue: before, change });

@@ -188,6 +188,8 @@ export interface Plan {
   cancelled: boolean;
   /** Null: the plan is not that of a retry. */
   repair: PlanOfRepair | null;
+  /** A pause begins or ends with it. */
+  pausing: boolean;
   /** What was done by hand with this plan; null: nothing. */
   acts: Act[] | null;
   /** Steps that a fork takes over from another execution, by slot; null: none. */
@@ -219,6 +221,7 @@ export function emptyPlan(view: ExecutionView): Plan {
     end: null,
     cancelled: false,
     repair: null,
+    pausing: false,
     acts: null,
     reused: null,
     looksAgain: false,

@@ -38,6 +38,7 @@ export const ERROR_STATUS = {
   idempotency_conflict: 409,
   wrong_state: 409,
   not_compensated: 409,
+  paused_by_parent: 409,
   already_used: 409,
   already_decided: 409,
   not_waiting: 409,

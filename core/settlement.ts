@@ -115,14 +115,15 @@ export function holdsOpen({ held }: StepState): boolean {
   return held !== null && held.open > 0;
 }
 
-/** Opens as many scopes of a waiting step as may be open. When all are over, the step goes on. */
+/** Opens as many scopes of a waiting step as may be open: none while it is paused. When all are over, the step goes on. */
 export function goOnWithScopes(plan: Plan, state: StepState): void {
   const { slot } = state;
   const held = state.held!;
   const { opened, counted } = scopeChanges(plan);
   counted.add(slot);
   const { next } = held;
-  for (const index of openScopes(held)) opened.push({ slot, index, run: held.run, isNew: index >= next });
+  const indexes = plan.view.status === 'paused' ? [] : openScopes(held);
+  for (const index of indexes) opened.push({ slot, index, run: held.run, isNew: index >= next });
   if (!areOver(held)) return;
   touch(plan, state);
   makeReady(plan, state, null);

@@ -22,6 +22,7 @@ import {
 import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
 import { beginFork } from './control/begin-fork.ts';
+import { openIdle, pause, resume } from './control/pause.ts';
 import { repairView } from './control/repair.ts';
 import {
   cancelledError,
@@ -51,6 +52,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
     else take(plan, event);
     if (accepted && !plan.looksAgain) endWhenOver(view, plan, newId);
   }
+  if (view.status !== 'paused') view.pause = null;
   if (plan.changed) view.sequence += 1;
   if (plan.ready.length > 0) plan.ready = inOrder(view, plan.ready);
   return plan;
@@ -129,6 +131,10 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'cancel':
       plan.cancelled = true;
       return end(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);
+    case 'pause':
+      return pause(view, plan, event);
+    case 'resume':
+      return resume(view, plan, event);
     case 'time_out':
       return timeOut(view, plan, newId);
     case 'repair':
@@ -156,12 +162,13 @@ function begin(view: ExecutionView, plan: Plan, newId: () => string): boolean {
  */
 function reconsider(view: ExecutionView, plan: Plan, newId: () => string): boolean {
   if (view.status === 'compensating') return isOver(view);
-  if (view.status !== 'running') return false;
+  if (view.status !== 'running' && view.status !== 'paused') return false;
   if (view.stopRequested === null) {
     if (hasUnrecordedFailure(view)) return false;
     decideWaiting(view, plan, newId);
+    openIdle(view, plan);
   }
-  return plan.steps.size > 0 || isOver(view);
+  return plan.steps.size > 0 || plan.scopes !== null || isOver(view);
 }
 
 /** An unhandled failure is recorded in the commit that causes it. */

@@ -93,10 +93,18 @@ export interface ExecutionView {
    * error with which the execution is going to end.
    */
   failure: ExecutionFailure | null;
+  /** Who has paused it; null: nobody has. */
+  pause: Pause | null;
   /** While compensating: the status that follows, for a scope the one that it had; else null. */
   due: DueStatus | null;
   /** Children that steps had waited for are not final yet: while there are any, nothing is undone. Read when it matters. */
   hasOpenChildren: boolean;
+}
+
+/** The pause of an execution. */
+export interface Pause {
+  /** The id of the parent that was paused with it; null: it was paused by itself. */
+  readonly by: string | null;
 }
 
 /** Statuses that may come after compensations. A scope may have completed before its execution is undone. */
@@ -157,6 +165,7 @@ export function emptyView(id: string, graph: Graph, scope: ScopeRef | null = nul
     edges: new Uint8Array(graph.edges.length),
     settledCount: 0,
     failure: null,
+    pause: null,
     due: null,
     hasOpenChildren: false,
   };
@@ -191,7 +200,10 @@ export interface StepRow {
 export type ExecutionRow = Pick<
   ExecutionView,
   'id' | 'status' | 'sequence' | 'stopRequested' | 'failure' | 'due'
->;
+> & {
+  /** Left out: nobody has paused it. */
+  readonly pause?: Pause | null;
+};
 
 /**
  * Rebuilds a view from rows. Edges need no rows: whether one is live follows from its producer's result.

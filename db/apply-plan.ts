@@ -28,6 +28,7 @@ import {
   noControlRows,
   repairStatements,
 } from './control/control-rows.ts';
+import { collectHold, type HoldRows, holdStatements, noHold } from './control/hold-rows.ts';
 import { insertReusedSteps, type ReusedInsert } from './control/reused-steps.ts';
 import { markLost } from './races/lost-steps.ts';
 import {
@@ -78,6 +79,7 @@ interface Rows extends TaskRows {
   advance: { id: string; fromSequence: number }[];
   change: ExecutionChange[];
   due: { id: string; due: DueStatus }[];
+  hold: HoldRows;
   insert: StepInsert[];
   /** Steps that a fork takes over. */
   reused: ReusedInsert[];
@@ -119,6 +121,7 @@ export function* planStatements(
     advance: [],
     change: [],
     due: [],
+    hold: noHold(),
     insert: [],
     reused: [],
     complete: [],
@@ -147,6 +150,7 @@ export function* planStatements(
   if (rows.change.length > 0) statements.push(changeExecutions(rows.change, at));
   statements.push(...noteEnds(rows.change));
   if (rows.due.length > 0) statements.push(setDue(rows.due));
+  statements.push(...holdStatements(rows.hold, at));
   if (rows.control !== null) statements.push(...repairStatements(rows.control, at));
   if (rows.scopes !== null) statements.push(...scopeStatements(rows.scopes, at));
   yield;
@@ -252,6 +256,7 @@ function collectExecution(plan: Plan, outputs: string | null, rows: Rows): void 
     rows.advance.push({ id: view.id, fromSequence });
     return;
   }
+  collectHold(plan, rows.hold);
   if (plan.compensating && view.due !== null) rows.due.push({ id: view.id, due: view.due });
   const error = plan.end === null ? view.failure : plan.end.error;
   rows.change.push({

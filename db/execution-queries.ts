@@ -4,6 +4,7 @@
 
 import type { WaitingFor } from '../core/event.ts';
 import type { ExecutionStatus, StepStatus } from '../core/status.ts';
+import type { Pause } from '../core/view.ts';
 import { jsonArray, plainArray } from './array-literal.ts';
 import type { Db } from './connection/client.ts';
 
@@ -16,6 +17,8 @@ export interface ExecutionHead {
   readonly userId: string | null;
   readonly status: ExecutionStatus;
   readonly stopRequested: boolean;
+  /** Null: nobody has paused it. */
+  readonly pause: Pause | null;
   readonly tags: readonly string[];
   readonly createdAt: Date;
   readonly startedAt: Date | null;
@@ -46,7 +49,8 @@ export interface ExecutionDetail extends ExecutionListRow {
 export const HEAD = `
   e.id, e.workflow_template_id, t.name, t.version, e.workspace_id, e.user_id, e.status,
   e.stop_requested_at is not null as stop_requested, e.tags, e.created_at, e.started_at, e.completed_at,
-  e.resumed_at, e.parent_execution_id, e.parent_step_id, coalesce(e.root_execution_id, e.id) as root_id, e.forked_from`;
+  e.resumed_at, e.paused_at is not null as is_paused, e.paused_by, e.parent_execution_id, e.parent_step_id,
+  coalesce(e.root_execution_id, e.id) as root_id, e.forked_from`;
 
 export async function readExecution(db: Db, id: string): Promise<ExecutionDetail | null> {
   const { rows } = await db.query({
@@ -67,6 +71,8 @@ export interface ExecutionState {
   readonly id: string;
   readonly status: ExecutionStatus;
   readonly stopRequested: boolean;
+  /** Null: nobody has paused it. */
+  readonly pause: Pause | null;
   readonly workspaceId: string | null;
 }
 
@@ -74,7 +80,8 @@ export interface ExecutionState {
 export async function readStates(db: Db, ids: readonly string[]): Promise<ExecutionState[]> {
   const { rows } = await db.query({
     name: 'read_execution_states',
-    text: `select id, status, stop_requested_at is not null as stop_requested, workspace_id
+    text: `select id, status, stop_requested_at is not null as stop_requested, workspace_id,
+                  paused_at is not null as is_paused, paused_by
              from workflow_executions where id = any($1::uuid[]) and removed_at is null`,
     values: [plainArray(ids)],
   });
@@ -82,6 +89,7 @@ export async function readStates(db: Db, ids: readonly string[]): Promise<Execut
     id: row.id,
     status: row.status,
     stopRequested: row.stop_requested,
+    pause: row.is_paused ? { by: row.paused_by } : null,
     workspaceId: row.workspace_id,
   }));
 }
@@ -287,6 +295,7 @@ export function toHead(row: any): ExecutionHead {
     userId: row.user_id,
     status: row.status,
     stopRequested: row.stop_requested,
+    pause: row.is_paused ? { by: row.paused_by } : null,
     tags: row.tags,
     createdAt: row.created_at,
     startedAt: row.started_at,

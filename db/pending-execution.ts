@@ -83,7 +83,7 @@ export async function lineUp(tx: Db, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await tx.query(
     `update workflow_executions set start_after = null, updated_at = now()
-      where id = any($1::uuid[]) and status = 'pending'`,
+      where id = any($1::uuid[]) and status in ('pending', 'paused') and started_at is null`,
     [plainArray(ids)],
   );
 }

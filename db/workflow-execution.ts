@@ -194,7 +194,7 @@ const READ = `
   select id, workflow_template_id, status, sequence, resume_count, workspace_id, priority, callback_url, error, due_status,
          case when is_awaited then parent_execution_id end as parent_id, parent_scope, parent_step_id, parent_attempt,
          coalesce(parent_compensates, false) as parent_compensates,
-         stop_requested_at is not null as stopping, stop_reason,
+         stop_requested_at is not null as stopping, stop_reason, paused_at is not null as is_paused, paused_by,
          (extract(epoch from clock_timestamp() - started_at) * 1000)::double precision as run_ms
     from workflow_executions
    where id = any($1::uuid[]) and removed_at is null`;
@@ -218,6 +218,14 @@ export function readExecutions(db: Db, ids: readonly string[]): Promise<LoadedEx
   return loadExecutions(db, 'read_executions', READ, ids);
 }
 
+/** Returns the same, with locks that keep executions from being paused or resumed until the end of the transaction. */
+export function holdExecutions(tx: Db, ids: readonly string[], passOver = false): Promise<LoadedExecution[]> {
+  const text = `${READ}\n   order by id\n     for key share`;
+  return passOver
+    ? loadExecutions(tx, 'hold_free_executions', `${text} skip locked`, ids)
+    : loadExecutions(tx, 'hold_executions', text, ids);
+}
+
 async function loadExecutions(
   db: Db,
   name: string,
@@ -239,6 +247,7 @@ async function loadExecutions(
     parent: row.parent_id === null ? null : parentOf(row),
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
+    pause: row.is_paused ? { by: row.paused_by } : null,
     due: row.status === 'compensating' ? row.due_status : null,
   }));
 }

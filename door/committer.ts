@@ -8,7 +8,7 @@
  * Invariant 2: an event is settled exactly once, after the commit that holds it.
  */
 import { logsOf } from '../core/attempts/attempt-logs.ts';
-import { type Job, type JobKey, jobsOf } from '../core/jobs.ts';
+import type { Job, JobKey } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
 import { isFinalExecution } from '../core/status.ts';
 import { isParked, isWaiting, type StepState, viewKey } from '../core/view.ts';
@@ -17,9 +17,9 @@ import { lateStatements } from '../db/attempts/collect.ts';
 import { keepLogs } from '../db/attempts/logs.ts';
 import type { Moment } from '../db/clock.ts';
 import { type ForkMark, markForks } from '../db/control/forks.ts';
+import { checkHold } from '../db/control/pause.ts';
 import { notify } from '../db/notify.ts';
 import type { Statement } from '../db/statement.ts';
-import { newId } from '../db/uuid.ts';
 import { type ExecutionInsert, insertExecutions } from '../db/workflow-execution.ts';
 import type { Outputs } from '../payload/execution-output.ts';
 import type { JsonPayload } from '../payload/json-payload.ts';
@@ -29,7 +29,9 @@ import type { Delivery } from './actor.ts';
 import { Actors } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import type { CommitObserver, CommitSubscriber } from './commit-subscriber.ts';
+import { heldBy } from './control/held-views.ts';
 import { insideOf } from './control/inside.ts';
+import { jobsOfUnits } from './control/jobs.ts';
 import { DecidedUnits } from './decided-units.ts';
 import { claimedSteps, type DecideOptions, type Decision, EagerFrontier } from './eager-frontier.ts';
 import { notificationOf } from './notification.ts';
@@ -114,9 +116,12 @@ export class Committer {
     units: readonly DecidedUnit[],
     at: string | null,
   ): Generator<void, { statements: Statement[]; add: Job[]; remove: JobKey[] }> {
-    const jobs = this.#jobs(units);
+    const jobs = jobsOfUnits(units, this.#options.stopGraceMs);
     const rows = inserts(units);
-    const statements = rows.length > 0 ? [insertExecutions(rows, at)] : [];
+    // A locked commit holds the executions of its scopes.
+    const held = at === null ? heldBy(units) : [];
+    const statements = held.length > 0 ? [checkHold(held)] : [];
+    if (rows.length > 0) statements.push(insertExecutions(rows, at));
     const forks = marks(units);
     if (forks.length > 0) statements.push(markForks(forks));
     yield;
@@ -125,24 +130,6 @@ export class Committer {
     const logs = units.flatMap(({ plan, mails }) => logsOf(plan, mails));
     if (logs.length > 0) statements.push(keepLogs(logs));
     return { statements, ...jobs };
-  }
-
-  #jobs(units: readonly DecidedUnit[]): { add: Job[]; remove: JobKey[] } {
-    const { stopGraceMs } = this.#options;
-    const add: Job[] = [];
-    const remove: JobKey[] = [];
-    for (const unit of units) {
-      const { plan, start, loaded } = unit;
-      const hasCallback = loaded.facts.callbackUrl !== null;
-      const jobs = jobsOf(plan, { start: start?.row ?? null, hasCallback, stopGraceMs }, newId);
-      add.push(...jobs.add);
-      remove.push(...jobs.remove);
-      for (const inside of insideOf(unit)) {
-        const facts = { start: null, hasCallback: false, stopGraceMs };
-        add.push(...jobsOf(inside, facts, newId).add);
-      }
-    }
-    return { add, remove };
   }
 
   /** After a commit: caches payloads, calls subscribers, begins handlers, settles events, drops ended executions. */

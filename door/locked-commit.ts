@@ -12,6 +12,7 @@
  * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { changesHold } from '../core/control/held-back.ts';
 import { countStopped } from '../core/ending.ts';
 import type { EndBelow, Plan } from '../core/plan.ts';
 import { countLateEnds } from '../core/scopes/held-scopes.ts';
@@ -20,14 +21,16 @@ import { readClock } from '../db/clock.ts';
 import { type Pool, type Tx, withTransaction } from '../db/connection/client.ts';
 import { isAnswer } from '../db/connection/lane.ts';
 import { isUnavailable, mayBeOfOne } from '../db/connection/session.ts';
+import { lockAgainstScopes } from '../db/control/pause.ts';
 import { endOf } from '../db/scopes/inbox.ts';
-import { isGuardFailed } from '../db/statement.ts';
+import { DecidedTooEarly, isGuardFailed } from '../db/statement.ts';
 import { newId } from '../db/uuid.ts';
 import { existingExecutions, lockExecutions } from '../db/workflow-execution.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { TemplateVersions } from '../template/versions.ts';
 import { childrenToTell, readWhetherChildrenAreOpen } from './children/left-behind.ts';
 import type { Committer } from './committer.ts';
+import { Released } from './control/released.ts';
 import type { Decision } from './eager-frontier.ts';
 import { withoutLimitedClaims } from './limited-claims.ts';
 import { isRefusable, withoutRefused } from './refused-outcome.ts';
@@ -49,7 +52,7 @@ export interface LockedCommitOptions {
   readonly committer: Committer;
   readonly versions: TemplateVersions;
   /** `locksFetched`: whether the database can skip locked rows. */
-  readonly queue: Pick<ExecutionEngineQueue, 'deleteStatements' | 'locksFetched'>;
+  readonly queue: Pick<ExecutionEngineQueue, 'deleteStatements' | 'locksFetched' | 'thoseThere'>;
 }
 
 export class LockedCommit {
@@ -57,6 +60,7 @@ export class LockedCommit {
   readonly #committer: Committer;
   readonly #loader: ViewLoader;
   readonly #endsBelow: EndsBelow;
+  readonly #released: Released;
   readonly #skipLocked: boolean;
   #answers = 0;
   #waiting = 0;
@@ -66,6 +70,7 @@ export class LockedCommit {
     this.#committer = committer;
     this.#loader = new ViewLoader(committer, versions);
     this.#endsBelow = new EndsBelow(queue);
+    this.#released = new Released(queue);
     this.#skipLocked = queue.locksFetched;
   }
 
@@ -138,6 +143,8 @@ export class LockedCommit {
         this.#committer.observer.commitFailed(error, null);
         if (mayBeOfOne(error) && this.#part(units, settle)) return;
         if (isGuardFailed(error)) units = withoutLimitedClaims(units);
+        // Decided again it may pause the execution, or let it go on.
+        if (isAlone && isGuardFailed(error)) units = units.map((unit) => ({ ...unit, changesHold: true }));
         if (failures === MAX_FAILED_STARTS) units = this.#giveUpStarts(units, error, settle);
         await delay(Math.min(LONGEST_PAUSE_MS, 2 ** failures * 5) * (0.5 + Math.random() / 2));
       }
@@ -198,7 +205,8 @@ export class LockedCommit {
    * level by level; children are looked for last.
    */
   async #decideAlone(tx: Tx, unit: Unit, unloadable: Unloadable): Promise<LockedDecision> {
-    await lockExecutions(tx, [unit.actor.executionId]);
+    if (unit.changesHold) await lockAgainstScopes(tx, unit.actor.executionId);
+    else await lockExecutions(tx, [unit.actor.executionId]);
     const [loaded] = await this.load(tx, [unit], unloadable);
     if (loaded === undefined) return NOTHING;
     const { view } = loaded.loaded;
@@ -212,8 +220,10 @@ export class LockedCommit {
       const stopped = await this.#stopBelow(tx, decided?.plan, holdersTo('stop'));
       const cancelled = await this.#cancelBelow(tx, loaded, holdersTo('cancel'));
       if (decided !== undefined) {
+        if (changesHold(decided.plan) && !unit.changesHold) throw new DecidedTooEarly();
         const told = await childrenToTell(tx, decided, cancelled?.ended ?? []);
-        if (told !== undefined) decided.told = told;
+        if (told.length > 0) decided.told = told;
+        await this.#released.addTickets(tx, decided);
       }
       const below = [stopped, cancelled].filter((part) => part !== null);
       return { ...decision, below };

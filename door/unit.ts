@@ -1,18 +1,15 @@
 /**
  * One execution's share of a commit, in its three stages: taken, loaded, decided.
  */
-import {
-  type HowToEnd,
-  type LeftChildren,
-  leftChildren,
-  startedChildren,
-} from '../core/children/left-children.ts';
+import { type LeftChildren, leftChildren, startedChildren } from '../core/children/left-children.ts';
 import type { ChildStart, Event, Payload } from '../core/event.ts';
+import type { Job } from '../core/jobs.ts';
 import { lengthOfLarge } from '../core/json/parse-in-pieces.ts';
 import type { Plan } from '../core/plan.ts';
 import type { OutgoingEvent } from '../core/scopes/outbox.ts';
 import { type ExecutionFailure, emptyView } from '../core/view.ts';
 import type { ForkMark } from '../db/control/forks.ts';
+import type { ParentEvent } from '../db/scopes/inbox.ts';
 import type { ExecutionInsert } from '../db/workflow-execution.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type { Actor, Loaded, Mail } from './actor.ts';
@@ -39,6 +36,8 @@ export interface Unit {
   readonly start: NewExecution | null;
   /** Outputs that took time, for the repeated decision of the end at this sequence. */
   readonly finished: FinishedOutputs | null;
+  /** It pauses or resumes the execution: no commit of a scope may be on its way meanwhile. */
+  readonly changesHold?: boolean;
   /** What its transaction has read from the inbox; left out: nothing. Another transaction reads it again. */
   readonly inbox?: ReadInbox | undefined;
 }
@@ -68,14 +67,16 @@ export interface DecidedUnit extends LoadedUnit {
   readonly outputs: string | null;
   /** Events for views that are not in this commit. Null: none. */
   outbox: OutgoingEvent[] | null;
-  /** Child executions that are told to end; left out: none. */
-  told?: ToldChildren;
+  /** Child executions that are told something; left out: none. */
+  told?: readonly ToldChildren[];
+  /** Jobs of what was held back while the execution was paused; left out: none. */
+  tickets?: readonly Job[];
 }
 
-/** Child executions that nobody waits for any more. */
+/** Child executions, and what their parent tells them. */
 export interface ToldChildren {
   readonly ids: readonly string[];
-  readonly how: HowToEnd;
+  readonly event: ParentEvent;
 }
 
 /** Returns whether a commit has opened the scope of the unit: when it fails, there is no such scope. */

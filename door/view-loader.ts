@@ -7,7 +7,7 @@ import { isOver } from '../core/ending.ts';
 import type { Event } from '../core/event.ts';
 import { EngineError } from '../core/problem.ts';
 import { isFinalExecution } from '../core/status.ts';
-import type { ExecutionView } from '../core/view.ts';
+import { type ExecutionView, executionOf } from '../core/view.ts';
 import { readOutputsOfChildren } from '../db/children/end.ts';
 import type { Tx } from '../db/connection/client.ts';
 import { readInbox } from '../db/scopes/inbox.ts';
@@ -115,7 +115,7 @@ export class ViewLoader {
     const { unit } = rows;
     const loaded = loadActor(unit.actor, rows, steps, surroundings);
     const queued = loaded.view.steps.flatMap((state) => (state?.status === 'queued' ? state.slot : []));
-    this.#capacity.offer(loaded, queued);
+    if (loaded.view.status !== 'paused') this.#capacity.offer(loaded, queued);
     const { actor, finished } = unit;
     const mails = [...this.#orphans(unit, loaded.view), ...unit.mails];
     return { actor, mails, start: null, finished, loaded };
@@ -139,7 +139,9 @@ export class ViewLoader {
       const own = byKey.get(unit.actor.key);
       if (own === undefined) return unit;
       // A parent's word is an event like one from outside: a stop looks at what is below before it is decided.
-      const told = toldByParent(own, children.get(unit)).map((event) => ({ event, settle: null }));
+      const { parent } = unit.loaded.facts;
+      const words = parent === null ? [] : toldByParent(own, executionOf(parent.view), children.get(unit));
+      const told = words.map((event) => ({ event, settle: null }));
       const inbox = { ids: own.map(({ id }) => id), events: eventsFrom(unit, own, outputs) };
       return { ...unit, mails: [...told, ...unit.mails], inbox };
     });
@@ -192,7 +194,13 @@ function loadActor(
     if (execution.runMs !== null) loaded.begunAt = performance.now() - execution.runMs;
     return loaded;
   }
-  const view = viewOf(version, rowOfScope(scope), steps, place.scope, place.graph);
+  const view = viewOf(
+    version,
+    rowOfScope(scope, execution.status === 'paused'),
+    steps,
+    place.scope,
+    place.graph,
+  );
   const facts = { version, workspaceId, priority, callbackUrl: null, parent: null };
   return actor.load(facts, view, surroundings.of(execution, facts, place.scope));
 }

@@ -2,14 +2,14 @@
  * The rows of views, read under their locks. Executions are locked by id, then scopes by depth. Their rows are read after the
  * locks, so that they show every commit before.
  */
-import { type ScopeId, scopeOf, type ViewKey, viewKey } from '../core/view.ts';
+import { executionOf, type ScopeId, scopeOf, type ViewKey, viewKey } from '../core/view.ts';
 import type { Tx } from '../db/connection/client.ts';
 import { type LoadedScope, lockScopes, readScopes } from '../db/scopes/scope.ts';
 import {
   existingExecutions,
+  holdExecutions,
   type LoadedExecution,
   lockExecutions,
-  readExecutions,
 } from '../db/workflow-execution.ts';
 import { type LoadedStep, loadScopeSteps, loadSteps } from '../db/workflow-step-execution.ts';
 
@@ -36,9 +36,15 @@ export async function lockAndRead(tx: Tx, keys: readonly ViewKey[], passOver: bo
     passOver,
   );
   if (scopeIds.length === 0) return top;
-  const scopes = await lockScopes(tx, scopeIds, passOver);
-  const executions = await readExecutions(tx, [...new Set(scopes.map(({ executionId }) => executionId))]);
+  const inner = keys.filter((key) => scopeOf(key) !== null);
+  const executions = await holdExecutions(tx, [...new Set(inner.map(executionOf))], passOver);
   const byId = new Map(executions.map((execution) => [execution.id, execution]));
+  const free = passOver ? inner.filter((key) => byId.has(executionOf(key))) : inner;
+  const scopes = await lockScopes(
+    tx,
+    free.flatMap((key) => scopeOf(key) ?? []),
+    passOver,
+  );
   const byPath = Map.groupBy(await loadScopeSteps(tx, scopes), pathKey);
   const found = new Map(top.found);
   for (const scope of scopes) {

@@ -116,7 +116,7 @@ export async function openDatabase(
     pulsePool,
     reads: patientReads(workPool),
     lanes,
-    queue: new ExecutionEngineQueue(boss, features.skipLocked ? null : jobTable),
+    queue: new ExecutionEngineQueue(boss, jobTable, features.skipLocked),
     jobTable,
     hookUrls: new HookUrls(hookKey, publicUrl),
     onWritten: (last) => {

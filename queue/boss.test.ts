@@ -19,7 +19,7 @@ let looker: pg.Client;
 beforeAll(async () => {
   database = await testDatabase();
   boss = await startBoss({ url: database.url, schema: 'pgboss', onError: () => {} });
-  queue = new ExecutionEngineQueue(boss);
+  queue = new ExecutionEngineQueue(boss, 'pgboss.job');
   looker = await connect();
 });
 

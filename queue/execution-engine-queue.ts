@@ -26,12 +26,17 @@ export interface FetchedJob {
 
 export class ExecutionEngineQueue {
   readonly #boss: PgBoss;
+  readonly #table: string;
   readonly #unlocked: string | null;
 
-  /** @param unlockedTable pg-boss's job table where the database has no SKIP LOCKED: fetching only reads there */
-  constructor(boss: PgBoss, unlockedTable: string | null = null) {
+  /**
+   * @param table pg-boss's job table
+   * @param locksFetched false where the database has no SKIP LOCKED: fetching only reads there
+   */
+  constructor(boss: PgBoss, table: string, locksFetched = true) {
     this.#boss = boss;
-    this.#unlocked = unlockedTable;
+    this.#table = table;
+    this.#unlocked = locksFetched ? null : table;
   }
 
   /** Returns whether fetched jobs are locked until the end of the transaction. */
@@ -118,6 +123,16 @@ export class ExecutionEngineQueue {
     );
     const there = new Set(rows.map(({ id }) => id));
     return jobs.filter(({ id }) => there.has(id));
+  }
+
+  /** Returns those of the ids that jobs in the queues have. */
+  async thoseThere(tx: Db, queues: readonly QueueName[], ids: readonly string[]): Promise<Set<string>> {
+    if (ids.length === 0) return new Set();
+    const { rows } = await tx.query(
+      `select id from ${this.#table} where name = any($1::text[]) and id = any($2::uuid[])`,
+      [queues, plainArray(ids)],
+    );
+    return new Set(rows.map(({ id }) => id));
   }
 
   /** Deletes fetched jobs in the transaction that fetched them, fenced to the fetched attempt. */

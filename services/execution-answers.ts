@@ -151,6 +151,8 @@ export interface ExecutionStatusBody {
   execution_id: string;
   status: ExecutionStatus;
   stop_requested: boolean;
+  /** Of a paused execution: the parent with which it was paused; null: it was paused by itself, or is not. */
+  paused_by: string | null;
   template: string;
   version: number;
   inputs: Json;

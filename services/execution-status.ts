@@ -19,7 +19,7 @@ import type {
 } from './execution-answers.ts';
 import { isoTime, opened, stepError } from './steps/answer-parts.ts';
 import { type OpenInside, openSteps } from './steps/undo-status.ts';
-import { type QueueWaits, waitBody } from './steps/wait-body.ts';
+import { type HeldExecution, type QueueWaits, waitBody } from './steps/wait-body.ts';
 
 export interface StatusRows {
   readonly execution: ExecutionDetail;
@@ -72,6 +72,7 @@ function beforePayloads(execution: ExecutionDetail) {
     execution_id: execution.id,
     status: execution.status,
     stop_requested: execution.stopRequested,
+    paused_by: execution.pause?.by ?? null,
     template: execution.template,
     version: execution.version,
   } satisfies Partial<Body>;
@@ -174,7 +175,7 @@ function* stepPieces(
     const edges = received.get(step.id) ?? [];
     const position = positionOf(step);
     const url = () => hookUrl(execution.id, step.scope, position);
-    const parts = { edges, keyOf, url, held: held.get(step.id), queueWaits };
+    const parts = { edges, keyOf, url, held: held.get(step.id), execution, queueWaits };
     const body = withChildren(stepBody(version, position, step, parts), children);
     pieces.push(`${at === 0 ? '' : ','}${opened(body)}`, ',"error":', stepError(step));
     pieces.push(',"compensation":', compensationJson(compensations.get(position)));
@@ -191,6 +192,7 @@ export interface StepSurroundings {
   url(): string | null;
   /** The numbers of its scopes, if it holds some. */
   readonly held?: HeldScopes | undefined;
+  readonly execution: HeldExecution;
   readonly queueWaits: QueueWaits;
 }
 
@@ -199,7 +201,7 @@ export function stepBody(
   version: TemplateVersion,
   position: number,
   step: StepDetail,
-  { edges, keyOf, url, held, queueWaits }: StepSurroundings,
+  { edges, keyOf, url, held, execution, queueWaits }: StepSurroundings,
 ): Omit<StepStatusBody, 'error'> {
   const graph = graphAt(version.graphs, position);
   const slot = slotOf(graph, position);
@@ -222,7 +224,7 @@ export function stepBody(
     started_at: isoTime(step.startedAt),
     completed_at: isoTime(step.completedAt),
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
-    waiting_for: waitBody(step, { hookUrl: url, held, queueWaits }),
+    waiting_for: waitBody(step, { hookUrl: url, held, execution, queueWaits }),
     by_hand: handOf(step),
     ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
     ...(step.reusedFrom === null ? {} : { reused_from: step.reusedFrom }),

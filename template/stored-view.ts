@@ -15,7 +15,7 @@ export type StoredStep = LoadedStep & { readonly held?: HeldScopes | null };
 /** @throws EngineError when the rows do not match the definition */
 export function viewOf(
   version: TemplateVersion,
-  { id, status, sequence, stopRequested, failure, due }: ExecutionRow,
+  { id, status, sequence, stopRequested, failure, pause = null, due }: ExecutionRow,
   steps: readonly StoredStep[],
   scope: ScopeRef | null = null,
   graph: Graph = version.graph,
@@ -25,7 +25,7 @@ export function viewOf(
     if (position !== undefined) return { ...step, position };
     throw new EngineError('wrong_state', `Step ${step.id} of execution ${id} belongs to another template.`);
   });
-  return loadView({ id, status, sequence, stopRequested, failure, due }, graph, rows, scope);
+  return loadView({ id, status, sequence, stopRequested, failure, pause, due }, graph, rows, scope);
 }
 
 /** Returns the graph of a scope and its place. @param around its holder's scope; null: the top level */

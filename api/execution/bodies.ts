@@ -19,6 +19,7 @@ import type {
   StopResult,
 } from '../../services/execution-answers.ts';
 import { ByHandShape } from '../control/by-hand.ts';
+import { PausedByShape } from '../control/paused-by.ts';
 
 /** A longer wait is answered after this one; proxies cut idle connections soon after. */
 export const MAX_WAIT_MS = 60_000;
@@ -281,6 +282,7 @@ export const StatusShape = z
     execution_id: z.guid(),
     status: ExecutionStatusShape,
     stop_requested: z.boolean(),
+    paused_by: PausedByShape,
     template: z.string(),
     version: z.int(),
     inputs: JsonShape,

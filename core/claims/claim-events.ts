@@ -36,6 +36,7 @@ export function complete(
 ): boolean {
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;
+  if (holdsBackChild(view, event)) return giveBack(view, plan, { ...event, type: 'release' });
   const change = touch(plan, state);
   change.output = event.output;
   state.routes = event.routes;
@@ -64,6 +65,7 @@ export function skip(
 export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { type: 'park' }>): boolean {
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;
+  if (holdsBackChild(view, event)) return giveBack(view, plan, { ...event, type: 'release' });
   const change = touch(plan, state);
   if (windsDown(view, event.slot)) {
     settle(view, plan, state, 'cancelled');
@@ -100,6 +102,11 @@ export function park(view: ExecutionView, plan: Plan, event: Extract<Event, { ty
   return true;
 }
 
+/** A paused execution starts no child: its step is queued again, as if nothing had begun. */
+function holdsBackChild({ status }: ExecutionView, { child }: { readonly child?: ChildStart }): boolean {
+  return child !== undefined && status === 'paused';
+}
+
 function startChild(plan: Plan, { slot, attempt }: StepState, child: ChildStart, isAwaited: boolean): void {
   plan.children ??= [];
   plan.children.push({ slot, attempt, child, isAwaited });
@@ -108,7 +115,7 @@ function startChild(plan: Plan, { slot, attempt }: StepState, child: ChildStart,
 export function giveBack(
   view: ExecutionView,
   plan: Plan,
-  event: Extract<Event, { type: 'release' | 'rescue' | 'displace' }>,
+  event: Pick<Extract<Event, { type: 'release' | 'rescue' | 'displace' }>, 'type' | 'slot' | 'claim'>,
 ): boolean {
   const state = claimedState(view, event.slot, event.claim);
   if (state === null) return false;

@@ -25,6 +25,7 @@ export function faultsOfScopes(
   if (status !== 'waiting' && open > 0 && of !== 'compensating')
     faults.push(['scopes_wrong', `is ${status} with ${open} scopes open`]);
   if (status !== 'waiting') return faults;
+  if (of === 'paused') return faults;
   const isFull = open === concurrency || unopened(held) === 0;
   if (open === 0 || (!isFull && !isWinding)) {
     const left = `${open} scopes open of ${concurrency} and ${unopened(held)} to open`;

@@ -30,7 +30,7 @@ const STEP_TYPE: SqlInvariant = {
     select s.id, e.id as execution_id, format('queued, and no living engine has the type %s', t.type) as detail
       from ${UNDER_WAY} ${WITH_STEPS}
      cross join lateral (select type from workflow_step_templates x where x.id = s.step_template_id offset 0) t
-     where s.status = 'queued' and t.type is not null and ${isCalm('s.updated_at')} and exists (select from able)
+     where s.status = 'queued' and e.status <> 'paused' and t.type is not null and ${isCalm('s.updated_at')} and exists (select from able)
        and not exists (select from able where step_types is null or t.type = any(step_types))
     union all
     select e.id, e.id, 'in line, and no living engine has all step types of its template'

@@ -68,8 +68,10 @@ export function isStep(template: string): string {
   return `${template}.key !~ '[/~]'`;
 }
 
-/** Running or paused executions `e`. */
-export const UNDER_WAY = executionsWhere(`x.status in ('running', 'paused')`);
+/** Executions `e` that have begun, and are running or paused. */
+export const UNDER_WAY = executionsWhere(
+  `x.status in ('running', 'paused') and (x.status = 'running' or x.started_at is not null)`,
+);
 /** Executions `e` that are not final, and the requested final ones. */
 export const EXAMINED = executionsWhere(
   `(${IS_OPEN} or (x.removed_at is null and x.id >= (select since from asked)))`,

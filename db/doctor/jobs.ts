@@ -72,7 +72,7 @@ const EXECUTION_OVER: SqlInvariant = {
        and not exists (select 1 from workflow_executions e
                         where e.id = ${idIn('execution_id')}
                           and (not (${isCalm('e.updated_at')})
-                               or case j.data ->> 'kind' when 'start' then e.status = 'pending'
+                               or case j.data ->> 'kind' when 'start' then e.status in ('pending', 'paused')
                                        else e.status not in ${FINAL_EXECUTION} end) offset 0)`,
 };
 

@@ -68,7 +68,7 @@ const NOT_WOKEN: SqlInvariant = {
   offenders: `
     select s.id, e.id as execution_id, format('waits for %s open scopes, of which there is none', h.open_count) as detail
       from ${UNDER_WAY} ${WITH_STEPS} ${WITH_HELD}
-     where s.status = 'waiting' and ${isCalm('s.updated_at')}
+     where s.status = 'waiting' and e.status <> 'paused' and ${isCalm('s.updated_at')}
        and not exists (select 1 from workflow_scopes c
                         where c.step_execution_id = s.id
                           and (c.status = 'running' or not (${isCalm('c.completed_at')})) offset 0)

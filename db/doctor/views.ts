@@ -20,6 +20,7 @@ export interface StoredExecution extends ExecutionRow {
 export async function readExecutionsAfter(db: Db, after: string, limit: number): Promise<StoredExecution[]> {
   const { rows } = await db.query(
     `select id, workflow_template_id, status, sequence, error, due_status, stop_requested_at is not null as stopping, stop_reason,
+            paused_at is not null as is_paused, paused_by,
             case when status = 'compensating'
                  then exists (select from workflow_executions c
                                where c.parent_execution_id = workflow_executions.id and ${openChild('c')} offset 0) end as waits
@@ -36,6 +37,7 @@ export async function readExecutionsAfter(db: Db, after: string, limit: number):
     sequence: Number(row.sequence),
     stopRequested: row.stopping ? { reason: row.stop_reason } : null,
     failure: row.error,
+    pause: row.is_paused ? { by: row.paused_by } : null,
     due: row.status === 'compensating' ? row.due_status : null,
     hasOpenChildren: row.waits === true,
   }));
@@ -82,11 +84,20 @@ export async function readScopesAfter(db: Db, after: ScopeId, limit: number): Pr
   return rows.map((row) => ({ holderId: row.step_execution_id, index: row.index }));
 }
 
-/** Returns the templates of those executions that are not removed. */
-export async function readTemplatesOf(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+/** What the doctor must know of the execution of a scope. */
+export interface AroundScope {
+  readonly templateId: string;
+  readonly isPaused: boolean;
+}
+
+/** Returns those of the executions that are not removed. */
+export async function readAroundScopes(db: Db, ids: readonly string[]): Promise<Map<string, AroundScope>> {
   const { rows } = await db.query(
-    'select id, workflow_template_id from workflow_executions where id = any($1::uuid[]) and removed_at is null',
+    `select id, workflow_template_id, status = 'paused' as is_paused from workflow_executions
+      where id = any($1::uuid[]) and removed_at is null`,
     [plainArray(ids)],
   );
-  return new Map(rows.map((row) => [row.id, row.workflow_template_id]));
+  return new Map(
+    rows.map((row) => [row.id, { templateId: row.workflow_template_id, isPaused: row.is_paused }]),
+  );
 }

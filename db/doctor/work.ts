@@ -41,7 +41,7 @@ function withoutJob(rows: string, jobs: string): string {
 
 const QUEUED_STEP: SqlInvariant = {
   name: 'queued-step-without-job',
-  meaning: 'A queued step has a job that says so.',
+  meaning: 'A queued step has a job that says so, unless its execution is paused.',
   advice: 'Repair it. Find out who deletes jobs: nobody but the engine may.',
   repair: 'writes the job again',
   graceSeconds: USUAL_GRACE_SECONDS,
@@ -49,7 +49,8 @@ const QUEUED_STEP: SqlInvariant = {
   offenders: withoutJob(
     `
     select s.id, e.id as execution_id, s.id as job, 'queued, and no queue has a job for it' as detail
-      from ${OPEN} ${WITH_STEPS} where s.status = 'queued' and ${isCalm('s.updated_at')}`,
+      from ${OPEN} ${WITH_STEPS}
+     where s.status = 'queued' and e.status <> 'paused' and ${isCalm('s.updated_at')}`,
     `j.name in ${STEP_QUEUES}`,
   ),
 };

@@ -2,6 +2,7 @@
  * Reads the state of one scope of an execution in one statement, so that all of it is of one moment.
  */
 import type { ExecutionStatus } from '../../core/status.ts';
+import type { Pause } from '../../core/view.ts';
 import type { Db } from '../connection/client.ts';
 import { STEP_COLUMNS, type StepDetail, toStepDetail } from '../execution-queries.ts';
 
@@ -26,6 +27,8 @@ export interface ExecutionSnapshot {
   readonly status: ExecutionStatus;
   readonly sequence: number;
   readonly stopRequested: boolean;
+  /** Null: nobody has paused it. */
+  readonly pause: Pause | null;
   readonly createdAt: Date;
   /** Of the scope that was asked for. */
   readonly steps: readonly SnapshotStep[];
@@ -35,6 +38,7 @@ export interface ExecutionSnapshot {
 const SNAPSHOT = `
   select e.workflow_template_id, e.workspace_id, e.status as execution_status, e.sequence as execution_sequence,
          e.stop_requested_at is not null as stop_requested, e.created_at as execution_created_at,
+         e.paused_at is not null as is_paused, e.paused_by,
          ${STEP_COLUMNS('s')}, null as outputs, s.routes, s.lost_race,
          h.total, h.completed_count, h.failed_count, h.cancelled_count, h.open_count
     from workflow_executions e
@@ -55,6 +59,7 @@ export async function readSnapshot(db: Db, id: string, scope: string): Promise<E
     status: first.execution_status,
     sequence: first.execution_sequence,
     stopRequested: first.stop_requested,
+    pause: first.is_paused ? { by: first.paused_by } : null,
     createdAt: first.execution_created_at,
     steps: rows.filter(({ id: stepId }) => stepId !== null).map(toSnapshotStep),
   };

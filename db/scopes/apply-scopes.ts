@@ -53,7 +53,8 @@ function collectView(
   // A retry opens it again by a statement of its own.
   if (scope === null || repair !== null) return;
   const { holderId, index, part, run, path } = scope;
-  const status = view.status as ScopeStatus;
+  // Its execution is paused: the row of the scope does not say so.
+  const status = view.status === 'paused' ? 'running' : (view.status as ScopeStatus);
   const depth = path.split('/').length;
   if (fromStatus === 'compensating') {
     rows.undone.push({ holderId, index, run, status, fromSequence, depth });

@@ -21,8 +21,15 @@ export interface InboxEnd {
 /** The end of one scope, or that one is undone. */
 export type InboxEvent = InboxEnd | { readonly undone: true };
 
-/** A parent tells its child to end, or to go on. */
-export type ParentEvent = { readonly end: HowToEnd } | { readonly retry: { readonly by: string | null } };
+/** A parent tells its child to end, that it is paused or goes on, or to go on after its own retry. */
+export type ParentEvent =
+  | { readonly end: HowToEnd }
+  | { readonly retry: { readonly by: string | null } }
+  | {
+      readonly hold: 'pause' | 'resume';
+      /** Of the parent: its events are heard in their order. */
+      readonly sequence: number;
+    };
 
 export interface InboxRow<E = InboxEvent | ParentEvent | ChildEndEvent | ChildOverEvent> {
   readonly id: string;

@@ -4,6 +4,8 @@
  */
 import { howToEnd } from '../../core/children/left-children.ts';
 import { mayUndo } from '../../core/compensation/compensation.ts';
+import { changesHold } from '../../core/control/held-back.ts';
+import type { Plan } from '../../core/plan.ts';
 import {
   awaitOpenChildren,
   readOpenChildren,
@@ -43,22 +45,32 @@ export async function childrenToTell(
   tx: Tx,
   unit: DecidedUnit,
   endedBelow: readonly string[],
-): Promise<ToldChildren | undefined> {
+): Promise<readonly ToldChildren[]> {
   const { loaded, plan } = unit;
-  if (!loaded.version.waitsForChildren) return undefined;
+  if (!loaded.version.waitsForChildren) return [];
   const left = leftBy(unit);
   const { id, steps } = plan.view;
   if (plan.compensating) return toldToEndFirst(tx, unit);
+  const held = await toldToHold(tx, plan);
   const stepIds = (left?.slots ?? []).map((slot) => steps[slot]!.id);
   const ids = left?.isAll
     ? await readOpenChildren(tx, id)
     : await readOpenChildrenOf(tx, [...stepIds, ...endedBelow]);
-  return ids.length === 0 ? undefined : { ids, how: howToEnd(plan) };
+  return [...held, ...(ids.length === 0 ? [] : [{ ids, event: { end: howToEnd(plan) } }])];
+}
+
+/** All children that it waits for are paused with an execution, and go on with it. */
+async function toldToHold(tx: Tx, plan: Plan): Promise<readonly ToldChildren[]> {
+  if (!changesHold(plan)) return [];
+  const { id, status, sequence } = plan.view;
+  const ids = await readOpenChildren(tx, id);
+  const hold = status === 'paused' ? ('pause' as const) : ('resume' as const);
+  return ids.length === 0 ? [] : [{ ids, event: { hold, sequence } }];
 }
 
 /** The children of an execution that becomes compensating. One may have begun or ended since it was decided. */
-async function toldToEndFirst(tx: Tx, { plan }: DecidedUnit): Promise<ToldChildren | undefined> {
+async function toldToEndFirst(tx: Tx, { plan }: DecidedUnit): Promise<readonly ToldChildren[]> {
   const ids = await awaitOpenChildren(tx, plan.view.id);
   if (ids.length > 0 !== plan.view.hasOpenChildren) throw new DecidedTooEarly();
-  return ids.length === 0 ? undefined : { ids, how: 'stop' };
+  return ids.length === 0 ? [] : [{ ids, event: { end: 'stop' } }];
 }

@@ -41,11 +41,19 @@ function resultOf({ child, failure }: ChildEndEvent, outputs: ReadonlyMap<string
 }
 
 /**
- * Returns the events of rows with which a parent tells the execution to end, or to go on.
+ * Returns the events of rows with which a parent tells the execution to end, to pause or to go on.
  * @param children those that a retry retries in place; left out: none
  */
-export function toldByParent(rows: readonly InboxRow[], children?: ReadonlyMap<number, string>): Event[] {
-  return rows.flatMap(({ event }) => (isTold(event) ? toldEvent(event, children) : []));
+export function toldByParent(
+  rows: readonly InboxRow[],
+  parentId: string,
+  children?: ReadonlyMap<number, string>,
+): Event[] {
+  const told = rows.flatMap(({ event }) => (isTold(event) ? event : []));
+  const sequenceOf = (event: ParentEvent) => ('hold' in event ? event.sequence : Number.POSITIVE_INFINITY);
+  return told
+    .toSorted((a, b) => sequenceOf(a) - sequenceOf(b) || 0)
+    .map((event) => toldEvent(event, parentId, children));
 }
 
 /** Returns whether a parent tells the execution to go on. */
@@ -54,11 +62,12 @@ export function isRetry({ event }: InboxRow): boolean {
 }
 
 function isTold(event: InboxRow['event']): event is ParentEvent {
-  return 'retry' in event || ('end' in event && !('run' in event));
+  return 'hold' in event || 'retry' in event || ('end' in event && !('run' in event));
 }
 
-function toldEvent(event: ParentEvent, children = WHOLE_REPAIR.children): Event {
+function toldEvent(event: ParentEvent, parentId: string, children = WHOLE_REPAIR.children): Event {
   if ('end' in event) return toEnd(event.end);
+  if ('hold' in event) return { type: event.hold, by: parentId };
   const act = { act: 'retry', by: event.retry.by } as const;
   return { type: 'repair', repair: { ...WHOLE_REPAIR, children }, sequence: null, act };
 }

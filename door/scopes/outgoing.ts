@@ -47,8 +47,8 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number): Outgo
 
 /** Returns whether the commit of the unit has written tickets. */
 export function sendsMail(unit: DecidedUnit): boolean {
-  const { outbox, told, plan } = unit;
-  const isOwn = outbox !== null || told !== undefined || plan.repair !== null;
+  const { outbox, told, tickets, plan } = unit;
+  const isOwn = outbox !== null || told !== undefined || tickets !== undefined || plan.repair !== null;
   return isOwn || (plan.scopes?.undone.length ?? 0) > 0 || endsChild(unit);
 }
 
@@ -68,10 +68,10 @@ function rowsOf(unit: DecidedUnit): InboxRow<InboxEvent | ParentEvent | ChildOve
 }
 
 function rowsToChildren({ told, plan }: DecidedUnit): InboxRow<ParentEvent>[] {
-  const ends = (told?.ids ?? []).map((key) => ({ key, event: { end: told!.how } }));
+  const words = (told ?? []).flatMap(({ ids, event }) => ids.map((key) => ({ key, event })));
   const by = plan.acts?.find(({ act }) => act === 'retry')?.by ?? null;
   const retries = (plan.repair?.children ?? []).map((key) => ({ key, event: { retry: { by } } }));
-  return [...ends, ...retries].map((row) => ({ id: newId(), stepId: null, ...row }));
+  return [...words, ...retries].map((row) => ({ id: newId(), stepId: null, ...row }));
 }
 
 function rowsInside(unit: DecidedUnit): InboxRow<ChildOverEvent>[] {

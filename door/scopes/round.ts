@@ -6,6 +6,7 @@
  * Invariant 2: a unit that ends scopes below it, or leaves children behind, is not in a commit with others: it locks more
  * views after its own, or looks for children once its own is locked.
  */
+import { changesHold } from '../../core/control/held-back.ts';
 import type { Event } from '../../core/event.ts';
 import { partOf } from '../../core/scopes/held-scopes.ts';
 import { type OutgoingEvent, outboxOf } from '../../core/scopes/outbox.ts';
@@ -45,7 +46,7 @@ export function hasToDoWithScopes({ loaded }: LoadedUnit): boolean {
 
 /** Returns whether the unit locks or looks for more than its own view, once it is decided: it is committed alone. */
 export function isAlone(unit: DecidedUnit): boolean {
-  return (unit.plan.scopes?.endedBelow.size ?? 0) > 0 || leftBy(unit) !== null;
+  return (unit.plan.scopes?.endedBelow.size ?? 0) > 0 || leftBy(unit) !== null || changesHold(unit.plan);
 }
 
 export class Round {
@@ -110,7 +111,8 @@ export class Round {
     // Without events of its own it has nothing to decide: it hears of its scopes by the inbox.
     const hearsOnly = heard > 0 && unit.mails.length === 0 && unit.inbox === undefined;
     if (hearsOnly) actors.free(unit.actor);
-    else (isApart ? this.alone : this.stale).push(unit);
+    else if (isApart) this.alone.push(changesHold(unit.plan) ? { ...unit, changesHold: true } : unit);
+    else this.stale.push(unit);
     return false;
   }
 
@@ -194,5 +196,5 @@ function depthOf({ view: { scope } }: Loaded): number {
 }
 
 function isFromOutside({ type }: Event): boolean {
-  return type === 'answer' || type === 'claim_task';
+  return type === 'answer' || type === 'claim_task' || type === 'pause' || type === 'resume';
 }

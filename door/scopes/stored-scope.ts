@@ -70,14 +70,12 @@ export class Places {
   }
 }
 
-export function rowOfScope({
-  executionId,
-  status,
-  sequence,
-  isStopping,
-  due,
-  error,
-}: LoadedScope): ExecutionRow {
+/** @param isPaused whether the execution of the scope is */
+export function rowOfScope(
+  { executionId, status, sequence, isStopping, due, error }: LoadedScope,
+  isPaused: boolean,
+): ExecutionRow {
   const stopRequested = isStopping ? { reason: null } : null;
-  return { id: executionId, status, sequence, stopRequested, failure: error, due };
+  const shown = isPaused && status === 'running' ? 'paused' : status;
+  return { id: executionId, status: shown, sequence, stopRequested, failure: error, due };
 }

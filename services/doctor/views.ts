@@ -11,11 +11,11 @@ import type { DatabaseWay } from '../../db/connection/features.ts';
 import type { Offender, TakeSnapshot } from '../../db/doctor/examine.ts';
 import type { Invariant } from '../../db/doctor/invariant.ts';
 import {
+  readAroundScopes,
   readExecutionsAfter,
   readInputs,
   readScopesAfter,
   readStepJobs,
-  readTemplatesOf,
 } from '../../db/doctor/views.ts';
 import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { readScopes } from '../../db/scopes/scope.ts';
@@ -113,7 +113,7 @@ async function findInScopes(
 ): Promise<ScopeId | null> {
   const ids = await readScopesAfter(db, after, PAGE);
   const scopes = await readScopes(db, ids);
-  const templates = await readTemplatesOf(db, [...new Set(scopes.map(({ executionId }) => executionId))]);
+  const executions = await readAroundScopes(db, [...new Set(scopes.map(({ executionId }) => executionId))]);
   const loaded = await loadScopeSteps(db, scopes);
   const nameOf = (executionId: string, path: string) => `${executionId}/${path}`;
   const steps = Map.groupBy(loaded, ({ executionId, scope }) => nameOf(executionId, scope));
@@ -121,12 +121,13 @@ async function findInScopes(
   const look = await lookAmong(db, sources, loaded);
   for (const row of scopes) {
     const { executionId, path } = row;
-    const templateId = templates.get(executionId);
-    if (templateId === undefined) continue;
+    const execution = executions.get(executionId);
+    if (execution === undefined) continue;
+    const { templateId, isPaused } = execution;
     const own = steps.get(nameOf(executionId, path)) ?? [];
     await look(found, executionId, templateId, own, (version, stored) => {
       const { scope, graph } = places.of(version, row);
-      return viewOf(version, rowOfScope(row), stored, scope, graph);
+      return viewOf(version, rowOfScope(row, isPaused), stored, scope, graph);
     });
   }
   return ids.length < PAGE ? null : ids.at(-1)!;

@@ -113,7 +113,7 @@ async function waitsOf(
       seesHooks(caller)
         ? hookUrls.of({ executionId: id, scope: step.scope, position: graph.firstPosition + slot })
         : null;
-    const wait = waitBody(step, { hookUrl, queueWaits });
+    const wait = waitBody(step, { hookUrl, execution: found, queueWaits });
     // The status says it all.
     if (wait === null || wait.kind === 'inputs') continue;
     waits[slot] = waitLabel(step.held === null ? wait : { ...wait, open: step.held.open });

@@ -101,7 +101,7 @@ export class EvaluatedParams {
     if (row === undefined) return null;
     const { scope } = (await Places.around(pool, [row])).of(version, row);
     const steps = await loadScopeSteps(pool, [{ executionId, path }]);
-    const view = viewOf(version, rowOfScope(row), steps, scope, graphAt(version.graphs, position));
+    const view = viewOf(version, rowOfScope(row, false), steps, scope, graphAt(version.graphs, position));
     return new Loaded(actor, facts, view, await around(pool, execution, facts, scope));
   }
 }

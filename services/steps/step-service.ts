@@ -10,7 +10,7 @@ import { slotOf } from '../../core/view.ts';
 import { readAttempts, readLogs, readTurns } from '../../db/attempts/kept-attempts.ts';
 import { readChildren } from '../../db/children/tree.ts';
 import type { Pool } from '../../db/connection/client.ts';
-import { readExecution } from '../../db/execution-queries.ts';
+import { readExecution, readStates } from '../../db/execution-queries.ts';
 import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { readStepId } from '../../db/waits/hooked-step.ts';
 import { readInputsOfStep, readStep, type StoredStep } from '../../db/waits/step.ts';
@@ -21,6 +21,7 @@ import { callingSteps, compensationJson, stepBody, withChildren } from '../execu
 import type { FormJudge } from '../forms/form-judge.ts';
 import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
+import { visible } from '../visible.ts';
 import { stepError } from './answer-parts.ts';
 import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
 import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
@@ -63,7 +64,9 @@ export class StepService implements StepServicePort {
     const children = await readChildren(pool, callingSteps(version, [stored]));
     const held = (await readHeldScopes(pool, version.graphs.length === 1 ? [] : [stepId])).get(stepId);
     const queueWaits = await this.#queueWaits({ stored, version, position });
-    const parts = { edges: inputs, keyOf, url, held, queueWaits };
+    const [state] = await readStates(pool, [executionId]);
+    const execution = visible(caller, 'execution', executionId, state ?? null);
+    const parts = { edges: inputs, keyOf, url, held, execution, queueWaits };
     const body = {
       ...withChildren(stepBody(version, position, stored, parts), children),
       execution_id: stored.executionId,

@@ -2,7 +2,7 @@
  * `waiting_for` as it is shown. Pure.
  */
 import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
-import type { StepDetail } from '../../db/execution-queries.ts';
+import type { ExecutionDetail, StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
 import { formOf } from '../forms/form-wait.ts';
 
@@ -14,16 +14,23 @@ export interface WaitSurroundings {
   readonly hookUrl: () => string | null;
   /** The numbers of the scopes of a step that holds some. */
   readonly held?: HeldScopes | undefined;
+  readonly execution: HeldExecution;
   /** What keeps queued steps from beginning. */
   readonly queueWaits: QueueWaits;
 }
 
+/** What is said of an execution that holds steps back. */
+export type HeldExecution = Pick<ExecutionDetail, 'status' | 'stopRequested' | 'pause'>;
+
 /** Returns what a step that is not final waits for; null: it runs, or the reason is not known. */
 export function waitBody(
   { id, status, waitingFor, timerAt, attempt }: StepDetail,
-  { hookUrl, held, queueWaits }: WaitSurroundings,
+  { hookUrl, held, execution, queueWaits }: WaitSurroundings,
 ): WaitBody | null {
+  if (execution.stopRequested && status === 'waiting') return { kind: 'stop' };
   if (status === 'waiting_inputs') return { kind: 'inputs' };
+  if (execution.status === 'paused' && (status === 'queued' || isFreeTask(status, waitingFor)))
+    return { kind: 'paused', by: execution.pause?.by ?? null };
   if (status === 'queued') return queueWaits.get(id) ?? null;
   const at = timerAt?.toISOString() ?? null;
   if (status === 'retrying') return { kind: 'retry', at, attempt: attempt + 1 };
@@ -34,4 +41,9 @@ export function waitBody(
   const form = formOf(waitingFor);
   if (form !== null) return { kind: 'form', title: form.title, assignees: [...form.assignees] };
   return { ...waitingFor };
+}
+
+/** A task that no worker has: none may claim it while its execution is paused. */
+function isFreeTask(status: StepDetail['status'], waitingFor: StepDetail['waitingFor']): boolean {
+  return status === 'waiting' && waitingFor?.kind === 'task' && waitingFor.claimed_by == null;
 }

@@ -333,6 +333,8 @@ export class Consumer implements CommitSubscriber {
         else if (job.data.kind === 'signals' && unfinished.has(unit.actor.key))
           back.push(later(job, LOOK_AGAIN_MS));
         else if (renewed.has(job.id)) back.push(later(job, renewed.get(job.id)!));
+        // A paused execution needs no tickets: it gets them anew when it goes on.
+        if (unit.loaded.view.status === 'paused') continue;
         if (status === 'queued') back.push(putBack.awaited(unit.actor, job));
         if (status === 'waiting_inputs') await queue.defer(tx, job, job.id);
       }

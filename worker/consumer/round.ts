@@ -3,6 +3,7 @@
  */
 
 import { isUndoing } from '../../core/compensation/compensation.ts';
+import { mayOpenMore } from '../../core/control/held-back.ts';
 import { isOver } from '../../core/ending.ts';
 import { type Job, viewOfJob } from '../../core/jobs.ts';
 import { EngineError } from '../../core/problem.ts';
@@ -120,11 +121,12 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
       const { retries } = data;
       return [{ event: { type: 'step_time_out', slot, retries, random: Math.random() }, settle: null }];
     }
-    // Loading the view has read its inbox. What is to be undone, or is over, has nothing in it.
-    case 'inbox':
-      return isToUndo(loaded.view) || isToEnd(loaded.view)
-        ? [{ event: { type: 'reconsider' }, settle: null }]
-        : [];
+    // Loading the view has read its inbox. What is to be undone, is over, or goes on after a pause has nothing in it.
+    case 'inbox': {
+      const { view } = loaded;
+      const isLooked = isToUndo(view) || isToEnd(view) || isIdle(view);
+      return isLooked ? [{ event: { type: 'reconsider' }, settle: null }] : [];
+    }
     case 'start':
     case 'signals':
     case 'task_lease':
@@ -135,13 +137,19 @@ function mailOf({ loaded }: LoadedUnit, { job }: Task, inputs: Inputs): Mail[] {
   }
 }
 
+/** A scope of a step that may open more. */
+function isIdle({ scope, steps }: ExecutionView): boolean {
+  return scope !== null && steps.some((state) => state !== undefined && mayOpenMore(state));
+}
+
 function isToUndo(view: ExecutionView): boolean {
   return view.scope !== null && view.status === 'compensating' && !isUndoing(view);
 }
 
 /** A fork that has reused everything. */
 function isToEnd(view: ExecutionView): boolean {
-  return view.scope === null && view.status === 'running' && isOver(view);
+  const isUnderWay = view.status === 'running' || view.status === 'paused';
+  return view.scope === null && isUnderWay && isOver(view);
 }
 
 /** Returns the units with the events of their tasks. */

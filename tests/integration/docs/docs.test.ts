@@ -437,7 +437,7 @@ describe('sql.md', () => {
     const publisher = await fixture.engine({ url: filled.url, name: 'publisher' });
     await publisher.client.publish(read('examples/order-fulfilment.yaml'), 'application/yaml');
     await publisher.stop();
-    const queries = await plannedQueries(await fill(pool), new ExecutionEngineQueue(boss));
+    const queries = await plannedQueries(await fill(pool), new ExecutionEngineQueue(boss, 'pgboss.job'));
     const plans = new Map<PlannedQuery, string>();
     for (const query of queries) plans.set(query, await explain(pool, query));
     for (const [{ name }, plan] of plans)

@@ -14,5 +14,15 @@ export function controlPorts(record: Record): ControlPorts {
         return { execution_id: body.execution_id, status: 'running' };
       },
     },
+    pauses: {
+      async pause(caller, id) {
+        await record('pause', caller, id);
+        return { execution_id: id, status: 'paused' };
+      },
+      async resume(caller, id) {
+        await record('resume', caller, id);
+        return { execution_id: id, status: 'running' };
+      },
+    },
   };
 }

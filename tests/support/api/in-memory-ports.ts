@@ -294,6 +294,7 @@ function statusBody(execution: Kept, definition: Definition, includeOutputs: boo
     uncertain: [],
     not_undone: [],
     stop_requested: execution.forced !== null,
+    paused_by: null,
     template: definition.name,
     version: 1,
     inputs: inputsOf(execution.item.inputs),

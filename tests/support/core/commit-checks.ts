@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { undoesScopes } from '../../../core/compensation/compensation.ts';
+import { changesHold } from '../../../core/control/held-back.ts';
 import type { Event } from '../../../core/event.ts';
 import {
   findInInputs,
@@ -44,8 +45,11 @@ export class CommitChecks {
   checkPlan(plan: Plan, accepted: readonly Event[]): void {
     const view = this.#view;
     const changes = [...plan.steps.values()];
-    const readied = changes.filter(({ state }) => state.status === 'queued');
-    const keys = readied.map(({ state }) => this.#key(state.slot));
+    // What was held back is ready when the execution goes on.
+    const states = changesHold(plan) ? view.steps : changes.map(({ state }) => state);
+    const readied = states.filter((state) => state?.status === 'queued' && view.status !== 'paused');
+    const held = changes.filter(({ state }) => state.status === 'queued' && view.status === 'paused');
+    const keys = [...readied, ...held.map(({ state }) => state)].map((state) => this.#key(state!.slot));
     const inOrder = keys.sort((a, b) => this.#order.indexOf(a) - this.#order.indexOf(b));
     assert.deepEqual(
       plan.ready.map((slot) => this.#key(slot)),

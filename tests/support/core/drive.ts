@@ -71,6 +71,12 @@ export class Drive {
   run(): void {
     if (this.#options.wild && this.#luck.chance(0.02)) this.#commit([this.#told({ fact: 'reject' })]);
     if (this.#options.wild && this.#luck.chance(0.02)) this.#commit([this.#told({ fact: 'stop' })]);
+    if (this.#options.wild && this.#luck.chance(0.05))
+      this.#commit([
+        this.#told({ fact: 'pause' }),
+        this.#told({ fact: 'begin' }),
+        this.#told({ fact: 'resume' }),
+      ]);
     this.#commit([this.#told({ fact: 'begin' })]);
     for (let round = 0; !isFinalExecution(this.view.status); round++) {
       assert(round < MAX_ROUNDS, 'the execution does not end');
@@ -101,16 +107,13 @@ export class Drive {
     this.#commit(batch);
   }
 
-  /** Pauses and resumes, which are the door's business and not a transition's. */
+  /** Pauses and resumes, also where there is nothing to pause or resume. */
   #disturb(): void {
-    const { status } = this.view;
-    if (status === 'running' && !this.#luck.chance(0.03)) return;
-    if (status === 'paused' && !this.#luck.chance(0.3)) return;
-    if (status === 'compensating') return;
-    const paused = status === 'running';
-    this.view.status = paused ? 'paused' : 'running';
-    this.store.setStatus(this.view.status);
-    this.oracle.tell({ fact: paused ? 'pause' : 'resume' });
+    const isPaused = this.view.status === 'paused';
+    if (!this.#luck.chance(isPaused ? 0.3 : 0.03)) return;
+    const fact = isPaused === this.#luck.chance(0.9) ? 'resume' : 'pause';
+    this.#commit([this.#told({ fact })]);
+    if (isPaused) this.store.dropTickets();
   }
 
   #endingFact(): ExecutionFact {
@@ -220,6 +223,7 @@ export class Drive {
         return { type: 'reject', code: 'invalid_inputs', message: 'The inputs do not match.' };
       case 'pause':
       case 'resume':
+        return { type: fact, by: null };
       case 'undo':
         throw new Error(`${fact} is no event`);
     }

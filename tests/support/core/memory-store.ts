@@ -6,10 +6,11 @@
  * plan that two writers could not agree on fails the test that made it.
  */
 import assert from 'node:assert/strict';
+import { changesHold } from '../../../core/control/held-back.ts';
 import type { StepJob, TrackedInput } from '../../../core/invariants.ts';
-import { plannedJobs } from '../../../core/jobs.ts';
+import { plannedJobs, readyQueue } from '../../../core/jobs.ts';
 import type { Plan, StepChange } from '../../../core/plan.ts';
-import { type ExecutionStatus, isFinalExecution, isFinalStep } from '../../../core/status.ts';
+import { isFinalExecution, isFinalStep } from '../../../core/status.ts';
 import { type ExecutionRow, type ExecutionView, loadView, type StepRow } from '../../../core/view.ts';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -37,10 +38,11 @@ export class MemoryStore {
     return loadView(this.execution, graph, [...this.steps.values()], scope);
   }
 
-  /** Pause and resume change the execution's row and nothing else. */
-  setStatus(status: ExecutionStatus): void {
-    assert(!isFinalExecution(this.execution.status), 'a final execution is paused or resumed');
-    this.execution.status = status;
+  /** Whoever fetches the ticket of a paused execution drops it. */
+  dropTickets(): void {
+    if (this.execution.status !== 'paused') return;
+    for (const [name, { stepId }] of this.#tickets)
+      if (this.steps.get(stepId)!.status === 'queued') this.#tickets.delete(name);
   }
 
   apply(plan: Plan): void {
@@ -53,7 +55,8 @@ export class MemoryStore {
     assert.equal(this.execution.sequence, fromSequence);
     assert(!isFinalExecution(fromStatus), `a plan leaves the final status ${fromStatus}`);
     const { status, sequence, stopRequested, failure, due } = view;
-    Object.assign(this.execution, { status, sequence, stopRequested, failure, due });
+    const { pause } = view;
+    Object.assign(this.execution, { status, sequence, stopRequested, failure, due, pause });
     for (const change of plan.steps.values()) this.#writeStep(change);
     for (const slot of plan.scopes?.counted ?? []) this.count(view, slot);
     for (const { target, producer, live } of plan.inputs) this.#track(target.id, producer.id, live);
@@ -115,11 +118,21 @@ export class MemoryStore {
     this.#tracker.set(pair, { stepId, fromStepId, live });
   }
 
+  /** What was held back gets its tickets again. */
+  addTickets({ graph, steps }: ExecutionView): void {
+    for (const state of steps) {
+      if (state?.status !== 'queued') continue;
+      const queue = readyQueue(graph, state.slot);
+      this.#tickets.set(`${queue} ${state.id}`, { queue, stepId: state.id });
+    }
+  }
+
   #moveJobs(plan: Plan): void {
     const { add, remove } = plannedJobs(plan);
     for (const { queue, change } of remove) {
       const removed = this.#tickets.delete(`${queue} ${change.state.id}`);
-      assert(removed, `job ${queue} ${change.state.id} is not there to be removed`);
+      const isDropped = plan.fromStatus === 'paused' && change.from?.status === 'queued';
+      assert(removed || isDropped, `job ${queue} ${change.state.id} is not there to be removed`);
     }
     for (const { queue, change } of add) {
       const name = `${queue} ${change.state.id}`;
@@ -128,5 +141,6 @@ export class MemoryStore {
       assert.equal(change.timer !== null, isTimer, `job ${name} has the timer ${change.timer?.afterMs}`);
       this.#tickets.set(name, { queue, stepId: change.state.id });
     }
+    if (changesHold(plan) && plan.view.status === 'running') this.addTickets(plan.view);
   }
 }

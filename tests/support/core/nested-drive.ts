@@ -7,6 +7,7 @@
  * bottom up. Scopes that are undone come to life again by a ticket. The numbers of a holder are held against the scopes that there are.
  */
 import assert from 'node:assert/strict';
+import { mayOpenMore } from '../../../core/control/held-back.ts';
 import { countStopped } from '../../../core/ending.ts';
 import type { EndedScope, Event, ScopesUndone } from '../../../core/event.ts';
 import type { Plan } from '../../../core/plan.ts';
@@ -63,6 +64,10 @@ export class NestedDrive {
       this.#endFromAbove();
       return;
     }
+    if (this.#wild && this.#luck.chance(this.top.view.status === 'paused' ? 0.1 : 0.02)) {
+      this.#disturb();
+      return;
+    }
     const nodes = this.top.all.filter((node) => !node.isFinal);
     const node = nodes[this.#luck.below(nodes.length)]!;
     if (node.hasTicket) {
@@ -78,6 +83,21 @@ export class NestedDrive {
     const states = node.view.steps.filter((state) => state !== undefined);
     const state = states[this.#luck.below(states.length)];
     if (state !== undefined) this.#act(node, state);
+  }
+
+  /** Pauses or resumes the execution. Whoever decides in a scope after that knows of it. */
+  #disturb(): void {
+    const { top } = this;
+    const fact = top.view.status === 'paused' ? 'resume' : 'pause';
+    this.#commit(top, [{ type: fact, by: null }], [{ fact }]);
+    if (top.isFinal || (top.view.status === 'paused') !== (fact === 'pause')) return;
+    for (const node of top.all) {
+      if (node === top || node.isFinal) continue;
+      node.hold(fact);
+      const { steps } = node.view;
+      if (fact === 'resume' && steps.some((state) => state !== undefined && mayOpenMore(state)))
+        this.#commit(node, [{ type: 'reconsider' }], []);
+    }
   }
 
   /** An end of an earlier run, or of a holder that goes on already, is late. */
@@ -112,7 +132,10 @@ export class NestedDrive {
     if (this.#luck.mishap(0.05)) return { fact: this.#luck.chance(0.5) ? 'released' : 'lost', key };
     const parks = holding !== undefined && (this.#hasMore(holding) || isNewAttempt(holding, state));
     const opens =
-      holding !== undefined && this.#hasMore(holding) && holding.holder.rounds[holding.round]! > 0;
+      node.view.status !== 'paused' &&
+      holding !== undefined &&
+      this.#hasMore(holding) &&
+      holding.holder.rounds[holding.round]! > 0;
     return parks ? { fact: 'parked', key, holds: true, opens } : node.acting.get(key)!.next(key);
   }
 
@@ -181,6 +204,7 @@ export class NestedDrive {
     node.oracle.nextCommit();
     const before = snapshotOf(node.view);
     const plan = transition(node.view, events, () => `step-${this.#ids++}`);
+    this.#tellHolds(node, before);
     this.#tellEnds(node, events, before);
     const told = facts.map((fact) => withOpen(fact, node, before, events));
     const news = told.filter((fact) => {
@@ -197,6 +221,13 @@ export class NestedDrive {
       events.filter((event) => !plan.late.includes(event)),
     );
     return plan;
+  }
+
+  /** While its execution is paused a step may wait for scopes of which none is open: nothing keeps it then from being stopped. */
+  #tellHolds(node: NestedView, before: ReadonlyMap<number, StepState>): void {
+    for (const [slot, { status, held }] of before)
+      if (status === 'waiting' && held !== null)
+        node.oracle.tellHolds(node.view.graph.steps[slot]!.key, held.open > 0);
   }
 
   /** The last open scope of a step has ended in a commit after which no other one is opened. */

@@ -102,6 +102,16 @@ export class NestedView {
     this.hasTicket = true;
   }
 
+  /** Its execution is paused, or goes on. */
+  hold(fact: 'pause' | 'resume'): void {
+    const [from, to] = fact === 'pause' ? (['running', 'paused'] as const) : (['paused', 'running'] as const);
+    if (this.view.status !== from) return;
+    this.view.status = to;
+    this.store.execution.status = to;
+    this.oracle.verdict.execution = to;
+    if (fact === 'resume') this.store.addTickets(this.view);
+  }
+
   /** An end from above gives it the status back that it had. */
   breakOff(due: DueStatus): void {
     this.hasTicket = false;

@@ -79,6 +79,7 @@ export class Oracle {
   /** The status that follows when all is undone. */
   #due: Verdict['execution'] = 'failed';
   #commit = 0;
+  #pausedFrom: Verdict['execution'] = 'running';
   readonly #undoneInside: ReadonlySet<string>;
   readonly #isScope: boolean;
   /** Steps whose scopes are undone, or being undone. */
@@ -113,6 +114,13 @@ export class Oracle {
     return 'key' in fact ? this.#tellStep(fact) : this.#tellExecution(fact.fact);
   }
 
+  /** A step that waits for scopes has some open, or has none for now. */
+  tellHolds(key: string, holds: boolean): void {
+    const account = this.#accounts[key]!;
+    account.holds = holds;
+    if (holds) account.opened = true;
+  }
+
   #undoScope(): boolean {
     const { verdict } = this;
     if (!this.#isScope || OPEN_EXECUTION.has(verdict.execution)) return false;
@@ -130,8 +138,8 @@ export class Oracle {
     else if (fact === 'time out') this.#conclude('timed_out', true);
     else if (fact === 'reject' && from === 'pending') this.#end('failed');
     else if (fact === 'begin' && from === 'pending') this.#move('running');
-    else if (fact === 'pause' && from === 'running') this.#move('paused');
-    else if (fact === 'resume' && from === 'paused') this.#move('running');
+    else if (fact === 'pause' && (from === 'running' || from === 'pending')) return this.#pause();
+    else if (fact === 'resume' && from === 'paused') return this.#resume();
     else if (fact === 'stop' && !verdict.stopRequested) this.#stop();
     else if (fact === 'stop overdue' && verdict.stopRequested) this.#conclude('cancelled', false);
     else return false;
@@ -144,7 +152,20 @@ export class Oracle {
     else this.#workOut();
   }
 
-  #move(execution: 'running' | 'paused'): void {
+  #pause(): boolean {
+    if (this.verdict.stopRequested) return false;
+    this.#pausedFrom = this.verdict.execution;
+    this.verdict.execution = 'paused';
+    return true;
+  }
+
+  #resume(): boolean {
+    if (this.verdict.stopRequested) return false;
+    this.verdict.execution = this.#pausedFrom;
+    return true;
+  }
+
+  #move(execution: 'running'): void {
     this.verdict.execution = execution;
     this.#workOut();
   }

@@ -193,7 +193,7 @@ export class Doors {
   private constructor(url: string, looker: pg.Client, boss: PgBoss) {
     this.url = url;
     this.looker = looker;
-    this.queue = new ExecutionEngineQueue(boss);
+    this.queue = new ExecutionEngineQueue(boss, 'pgboss.job');
     this.versions = templateVersions(url);
   }
 
