@@ -18,6 +18,8 @@ export interface ListOptions extends CommonOptions {
   until?: string | undefined;
   search?: string | undefined;
   sort?: string | undefined;
+  parent?: string | undefined;
+  root?: string | undefined;
   limit?: number | undefined;
   cursor?: string | undefined;
 }
@@ -39,10 +41,10 @@ export async function cancel(executionId: string, options: EndOptions): Promise<
 
 /** Lists executions, newest first. */
 export async function list(options: ListOptions): Promise<void> {
-  const { template, tag, since, until, search: q, limit, cursor } = options;
+  const { template, tag, since, until, search: q, parent, root, limit, cursor } = options;
   const status = oneOf('--status', EXECUTION_STATUSES, options.status);
   const sort = oneOf('--sort', SORTS, options.sort);
-  const filter = { status, template, tag, since, until, q, sort, limit, cursor };
+  const filter = { status, template, tag, since, until, q, sort, parent, root, limit, cursor };
   const page = await connectionOf(options).ask((client) => client.listExecutions(filter));
   if (options.output === 'json') return printJson(page);
   const heading = ['EXECUTION', 'STATUS', 'TEMPLATE', 'VERSION', 'CREATED', 'TAGS', 'ERROR'];
@@ -81,5 +83,9 @@ function printEnd(ended: StopResult, options: CommonOptions): void {
 function endOf({ status, stop_requested }: StopResult): string {
   if (status === 'cancelled') return status;
   if (isFinal(status)) return `was already ${status}; nothing was stopped`;
+  if (status === 'compensating')
+    return stop_requested
+      ? `${status}: what has completed is undone, then it is cancelled`
+      : `was already ${status}: what has completed is undone before it ends; nothing was stopped (cancel ends it at once)`;
   return stop_requested ? `${status}, stop requested` : status;
 }

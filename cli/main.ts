@@ -7,7 +7,6 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
-import { fork } from './control/fork.ts';
 import { doctor } from './doctor.ts';
 import { cancel, list, stop } from './executions.ts';
 import { explain } from './explain.ts';
@@ -16,13 +15,14 @@ import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
 import { compare } from './reading/compare.ts';
 import { stats } from './reading/stats.ts';
-import { run, start } from './run.ts';
 import { status } from './status.ts';
-import { archive, publish, show, templates } from './templates.ts';
 import { complete, fail, forms, scopes, signal, step } from './waits/answers.ts';
 import { claim, heartbeat } from './waits/tasks.ts';
 
 const DEFAULT_PATIENCE_SECONDS = 60;
+/** They read definitions, with a parser of YAML. */
+const templateCommands = () => import('./templates.ts');
+const runCommands = () => import('./run.ts');
 
 const exitCode = await main(process.argv.slice(2));
 const unwritten = await flushOutput();
@@ -65,7 +65,7 @@ function createProgram(): Command {
 
 function addTemplateCommands(program: Command): void {
   command(program, 'publish <file>', 'publish a definition (JSON or YAML; - is standard input)').action(
-    (file, _, self) => publish(file, common(self)),
+    async (file, _, self) => (await templateCommands()).publish(file, common(self)),
   );
   command(program, 'validate <file>', 'check a definition and publish nothing; needs no engine')
     .option('--steps <module>', 'module with step types of your own; may be repeated', append, [])
@@ -77,12 +77,14 @@ function addTemplateCommands(program: Command): void {
   command(program, 'templates', 'list the latest version of every template')
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
-    .action((options, self) => templates({ ...options, ...common(self) }));
+    .action(async (options, self) => (await templateCommands()).templates({ ...options, ...common(self) }));
   command(program, 'show <template>', 'show a template; its definition with -o json')
     .option('--template-version <number>', 'default: the latest', wholeNumber)
-    .action((name, options, self) => show(name, { ...options, ...common(self) }));
+    .action(async (name, options, self) =>
+      (await templateCommands()).show(name, { ...options, ...common(self) }),
+    );
   command(program, 'archive <template>', 'archive every version of a template; what runs goes on').action(
-    (name, _, self) => archive(name, common(self)),
+    async (name, _, self) => (await templateCommands()).archive(name, common(self)),
   );
 }
 
@@ -90,16 +92,19 @@ function addStartCommands(program: Command): void {
   addStartOptions(command(program, 'start <template>', 'start an execution of a published template'))
     .option('--template-version <number>', 'default: the latest', wholeNumber)
     .option('--wait', 'wait for the end and print the outputs')
-    .action((template, options, self) => start(template, { ...options, ...common(self) }));
+    .action(async (template, options, self) =>
+      (await runCommands()).start(template, { ...options, ...common(self) }),
+    );
   addStartOptions(
     command(program, 'run <file>', 'publish a definition, run it, show its progress, print its outputs'),
-  ).action((file, options, self) => run(file, { ...options, ...common(self) }));
+  ).action(async (file, options, self) => (await runCommands()).run(file, { ...options, ...common(self) }));
 }
 
 function addExecutionCommands(program: Command): void {
   command(program, 'status <execution>', 'show an execution and its steps')
     .option('--outputs', 'with the outputs of every step')
     .option('--wait', 'show its progress to its end first; exits as run does')
+    .option('--scope <scope>', 'the steps of a scope, such as each[3], instead of the top level')
     .action((execution, options, self) => status(execution, { ...options, ...common(self) }));
   command(program, 'explain <execution>', 'say why an execution is not over, and what must happen next')
     .option('--scope <scope>', 'the steps of this scope, such as each[3]')
@@ -119,6 +124,8 @@ function addExecutionCommands(program: Command): void {
     .option('--since <time>', 'only those created at this instant or later')
     .option('--until <time>', 'only those created before this instant')
     .option('--search <text>', 'an id, idempotency key, tag, template or error code, or a part of one')
+    .option('--parent <execution>', 'only children of this execution')
+    .option('--root <execution>', 'this execution and all below it; else only those that no step has started')
     .option('--sort <order>', 'created_at (default) or duration: the one that ran longest first')
     .option('--limit <number>', 'at most so many', wholeNumber)
     .option('--cursor <cursor>', 'go on after a page')
@@ -192,7 +199,10 @@ function addControlCommands(program: Command): void {
     .option('--idempotency-key <key>', 'the same key returns the same fork')
     .option('--dry-run', 'only say what would begin')
     .option('--wait', 'wait for the end and print the outputs')
-    .action((execution, from, options, self) => fork(execution, from, { ...options, ...common(self) }));
+    .action(async (execution, from, options, self) => {
+      const { fork } = await import('./control/fork.ts');
+      await fork(execution, from, { ...options, ...common(self) });
+    });
 }
 
 function addDoctorCommand(program: Command): void {

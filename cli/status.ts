@@ -15,6 +15,7 @@ import { formatSpan, paintStatus, table } from './terminal.ts';
 export interface StatusOptions extends CommonOptions {
   outputs?: boolean | undefined;
   wait?: boolean | undefined;
+  scope?: string | undefined;
 }
 
 const MAX_PATHS = 20;
@@ -24,7 +25,7 @@ export async function status(executionId: string, options: StatusOptions): Promi
   const connection = connectionOf(options);
   if (options.wait) await followToEnd(connection, executionId, options);
   const execution = await connection.ask((client) =>
-    client.status(executionId, { includeOutputs: options.outputs }),
+    client.status(executionId, { includeOutputs: options.outputs, scope: options.scope }),
   );
   if (options.output === 'json') printJson(execution);
   else printExecution(execution, options.outputs === true);

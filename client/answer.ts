@@ -165,6 +165,7 @@ const scope = object<ScopeBody>({
   index: number,
   execution_id: optional(text),
   status: text,
+  waits: anything,
   error: executionError,
   started_at: text,
   completed_at: optional(text),

@@ -7,7 +7,13 @@ import type { AnsweredStepBody, StepBody } from '../services/steps/answers.ts';
 import type { TaskBody } from '../services/tasks/task-answers.ts';
 import { anything, flag, list, number, object, optional, page, stepMembers, text } from './answer.ts';
 
-export const signalled = object<SignalledBody>({ execution_id: text, status: text, duplicate: flag });
+export const signalled = object<SignalledBody>({
+  execution_id: text,
+  status: text,
+  duplicate: flag,
+  // An older engine does not tell.
+  kept: optional(flag),
+});
 
 export const oneStep = object<StepBody>({
   ...stepMembers,

@@ -127,9 +127,19 @@ export interface ScopeBody {
   /** Of a scope that starts a child execution: the latest one; null: it has none yet. */
   execution_id?: string | null | undefined;
   status: ScopeStatus;
+  /** The step in it that has been parked longest; null: none is. */
+  waits?: ScopeWaitBody | null | undefined;
   error: ExecutionErrorBody | null;
   started_at: string;
   completed_at: string | null;
+}
+
+export interface ScopeWaitBody {
+  /** Its key. */
+  step: string;
+  status: StepStatus;
+  waiting_for: WaitBody | null;
+  resume_at: string | null;
 }
 
 export interface ScopeQuery {

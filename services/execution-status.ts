@@ -4,7 +4,7 @@
 import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
 import { graphAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
-import { isFinalExecution, type StepStatus } from '../core/status.ts';
+import { isFinalExecution, isFinalStep, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
 import type { ListedChild } from '../db/children/tree.ts';
 import type { ExecutionDetail, StepDetail, TrackedInput } from '../db/execution-queries.ts';
@@ -226,7 +226,7 @@ export function stepBody(
     resume_at: WAITS.has(step.status) ? isoTime(step.resumeAt) : null,
     waiting_for: waitBody(step, { hookUrl: url, held, execution, queueWaits }),
     by_hand: handOf(step),
-    ...(held === undefined ? {} : { scopes: scopeNumbers(held) }),
+    ...(held === undefined ? {} : { scopes: scopeNumbers(held, isFinalStep(step.status)) }),
     ...(step.reusedFrom === null ? {} : { reused_from: step.reusedFrom }),
   };
 }
@@ -283,8 +283,10 @@ function stepKey(version: TemplateVersion, stepTemplateId: string): string {
   return version.steps[version.positions.get(stepTemplateId)!]!.step.key;
 }
 
-/** `waiting` are those that were not opened yet. */
-function scopeNumbers(held: HeldScopes): ScopeNumbers {
+/** `waiting` are those that were not opened yet. @param isOver none will be: they count as cancelled */
+function scopeNumbers(held: HeldScopes, isOver: boolean): ScopeNumbers {
   const { total, completed, failed, cancelled, open } = held;
-  return { total, completed, failed, running: open, waiting: unopened(held), cancelled };
+  const left = unopened(held);
+  const [waiting, ended] = isOver ? [0, cancelled + left] : [left, cancelled];
+  return { total, completed, failed, running: open, waiting, cancelled: ended };
 }

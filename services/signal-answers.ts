@@ -18,6 +18,8 @@ export interface SignalledBody {
   status: ExecutionStatus;
   /** Whether the execution had the signal_id already: nothing was sent. */
   duplicate: boolean;
+  /** Whether no step waited for the signal when it was sent: it is kept for one that will. */
+  kept: boolean;
 }
 
 export interface SignalServicePort {

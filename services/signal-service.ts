@@ -66,7 +66,8 @@ export class SignalService implements SignalServicePort {
     const found = visible(caller, 'execution', executionId, await this.#receptions.add(signal));
     if (!found.isKnown && !isFinalExecution(found.status)) await this.#refuseMisfit(found, payload);
     const isNew = await this.#send({ ...signal, payload: payload.json });
-    return { execution_id: executionId, status: found.status, duplicate: !isNew };
+    const kept = isNew && found.taker === null;
+    return { execution_id: executionId, status: found.status, duplicate: !isNew, kept };
   }
 
   /**

@@ -180,7 +180,8 @@ export class WorkflowExecutionService implements ExecutionServicePort {
     const { execution_id: id, step } = query;
     const execution = visible(caller, 'execution', id, await readExecution(pool, id));
     const version = await versions.get(pool, execution.templateId);
-    return pageOfScopes(pool, version, query, () => noScope(id, step));
+    const hookUrl = this.#hookUrlFor(caller);
+    return pageOfScopes(pool, query, { execution, version, hookUrl, missing: () => noScope(id, step) });
   }
 
   async #state(caller: Caller, executionId: string): Promise<ExecutionState> {

@@ -6,7 +6,7 @@ import { SCOPE_STATUSES } from '../../core/scopes/scope-status.ts';
 import type { ScopeBody } from '../../services/execution-answers.ts';
 import type { Page } from '../../services/page.ts';
 import { CursorShape, LimitShape, pageShape } from '../page.ts';
-import { ExecutionErrorShape, IdShape, InstantShape } from './bodies.ts';
+import { ExecutionErrorShape, IdShape, InstantShape, StepStatusShape, WaitShape } from './bodies.ts';
 
 export const ScopesQueryShape = z.strictObject({
   execution_id: IdShape,
@@ -28,8 +28,18 @@ export const ScopesShape = pageShape(
       description: 'Where the step names a `workflow`: the child execution; null: it has not begun.',
     }),
     status: z.enum(SCOPE_STATUSES),
+    waits: z
+      .object({
+        step: z.string(),
+        status: StepStatusShape,
+        waiting_for: WaitShape,
+        resume_at: InstantShape.nullable(),
+      })
+      .nullable()
+      .optional()
+      .openapi({ description: 'The step in it that has been parked longest; null when none is.' }),
     error: ExecutionErrorShape.nullable(),
     started_at: InstantShape,
     completed_at: InstantShape.nullable(),
   }),
-).openapi('Scopes') satisfies z.ZodType<Page<ScopeBody>>;
+).openapi('Scopes') as z.ZodType<Page<ScopeBody>>;

@@ -34,6 +34,9 @@ const SignalledShape = z
     execution_id: z.guid(),
     status: ExecutionStatusShape,
     duplicate: z.boolean().openapi({ description: 'Whether the execution had the signal_id already.' }),
+    kept: z.boolean().openapi({
+      description: 'Whether no step waited for the signal when it was sent: it is kept for one that will.',
+    }),
   })
   .openapi('SentSignal') satisfies z.ZodType<SignalledBody>;
 

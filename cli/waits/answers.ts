@@ -10,6 +10,7 @@ import type { Json } from '../../core/json/json.ts';
 import { isObject } from '../../core/json/json.ts';
 import { SCOPE_STATUSES, type ScopeStatus } from '../../core/scopes/scope-status.ts';
 import { visibleText } from '../../core/text/visible.ts';
+import type { FormItem } from '../../services/forms/inbox-answers.ts';
 import type { AnsweredStepBody } from '../../services/steps/answers.ts';
 import { type CommonOptions, connectionOf } from '../common-options.ts';
 import { UsageError } from '../failure.ts';
@@ -56,7 +57,13 @@ export async function signal(executionId: string, name: string, options: SignalO
   const sent = await connectionOf(options).ask((client) => client.signal(body));
   const isKnown = sent.duplicate && options.signalId !== undefined;
   if (options.output === 'json') printJson({ ...sent, duplicate: isKnown });
-  else printLine(visibleText(isKnown ? `signal ${signalId} was sent before` : `signal ${name} sent`));
+  else printLine(visibleText(isKnown ? `signal ${signalId} was sent before` : sentLine(name, sent.kept)));
+}
+
+function sentLine(name: string, isKept: boolean): string {
+  return isKept
+    ? `signal ${name} sent; no step waits for it yet, and it is kept for the first that does`
+    : `signal ${name} sent`;
 }
 
 /** Lists the scopes of a step. */
@@ -70,14 +77,20 @@ export async function scopes(
   const query = { execution_id: executionId, step, status: status as ScopeStatus | undefined, limit, cursor };
   const page = await connectionOf(options).ask((client) => client.listScopes(query));
   if (options.output === 'json') return printJson(page);
-  const rows = page.data.map(({ scope, status: at, started_at, completed_at, error }) => [
-    scope,
-    at,
-    started_at,
-    completed_at,
-    error ? `${error.step ? `${error.step}: ` : ''}${error.code} ${error.message}` : null,
-  ]);
-  printLine(table(['SCOPE', 'STATUS', 'STARTED', 'ENDED', 'ERROR'], rows));
+  const hasChildren = page.data.some(({ execution_id }) => execution_id !== undefined);
+  const rows = page.data.map(
+    ({ scope, status: at, execution_id, waits, started_at, completed_at, error }) => [
+      scope,
+      at,
+      ...(hasChildren ? [execution_id ?? null] : []),
+      started_at,
+      completed_at,
+      waits ? `${waits.step} ${waitNote(waits)}`.trimEnd() : null,
+      error ? `${error.step ? `${error.step}: ` : ''}${error.code} ${error.message}` : null,
+    ],
+  );
+  const child = hasChildren ? ['EXECUTION'] : [];
+  printLine(table(['SCOPE', 'STATUS', ...child, 'STARTED', 'ENDED', 'WAITS', 'ERROR'], rows));
   tellMore(page.next_cursor);
 }
 
@@ -137,16 +150,24 @@ export async function forms({
 }: PageOptions & { assignee?: string | undefined }): Promise<void> {
   const page = await connectionOf(options).ask((client) => client.listForms({ assignee, limit, cursor }));
   if (options.output === 'json') return printJson(page);
-  const rows = page.data.map(({ step_id, template, title, assignees, created_at, due_at }) => [
-    step_id,
-    template,
-    title,
-    assignees.join(',') || null,
-    created_at,
-    due_at,
+  const rows = page.data.map((form) => [
+    form.step_id,
+    form.template,
+    form.scope === '' ? form.key : `${form.scope}/${form.key}`,
+    form.execution_id,
+    form.title,
+    form.assignees.join(',') || null,
+    form.decisions.map(decisionCell).join(', ') || null,
+    form.created_at,
+    form.due_at,
   ]);
-  printLine(table(['STEP', 'TEMPLATE', 'TITLE', 'ASSIGNEES', 'SINCE', 'DUE'], rows));
+  const heading = ['STEP', 'TEMPLATE', 'KEY', 'EXECUTION', 'TITLE', 'ASSIGNEES', 'DECISIONS', 'SINCE', 'DUE'];
+  printLine(table(heading, rows));
   tellMore(page.next_cursor);
+}
+
+function decisionCell({ user_id, decision }: FormItem['decisions'][number]): string {
+  return user_id === null ? decision : `${decision} by ${user_id}`;
 }
 
 /** Returns a value as `--input` takes one; undefined: none was given. */

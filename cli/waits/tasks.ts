@@ -5,7 +5,9 @@
  */
 import { hostname } from 'node:os';
 import { visibleText } from '../../core/text/visible.ts';
+import { parseDurationText } from '../../core/time/duration.ts';
 import { type CommonOptions, connectionOf } from '../common-options.ts';
+import { UsageError } from '../failure.ts';
 import { printJson, printLine } from '../output.ts';
 import { table } from '../terminal.ts';
 
@@ -17,11 +19,13 @@ export interface ClaimOptions extends CommonOptions {
 
 /** More than the longest wait for a task. */
 const TIMEOUT_MS = 90_000;
+const MAX_WAIT_MS = 60_000;
 const MAX_NAME_LENGTH = 200;
 
 /** Claims tasks of a queue, and prints them with the tokens of their claims. */
 export async function claim(queue: string, options: ClaimOptions): Promise<void> {
   const { worker = hostname().slice(0, MAX_NAME_LENGTH), max, wait } = options;
+  refuseLongWait(wait);
   const { client } = connectionOf(options, TIMEOUT_MS);
   const tasks = await client.claimTasks({ queue, worker, max, wait });
   if (options.output === 'json') return printJson({ tasks });
@@ -33,6 +37,15 @@ export async function claim(queue: string, options: ClaimOptions): Promise<void>
     JSON.stringify(input),
   ]);
   printLine(table(['TASK', 'TOKEN', 'ATTEMPT', 'LEASE', 'INPUT'], rows));
+}
+
+/** The engine would answer after its longest wait, and the command end without a task before its time. */
+function refuseLongWait(wait: string | undefined): void {
+  const ms = wait === undefined ? 0 : parseDurationText(wait);
+  if (ms !== null && ms > MAX_WAIT_MS)
+    throw new UsageError(
+      `--wait ${visibleText(wait!)} is longer than 60s, the longest wait of one call: claim again in a loop to wait longer`,
+    );
 }
 
 /** Renews the lease of a claim. */

@@ -59,7 +59,7 @@ describe('a step that waits for a signal', () => {
     const { status, body } = await send(id, { payload: { amount: 20 } });
     expect({ status, body }).toEqual({
       status: 200,
-      body: { execution_id: id, status: 'running', duplicate: false },
+      body: { execution_id: id, status: 'running', duplicate: false, kept: false },
     });
     const end = await engine.end(id);
     expect(end).toMatchObject({ status: 'completed', outputs: { pay: { amount: 20 } } });

@@ -16,7 +16,7 @@ export function signalPort(record: Record): SignalServicePort {
   return {
     async send(caller, body) {
       await record('send signal', caller, body);
-      return { execution_id: body.execution_id, status: 'running', duplicate: false };
+      return { execution_id: body.execution_id, status: 'running', duplicate: false, kept: false };
     },
   };
 }

@@ -7,7 +7,7 @@ import { lockOpenScopes, readOpenSteps } from '../../../db/scopes/ends-below.ts'
 import { readHeldScopes, writeHeldScopes } from '../../../db/scopes/held-scopes.ts';
 import { deleteInbox, insertInbox, readEventsFor, readInbox } from '../../../db/scopes/inbox.ts';
 import { insertItems, readItems } from '../../../db/scopes/items.ts';
-import { listScopes } from '../../../db/scopes/list.ts';
+import { findStep, listScopes, readParkedSteps } from '../../../db/scopes/list.ts';
 import { deleteStepsOf } from '../../../db/scopes/reopen.ts';
 import { readResults } from '../../../db/scopes/results.ts';
 import { changeScopes, insertScopes, lockScopes } from '../../../db/scopes/scope.ts';
@@ -150,6 +150,18 @@ export function scopeReads({ executionIds, stepIds, stepTemplateId }: Filled): P
       'scopes/list.ts',
       'a list of scopes',
       (db) => listScopes(db, holderId, { status: null, after: null, limit: 50 }),
+    ],
+    [
+      'find_step',
+      'scopes/list.ts',
+      'a list of scopes',
+      (db) => findStep(db, executionId, '', stepTemplateId),
+    ],
+    [
+      'read_parked_steps',
+      'scopes/list.ts',
+      'a list of scopes of which some are open',
+      (db) => readParkedSteps(db, executionId, ['each[0]']),
     ],
   ];
 }
