@@ -20,7 +20,7 @@ import type { ScopeBody, ScopeQuery } from './execution-answers.ts';
 import type { HookUrlOf } from './execution-status.ts';
 import type { Page } from './page.ts';
 import { isoTime } from './steps/answer-parts.ts';
-import { type QueueWaits, waitBody } from './steps/wait-body.ts';
+import { type HeldExecution, type QueueWaits, waitBody } from './steps/wait-body.ts';
 
 const DEFAULT_PAGE = 50;
 /** The indexes in the path of a scope as it runs: `each[3]/inner[0]`. */
@@ -28,7 +28,7 @@ const INDEXES = /\[\d+\]/g;
 
 /** The execution that scopes are of, and the caller's rights. */
 export interface ScopeSurroundings {
-  readonly execution: Pick<ExecutionDetail, 'status' | 'error'>;
+  readonly execution: HeldExecution & Pick<ExecutionDetail, 'error'>;
   readonly version: TemplateVersion;
   readonly hookUrl: HookUrlOf;
   /** Makes the error of a step that is not there. */
@@ -60,7 +60,7 @@ export async function pageOfScopes(
     index: row.index,
     ...childOf(row.path),
     status: row.status,
-    waits: waitOf(version, parked.get(row.path), (at) => hookUrl(id, row.path, at)),
+    waits: waitOf(version, execution, parked.get(row.path), (at) => hookUrl(id, row.path, at)),
     error: row.status === 'cancelled' ? whyCancelled(row, holder, execution) : errorOf(row.error),
     started_at: row.createdAt.toISOString(),
     completed_at: isoTime(row.completedAt),
@@ -72,12 +72,17 @@ export async function pageOfScopes(
 /** Returns what the step of a scope waits for; null: none waits. */
 function waitOf(
   version: TemplateVersion,
+  execution: ScopeSurroundings['execution'],
   step: StepDetail | undefined,
   urlAt: (position: number) => string | null,
 ): ScopeBody['waits'] {
   if (step === undefined) return null;
   const position = version.positions.get(step.stepTemplateId)!;
-  const waiting_for = waitBody(step, { hookUrl: () => urlAt(position), queueWaits: NO_QUEUE_WAITS });
+  const waiting_for = waitBody(step, {
+    execution,
+    hookUrl: () => urlAt(position),
+    queueWaits: NO_QUEUE_WAITS,
+  });
   const { key } = version.steps[position]!.step;
   return { step: key, status: step.status, waiting_for, resume_at: isoTime(step.resumeAt) };
 }
