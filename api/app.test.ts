@@ -62,6 +62,7 @@ describe('the OpenAPI document', () => {
       'post /api/v1/execution/stop',
       'post /api/v1/steps/{id}/complete',
       'post /api/v1/steps/{id}/fail',
+      'post /api/v1/steps/{id}/skip',
       'post /api/v1/tasks/claim',
       'post /api/v1/tasks/{id}/complete',
       'post /api/v1/tasks/{id}/fail',

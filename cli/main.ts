@@ -160,12 +160,16 @@ function addWaitCommands(program: Command): void {
     .option('--user <user>', 'of a form: who answers')
     .option('--decision <decision>', 'of a form with a quorum: approve or reject')
     .option('--comment <text>', 'of a form with a quorum')
+    .option('--force', 'whatever the step does, unless it is over')
+    .option('--dry-run', 'with --force: only say what would change')
     .option('--claim <token>', 'of a task: the token with which it was claimed')
     .action((id, options, self) => complete(id, { ...options, ...common(self) }));
   command(program, 'fail <step>', 'fail such a step; a form is rejected')
     .option('--code <code>', 'of the failure')
     .option('--message <text>', 'of the failure')
     .option('--retryable', 'may be tried again')
+    .option('--force', 'whatever the step does, unless it is over')
+    .option('--dry-run', 'with --force: only say what would change')
     .option('--user <user>', 'of a form: who answers')
     .option('--claim <token>', 'of a task: the token with which it was claimed')
     .action((id, options, self) => fail(id, { ...options, ...common(self) }));
@@ -188,6 +192,29 @@ function addTaskCommands(program: Command): void {
 }
 
 function addControlCommands(program: Command): void {
+  command(program, 'retry <execution>', 'let an execution go on that is over')
+    .option('--from <step>', 'this step and all after it run again')
+    .option('--only <step>', 'this step runs again, and what comes after it and has not completed')
+    .option(
+      '--set <path=value>',
+      'completes a failed step with a value as of --input; may be repeated',
+      append,
+      [],
+    )
+    .option('--skip <step>', 'skips a failed step; may be repeated', append, [])
+    .option('--dry-run', 'only say what would change')
+    .option('--wait', 'wait for the end and print the outputs')
+    .action(async (execution, options, self) => {
+      const { retry } = await import('./control/retry.ts');
+      await retry(execution, { ...options, ...common(self) });
+    });
+  command(program, 'skip <step>', 'skip a step by hand')
+    .option('--force', 'whatever the step does, unless it is over')
+    .option('--dry-run', 'only say what would change')
+    .action(async (id, options, self) => {
+      const { skip } = await import('./control/retry.ts');
+      await skip(id, { ...options, ...common(self) });
+    });
   command(
     program,
     'fork <execution> <from>',

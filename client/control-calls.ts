@@ -3,9 +3,12 @@
  */
 import type { DryRun } from '../core/control/dry-run.ts';
 import type { ForkBody } from '../services/control/fork-answers.ts';
+import type { ControlledExecution, RetryBody } from '../services/control/retry-answers.ts';
 import type { StartResult } from '../services/execution-answers.ts';
+import type { CompleteBody, FailBody, ForceBody } from '../services/steps/answers.ts';
 import { type Check, flag, list, object, started, text } from './answer.ts';
 import type { Call } from './send.ts';
+import { answered } from './wait-answers.ts';
 
 const dryRun = object<DryRun>({
   dry_run: flag,
@@ -26,8 +29,26 @@ function orDryRun<T>(check: Check<T>): Check<T | DryRun> {
 
 const forked: Check<StartResult | DryRun> = orDryRun(started);
 
+const retried: Check<ControlledExecution | DryRun> = orDryRun(
+  object<ControlledExecution>({ execution_id: text, status: text }),
+);
+
+const forced = orDryRun(answered);
+
+/** The body of each call that ends a step by hand. */
+export interface Forced {
+  complete: CompleteBody;
+  fail: FailBody;
+  skip: ForceBody;
+}
+
 export function controlCalls(call: Call) {
   return {
+    /** Lets an execution go on that is over. */
+    retry: (body: RetryBody) => call('POST', '/api/v1/execution/retry', retried, { body }),
+    /** Ends a step by hand: with `force` whatever it does. */
+    forceStep: <A extends keyof Forced>(stepId: string, act: A, body: Forced[A]) =>
+      call('POST', `/api/v1/steps/${encodeURIComponent(stepId)}/${act}`, forced, { body }),
     /** Starts an execution that reuses what another one has finished. With a key it may be sent again. */
     fork: (body: ForkBody, idempotencyKey?: string) =>
       call('POST', '/api/v1/execution/fork', forked, { body, idempotencyKey }),

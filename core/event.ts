@@ -67,6 +67,12 @@ export type AnswerResult =
   /** The step goes on waiting, for what is left. */
   | { readonly waitingFor: WaitingFor };
 
+/** What becomes of a step that is ended by hand. */
+export type ForcedResult =
+  | { readonly kind: 'complete'; readonly output: Payload; readonly routes: readonly string[] | null }
+  | { readonly kind: 'fail'; readonly error: StepError }
+  | { readonly kind: 'skip' };
+
 /** The failure of a scope or a child, as the step that holds it fails with it. */
 export interface ScopeFailure {
   readonly error: StepError;
@@ -296,6 +302,14 @@ export type Event =
       readonly reason: string | null;
       /** Left out: a parent cancels it. */
       readonly act?: Act;
+    }
+  /** Somebody ends a step, whatever it does. */
+  | {
+      readonly type: 'force';
+      readonly slot: number;
+      readonly stepId: string;
+      readonly result: ForcedResult;
+      readonly act: Act;
     }
   /** A retry of what is over. */
   | {

@@ -12,6 +12,7 @@ import {
   answer,
   claimTask,
   fail,
+  failAttempt,
   hearOfChild,
   hearOfScopes,
   hearOfUndone,
@@ -22,6 +23,7 @@ import {
 import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
 import { beginFork } from './control/begin-fork.ts';
+import { endTaken, takeStep } from './control/force.ts';
 import { openIdle, pause, resume } from './control/pause.ts';
 import { repairView } from './control/repair.ts';
 import {
@@ -137,6 +139,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
       return resume(view, plan, event);
     case 'time_out':
       return timeOut(view, plan, newId);
+    case 'force':
+      return force(view, plan, event, newId);
     case 'repair':
       return retry(view, plan, event, newId);
     case 'reject':
@@ -229,4 +233,19 @@ function retry(
 ): boolean {
   if (sequence !== null && view.sequence !== sequence) return false;
   return repairView(view, plan, repair, act, newId) === null;
+}
+
+function force(
+  view: ExecutionView,
+  plan: Plan,
+  event: Extract<Event, { type: 'force' }>,
+  newId: () => string,
+): boolean {
+  const taken = takeStep(view, plan, event);
+  if (taken === null) return false;
+  const { state, isMade } = taken;
+  const { result } = event;
+  if (result.kind !== 'fail') endTaken(view, plan, state, result, newId);
+  else failAttempt(view, plan, state, { ...result, retryable: false, retryAfterMs: null, isMade }, 0, newId);
+  return true;
 }

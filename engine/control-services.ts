@@ -13,13 +13,17 @@ export interface ControlParts {
   readonly worker: { readonly door: RetryServiceOptions['door'] } & Pick<RehearsalOptions, 'committer'>;
 }
 
-export function createControlServices({ database, steps, worker }: ControlParts) {
+/** Decides without writing, for the services that change something by hand. */
+export function createRehearsal({ database, steps, worker }: ControlParts): Rehearsal {
+  const { committer } = worker;
+  return new Rehearsal({ pool: database.apiPool, committer, versions: steps.versions });
+}
+
+export function createControlServices({ database, steps, worker }: ControlParts, rehearsal: Rehearsal) {
   const { apiPool: pool } = database;
-  const { store, versions } = steps;
-  const { door, committer } = worker;
-  const rehearsal = new Rehearsal({ pool, committer, versions });
+  const { door } = worker;
   return {
-    retries: new RetryService({ pool, door, rehearsal, store }),
+    retries: new RetryService({ pool, door, rehearsal, store: steps.store }),
     pauses: new PauseService({ pool, door }),
   };
 }

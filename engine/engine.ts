@@ -32,7 +32,7 @@ import { watchEventLoop } from '../telemetry/event-loop.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
 import { checkDatabase, createStartGate, databaseErrors, startRetention, waitingFor } from './bounds.ts';
-import { createControlServices } from './control-services.ts';
+import { createControlServices, createRehearsal } from './control-services.ts';
 import { type Database, openDatabase } from './database.ts';
 import { startEndCounter } from './end-counter.ts';
 import { openFront } from './front.ts';
@@ -261,13 +261,14 @@ function createApi(parts: ApiParts) {
     capacity,
     sandboxKills: () => sandbox.counters.kills,
   });
+  const rehearsal = createRehearsal({ database, steps, worker });
   const app = createApp({
     surface: config.role === 'worker' ? 'operations' : 'all',
     templates,
     executions,
     forks,
-    control: createControlServices({ database, steps, worker }),
-    ...createStepServices({ config, database, steps, ...worker.doors }),
+    control: createControlServices({ database, steps, worker }, rehearsal),
+    ...createStepServices({ config, database, steps, rehearsal, ...worker.doors }),
     events: new EventService({ pool, feeds: worker.feeds }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),
     stats: new StatsService(pool),

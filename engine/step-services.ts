@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { signsOfLife } from '../db/engine-alive.ts';
 import { PayloadReader } from '../payload/payload-reader.ts';
 import { ScopeValues } from '../payload/scope-values.ts';
+import { ForceService, type ForceServiceOptions } from '../services/control/force-service.ts';
 import { Explainer } from '../services/explain/explainer.ts';
 import { FormJudge } from '../services/forms/form-judge.ts';
 import { Inbox } from '../services/forms/inbox.ts';
@@ -26,13 +27,15 @@ export interface StepServiceParts {
   readonly door: AnswererOptions['door'];
   readonly taskWaiters: TaskWaiters;
   readonly limits: TaskLimits;
+  readonly rehearsal: ForceServiceOptions['rehearsal'];
 }
 
 export function createStepServices(parts: StepServiceParts) {
-  const { config, database, steps, door, taskWaiters: waiters, limits } = parts;
+  const { config, database, steps, door, taskWaiters: waiters, limits, rehearsal } = parts;
   const { apiPool: pool, hookUrls, jobTable, route } = database;
   const { store, versions, evaluator, reader: answers } = steps;
   const answerer = new StepAnswerer({ pool, door, versions });
+  const forcer = new ForceService({ pool, answerer, door, rehearsal });
   const { secrets } = config;
   const signs = signsOfLife(route.features.advisoryLocks, true);
   const { stopGraceMs, maxOutputBytes } = config.limits;
@@ -56,7 +59,7 @@ export function createStepServices(parts: StepServiceParts) {
       signs,
       stopGraceMs,
     }),
-    steps: new StepService({ pool, answerer, store, hookUrls, forms, params }),
+    steps: new StepService({ pool, answerer, store, hookUrls, forms, params, forcer }),
     inbox: new Inbox({ pool, versions }),
     signals: new SignalService({ pool, versions, store, answers }),
     tasks: new TaskService({ pool, door, versions, answerer, store, waiters, limits }),

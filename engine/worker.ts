@@ -59,6 +59,9 @@ const MAX_HOSTS = 4;
 const JITTER_MS = 1_000;
 const MAX_LABEL_LENGTH = 128;
 
+/** Shorter runs are over before somebody ends them by hand. */
+const LONG_RUN_MS = 1_000;
+
 /** The parts refer to each other: they are looked up at the time of a call. */
 export class Worker {
   readonly capacity: number;
@@ -209,10 +212,15 @@ export class Worker {
     return [...new Set([...this.dispatcher.attempts()].map(({ executionId }) => executionId))];
   }
 
-  /** Steps that may be cancelled while their execution goes on: losers of a race, and steps in scopes. */
+  /**
+   * Steps that may be over while their execution goes on: losers of a race, steps in scopes, and steps that run long enough for
+   * somebody to end them by hand.
+   */
   get racingSteps(): string[] {
     const racing = [...this.dispatcher.attempts()].filter(
-      ({ mayLose, view, abortReason }) => (mayLose || scopeOf(view) !== null) && abortReason === null,
+      (attempt) =>
+        attempt.abortReason === null &&
+        (attempt.mayLose || scopeOf(attempt.view) !== null || runsLong(attempt)),
     );
     return racing.map(({ stepId }) => stepId);
   }
@@ -300,4 +308,8 @@ export class Worker {
       wake: () => this.door.wake(),
     });
   }
+}
+
+function runsLong({ startedAt }: { readonly startedAt: number }): boolean {
+  return performance.now() - startedAt > LONG_RUN_MS;
 }

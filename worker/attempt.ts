@@ -197,7 +197,9 @@ export class Attempt {
   lose(graceMs: number): void {
     if (this.#done || this.#hasLost) return;
     this.#hasLost = true;
-    this.abort(new StepFailure('cancelled', 'The step has lost a race: a join fired without it.'));
+    this.abort(
+      new StepFailure('cancelled', 'The step is over: it was ended by hand, or a join fired without it.'),
+    );
     this.pauseTimeouts();
     setTimeout(() => this.finish(), graceMs).unref();
   }

@@ -9,8 +9,10 @@ import {
   ATTEMPT_OUTCOMES,
   type CompleteBody,
   type FailBody,
+  type ForceBody,
   type StepBody,
 } from '../../services/steps/answers.ts';
+import { DryRunAskedShape, DryRunShape } from '../control/bodies.ts';
 import {
   IdShape,
   InstantShape,
@@ -25,8 +27,17 @@ export const StepParamsShape = z.object({ id: IdShape });
 const MAX_COMMENT_LENGTH = 2_000;
 const UserShape = z.string().min(1).max(200).openapi({ description: 'Of a form: the user who answers.' });
 
+const FORCE = {
+  force: z
+    .boolean()
+    .optional()
+    .openapi({ description: 'Ends the step whatever it does, not only while it waits for an answer.' }),
+  dry_run: DryRunAskedShape,
+};
+
 export const CompleteShape = z
   .strictObject({
+    ...FORCE,
     output: JsonShape.optional(),
     user_id: UserShape.optional(),
     decision: z.enum(VOTES).optional().openapi({ description: 'Of a form with a quorum.' }),
@@ -44,8 +55,11 @@ export const ErrorShape = z.strictObject({
   details: JsonShape.optional(),
 });
 
+export const SkipShape = z.strictObject(FORCE).openapi('SkipStep') satisfies z.ZodType<ForceBody>;
+
 export const FailShape = z
   .strictObject({
+    ...FORCE,
     error: ErrorShape.optional().openapi({ description: 'May be left out for a form, which is rejected.' }),
     user_id: UserShape.optional(),
     retryable: z
@@ -55,9 +69,11 @@ export const FailShape = z
   })
   .openapi('FailStep') satisfies z.ZodType<FailBody>;
 
-export const AnsweredShape = z
+const AnsweredStepShape = z
   .object({ id: z.guid(), execution_id: z.guid(), key: z.string(), status: StepStatusShape })
   .openapi('AnsweredStep') satisfies z.ZodType<AnsweredStepBody>;
+
+export const AnsweredShape = z.union([AnsweredStepShape, DryRunShape]);
 
 const TokensShape = z.number().min(0);
 

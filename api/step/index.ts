@@ -5,7 +5,14 @@ import type { StepServicePort } from '../../services/steps/answers.ts';
 import { type BodyLimits, few } from '../body.ts';
 import { answerPieces } from '../json-answer.ts';
 import type { Router } from '../route.ts';
-import { AnsweredShape, CompleteShape, FailShape, OneStepShape, StepParamsShape } from './bodies.ts';
+import {
+  AnsweredShape,
+  CompleteShape,
+  FailShape,
+  OneStepShape,
+  SkipShape,
+  StepParamsShape,
+} from './bodies.ts';
 
 const TAG = 'Steps';
 
@@ -35,11 +42,12 @@ export function addStepRoutes(router: Router, { steps, limits }: StepRoutes): vo
     access: 'operator',
     tag: TAG,
     summary: 'Complete a step that waits for an answer',
-    description: 'For steps of the types form, webhook and task while they wait. Any other is refused.',
+    description:
+      'For steps of the types form, webhook and task while they wait; with force: true for any step that is not over.',
     params: StepParamsShape,
     body: { kind: 'json', schema: CompleteShape, limits, example: { output: { approved: true } } },
     responses: { 200: { description: 'Completed', schema: AnsweredShape } },
-    errors: ['step_not_found', 'wrong_state', 'already_decided', 'unavailable'],
+    errors: ['step_not_found', 'wrong_state', 'force_required', 'already_decided', 'unavailable'],
     async handle({ params, body }, { c, identity }) {
       return c.json(await steps.complete(identity, params.id, body));
     },
@@ -60,9 +68,24 @@ export function addStepRoutes(router: Router, { steps, limits }: StepRoutes): vo
       example: { error: { code: 'rejected', message: 'The amount is too high.' }, retryable: false },
     },
     responses: { 200: { description: 'Failed, or waiting for its retry', schema: AnsweredShape } },
-    errors: ['step_not_found', 'wrong_state', 'already_decided', 'unavailable'],
+    errors: ['step_not_found', 'wrong_state', 'force_required', 'already_decided', 'unavailable'],
     async handle({ params, body }, { c, identity }) {
       return c.json(await steps.fail(identity, params.id, body));
+    },
+  });
+  router.add({
+    method: 'post',
+    path: '/api/v1/steps/{id}/skip',
+    access: 'operator',
+    tag: TAG,
+    summary: 'Skip a step by hand',
+    description: 'With force: true, whatever the step does, unless it is over.',
+    params: StepParamsShape,
+    body: { kind: 'json', schema: SkipShape, limits: few(limits), example: { force: true } },
+    responses: { 200: { description: 'Skipped', schema: AnsweredShape } },
+    errors: ['step_not_found', 'wrong_state', 'force_required', 'unavailable'],
+    async handle({ params, body }, { c, identity }) {
+      return c.json(await steps.skip(identity, params.id, body));
     },
   });
 }

@@ -11,8 +11,8 @@ import { isObject } from '../../core/json/json.ts';
 import { SCOPE_STATUSES, type ScopeStatus } from '../../core/scopes/scope-status.ts';
 import { visibleText } from '../../core/text/visible.ts';
 import type { FormItem } from '../../services/forms/inbox-answers.ts';
-import type { AnsweredStepBody } from '../../services/steps/answers.ts';
 import { type CommonOptions, connectionOf } from '../common-options.ts';
+import { printForced } from '../control/dry-run.ts';
 import { UsageError } from '../failure.ts';
 import { parseInputs } from '../input.ts';
 import { printJson, printLine, writeLine } from '../output.ts';
@@ -35,6 +35,9 @@ export interface AnswerOptions extends CommonOptions {
   user?: string | undefined;
   /** The token with which a worker claimed the task. */
   claim?: string | undefined;
+  /** Ends the step whatever it does. */
+  force?: boolean | undefined;
+  dryRun?: boolean | undefined;
 }
 
 export interface CompleteOptions extends AnswerOptions {
@@ -123,9 +126,10 @@ export async function complete(stepId: string, options: CompleteOptions): Promis
   const { claim, user, comment } = options;
   const output = await givenValue(options.value);
   const { client } = connectionOf(options);
-  if (claim !== undefined) return printAnswered(await client.completeTask(stepId, claim, output), options);
-  const body = { output, user_id: user, decision: decisionOf(options), comment };
-  printAnswered(await client.completeStep(stepId, body), options);
+  if (claim !== undefined) return printForced(await client.completeTask(stepId, claim, output), options);
+  const decision = decisionOf(options);
+  const body = { output, user_id: user, decision, comment, ...forceOf(options) };
+  printForced(await client.forceStep(stepId, 'complete', body), options);
 }
 
 /** Fails such a step; a form is rejected. */
@@ -134,11 +138,11 @@ export async function fail(stepId: string, options: FailOptions): Promise<void> 
   const { client } = connectionOf(options);
   const error = code === undefined ? undefined : { code, message };
   if (claim === undefined) {
-    const body = { error, retryable, user_id: user };
-    return printAnswered(await client.failStep(stepId, body), options);
+    const body = { error, retryable, user_id: user, ...forceOf(options) };
+    return printForced(await client.forceStep(stepId, 'fail', body), options);
   }
   if (error === undefined) throw new UsageError('a task fails with a --code');
-  printAnswered(await client.failTask(stepId, claim, { error, retryable }), options);
+  printForced(await client.failTask(stepId, claim, { error, retryable }), options);
 }
 
 /** Lists the forms that wait for people. */
@@ -182,9 +186,8 @@ function decisionOf({ decision }: CompleteOptions): Vote | undefined {
   throw new UsageError(`--decision ${visibleText(decision)} is not one of ${VOTES.join(', ')}`);
 }
 
-function printAnswered(answered: AnsweredStepBody, options: CommonOptions): void {
-  if (options.output === 'json') printJson(answered);
-  else printLine(visibleText(`step ${answered.id} ${answered.status}`));
+function forceOf({ force, dryRun }: AnswerOptions) {
+  return { force, dry_run: dryRun };
 }
 
 function tellMore(cursor: string | null): void {

@@ -16,15 +16,15 @@ export function markLost(stepIds: readonly string[]): Statement {
 }
 
 /**
- * Returns those of the steps that have lost a race, were cancelled with the scope that they are in, or are gone: their scope
- * was opened anew.
+ * Returns those of the steps that have lost a race, were ended by hand, were cancelled with the scope that they are in, or are
+ * gone: their scope was opened anew.
  */
 export async function lostSteps(db: Db, stepIds: readonly string[]): Promise<string[]> {
   const { rows } = await db.query({
     name: 'lost_steps',
     text: `select u.id::text from unnest($1::uuid[]) as u(id)
              left join workflow_step_executions s on s.id = u.id
-            where s.id is null or (s.status = 'cancelled' and (s.lost_race or s.holder_id is not null))`,
+            where s.id is null or s.by_hand is not null or (s.status = 'cancelled' and (s.lost_race or s.holder_id is not null))`,
     values: [plainArray(stepIds)],
   });
   return rows.map(({ id }) => id);

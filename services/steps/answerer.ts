@@ -5,9 +5,11 @@
  * have been committed by a commit whose own answer was lost: the row is read again, and has the id of the answer that
  * counted.
  */
+import { isForceable } from '../../core/control/force.ts';
 import type { AnswerResult, Event } from '../../core/event.ts';
 import { graphAt } from '../../core/graph.ts';
 import { EngineError } from '../../core/problem.ts';
+import { isFinalStep } from '../../core/status.ts';
 import { slotOf, type ViewKey, viewKey } from '../../core/view.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { newId } from '../../db/uuid.ts';
@@ -75,14 +77,20 @@ export class StepAnswerer {
   }
 }
 
-/** @throws EngineError('wrong_state') unless the step waits for an answer of one of these kinds */
-export function requireWaiting({ stored }: FoundStep, kinds: readonly string[]): void {
-  const { id, status, waitingFor } = stored;
+/** @throws EngineError unless the step waits for an answer of one of these kinds */
+export function requireWaiting(found: FoundStep, kinds: readonly string[]): void {
+  const { id, status, waitingFor } = found.stored;
   const kind = waitingFor?.kind ?? 'timer';
   if (status === 'waiting' && kinds.includes(kind)) return;
-  const state = status === 'waiting' ? `waits for a ${kind}` : `is ${status}`;
-  throw new EngineError(
-    'wrong_state',
-    `Step ${id} ${state}; this call needs one that waits for a ${kinds.join(', ')}.`,
-  );
+  const needed = `this call needs one that waits for a ${kinds.join(', ')}`;
+  if (isFinalStep(status)) throw new EngineError('wrong_state', `Step ${id} is ${status}; ${needed}.`);
+  throw forceRequired(found, needed);
+}
+
+/** The refusal of a call on a step that goes on. */
+export function forceRequired({ stored }: FoundStep, needed: string): EngineError {
+  const { id, status, waitingFor, executionStatus } = stored;
+  const state = status === 'waiting' ? `waits for a ${waitingFor?.kind ?? 'timer'}` : `is ${status}`;
+  const code = isForceable({ status: executionStatus }) ? 'force_required' : 'wrong_state';
+  return new EngineError(code, `Step ${id} ${state}; ${needed}. With force: true it is ended all the same.`);
 }

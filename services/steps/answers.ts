@@ -1,13 +1,23 @@
 /**
  * Requests and answers about single steps, in the field names of the API.
  */
+
+import type { DryRun } from '../../core/control/dry-run.ts';
 import type { Vote } from '../../core/forms/decisions.ts';
 import type { Json, JsonObject } from '../../core/json/json.ts';
 import type { StepStatus } from '../../core/status.ts';
 import type { Caller } from '../caller.ts';
 import type { StepErrorBody, StepStatusBody } from '../execution-answers.ts';
 
-export interface CompleteBody {
+/** Fields of calls that end a step by hand. */
+export interface ForceBody {
+  /** Ends the step whatever it does, not only while it waits for an answer. */
+  force?: boolean | undefined;
+  /** Only with `force`. */
+  dry_run?: boolean | undefined;
+}
+
+export interface CompleteBody extends ForceBody {
   output?: Json | undefined;
   /** Of a form: who answers. */
   user_id?: string | undefined;
@@ -16,7 +26,7 @@ export interface CompleteBody {
   comment?: string | undefined;
 }
 
-export interface FailBody {
+export interface FailBody extends ForceBody {
   /** May be left out for a form: it is rejected. */
   error?: { code: string; message: string; details?: Json | undefined } | undefined;
   retryable?: boolean | undefined;
@@ -95,6 +105,8 @@ export interface AnsweredStepBody {
 export interface StepServicePort {
   /** A StepBody as JSON, in pieces: its outputs are passed on as they are stored. */
   get(caller: Caller, stepId: string): Promise<readonly string[]>;
-  complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody>;
-  fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody>;
+  complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody | DryRun>;
+  fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody | DryRun>;
+  /** Only by force. */
+  skip(caller: Caller, stepId: string, body: ForceBody): Promise<AnsweredStepBody | DryRun>;
 }

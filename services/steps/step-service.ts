@@ -2,8 +2,11 @@
  * Single steps: read, and ended from outside while they wait.
  */
 import { compensationOf } from '../../core/compensation/compensation.ts';
+import type { DryRun } from '../../core/control/dry-run.ts';
+import type { ForcedResult } from '../../core/event.ts';
 import { graphAt } from '../../core/graph.ts';
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
+import { isObject, type Json } from '../../core/json/json.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
 import { slotOf } from '../../core/view.ts';
@@ -17,14 +20,22 @@ import { readInputsOfStep, readStep, type StoredStep } from '../../db/waits/step
 import type { OutputStore } from '../../payload/output-store.ts';
 import { storedError } from '../../payload/stored-error.ts';
 import { type Caller, seesHooks } from '../caller.ts';
+import type { ForceService } from '../control/force-service.ts';
 import { callingSteps, compensationJson, stepBody, withChildren } from '../execution-status.ts';
 import type { FormJudge } from '../forms/form-judge.ts';
 import { formOf } from '../forms/form-wait.ts';
 import { storable } from '../storable.ts';
 import { visible } from '../visible.ts';
 import { stepError } from './answer-parts.ts';
-import { type FoundStep, requireWaiting, type StepAnswerer } from './answerer.ts';
-import type { AnsweredStepBody, CompleteBody, FailBody, StepBody, StepServicePort } from './answers.ts';
+import { type FoundStep, forceRequired, requireWaiting, type StepAnswerer } from './answerer.ts';
+import type {
+  AnsweredStepBody,
+  CompleteBody,
+  FailBody,
+  ForceBody,
+  StepBody,
+  StepServicePort,
+} from './answers.ts';
 import { attemptsJson } from './attempts.ts';
 import type { EvaluatedParams } from './evaluated-params.ts';
 import { readQueueWaits } from './queue-waits.ts';
@@ -37,6 +48,7 @@ export interface StepServiceOptions {
   readonly hookUrls: HookUrls;
   readonly forms: FormJudge;
   readonly params: EvaluatedParams;
+  readonly forcer: Pick<ForceService, 'force'>;
 }
 
 /** Kinds of waits that `complete` and `fail` end. */
@@ -114,9 +126,15 @@ export class StepService implements StepServicePort {
       : readQueueWaits(pool, store, { version, execution, steps: [stored] });
   }
 
-  async complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody> {
+  async complete(caller: Caller, stepId: string, body: CompleteBody): Promise<AnsweredStepBody | DryRun> {
     const { answerer, store, forms } = this.#options;
     const output = await storable(store, body.output, '/output');
+    if (isForced(body)) {
+      const { version, position } = await answerer.find(caller, stepId);
+      const hasRoutes = version.steps[position]!.type.routes !== undefined;
+      const routes = hasRoutes ? routesIn(body.output ?? null) : null;
+      return this.#force(caller, stepId, { kind: 'complete', output, routes }, body);
+    }
     const step = await answerer.answer(caller, stepId, (found) => {
       requireByHand(found);
       const form = formOf(found.stored.waitingFor);
@@ -127,10 +145,14 @@ export class StepService implements StepServicePort {
     return answered(step);
   }
 
-  async fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody> {
+  async fail(caller: Caller, stepId: string, body: FailBody): Promise<AnsweredStepBody | DryRun> {
     const { answerer, store, forms } = this.#options;
     const { code = '', message = '', details = null } = body.error ?? {};
     const error = await storedError(store, { code, message, details });
+    if (isForced(body)) {
+      if (body.error === undefined) throw refusedField('/error', 'required', 'error is missing.');
+      return this.#force(caller, stepId, { kind: 'fail', error }, body);
+    }
     const step = await answerer.answer(caller, stepId, (found) => {
       requireByHand(found);
       const form = formOf(found.stored.waitingFor);
@@ -141,6 +163,29 @@ export class StepService implements StepServicePort {
     });
     return answered(step);
   }
+
+  async skip(caller: Caller, stepId: string, body: ForceBody): Promise<AnsweredStepBody | DryRun> {
+    const found = await this.#options.answerer.find(caller, stepId);
+    if (!isForced(body)) throw forceRequired(found, 'it is skipped only with force: true');
+    return this.#force(caller, stepId, { kind: 'skip' }, body);
+  }
+
+  async #force(caller: Caller, stepId: string, result: ForcedResult, { dry_run: isDry = false }: ForceBody) {
+    const forced = await this.#options.forcer.force(caller, stepId, result, isDry);
+    return 'dry_run' in forced ? forced : answered(forced);
+  }
+}
+
+/** Returns whether the step is to be ended whatever it does. @throws EngineError('validation_failed') */
+function isForced({ force = false, dry_run: isDry = false }: ForceBody): boolean {
+  if (isDry && !force) throw refusedField('/dry_run', 'not_allowed', 'dry_run goes with force: true.');
+  return force;
+}
+
+/** The routes that the output of a `switch` names. */
+function routesIn(output: Json): string[] {
+  const routes = isObject(output) && Array.isArray(output.routes) ? output.routes : [];
+  return routes.filter((route) => typeof route === 'string');
 }
 
 /** @throws EngineError('validation_failed') when fields are given that only forms have */

@@ -164,6 +164,13 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'POST',
+    route: '/api/v1/steps/{id}/skip',
+    role: 'operator',
+    path: () => `/api/v1/steps/${room.step}/skip`,
+    body: () => ({ force: true, dry_run: true }),
+  },
+  {
+    method: 'POST',
     route: '/api/v1/tasks/claim',
     role: 'operator',
     path: () => '/api/v1/tasks/claim',

@@ -205,7 +205,7 @@ describe('an answer', () => {
     );
     const stepId = await waitingStep(id, 'ask');
     for (const { body } of [await complete(stepId, 1), await fail(stepId)])
-      expect(body).toMatchObject({ status: 409, code: 'wrong_state' });
+      expect(body).toMatchObject({ status: 409, code: 'force_required' });
     expect(stepOf(await engine.client.status(id), 'ask').waiting_for).toMatchObject({ kind: 'timer' });
     await engine.client.cancel(id);
     const done = await engine.run({ steps: { ask: { type: 'record' } } });

@@ -22,7 +22,7 @@ export function signalPort(record: Record): SignalServicePort {
 }
 
 export function stepPort(record: Record): StepServicePort {
-  const answered = (id: string, status: 'completed' | 'failed') => ({
+  const answered = (id: string, status: 'completed' | 'failed' | 'skipped') => ({
     id,
     execution_id: EXECUTION,
     key: 'ask',
@@ -40,6 +40,10 @@ export function stepPort(record: Record): StepServicePort {
     async fail(caller, id, body) {
       await record('fail step', caller, id, body);
       return answered(id, 'failed');
+    },
+    async skip(caller, id, body) {
+      await record('skip step', caller, id, body);
+      return answered(id, 'skipped');
     },
   };
 }

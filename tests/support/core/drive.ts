@@ -256,6 +256,7 @@ export class Drive {
       return status !== 'queued' && (event.claim.attempt !== attempt || event.claim.owner !== owner);
     }
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
+    if (event.type === 'force') return isFinalStep(status);
     if (event.type === 'scopes_ended' || event.type === 'scopes_undone' || event.type === 'child_ended')
       return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
