@@ -38,6 +38,8 @@ let rows: Row[];
 fixtureForAll(async (fixture) => {
   const { url } = await fixture.use(testDatabase({ migrated: true }), ({ drop }) => drop());
   pool = await fixture.use(new pg.Pool({ connectionString: url, max: 2 }), (each) => each.end());
+  // The database is dropped while a connection of the pool is still closing.
+  pool.on('error', () => {});
   await pool.query(FILL, [ROWS]);
   await pool.query('analyze workflow_executions');
   rows = (await pool.query(ALL)).rows.map((row) => ({
