@@ -60,6 +60,8 @@ export type JobKey = Pick<Job, 'queue' | 'id'>;
 export const TIMER_PRIORITY = 1_000_000_000;
 /** An engine starts its own steps with limits directly. Other engines see the ticket after this time, if it did not. */
 const LIMITED_TICKET_MS = 1_000;
+/** The same for steps that an engine keeps for itself. */
+const KEPT_TICKET_MS = 1_000;
 
 /** A step's change of jobs: its ticket or its timer. */
 export interface PlannedJob {
@@ -74,6 +76,8 @@ export interface ExecutionFacts {
   /** True when a callback must be sent at the end. */
   readonly hasCallback: boolean;
   readonly stopGraceMs: number;
+  /** Returns whether this engine is about to claim a ready step. */
+  isKept(stepId: string): boolean;
 }
 
 /** The queue of a ready step's ticket: steps with more than one `needs` entry go through merge-execution. */
@@ -90,9 +94,11 @@ export function jobsOf(
   const { graph } = plan.view;
   const view = ofView(plan.view);
   const changed = plannedJobs(plan);
-  const add = changed.add.map(({ change: { state, timer } }) =>
-    timer === null ? stepTicket(view, graph, state) : stepTimer(view, state, timer),
-  );
+  const add = changed.add.map(({ change: { state, timer } }) => {
+    if (timer !== null) return stepTimer(view, state, timer);
+    const ticket = stepTicket(view, graph, state);
+    return facts.isKept(state.id) ? { ...ticket, startAfter: KEPT_TICKET_MS } : ticket;
+  });
   const remove: JobKey[] = changed.remove.map(({ queue, change }) => ({ queue, id: change.state.id }));
   for (const { state, from, deadlineMs, task } of plan.steps.values()) {
     if (task?.claim != null && state.status === 'waiting') add.push(taskLease(view, state.id, task.claim));
@@ -224,9 +230,13 @@ export function stepJobKeys(stepId: string): JobKey[] {
   ];
 }
 
-/** Tells whoever fetches it to look at a view: rows in its inbox wait, or it is over and has not ended. Never one for several: each has an id of its own. */
-export function inboxTicket(view: OfView, id: string): Job {
-  return timerJob(id, { kind: 'inbox', ...view }, null);
+/**
+ * Tells whoever fetches it to look at a view: rows in its inbox wait, or it is over and has not ended. Never one for several:
+ * each has an id of its own.
+ * @param afterMs how long the engine that holds the view has the rows for itself; null: nobody has
+ */
+export function inboxTicket(view: OfView, id: string, afterMs: number | null = null): Job {
+  return timerJob(id, { kind: 'inbox', ...view }, afterMs);
 }
 
 /** The job that begins a delayed execution. */

@@ -30,7 +30,8 @@ function park(play: Play, { timeoutMs = null as number | null, forMs = null as n
   });
 }
 
-const jobs = (plan: Plan) => jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 0 }, () => 'new');
+const jobs = (plan: Plan) =>
+  jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 0, isKept: () => false }, () => 'new');
 
 describe('an answer', () => {
   test('completes the step that waits for it, and what follows is ready', () => {

@@ -243,7 +243,8 @@ test('a timeout ends a parked step that waits for its turn again, and not one th
 });
 
 test('the deadline of a step has a job until its attempt ends', () => {
-  const jobs = (plan: Plan) => jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 1 }, () => 'id');
+  const jobs = (plan: Plan) =>
+    jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 1, isKept: () => false }, () => 'id');
   const play = Play.begun(retrying(0));
   play.claim('a');
   const parked = jobs(play.send(play.parked('a', 1000))).add;

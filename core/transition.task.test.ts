@@ -34,7 +34,9 @@ const returned = (play: Play, losses: number): Event => ({
   random: 0,
 });
 const jobs = (plan: Plan) =>
-  jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 0 }, () => 'new').add.map(({ data }) => data);
+  jobsOf(plan, { start: null, hasCallback: false, stopGraceMs: 0, isKept: () => false }, () => 'new').add.map(
+    ({ data }) => data,
+  );
 
 test('a claim of a task uses no attempt and sets the timer of its lease', () => {
   const play = waiting();

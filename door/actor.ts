@@ -16,6 +16,7 @@ import type { KeptPayloads } from '../payload/kept-payloads.ts';
 import type { ReadableExecution } from '../payload/readable-execution.ts';
 import type { CompiledScope, CompiledStep, TemplateVersion } from '../template/version.ts';
 import type { OutputEvaluation } from './output-evaluation.ts';
+import type { ReadInbox } from './scopes/read-inbox.ts';
 
 /** The fate of an event. `missing`: there is no such execution. */
 export type Delivery = 'applied' | 'late' | 'missing';
@@ -106,6 +107,9 @@ export class Actor {
   runningCount = 0;
   /** The output that the end of the execution waits for; null: none. */
   evaluation: OutputEvaluation<Mail> | null = null;
+  /** Rows of its inbox that were read for the next commit. */
+  #news: ReadInbox | null = null;
+  #hasTakenNews = false;
   #busy = false;
   #loaded: Loaded | null = null;
 
@@ -139,6 +143,29 @@ export class Actor {
 
   free(): void {
     this.#busy = false;
+    this.#hasTakenNews = false;
+  }
+
+  /** Whether a commit on its way has rows of the inbox that were read before: until it is through they may be read again. */
+  get hasTakenNews(): boolean {
+    return this.#hasTakenNews;
+  }
+
+  /** Whether rows of its inbox were read for the next commit. */
+  get hasNews(): boolean {
+    return this.#news !== null;
+  }
+
+  /** Keeps rows of the inbox for the next commit, in place of those that were read before. */
+  hear(news: ReadInbox): void {
+    this.#news = news;
+  }
+
+  takeNews(): ReadInbox | null {
+    const news = this.#news;
+    this.#news = null;
+    this.#hasTakenNews = news !== null;
+    return news;
   }
 
   /** Returns the retries of its execution that it has seen. */
@@ -175,6 +202,7 @@ export class Actor {
     this.evaluation?.interrupt();
     this.evaluation = null;
     this.#loaded = null;
+    this.#news = null;
     this.held.length = 0;
   }
 }

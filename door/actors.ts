@@ -3,7 +3,8 @@
  */
 
 import { TurnQueue } from '../core/fairness/turn-queue.ts';
-import { isParked, type ViewKey, viewKey } from '../core/view.ts';
+import type { Plan } from '../core/plan.ts';
+import { isParked, isWaiting, type ViewKey, viewKey } from '../core/view.ts';
 import { KeptPayloads } from '../payload/kept-payloads.ts';
 import { Actor, type Mail } from './actor.ts';
 import { interruptsOutput } from './output-evaluation.ts';
@@ -174,4 +175,14 @@ function* inTurns(actors: readonly Actor[]): Iterable<Actor> {
 
 function isParkedNow({ loaded }: Actor): boolean {
   return loaded === null || isParked(loaded.view);
+}
+
+/**
+ * Returns whether nothing goes on in the view of a plan until something comes from outside. Looked at only when the plan has made
+ * a step wait for that, without a timer, or has changed none.
+ */
+export function isParkedBy({ steps, view }: Plan): boolean {
+  if (steps.size === 0) return isParked(view);
+  for (const { state } of steps.values()) if (isWaiting(state)) return isParked(view);
+  return false;
 }

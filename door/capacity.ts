@@ -13,6 +13,12 @@ export interface ReservedStep {
   readonly slot: number;
 }
 
+/**
+ * How steps became ready: by a commit of this process, by one that folds ends of other engines, or before, as was read from the
+ * database (or they are offered again).
+ */
+export type ReadyBy = 'here' | 'ends elsewhere' | 'loaded';
+
 export interface Capacity {
   /** The engine's id: the owner in every claim of this process. */
   readonly owner: string;
@@ -25,8 +31,10 @@ export interface Capacity {
   /** An execution began here: its width counts until it is over or has no more work in this process. */
   admit(loaded: Loaded): void;
   dismiss(actor: Actor): void;
-  /** Steps that became ready and may be claimed here. */
-  offer(loaded: Loaded, slots: readonly number[]): void;
+  /** Steps that are ready and may be claimed here; some are left to other engines. */
+  offer(loaded: Loaded, slots: readonly number[], by?: ReadyBy): void;
+  /** Returns whether this process is about to claim a ready step, so that the other engines need not look for it yet. */
+  isKept(stepId: string): boolean;
   /** Reserves capacity for the next ready step; null: nothing is free, or no step is ready. */
   reserve(): ReservedStep | null;
   /** The claim failed; its capacity is free again. */

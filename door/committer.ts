@@ -11,7 +11,7 @@ import { logsOf } from '../core/attempts/attempt-logs.ts';
 import type { Job, JobKey } from '../core/jobs.ts';
 import type { Plan } from '../core/plan.ts';
 import { isFinalExecution } from '../core/status.ts';
-import { isParked, isWaiting, type StepState, viewKey } from '../core/view.ts';
+import { type StepState, viewKey } from '../core/view.ts';
 import { type PlanToWrite, planStatements } from '../db/apply-plan.ts';
 import { lateStatements } from '../db/attempts/collect.ts';
 import { keepLogs } from '../db/attempts/logs.ts';
@@ -26,7 +26,7 @@ import type { JsonPayload } from '../payload/json-payload.ts';
 import { inSlices } from '../process/in-slices.ts';
 import type { ExecutionEngineQueue } from '../queue/execution-engine-queue.ts';
 import type { Delivery } from './actor.ts';
-import { Actors } from './actors.ts';
+import { Actors, isParkedBy } from './actors.ts';
 import type { Capacity } from './capacity.ts';
 import type { CommitObserver, CommitSubscriber } from './commit-subscriber.ts';
 import { heldBy } from './control/held-views.ts';
@@ -101,13 +101,15 @@ export class Committer {
     const { queue, capacity, hasPeers, maxOutputBytes } = this.#options;
     // A plan of thousands of steps leaves the event loop to others now and then.
     const { statements, add, remove } = await inSlices(this.#writes(units, moment?.at ?? null));
-    const mail = outgoing(units, maxOutputBytes);
+    const mail = outgoing(units, maxOutputBytes, hasPeers());
     statements.push(...mail.statements);
     add.push(...mail.tickets);
+    remove.push(...mail.read);
     if (remove.length > 0) statements.push(...(await queue.deleteStatements(remove)));
     if (add.length > 0) statements.push(...(await queue.insertStatements(add, moment?.sinceBeginMs)));
     // At most one notification per commit, and only when there may be listeners.
-    const payload = hasPeers() ? notificationOf(units, add.length > 0, capacity.owner) : null;
+    const isDue = add.some(({ startAfter }) => startAfter === null);
+    const payload = hasPeers() ? notificationOf(units, { isDue, told: mail.told }, capacity.owner) : null;
     if (payload !== null) statements.push(notify(payload));
     return statements;
   }
@@ -116,7 +118,7 @@ export class Committer {
     units: readonly DecidedUnit[],
     at: string | null,
   ): Generator<void, { statements: Statement[]; add: Job[]; remove: JobKey[] }> {
-    const jobs = jobsOfUnits(units, this.#options.stopGraceMs);
+    const jobs = jobsOfUnits(units, this.#options);
     const rows = inserts(units);
     // A locked commit holds the executions of its scopes.
     const held = at === null ? heldBy(units) : [];
@@ -273,15 +275,8 @@ export class Committer {
     for (const { event, settle } of mails) settle?.(late?.has(event) === true ? 'late' : 'applied');
     const { status } = plan.view;
     if (status === 'pending' || isFinalExecution(status)) this.actors.drop(actor);
-    else if (mayBeParked(plan) && isParked(plan.view)) this.actors.park(actor);
+    else if (isParkedBy(plan)) this.actors.park(actor);
   }
-}
-
-/** Returns whether the plan has made a step wait for something from outside, without a timer, or has only looked at the view. */
-function mayBeParked({ steps }: Plan): boolean {
-  if (steps.size === 0) return true;
-  for (const { state } of steps.values()) if (isWaiting(state)) return true;
-  return false;
 }
 
 function keepPayloads({ actor, plan }: DecidedUnit): void {

@@ -89,12 +89,12 @@ export class EagerFrontier {
       locked,
       self: capacity.owner,
       decideOne: (unit, heard) => this.#decideOne(unit, heard),
-      accept: (unit) => {
+      accept: (unit, by) => {
         batch.set(unit.actor, unit);
         const { loaded, plan } = unit;
         const begins = plan.begun || plan.repair !== null;
         if (begins && loaded.view.scope === null) capacity.admit(loaded);
-        capacity.offer(loaded, plan.ready);
+        capacity.offer(loaded, plan.ready, by);
       },
     });
   }

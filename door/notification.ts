@@ -2,10 +2,11 @@
  * The notification by which a commit informs the other engines. It is a hint: without it they find everything within
  * a second.
  *
- * Words separated by spaces: `from=<engine>`, `ready`, `freed`, `ended=<execution>,...` or `ended` alone for more
- * than can be named. Starts in SQL send `ready` alone.
+ * Words separated by spaces: `from=<engine>`, `ready`, `freed`, `mail=<view>,...`, `ended=<execution>,...` or `ended` alone
+ * for more than can be named. Starts in SQL send `ready` alone.
  */
 import { freesLimit } from '../core/limits/freed.ts';
+import type { ViewKey } from '../core/view.ts';
 import { type DecidedUnit, linesUp } from './unit.ts';
 
 export interface Notification {
@@ -13,6 +14,8 @@ export interface Notification {
   readonly from: string | null;
   /** A job can be fetched, or an execution begun. */
   readonly ready: boolean;
+  /** Views for which rows are in the inbox: the engine that holds one folds them. */
+  readonly mail: readonly ViewKey[];
   /** A step with limits has stopped running, or a worker has left a task with limits. */
   readonly freed: boolean;
   /** Executions that are final, or whose handlers must stop; null: more than were named. */
@@ -20,13 +23,18 @@ export interface Notification {
 }
 
 /** PostgreSQL takes payloads below 8,000 bytes. */
-const MAX_NAMED = 100;
+const MAX_NAMED = 80;
 
 /** Returns the text for waiting engines; null: nothing concerns them. */
-export function notificationOf(units: readonly DecidedUnit[], hasJobs: boolean, from: string): string | null {
+export function notificationOf(
+  units: readonly DecidedUnit[],
+  { isDue, told }: { readonly isDue: boolean; readonly told: readonly ViewKey[] },
+  from: string,
+): string | null {
   const ended = units.filter(endsHandlers).map(({ actor }) => actor.executionId);
   const words = [
-    (hasJobs || units.some(linesUp)) && 'ready',
+    (isDue || units.some(linesUp)) && 'ready',
+    told.length > 0 && `mail=${told.join(',')}`,
     units.some(({ loaded, plan }) => loaded.version.hasLimits && freesLimit(plan)) && 'freed',
     ended.length > MAX_NAMED ? 'ended' : ended.length > 0 && `ended=${ended.join(',')}`,
   ].filter(Boolean);
@@ -45,6 +53,7 @@ export function readNotification(payload: string): Notification {
     from: words.get('from') ?? null,
     ready: words.has('ready'),
     freed: words.has('freed'),
+    mail: words.get('mail')?.split(',') ?? [],
     ended: words.has('ended') ? (words.get('ended')?.split(',') ?? null) : [],
   };
 }

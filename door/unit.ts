@@ -13,6 +13,7 @@ import type { ParentEvent } from '../db/scopes/inbox.ts';
 import type { ExecutionInsert } from '../db/workflow-execution.ts';
 import type { TemplateVersion } from '../template/version.ts';
 import type { Actor, Loaded, Mail } from './actor.ts';
+import type { ReadInbox } from './scopes/read-inbox.ts';
 
 /** An execution that this commit inserts. */
 export interface NewExecution {
@@ -38,14 +39,8 @@ export interface Unit {
   readonly finished: FinishedOutputs | null;
   /** It pauses or resumes the execution: no commit of a scope may be on its way meanwhile. */
   readonly changesHold?: boolean;
-  /** What its transaction has read from the inbox; left out: nothing. Another transaction reads it again. */
+  /** What was read from the inbox; left out: nothing. A locked commit reads it again. */
   readonly inbox?: ReadInbox | undefined;
-}
-
-/** Rows of the inbox, which the commit that decides their events deletes. */
-export interface ReadInbox {
-  readonly ids: readonly string[];
-  readonly events: readonly Event[];
 }
 
 export interface FinishedOutputs {
@@ -92,7 +87,9 @@ export const LARGE_PAYLOAD = 64 * 1024;
 /** Takes an actor for a commit, with its events. */
 export function takeUnit(actor: Actor, mails: readonly Mail[]): Unit {
   actor.take();
-  return { actor, mails, start: null, finished: null };
+  const inbox = actor.takeNews();
+  const unit = { actor, mails, start: null, finished: null };
+  return inbox === null ? unit : { ...unit, inbox };
 }
 
 /** Returns a unit with the view of an execution that has no rows yet. */

@@ -142,7 +142,11 @@ export class ViewLoader {
       const { parent } = unit.loaded.facts;
       const words = parent === null ? [] : toldByParent(own, executionOf(parent.view), children.get(unit));
       const told = words.map((event) => ({ event, settle: null }));
-      const inbox = { ids: own.map(({ id }) => id), events: eventsFrom(unit, own, outputs) };
+      const inbox = {
+        ids: own.map(({ id }) => id),
+        events: eventsFrom(unit.loaded.view, own, outputs),
+        isLocked: true,
+      };
       return { ...unit, mails: [...told, ...unit.mails], inbox };
     });
   }

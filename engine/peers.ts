@@ -5,7 +5,7 @@
 
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { executionOf } from '../core/view.ts';
+import { executionOf, type ViewKey } from '../core/view.ts';
 import { holdLease, leaseIsFree } from '../db/connection/lease.ts';
 import { listen } from '../db/connection/listen.ts';
 import type { StandingConnection } from '../db/connection/standing-connection.ts';
@@ -49,6 +49,7 @@ export interface PeersWorker {
   readonly gate: { endedElsewhere(): void };
   readonly consumer: { wake(): void };
   readonly feeds: Pick<EventFeeds, 'wake' | 'lookElsewhere'>;
+  readonly heldInbox: { heard(views: readonly ViewKey[]): void };
   /** Executions of which this process runs steps. */
   readonly runningExecutions: readonly string[];
   /** Steps running in this process that may lose a race. */
@@ -196,9 +197,10 @@ function listenToPeers({ engineId, database, worker, onError }: PeersParts, puls
   const { features, sessionUrl } = database.route;
   if (!features.listen || sessionUrl === null) return null;
   const onNotify = (_channel: string, payload: string) => {
-    const { from, ready, freed, ended } = readNotification(payload);
+    const { from, ready, freed, mail, ended } = readNotification(payload);
     if (from === engineId) return;
     if (ready) worker.consumer.wake();
+    if (mail.length > 0) worker.heldInbox.heard(mail);
     if (freed) worker.gate.endedElsewhere();
     if (ended === null || ended.length > 0) pulse.lookForEnded(ended);
     if (ended !== null) worker.feeds.wake(ended);

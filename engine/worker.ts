@@ -10,6 +10,7 @@ import type { CommitObserver, CommitSubscriber } from '../door/commit-subscriber
 import { Committer } from '../door/committer.ts';
 import { ExecutionDoor } from '../door/execution-door.ts';
 import { LockedCommit } from '../door/locked-commit.ts';
+import { HeldInbox } from '../door/scopes/held-inbox.ts';
 import { Timers } from '../door/timers.ts';
 import type { WatchedLoop } from '../maintenance/stall-watch.ts';
 import { ExecutionOutputs } from '../payload/execution-outputs.ts';
@@ -71,6 +72,7 @@ export class Worker {
   readonly limits: StepLimits;
   readonly gate: LimitGate;
   readonly consumer: Consumer;
+  readonly heldInbox: HeldInbox;
   readonly locked: LockedCommit;
   readonly hosts: StepHosts;
   readonly feeds: EventFeeds;
@@ -106,7 +108,7 @@ export class Worker {
       look: () => this.consumer.wakeForPending(),
       patienceMs: PATIENCE_MS,
     });
-    this.dispatcher = new Dispatcher(engineId, this.capacity, runner, this.#backlog);
+    this.dispatcher = new Dispatcher(engineId, this.capacity, runner, this.#backlog, parts.hasPeers);
     this.limits = new StepLimits(workPool, engineId, (key, max) => steps.store.text(key, max));
     this.gate = new LimitGate({
       limits: this.limits,
@@ -135,11 +137,13 @@ export class Worker {
       this.feeds,
       this.#taskWaiters,
       { committed: (units) => this.consumer.committed(units) },
+      { committed: (units) => this.heldInbox.committed(units) },
       this.#backlog,
     ]);
     const { committer, dispatcher } = this;
     this.locked = new LockedCommit({ pool: workPool, committer, versions: steps.versions, queue });
     this.door = new ExecutionDoor({ lanes: database.lanes, committer, locked: this.locked });
+    this.heldInbox = this.#createHeldInbox();
     const inHand = {
       isOffered: (stepId: string) => dispatcher.isOffered(stepId),
       ticketDelayMs: () => this.gate.ticketDelayMs(),
@@ -291,6 +295,12 @@ export class Worker {
       newLog: () => new AttemptLog(steps.store, this.#parts.config.limits),
       admission: (stepId) => this.gate.begun(stepId),
     });
+  }
+
+  #createHeldInbox(): HeldInbox {
+    const { database, hasPeers, onError } = this.#parts;
+    const { actors } = this.committer;
+    return new HeldInbox({ db: database.reads, actors, hasPeers, wake: () => this.door.wake(), onError });
   }
 
   /** @param subscribers in the order in which they are called after a commit */

@@ -4,8 +4,30 @@
 import type { Mutant } from './mutant.ts';
 
 const ORDERS = ['tests/integration/executions/scope-orders.test.ts'];
+const HELD = ['tests/integration/executions/held-inbox.test.ts'];
 
 export const SCOPE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'scopes: rows that were read without a lock are folded although others have taken them',
+    file: 'db/scopes/inbox.ts',
+    find: "guarded('delete from workflow_inbox where id = any($1::uuid[])', 2);",
+    replace: "'delete from workflow_inbox where id = any($1::uuid[]) and $2::integer > 0';",
+    tests: HELD,
+  },
+  {
+    name: 'scopes: the tickets of rows that were folded without a lock stay',
+    file: 'door/committer.ts',
+    find: '    remove.push(...mail.read);\n',
+    replace: '',
+    tests: HELD,
+  },
+  {
+    name: 'scopes: rows are folded by whoever has the view and whoever comes first',
+    file: 'door/scopes/outgoing.ts',
+    find: 'ids.get(key)!, HOLDER_MS)',
+    replace: 'ids.get(key)!, null)',
+    tests: HELD,
+  },
   {
     name: 'scopes: what was read from the inbox is handed on to a transaction that reads it again',
     file: 'door/view-loader.ts',
@@ -32,15 +54,15 @@ export const SCOPE_MUTANTS: readonly Mutant[] = [
   {
     name: 'scopes: rows come without a ticket',
     file: 'door/scopes/outgoing.ts',
-    find: '[...[...rows, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];',
-    replace: 'units.flatMap(toUndo);',
+    find: 'const ids = new Map(news.map(({ key, id }) => [key, id]));',
+    replace: 'const ids = new Map<ViewKey, string>();',
     tests: ORDERS,
   },
   {
     name: 'scopes: the tickets of a view are one',
     file: 'door/scopes/outgoing.ts',
-    find: '{ ...execution, scope: scopeName(scope) }, newId());',
-    replace: '{ ...execution, scope: scopeName(scope) }, executionOf(key));',
+    find: 'ticketFor(key, newId(), null)',
+    replace: 'ticketFor(key, executionOf(key), null)',
     tests: ORDERS,
   },
   {

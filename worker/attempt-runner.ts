@@ -30,7 +30,7 @@ import type { AttemptEnd, SteppedAttempt } from './attempt-end.ts';
 import { failedBy, failedByGuard } from './failure.ts';
 import type { StepHosts } from './hosts/hosts.ts';
 import { type Outcome, outcomeOf, proceed, type Staged } from './outcome.ts';
-import { HeldScopeAccess } from './scope-access.ts';
+import { HeldScopeAccess } from './scopes/scope-access.ts';
 
 export interface AttemptRunnerOptions extends ScopeSource, AttemptCallsOptions {
   readonly db: Db;

@@ -14,11 +14,12 @@ import type { Graph } from '../core/graph.ts';
 import type { StepState } from '../core/view.ts';
 import { NOBODY } from '../db/pending-execution.ts';
 import type { Actor, Loaded } from '../door/actor.ts';
-import type { Capacity, ReservedStep } from '../door/capacity.ts';
+import type { Capacity, ReadyBy, ReservedStep } from '../door/capacity.ts';
 import type { Attempt } from './attempt.ts';
 import type { AttemptStarter } from './attempt-starter.ts';
 import { type LimitedStep, placeOf } from './limits/limited-step.ts';
 import type { Gate, Turns } from './limits/turns.ts';
+import { OwnSteps } from './scopes/own-steps.ts';
 
 /** Ready steps kept in memory; those beyond it have their tickets and come back through the queue. */
 const MAX_READY = 50_000;
@@ -49,6 +50,7 @@ export class Dispatcher implements Capacity, Turns {
   readonly #backlog: { readonly isWaiting: boolean };
   readonly #ready = new ReadyQueue<ReadyStep>();
   readonly #offered = new Set<string>();
+  readonly #own: OwnSteps;
   readonly #attempts = new Map<string, Attempt>();
   /** Granted steps with limits: their places are taken already. */
   readonly #granted: LimitedStep[] = [];
@@ -66,17 +68,22 @@ export class Dispatcher implements Capacity, Turns {
   #spareSince = Number.POSITIVE_INFINITY;
   #open = true;
   #onIdle: (() => void) | null = null;
-  /** @param backlog older waiting work: new executions wait behind it */
+  /**
+   * @param backlog older waiting work: new executions wait behind it
+   * @param hasPeers whether another engine may be waiting for work
+   */
   constructor(
     owner: string,
     capacity: number,
     starter: AttemptStarter,
     backlog: { readonly isWaiting: boolean },
+    hasPeers: () => boolean = () => false,
   ) {
     this.owner = owner;
     this.capacity = capacity;
     this.#starter = starter;
     this.#backlog = backlog;
+    this.#own = new OwnSteps(capacity, hasPeers);
     this.#running = new Shares(capacity, capacity > TIMES_FREE ? TIMES_FREE : Number.POSITIVE_INFINITY);
     const sandboxed = Math.max(1, capacity >> 1);
     this.#sandboxed = new Shares(sandboxed, Math.min(TIMES_FREE_SANDBOXED, sandboxed - 1));
@@ -173,7 +180,7 @@ export class Dispatcher implements Capacity, Turns {
     actor.weight = 0;
   }
 
-  offer(loaded: Loaded, slots: readonly number[]): void {
+  offer(loaded: Loaded, slots: readonly number[], by: ReadyBy = 'loaded'): void {
     if (!this.#open || this.capacity === 0) return;
     const { graph, steps } = loaded.view;
     for (const shares of [this.#running, this.#sandboxed]) shares.meet(workspaceOf(loaded));
@@ -186,6 +193,7 @@ export class Dispatcher implements Capacity, Turns {
       }
       const { id } = steps[slot]!;
       if (this.#offered.has(id) || Math.max(this.#ready.size, this.#aside.size) >= MAX_READY) continue;
+      if (loaded.view.scope !== null && !this.#own.mayKeep(id, this.#running.free, by)) continue;
       this.#offered.add(id);
       this.#ready.push({
         workspace: workspaceOf(loaded),
@@ -221,11 +229,16 @@ export class Dispatcher implements Capacity, Turns {
     return this.#offered.has(stepId);
   }
 
+  isKept(stepId: string): boolean {
+    return this.#own.has(stepId);
+  }
+
   /** Returns whether to claim a step that has its place now. A step that asks keeps its place until the answer. */
   #isUp(step: ReadyStep | LimitedStep): boolean {
     const canRun = this.#starter.canRun(step);
     if ('limited' in step) {
       this.#offered.delete(step.id);
+      this.#own.remove(step.id);
       if (!canRun) this.release(step);
       return canRun;
     }

@@ -3,6 +3,9 @@
  *
  * A ticket job is inserted with them, one for each view and commit. The reader takes tickets first, then locks the view,
  * then reads the rows, and deletes exactly those that it has read: a row that comes later has a ticket that comes later.
+ *
+ * The engine that holds a view in memory reads them without a lock. Its commit names the sequence of the view, and fails
+ * unless it deletes all that it has read; it deletes the tickets of these rows as well, which have the id of a row.
  */
 import type { HowToEnd } from '../../core/children/left-children.ts';
 import type { EndedScope } from '../../core/event.ts';
@@ -10,7 +13,7 @@ import { executionOf, type ViewKey } from '../../core/view.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import type { ChildEndEvent, ChildOverEvent } from '../children/end.ts';
 import type { Db } from '../connection/client.ts';
-import type { Statement } from '../statement.ts';
+import { guarded, type Statement } from '../statement.ts';
 
 /** The end of one scope, for the step that holds it. */
 export interface InboxEnd {
@@ -106,6 +109,13 @@ export function deleteInbox(ids: readonly string[]): Statement {
     values: [plainArray(ids)],
   };
 }
+
+/** Deletes rows that were read without a lock: all of them, or the transaction fails. */
+export function takeFromInbox(ids: readonly string[]): Statement {
+  return { name: 'take_from_inbox', text: TAKE, values: [plainArray(ids), ids.length] };
+}
+
+const TAKE = guarded('delete from workflow_inbox where id = any($1::uuid[])', 2);
 
 /** The name of the scope in a key; empty: the top level. */
 function scopePart(key: ViewKey): string {

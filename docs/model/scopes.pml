@@ -11,6 +11,9 @@
  *            3 no tickets of scopes' ends: only PULSE finds them
  *   SWEEP    0 take only the ticket that came          1 take all, before the inbox is read
  *            2 take all, after the inbox is read
+ *   NEWS     1 the engine that holds the holder's view is told of rows, reads them without a lock, and folds them in a later
+ *            commit, with their tickets   0 it does not
+ *   TAKEALL  1 that commit fails unless all that it has read are still there   0 it takes those that are
  *   KEEP     1 an end that an old copy of the holder takes for late goes into the inbox   0 it is dropped, without a guard
  *   REREAD   1 a commit that is decided twice reads the inbox again   0 it counts what it had read before as well
  *   BYMAX    1 delete inbox rows by "all there are at the end" instead of those that were read
@@ -29,6 +32,12 @@
 #endif
 #ifndef SWEEP
 #define SWEEP 0
+#endif
+#ifndef NEWS
+#define NEWS (TICKET == 1)
+#endif
+#ifndef TAKEALL
+#define TAKEALL 1
 #endif
 #ifndef KEEP
 #define KEEP 1
@@ -96,12 +105,14 @@ bit  turn;                 /* which run of the holder this is: a retry begins th
 byte h_lock;               /* 0: free; else who */
 mtype s[N]; byte own[N]; byte ver[N]; byte s_lock[N]; bit s_run[N]; bit s_paused[N];
 byte inbox[R];             /* 0 no row, 1 ended well, 2 failed */
-byte tk, tk_taken;         /* tickets; of these locked by somebody who is about to delete them */
+byte rt, rt_taken;         /* tickets that came with a row, by its place; of these locked by somebody who is about to delete them */
+byte tk, tk_taken;         /* all other tickets */
 byte tk_ins;               /* somebody has inserted the only ticket and not yet committed */
 
 /* ---- the memory of engines: is their copy of the holder's view the latest? ---- */
 mtype = { NOTHING, STALE, CURRENT };
 mtype mem[2];
+bit  told[2];              /* a notification has come: there may be rows */
 bit  killed[2]; byte gen[2]; bit deadtok[6];
 byte kills = KILLS, lost = LOST, fails = 1;
 
@@ -184,6 +195,7 @@ inline unlock_all() {
   if :: h_lock == T -> h_lock = 0 :: else fi;
   for (x : 0 .. N-1) { if :: s_lock[x] == T -> s_lock[x] = 0 :: else fi };
   tk_taken = tk_taken - took; took = 0;
+  rt_taken = rt_taken & ~took_rt; took_rt = 0;
   if :: tk_ins == T -> tk_ins = 0 :: else fi;
 }
 
@@ -193,12 +205,13 @@ inline unlock_all() {
 proctype Engine(byte e) {
   byte T = e + 1;          /* who holds a lock */
   byte me = 1 + e;         /* whose claim it is: a new one after each death */
-  byte mine, i, rd, took, v;
+  byte mine, i, rd, took, took_rt, v;
+  byte news;               /* rows that were read without a lock, for a later commit */
   byte mv[N];
   bit f, wide, locked, along, late, bad, ins;
 
 idle:
-  atomic { x = 0; y = 0; rd = 0; took = 0; v = 0; f = 0; wide = 0; locked = 0; along = 0; late = 0; bad = 0; i = 0; ins = 0 }
+  atomic { x = 0; y = 0; rd = 0; took = 0; took_rt = 0; v = 0; f = 0; wide = 0; locked = 0; along = 0; late = 0; bad = 0; i = 0; ins = 0 }
 end_idle:
   if
   :: atomic { killed[e] -> goto restart }
@@ -212,13 +225,33 @@ end_idle:
   :: atomic { !killed[e] && (mine & 4) -> i = 2; goto outcome }
   /* a ticket: somebody should look at the holder */
   :: atomic { !killed[e] && tk > tk_taken -> tk_taken++; took = 1; goto fold }
+#if TICKET == 1
+  :: atomic { !killed[e] && (rt & ~rt_taken) ->
+       x = 0;
+       do
+       :: x < R && ((rt & ~rt_taken) & (1 << x)) -> took_rt = 1 << x; break
+       :: x < R && ((rt & ~rt_taken) >> (x + 1)) -> x++
+       :: x < R && !((rt & ~rt_taken) & (1 << x)) && !((rt & ~rt_taken) >> (x + 1)) -> x = 0
+       od;
+       rt_taken = rt_taken | took_rt; goto fold }
+#endif
+#if NEWS
+  :: atomic { !killed[e] && told[e] && !news ->
+       told[e] = 0;
+       if
+       :: mem[e] != NOTHING -> for (x : 0 .. R-1) { if :: inbox[x] > 0 -> news = news | (1 << x) :: else fi }
+       :: else
+       fi;
+       goto idle }
+  :: atomic { !killed[e] && news -> goto hear }
+#endif
 #if RESCUE
   :: atomic { !killed[e] && s[0] == RUN && deadtok[own[0]] && !s_lock[0] -> s[0] = OPEN; own[0] = 0; ver[0]++; goto idle }
   :: atomic { !killed[e] && s[1] == RUN && deadtok[own[1]] && !s_lock[1] -> s[1] = OPEN; own[1] = 0; ver[1]++; goto idle }
   :: atomic { !killed[e] && s[2] == RUN && deadtok[own[2]] && !s_lock[2] -> s[2] = OPEN; own[2] = 0; ver[2]++; goto idle }
 #endif
 #if PULSE
-  :: atomic { !killed[e] && tk == 0 && tk_ins == 0 && h_lock == 0 &&
+  :: atomic { !killed[e] && tk == 0 && rt == 0 && tk_ins == 0 && h_lock == 0 &&
        (inbox[0]||inbox[1]||inbox[2]||inbox[3]||inbox[4]||inbox[5]||
         (!FINAL(h) && !paused && !stopping && h_open < CONC && (s[0]==NONE||s[1]==NONE||s[2]==NONE)))
        -> tk = 1; goto idle }
@@ -291,7 +324,15 @@ again:
     own[i] = 0; ver[i]++;
     assert(inbox[s_run[i] * N + i] == 0);
     inbox[s_run[i] * N + i] = 1 + bad;
+#if TICKET == 1
+    rt = rt | (1 << (s_run[i] * N + i));
+#if NEWS
+    if :: mem[1-e] != NOTHING -> told[1-e] = 1 :: true fi;
+    if :: mem[e] != NOTHING -> told[e] = 1 :: true fi;
+#endif
+#else
     if :: ins -> tk++ :: else fi;
+#endif
     unlock_all(); ins = 0;
     if :: late -> late = 0; goto again :: else -> mine = mine & ~(1 << i); mv[i] = 0; goto idle fi
   }
@@ -359,11 +400,11 @@ alone:   /* the scope's part, and nothing for its holder */
 fold:    /* a ticket has come: the locked way */
   atomic { MAYDIE; h_lock == 0 -> h_lock = T }
 #if SWEEP == 1
-  atomic { MAYDIE; took = took + (tk - tk_taken); tk_taken = tk }
+  atomic { MAYDIE; took = took + (tk - tk_taken); tk_taken = tk; took_rt = took_rt | (rt & ~rt_taken); rt_taken = rt }
 #endif
   atomic { MAYDIE; read_inbox() }
 #if SWEEP == 2
-  atomic { MAYDIE; took = took + (tk - tk_taken); tk_taken = tk }
+  atomic { MAYDIE; took = took + (tk - tk_taken); tk_taken = tk; took_rt = took_rt | (rt & ~rt_taken); rt_taken = rt }
 #endif
   atomic { MAYDIE; !wide || s_lock[0] == 0; if :: wide -> s_lock[0] = T :: else fi }
   atomic { MAYDIE; !wide || s_lock[1] == 0; if :: wide -> s_lock[1] = T :: else fi }
@@ -388,16 +429,49 @@ fold:    /* a ticket has come: the locked way */
     changed_by(e);
     if :: v == 1 -> mem[e] = NOTHING :: else -> mem[e] = CURRENT fi;
     tk = tk - took; tk_taken = tk_taken - took; took = 0;
+    rt = rt & ~took_rt; rt_taken = rt_taken & ~took_rt; took_rt = 0;
     unlock_all();
     goto idle
   }
+
+#if NEWS
+hear:    /* the rows that were read, decided on the view in memory: the commit has its guards, and else is decided under locks */
+  atomic { MAYDIE; h_lock == 0 -> h_lock = T }
+  atomic { MAYDIE;
+    wide = 0; late = 0;
+    for (x : 0 .. R-1) {
+      if
+      :: (news & (1 << x)) ->
+         if :: inbox[x] == 2 || (EPOCH && (x / N) != turn) -> wide = 1 :: else fi;
+         if :: inbox[x] == 0 -> late = 1 :: else fi
+      :: else
+      fi
+    };
+    if
+    :: mem[e] != CURRENT || wide || FINAL(h) || (TAKEALL && late) ->
+       unlock_all(); mem[e] = NOTHING; news = 0; wide = 0; late = 0; goto fold
+    :: else
+    fi;
+    late = 0;
+    if
+    :: true -> v = 0
+    :: lost > 0 -> lost--; v = 1
+    :: lost > 0 -> lost--; unlock_all(); mem[e] = NOTHING; news = 0; goto fold
+    fi;
+    rd = news; f = 0;
+    rt = rt & ~(news & ~rt_taken);               /* their tickets, but for one that somebody has locked */
+    fold_rows(); settle_holder(f);
+    changed_by(e); news = 0; rd = 0;
+    if :: v == 1 -> v = 0; mem[e] = NOTHING; unlock_all(); goto fold :: else -> mem[e] = CURRENT; unlock_all(); goto idle fi
+  }
+#endif
 
 broken:
   atomic { unlock_all() }
 restart:
   atomic {
     killed[e] = 0; deadtok[me] = 1; gen[e]++; me = 1 + e + 2 * gen[e]; mem[e] = NOTHING;
-    mine = 0; mv[0] = 0; mv[1] = 0; mv[2] = 0;
+    mine = 0; news = 0; told[e] = 0; mv[0] = 0; mv[1] = 0; mv[2] = 0;
     goto idle
   }
 }
@@ -425,7 +499,7 @@ proctype Doubler() {       /* a ticket that comes twice, or that has nothing to 
 
 proctype Control() {
   byte T = 3;
-  byte took;
+  byte took, took_rt;
 #if CTRL == 1 || CTRL == 2
   atomic { h_lock == 0 -> h_lock = T }
   atomic { s_lock[0] == 0 -> s_lock[0] = T }
@@ -516,7 +590,7 @@ proctype Judge() {
   assert(FINAL(h));                                                            /* no lost wake-up */
   assert(OPENNOW == 0);
   assert(!inbox[0] && !inbox[1] && !inbox[2] && !inbox[3] && !inbox[4] && !inbox[5]);
-  assert(tk == 0);
+  assert(tk == 0 && rt == 0);
 #if CTRL == 0 || CTRL == 3 || CTRL == 5
   assert(h == DONE);
 #endif

@@ -3,11 +3,10 @@
  */
 import { WHOLE_REPAIR } from '../../core/control/asked-repair.ts';
 import type { Event, WaitResult } from '../../core/event.ts';
-import { findSlot } from '../../core/view.ts';
+import { type ExecutionView, findSlot } from '../../core/view.ts';
 import type { ChildEndEvent } from '../../db/children/end.ts';
 import type { InboxRow, ParentEvent } from '../../db/scopes/inbox.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
-import type { LoadedUnit } from '../unit.ts';
 
 /** Returns the children that have completed, according to the rows. */
 export function completedChildren(rows: readonly InboxRow[]): string[] {
@@ -19,7 +18,7 @@ export function completedChildren(rows: readonly InboxRow[]): string[] {
  * @param outputs of the children that have completed, as JSON text
  */
 export function eventsFrom(
-  { loaded: { view } }: LoadedUnit,
+  view: ExecutionView,
   rows: readonly InboxRow[],
   outputs: ReadonlyMap<string, string>,
 ): Event[] {

@@ -2,7 +2,7 @@
  * The mail of a commit for views that it does not hold: rows in their inbox, and a ticket for each of these views. A scope that
  * is to be undone gets a ticket alone: whoever takes it finds it compensating.
  */
-import { inboxTicket, type Job } from '../../core/jobs.ts';
+import { inboxTicket, type Job, type JobKey } from '../../core/jobs.ts';
 import type { OutgoingEvent } from '../../core/scopes/outbox.ts';
 import { executionOf, scopeName, scopeOf, type ViewKey, viewKey } from '../../core/view.ts';
 import { type ChildOverEvent, insertChildEnds, insertChildrenOver } from '../../db/children/end.ts';
@@ -12,6 +12,7 @@ import {
   type InboxRow,
   insertInbox,
   type ParentEvent,
+  takeFromInbox,
 } from '../../db/scopes/inbox.ts';
 import type { Statement } from '../../db/statement.ts';
 import { newId } from '../../db/uuid.ts';
@@ -22,27 +23,62 @@ import type { DecidedUnit } from '../unit.ts';
 export interface OutgoingMail {
   readonly statements: readonly Statement[];
   readonly tickets: readonly Job[];
+  /** Tickets of rows that the units have read without a lock. */
+  readonly read: readonly JobKey[];
+  /** Views of which another engine is told, which may hold them. */
+  readonly told: readonly ViewKey[];
 }
 
-const NONE: OutgoingMail = { statements: [], tickets: [] };
+const NONE: OutgoingMail = { statements: [], tickets: [], read: [], told: [] };
 
-/** Also deletes the rows that the units have read. @param maxBytes largest output of a step */
-export function outgoing(units: readonly DecidedUnit[], maxBytes: number): OutgoingMail {
+/** For so long the rows for a view are left to the engine that holds it. */
+export const HOLDER_MS = 250;
+/** A notification has room for so many views. */
+const MAX_TOLD = 40;
+
+/**
+ * Also deletes the rows that the units have read.
+ * @param maxBytes largest output of a step
+ * @param hasPeers whether another engine may hold the views
+ */
+export function outgoing(units: readonly DecidedUnit[], maxBytes: number, hasPeers: boolean): OutgoingMail {
   if (!units.some(hasMail)) return NONE;
-  const rows = units.flatMap(rowsOf);
+  const news = units.flatMap(newsOf);
+  const orders = units.flatMap(ordersOf);
   const ends = units.flatMap((unit) => childEndOf(unit, maxBytes) ?? []);
   const over = units.flatMap((unit) => childOverOf(unit) ?? []);
-  const views = [...[...rows, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];
-  const read = units.flatMap(({ inbox }) => inbox?.ids ?? []);
+  const others = [...[...orders, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];
+  const locked = units.flatMap(({ inbox }) => (inbox?.isLocked === true ? inbox.ids : []));
+  const unlocked = units.flatMap(({ inbox }) => (inbox?.isLocked === false ? inbox.ids : []));
   return {
     statements: [
-      ...(read.length > 0 ? [deleteInbox(read)] : []),
-      ...(rows.length > 0 ? [insertInbox(rows)] : []),
+      ...(locked.length > 0 ? [deleteInbox(locked)] : []),
+      ...(unlocked.length > 0 ? [takeFromInbox(unlocked)] : []),
+      ...(news.length + orders.length > 0 ? [insertInbox([...orders, ...news])] : []),
       ...(ends.length > 0 ? [insertChildEnds(ends)] : []),
       ...(over.length > 0 ? [insertChildrenOver(over)] : []),
     ],
-    tickets: [...new Set(views)].map(ticketFor),
+    ...ticketsFor(news, new Set(others), hasPeers),
+    read: unlocked.map((id) => ({ queue: 'WorkflowExecutionQueue', id })),
   };
+}
+
+/** Returns a ticket for each view, and the views that are left to the engine that holds them, with news of scopes alone. */
+function ticketsFor(
+  news: readonly InboxRow[],
+  others: ReadonlySet<ViewKey>,
+  hasPeers: boolean,
+): Pick<OutgoingMail, 'tickets' | 'told'> {
+  // The last row for a view gives its ticket the id.
+  const ids = new Map(news.map(({ key, id }) => [key, id]));
+  const told = hasPeers ? [...ids.keys()].filter((key) => !others.has(key)).slice(0, MAX_TOLD) : [];
+  const isTold = new Set(told);
+  const atOnce = [...new Set([...ids.keys(), ...others])].filter((key) => !isTold.has(key));
+  const tickets = [
+    ...atOnce.map((key) => ticketFor(key, newId(), null)),
+    ...told.map((key) => ticketFor(key, ids.get(key)!, HOLDER_MS)),
+  ];
+  return { told, tickets };
 }
 
 /** Returns whether the commit of the unit has written tickets. */
@@ -56,15 +92,18 @@ function hasMail(unit: DecidedUnit): boolean {
   return unit.inbox !== undefined || sendsMail(unit);
 }
 
-function rowsOf(unit: DecidedUnit): InboxRow<InboxEvent | ParentEvent | ChildOverEvent>[] {
-  const { outbox, loaded } = unit;
-  const rows = [...rowsToChildren(unit), ...rowsInside(unit)];
-  if (outbox === null) return rows;
+/** Returns the rows that tell children to end or to go on, and those of views that are over inside. */
+function ordersOf(unit: DecidedUnit): InboxRow<ParentEvent | ChildOverEvent>[] {
+  return [...rowsToChildren(unit), ...rowsInside(unit)];
+}
+
+/** Returns the rows for the holders of scopes. */
+function newsOf({ outbox, loaded }: DecidedUnit): InboxRow<InboxEvent>[] {
+  if (outbox === null) return [];
   const { holderId: stepId } = loaded.view.scope!;
-  const toHolders = outbox.flatMap(({ key, event }) =>
+  return outbox.flatMap(({ key, event }) =>
     eventsOf(event).map((row) => ({ id: newId(), key, stepId, event: row })),
   );
-  return [...rows, ...toHolders];
 }
 
 function rowsToChildren({ told, plan }: DecidedUnit): InboxRow<ParentEvent>[] {
@@ -91,8 +130,8 @@ function toUndo({ plan: { scopes, view } }: DecidedUnit): ViewKey[] {
   return undone.map(({ slot, index }) => viewKey(view.id, { holderId: view.steps[slot]!.id, index }));
 }
 
-function ticketFor(key: string): Job {
+function ticketFor(key: ViewKey, id: string, afterMs: number | null): Job {
   const scope = scopeOf(key);
   const execution = { execution_id: executionOf(key) };
-  return inboxTicket(scope === null ? execution : { ...execution, scope: scopeName(scope) }, newId());
+  return inboxTicket(scope === null ? execution : { ...execution, scope: scopeName(scope) }, id, afterMs);
 }

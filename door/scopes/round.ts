@@ -13,6 +13,7 @@ import { type OutgoingEvent, outboxOf } from '../../core/scopes/outbox.ts';
 import { runPath } from '../../core/scopes/step-path.ts';
 import { emptyView, type ViewKey, viewKey } from '../../core/view.ts';
 import type { Actor, Loaded } from '../actor.ts';
+import type { ReadyBy } from '../capacity.ts';
 import { type DecidedUnit, type LoadedUnit, leftBy, type Unit } from '../unit.ts';
 
 /** How views are locked. `alone`: a unit that ends scopes below it is the only one. */
@@ -30,7 +31,7 @@ export interface RoundOptions {
   readonly self: string;
   /** Returns null when the unit is not written now. */
   decideOne(unit: LoadedUnit, heard: readonly Event[]): DecidedUnit | null;
-  accept(unit: DecidedUnit): void;
+  accept(unit: DecidedUnit, by: ReadyBy): void;
 }
 
 /** The end of a scope, on its way to the holder. */
@@ -78,7 +79,7 @@ export class Round {
   decideFlat(unit: LoadedUnit): void {
     const { decideOne, accept } = this.#options;
     const decided = decideOne(unit, NOTHING);
-    if (decided !== null && this.#mayBeWritten(decided, 0)) accept(decided);
+    if (decided !== null && this.#mayBeWritten(decided, 0)) accept(decided, 'here');
   }
 
   /** Decides a unit; the scopes that it opens come with it. */
@@ -93,12 +94,13 @@ export class Round {
       for (const { sender, outgoing } of heard) keep(sender, outgoing);
       return;
     }
-    accept(decided);
+    accept(decided, 'here');
     this.#send(decided);
+    const by = decided.inbox === undefined ? 'here' : 'ends elsewhere';
     for (const { slot, index, run } of decided.plan.scopes?.opened ?? []) {
       const opened = decideOne(this.#open(decided.loaded, { slot, index, run }), [{ type: 'begin' }]);
       if (opened === null) continue;
-      accept(opened);
+      accept(opened, by);
       this.#send(opened);
     }
   }

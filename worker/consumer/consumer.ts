@@ -18,7 +18,7 @@ import { readStepPhases } from '../../db/workflow-step-execution.ts';
 import type { CommitSubscriber } from '../../door/commit-subscriber.ts';
 import type { Committer } from '../../door/committer.ts';
 import { type LockedCommit, type LockedDecision, NOTHING } from '../../door/locked-commit.ts';
-import { sendsMail } from '../../door/scopes/outgoing.ts';
+import { HOLDER_MS, sendsMail } from '../../door/scopes/outgoing.ts';
 import type { DecidedUnit, LoadedUnit, Unit } from '../../door/unit.ts';
 import { noUnloadable, type Unloadable } from '../../door/unloadable.ts';
 import type { ExecutionEngineQueue } from '../../queue/execution-engine-queue.ts';
@@ -97,6 +97,8 @@ export class Consumer implements CommitSubscriber {
       unit.plan.looksAgain ||
       (unit.plan.end !== null && unit.loaded.facts.callbackUrl !== null);
     if (units.some(hasJob)) this.wake();
+    // The engine that holds their view may be gone.
+    if (units.some(({ outbox }) => outbox !== null)) this.#lookAgain(HOLDER_MS);
   }
 
   /** Looks for jobs, and for executions that may begin, until there are none or no capacity is free. */

@@ -21,6 +21,7 @@ import type { Capacity, ReservedStep } from '../../../door/capacity.ts';
 import { Committer } from '../../../door/committer.ts';
 import { ExecutionDoor } from '../../../door/execution-door.ts';
 import { LockedCommit } from '../../../door/locked-commit.ts';
+import { HeldInbox } from '../../../door/scopes/held-inbox.ts';
 import { JsonPayload } from '../../../payload/json-payload.ts';
 import { startBoss } from '../../../queue/boss.ts';
 import { ExecutionEngineQueue } from '../../../queue/execution-engine-queue.ts';
@@ -60,6 +61,10 @@ class Taker implements Capacity {
   begin({ loaded, slot }: ReservedStep, stepId: string, claim: Claim): void {
     this.begun.push({ execution: loaded.id, slot, stepId, claim });
   }
+  isKept(): boolean {
+    return false;
+  }
+
   holds(stepId: string, attempt: number): boolean {
     return this.begun.some((begun) => begun.stepId === stepId && begun.claim.attempt === attempt);
   }
@@ -123,6 +128,11 @@ export class OrderedEngine {
   readonly door: ExecutionDoor;
   /** Whether outputs of executions and scopes are not at hand, and come later. */
   readsLater = false;
+  /** Whether it leaves rows for a view to the engine that holds it, and folds such rows itself. */
+  hasPeers = false;
+  /** Reads what others have left for views that it holds. */
+  readonly inbox: HeldInbox;
+  readonly locked: LockedCommit;
   readonly #lane: OrderedLane;
   readonly #pool: Pool;
 
@@ -141,17 +151,26 @@ export class OrderedEngine {
         evaluate: () => '1',
         message: String,
       },
-      subscribers: [],
+      subscribers: [{ committed: (units) => this.inbox.committed(units) }],
       observer: { conflict: () => {}, commitFailed: () => {} },
       stopGraceMs: 60_000,
       maxOutputBytes: 1_048_576,
-      hasPeers: () => false,
+      hasPeers: () => this.hasPeers,
       wake: () => this.door.wake(),
     });
     const { committer } = this;
     const pool = orderedPool(this.#pool, name, order, isFine);
-    const locked = new LockedCommit({ pool, committer, versions, queue });
-    this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked });
+    this.locked = new LockedCommit({ pool, committer, versions, queue });
+    this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked: this.locked });
+    this.inbox = new HeldInbox({
+      db: this.#pool,
+      actors: committer.actors,
+      hasPeers: () => this.hasPeers,
+      wake: () => this.door.wake(),
+      onError: (error) => {
+        throw error;
+      },
+    });
   }
 
   deliver(view: ViewKey, event: Event): Promise<Delivery> {

@@ -1,13 +1,13 @@
 /**
  * Answers the questions that the handler of a step may ask about the scopes that it holds.
  */
-import type { Json } from '../core/json/json.ts';
-import type { HeldScopes } from '../core/scopes/held-scopes.ts';
-import { failedResult, tooLarge } from '../core/scopes/list-size.ts';
-import type { Db } from '../db/connection/client.ts';
-import { readResults, readUnfinished, type ScopeResult } from '../db/scopes/results.ts';
-import { JsonPayload } from '../payload/json-payload.ts';
-import { type ScopeAccess, type ScopeOutcome, StepFailure } from '../steps/step-type.ts';
+import type { Json } from '../../core/json/json.ts';
+import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
+import { failedResult, tooLarge } from '../../core/scopes/list-size.ts';
+import type { Db } from '../../db/connection/client.ts';
+import { readResults, readUnfinished, type ScopeResult } from '../../db/scopes/results.ts';
+import { JsonPayload } from '../../payload/json-payload.ts';
+import { type ScopeAccess, type ScopeOutcome, StepFailure } from '../../steps/step-type.ts';
 
 /** Results that are read at a time. */
 const PAGE = 500;
