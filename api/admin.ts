@@ -2,9 +2,11 @@
  * The list of executions, and the cancel of one.
  */
 import { z } from '@hono/zod-openapi';
+import type { DryRunPort } from '../services/control/pause-answers.ts';
 import type { ExecutionListItem, ExecutionServicePort } from '../services/execution-answers.ts';
 import { requireWorkspace } from './auth.ts';
 import { type BodyLimits, few } from './body.ts';
+import { DryRunAskedShape, DryRunShape } from './control/bodies.ts';
 import {
   AskedInstantShape,
   ExecutionErrorShape,
@@ -23,7 +25,7 @@ import type { Router } from './route.ts';
 
 const TAG = 'Administration';
 
-const FilterShape = z.strictObject({
+export const FilterShape = z.strictObject({
   status: ExecutionStatusShape.optional(),
   template: TemplateNameShape.optional(),
   workspace_id: IdShape.optional(),
@@ -65,15 +67,18 @@ const ItemShape = z
   })
   .openapi('ExecutionSummary') satisfies z.ZodType<ExecutionListItem>;
 
-const CancelShape = z.strictObject({ reason: ReasonShape.optional() }).openapi('CancelExecution');
+const CancelShape = z
+  .strictObject({ reason: ReasonShape.optional(), dry_run: DryRunAskedShape })
+  .openapi('CancelExecution');
 
 export interface AdminRoutes {
   executions: ExecutionServicePort;
+  dryRuns: DryRunPort;
   limits: BodyLimits;
 }
 
 /** Mounts the administration calls. */
-export function addAdminRoutes(router: Router, { executions, limits }: AdminRoutes): void {
+export function addAdminRoutes(router: Router, { executions, dryRuns, limits }: AdminRoutes): void {
   router.add({
     method: 'get',
     path: '/admin/executions',
@@ -99,9 +104,15 @@ export function addAdminRoutes(router: Router, { executions, limits }: AdminRout
     description: 'Final in the same transaction, whatever the handlers do. A final execution stays as it is.',
     params: z.object({ id: IdShape }),
     body: { kind: 'json', schema: CancelShape, optional: true, limits: few(limits) },
-    responses: { 200: { description: 'Cancelled, or already final', schema: StoppedShape } },
+    responses: {
+      200: {
+        description: 'Cancelled, or already final, or what would be done',
+        schema: z.union([StoppedShape, DryRunShape]),
+      },
+    },
     errors: ['execution_not_found', 'unavailable'],
     async handle({ params, body }, { c, identity }) {
+      if (body.dry_run) return c.json(await dryRuns.dryRun(identity, params.id, 'cancel'));
       return c.json(await executions.cancel(identity, params.id, body.reason ?? null));
     },
   });

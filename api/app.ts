@@ -133,7 +133,13 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   };
   addOperationRoutes(router, deps.health, deps.metrics);
   if (deps.surface === 'operations') return app;
-  addExecutionRoutes(router, { executions: deps.executions, limits, startMany, starts: deps.starts });
+  addExecutionRoutes(router, {
+    executions: deps.executions,
+    dryRuns: deps.control.pauses,
+    limits,
+    startMany,
+    starts: deps.starts,
+  });
   addForkRoute(router, deps.forks, limits);
   addControlRoutes(router, deps.control, limits);
   addExplainRoute(router, deps.explainer);
@@ -149,7 +155,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<ApiEnv> {
   addReadingRoutes(router, { reading: deps.reading });
   addStatsRoute(router, { stats: deps.stats });
   addHistoryRoutes(router, deps.events);
-  addAdminRoutes(router, { executions: deps.executions, limits });
+  addAdminRoutes(router, { executions: deps.executions, dryRuns: deps.control.pauses, limits });
   addLoadRoutes(router, deps.load);
   addDoctorRoutes(router, { doctor: deps.doctor, limits });
   addReferenceRoutes(router, { version: deps.version, definitionSchema: deps.definitionSchema });

@@ -215,6 +215,24 @@ function addControlCommands(program: Command): void {
       const { skip } = await import('./control/retry.ts');
       await skip(id, { ...options, ...common(self) });
     });
+  for (const [act, what] of [
+    ['pause', 'begin nothing more in an execution, or in all that fit the options'],
+    ['resume', 'let an execution go on, or all that fit the options'],
+  ] as const)
+    command(program, `${act} [execution]`, what)
+      .option('--status <status>', 'only these')
+      .option('--template <name>', 'only of this template')
+      .option('--tag <tag>', 'only with this tag')
+      .option('--since <time>', 'only those created at this instant or later')
+      .option('--until <time>', 'only those created before this instant')
+      .option('--search <text>', 'an id, idempotency key, tag, template or error code, or a part of one')
+      .option('--limit <number>', 'look at so many; default 1000', wholeNumber)
+      .option('--cursor <cursor>', 'go on after a call')
+      .option('--dry-run', 'change nothing, and say what would be done')
+      .action(async (execution, options, self) => {
+        const { changeHold } = await import('./control/pause.ts');
+        await changeHold(act, execution, { ...options, ...common(self) });
+      });
   command(
     program,
     'fork <execution> <from>',

@@ -2,11 +2,12 @@
  * The calls that control executions.
  */
 import type { DryRun } from '../core/control/dry-run.ts';
+import type { BulkAct, BulkBody, BulkResult } from '../services/control/bulk-answers.ts';
 import type { ForkBody } from '../services/control/fork-answers.ts';
 import type { ControlledExecution, RetryBody } from '../services/control/retry-answers.ts';
 import type { StartResult } from '../services/execution-answers.ts';
 import type { CompleteBody, FailBody, ForceBody } from '../services/steps/answers.ts';
-import { type Check, flag, list, object, started, text } from './answer.ts';
+import { type Check, flag, list, number, object, optional, started, text } from './answer.ts';
 import type { Call } from './send.ts';
 import { answered } from './wait-answers.ts';
 
@@ -27,13 +28,27 @@ function orDryRun<T>(check: Check<T>): Check<T | DryRun> {
   };
 }
 
+const controlled = object<ControlledExecution>({ execution_id: text, status: text });
+
+const bulk = object<BulkResult>({
+  dry_run: () => null,
+  matched: number,
+  changed: number,
+  refused: list(object<BulkResult['refused'][number]>({ execution_id: text, code: text })),
+  more: flag,
+  next_cursor: optional(text),
+});
+
 const forked: Check<StartResult | DryRun> = orDryRun(started);
 
-const retried: Check<ControlledExecution | DryRun> = orDryRun(
-  object<ControlledExecution>({ execution_id: text, status: text }),
-);
+const retried: Check<ControlledExecution | DryRun> = orDryRun(controlled);
 
 const forced = orDryRun(answered);
+
+export interface DryRunOption {
+  /** Changes nothing, and says what the call would do. */
+  dryRun?: boolean | undefined;
+}
 
 /** The body of each call that ends a step by hand. */
 export interface Forced {
@@ -49,6 +64,18 @@ export function controlCalls(call: Call) {
     /** Ends a step by hand: with `force` whatever it does. */
     forceStep: <A extends keyof Forced>(stepId: string, act: A, body: Forced[A]) =>
       call('POST', `/api/v1/steps/${encodeURIComponent(stepId)}/${act}`, forced, { body }),
+    /** Pauses an execution: nothing more begins in it. */
+    pause: (executionId: string, { dryRun }: DryRunOption = {}) =>
+      call('POST', '/api/v1/execution/pause', orDryRun(controlled), {
+        body: { execution_id: executionId, dry_run: dryRun },
+      }),
+    /** Lets a paused execution go on. */
+    resume: (executionId: string, { dryRun }: DryRunOption = {}) =>
+      call('POST', '/api/v1/execution/resume', orDryRun(controlled), {
+        body: { execution_id: executionId, dry_run: dryRun },
+      }),
+    /** Cancels, retries, pauses or resumes all executions that fit a filter. */
+    changeMany: (act: BulkAct, body: BulkBody) => call('POST', `/admin/executions/${act}`, bulk, { body }),
     /** Starts an execution that reuses what another one has finished. With a key it may be sent again. */
     fork: (body: ForkBody, idempotencyKey?: string) =>
       call('POST', '/api/v1/execution/fork', forked, { body, idempotencyKey }),

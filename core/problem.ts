@@ -52,6 +52,7 @@ export const ERROR_STATUS = {
   body_too_large: 413,
   unsupported_media_type: 415,
   validation_failed: 422,
+  filter_required: 422,
   invalid_definition: 422,
   invalid_inputs: 422,
   idempotency_mismatch: 422,

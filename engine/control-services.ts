@@ -2,6 +2,7 @@
  * Creates the services that change executions by hand.
  */
 import { Rehearsal, type RehearsalOptions } from '../door/control/rehearsal.ts';
+import { type BulkOptions, BulkService } from '../services/control/bulk.ts';
 import { PauseService } from '../services/control/pause-service.ts';
 import { RetryService, type RetryServiceOptions } from '../services/control/retry-service.ts';
 import type { Database } from './database.ts';
@@ -19,11 +20,14 @@ export function createRehearsal({ database, steps, worker }: ControlParts): Rehe
   return new Rehearsal({ pool: database.apiPool, committer, versions: steps.versions });
 }
 
-export function createControlServices({ database, steps, worker }: ControlParts, rehearsal: Rehearsal) {
+export function createControlServices(
+  { database, steps, worker }: ControlParts,
+  rehearsal: Rehearsal,
+  executions: BulkOptions['executions'],
+) {
   const { apiPool: pool } = database;
   const { door } = worker;
-  return {
-    retries: new RetryService({ pool, door, rehearsal, store: steps.store }),
-    pauses: new PauseService({ pool, door }),
-  };
+  const retries = new RetryService({ pool, door, rehearsal, store: steps.store });
+  const pauses = new PauseService({ pool, door, rehearsal });
+  return { retries, pauses, bulk: new BulkService({ executions, retries, pauses }) };
 }

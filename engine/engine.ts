@@ -267,7 +267,7 @@ function createApi(parts: ApiParts) {
     templates,
     executions,
     forks,
-    control: createControlServices({ database, steps, worker }, rehearsal),
+    control: createControlServices({ database, steps, worker }, rehearsal, executions),
     ...createStepServices({ config, database, steps, rehearsal, ...worker.doors }),
     events: new EventService({ pool, feeds: worker.feeds }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),

@@ -1,24 +1,28 @@
 /**
  * The calls that change executions by hand, or by other programs.
  */
-import type { PausePort } from '../../services/control/pause-answers.ts';
+import type { BulkPort } from '../../services/control/bulk-answers.ts';
+import type { DryRunPort, PausePort } from '../../services/control/pause-answers.ts';
 import type { RetryServicePort } from '../../services/control/retry-answers.ts';
 import type { BodyLimits } from '../body.ts';
 import type { Router } from '../route.ts';
+import { addBulkRoutes } from './bulk.ts';
 import { addPauseRoutes } from './pause.ts';
 import { addRetryRoute } from './retry.ts';
 
 export interface ControlPorts {
   readonly retries: RetryServicePort;
-  readonly pauses: PausePort;
+  readonly pauses: PausePort & DryRunPort;
+  readonly bulk: BulkPort;
 }
 
 /** Mounts the calls. */
 export function addControlRoutes(
   router: Router,
-  { retries, pauses }: ControlPorts,
+  { retries, pauses, bulk }: ControlPorts,
   limits: BodyLimits,
 ): void {
   addRetryRoute(router, retries, limits);
   addPauseRoutes(router, pauses, limits);
+  addBulkRoutes(router, bulk, limits);
 }

@@ -18,6 +18,7 @@ import type {
   StartResult,
   StopResult,
 } from '../../services/execution-answers.ts';
+import { DryRunAskedShape } from '../control/bodies.ts';
 import { ByHandShape } from '../control/by-hand.ts';
 import { PausedByShape } from '../control/paused-by.ts';
 
@@ -311,7 +312,7 @@ export const StatusShape = z
   .openapi('Execution') as z.ZodType<ExecutionStatusBody>;
 
 export const StopShape = z
-  .strictObject({ execution_id: IdShape, reason: ReasonShape.optional() })
+  .strictObject({ execution_id: IdShape, reason: ReasonShape.optional(), dry_run: DryRunAskedShape })
   .openapi('StopExecution');
 
 export const StoppedShape = z

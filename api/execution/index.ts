@@ -7,9 +7,11 @@
  */
 import { z } from '@hono/zod-openapi';
 import { EngineError } from '../../core/problem.ts';
+import type { DryRunPort } from '../../services/control/pause-answers.ts';
 import type { ExecutionServicePort, StartItem, StatusAnswer } from '../../services/execution-answers.ts';
 import { type Identity, requireWorkspace } from '../auth.ts';
 import { type BodyLimits, few } from '../body.ts';
+import { DryRunShape } from '../control/bodies.ts';
 import { answerPieces } from '../json-answer.ts';
 import { check } from '../request-check.ts';
 import type { Call, Router } from '../route.ts';
@@ -31,6 +33,7 @@ const HeadersShape = z.object({ 'Idempotency-Key': IdempotencyHeaderShape.option
 
 export interface ExecutionRoutes {
   executions: ExecutionServicePort;
+  dryRuns: DryRunPort;
   limits: BodyLimits;
   /** Most items of one start-many. */
   startMany: number;
@@ -46,12 +49,12 @@ export interface StartReader {
 
 /** Mounts the execution calls. */
 export function addExecutionRoutes(router: Router, routes: ExecutionRoutes): void {
-  const { executions, limits } = routes;
+  const { executions, dryRuns, limits } = routes;
   addStart(router, routes);
   addStartMany(router, routes);
   addStatus(router, executions);
   addScopes(router, executions);
-  addStop(router, executions, few(limits));
+  addStop(router, executions, dryRuns, few(limits));
 }
 
 function addStart(router: Router, { executions, limits, starts }: ExecutionRoutes): void {
@@ -160,7 +163,12 @@ function addScopes(router: Router, executions: ExecutionServicePort): void {
   });
 }
 
-function addStop(router: Router, executions: ExecutionServicePort, limits: BodyLimits): void {
+function addStop(
+  router: Router,
+  executions: ExecutionServicePort,
+  dryRuns: DryRunPort,
+  limits: BodyLimits,
+): void {
   router.add({
     method: 'post',
     path: '/api/v1/execution/stop',
@@ -170,10 +178,18 @@ function addStop(router: Router, executions: ExecutionServicePort, limits: BodyL
     description:
       'Steps that have not started are cancelled at once; running ones get their grace time. A final execution stays as it is.',
     body: { kind: 'json', schema: StopShape, limits },
-    responses: { 200: { description: 'Stop requested, or already final', schema: StoppedShape } },
+    responses: {
+      200: {
+        description: 'Stop requested, or already final, or what would be done',
+        schema: z.union([StoppedShape, DryRunShape]),
+      },
+    },
     errors: ['execution_not_found', 'unavailable'],
     async handle({ body }, { c, identity }) {
-      return c.json(await executions.stop(identity, body.execution_id, body.reason ?? null));
+      const { execution_id: id, reason = null, dry_run: isDry } = body;
+      return c.json(
+        await (isDry ? dryRuns.dryRun(identity, id, 'stop') : executions.stop(identity, id, reason)),
+      );
     },
   });
 }

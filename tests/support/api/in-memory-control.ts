@@ -23,6 +23,16 @@ export function controlPorts(record: Record): ControlPorts {
         await record('resume', caller, id);
         return { execution_id: id, status: 'running' };
       },
+      async dryRun(caller, id, act) {
+        await record(`dry run of ${act}`, caller, id);
+        return { dry_run: true, resets: [], starts: [], cancels: [], skips: [], warnings: [] };
+      },
+    },
+    bulk: {
+      async run(caller, act, body) {
+        await record(`${act} many`, caller, body);
+        return { matched: 0, changed: 0, refused: [], more: false, next_cursor: null };
+      },
     },
   };
 }
