@@ -3,7 +3,7 @@
  *
  * Not here: the work of the commands. Modules that only one command needs are loaded when it is called.
  */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
@@ -14,6 +14,7 @@ import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts'
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
 import { compare } from './reading/compare.ts';
+import { completion, SHELLS, type Shell } from './reading/completion.ts';
 import { stats } from './reading/stats.ts';
 import { status } from './status.ts';
 import { complete, fail, forms, scopes, signal, step } from './waits/answers.ts';
@@ -60,6 +61,7 @@ function createProgram(): Command {
   addTaskCommands(program);
   addControlCommands(program);
   addDoctorCommand(program);
+  addCompletionCommand(program);
   return program;
 }
 
@@ -257,6 +259,15 @@ function addDoctorCommand(program: Command): void {
     .option('--grace <seconds>', 'for how long something must have been so', seconds)
     .option('--accept <invariant>', 'may be broken here; may be repeated', append, [])
     .action((options, self) => doctor({ ...options, ...common(self) }));
+}
+
+function addCompletionCommand(program: Command): void {
+  const shell = new Argument('<shell>', 'the shell that is to complete').choices(SHELLS);
+  program
+    .command('completion')
+    .description('print what bash or zsh needs to complete commands and options')
+    .addArgument(shell)
+    .action((name: Shell) => completion(name, program));
 }
 
 function command(program: Command, usage: string, description: string): Command {

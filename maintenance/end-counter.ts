@@ -11,6 +11,7 @@ import type { DatabaseFeatures } from '../db/connection/features.ts';
 import { transact } from '../db/connection/transact.ts';
 import { deleteOldCounts, readCounts, writeCounts } from '../db/stats/end-counts.ts';
 import { hasUncounted, lockCounting, takeEnds } from '../db/stats/ended.ts';
+import { inSlices } from '../process/in-slices.ts';
 import { Periodic } from '../process/periodic.ts';
 
 export interface EndCounterOptions {
@@ -21,7 +22,8 @@ export interface EndCounterOptions {
 
 /** Counts may be 10 s old. */
 const INTERVAL_MS = 4_000;
-const ENDS_AT_ONCE = 2_000;
+/** Each adds to up to sixteen counters. */
+const ENDS_AT_ONCE = 500;
 /** Rounds between two in which old counts are deleted: an hour. */
 const ROUNDS_UNTIL_FORGOTTEN = 900;
 /** Of one round, so that the engine can stop. */
@@ -82,7 +84,7 @@ export class EndCounter {
       return await transact(pool, async (tx) => {
         if (!(await lockCounting(tx, features))) throw new CountedElsewhere();
         const ended = await takeEnds(tx, ENDS_AT_ONCE);
-        await addCounts(tx, countEnds(ended));
+        await addCounts(tx, await inSlices(countEnds(ended, Date.now())));
         return ended.length;
       });
     } catch (error) {

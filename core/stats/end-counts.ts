@@ -2,7 +2,7 @@
  * Ends of executions, counted by span, workspace and template. Pure.
  */
 import { addTo, classOf, type Histogram } from './histogram.ts';
-import { startOfSpan, WIDTHS } from './spans.ts';
+import { KEPT_SECONDS, startOfSpan, WIDTHS, type Width } from './spans.ts';
 
 export const ENDS = ['completed', 'failed', 'cancelled', 'timed_out'] as const;
 export type End = (typeof ENDS)[number];
@@ -47,10 +47,29 @@ export function workspaceKey(workspaceId: string | null): string {
   return workspaceId ?? '';
 }
 
-/** Returns the counts that some ends add: in each width, for their workspace and all, their template and all. */
-export function countEnds(ended: readonly EndedExecution[]): EndCount[] {
-  const minutes = collect(ended.map(ofMinute));
-  return collect(minutes.flatMap(spread));
+/** Ends, or counts, between two yields. */
+const AT_ONCE = 50;
+
+/**
+ * Returns the counts that some ends add: in each width, for their workspace and all, their template and all. Widths whose counts
+ * would be too old to be kept are left out. In the order of their keys, so that whoever writes them locks rows in one order.
+ * Yields now and then, so that it can be paused.
+ */
+export function* countEnds(ended: readonly EndedExecution[], nowMs: number): Generator<void, EndCount[]> {
+  const minutes = new Map<string, EndCount>();
+  for (const [at, one] of ended.entries()) {
+    if (at % AT_ONCE === 0) yield;
+    addCount(minutes, ofMinute(one));
+  }
+  const sums = new Map<string, EndCount>();
+  let at = 0;
+  for (const minute of minutes.values()) {
+    if (at % AT_ONCE === 0) yield;
+    at += 1;
+    for (const count of spread(minute)) if (isKept(count, nowMs)) addCount(sums, count);
+  }
+  yield;
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
 }
 
 function ofMinute({ workspaceId, template, status, endedAt, durationMs }: EndedExecution): EndCount {
@@ -76,16 +95,15 @@ function spread({ workspace, template, startsAtMs, numbers }: EndCount): EndCoun
   );
 }
 
-/** Adds up those with one key, in the order of their keys: whoever writes them locks rows in one order. */
-function collect(counts: readonly EndCount[]): EndCount[] {
-  const sums = new Map<string, EndCount>();
-  for (const { numbers, ...key } of counts) {
-    const text = keyText(key);
-    const sum = sums.get(text) ?? { ...key, numbers: noEnds() };
-    sums.set(text, sum);
-    addNumbers(sum.numbers, numbers);
-  }
-  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
+function isKept({ width, startsAtMs }: EndCount, nowMs: number): boolean {
+  return nowMs - startsAtMs <= (KEPT_SECONDS.get(width as Width) ?? Number.POSITIVE_INFINITY) * 1_000;
+}
+
+function addCount(sums: Map<string, EndCount>, { numbers, ...key }: EndCount): void {
+  const text = keyText(key);
+  const sum = sums.get(text) ?? { ...key, numbers: noEnds() };
+  sums.set(text, sum);
+  addNumbers(sum.numbers, numbers);
 }
 
 export function keyText({ width, workspace, template, startsAtMs }: CountKey): string {
