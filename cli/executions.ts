@@ -2,6 +2,7 @@
  * `list`, `stop` and `cancel`.
  */
 import { isFinal } from '../client/engine-client.ts';
+import { innermostCause } from '../core/children/child-failure.ts';
 import { EXECUTION_STATUSES } from '../core/status.ts';
 import { visibleText } from '../core/text/visible.ts';
 import type { ExecutionListItem, StopResult } from '../services/execution-answers.ts';
@@ -70,7 +71,9 @@ function listRow({ execution_id, status, template, version, created_at, tags, er
 
 function errorCell(error: ExecutionListItem['error'] | undefined): string | null {
   if (error === null || error === undefined) return null;
-  const text = visibleText(`${error.step === null ? '' : `${error.step}: `}${error.code} ${error.message}`);
+  const text = visibleText(
+    `${error.step === null ? '' : `${error.step}: `}${error.code} ${innermostCause(error)}`,
+  );
   return text.length > MAX_ERROR_WIDTH ? `${text.slice(0, MAX_ERROR_WIDTH - 1)}…` : text;
 }
 
