@@ -32,6 +32,8 @@ export const DEFINITION_PROBLEMS = [
   'contradicting_durations',
   'concurrency_of_holder',
   'retry_forgets',
+  'child_starts_itself',
+  'child_not_published',
   'literal_expression',
   'unreachable_step',
   'impossible_join',

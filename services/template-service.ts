@@ -2,7 +2,7 @@
  * Templates: publish, validate, read, list, archive. A version never changes after it is published.
  */
 
-import { EngineError } from '../core/problem.ts';
+import { EngineError, type Problem } from '../core/problem.ts';
 import { COMPENSATION } from '../core/scopes/step-path.ts';
 import type { StoredTemplate } from '../core/template.ts';
 import type { Pool, Tx } from '../db/connection/client.ts';
@@ -11,12 +11,14 @@ import { transact } from '../db/connection/transact.ts';
 import { newId } from '../db/uuid.ts';
 import {
   archiveTemplates,
+  findTemplateByName,
   insertTemplate,
   listTemplates,
   lockTemplateName,
   readTemplateByName,
 } from '../db/workflow-template.ts';
 import type { DefinitionSource } from '../definition/source.ts';
+import { missingCall } from '../template/called-templates.ts';
 import type { DefinitionReader, ReadDefinition } from '../template/reading.ts';
 import type { Caller } from './caller.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
@@ -26,6 +28,8 @@ import type { PublishResult, TemplateBody, TemplateSummary, ValidateResult } fro
 import type { TemplateServicePort } from './template-port.ts';
 
 const DEFAULT_PAGE = 50;
+/** Steps that start children and are looked at. */
+const MAX_CALLS = 100;
 
 export class TemplateService implements TemplateServicePort {
   readonly #pool: Pool;
@@ -56,6 +60,7 @@ export class TemplateService implements TemplateServicePort {
       );
     }
     const { name } = definition;
+    const missing = await this.#missingCalls(caller, definition);
     const publishing = async (tx: Tx) => {
       await lockTemplateName(tx, caller.workspaceId, name, this.#advisoryLocks);
       const latest = await readTemplateByName(tx, caller.workspaceId, name, null);
@@ -66,7 +71,7 @@ export class TemplateService implements TemplateServicePort {
       const { id, version } = stored;
       return {
         created: !equal,
-        result: { workflow_template_id: id, name, version, steps, warnings: [...warnings] },
+        result: { workflow_template_id: id, name, version, steps, warnings: [...warnings, ...missing] },
       };
     };
     return transact(this.#pool, publishing);
@@ -95,8 +100,26 @@ export class TemplateService implements TemplateServicePort {
   }
 
   async validate(caller: Caller, source: DefinitionSource): Promise<ValidateResult> {
-    const { errors, warnings } = await this.#reader.read(ownerOf(caller), source);
-    return { valid: errors.length === 0, errors: [...errors], warnings: [...warnings] };
+    const { definition, errors, warnings } = await this.#reader.read(ownerOf(caller), source);
+    const missing = definition === null ? [] : await this.#missingCalls(caller, definition);
+    return { valid: errors.length === 0, errors: [...errors], warnings: [...warnings, ...missing] };
+  }
+
+  /** Warns of children whose template is not published: they may be published later. */
+  async #missingCalls(
+    { workspaceId }: Caller,
+    { name, calls }: Pick<ReadDefinition, 'name' | 'calls'>,
+  ): Promise<Problem[]> {
+    const others = calls.filter((call) => call.name !== name).slice(0, MAX_CALLS);
+    const groups = Map.groupBy(others, (call) => `${call.version} ${call.name}`);
+    const found = await Promise.all(
+      [...groups.values()].map(async (group) => {
+        const [{ name: called, version }] = group as [(typeof group)[number]];
+        const template = await findTemplateByName(this.#pool, workspaceId, called, version);
+        return template === null || template.isArchived ? group : [];
+      }),
+    );
+    return found.flat().map(missingCall);
   }
 
   async get(caller: Caller, name: string, version?: number): Promise<TemplateBody> {

@@ -12,6 +12,7 @@ import type { DocumentFormat, DocumentLimits } from '../definition/document.ts';
 import type { LintContext } from '../definition/lint/context.ts';
 import { isLightSchema } from '../definition/schema/weight.ts';
 import { type DefinitionSource, parseSource } from '../definition/source.ts';
+import { calledTemplates, selfCalls } from './called-templates.ts';
 import type { Reading } from './reading.ts';
 
 /** Sizes up to which any document is read and checked within milliseconds. */
@@ -48,12 +49,14 @@ function judge(document: unknown, context: LintContext): Reading {
   const { template, errors, warnings } = readDefinition(document, context);
   if (template === null) return { definition: null, errors, warnings };
   const { name, description, steps } = template;
+  const calls = calledTemplates(steps);
   const definition = {
     name,
     description,
     steps: listSteps(steps).map(({ path, place, step }) => ({ key: path, type: step.type, place })),
     hash: createHash('sha256').update(definitionFingerprint(document)).digest('hex'),
     text: JSON.stringify(document),
+    calls,
   };
-  return { definition, errors, warnings };
+  return { definition, errors, warnings: [...warnings, ...selfCalls(name, calls)] };
 }

@@ -3,6 +3,7 @@
  */
 import type { Problem } from '../core/problem.ts';
 import type { DefinitionSource } from '../definition/source.ts';
+import type { CalledTemplate } from './called-templates.ts';
 
 /** The stored form of a definition. Plain data: it may come from another process. */
 export interface ReadDefinition {
@@ -14,6 +15,8 @@ export interface ReadDefinition {
   readonly hash: string;
   /** The definition as JSON. */
   readonly text: string;
+  /** The templates that it starts by their names. */
+  readonly calls: readonly CalledTemplate[];
 }
 
 export interface StepToStore {

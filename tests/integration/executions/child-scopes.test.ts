@@ -189,3 +189,40 @@ test.each<[string, JsonObject, string, string]>([
   const errors = body.errors as JsonObject[];
   expect(errors.map((error) => [error.pointer, error.code])).toEqual([[`/steps/each/with${below}`, code]]);
 });
+
+test('publish and validate warn of children that are not published, and of a template that starts itself', async () => {
+  const child = await engine.publish({ steps: { a: { type: 'noop' } } });
+  const calls = (name: string, more: JsonObject = {}) => ({ type: 'workflow', with: { name, ...more } });
+  const definition = {
+    name: 'calls-itself-and-others',
+    steps: {
+      known: calls(child),
+      unknown: calls('nowhere'),
+      later: calls(child, { version: 9 }),
+      itself: calls('calls-itself-and-others'),
+      computed: calls('${{ input.name }}'),
+      each: { type: 'foreach', with: { items: 1, workflow: 'nowhere' } },
+      inside: { type: 'foreach', with: { items: 1, steps: { deep: calls('calls-itself-and-others') } } },
+    },
+  };
+  const expected = [
+    ['/steps/each/with/workflow', 'child_not_published'],
+    ['/steps/inside/with/steps/deep/with/name', 'child_starts_itself'],
+    ['/steps/itself/with/name', 'child_starts_itself'],
+    ['/steps/later/with/name', 'child_not_published'],
+    ['/steps/unknown/with/name', 'child_not_published'],
+  ];
+  const warningsOf = async (path: string) => {
+    const { body } = await engine.request('POST', `/api/v1/templates${path}`, definition);
+    return (body.warnings as JsonObject[]).map(({ pointer, code }) => [pointer, code]).toSorted();
+  };
+  expect(await warningsOf('/validate')).toEqual(expected);
+  expect(await warningsOf('')).toEqual(expected);
+  await engine.publish({ name: 'nowhere', steps: { a: { type: 'noop' } } });
+  const left = expected.filter(
+    ([pointer, code]) => code === 'child_starts_itself' || pointer!.includes('later'),
+  );
+  expect(await warningsOf('')).toEqual(left);
+  await engine.client.archiveTemplate('nowhere');
+  expect(await warningsOf('/validate')).toEqual(expected);
+});
