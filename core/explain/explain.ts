@@ -36,20 +36,24 @@ export class Explanation {
 
   /** The step is not final. */
   reasonOf(slot: number): Reason {
-    const { view, execution } = this.#situation;
+    const { view, execution, steps } = this.#situation;
     const own = this.ownReasonOf(slot);
     const state = view.steps[slot];
     const { status, stopRequested } = view;
-    const isStopping = stopRequested !== null;
-    const hold = holdOf({ status, isStopping }, state?.status ?? null, isCompensation(view.graph, slot));
+    const hold = holdOf(
+      { status, isStopping: stopRequested !== null },
+      {
+        status: state?.status ?? null,
+        waitingFor: steps[slot]?.waitingFor ?? null,
+        held: state?.held ?? null,
+        isCompensation: isCompensation(view.graph, slot),
+      },
+    );
     if (hold === 'stop' || hold === 'compensating') {
       const { stopRequestedAt: sinceMs, graceEndsAt } = execution;
       return { kind: 'stop', cause: hold, sinceMs, graceEndsAt, own };
     }
-    if (hold === 'paused' && own.kind !== 'incident') {
-      const { sinceMs = null, by = null, parentId = null } = execution.paused ?? {};
-      return { kind: 'paused', sinceMs, by, parentId, own };
-    }
+    if (hold === 'paused' || (own.kind === 'start' && status === 'paused')) return this.#paused(own);
     return own;
   }
 
@@ -73,6 +77,19 @@ export class Explanation {
       default:
         throw new Error(`Step ${state.id} is ${state.status}: it is final, or its edges decide it.`);
     }
+  }
+
+  #paused(own: Reason): Reason {
+    const { view, execution } = this.#situation;
+    const { sinceMs = null, by = null } = execution.paused ?? {};
+    return {
+      kind: 'paused',
+      sinceMs,
+      by,
+      parentId: view.pause?.by ?? null,
+      isIncident: view.pause === null,
+      own,
+    };
   }
 
   #start(): Reason {

@@ -133,6 +133,8 @@ export type Reason =
       readonly by: string | null;
       /** The parent that paused it; null: it was paused itself. */
       readonly parentId: string | null;
+      /** Nobody paused it: an incident of a step did. */
+      readonly isIncident: boolean;
       readonly own: Reason;
     }
   | {

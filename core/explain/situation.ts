@@ -25,7 +25,6 @@ export interface ExecutionFacts {
   readonly paused: {
     readonly sinceMs: number;
     readonly by: string | null;
-    readonly parentId: string | null;
   } | null;
   readonly stopRequestedAt: number | null;
   readonly graceEndsAt: number | null;

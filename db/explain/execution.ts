@@ -16,6 +16,7 @@ export interface ExplainedExecution extends ExecutionRow {
   readonly startAt: number | null;
   readonly createdAt: number;
   readonly stopRequestedAt: number | null;
+  readonly pausedAt: number | null;
   readonly completedAt: number | null;
 }
 
@@ -24,7 +25,7 @@ export async function readExplained(db: Db, id: string): Promise<ExplainedExecut
   const { rows } = await db.query({
     name: 'read_explained',
     text: `select e.id, e.workflow_template_id, e.workspace_id, e.status, e.sequence, e.priority, e.error, e.due_status,
-                  e.start_after, e.created_at, e.stop_requested_at, e.stop_reason, e.completed_at
+                  e.start_after, e.created_at, e.stop_requested_at, e.stop_reason, e.paused_at, e.paused_by, e.completed_at
              from workflow_executions e where e.id = $1 and e.removed_at is null`,
     values: [id],
   });
@@ -40,12 +41,25 @@ export async function readExplained(db: Db, id: string): Promise<ExplainedExecut
     failure: row.error,
     due: row.status === 'compensating' ? row.due_status : null,
     stopRequested: row.stop_requested_at === null ? null : { reason: row.stop_reason },
+    pause: row.paused_at === null ? null : { by: row.paused_by },
     hasOpenChildren: false,
     startAt: msOf(row.start_after),
     createdAt: row.created_at.getTime(),
     stopRequestedAt: msOf(row.stop_requested_at),
+    pausedAt: msOf(row.paused_at),
     completedAt: msOf(row.completed_at),
   };
+}
+
+/** Returns who paused an execution last; null: not known. Uses workflow_execution_acts_execution. */
+export async function readPauser(db: Db, executionId: string): Promise<string | null> {
+  const { rows } = await db.query({
+    name: 'read_pauser',
+    text: `select by from workflow_execution_acts
+            where execution_id = $1 and act = 'pause' order by at desc limit 1`,
+    values: [executionId],
+  });
+  return rows[0]?.by ?? null;
 }
 
 export interface ExplainedScope {

@@ -13,6 +13,7 @@ import {
   readExplained,
   readExplainedScope,
   readExplainedSteps,
+  readPauser,
   readPlaceInLine,
 } from '../../db/explain/execution.ts';
 import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
@@ -72,11 +73,12 @@ async function make(
   const bySlot: (ExplainedStep | undefined)[] = graph.steps.map(() => undefined);
   for (const row of rows) bySlot[slotOf(graph, positionOf(row))] = row;
   const isInLine = execution.status === 'pending' && execution.startAt === null;
+  const { pausedAt } = execution;
   const stopAt = execution.stopRequestedAt ?? scope?.stopRequestedAt ?? null;
   const facts: ExecutionFacts = {
     startAt: execution.startAt,
     position: isInLine ? await readPlaceInLine(db, execution) : null,
-    paused: null,
+    paused: pausedAt === null ? null : { sinceMs: pausedAt, by: await readPauser(db, execution.id) },
     stopRequestedAt: stopAt,
     graceEndsAt: stopAt === null ? null : stopAt + stopGraceMs,
   };

@@ -14,7 +14,7 @@ export function waitOf(reason: Reason, url: () => string | null): WaitBody | nul
     case 'stop':
       return { kind: reason.kind };
     case 'paused':
-      return { kind: 'paused', own: waitOf(reason.own, url) };
+      return { kind: 'paused', by: reason.parentId };
     case 'incident':
       return { kind: 'incident', id: reason.id };
     case 'start':

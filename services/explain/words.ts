@@ -159,12 +159,14 @@ function silentWords(reason: Extract<Reason, { kind: 'silent_engine' }>): string
 }
 
 function pausedWords(reason: Extract<Reason, { kind: 'paused' }>, step: Named): string {
-  const { sinceMs, by, parentId, own } = reason;
-  const who = by === null ? '' : ` by ${quoted(by)}`;
-  const first =
-    parentId === null
-      ? `is held back: the execution is paused${who}${since(sinceMs)}. Resume it with POST /api/v1/execution/resume and { "execution_id": "${step.executionId}" }.`
-      : `is held back: its parent execution ${parentId} paused it${since(sinceMs)}. Resume the parent with POST /api/v1/execution/resume and { "execution_id": "${parentId}" }.`;
+  const { sinceMs, by, parentId, isIncident, own } = reason;
+  const resume = (id: string) => `POST /api/v1/execution/resume with { "execution_id": "${id}" }`;
+  const cause = isIncident
+    ? 'a step of the execution has used up its retries, and the execution is paused until somebody decides'
+    : parentId === null
+      ? `the execution is paused${by === null ? '' : ` by ${quoted(by)}`}${since(sinceMs)}`
+      : `its parent execution ${parentId} was paused${since(sinceMs)}, and its children with it`;
+  const first = `is held back: ${cause}. An operator lets it go on with ${resume(parentId ?? step.executionId)}.`;
   // What is ready then begins by itself.
   if (own.kind === 'slot' || own.kind === 'start') return first;
   return `${first} Besides, it ${predicate(own, step)}`;

@@ -1,7 +1,9 @@
 /**
  * `waiting_for` as it is shown. Pure.
  */
+import { holdOf } from '../../core/explain/hold.ts';
 import type { HeldScopes } from '../../core/scopes/held-scopes.ts';
+import { isFinalStep } from '../../core/status.ts';
 import type { ExecutionDetail, StepDetail } from '../../db/execution-queries.ts';
 import type { WaitBody } from '../execution-answers.ts';
 import { formOf } from '../forms/form-wait.ts';
@@ -15,6 +17,8 @@ export interface WaitSurroundings {
   /** The numbers of the scopes of a step that holds some. */
   readonly held?: HeldScopes | undefined;
   readonly execution: HeldExecution;
+  /** Whether the step undoes another one. */
+  readonly isCompensation?: boolean;
   /** What keeps queued steps from beginning. */
   readonly queueWaits: QueueWaits;
 }
@@ -25,12 +29,15 @@ export type HeldExecution = Pick<ExecutionDetail, 'status' | 'stopRequested' | '
 /** Returns what a step that is not final waits for; null: it runs, or the reason is not known. */
 export function waitBody(
   { id, status, waitingFor, timerAt, attempt }: StepDetail,
-  { hookUrl, held, execution, queueWaits }: WaitSurroundings,
+  { hookUrl, held, execution, isCompensation = false, queueWaits }: WaitSurroundings,
 ): WaitBody | null {
-  if (execution.stopRequested && status === 'waiting') return { kind: 'stop' };
+  if (isFinalStep(status)) return null;
+  const { stopRequested: isStopping, pause } = execution;
+  const step = { status, waitingFor, held: held ?? null, isCompensation };
+  const hold = holdOf({ status: execution.status, isStopping }, step);
+  if (hold === 'paused') return { kind: 'paused', by: pause?.by ?? null };
+  if (hold !== null) return { kind: 'stop' };
   if (status === 'waiting_inputs') return { kind: 'inputs' };
-  if (execution.status === 'paused' && (status === 'queued' || isFreeTask(status, waitingFor)))
-    return { kind: 'paused', by: execution.pause?.by ?? null };
   if (status === 'queued') return queueWaits.get(id) ?? null;
   const at = timerAt?.toISOString() ?? null;
   if (status === 'retrying') return { kind: 'retry', at, attempt: attempt + 1 };
@@ -41,9 +48,4 @@ export function waitBody(
   const form = formOf(waitingFor);
   if (form !== null) return { kind: 'form', title: form.title, assignees: [...form.assignees] };
   return { ...waitingFor };
-}
-
-/** A task that no worker has: none may claim it while its execution is paused. */
-function isFreeTask(status: StepDetail['status'], waitingFor: StepDetail['waitingFor']): boolean {
-  return status === 'waiting' && waitingFor?.kind === 'task' && waitingFor.claimed_by == null;
 }

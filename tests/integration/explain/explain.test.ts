@@ -295,6 +295,7 @@ test('an execution that is stopped waits for what runs in its grace time; one th
   await reasonOf(stopped, 'a', null);
   await front.client.stop(stopped);
   const { step } = await reasonOf(stopped, 'a', 'stop');
+  expect((await front.client.status(stopped)).steps[0]!.waiting_for).toEqual({ kind: 'stop' });
   expect(step.reason).toMatch(
     new RegExp(`a stop of the execution was requested at ${LATER}.*cancelled at ${LATER}`),
   );
@@ -317,6 +318,41 @@ test('an execution that is stopped waits for what runs in its grace time; one th
   expect(summary).toMatch(
     /failed at .*: its step "b" failed with failed: no\. Mend the cause; then POST \/api\/v1\/execution\/retry/,
   );
+});
+
+test('a pause holds back what would begin, by whom and since when, and nothing else; children are held by the parent', async () => {
+  const child = await front.publish(only({ type: 'task', with: { queue: 'held' } }));
+  const id = await start({
+    steps: {
+      ask: wait,
+      after: { type: 'noop', needs: ['ask'] },
+      call: { type: 'workflow', with: { name: child } },
+    },
+  });
+  const { step: call } = await reasonOf(id, 'call', 'child', /its step "a" waits for a worker/);
+  const childId = String(call.waiting_for!.execution_id);
+  await front.request('POST', '/api/v1/execution/pause', { execution_id: id });
+  await reasonOf(id, 'ask', 'signal');
+  const { step: held } = await reasonOf(childId, 'a', 'paused', /its parent execution .* was paused/);
+  expect(held.waiting_for).toEqual({ kind: 'paused', by: id });
+  expect(held.reason).toContain(`resume with { "execution_id": "${id}" }`);
+  const shown = await front.client.status(childId);
+  expect(shown.steps[0]!.waiting_for).toEqual(held.waiting_for);
+  await front.client.signal({ execution_id: id, signal: 'go' });
+  const { step, body } = await reasonOf(
+    id,
+    'after',
+    'paused',
+    new RegExp(`paused( by ".*")? since ${LATER}`),
+  );
+  expect(body.status).toBe('paused');
+  expect(step.reason).toContain('POST /api/v1/execution/resume');
+  await front.request('POST', '/api/v1/execution/resume', { execution_id: id });
+  await reasonOf(childId, 'a', 'task', /no worker has claimed it/);
+  const pending = await start(only({ type: 'noop' }), { start_after: '1h' });
+  await front.request('POST', '/api/v1/execution/pause', { execution_id: pending });
+  expect(stepIn(await explain(pending), 'a')).toMatchObject({ id: null, waiting_for: { kind: 'paused' } });
+  await front.request('POST', '/api/v1/execution/resume', { execution_id: pending });
 });
 
 test('the history tells where the time of finished steps went, and null for what is not known', async () => {
@@ -370,8 +406,9 @@ test('with every place taken, a step waits for one and says who holds them; exec
   expect(body).toMatchObject({
     data: [{ queue: 'WorkflowExecutionQueue', depth: 2 }, { queue: 'StepExecutionQueue' }, { depth: 0 }],
     workspaces: [{ workspace_id: null }],
-    task_queues: [{ queue: 'idle', depth: 1 }],
   });
+  const depth = { depth: 1, oldest_age_seconds: expect.any(Number) };
+  expect(body.task_queues).toContainEqual({ queue: 'idle', ...depth });
   expect(body.step_types).toContainEqual({
     type: 'gate',
     depth: 1,

@@ -38,8 +38,7 @@ export function situationOf(view: ExecutionView, luck: Luck): Situation {
     execution: {
       startAt: view.status === 'pending' && luck.chance(0.3) ? NOW : null,
       position: luck.chance(0.5) ? 1 + luck.below(9) : null,
-      paused:
-        view.status === 'paused' && luck.chance(0.5) ? { sinceMs: NOW, by: null, parentId: null } : null,
+      paused: view.status === 'paused' && luck.chance(0.5) ? { sinceMs: NOW, by: null } : null,
       stopRequestedAt: view.stopRequested === null ? null : NOW,
       graceEndsAt: view.stopRequested === null ? null : NOW + 10_000,
     },
@@ -113,10 +112,15 @@ export function checkExplanation(situation: Situation, told: (reason: Reason, sl
   }
 }
 
-function checkHold({ view }: Situation, slot: number, { kind }: Reason): void {
+function checkHold({ view, steps }: Situation, slot: number, { kind }: Reason): void {
   const isUndoing = slot >= view.graph.size;
   const windsDown = !isUndoing && (view.status === 'compensating' || view.stopRequested !== null);
-  const isHeld = !isUndoing && view.status === 'paused' && view.steps[slot]?.status !== 'running';
+  const state = view.steps[slot];
+  const hasNotBegun = view.steps.every((each) => each === undefined);
+  const wait = steps[slot]?.waitingFor;
+  const isFree = state?.status === 'waiting' && wait?.kind === 'task' && wait.claimed_by === null;
+  const isHeld =
+    !isUndoing && view.status === 'paused' && (hasNotBegun || state?.status === 'queued' || isFree);
   assert.equal(kind === 'stop', windsDown, 'a stop comes first');
   assert.equal(kind === 'paused', !windsDown && isHeld, 'then a pause');
 }
@@ -127,7 +131,7 @@ function checkOwn({ view, around, execution }: Situation, slot: number, own: Rea
   const alive = around.engines.filter(({ isAlive, capacity }) => isAlive && capacity > 0);
   const has = (engine: EngineFacts, type: string) =>
     engine.stepTypes === null || engine.stepTypes.includes(type);
-  if (view.status === 'pending') {
+  if (view.status === 'pending' || view.steps.every((each) => each === undefined)) {
     const all = alive.some((engine) => around.types.every((type) => has(engine, type)));
     const wanted =
       execution.startAt !== null || all ? 'start' : alive.length === 0 ? 'no_engine' : 'step_type';
@@ -171,9 +175,10 @@ function checkOwn({ view, around, execution }: Situation, slot: number, own: Rea
 /** What the reason names happens in a copy of the view: then the step is not what it was. */
 function checkNext(view: ExecutionView, slot: number, reason: Reason, own: Reason): void {
   const copy = copyOf(view);
-  // What holds the execution is lifted first: a pause by a resume, a stop by its end.
+  // What holds the step is lifted first: a pause by a resume, a stop by its end. Whatever brings inputs may be held back too.
+  const isPaused = reason.kind === 'paused' || (own.kind === 'inputs' && view.status === 'paused');
   if (reason.kind === 'stop') happen(copy, { type: 'stop_overdue' });
-  else if (view.status === 'paused') copy.status = 'running';
+  else if (isPaused) happen(copy, { type: 'resume', by: null });
   if (own.kind === 'inputs' && reason.kind !== 'stop') checkInputs(view, copy, slot, own);
   else if (reason.kind !== 'stop') happen(copy, eventOf(copy.steps[slot], slot, own));
   const { status, sequence } = copy.steps[slot] ?? {};

@@ -7,6 +7,7 @@ import {
   readExplained,
   readExplainedScope,
   readExplainedSteps,
+  readPauser,
   readPlaceInLine,
 } from '../../../db/explain/execution.ts';
 import { readLimitHolders, readLine, readRunningSteps } from '../../../db/explain/holders.ts';
@@ -32,6 +33,7 @@ export function explainReads({ executionIds, stepIds }: Filled): PlannedRead[] {
       'the same, about a scope',
       (db) => readExplainedScope(db, id, 'each[3]'),
     ],
+    ['read_pauser', 'explain/execution.ts', 'the same, about a paused execution', (db) => readPauser(db, id)],
     [
       'read_place_in_line',
       'explain/execution.ts',
