@@ -77,7 +77,8 @@ test('every step that is not final has one reason, which names what changes it',
       const look = (view: ExecutionView) => {
         explain(view);
         // Every running execution might be paused just now.
-        if (view.status === 'running' && luck.chance(0.3)) explain({ ...view, status: 'paused', pause: { by: null } });
+        if (view.status === 'running' && luck.chance(0.3))
+          explain({ ...view, status: 'paused', pause: { by: null } });
       };
       const played = limited(template, luck);
       look(emptyView('execution', compileGraph(played)));
