@@ -54,6 +54,7 @@ export class ExecutionObserver {
     if (tally.late > 0) metrics.staleCompletions.inc(tally.late);
     for (const [{ started }, number] of tally.started) started.inc(number);
     for (const [{ stepsFailed }, number] of tally.failed) stepsFailed.inc(number);
+    for (const [counter, number] of tally.ended) counter.inc(number);
     for (const [queue, number] of tally.claims) metrics.claims.inc({ queue }, number);
     for (const [type, number] of tally.retries) metrics.stepRetries.inc({ type }, number);
     for (const [type, statuses] of tally.finished) {
@@ -76,7 +77,7 @@ export class ExecutionObserver {
     }
     this.#tellLost(unit);
     for (const { type } of plan.late) if (OUTCOMES.has(type)) tally.late += 1;
-    if (plan.end !== null && plan.view.scope === null) this.#end(unit, plan.end);
+    if (plan.end !== null && plan.view.scope === null) this.#end(unit, plan.end, tally);
   }
 
   #tellFailure(unit: CommittedUnit, slot: number, { state, error, from, timer }: StepChange): void {
@@ -113,11 +114,11 @@ export class ExecutionObserver {
     }
   }
 
-  #end(unit: CommittedUnit, { status, error }: NonNullable<Plan['end']>): void {
+  #end(unit: CommittedUnit, { status, error }: NonNullable<Plan['end']>, tally: Tally): void {
     const { version, begunAt } = unit.loaded;
     const { finished, duration }: TemplateCounters = this.#templates.of(version.name);
     const ranMs = begunAt === null ? null : performance.now() - begunAt;
-    finished[status].inc();
+    count(tally.ended, finished[status]);
     if (ranMs !== null) duration.observe(ranMs / 1000);
     if (!this.#log.isLevelEnabled('info')) return;
     this.#log.info(
@@ -168,6 +169,8 @@ function refusedOf({ actor: { executionId: id, loaded }, mails }: RefusedUnit) {
 class Tally {
   late = 0;
   readonly started = new Map<TemplateCounters, number>();
+  /** Numbers of executions. */
+  readonly ended = new Map<TemplateCounters['finished']['completed'], number>();
   /** Numbers of steps. */
   readonly failed = new Map<TemplateCounters, number>();
   readonly claims = new Map<string, number>();
