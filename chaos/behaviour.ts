@@ -21,7 +21,8 @@ export type StepKind =
   | 'foreach'
   | 'loop'
   | 'wait'
-  | 'task';
+  | 'task'
+  | 'child';
 
 /** The properties of a step in its definition on which its behaviour depends. */
 export interface StepTraits {

@@ -6,6 +6,7 @@
 import type { Json, JsonObject } from '../core/json/json.ts';
 import type { Pool } from '../db/connection/client.ts';
 import { effectOutput } from './behaviour.ts';
+import { type ChildRow, checkChildren, readChildren } from './children/checks.ts';
 import { contradictions, type FoundStep } from './expectation.ts';
 import { readCommits } from './logged-commits.ts';
 import type { LoggedCommit } from './ordered-replay.ts';
@@ -33,6 +34,7 @@ export interface CheckedCounts {
   steps: number;
   scopes: number;
   compensations: number;
+  children: number;
   effects: number;
   /** Attempts that were made again because their owner was lost. */
   lostAttempts: number;
@@ -72,7 +74,7 @@ const BATCH = 250;
 /** A task fails when so many workers in a row are lost with it. */
 const LOSSES = 3;
 /** Kinds of steps whose output names the step. */
-const GIVES_OWN = new Set(['effect', 'route', 'noop', 'transform', 'wait', 'task']);
+const GIVES_OWN = new Set(['effect', 'route', 'noop', 'transform', 'wait', 'task', 'child']);
 const FINAL = new Set(['completed', 'failed', 'cancelled', 'timed_out']);
 
 export async function checkExecutions(parts: CheckParts): Promise<CheckedCounts> {
@@ -82,6 +84,7 @@ export async function checkExecutions(parts: CheckParts): Promise<CheckedCounts>
     steps: 0,
     scopes: 0,
     compensations: 0,
+    children: 0,
     effects: 0,
     lostAttempts: 0,
     byStatus: {},
@@ -115,6 +118,9 @@ async function checkBatch(
   const open = Map.groupBy(await readOpenScopes(admin, ids), ({ execution_id }) => execution_id);
   const commits = await readCommits(admin, ids);
   const effects = Map.groupBy(await readEffects(witness, ids), ({ execution_id }) => execution_id);
+  const children = Map.groupBy(await readChildren(admin, ids), ({ execution_id }) => execution_id);
+  const childIds = [...children.values()].flatMap((its) => its.map(({ id }) => id));
+  const childEffects = Map.groupBy(await readEffects(witness, childIds), ({ execution_id }) => execution_id);
   const places = batch.map(({ key }) => plan.placeOf(key)).filter((place) => place !== null);
   const acknowledged = await readStarts(witness, places);
   for (const row of batch) {
@@ -138,6 +144,8 @@ async function checkBatch(
       scopes: scopes.get(row.id) ?? [],
       open: open.get(row.id) ?? [],
       effects: effects.get(row.id) ?? [],
+      children: children.get(row.id) ?? [],
+      childEffects: (children.get(row.id) ?? []).flatMap(({ id: child }) => childEffects.get(child) ?? []),
     };
     count(counts, its);
     checkExecution(plan.execution(place), its, complain);
@@ -152,6 +160,9 @@ interface Its extends FoundScopes {
   /** Ends of each commit, at the top level. */
   readonly commits: readonly LoggedCommit[];
   readonly effects: readonly EffectRow[];
+  readonly children: readonly ChildRow[];
+  /** Of the children's steps. */
+  readonly childEffects: readonly EffectRow[];
 }
 
 type Complain = (check: string, detail: string) => void;
@@ -160,11 +171,12 @@ function isCompensation(key: string): boolean {
   return key.endsWith('~compensation');
 }
 
-function count(counts: CheckedCounts, { row, steps, undone, inner, scopes, effects }: Its): void {
+function count(counts: CheckedCounts, { row, steps, undone, inner, scopes, effects, children }: Its): void {
   counts.executions += 1;
   counts.steps += steps.length + undone.length + inner.length;
   counts.compensations += undone.length;
   counts.scopes += scopes.length;
+  counts.children += children.length;
   counts.effects += effects.length;
   counts.byStatus[row.status] = (counts.byStatus[row.status] ?? 0) + 1;
   for (const { attempt_count, retry_count } of steps)
@@ -193,6 +205,8 @@ function checkExecution(planned: PlannedExecution, its: Its, complain: Complain)
   checkOutputs(planned, fate, its, complain);
   checkEffects(planned, its, complain);
   checkScopes(planned, fate, its, complain);
+  const starters = steps.filter(({ key }) => definition.traits.get(key)!.kind === 'child');
+  checkChildren(seed, its.children, starters, its.childEffects, complain);
 }
 
 /** Returns the paths of tasks that failed because three workers in a row were lost. */
@@ -282,7 +296,7 @@ function checkEffects(
 async function readExecutions(admin: Pool, after: string): Promise<ExecutionRow[]> {
   const { rows } = await admin.query<ExecutionRow>(
     `select id, idempotency_key as key, status, outputs, error ->> 'step' as error_step
-       from workflow_executions where id > $1 order by id limit ${BATCH}`,
+       from workflow_executions where id > $1 and parent_execution_id is null order by id limit ${BATCH}`,
     [after],
   );
   return rows;

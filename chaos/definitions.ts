@@ -9,6 +9,7 @@ import { racingTemplates, templates, undoneTemplates } from '../tests/support/co
 import { ROUTES } from '../tests/support/core/route-names.ts';
 import { type Behaviour, HANG_TIMEOUT_MS, type StepTraits } from './behaviour.ts';
 import { type Chance, chance } from './chance.ts';
+import { childFails, childParameters } from './children/document.ts';
 import type { Options } from './options.ts';
 import { drawHeld, heldParameters } from './scopes/held.ts';
 import { type Fate, holderBehaviour, workOf } from './scopes/outcomes.ts';
@@ -66,10 +67,13 @@ function drawGraph(draw: Chance, kind: DefinitionKind, maxSteps: number): Templa
   return drawn.reduce((best, other) => (other.steps.length > best.steps.length ? other : best));
 }
 
+/** Kinds of steps that end with something below them. */
+const HOLDING = new Set<StepTraits['kind']>(['foreach', 'loop', 'child']);
+
 function drawTraits(draw: Chance, of: DefinitionKind, { type, retry }: TemplateStep): StepTraits {
   const drawn = type === 'switch' ? draw.pick(['route', 'switch'] as const) : drawKind(draw);
   // The time that a stop gives to what is held says nothing of the order of compensations.
-  const kind = of === 'undone' && (drawn === 'foreach' || drawn === 'loop') ? 'effect' : drawn;
+  const kind = of === 'undone' && HOLDING.has(drawn) ? 'effect' : drawn;
   const isEffect = kind === 'effect';
   return {
     kind,
@@ -91,6 +95,7 @@ const SHARES: Partial<Readonly<Record<StepTraits['kind'], number>>> = {
   loop: 0.02,
   wait: 0.03,
   task: 0.03,
+  child: 0.03,
 };
 
 function drawKind(draw: Chance): StepTraits['kind'] {
@@ -149,6 +154,7 @@ const TYPES: Readonly<Record<StepTraits['kind'], string>> = {
   loop: 'loop',
   wait: 'wait',
   task: 'task',
+  child: 'workflow',
 };
 
 function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
@@ -184,6 +190,8 @@ function parameters(draw: Chance, key: string, traits: StepTraits): JsonObject {
         : { signal: signalName(key) };
     case 'task':
       return taskParameters(traits.retries, key);
+    case 'child':
+      return childParameters(key);
   }
 }
 
@@ -201,12 +209,18 @@ export function behavioursOf(
   fate: Fate,
 ): ReadonlyMap<string, Behaviour> {
   const behaviours = new Map(
-    template.steps.map(({ key }) => [key, holderBehaviour(fate, key, traits.get(key)!)]),
+    template.steps.map(({ key }) => [key, behaviourIn(fate, key, traits.get(key)!)]),
   );
   for (const { compensation } of template.steps)
     if (compensation !== null)
       behaviours.set(compensation.key, workOf(compensation.retry.limit, fate.seed, compensation.key));
   return behaviours;
+}
+
+function behaviourIn(fate: Fate, key: string, traits: StepTraits): Behaviour {
+  const behaviour = holderBehaviour(fate, key, traits);
+  const fails = traits.kind === 'child' && behaviour.result === 'completed' && childFails(fate.seed, key);
+  return fails ? { ...behaviour, result: 'failed' } : behaviour;
 }
 
 /** The inputs that the definition's own expressions read. */

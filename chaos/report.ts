@@ -104,7 +104,7 @@ export function reportText(report: Report): string {
       .join(', ');
   const { recovery } = figures;
   const lines = [
-    `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.scopes} scopes, ${checked.compensations} compensations, ${checked.effects} effects`,
+    `${verdict.toUpperCase()}: ${checked.executions} executions (${list(checked.byStatus)}), ${checked.steps} steps, ${checked.scopes} scopes, ${checked.compensations} compensations, ${checked.children} children, ${checked.effects} effects`,
     `time: ${seconds.faults} s of faults, ${seconds.calm} s until all was final, ${seconds.total} s in all`,
     processorsText(report.processors),
     `faults: ${list(faults.details)}; ${wire.eaten} commits eaten, ${wire.cut} cut off, of ${wire.commits}`,

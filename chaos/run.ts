@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createEngineClient } from '../client/engine-client.ts';
 import { assertInvariants } from '../tests/support/invariants.ts';
 import { checkExecutions } from './checks.ts';
+import { CHILD } from './children/document.ts';
 import { ChaosClient } from './client.ts';
 import { dump } from './dump.ts';
 import { checkEndings, readFigures } from './figures/figures.ts';
@@ -94,6 +95,7 @@ class Run {
     fleet.start();
     await fleet.allReady();
     const client = createEngineClient({ url: fleet.ready[0]!.url! });
+    await client.publish(JSON.stringify(CHILD), 'application/json');
     for (const { document } of this.#plan.definitions)
       await client.publish(JSON.stringify(document), 'application/json');
   }
