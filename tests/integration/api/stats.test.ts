@@ -178,13 +178,15 @@ test('each end is counted once while engines count at the same time and their se
   }
   isOver = true;
   await killing;
-  await counters[0]!.tick();
+  // The last connections of the others may be gone.
+  const last = counterOf(database.pool);
+  await last.tick();
   await database.until('select not exists (select 1 from workflow_ended)');
   const day = `since=2026-06-01T00:00:00Z&until=2026-06-02T00:00:00Z&template=${template}`;
   const { totals, data } = await statsOf(`${day}&bucket=5m`);
   expect(totals).toMatchObject({ total: 4_000, failed: 1_336, cancelled: 1_332, completed: 1_332 });
   expect(data.filter(({ total }) => total === 100).length).toBeGreaterThan(35);
-  await counters[0]!.forget();
+  await last.forget();
   expect((await statsOf(`${day}&bucket=5m`)).totals.total).toBe(4_000);
   const ofWorkspace = await statsOf(`${day}&workspace_id=aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa`);
   expect(ofWorkspace.totals).toMatchObject({ total: 1_332, completed: 1_332 });
