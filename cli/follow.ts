@@ -5,18 +5,16 @@
  * command go on when the engine is back.
  * Invariant 2: a command that leaves before the end says what is known of the execution: it looks once more.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineProblem, type ExecutionStatusBody, isFinal } from '../client/engine-client.ts';
 import { visibleText } from '../core/text/visible.ts';
 import { type CommonOptions, connectionOf, pasteable } from './common-options.ts';
 import type { Connection } from './connection.ts';
 import { EXIT, exitCodeOf, Failed } from './failure.ts';
+import { News } from './history/news.ts';
 import { writeLine } from './output.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { paintStatus } from './terminal.ts';
 
-/** The time between two calls for the status of a running execution. */
-const LOOK_EVERY_MS = 200;
 /** The time of the last look before the command leaves. */
 const LAST_LOOK_MS = 2_000;
 
@@ -52,7 +50,7 @@ export function tellEnd(execution: ExecutionStatusBody): void {
 
 /** Shows the execution until it is final and returns it. */
 async function follow(
-  { ask }: Connection,
+  { ask, client }: Connection,
   executionId: string,
   progress: Progress,
   signal: AbortSignal,
@@ -60,16 +58,19 @@ async function follow(
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
+  const over = new AbortController();
+  let news: News | null = null;
   try {
     for (;;) {
-      const lookedAt = performance.now();
-      const looking = ask((client) => client.status(executionId, { wait: `${LOOK_EVERY_MS}ms`, signal }));
+      const looking = ask((engine) => engine.status(executionId, { signal }));
       const execution = await Promise.race([looking, interrupted]);
       progress.show(execution);
       if (isFinal(execution.status)) return execution;
-      await Promise.race([sleep(Math.max(0, LOOK_EVERY_MS - (performance.now() - lookedAt))), interrupted]);
+      news ??= new News(client, executionId, over.signal);
+      await Promise.race([news.next(), interrupted]);
     }
   } finally {
+    over.abort();
     progress.close();
   }
 }

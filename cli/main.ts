@@ -11,6 +11,7 @@ import { doctor } from './doctor.ts';
 import { cancel, list, stop } from './executions.ts';
 import { explain } from './explain.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
+import { events, logs } from './history/events.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
 import { compare } from './reading/compare.ts';
@@ -113,6 +114,16 @@ function addExecutionCommands(program: Command): void {
     .option('--history', 'also where the time of finished steps went')
     .option('--cursor <cursor>', 'go on after a page')
     .action((execution, options, self) => explain(execution, { ...options, ...common(self) }));
+  command(program, 'events <execution>', 'list what has happened to an execution')
+    .option('-f, --follow', 'and what happens, to its end')
+    .option('--scope <scope>', 'in this scope, such as each[3]')
+    .option('--after <event>', 'after the event with this id')
+    .action((execution, options, self) => events(execution, { ...options, ...common(self) }));
+  command(program, 'logs <execution>', 'show what the handlers of an execution have logged')
+    .option('-f, --follow', 'and what they log, to its end: the lines of an attempt come with its end')
+    .option('--step <key>', 'of this step alone')
+    .option('--scope <scope>', 'in this scope, such as each[3]')
+    .action((execution, options, self) => logs(execution, { ...options, ...common(self) }));
   command(program, 'stop <execution>', 'stop an execution; running steps get their grace time')
     .option('--reason <text>', 'kept with the execution')
     .action((execution, options, self) => stop(execution, { ...options, ...common(self) }));

@@ -17,6 +17,8 @@ import type { ExplainQuery } from '../services/explain/answers.ts';
 import type { PublishResult } from '../services/template-answers.ts';
 import * as answer from './answer.ts';
 import { controlCalls } from './control-calls.ts';
+import { eventLog } from './event-answers.ts';
+import { createEventStream } from './event-stream.ts';
 import { explained, queues, workers } from './load-answers.ts';
 import { queryOf } from './query.ts';
 import { readingCalls } from './reading-calls.ts';
@@ -37,6 +39,7 @@ export type {
 } from '../services/execution-answers.ts';
 export type { ExplainBody, ExplainQuery } from '../services/explain/answers.ts';
 export type { FormItem } from '../services/forms/inbox-answers.ts';
+export type { EventBody } from '../services/history/event-answers.ts';
 export type { QueuesBody, WorkerBody } from '../services/load/load-answers.ts';
 export type { Page } from '../services/page.ts';
 export type { CompareBody } from '../services/reading/compare-answers.ts';
@@ -66,6 +69,15 @@ export interface StatusOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface EventLogQuery {
+  execution_id: string;
+  scope?: string | undefined;
+  /** Ids of events, which are left out themselves. */
+  after?: string | undefined;
+  before?: string | undefined;
+  limit?: number | undefined;
+}
+
 export interface PageOptions {
   limit?: number | undefined;
   cursor?: string | undefined;
@@ -85,6 +97,7 @@ export type EngineClient = ReturnType<typeof createEngineClient>;
 /** A client of one engine. It holds no connection. Throws TypeError when the url cannot be the address of an engine. */
 export function createEngineClient(options: EngineClientOptions) {
   const send = createSend(options);
+  const events = createEventStream(options);
   const call = async <T>(method: string, path: string, check: answer.Check<T>, payload?: Payload) =>
     (await send(method, path, check, payload)).body;
   return {
@@ -128,6 +141,14 @@ export function createEngineClient(options: EngineClientOptions) {
     /** Lists the opened scopes of a step, such as the items of a foreach. */
     listScopes: (query: ScopeQuery) =>
       call('GET', `/api/v1/execution/scopes${queryOf({ ...query })}`, answer.scopes),
+    /**
+     * Follows an execution: all events so far, and those that come, for as long as they are read. It connects again by itself,
+     * and goes on after the last event.
+     */
+    events,
+    /** Lists what has happened to an execution. */
+    eventLog: (query: EventLogQuery) =>
+      call('GET', `/api/v1/execution/event-log${queryOf({ ...query })}`, eventLog),
     stop: (executionId: string, reason?: string) =>
       call('POST', '/api/v1/execution/stop', answer.stopped, { body: { execution_id: executionId, reason } }),
     cancel: (executionId: string, reason?: string) =>

@@ -76,6 +76,40 @@ export function isLoopbackUrl(url: string): boolean {
   return LOOPBACK.test(new URL(url).hostname);
 }
 
+/**
+ * Opens an answer that is read as it comes, without a time limit. Throws EngineProblem, EngineUnreachable, or the reason of
+ * the signal.
+ */
+export function createOpen({
+  url,
+  token,
+  timeoutMs = DEFAULT_TIMEOUT_MS,
+  fetch: send = fetch,
+}: EngineClientOptions) {
+  const base = baseOf(url);
+  const isLoopback = isLoopbackUrl(base);
+  return async (
+    path: string,
+    mediaType: string,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> => {
+    let response: Response;
+    const request = requestOf('GET', { signal }, token, null, isLoopback);
+    try {
+      response = await send(base + path, { ...request, headers: { ...request.headers, Accept: mediaType } });
+      if (response.ok && response.body !== null) {
+        if (response.headers.get('content-type')?.startsWith(mediaType)) return response.body;
+        throw new Error(`what is there answers without ${mediaType}`);
+      }
+    } catch (cause) {
+      if (signal.aborted) throw cause;
+      throw new EngineUnreachable(base, reasonOf(cause, false, timeoutMs), { cause });
+    }
+    const problem = parse(base, response, await response.text(), refused);
+    throw new EngineProblem(response.status, problem, secondsOf(response.headers.get('retry-after')));
+  };
+}
+
 function createSendOnce({
   url,
   token,
@@ -126,7 +160,7 @@ function secondsOf(header: string | null): number | null {
 }
 
 /** Rejects with the signal's reason when it is aborted. */
-function wait(ms: number, signal?: AbortSignal): Promise<void> {
+export function wait(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const stop = () => {
@@ -145,7 +179,7 @@ function requestOf(
   method: string,
   { body, text, mediaType, idempotencyKey, signal }: Payload,
   token: string | undefined,
-  timeoutMs: number,
+  timeoutMs: number | null,
   isLoopback: boolean,
 ): RequestInit {
   const content = text ?? (body === undefined ? undefined : JSON.stringify(body));
@@ -153,13 +187,13 @@ function requestOf(
   if (token !== undefined && token !== '') headers.Authorization = `Bearer ${token}`;
   if (content !== undefined) headers['Content-Type'] = mediaType ?? 'application/json';
   if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
-  const limit = AbortSignal.timeout(timeoutMs);
+  const signals = [timeoutMs === null ? [] : AbortSignal.timeout(timeoutMs), signal ?? []].flat();
   return {
     method,
     headers,
     // A redirect would send the key to an address that the caller did not name.
     redirect: 'manual',
-    signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+    signal: AbortSignal.any(signals),
     ...(content === undefined ? {} : { body: content }),
     // Bun uses the proxy of the environment for loopback too, where the proxy would call itself.
     ...(isLoopback ? ({ proxy: false } as object) : {}),
