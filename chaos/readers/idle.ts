@@ -14,8 +14,8 @@ export interface IdleFigures {
   readonly transactionsPerSecond: { readonly before: number; readonly with: number };
 }
 
-/** The database counts what an idle session did only after ten seconds. */
-const SETTLING_MS = 15_000;
+/** The database counts what a session did when that is idle for a while. */
+const SETTLING_MS = 40_000;
 const AT_ONCE = 50;
 const MAX_KEPT = 2_000;
 

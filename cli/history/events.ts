@@ -1,7 +1,6 @@
 /**
  * `events` and `logs`: what happened to an execution, and what its handlers have logged. With `--follow` to its end.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttemptBody, EventBody } from '../../client/engine-client.ts';
 import { isFinal } from '../../client/engine-client.ts';
 import type { ExecutionStatus } from '../../core/status.ts';
@@ -75,17 +74,19 @@ async function* happened(
     follow,
   }: { scope?: string | undefined; after?: string | undefined; follow?: boolean | undefined },
 ): AsyncGenerator<EventBody, void> {
+  // Looked at first: what is over then has all its events in the pages.
+  const goesOn = follow === true && !(await isOver(connection, executionId));
   let last = after;
-  for (;;) {
-    const page = await connection.ask((client) =>
-      client.eventLog({ execution_id: executionId, scope, after: last, limit: 500 }),
-    );
+  let hasEnded = false;
+  for (let isWhole = false; !isWhole; ) {
+    const query = { execution_id: executionId, scope, after: last, limit: 500 };
+    const page = await connection.ask((client) => client.eventLog(query));
     yield* page.data;
     last = page.data.at(-1)?.id ?? last;
-    if (page.next_cursor !== null) continue;
-    if (!follow || (await isOver(connection, executionId, page.data))) return;
-    break;
+    hasEnded = page.data.reduce((ended, event) => (event.key === null ? isEnd(event) : ended), hasEnded);
+    isWhole = page.next_cursor === null;
   }
+  if (!goesOn || hasEnded) return;
   for await (const event of connection.client.events(executionId, { scope, after: last })) {
     yield event;
     if (isEnd(event)) return;
@@ -96,17 +97,8 @@ function isEnd({ type, to }: EventBody): boolean {
   return (type === 'execution' || type === 'scope') && isFinal(to as ExecutionStatus);
 }
 
-/** The end may have come before the events that were asked for. */
-async function isOver(
-  connection: Connection,
-  executionId: string,
-  seen: readonly EventBody[],
-): Promise<boolean> {
-  if (seen.some(isEnd)) return true;
-  const { status } = await connection.ask((client) => client.status(executionId));
-  if (!isFinal(status)) return false;
-  await sleep(0);
-  return true;
+async function isOver(connection: Connection, executionId: string): Promise<boolean> {
+  return isFinal((await connection.ask((client) => client.status(executionId))).status);
 }
 
 function eventLine({ at, type, key, scope, to, attempt, outcome, error_code }: EventBody): string {

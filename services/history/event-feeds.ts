@@ -36,6 +36,8 @@ export class Feed {
   readonly readers = new Set<FeedReader>();
   /** The end of what was handed on; null: not known yet. */
   place: EventPlace | null = null;
+  /** Something has happened while the place was not known. */
+  hasNews = false;
   /** Statuses that steps had before, by the place of the change. */
   readonly before = new Map<string, StepStatus>();
 
@@ -75,8 +77,7 @@ export class EventFeeds implements CommitSubscriber {
       this.leave(feed, reader);
       throw error;
     }
-    // A commit may have come between the look and now.
-    this.#mark(feed);
+    if (feed.hasNews) this.#mark(feed);
     return feed;
   }
 
@@ -167,6 +168,7 @@ export class EventFeeds implements CommitSubscriber {
   }
 
   async #read(feed: Feed): Promise<void> {
+    feed.hasNews = feed.place === null;
     for (let isWhole = false; !isWhole && feed.place !== null && feed.readers.size > 0; ) {
       const page = await readEventPage(this.#options.db, feed.stream, { after: feed.place, limit: PAGE });
       if (page === null) {

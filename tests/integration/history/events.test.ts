@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { isFinalExecution, isFinalStep } from '../../../core/status.ts';
 import { type ReadEvent, readEvents } from '../../support/api/event-reader.ts';
-import type { EngineDatabase, EngineProcess, TestEngine } from '../../support/engine.ts';
+import { type EngineDatabase, type EngineProcess, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
 const CONFIG = { EXECUTION_ENGINE_API_KEYS: '' };
@@ -131,6 +131,50 @@ test('pages of the log have the same events, forwards and backwards', async () =
 
 const fromOf = (events: readonly ReadEvent[], id: string): JsonObject => ({
   from: events.find((event) => event.id === id)?.from ?? null,
+});
+
+test('what a retry has reset is told all the same, and its attempts are kept', async () => {
+  const id = await engine.start(
+    await engine.publish({
+      steps: {
+        once: { type: 'flaky', with: { failures: 1 } },
+        beside: { type: 'noop' },
+        after: { type: 'noop', needs: ['once'] },
+      },
+    }),
+  );
+  await engine.end(id);
+  const before = await readEvents(urlOf(id), isEnd);
+  expect(exact(before).at(-1)).toBe('execution failed');
+  await engine.request('POST', '/api/v1/execution/retry', { execution_id: id });
+  const end = await engine.end(id);
+  expect(end.status).toBe('completed');
+  const after = await readEvents(urlOf(id), isEnd, before.at(-1)!.id);
+  const all = await readEvents(urlOf(id), ({ type, to }) => type === 'execution' && to === 'completed');
+  expect(exact(all)).toEqual([...exact(before), ...exact(after)]);
+  expect(
+    exact(all)
+      .filter((told) => !told.startsWith('beside'))
+      .toSorted(),
+  ).toEqual(
+    [
+      'execution pending',
+      'execution running',
+      'once 1 failed failed',
+      'after 0 - cancelled',
+      'execution failed',
+      'execution running',
+      'once 2 completed completed',
+      'after 1 completed completed',
+      'execution completed',
+    ].toSorted(),
+  );
+  expect(inOrder(all)).toBe(true);
+  const { body } = await engine.request('GET', `/api/v1/steps/${stepOf(end, 'once').id}`);
+  expect(body.attempts).toMatchObject([
+    { attempt: 1, outcome: 'failed' },
+    { attempt: 2, outcome: 'completed', error: null },
+  ]);
 });
 
 test('what another engine does is told here', async () => {
