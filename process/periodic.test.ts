@@ -50,3 +50,22 @@ test('a round that is hurried begins at once, and the rounds after it as ever', 
   periodic.hurry();
   expect(count).toBe(4);
 });
+
+test('a first round that is put off begins after the pause, and not at all after the close', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let count = 0;
+  const tick = async () => {
+    count += 1;
+    resolve();
+  };
+  const periodic = new Periodic({ tick, intervalMs: 1_000_000, onError: () => {} });
+  periodic.start(1);
+  expect(count).toBe(0);
+  await promise;
+  await periodic.close();
+  const closed = new Periodic({ tick, intervalMs: 1_000_000, onError: () => {} });
+  closed.start(1);
+  await closed.close();
+  await new Promise((done) => setTimeout(done, 5));
+  expect(count).toBe(1);
+});

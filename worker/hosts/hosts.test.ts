@@ -348,6 +348,14 @@ describe('processes', () => {
     expect(hosts.processIds()).toEqual([Number(shared[0])]);
   });
 
+  test('one is enough for handlers that come one at a time, and it is there soon also without any', async () => {
+    const hosts = await hostsOf(MODULE, { size: 2 });
+    hosts.warmSoon();
+    await until(() => hosts.processIds().length === 1);
+    for (let count = 0; count < 10; count += 1) await outputOf(start(hosts, 'count'));
+    expect(hosts.processIds()).toHaveLength(1);
+  });
+
   test('there are as many shared ones as are needed, and no more than there may be', async () => {
     const hosts = await hostsOf(MODULE, { size: 2 });
     expect(hosts.processIds()).toEqual([]);
