@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { constantOf, memberOf } from './compiled.ts';
 import { compileValue, expressionChecker } from './compiled-value.ts';
 import { compileCondition } from './condition.ts';
 
@@ -151,4 +152,25 @@ test('a condition is a boolean or exactly one expression', () => {
     expect(compileCondition(wrong).problems.map(({ code }) => code)).toEqual(['when_not_expression']);
   }
   expect(compileCondition('${{ input. }}').problems.map(({ code }) => code)).toEqual(['expression_syntax']);
+});
+
+test('what is known of a value without an evaluation is what no expression has a part in', () => {
+  const value = compileValue({
+    fixed: ['POST', { a: [1, null] }],
+    text: 'x ${{ 1 }}',
+    deep: { a: [{ b: '${{ 1 }}' }] },
+  });
+  const known = (name: string) => {
+    const node = memberOf(value, name);
+    return node === undefined ? 'not there' : constantOf(node);
+  };
+  expect(known('fixed')).toEqual(['POST', { a: [1, null] }]);
+  expect(['text', 'deep', 'gone', 'toString'].map(known)).toEqual([
+    undefined,
+    undefined,
+    'not there',
+    'not there',
+  ]);
+  const whole = compileValue({ fixed: 1 });
+  expect(constantOf(memberOf(whole, 'fixed')!)).toBe(1);
 });

@@ -1,7 +1,7 @@
 /**
  * Compiled values and conditions: the data that an evaluation needs.
  */
-import type { Json } from '../core/json/json.ts';
+import { isObject, type Json } from '../core/json/json.ts';
 import type { Problem } from '../core/problem.ts';
 import type { InexactLiteral, MemberReference, NameReference } from '../core/step-type.ts';
 import type { Read } from './analysis.ts';
@@ -67,4 +67,33 @@ export interface CompiledValue {
 /** A compiled value whose only part gives true or false. */
 export interface CompiledCondition extends CompiledValue {
   readonly condition: true;
+}
+
+/** Returns the value of a node that no expression has a part in; undefined: an expression says it. */
+export function constantOf(node: Node): Json | undefined {
+  switch (node.kind) {
+    case 'constant':
+      return node.value;
+    case 'array': {
+      const items = node.items.map(constantOf);
+      return items.every((item) => item !== undefined) ? items : undefined;
+    }
+    case 'object': {
+      const members = node.members.map(([name, member]) => [name, constantOf(member)] as const);
+      return members.every((entry): entry is [string, Json] => entry[1] !== undefined)
+        ? Object.fromEntries(members)
+        : undefined;
+    }
+    case 'deferred':
+    case 'value':
+    case 'text':
+      return undefined;
+  }
+}
+
+/** Returns a member of a compiled object; undefined: it has none of that name. */
+export function memberOf({ node }: Pick<CompiledValue, 'node'>, name: string): Node | undefined {
+  if (node.kind === 'constant' && isObject(node.value) && Object.hasOwn(node.value, name))
+    return { kind: 'constant', value: node.value[name]! };
+  return node.kind === 'object' ? node.members.find(([own]) => own === name)?.[1] : undefined;
 }

@@ -10,6 +10,7 @@ import { EngineError } from '../../core/problem.ts';
 import { isFinalStep } from '../../core/status.ts';
 import type { Pool } from '../../db/connection/client.ts';
 import { readStepId, readTemplateOf } from '../../db/waits/hooked-step.ts';
+import { constantOf, memberOf } from '../../expression/compiled.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { DEFAULT_HOOK_METHODS, type HookResponse } from '../../steps/webhook/webhook.ts';
 import type { TemplateVersion } from '../../template/version.ts';
@@ -116,16 +117,18 @@ interface WrittenParams {
 
 /** Returns the parameters of a step as far as they are known before it waits. */
 function writtenParams({ steps }: TemplateVersion, position: number): WrittenParams {
-  const { methods = [...DEFAULT_HOOK_METHODS], response = {}, signature } = steps[position]!.step.with ?? {};
-  return {
-    methods: isFixed(methods) && Array.isArray(methods) ? (methods as string[]) : null,
-    response: isFixed(response) && isObject(response) ? (response as HookResponse) : null,
-    signature,
+  const { params, step } = steps[position]!;
+  const written = (name: string, fallback: Json): Json | undefined => {
+    const node = params === null ? undefined : memberOf(params, name);
+    return node === undefined ? fallback : constantOf(node);
   };
-}
-
-function isFixed(value: Json): boolean {
-  return !JSON.stringify(value).includes('${{');
+  const methods = written('methods', [...DEFAULT_HOOK_METHODS]);
+  const response = written('response', {});
+  return {
+    methods: Array.isArray(methods) ? (methods as string[]) : null,
+    response: response !== undefined && isObject(response) ? (response as HookResponse) : null,
+    signature: step.with?.signature,
+  };
 }
 
 /** @throws EngineError when the step is over */
