@@ -66,6 +66,10 @@ test('a first round that is put off begins after the pause, and not at all after
   const closed = new Periodic({ tick, intervalMs: 1_000_000, onError: () => {} });
   closed.start(1);
   await closed.close();
-  await new Promise((done) => setTimeout(done, 5));
+  const later = Promise.withResolvers<void>();
+  const other = new Periodic({ tick: async () => later.resolve(), intervalMs: 1_000_000, onError: () => {} });
+  other.start(2);
+  await later.promise;
+  await other.close();
   expect(count).toBe(1);
 });
