@@ -53,7 +53,9 @@ export class Explanation {
       const { stopRequestedAt: sinceMs, graceEndsAt } = execution;
       return { kind: 'stop', cause: hold, sinceMs, graceEndsAt, own };
     }
-    if (hold === 'paused' || (own.kind === 'start' && status === 'paused')) return this.#paused(own);
+    // A pause by hand comes before an incident, which holds the execution by itself.
+    const isHeldToo = own.kind === 'start' || (own.kind === 'incident' && view.pause !== null);
+    if (hold === 'paused' || (status === 'paused' && isHeldToo)) return this.#paused(own);
     return own;
   }
 

@@ -402,9 +402,17 @@ test('with every place taken, a step waits for one and says who holds them; exec
   await reasonOf(first, 'a', 'start', /number 1 of its workspace/);
   const { step: pending } = await reasonOf(second, 'a', 'start', /number 2 of its workspace/);
   expect(pending).toMatchObject({ id: null, status: 'waiting_inputs', since: null });
-  const { body } = await front.request('GET', '/admin/queues');
+  let body: JsonObject = {};
+  await until(async () => {
+    ({ body } = await front.request('GET', '/admin/queues'));
+    return (body.data as JsonObject[])[0]!.depth === 2;
+  });
   expect(body).toMatchObject({
-    data: [{ queue: 'WorkflowExecutionQueue', depth: 2 }, { queue: 'StepExecutionQueue' }, { depth: 0 }],
+    data: [
+      { queue: 'WorkflowExecutionQueue' },
+      { queue: 'StepExecutionQueue' },
+      { queue: 'MergeExecutionQueue', depth: 0, oldest_age_seconds: 0 },
+    ],
     workspaces: [{ workspace_id: null }],
   });
   const depth = { depth: 1, oldest_age_seconds: expect.any(Number) };
