@@ -208,12 +208,7 @@ function addControlCommands(program: Command): void {
   command(program, 'retry <execution>', 'let an execution go on that is over')
     .option('--from <step>', 'this step and all after it run again')
     .option('--only <step>', 'this step runs again, and what comes after it and has not completed')
-    .option(
-      '--set <path=value>',
-      'completes a failed step with a value as of --input; may be repeated',
-      append,
-      [],
-    )
+    .option('--set <path=value>', 'completes a failed step with a value; may be repeated', append, [])
     .option('--skip <step>', 'skips a failed step; may be repeated', append, [])
     .option('--dry-run', 'only say what would change')
     .option('--wait', 'wait for the end and print the outputs')
@@ -246,11 +241,7 @@ function addControlCommands(program: Command): void {
         const { changeHold } = await import('./control/pause.ts');
         await changeHold(act, execution, { ...options, ...common(self) });
       });
-  command(
-    program,
-    'fork <execution> <from>',
-    'start an execution that reuses what another finished before a step',
-  )
+  command(program, 'fork <execution> <from>', 'start an execution that reuses what another has finished')
     .option('-i, --input <input>', 'as of start; default: the inputs of the source', append, [])
     .option('--set <key=value>', 'completes a step with a value as of --input; may be repeated', append, [])
     .option('--template-version <number>', 'default: that of the source', wholeNumber)

@@ -56,6 +56,7 @@ function change(view: ExecutionView, plan: Plan, repair: Repair, act: Act | null
   }
   for (const [slot, holder] of repair.reopened) reopen(view, plan, view.steps[slot]!, holder);
   decideSkippedAnew(view, plan, skippedByJoin);
+  raceAnew(view, plan, named);
   view.status = 'running';
   view.stopRequested = null;
   view.due = null;
@@ -193,6 +194,24 @@ function decideSkippedAnew(view: ExecutionView, plan: Plan, skipped: ReadonlySet
   for (const slot of inOrder) {
     const state = steps[slot]!;
     if (state.status === 'skipped' && decisionOf(graph, state) !== 'skip') resetStep(view, plan, state);
+  }
+}
+
+/** Losers run again where what they had lost for waits again: a join that fires no more may need them. */
+function raceAnew(view: ExecutionView, plan: Plan, named: readonly number[]): void {
+  const { graph, steps } = view;
+  if (graph.mayLose === null) return;
+  const waits = (slot: number) =>
+    steps[slot]?.status === 'waiting_inputs' &&
+    !named.includes(slot) &&
+    decisionOf(graph, steps[slot]) === 'wait';
+  const losers = steps.filter((state) => state?.lost === true) as StepState[];
+  // Those nearest to the join come first: what leads to them runs again with them.
+  const again = new Set<number>();
+  for (const state of losers.sort((a, b) => graph.depth[b.slot]! - graph.depth[a.slot]!)) {
+    if (!graph.outgoing[state.slot]!.some(({ to }) => again.has(to) || waits(to))) continue;
+    again.add(state.slot);
+    reset(view, plan, state, false);
   }
 }
 

@@ -132,6 +132,8 @@ export interface FreeTask {
   readonly stepTemplateId: string;
   readonly scopeId: ScopeId | null;
   readonly attempt: number;
+  /** How often the step was reset after it had completed. */
+  readonly keyNumber: number;
   readonly sequence: number;
   readonly leaseMs: number;
   readonly workspaceId: string | null;
@@ -150,7 +152,7 @@ const FREE = `
      where (select count(*) from workflow_step_grants g join workflow_step_executions s on s.id = g.step_execution_id
              where g.limit_id = w.limit_id and ${GRANT_COUNTS}) >= w.limit_count)
   select t.step_execution_id, t.lease_ms, s.workflow_execution_id, e.workflow_template_id, s.step_template_id, s.scope,
-         s.holder_id, s.attempt_count, s.sequence, coalesce((s.parked_state -> 'input')::text, 'null') as input,
+         s.holder_id, s.attempt_count, s.key_number, s.sequence, coalesce((s.parked_state -> 'input')::text, 'null') as input,
          t.workspace_id, t.limit_id, t.limit_key, t.limit_count
     from workflow_tasks t
     join workflow_step_executions s on s.id = t.step_execution_id
@@ -177,6 +179,7 @@ export async function readFreeTasks(
     stepTemplateId: row.step_template_id,
     scopeId: scopeOfStep(row.holder_id, row.scope),
     attempt: row.attempt_count,
+    keyNumber: row.key_number,
     sequence: row.sequence,
     leaseMs: row.lease_ms,
     workspaceId: row.workspace_id,

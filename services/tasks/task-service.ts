@@ -5,6 +5,7 @@
  * return of a task is a transition of its step, so an answer that was judged before comes late and is judged again.
  */
 import { randomUUID } from 'node:crypto';
+import { idempotencyKey } from '../../core/control/idempotency-key.ts';
 import type { AnswerResult, Event } from '../../core/event.ts';
 import { graphAt } from '../../core/graph.ts';
 import type { Json } from '../../core/json/json.ts';
@@ -179,7 +180,7 @@ function taskJson({ task, token }: Claimed): string {
     id: task.stepId,
     token,
     attempt: task.attempt,
-    idempotency_key: task.stepId,
+    idempotency_key: idempotencyKey(task.stepId, task.keyNumber),
     lease_seconds: task.leaseMs / 1_000,
   } satisfies Omit<TaskBody, 'input'>;
   return `${JSON.stringify(head).slice(0, -1)},"input":${task.input}}`;
