@@ -12,6 +12,7 @@ import { cancel, list, stop } from './executions.ts';
 import { explain } from './explain.ts';
 import { EXIT, EXIT_MEANINGS, type ExitCode, reportFailure } from './failure.ts';
 import { events, logs } from './history/events.ts';
+import { append, integer, seconds, wholeNumber } from './options/values.ts';
 import { flushOutput, writeLine } from './output.ts';
 import { spareLoopback } from './proxy.ts';
 import { compare } from './reading/compare.ts';
@@ -323,25 +324,4 @@ function common(self: Command): CommonOptions {
 /** Returns whether the command line itself names the engine. */
 function namesEngine(self: Command): boolean {
   return [self, self.parent].some((command) => command?.getOptionValueSource('url') === 'cli');
-}
-
-function append(value: string, before: string[]): string[] {
-  return [...before, value];
-}
-
-function integer(value: string): number {
-  if (!/^-?\d{1,9}$/.test(value)) throw new InvalidArgumentError('It is not a whole number.');
-  return Number(value);
-}
-
-function seconds(value: string): number {
-  const number = integer(value);
-  if (number < 0) throw new InvalidArgumentError('It is not a whole number from 0.');
-  return number;
-}
-
-function wholeNumber(value: string): number {
-  const number = integer(value);
-  if (number < 1) throw new InvalidArgumentError('It is not a whole number from 1.');
-  return number;
 }
