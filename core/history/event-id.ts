@@ -27,13 +27,3 @@ export function placeOf(id: string): EventPlace | null {
 export function comparePlaces(a: EventPlace, b: EventPlace): number {
   return a.sequence - b.sequence || a.n - b.n;
 }
-
-/**
- * The sequences of a scope begin anew when it is opened anew. In a stream they are counted on: by so much for each run of the
- * scope after the first.
- */
-const SEQUENCES_OF_RUN = 2 ** 32;
-
-export function firstOfRun(run: number): number {
-  return (run - 1) * SEQUENCES_OF_RUN;
-}

@@ -13,8 +13,8 @@ import type { Db } from '../connection/client.ts';
 /** The execution, or the scope, that a stream is of. */
 export interface StreamHead {
   readonly sequence: number;
-  /** Of a scope: how often it was opened. */
-  readonly run: number;
+  /** The transitions of a scope before it was opened anew, from which on its sequence counts. */
+  readonly first: number;
   /** Its own statuses, with the transition that gave each, in order. */
   readonly statuses: readonly OwnStatus[];
 }
@@ -49,7 +49,7 @@ export async function readExecutionHead(db: Db, executionId: string): Promise<St
   statuses.push(...kept);
   if (row.completed_at !== null)
     statuses.push({ sequence: row.sequence, status: row.status, at: row.completed_at });
-  return { sequence: row.sequence, run: 1, statuses };
+  return { sequence: row.sequence, first: 0, statuses };
 }
 
 /**
@@ -62,7 +62,7 @@ function beganFirst(kept: readonly OwnStatus[]): boolean {
 }
 
 const SCOPE_HEAD = `
-  select c.sequence, c.run, c.status, c.created_at, c.completed_at
+  select c.sequence, c.first_sequence, c.status, c.created_at, c.completed_at
     from workflow_step_executions s
     join workflow_scopes c on c.step_execution_id = s.holder_id
      and c.index = substring(s.scope from '\\[([0-9]+)\\]$')::integer
@@ -81,7 +81,7 @@ export async function readScopeHead(db: Db, executionId: string, scope: string):
   const statuses: OwnStatus[] = [{ sequence: 1, status: 'running', at: row.created_at }];
   if (row.completed_at !== null && row.status !== 'compensating')
     statuses.push({ sequence: row.sequence, status: row.status, at: row.completed_at });
-  return { sequence: row.sequence, run: row.run, statuses };
+  return { sequence: row.sequence, first: row.first_sequence, statuses };
 }
 
 /** A status of a step. */

@@ -35,7 +35,8 @@ const INSERT = guarded(
                  $9::jsonb[], $12::integer[])
        as t(holder, index, execution_id, path, run, status, sequence, outputs, error, part)
    on conflict (step_execution_id, index) do update
-      set run = excluded.run, status = excluded.status, sequence = excluded.sequence, outputs = excluded.outputs,
+      set first_sequence = workflow_scopes.first_sequence + workflow_scopes.sequence, run = excluded.run,
+          status = excluded.status, sequence = excluded.sequence, outputs = excluded.outputs,
           error = excluded.error, created_at = excluded.created_at, completed_at = excluded.completed_at,
           stop_requested_at = null
     where workflow_scopes.run < excluded.run and workflow_scopes.status in ('failed', 'cancelled')`,

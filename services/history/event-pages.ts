@@ -6,14 +6,7 @@
  * Invariant 2: an event has the same id whenever it is read.
  */
 
-import {
-  BEGIN,
-  comparePlaces,
-  type EventPlace,
-  eventId,
-  firstOfRun,
-  OWN_PLACE,
-} from '../../core/history/event-id.ts';
+import { BEGIN, comparePlaces, type EventPlace, eventId, OWN_PLACE } from '../../core/history/event-id.ts';
 import { COMPENSATION } from '../../core/scopes/step-path.ts';
 import type { Db } from '../../db/connection/client.ts';
 import {
@@ -53,14 +46,14 @@ export async function readEventPage(
 ): Promise<EventPage | null> {
   const head = await readHead(db, { executionId, scope });
   if (head === null) return null;
-  const first = firstOfRun(head.run);
+  const { first } = head;
   const end = { sequence: first + head.sequence, n: OWN_PLACE };
   const until =
     before !== undefined && comparePlaces(before, end) <= 0 ? before : { ...end, n: OWN_PLACE + 1 };
   const isIn = ({ place }: PlacedEvent) => comparePlaces(place, after) > 0 && comparePlaces(place, until) < 0;
   const own = ownEvents(head, first, scope).filter(isIn);
-  const inRun = ({ sequence, n }: EventPlace) => ({ sequence: sequence - first, n });
-  const range = { after: inRun(after), before: inRun(until), limit: limit + 1, fromEnd };
+  const inRow = ({ sequence, n }: EventPlace) => ({ sequence: sequence - first, n });
+  const range = { after: inRow(after), before: inRow(until), limit: limit + 1, fromEnd };
   const happened = await readHappenings(db, executionId, scope, range);
   const all = [...happened.map((each) => stepEvent(each, first, scope)), ...own].sort((a, b) =>
     comparePlaces(a.place, b.place),
@@ -73,7 +66,7 @@ export async function readEventPage(
 /** Returns the present end of a stream; null: it is not there. */
 export async function readEnd(db: Db, stream: StreamName): Promise<EventPlace | null> {
   const head = await readHead(db, stream);
-  return head === null ? null : { sequence: firstOfRun(head.run) + head.sequence, n: OWN_PLACE };
+  return head === null ? null : { sequence: head.first + head.sequence, n: OWN_PLACE };
 }
 
 function readHead(db: Db, { executionId, scope }: StreamName): Promise<StreamHead | null> {

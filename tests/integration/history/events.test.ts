@@ -4,7 +4,7 @@
 import { expect, test } from 'bun:test';
 import type { JsonObject } from '../../../core/json/json.ts';
 import { isFinalExecution, isFinalStep } from '../../../core/status.ts';
-import { type ReadEvent, readEvents } from '../../support/api/event-reader.ts';
+import { eventsOf, type ReadEvent, readEvents } from '../../support/api/event-reader.ts';
 import { type EngineDatabase, type EngineProcess, stepOf, type TestEngine } from '../../support/engine.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 
@@ -177,6 +177,45 @@ test('what a retry has reset is told all the same, and its attempts are kept', a
   ]);
 });
 
+test('a scope that is opened anew, or again as it was, goes on in its stream', async () => {
+  const id = await engine.start(
+    await engine.publish({
+      steps: {
+        each: {
+          type: 'foreach',
+          with: {
+            items: [0],
+            steps: {
+              first: { type: 'noop' },
+              once: { type: 'flaky', needs: ['first'], with: { failures: 1 } },
+            },
+          },
+        },
+      },
+    }),
+  );
+  await engine.end(id);
+  const ended = (status: string) => (event: ReadEvent) => event.type === 'scope' && event.to === status;
+  const scoped = (last: string, after?: string) =>
+    readEvents(urlOf(id, '&scope=each[0]'), ended(last), after);
+  const before = await scoped('failed');
+  // Its steps are new ones, and fail as the old ones did.
+  await engine.request('POST', '/api/v1/execution/retry', { execution_id: id });
+  expect((await engine.end(id)).status).toBe('failed');
+  const anew = await scoped('failed', before.at(-1)!.id);
+  await engine.request('POST', '/api/v1/execution/retry', { execution_id: id, from: 'each[0]/once' });
+  expect((await engine.end(id)).status).toBe('completed');
+  const after = await scoped('completed', anew.at(-1)!.id);
+  expect(inOrder([...before, ...anew, ...after])).toBe(true);
+  expect(anew.filter(({ outcome }) => outcome).map(({ key, outcome }) => `${key} ${outcome}`)).toEqual([
+    'first completed',
+    'once failed',
+  ]);
+  expect(after.filter(({ outcome }) => outcome).map(({ key, outcome }) => `${key} ${outcome}`)).toEqual([
+    'once completed',
+  ]);
+});
+
 test('what another engine does is told here', async () => {
   const template = await engine.publish({
     steps: { hold: { type: 'gate', with: { name: 'told' } }, next: { type: 'noop', needs: ['hold'] } },
@@ -255,13 +294,11 @@ test('a stream of an engine that stops ends between two events', async () => {
       steps: { a: { type: 'wait', with: { signal: 'go' } }, b: { type: 'noop', needs: ['a'] } },
     }),
   );
-  const reading = readEvents(urlOf(id, '', leaving), isEnd);
-  await database.until(
-    `select count(*) = 1 from workflow_step_executions where workflow_execution_id = $1 and status = 'waiting'`,
-    [id],
-  );
-  leaving.kill('SIGTERM');
-  const events = await reading;
+  const events: ReadEvent[] = [];
+  for await (const event of eventsOf(urlOf(id, '', leaving))) {
+    events.push(event);
+    if (event.to === 'waiting') leaving.kill('SIGTERM');
+  }
   expect(await leaving.exited).toBe(0);
   await engine.client.signal({ execution_id: id, signal: 'go' });
   const rest = await readEvents(urlOf(id), isEnd, events.at(-1)!.id);
