@@ -3,7 +3,7 @@
  *
  * Not here: the work of the commands. Modules that only one command needs are loaded when it is called.
  */
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
