@@ -1,15 +1,23 @@
 /**
  * Statements on workflow_end_counts: how many executions ended, by span, workspace and template.
  */
-import { type CountKey, type EndCount, type EndNumbers, keyText } from '../../core/stats/end-counts.ts';
+import {
+  type CountKey,
+  type End,
+  type EndCount,
+  type EndNumbers,
+  keyText,
+} from '../../core/stats/end-counts.ts';
 import { fromPairs, toPairs } from '../../core/stats/histogram.ts';
 import { plainArray, textArray } from '../array-literal.ts';
 import type { Db, Tx } from '../connection/client.ts';
 
 const COLUMNS = 'width, workspace, template, starts_at, completed, failed, cancelled, timed_out, durations';
+/** Durations are read as text, which is parsed in a tenth of the time of an array. */
+const READ_COLUMNS = COLUMNS.replace('durations', 'durations::text as durations');
 
 const READ = `
-  select ${COLUMNS} from workflow_end_counts
+  select ${READ_COLUMNS} from workflow_end_counts
    where (width, workspace, template, starts_at) in (
            select width, workspace, template, timestamptz 'epoch' + starts_at * interval '1 second'
              from unnest($1::integer[], $2::text[], $3::text[], $4::bigint[]) as t(width, workspace, template, starts_at))`;
@@ -61,8 +69,20 @@ export interface CountsAsked {
   readonly untilMs: number;
 }
 
+export interface CountedSpan {
+  readonly startsAtMs: number;
+  readonly ends: Readonly<Record<End, number>>;
+  /** As text: `pairsOf` reads it. */
+  readonly durations: string;
+}
+
+/** Returns pairs of class and number. */
+export function pairsOf(durations: string): number[] {
+  return JSON.parse(`[${durations.slice(1, -1)}]`) as number[];
+}
+
 const READ_SPANS = `
-  select ${COLUMNS} from workflow_end_counts
+  select ${READ_COLUMNS} from workflow_end_counts
    where width = $1 and workspace = $2 and template = $3
      and starts_at >= timestamptz 'epoch' + $4::bigint * interval '1 millisecond'
      and starts_at < timestamptz 'epoch' + $5::bigint * interval '1 millisecond'
@@ -72,13 +92,17 @@ const READ_SPANS = `
 export async function readSpans(
   db: Db,
   { width, workspace, template, fromMs, untilMs }: CountsAsked,
-): Promise<EndCount[]> {
+): Promise<CountedSpan[]> {
   const { rows } = await db.query({
     name: 'read_spans',
     text: READ_SPANS,
     values: [width, workspace, template, fromMs, untilMs],
   });
-  return rows.map((row) => ({ ...toKey(row), numbers: toNumbers(row) }));
+  return rows.map((row) => ({
+    startsAtMs: row.starts_at.getTime(),
+    ends: toEnds(row),
+    durations: row.durations,
+  }));
 }
 
 /** Deletes counts of spans that began so many seconds ago or earlier. Uses workflow_end_counts_old. */
@@ -95,12 +119,17 @@ function toKey({ width, workspace, template, starts_at }: any): CountKey {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row from the driver
-function toNumbers(row: any): EndNumbers {
+function toEnds(row: any): Record<End, number> {
+  const { completed, failed, cancelled, timed_out } = row;
   return {
-    completed: Number(row.completed),
-    failed: Number(row.failed),
-    cancelled: Number(row.cancelled),
-    timed_out: Number(row.timed_out),
-    durations: new Map(fromPairs(row.durations)),
+    completed: Number(completed),
+    failed: Number(failed),
+    cancelled: Number(cancelled),
+    timed_out: Number(timed_out),
   };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row from the driver
+function toNumbers(row: any): EndNumbers {
+  return { ...toEnds(row), durations: new Map(fromPairs(pairsOf(row.durations))) };
 }

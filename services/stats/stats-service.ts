@@ -3,8 +3,8 @@
  */
 import { EngineError } from '../../core/problem.ts';
 import type { RequestProblem } from '../../core/problem-code.ts';
-import { ALL, addNumbers, type EndNumbers, noEnds, workspaceKey } from '../../core/stats/end-counts.ts';
-import { percentile } from '../../core/stats/histogram.ts';
+import { ALL, ENDS, type End, workspaceKey } from '../../core/stats/end-counts.ts';
+import { Durations } from '../../core/stats/histogram.ts';
 import {
   BUCKETS_MS,
   type Buckets,
@@ -18,7 +18,8 @@ import {
 } from '../../core/stats/spans.ts';
 import { msUntil } from '../../db/clock.ts';
 import type { Pool } from '../../db/connection/client.ts';
-import { readSpans } from '../../db/stats/end-counts.ts';
+import { type CountedSpan, pairsOf, readSpans } from '../../db/stats/end-counts.ts';
+import { inSlices } from '../../process/in-slices.ts';
 import type { Caller } from '../caller.ts';
 import type { EndNumbersBody, StatsBody, StatsPort, StatsQuery } from './stats-answers.ts';
 
@@ -43,15 +44,7 @@ export class StatsService implements StatsPort {
       fromMs,
       untilMs,
     });
-    const numbers = new Map<number, EndNumbers>();
-    const totals = noEnds();
-    for (const { startsAtMs, numbers: ofSpan } of spans) {
-      const at = startOfSpan(startsAtMs, bucketMs);
-      const ofBucket = numbers.get(at) ?? noEnds();
-      numbers.set(at, ofBucket);
-      addNumbers(ofBucket, ofSpan);
-      addNumbers(totals, ofSpan);
-    }
+    const { numbers, totals } = await inSlices(sumUp(spans, bucketMs));
     return {
       since: new Date(fromMs).toISOString(),
       until: new Date(untilMs).toISOString(),
@@ -59,7 +52,7 @@ export class StatsService implements StatsPort {
       template: template ?? null,
       data: Array.from({ length: count }, (_, place) => {
         const at = fromMs + place * bucketMs;
-        return { at: new Date(at).toISOString(), ...bodyOf(numbers.get(at) ?? noEnds()) };
+        return { at: new Date(at).toISOString(), ...bodyOf(numbers.get(at) ?? noNumbers()) };
       }),
       totals: bodyOf(totals),
     };
@@ -95,6 +88,40 @@ function adviceOn(fittingMs: number | undefined): string {
   return `${most}; the shortest that this time can have is ${fittingMs / 60_000}m.`;
 }
 
+/** Spans that are added up between two yields. */
+const SPANS_AT_ONCE = 20;
+
+interface Numbers {
+  readonly ends: Record<End, number>;
+  readonly durations: Durations;
+}
+
+const noNumbers = (): Numbers => ({
+  ends: { completed: 0, failed: 0, cancelled: 0, timed_out: 0 },
+  durations: new Durations(),
+});
+
+/** Returns the numbers of each bucket that has any, by its beginning, and those of all. Yields now and then. */
+function* sumUp(
+  spans: readonly CountedSpan[],
+  bucketMs: number,
+): Generator<void, { numbers: ReadonlyMap<number, Numbers>; totals: Numbers }> {
+  const numbers = new Map<number, Numbers>();
+  const totals = noNumbers();
+  for (const [place, { startsAtMs, ends, durations }] of spans.entries()) {
+    if (place % SPANS_AT_ONCE === 0) yield;
+    const at = startOfSpan(startsAtMs, bucketMs);
+    const ofBucket = numbers.get(at) ?? noNumbers();
+    numbers.set(at, ofBucket);
+    const pairs = pairsOf(durations);
+    for (const sum of [ofBucket, totals]) {
+      for (const end of ENDS) sum.ends[end] += ends[end];
+      sum.durations.add(pairs);
+    }
+  }
+  return { numbers, totals };
+}
+
 function workspaceOf(caller: Caller, asked: string | undefined): string {
   if (caller.admin) return asked ?? ALL;
   return workspaceKey(caller.workspaceId);
@@ -104,7 +131,7 @@ function refusal(pointer: string, code: RequestProblem, message: string): Engine
   return new EngineError('validation_failed', message, [{ pointer, code, message }]);
 }
 
-function bodyOf({ durations, ...ends }: EndNumbers): EndNumbersBody {
+function bodyOf({ ends, durations }: Numbers): EndNumbersBody {
   const { completed, failed, cancelled, timed_out } = ends;
   return {
     total: completed + failed + cancelled + timed_out,
@@ -112,8 +139,8 @@ function bodyOf({ durations, ...ends }: EndNumbers): EndNumbersBody {
     failed,
     cancelled,
     timed_out,
-    p50_ms: rounded(percentile(durations, 0.5)),
-    p95_ms: rounded(percentile(durations, 0.95)),
+    p50_ms: rounded(durations.percentile(0.5)),
+    p95_ms: rounded(durations.percentile(0.95)),
   };
 }
 
