@@ -57,6 +57,7 @@ describe('the OpenAPI document', () => {
       'post /admin/executions/retry',
       'post /admin/executions/{id}/cancel',
       'post /api/v1/execution/fork',
+      'post /api/v1/execution/migrate',
       'post /api/v1/execution/pause',
       'post /api/v1/execution/resume',
       'post /api/v1/execution/retry',

@@ -1,12 +1,11 @@
 /**
- * The command line: its commands and their options.
- *
- * Not here: the work of the commands. Modules that only one command needs are loaded when it is called.
+ * The command line: its commands and their options. Modules that only one command needs are loaded when it is called.
  */
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { visibleLines } from '../core/text/visible.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type CommonOptions, DEFAULT_URL } from './common-options.ts';
+import { addVersionCommands } from './control/version-commands.ts';
 import { doctor } from './doctor.ts';
 import { cancel, list, stop } from './executions.ts';
 import { explain } from './explain.ts';
@@ -242,17 +241,7 @@ function addControlCommands(program: Command): void {
         const { changeHold } = await import('./control/pause.ts');
         await changeHold(act, execution, { ...options, ...common(self) });
       });
-  command(program, 'fork <execution> <from>', 'start an execution that reuses what another has finished')
-    .option('-i, --input <input>', 'as of start; default: the inputs of the source', append, [])
-    .option('--set <key=value>', 'completes a step with a value as of --input; may be repeated', append, [])
-    .option('--template-version <number>', 'default: that of the source', wholeNumber)
-    .option('--idempotency-key <key>', 'the same key returns the same fork')
-    .option('--dry-run', 'only say what would begin')
-    .option('--wait', 'wait for the end and print the outputs')
-    .action(async (execution, from, options, self) => {
-      const { fork } = await import('./control/fork.ts');
-      await fork(execution, from, { ...options, ...common(self) });
-    });
+  addVersionCommands((usage, told) => command(program, usage, told), { common, append, wholeNumber });
 }
 
 function addDoctorCommand(program: Command): void {

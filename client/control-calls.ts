@@ -4,6 +4,7 @@
 import type { DryRun } from '../core/control/dry-run.ts';
 import type { BulkAct, BulkBody, BulkResult } from '../services/control/bulk-answers.ts';
 import type { ForkBody } from '../services/control/fork-answers.ts';
+import type { MigrateBody, MigrateResult } from '../services/control/migrate-answers.ts';
 import type { ControlledExecution, RetryBody } from '../services/control/retry-answers.ts';
 import type { StartResult } from '../services/execution-answers.ts';
 import type { CompleteBody, FailBody, ForceBody } from '../services/steps/answers.ts';
@@ -57,6 +58,10 @@ export interface Forced {
   skip: ForceBody;
 }
 
+const migrated: Check<MigrateResult | DryRun> = orDryRun(
+  object<MigrateResult>({ execution_id: text, status: text, version: number }),
+);
+
 export function controlCalls(call: Call) {
   return {
     /** Lets an execution go on that is over. */
@@ -79,5 +84,7 @@ export function controlCalls(call: Call) {
     /** Starts an execution that reuses what another one has finished. With a key it may be sent again. */
     fork: (body: ForkBody, idempotencyKey?: string) =>
       call('POST', '/api/v1/execution/fork', forked, { body, idempotencyKey }),
+    /** Moves an execution to another version of its template. May be sent again. */
+    migrate: (body: MigrateBody) => call('POST', '/api/v1/execution/migrate', migrated, { body }),
   };
 }

@@ -6,8 +6,8 @@
  */
 import type { Act } from './control/act.ts';
 import type { Repair } from './control/asked-repair.ts';
+import type { ReusedStep } from './control/fork/reused-step.ts';
 import type { Json } from './json/json.ts';
-import type { StepStatus } from './status.ts';
 
 /**
  * The claim token: a step is held by exactly one attempt of one engine. An attempt that is parked or given back keeps
@@ -124,17 +124,6 @@ export interface ChildStart {
   readonly inputs: Payload;
 }
 
-/** A step that the fork begins with, final from the start. */
-export interface ReusedStep {
-  readonly slot: number;
-  readonly status: 'completed' | 'failed' | 'skipped';
-  readonly routes: readonly string[] | null;
-  /** The step execution that it was; null: its output is given, and the source never finished it. */
-  readonly source: { readonly id: string; readonly sequence: number; readonly status: StepStatus } | null;
-  /** Null: that of the source. */
-  readonly output: Payload | null;
-}
-
 /** The child execution that a step waits for has ended. */
 export interface ChildEnded {
   readonly type: 'child_ended';
@@ -226,6 +215,7 @@ export type Event =
   | {
       readonly type: 'claim_task';
       readonly slot: number;
+      readonly stepId?: string;
       readonly attempt: number;
       readonly sequence: number;
       readonly task: TaskClaim;
@@ -234,6 +224,7 @@ export type Event =
   | {
       readonly type: 'return_task';
       readonly slot: number;
+      readonly stepId?: string;
       readonly attempt: number;
       readonly sequence: number;
       readonly queue: string;
@@ -266,6 +257,7 @@ export type Event =
   | {
       readonly type: 'wake';
       readonly slot: number;
+      readonly stepId?: string;
       readonly attempt: number;
       /** The sequence of the transition that set the timer. */
       readonly sequence: number;
@@ -277,6 +269,7 @@ export type Event =
   | {
       readonly type: 'step_time_out';
       readonly slot: number;
+      readonly stepId?: string;
       /** Retries used when the deadline was set: each retry has a timeout of its own. */
       readonly retries: number;
       readonly random: number;
@@ -335,6 +328,18 @@ export type Event =
       readonly act?: Act;
     }
   /** The execution's own timeout. */
-  | { readonly type: 'time_out' }
+  | {
+      readonly type: 'time_out';
+      /** The timeout of which it is the end, which may be another one by now; left out: the present one. */
+      readonly timeoutMs?: number;
+    }
+  /** Another version of the template follows. Only a commit of its own decides it (door/control/). */
+  | {
+      readonly type: 'migrate';
+      /** Id of the version. */
+      readonly templateId: string;
+      readonly map: ReadonlyMap<string, string | null>;
+      readonly act: Act;
+    }
   /** Inputs that a main server wrote by SQL do not match the template's schema, or its template cannot run. */
   | { readonly type: 'reject'; readonly code: string; readonly message: string };

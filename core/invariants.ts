@@ -161,7 +161,7 @@ function findInJoin(
 ): void {
   const { slot, status } = state;
   const edges = view.graph.incoming[slot]!.length;
-  if (edges === 0 || status === 'cancelled') return;
+  if (edges === 0 || status === 'cancelled' || state.decidedElsewhere) return;
   const { join } = view.graph.steps[slot]!;
   const decision = decideJoin(join, edges, resolved, live);
   const told = `${live} live of ${resolved} resolved of ${edges} edges, join ${join}`;

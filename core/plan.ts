@@ -4,16 +4,8 @@
  * A plan names steps by slot; the new row of a step is its state in the plan's view.
  */
 import type { Act } from './control/act.ts';
-import type {
-  ChildStart,
-  Event,
-  Payload,
-  ReusedStep,
-  ScopeItems,
-  StepError,
-  TaskClaim,
-  WaitingFor,
-} from './event.ts';
+import type { ReusedStep } from './control/fork/reused-step.ts';
+import type { ChildStart, Event, Payload, ScopeItems, StepError, TaskClaim, WaitingFor } from './event.ts';
 import type { ReceivedInput } from './graph.ts';
 import type { Json } from './json/json.ts';
 import type { ExecutionStatus, StepStatus } from './status.ts';

@@ -73,6 +73,11 @@ export const REQUEST_PROBLEMS = [
   'too_deep',
   'number_not_exact',
   'too_much_work',
+  'no_counterpart',
+  'other_type',
+  'open_scopes_differ',
+  'failure_unhandled',
+  'webhook_waits',
 ] as const;
 
 export type RequestProblem = (typeof REQUEST_PROBLEMS)[number];

@@ -32,6 +32,7 @@ export function createState(view: ExecutionView, plan: Plan, slot: number, newId
     resets: 0,
     keyNumber: 0,
     byHand: false,
+    decidedElsewhere: false,
     held: null,
   };
   view.steps[slot] = state;
@@ -188,7 +189,7 @@ function resolveEdges(
 }
 
 /** Resolves an edge of a settled step. Returns the step that it leads to; null: it was resolved before. */
-function resolveEdge(
+export function resolveEdge(
   view: ExecutionView,
   plan: Plan,
   producer: StepState,

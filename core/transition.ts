@@ -22,8 +22,9 @@ import {
 } from './attempt-events.ts';
 import { claim, complete, giveBack, park, skip } from './claims/claim-events.ts';
 import { hasToUndo } from './compensation/compensation.ts';
-import { beginFork } from './control/begin-fork.ts';
 import { endTaken, takeStep } from './control/force.ts';
+import { beginFork } from './control/fork/begin-fork.ts';
+import { located } from './control/migration/located.ts';
 import { openIdle, pause, resume } from './control/pause.ts';
 import { repairView } from './control/repair.ts';
 import {
@@ -49,7 +50,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
   for (const event of events) {
     const accepted =
       heard.has(event) ||
-      ((event.type === 'repair' || !isFinalExecution(view.status)) && apply(view, plan, event, newId));
+      ((event.type === 'repair' || !isFinalExecution(view.status)) && applyLocated(view, plan, event, newId));
     if (!accepted) plan.late.push(event);
     else take(plan, event);
     if (accepted && !plan.looksAgain) endWhenOver(view, plan, newId);
@@ -87,6 +88,11 @@ function inOrder({ graph, steps }: ExecutionView, ready: readonly number[]): num
   return queued.sort((a, b) => graph.rank[a]! - graph.rank[b]!);
 }
 
+function applyLocated(view: ExecutionView, plan: Plan, event: Event, newId: () => string): boolean {
+  const at = located(view, event);
+  return at !== null && apply(view, plan, at, newId);
+}
+
 /** Returns whether the event changed anything; false: it is late. */
 function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => string): boolean {
   switch (event.type) {
@@ -111,6 +117,7 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'answer':
       return answer(view, plan, event, newId);
     case 'scopes_ended':
+    case 'migrate':
       return false;
     case 'child_ended':
       return hearOfChild(view, plan, event, newId);
@@ -138,7 +145,7 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'resume':
       return resume(view, plan, event);
     case 'time_out':
-      return timeOut(view, plan, newId);
+      return timeOut(view, plan, event, newId);
     case 'force':
       return force(view, plan, event, newId);
     case 'repair':
@@ -210,7 +217,13 @@ function isInGrace({ settledCount, graph, steps }: ExecutionView): boolean {
 }
 
 /** The execution's timeout does not apply while it is compensating. */
-function timeOut(view: ExecutionView, plan: Plan, newId: () => string): boolean {
+function timeOut(
+  view: ExecutionView,
+  plan: Plan,
+  { timeoutMs }: Extract<Event, { type: 'time_out' }>,
+  newId: () => string,
+): boolean {
+  if (timeoutMs !== undefined && timeoutMs !== view.graph.timeoutMs) return false;
   if (view.status === 'compensating') return false;
   return conclude(view, plan, { status: 'timed_out', error: timedOutError() }, newId, 'grace');
 }

@@ -53,6 +53,8 @@ export interface StepState {
   keyNumber: number;
   /** It was ended by hand. */
   byHand: boolean;
+  /** Its join was decided on other edges than it has: in another version of the template, or by whoever gave its output. */
+  decidedElsewhere: boolean;
   /** Null: the step holds no scopes, or has not begun to. */
   held: HeldScopes | null;
 }
@@ -192,6 +194,8 @@ export interface StepRow {
   keyNumber?: number;
   /** Left out: false. */
   byHand?: boolean;
+  /** Left out: it was decided here. */
+  decidedElsewhere?: boolean;
   /** Left out: the step holds no scopes. */
   held?: HeldScopes | null;
 }
@@ -221,6 +225,7 @@ export function loadView(
     keyNumber: row.keyNumber ?? 0,
     byHand: row.byHand ?? false,
     held: row.held ?? null,
+    decidedElsewhere: row.decidedElsewhere ?? false,
     slot: slotOf(graph, row.position),
     resolved: 0,
     live: 0,

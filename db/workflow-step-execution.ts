@@ -231,6 +231,7 @@ export interface LoadedStep {
   readonly resets: number;
   readonly keyNumber: number;
   readonly byHand: boolean;
+  readonly decidedElsewhere: boolean;
 }
 
 /** The columns of a LoadedStep. */
@@ -239,7 +240,7 @@ export const STATE_COLUMNS = `
   claimed_by, sequence, parked_at is not null as parked,
   deadline_at is not null and completed_at is null as has_deadline,
   status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes, lost_race,
-  reset_count, key_number, by_hand is not null as by_hand`;
+  reset_count, key_number, by_hand is not null as by_hand, decided_elsewhere`;
 
 const LOAD = `
   select ${STATE_COLUMNS}
@@ -292,6 +293,7 @@ export function toLoaded(row: any): LoadedStep {
     resets: row.reset_count,
     keyNumber: row.key_number,
     byHand: row.by_hand,
+    decidedElsewhere: row.decided_elsewhere,
   };
 }
 

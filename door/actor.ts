@@ -45,6 +45,10 @@ export class Loaded implements ReadableExecution {
   readonly facts: ExecutionFacts;
   readonly view: ExecutionView;
   readonly around: Loaded | null;
+  readonly kept: KeptPayloads;
+  readonly errors: Map<number, StepError>;
+  /** Edges as they were when the join was decided, by slot, until the step has begun. */
+  readonly received: Map<number, readonly ReceivedInput[]>;
   /** Start of the execution, of performance.now(); null: not begun. */
   begunAt: number | null = null;
 
@@ -53,6 +57,9 @@ export class Loaded implements ReadableExecution {
     this.facts = facts;
     this.view = view;
     this.around = around;
+    this.kept = actor.kept;
+    this.errors = actor.errors;
+    this.received = actor.received;
   }
 
   /** Id of the execution. */
@@ -74,14 +81,6 @@ export class Loaded implements ReadableExecution {
     return this.view.scope === null ? scopes[0]! : scopes[graphs.indexOf(this.view.graph)]!;
   }
 
-  get kept(): KeptPayloads {
-    return this.actor.kept;
-  }
-
-  get errors(): Map<number, StepError> {
-    return this.actor.errors;
-  }
-
   /** Returns the compiled step of the instance in a slot. */
   step(slot: number): CompiledStep {
     return this.version.steps[this.view.graph.firstPosition + slot]!;
@@ -92,11 +91,11 @@ export class Actor {
   readonly key: ViewKey;
   mailbox: Mail[] = [];
   /** Its input and its outputs by slot, as far as they were produced or read in this process. */
-  readonly kept: KeptPayloads;
+  kept: KeptPayloads;
   /** Errors of failed steps by slot, as far as they were produced or read in this process. */
-  readonly errors = new Map<number, StepError>();
+  errors = new Map<number, StepError>();
   /** Edges as they were when the join was decided, by slot, until the step has begun. */
-  readonly received = new Map<number, readonly ReceivedInput[]>();
+  received = new Map<number, readonly ReceivedInput[]>();
   /** Ready slots that were skipped during a commit. */
   readonly held: number[] = [];
   /** Retries of its execution that what is kept here has seen. */
@@ -111,6 +110,8 @@ export class Actor {
   #news: ReadInbox | null = null;
   #hasTakenNews = false;
   #busy = false;
+  /** Id of the template version by whose slots it keeps things; null: none so far. */
+  #versionId: string | null = null;
   #loaded: Loaded | null = null;
 
   constructor(key: ViewKey, kept: KeptPayloads) {
@@ -183,8 +184,18 @@ export class Actor {
   }
 
   load(facts: ExecutionFacts, view: ExecutionView, around: Loaded | null = null): Loaded {
+    if (this.#versionId !== null && this.#versionId !== facts.version.id) this.#keepAnew();
+    this.#versionId = facts.version.id;
     this.#loaded = new Loaded(this, facts, view, around);
     return this.#loaded;
+  }
+
+  /** The slots of another version are others. Handlers that run go on with what they know. */
+  #keepAnew(): void {
+    this.kept.end();
+    this.kept = this.kept.successor();
+    this.errors = new Map();
+    this.received = new Map();
   }
 
   /**

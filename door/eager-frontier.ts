@@ -166,7 +166,8 @@ export class EagerFrontier {
       const actor = actors.get(loaded.actor.key);
       const unit = batch.get(actor) ?? (onlyThese ? undefined : joinBatch(actor, batch));
       if (unit === undefined) passedOver.push({ actor, slot });
-      if (unit === undefined || !claimWithin(unit.plan, slot, capacity.owner)) capacity.refund(step);
+      if (unit === undefined || !isSame(step, unit) || !claimWithin(unit.plan, slot, capacity.owner))
+        capacity.refund(step);
       if (unit === undefined && passedOver.length > MAX_PASSED_OVER) break;
     }
     for (const { actor, slot } of passedOver) this.#offerLater(actor, slot);
@@ -182,6 +183,11 @@ export class EagerFrontier {
     actor.held.push(slot);
     if (!actor.busy) actors.mark(actor);
   }
+}
+
+/** Returns whether the slot has the step that was offered: in another version of the template it has another one. */
+function isSame({ loaded, slot }: ReservedStep, unit: DecidedUnit): boolean {
+  return loaded === unit.loaded || loaded.view.steps[slot]?.id === unit.loaded.view.steps[slot]?.id;
 }
 
 /** Units whose outputs took time are decided; those that must be committed alone are decided once more. */

@@ -23,12 +23,25 @@ import type { Actors } from './actors.ts';
 import type { Committer } from './committer.ts';
 import type { LockedCommit } from './locked-commit.ts';
 import { type StartGroup, StartGroups } from './start-groups.ts';
-import { type DecidedUnit, type LoadedUnit, type NewExecution, startUnit, type Unit } from './unit.ts';
+import {
+  type DecidedUnit,
+  type LoadedUnit,
+  migrationOf,
+  type NewExecution,
+  startUnit,
+  type Unit,
+} from './unit.ts';
+
+interface Moves {
+  commit(unit: Unit): Promise<void>;
+}
 
 export interface DoorOptions {
   readonly lanes: readonly Lane[];
   readonly committer: Committer;
   readonly locked: LockedCommit;
+  /** Commits units that move their execution to another version. */
+  readonly migrations: Moves;
 }
 
 /** Thrown to a starter whose idempotency key was taken by another start, now or at the same moment. */
@@ -38,6 +51,7 @@ export class ExecutionDoor {
   readonly #lanes: readonly Lane[];
   readonly #committer: Committer;
   readonly #locked: LockedCommit;
+  readonly #migrations: Moves;
   readonly #starts = new StartGroups();
   #scheduled = false;
   /** Whether the last commit was of a start that goes alone: among those of large payloads, and among the others. */
@@ -46,7 +60,8 @@ export class ExecutionDoor {
   #largeLane: Lane | null = null;
   #closed = false;
 
-  constructor({ lanes, committer, locked }: DoorOptions) {
+  constructor({ lanes, committer, locked, migrations }: DoorOptions) {
+    this.#migrations = migrations;
     this.#lanes = lanes;
     this.#committer = committer;
     this.#locked = locked;
@@ -149,7 +164,8 @@ export class ExecutionDoor {
     const committer = this.#committer;
     const groups = this.#starts.takeTogether(isLarge);
     const starting = groups.flatMap((group) => this.#startUnits(group));
-    const [loaded, unloaded] = byView(this.#actors.collect(isLarge));
+    const [loaded, unloaded, moving] = byWay(this.#actors.collect(isLarge));
+    for (const unit of moving) this.#migrations.commit(unit);
     if (unloaded.length > 0) this.#locked.commit(unloaded);
     const decidedAt = performance.now();
     // Ready steps of other executions are claimed by small commits.
@@ -164,7 +180,7 @@ export class ExecutionDoor {
     };
     if (ready.length === 0) {
       settleStarts();
-      if (unloaded.length + again.length > 0) this.wake();
+      if (unloaded.length + again.length + moving.length > 0) this.wake();
       return false;
     }
     this.#write(lane, ready, isLarge).then(
@@ -202,12 +218,14 @@ export class ExecutionDoor {
   }
 }
 
-function byView(units: readonly Unit[]): [loaded: LoadedUnit[], unloaded: Unit[]] {
+function byWay(units: readonly Unit[]): [loaded: LoadedUnit[], unloaded: Unit[], moving: Unit[]] {
   const loaded: LoadedUnit[] = [];
   const unloaded: Unit[] = [];
+  const moving: Unit[] = [];
   for (const unit of units) {
-    if (unit.actor.loaded === null) unloaded.push(unit);
+    if (migrationOf(unit) !== null) moving.push(unit);
+    else if (unit.actor.loaded === null) unloaded.push(unit);
     else loaded.push({ ...unit, loaded: unit.actor.loaded });
   }
-  return [loaded, unloaded];
+  return [loaded, unloaded, moving];
 }

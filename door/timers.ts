@@ -30,11 +30,12 @@ export class Timers implements CommitSubscriber {
   #arm({ actor, plan }: DecidedUnit): void {
     if (plan.end !== null) return;
     for (const [slot, { timer, state, deadlineMs }] of plan.steps) {
-      const { retries } = state;
+      const { retries, id: stepId } = state;
       if (deadlineMs !== null)
         this.#after(deadlineMs, actor.key, () => ({
           type: 'step_time_out',
           slot,
+          stepId,
           retries,
           random: Math.random(),
         }));
@@ -44,6 +45,7 @@ export class Timers implements CommitSubscriber {
       this.#after(timer.afterMs, actor.key, () => ({
         type: 'wake',
         slot,
+        stepId,
         attempt,
         sequence,
         purpose,
@@ -51,7 +53,8 @@ export class Timers implements CommitSubscriber {
       }));
     }
     const { timeoutMs } = plan.view.graph;
-    if (plan.begun && timeoutMs !== null) this.#after(timeoutMs, actor.key, () => ({ type: 'time_out' }));
+    if (plan.begun && timeoutMs !== null)
+      this.#after(timeoutMs, actor.key, () => ({ type: 'time_out', timeoutMs }));
     if (plan.stopping || plan.compensating)
       this.#after(this.#stopGraceMs, actor.key, () => ({ type: 'stop_overdue' }));
   }

@@ -153,3 +153,9 @@ export function leftBy({ loaded, plan }: DecidedUnit): LeftChildren | null {
   if (!loaded.version.waitsForChildren) return null;
   return leftChildren(plan, (slot) => loaded.step(slot).type.waitsFor === 'child');
 }
+
+/** Returns the event of a unit that moves its execution; null: it does something else. */
+export function migrationOf({ mails }: Unit): Extract<Event, { type: 'migrate' }> | null {
+  for (const { event } of mails) if (event.type === 'migrate') return event;
+  return null;
+}

@@ -172,10 +172,9 @@ export class ViewLoader {
       // An event of an earlier claim, such as the rescue from a dead engine, says nothing of this one.
       const isOfClaim = (event: Event) =>
         'claim' in event &&
-        event.slot === slot &&
+        (event.claim.stepId === undefined ? event.slot === slot : event.claim.stepId === state.id) &&
         event.claim.attempt === attempt &&
-        event.claim.owner === claim.owner &&
-        (event.claim.stepId ?? state.id) === state.id;
+        event.claim.owner === claim.owner;
       if (!waiting.some(isOfClaim)) orphans.push({ event: { type: 'release', slot, claim }, settle: null });
     }
     return orphans;

@@ -20,6 +20,7 @@ import type { PulseLoop } from '../maintenance/pulse-loop.ts';
 import { StallWatch } from '../maintenance/stall-watch.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { ForkService } from '../services/control/fork.ts';
+import { MigrateService } from '../services/control/migrate.ts';
 import { Doctor } from '../services/doctor/doctor.ts';
 import { ExecutionStarter } from '../services/execution-starter.ts';
 import { ExecutionWaiters } from '../services/execution-waiters.ts';
@@ -207,7 +208,11 @@ function watchLocks(engineId: string, { apiPool: db, route }: Database, { locked
 }
 
 /** Forks are bounded like starts. */
-function createExecutions(parts: ApiParts): { executions: WorkflowExecutionService; forks: ForkService } {
+function createExecutions(parts: ApiParts): {
+  executions: WorkflowExecutionService;
+  forks: ForkService;
+  migrations: MigrateService;
+} {
   const { config, database, steps, worker, metrics, waiters } = parts;
   const { apiPool: pool, hookUrls } = database;
   const { versions, store, reader: inputs } = steps;
@@ -227,6 +232,7 @@ function createExecutions(parts: ApiParts): { executions: WorkflowExecutionServi
       store,
     }),
     forks: new ForkService({ pool, door, versions, gate, inputs, store }),
+    migrations: new MigrateService({ pool, door, versions }),
   };
 }
 
@@ -238,7 +244,7 @@ function createApi(parts: ApiParts) {
   const { limits } = config;
   const stalls = new StallWatch(worker.loops());
   pulse.useStallWatch(stalls);
-  const { executions, forks } = createExecutions(parts);
+  const { executions, forks, migrations } = createExecutions(parts);
   const templates = new TemplateService(pool, reader, database.route.features);
   const doctor = new Doctor({
     ...database.route.long,
@@ -268,6 +274,7 @@ function createApi(parts: ApiParts) {
     executions,
     forks,
     control: createControlServices({ database, steps, worker }, rehearsal, executions),
+    migrations,
     ...createStepServices({ config, database, steps, rehearsal, ...worker.doors }),
     events: new EventService({ pool, feeds: worker.feeds }),
     reading: new ReadingService({ pool, versions, hookUrls: database.hookUrls, store }),

@@ -8,6 +8,7 @@ import { scopeOf } from '../core/view.ts';
 import { msUntil } from '../db/clock.ts';
 import type { CommitObserver, CommitSubscriber } from '../door/commit-subscriber.ts';
 import { Committer } from '../door/committer.ts';
+import { Migrations } from '../door/control/migrations.ts';
 import { ExecutionDoor } from '../door/execution-door.ts';
 import { LockedCommit } from '../door/locked-commit.ts';
 import { HeldInbox } from '../door/scopes/held-inbox.ts';
@@ -142,7 +143,7 @@ export class Worker {
     ]);
     const { committer, dispatcher } = this;
     this.locked = new LockedCommit({ pool: workPool, committer, versions: steps.versions, queue });
-    this.door = new ExecutionDoor({ lanes: database.lanes, committer, locked: this.locked });
+    this.door = this.#createDoor(parts);
     this.heldInbox = this.#createHeldInbox();
     const inHand = {
       isOffered: (stepId: string) => dispatcher.isOffered(stepId),
@@ -164,6 +165,12 @@ export class Worker {
         log.error({ ...what, err }, 'This cannot be worked on; it is looked at again in half a minute'),
       onError,
     });
+  }
+
+  #createDoor({ database: { lanes, queue }, steps: { versions } }: WorkerParts): ExecutionDoor {
+    const { committer, locked } = this;
+    const migrations = new Migrations({ committer, locked, versions, queue });
+    return new ExecutionDoor({ lanes, committer, locked, migrations });
   }
 
   /** What services of waiting steps need of the worker. */

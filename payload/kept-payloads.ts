@@ -54,6 +54,11 @@ export class KeptPayloads {
     this.#clear();
   }
 
+  /** Returns an empty cache in its place. */
+  successor(): KeptPayloads {
+    return new KeptPayloads(this.#total);
+  }
+
   /** Clears the cache, and ignores payloads that are still being read. */
   end(): void {
     this.#isOver = true;

@@ -42,8 +42,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a final execution takes events',
     file: 'core/transition.ts',
-    find: "((event.type === 'repair' || !isFinalExecution(view.status)) && apply(view, plan, event, newId))",
-    replace: 'apply(view, plan, event, newId)',
+    find: "((event.type === 'repair' || !isFinalExecution(view.status)) && applyLocated(view, plan, event, newId))",
+    replace: 'applyLocated(view, plan, event, newId)',
     tests: CORE,
   },
   {

@@ -56,8 +56,8 @@ export const TAKEOVER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a claim whose answer was lost is taken for answered because of the rescue that led to it',
     file: 'door/view-loader.ts',
-    find: '        event.claim.attempt === attempt &&\n        event.claim.owner === claim.owner &&\n',
-    replace: '        attempt > 0 &&\n',
+    find: 'event.claim.attempt === attempt &&\n        event.claim.owner === claim.owner;',
+    replace: 'attempt > 0;',
     tests: ['tests/integration/engines/lost-answer.test.ts'],
   },
 ];

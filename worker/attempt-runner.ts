@@ -165,7 +165,7 @@ export class AttemptRunner {
   #gather(started: Started): Staged<Gathered> {
     const { loaded, attempt, compiled } = started;
     if (compiled.undoes !== null) return this.#gatherUndone(started, compiled.undoes);
-    const received = loaded.actor.received.get(attempt.slot);
+    const received = loaded.received.get(attempt.slot);
     const parked = loaded.view.steps[attempt.slot]?.parked ?? false;
     if (parked || received === undefined) return this.#gatherStored(started);
     return this.#gatherPayloads(started, received, null);

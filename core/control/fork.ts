@@ -10,11 +10,12 @@
  * Invariant 3: each step and each edge is looked at once.
  */
 import { isCompensation } from '../compensation/compensation.ts';
-import type { Payload, ReusedStep } from '../event.ts';
+import type { Payload } from '../event.ts';
 import { type Graph, isLive } from '../graph.ts';
 import { decideJoin } from '../join.ts';
 import { isFinalStep } from '../status.ts';
 import type { ExecutionView, StepState } from '../view.ts';
+import type { ReusedStep } from './fork/reused-step.ts';
 
 /** A value that the caller gives a step as its output. */
 export interface GivenOutput {

@@ -1,7 +1,7 @@
 /**
  * Inserts the steps that a fork takes over. The database copies their results: payloads never pass through the engine.
  */
-import type { ReusedStep } from '../../core/event.ts';
+import type { ReusedStep } from '../../core/control/fork/reused-step.ts';
 import { jsonArray, plainArray, textArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
 import { guarded, type Statement } from '../statement.ts';
@@ -16,12 +16,12 @@ export interface ReusedInsert extends StepInsert {
 const INSERT = guarded(
   `insert into workflow_step_executions
      (id, workflow_execution_id, step_template_id, status, required_inputs, received_inputs, attempt_count, sequence,
-      created_at, updated_at, completed_at, outputs, routes, error, error_code, error_details, reused_from)
+      created_at, updated_at, completed_at, outputs, routes, error, error_code, error_details, reused_from, decided_elsewhere)
    select u.id, u.execution_id, u.template_id, u.status, u.required, coalesce(u.received::jsonb[], '{}'), 0, u.sequence,
           ${momentOf(13)}, ${momentOf(13)}, ${momentOf(13)},
           case when u.status = 'completed' then coalesce(u.output, s.outputs) end, u.routes::text[],
           case when u.status = 'failed' then s.error end, case when u.status = 'failed' then s.error_code end,
-          case when u.status = 'failed' then s.error_details end, u.source_id
+          case when u.status = 'failed' then s.error_details end, u.source_id, u.source_id is null
      from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
                  $9::uuid[], $10::text[], $11::bigint[], $12::jsonb[])
             as u(id, execution_id, template_id, status, required, received, routes, sequence, source_id, source_status,

@@ -33,7 +33,8 @@ export interface Below {
   readonly ended: readonly string[];
 }
 
-interface Level {
+/** Open scopes at one depth below holders, locked, with their steps. */
+export interface Level {
   readonly scopes: readonly OpenScope[];
   readonly steps: readonly OpenStep[];
 }
@@ -132,7 +133,12 @@ export class EndsBelow {
   }
 }
 
-async function lockLevels(tx: Tx, executionId: string, holderIds: readonly string[]): Promise<Level[]> {
+/** Locks the open scopes below holders, level by level: no scope is opened below one that is locked. */
+export async function lockLevels(
+  tx: Tx,
+  executionId: string,
+  holderIds: readonly string[],
+): Promise<Level[]> {
   const levels: Level[] = [];
   for (let holders = holderIds; holders.length > 0; ) {
     const scopes = await lockOpenScopes(tx, holders);

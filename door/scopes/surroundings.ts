@@ -67,15 +67,16 @@ export class Surroundings {
     return loaded;
   }
 
-  /** Returns the view if it is in memory, knows the holder, and is not of before a retry. */
+  /** Returns the view if it is in memory, of the version, knows the holder, and is not of before a retry. */
   #inMemory(
     key: ViewKey,
     holderSlot: number,
-    { resumes }: Pick<LoadedExecution, 'resumes'>,
+    { resumes, templateId }: Pick<LoadedExecution, 'resumes' | 'templateId'>,
   ): Loaded | undefined {
     const actor = this.#actors.find(key);
     const loaded = actor?.loaded ?? undefined;
-    return actor?.resumes !== resumes || loaded?.view.steps[holderSlot] === undefined ? undefined : loaded;
+    const isPresent = actor?.resumes === resumes && loaded?.version.id === templateId;
+    return isPresent && loaded.view.steps[holderSlot] !== undefined ? loaded : undefined;
   }
 
   #collect(

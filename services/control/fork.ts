@@ -21,17 +21,14 @@ import {
   readNotCompensatedInside,
 } from '../../db/control/forks.ts';
 import { readStates } from '../../db/execution-queries.ts';
-import { readHeldScopes } from '../../db/scopes/held-scopes.ts';
 import { newId } from '../../db/uuid.ts';
-import { existingExecutions, readExecutions } from '../../db/workflow-execution.ts';
-import { loadSteps } from '../../db/workflow-step-execution.ts';
+import { existingExecutions } from '../../db/workflow-execution.ts';
 import { type ExecutionDoor, KeyTaken } from '../../door/execution-door.ts';
 import type { NewExecution } from '../../door/unit.ts';
 import { JsonPayload } from '../../payload/json-payload.ts';
 import type { OutputStore } from '../../payload/output-store.ts';
 import { TemplateFinder } from '../../template/finder.ts';
 import { type InputChecker, refuseFaults } from '../../template/input-checker.ts';
-import { viewOf } from '../../template/stored-view.ts';
 import { assertRunnable, type TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 import type { Caller } from '../caller.ts';
@@ -41,6 +38,7 @@ import { compensatedInside } from '../steps/undo-status.ts';
 import { visible } from '../visible.ts';
 import type { ForkBody, ForkPort } from './fork-answers.ts';
 import { givenOutputs, topLevelSlot } from './given-outputs.ts';
+import { readSourceView } from './source-view.ts';
 
 export interface ForkParts {
   readonly pool: Pool;
@@ -188,30 +186,22 @@ export class ForkService implements ForkPort {
     throw new EngineError('not_compensated', message);
   }
 
-  /** Steps are read before the execution: one that undoes, or has begun to, is found by its status. */
   async #source(id: string): Promise<Source> {
     const { pool, versions } = this.#parts;
-    const steps = await loadSteps(pool, [id]);
-    const [execution] = await readExecutions(pool, [id]);
-    if (execution === undefined)
+    const source = await readSourceView(pool, versions, id);
+    if (source === null)
       throw new EngineError('execution_not_found', `There is no execution ${id} any more.`);
-    const { status } = execution;
+    const { version, view } = source;
+    const { status } = view;
     if (status === 'pending' || status === 'compensating') {
       const message = `Execution ${id} is ${status}; a fork needs one that is running, paused or final.`;
       throw new EngineError('wrong_state', message);
     }
-    const version = await versions.get(pool, execution.templateId);
-    const holders = new Set(version.graph.undoneInside.map((slot) => version.stepTemplateIds[slot]));
-    const holding = steps
-      .filter(({ stepTemplateId }) => holders.has(stepTemplateId))
-      .map(({ id: step }) => step);
-    const held = await readHeldScopes(pool, holding);
-    const rows = steps.map((step) => ({ ...step, held: held.get(step.id) ?? null }));
-    const isUndone = [...held.values()].some(({ undoing }) => undoing !== null);
+    const isUndone = view.steps.some((state) => state?.held != null && state.held.undoing !== null);
     const inside = isUndone
       ? await readNotCompensatedInside(pool, id, compensatedInside(version).compensations)
       : new Set<string>();
-    return { version, view: viewOf(version, execution, rows), notCompensatedInside: inside };
+    return { version, view, notCompensatedInside: inside };
   }
 }
 

@@ -108,9 +108,11 @@ export class TaskService implements TaskServicePort {
     const token = randomUUID();
     const key = viewKey(task.executionId, task.scopeId);
     const claim = { queue, worker, token, leaseMs, isLimited: task.concurrency !== null };
-    const delivery = await door.deliver(key, { type: 'claim_task', slot, attempt, sequence, task: claim });
+    const { stepId } = task;
+    const event = { type: 'claim_task', slot, stepId, attempt, sequence, task: claim } as const;
+    const delivery = await door.deliver(key, event);
     // A commit whose answer was lost is found by its token.
-    const isMine = delivery === 'applied' || (await readTaskToken(pool, task.stepId)) === token;
+    const isMine = delivery === 'applied' || (await readTaskToken(pool, stepId)) === token;
     return isMine ? { task, token } : null;
   }
 

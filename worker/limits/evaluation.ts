@@ -36,12 +36,12 @@ export class LimitEvaluation {
    */
   async evaluate(step: LimitedStep): Promise<void> {
     const { loaded, slot } = step;
-    const { actor, view } = loaded;
+    const { view } = loaded;
     const compiled = loaded.step(slot);
     const limits = compiled.limits!;
     const { retries, parked } = view.steps[slot]!;
     const received =
-      actor.received.get(slot) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
+      loaded.received.get(slot) ?? (await readResumption(this.#db, step.id, null))?.received ?? [];
     try {
       const scope = await gatherScope(this.#source, loaded, view, slot, received, limits);
       step.admission = (await this.#passes(step, scope, retries === 0 && !parked)) ? 'pass' : 'skip';

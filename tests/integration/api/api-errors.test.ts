@@ -108,6 +108,13 @@ const CALLS: readonly ApiCall[] = [
   },
   {
     method: 'POST',
+    route: '/api/v1/execution/migrate',
+    role: 'operator',
+    path: () => '/api/v1/execution/migrate',
+    body: () => ({ execution_id: room.running, version: 9 }),
+  },
+  {
+    method: 'POST',
     route: TEMPLATES,
     role: 'editor',
     path: () => TEMPLATES,

@@ -41,6 +41,9 @@ export function createTestApp(options: { keys?: ApiKey[]; deps?: Partial<AppDepe
     load: ports.load,
     doctor: ports.doctor,
     steps: ports.steps,
+    migrations: {
+      migrate: () => Promise.reject(new EngineError('execution_not_found', 'no executions here')),
+    },
     forks: { fork: () => Promise.reject(new EngineError('execution_not_found', 'no forks here')) },
     inbox: { forms: async () => ({ data: [], next_cursor: null }) },
     hooks: { open: () => Promise.reject(new EngineError('hook_not_found', 'no hooks here')) },

@@ -19,6 +19,7 @@ import { readDefinition } from '../../../definition/definition.ts';
 import type { Delivery, Loaded } from '../../../door/actor.ts';
 import type { Capacity, ReservedStep } from '../../../door/capacity.ts';
 import { Committer } from '../../../door/committer.ts';
+import { Migrations } from '../../../door/control/migrations.ts';
 import { ExecutionDoor } from '../../../door/execution-door.ts';
 import { LockedCommit } from '../../../door/locked-commit.ts';
 import { HeldInbox } from '../../../door/scopes/held-inbox.ts';
@@ -160,8 +161,10 @@ export class OrderedEngine {
     });
     const { committer } = this;
     const pool = orderedPool(this.#pool, name, order, isFine);
-    this.locked = new LockedCommit({ pool, committer, versions, queue });
-    this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked: this.locked });
+    const locked = new LockedCommit({ pool, committer, versions, queue });
+    this.locked = locked;
+    const migrations = new Migrations({ committer, locked, versions, queue });
+    this.door = new ExecutionDoor({ lanes: [this.#lane], committer, locked, migrations });
     this.inbox = new HeldInbox({
       db: this.#pool,
       actors: committer.actors,

@@ -3,11 +3,11 @@
  *
  * Only transition.ts calls this.
  */
-import { isOver } from '../ending.ts';
-import type { ReusedStep } from '../event.ts';
-import type { Plan } from '../plan.ts';
-import { createState, makeReady, receivedInputs, resolveAll, settle } from '../settlement.ts';
-import type { ExecutionView } from '../view.ts';
+import { isOver } from '../../ending.ts';
+import type { Plan } from '../../plan.ts';
+import { createState, makeReady, receivedInputs, resolveAll, settle } from '../../settlement.ts';
+import type { ExecutionView } from '../../view.ts';
+import type { ReusedStep } from './reused-step.ts';
 
 /**
  * A fork in which nothing is left to do ends in a later transition: its output reads what it reuses, which is not in its
@@ -23,9 +23,10 @@ export function beginFork(
   view.status = 'running';
   plan.begun = true;
   plan.reused = new Map(reused.map((step) => [step.slot, step]));
-  const states = reused.map(({ slot, status, routes }) => {
+  const states = reused.map(({ slot, status, routes, source }) => {
     const state = createState(view, plan, slot, newId);
     state.routes = routes;
+    state.decidedElsewhere = source === null;
     settle(view, plan, state, status);
     return state;
   });
