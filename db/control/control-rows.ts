@@ -13,7 +13,9 @@ import {
   deleteScopes,
   deleteSteps,
   type ReopenedEdge,
+  type ReopenedHook,
   type ReopenedScopeRow,
+  reopenHooks,
   reopenScopes,
   resumeExecutions,
 } from './repair.ts';
@@ -27,15 +29,17 @@ export interface ControlRows {
   readonly removed: string[];
   /** Steps whose scopes are gone. */
   readonly discarded: string[];
+  /** Webhook steps whose URL takes a request again. */
+  readonly hooks: ReopenedHook[];
   readonly steps: ControlledUpdate[];
 }
 
 export function noControlRows(): ControlRows {
-  return { resumed: [], scopes: [], edges: [], removed: [], discarded: [], steps: [] };
+  return { resumed: [], scopes: [], edges: [], removed: [], discarded: [], hooks: [], steps: [] };
 }
 
 /** Adds what a retry changes besides steps. */
-export function collectRepair({ view, repair, fromSequence }: Plan, rows: ControlRows): void {
+export function collectRepair({ view, repair, fromSequence, steps: changed }: Plan, rows: ControlRows): void {
   const { reopened, removed, discarded } = repair!;
   const { scope, steps } = view;
   if (scope === null) rows.resumed.push(view.id);
@@ -44,6 +48,9 @@ export function collectRepair({ view, repair, fromSequence }: Plan, rows: Contro
     rows.edges.push({ stepId: target.id, fromStepId: producer.id });
   rows.removed.push(...removed);
   rows.discarded.push(...discarded.map((slot) => steps[slot]!.id));
+  for (const { state, control } of changed.values())
+    if (control?.isReset && view.graph.steps[state.slot]!.type === 'webhook')
+      rows.hooks.push({ executionId: view.id, stepId: state.id });
 }
 
 function scopeIdOf({ holderId, index }: ScopeId): ScopeId {
@@ -88,11 +95,12 @@ export function controlledUpdate(plan: Plan, change: StepChange): ControlledUpda
 
 /** The writes that come before those of scopes and steps. */
 export function repairStatements(rows: ControlRows, at: string | null): Statement[] {
-  const { resumed, scopes, edges, removed, discarded } = rows;
+  const { resumed, scopes, edges, removed, discarded, hooks } = rows;
   return [
     ...(resumed.length > 0 ? [resumeExecutions(resumed, at)] : []),
     ...(scopes.length > 0 ? [reopenScopes(scopes)] : []),
     ...(edges.length > 0 ? [deleteInputs(edges)] : []),
+    ...(hooks.length > 0 ? [reopenHooks(hooks)] : []),
     ...(removed.length > 0 ? [deleteSteps(removed)] : []),
     ...(discarded.length > 0 ? deleteScopes(discarded) : []),
   ];

@@ -76,6 +76,26 @@ export function deleteInputs(edges: readonly ReopenedEdge[]): Statement {
   };
 }
 
+/** A webhook step that begins anew. */
+export interface ReopenedHook {
+  readonly executionId: string;
+  readonly stepId: string;
+}
+
+/** Forgets the requests that steps have used: their URLs take one again. Uses workflow_signals_once. */
+export function reopenHooks(hooks: readonly ReopenedHook[]): Statement {
+  return {
+    name: 'reopen_hooks',
+    text: `delete from workflow_signals g using unnest($1::uuid[], $2::uuid[]) as u(execution_id, step_id)
+            where g.workflow_execution_id = u.execution_id and g.step_execution_id = u.step_id
+              and g.signal_id like 'webhook:%'`,
+    values: [
+      plainArray(hooks.map(({ executionId }) => executionId)),
+      plainArray(hooks.map(({ stepId }) => stepId)),
+    ],
+  };
+}
+
 export function deleteSteps(ids: readonly string[]): Statement {
   return {
     name: 'delete_steps',

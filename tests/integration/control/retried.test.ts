@@ -9,12 +9,15 @@ import { type EngineDatabase, statuses, stepOf, type TestEngine } from '../../su
 import { fixtureForAll } from '../../support/fixture.ts';
 import { assertInvariants } from '../../support/invariants.ts';
 
+/** Where the URLs of hooks lead: tests send to the engine itself. */
+const BASE = 'https://hooks.example';
+
 let database: EngineDatabase;
 let engine: TestEngine;
 
 fixtureForAll(async (own) => {
   database = await own.database();
-  engine = await own.engine();
+  engine = await own.engine({ config: { EXECUTION_ENGINE_PUBLIC_URL: BASE } });
 });
 
 const call = (id: string, more: JsonObject = {}) =>
@@ -270,4 +273,23 @@ test('what it cannot do is refused, with a reason, and changes nothing', async (
   }
   expect((await engine.client.status(id, { includeOutputs: true })).steps).toEqual(failed.steps);
   await engine.request('POST', `/admin/executions/${running}/cancel`, {});
+});
+
+test('the URL of a webhook step takes a request again when the step runs again', async () => {
+  const id = await engine.start(await engine.publish({ steps: { hook: { type: 'webhook', with: {} } } }));
+  const url = async () => {
+    await database.until(
+      `select true from workflow_step_executions where workflow_execution_id = $1 and status = 'waiting'`,
+      [id],
+    );
+    const { url } = (await engine.client.status(id)).steps[0]!.waiting_for as unknown as { url: string };
+    return url.replace(BASE, engine.url);
+  };
+  const send = async (body: string) =>
+    (await fetch(await url(), { method: 'POST', body, headers: { 'content-type': 'text/plain' } })).status;
+  expect(await send('one')).toBe(202);
+  expect((await engine.end(id)).outputs).toMatchObject({ hook: { body: 'one' } });
+  expect((await call(id, { from: 'hook' })).status).toBe(200);
+  expect(await send('two')).toBe(202);
+  expect((await engine.end(id)).outputs).toMatchObject({ hook: { body: 'two' } });
 });
