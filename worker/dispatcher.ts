@@ -107,6 +107,16 @@ export class Dispatcher implements Capacity, Turns {
     return this.#open ? Math.max(0, this.#running.free - this.#ready.size) : 0;
   }
 
+  /** Returns how many ready steps a look may take from the queue. */
+  get wanted(): number {
+    return this.#open ? Math.max(this.spare, this.#own.lying) : 0;
+  }
+
+  /** A look has taken what it found. */
+  looked(): void {
+    if (this.#own.lying > 0) this.#own.tookBack();
+  }
+
   /** Stops claiming; running steps continue. */
   closeForClaims(): void {
     this.#open = false;

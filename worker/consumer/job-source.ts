@@ -69,10 +69,11 @@ export class JobSource {
     const queue = this.#queue;
     const most = this.#most;
     const timers = await queue.fetch(tx, 'WorkflowExecutionQueue', most, TIMER_PRIORITY);
-    const wanted = Math.min(this.#dispatcher.spare, this.#isNarrow ? most - timers.length : most);
+    const wanted = Math.min(this.#dispatcher.wanted, this.#isNarrow ? most - timers.length : most);
     const merges = wanted === 0 ? [] : await queue.fetch(tx, 'MergeExecutionQueue', wanted);
     const left = wanted - merges.length;
     const steps = left === 0 ? [] : await queue.fetch(tx, 'StepExecutionQueue', left);
+    this.#dispatcher.looked();
     if (timers.length === most || wanted === 0 || steps.length === left) this.mayHaveJobs = true;
     this.#jobs = [...timers, ...merges, ...steps];
     return [...this.#jobs];

@@ -41,3 +41,22 @@ test('an engine with no other one keeps everything, and so it does with what it 
   expect(alone.has('s0')).toBe(false);
   expect(kept(new OwnSteps(1, () => true), 10, 0, 'loaded')).toHaveLength(10);
 });
+
+test('steps that nobody takes are taken back after a while, and those of which one has ended lately are not', () => {
+  let now = 0;
+  const own = new OwnSteps(
+    20,
+    () => true,
+    () => now,
+  );
+  kept(own, 100, 20, 'here');
+  expect(own.lying).toBe(0);
+  now = 1_500;
+  kept(own, 1, 0, 'ends elsewhere', 100);
+  now = 3_000;
+  expect(own.lying).toBe(0);
+  now = 3_500;
+  expect(own.lying).toBe(20);
+  own.tookBack();
+  expect(own.lying).toBe(0);
+});
