@@ -85,6 +85,7 @@ export function controlCalls(call: Call) {
     fork: (body: ForkBody, idempotencyKey?: string) =>
       call('POST', '/api/v1/execution/fork', forked, { body, idempotencyKey }),
     /** Moves an execution to another version of its template. May be sent again. */
-    migrate: (body: MigrateBody) => call('POST', '/api/v1/execution/migrate', migrated, { body }),
+    migrate: (body: MigrateBody & { execution_id: string }) =>
+      call('POST', '/api/v1/execution/migrate', migrated, { body }),
   };
 }

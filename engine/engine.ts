@@ -220,19 +220,20 @@ function createExecutions(parts: ApiParts): {
   const gate = createStartGate(config, database, metrics);
   const starter = new ExecutionStarter({ pool, door, versions, gate, inputs });
   const { limits } = config;
+  const executions = new WorkflowExecutionService({
+    pool,
+    door,
+    starter,
+    versions,
+    waiters,
+    limits,
+    hookUrls,
+    store,
+  });
   return {
-    executions: new WorkflowExecutionService({
-      pool,
-      door,
-      starter,
-      versions,
-      waiters,
-      limits,
-      hookUrls,
-      store,
-    }),
+    executions,
     forks: new ForkService({ pool, door, versions, gate, inputs, store }),
-    migrations: new MigrateService({ pool, door, versions }),
+    migrations: new MigrateService({ pool, door, versions, executions }),
   };
 }
 

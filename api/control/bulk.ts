@@ -18,21 +18,21 @@ import { CursorShape } from '../page.ts';
 import type { Router } from '../route.ts';
 import { DryRunAskedShape } from './bodies.ts';
 
-const BulkShape = z
-  .strictObject({
-    filter: FilterShape.omit({ limit: true, cursor: true, sort: true })
-      .optional()
-      .openapi({ description: 'Conditions of the list; at least one.' }),
-    limit: z
-      .int()
-      .min(1)
-      .max(BULK_LIMIT.most)
-      .optional()
-      .openapi({ description: `Executions to look at; default ${BULK_LIMIT.default}.` }),
-    cursor: CursorShape.optional().openapi({ description: '`next_cursor` of the call before.' }),
-    dry_run: DryRunAskedShape,
-  })
-  .openapi('BulkCall') satisfies z.ZodType<BulkBody>;
+export const BULK_FIELDS = {
+  filter: FilterShape.omit({ limit: true, cursor: true, sort: true })
+    .optional()
+    .openapi({ description: 'Conditions of the list; at least one.' }),
+  limit: z
+    .int()
+    .min(1)
+    .max(BULK_LIMIT.most)
+    .optional()
+    .openapi({ description: `Executions to look at; default ${BULK_LIMIT.default}.` }),
+  cursor: CursorShape.optional().openapi({ description: '`next_cursor` of the call before.' }),
+  dry_run: DryRunAskedShape,
+};
+
+const BulkShape = z.strictObject(BULK_FIELDS).openapi('BulkCall') satisfies z.ZodType<BulkBody>;
 
 const RESULT = {
   matched: z.int().openapi({ description: 'Executions that were looked at.' }),

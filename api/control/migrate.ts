@@ -3,14 +3,17 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { MigrateBody, MigratePort } from '../../services/control/migrate-answers.ts';
+import { requireWorkspace } from '../auth.ts';
 import type { BodyLimits } from '../body.ts';
 import { ExecutionStatusShape, IdShape, VersionShape } from '../execution/bodies.ts';
 import type { Router } from '../route.ts';
 import { DryRunAskedShape, DryRunShape } from './bodies.ts';
+import { BULK_FIELDS, BulkResultShape } from './bulk.ts';
 
 const MigrateShape = z
   .strictObject({
-    execution_id: IdShape,
+    execution_id: IdShape.optional(),
+    ...BULK_FIELDS,
     version: VersionShape.openapi({ description: 'Of the same template.' }),
     map: z
       .record(z.string(), z.string().nullable())
@@ -21,6 +24,12 @@ const MigrateShape = z
         example: { charge: 'pay', legacy: null },
       }),
     dry_run: DryRunAskedShape,
+  })
+  .refine((body) => (body.execution_id === undefined) !== (body.filter === undefined), {
+    error: 'Give exactly one of execution_id and filter.',
+    params: { code: 'exactly_one' },
+    // Also when another field is wrong, so that all findings come at once.
+    when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value),
   })
   .openapi('MigrateExecution') satisfies z.ZodType<MigrateBody>;
 
@@ -47,7 +56,7 @@ export function addMigrateRoute(router: Router, migrations: MigratePort, limits:
     responses: {
       200: {
         description: 'Moved, or on that version already, or the answer of a dry run',
-        schema: z.union([MigratedShape, DryRunShape]),
+        schema: z.union([MigratedShape, BulkResultShape, DryRunShape]),
       },
     },
     errors: [
@@ -55,11 +64,13 @@ export function addMigrateRoute(router: Router, migrations: MigratePort, limits:
       'template_not_found',
       'wrong_state',
       'cannot_migrate',
+      'filter_required',
       'join_would_starve',
       'invalid_definition',
       'unavailable',
     ],
     async handle({ body }, { c, identity }) {
+      requireWorkspace(identity, body.filter?.workspace_id);
       return c.json(await migrations.migrate(identity, body));
     },
   });

@@ -26,42 +26,9 @@ export class BulkService implements BulkPort {
     this.#options = options;
   }
 
-  async run(caller: Caller, act: BulkAct, body: BulkBody): Promise<BulkResult> {
-    const { filter = {}, limit = BULK_LIMIT.default, dry_run: isDry = false } = body;
-    if (Object.values(filter).every((condition) => condition === undefined))
-      throw new EngineError('filter_required', 'Give a filter with at least one condition, such as status.');
-    const result: BulkResult = { matched: 0, changed: 0, refused: [], more: false, next_cursor: null };
-    let { cursor } = body;
-    do {
-      const most = Math.min(PAGE, limit - result.matched);
-      const page = await this.#options.executions.list(caller, { ...filter, cursor, limit: most });
-      await this.#each(page.data, result, (item) => this.#one(caller, act, item, isDry));
-      result.matched += page.data.length;
-      result.next_cursor = page.next_cursor;
-      cursor = page.next_cursor ?? undefined;
-    } while (cursor !== undefined && result.matched < limit);
-    result.more = result.next_cursor !== null;
-    return isDry ? { dry_run: true, ...result } : result;
-  }
-
-  async #each(
-    items: readonly ExecutionListItem[],
-    result: BulkResult,
-    work: (item: ExecutionListItem) => Promise<boolean>,
-  ): Promise<void> {
-    const left = [...items];
-    const turn = async () => {
-      for (let item = left.shift(); item !== undefined; item = left.shift()) {
-        const { execution_id } = item;
-        try {
-          if (await work(item)) result.changed += 1;
-        } catch (error) {
-          if (!(error instanceof EngineError) || error.code === 'unavailable') throw error;
-          result.refused.push({ execution_id, code: error.code });
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, turn));
+  run(caller: Caller, act: BulkAct, body: BulkBody): Promise<BulkResult> {
+    const isDry = body.dry_run === true;
+    return changeEach(this.#options.executions, caller, body, (item) => this.#one(caller, act, item, isDry));
   }
 
   /** Returns whether the execution is changed, or would be. @throws EngineError when it is refused */
@@ -81,4 +48,51 @@ export class BulkService implements BulkPort {
     await pauses.dryRun(caller, id, act);
     return (status === 'paused') !== (act === 'pause');
   }
+}
+
+/**
+ * Changes all executions that fit the filter, a page at a time.
+ * @param work returns whether the execution is changed, or would be; throws EngineError when it is refused
+ */
+export async function changeEach(
+  executions: Pick<ExecutionServicePort, 'list'>,
+  caller: Caller,
+  body: BulkBody,
+  work: (item: ExecutionListItem) => Promise<boolean>,
+): Promise<BulkResult> {
+  const { filter = {}, limit = BULK_LIMIT.default, dry_run: isDry = false } = body;
+  if (Object.values(filter).every((condition) => condition === undefined))
+    throw new EngineError('filter_required', 'Give a filter with at least one condition, such as status.');
+  const result: BulkResult = { matched: 0, changed: 0, refused: [], more: false, next_cursor: null };
+  let { cursor } = body;
+  do {
+    const most = Math.min(PAGE, limit - result.matched);
+    const page = await executions.list(caller, { ...filter, cursor, limit: most });
+    await changePage(page.data, result, work);
+    result.matched += page.data.length;
+    result.next_cursor = page.next_cursor;
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined && result.matched < limit);
+  result.more = result.next_cursor !== null;
+  return isDry ? { dry_run: true, ...result } : result;
+}
+
+async function changePage(
+  items: readonly ExecutionListItem[],
+  result: BulkResult,
+  work: (item: ExecutionListItem) => Promise<boolean>,
+): Promise<void> {
+  const left = [...items];
+  const turn = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) {
+      const { execution_id } = item;
+      try {
+        if (await work(item)) result.changed += 1;
+      } catch (error) {
+        if (!(error instanceof EngineError) || error.code === 'unavailable') throw error;
+        result.refused.push({ execution_id, code: error.code });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, turn));
 }

@@ -5,9 +5,16 @@
 import type { DryRun } from '../../core/control/dry-run.ts';
 import type { ExecutionStatus } from '../../core/status.ts';
 import type { Caller } from '../caller.ts';
+import type { BulkBody, BulkResult } from './bulk-answers.ts';
 
 export interface MigrateBody {
-  execution_id: string;
+  /** One of `execution_id` and `filter`. */
+  execution_id?: string | undefined;
+  filter?: BulkBody['filter'];
+  /** With a filter. */
+  limit?: number | undefined;
+  /** With a filter. */
+  cursor?: string | undefined;
   version: number;
   /** Keys of the version by those that the execution has; null: the step is dropped. */
   map?: Record<string, string | null> | undefined;
@@ -21,5 +28,5 @@ export interface MigrateResult {
 }
 
 export interface MigratePort {
-  migrate(caller: Caller, body: MigrateBody): Promise<MigrateResult | DryRun>;
+  migrate(caller: Caller, body: MigrateBody): Promise<MigrateResult | BulkResult | DryRun>;
 }

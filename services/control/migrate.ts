@@ -14,7 +14,10 @@ import { TemplateFinder } from '../../template/finder.ts';
 import type { TemplateVersion } from '../../template/version.ts';
 import type { TemplateVersions } from '../../template/versions.ts';
 import type { Caller } from '../caller.ts';
+import type { ExecutionServicePort } from '../execution-answers.ts';
 import { visible } from '../visible.ts';
+import { changeEach } from './bulk.ts';
+import type { BulkResult } from './bulk-answers.ts';
 import { topLevelSlot } from './given-outputs.ts';
 import type { MigrateBody, MigratePort, MigrateResult } from './migrate-answers.ts';
 import { readSourceView, type SourceView } from './source-view.ts';
@@ -23,6 +26,7 @@ export interface MigrateParts {
   readonly pool: Pool;
   readonly door: ExecutionDoor;
   readonly versions: TemplateVersions;
+  readonly executions: Pick<ExecutionServicePort, 'list'>;
 }
 
 export class MigrateService implements MigratePort {
@@ -34,9 +38,21 @@ export class MigrateService implements MigratePort {
     this.#finder = new TemplateFinder(parts.pool);
   }
 
-  async migrate(
+  async migrate(caller: Caller, body: MigrateBody): Promise<MigrateResult | BulkResult | DryRun> {
+    const { execution_id: id, filter, limit, cursor, ...asked } = body;
+    if (id !== undefined) return this.#one(caller, id, asked);
+    const bulk = { filter, limit, cursor, dry_run: asked.dry_run };
+    return changeEach(this.#parts.executions, caller, bulk, async (item) => {
+      if (item.version === asked.version) return false;
+      await this.#one(caller, item.execution_id, asked);
+      return true;
+    });
+  }
+
+  async #one(
     caller: Caller,
-    { execution_id: id, ...asked }: MigrateBody,
+    id: string,
+    asked: Pick<MigrateBody, 'version' | 'map' | 'dry_run'>,
   ): Promise<MigrateResult | DryRun> {
     const { pool, versions, door } = this.#parts;
     visible(caller, 'execution', id, (await readStates(pool, [id]))[0] ?? null);

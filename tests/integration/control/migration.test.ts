@@ -356,6 +356,41 @@ test('a pending execution begins with the new version; policy and timeout are th
   expect(await engine.end(timed.execution_id)).toMatchObject({ status: 'timed_out' });
 });
 
+test('all executions that fit a filter move, and each that does not is named', async () => {
+  const gates = randomUUID();
+  const steps = (more: JsonObject) => ({
+    steps: { slow: gate(gates), last: record('old', after('slow')), ...more },
+  });
+  const { name, execution_id } = await started(steps({}), steps({ last: record('new', after('slow')) }));
+  const over = await engine.start(name, { version: 1 });
+  await engine.client.cancel(over);
+  await database.until(`select true from test_runs where execution_id = $1 and step = 'slow'`, [
+    execution_id,
+  ]);
+  const body = { filter: { template: name }, version: 2 };
+  const answer = {
+    matched: 2,
+    changed: 1,
+    refused: [{ execution_id: over, code: 'wrong_state' }],
+    more: false,
+  };
+  expect(await migrate({ ...body, dry_run: true })).toMatchObject({
+    status: 200,
+    body: { dry_run: true, ...answer },
+  });
+  expect(await migrate(body)).toMatchObject({ status: 200, body: answer });
+  expect(await migrate({ ...body, filter: {} })).toMatchObject({
+    status: 422,
+    body: { code: 'filter_required' },
+  });
+  expect(await migrate({ ...body, execution_id })).toMatchObject({
+    status: 422,
+    body: { code: 'validation_failed' },
+  });
+  await database.openGate(gates);
+  expect(await engine.end(execution_id)).toMatchObject({ version: 2, outputs: { last: 'new' } });
+});
+
 test('what does not move says why', async () => {
   const { execution_id, name } = await started({ steps: { a: record(1) } }, { steps: { a: record(2) } });
   await engine.end(execution_id);
