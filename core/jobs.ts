@@ -104,7 +104,11 @@ export function jobsOf(
     if (task?.claim != null && state.status === 'waiting') add.push(taskLease(view, state.id, task.claim));
     const wasWaiting = from?.status === 'waiting' && state.status !== 'waiting';
     if (wasWaiting && graph.steps[state.slot]!.type === 'task') remove.push(timerKey(leaseJobId(state.id)));
-    if (deadlineMs !== null) add.push(stepDeadline(view, state, deadlineMs));
+    if (deadlineMs !== null) {
+      // A consumer may have put that of an earlier attempt back after it was removed: the id would be taken for ever.
+      if (state.attempt > 1) remove.push(timerKey(deadlineJobId(state.id)));
+      add.push(stepDeadline(view, state, deadlineMs));
+    }
     if (from?.hasDeadline && !state.hasDeadline) remove.push(timerKey(deadlineJobId(state.id)));
   }
   if (plan.looksAgain) add.push(inboxTicket(view, newId()));
