@@ -197,14 +197,14 @@ function decideSkippedAnew(view: ExecutionView, plan: Plan, skipped: ReadonlySet
   }
 }
 
-/** Losers run again where what they had lost for waits again: a join that fires no more may need them. */
+/** Losers run again where a step that they lead to is reset: it may need them, unless it is their race and fires at once. */
 function raceAnew(view: ExecutionView, plan: Plan, named: readonly number[]): void {
   const { graph, steps } = view;
   if (graph.mayLose === null) return;
   const waits = (slot: number) =>
     steps[slot]?.status === 'waiting_inputs' &&
     !named.includes(slot) &&
-    decisionOf(graph, steps[slot]) === 'wait';
+    (!graph.steps[slot]!.cancelsLosers || decisionOf(graph, steps[slot]) === 'wait');
   const losers = steps.filter((state) => state?.lost === true) as StepState[];
   // Those nearest to the join come first: what leads to them runs again with them.
   const again = new Set<number>();
