@@ -9,6 +9,7 @@ import { claimedState, mayBegin } from './claims/claim-events.ts';
 import { goOnUndoing, hasToUndo, undoesScopes, windsDown } from './compensation/compensation.ts';
 import { conclude } from './ending.ts';
 import type { ChildEnded, Event, ScopesEnded, ScopesUndone, StepError, WaitResult } from './event.ts';
+import { isIncident, openIncident, pausesWhenExhausted, tryAgain } from './hold/incident.ts';
 import { type Plan, scopeChanges } from './plan.ts';
 import { retryDelayMs } from './retry.ts';
 import { countEnds, failureOfHolder } from './scopes/held-scopes.ts';
@@ -63,15 +64,42 @@ export function failAttempt(
   state.parked = false;
   state.hasDeadline = false;
   change.deadlineMs = null;
-  const isEnd = delay === null && endsExecution(view, state.slot);
+  const isIncident = delay === null && pausesWhenExhausted(view, state.slot);
+  const isEnd = delay === null && !isIncident && endsExecution(view, state.slot);
   const hasGrace = isEnd && hasToUndo(view);
   if (holdsOpen(state) && !hasGrace) cancelScopes(plan, state);
   if (delay !== null) {
     leaveProcess({ state, change }, 'retrying', { afterMs: delay, purpose: 'resume' });
     state.retries += 1;
-    return;
-  }
-  settle(view, plan, state, 'failed', hasGrace ? 'leave' : 'cancel');
+  } else if (isIncident) openIncident(state, change, failure.retryable);
+  else failForGood(view, plan, state, failure, newId);
+}
+
+/** Somebody has decided what becomes of an incident. Returns false when there is none any more. */
+export function closeIncident(
+  view: ExecutionView,
+  plan: Plan,
+  { slot, stepId, attempt, failure }: Extract<Event, { type: 'close_incident' }>,
+  newId: () => string,
+): boolean {
+  const state = view.steps[slot];
+  if (state?.id !== stepId || state.attempt !== attempt || !isIncident(state)) return false;
+  touch(plan, state).error = failure?.error ?? null;
+  if (failure === null) tryAgain(plan, state);
+  else failForGood(view, plan, state, failure, newId);
+  return true;
+}
+
+/** The step has failed, and nothing tries it again. */
+function failForGood(
+  view: ExecutionView,
+  plan: Plan,
+  state: StepState,
+  failure: { error: StepError; retryable: boolean },
+  newId: () => string,
+): void {
+  const isEnd = endsExecution(view, state.slot);
+  settle(view, plan, state, 'failed', isEnd && hasToUndo(view) ? 'leave' : 'cancel');
   if (!view.graph.handlesFailure[state.slot]) {
     view.failure ??= failureOf(view, state.slot, failure);
     if (isEnd) conclude(view, plan, { status: 'failed', error: view.failure }, newId, 'grace');

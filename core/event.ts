@@ -312,19 +312,22 @@ export type Event =
       readonly sequence: number | null;
       readonly act: Act;
     }
-  /** Nothing more begins until the execution is resumed. */
+  /** Somebody decides what becomes of an incident: the step is tried again, or its failure is final. */
   | {
-      readonly type: 'pause';
-      /** The id of the parent that is paused; null: it is paused by itself. */
-      readonly by: string | null;
-      /** Left out: a parent pauses it. */
+      readonly type: 'close_incident';
+      readonly slot: number;
+      readonly stepId: string;
+      readonly attempt: number;
+      /** Null: the step is tried again. */
+      readonly failure: ScopeFailure | null;
       readonly act?: Act;
     }
+  /** Nothing more begins until the execution is resumed. */
   | {
-      readonly type: 'resume';
-      /** The id of the parent that goes on; null: it is resumed by itself. */
+      readonly type: 'pause' | 'resume';
+      /** The id of the parent that is paused or goes on; null: it is paused or resumed by itself. */
       readonly by: string | null;
-      /** Left out: a parent resumes it. */
+      /** Left out: a parent does it. */
       readonly act?: Act;
     }
   /** The execution's own timeout. */

@@ -8,7 +8,7 @@
  * The definition has been checked (acyclic, every `needs` known): compile trusts it.
  */
 import { scopePath, stepPath } from './scopes/step-path.ts';
-import type { EdgeCondition, ScopeTemplate, Template, TemplateStep } from './template.ts';
+import type { EdgeCondition, OnExhausted, ScopeTemplate, Template, TemplateStep } from './template.ts';
 
 /** An edge as it stood when a join was decided: what the step's `received_inputs` shows. */
 export interface ReceivedInput {
@@ -57,6 +57,8 @@ export interface Graph {
   readonly mayLose: readonly boolean[] | null;
   /** Whether a final failure of the step makes an edge live. */
   readonly handlesFailure: readonly boolean[];
+  /** Whether a step that would fail for good pauses its execution, by slot; null: no step does. */
+  readonly pauses: readonly boolean[] | null;
   /** The largest number of steps at one depth: about as many may be ready at once. */
   readonly width: number;
   readonly roots: readonly number[];
@@ -81,12 +83,17 @@ export interface HeldGraph {
  * @param firstPosition the position of the first step; 0: the top level
  */
 export function compileGraph(template: Template, firstPosition = 0): Graph {
-  return compileScope(template, null, { onFailure: template.onFailure, nextPosition: firstPosition });
+  return compileScope(template, null, {
+    onFailure: template.onFailure,
+    onExhausted: template.onExhausted ?? 'fail',
+    nextPosition: firstPosition,
+  });
 }
 
 interface Compilation {
   /** An unhandled failure inside a scope does there what it does at the top level; either way its scope fails. */
   readonly onFailure: Template['onFailure'];
+  readonly onExhausted: OnExhausted;
   nextPosition: number;
 }
 
@@ -124,15 +131,32 @@ function compileScope(
     rank: breadthFirstRanks(steps, depth),
     required: Int32Array.from(steps, (step, at) => (step.join === 'all' ? incoming[at]!.length : step.join)),
     mayLose: findMayLose(steps, incoming),
-    handlesFailure: outgoing.map((list) =>
-      list.some((edge) => edge.conditions.some(({ on }) => on !== 'success')),
-    ),
+    handlesFailure: outgoing.map(handlesFailure),
+    pauses: held === null ? findPausing(steps, outgoing, compilation.onExhausted) : null,
     width: widest(depth),
     roots: at(steps, (slot) => incoming[slot]!.length === 0),
     leaves: at(steps, (slot) => outgoing[slot]!.length === 0),
     inner,
     held,
   });
+}
+
+function handlesFailure(outgoing: readonly GraphEdge[]): boolean {
+  return outgoing.some((edge) => edge.conditions.some(({ on }) => on !== 'success'));
+}
+
+/** The definition's word is for steps whose failure nothing handles, that of a step for the step alone. */
+function findPausing(
+  steps: readonly TemplateStep[],
+  outgoing: readonly (readonly GraphEdge[])[],
+  byDefault: OnExhausted,
+): readonly boolean[] | null {
+  const pauses = steps.map(({ onExhausted }, slot) =>
+    onExhausted === undefined
+      ? byDefault === 'pause' && !handlesFailure(outgoing[slot]!)
+      : onExhausted === 'pause',
+  );
+  return pauses.includes(true) ? pauses : null;
 }
 
 function hasCompensations({ compensated, undoneInside }: Graph): boolean {

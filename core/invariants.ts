@@ -8,9 +8,9 @@
 
 import { isCompensation, isUndoing } from './compensation/compensation.ts';
 import { faultsOfCompensating, faultsOfCompensation, faultsOfUndoing } from './compensation/faults.ts';
-import { isUnderWay } from './control/held-back.ts';
 import { hasOtherInputs, isResumed } from './control/resumed.ts';
 import { isLive } from './graph.ts';
+import { isUnderWay } from './hold/held-back.ts';
 import { type QueueName, readyQueue } from './jobs.ts';
 import { decideJoin } from './join.ts';
 import { faultsOfLoser } from './races/faults.ts';

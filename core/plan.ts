@@ -68,6 +68,8 @@ export interface StepChange {
   usedSignal: string | null;
   /** A task that was claimed, or given back; null: neither. */
   task: TaskChange | null;
+  /** Set when the step would have failed for good, and pauses its execution instead. */
+  incident: { readonly retryable: boolean } | null;
   /** The child whose end ended the wait; null: none did. */
   endedChild: string | null;
   /** A claim of this plan began an attempt or resumed a parked one. */

@@ -30,6 +30,7 @@ export const ERROR_STATUS = {
   execution_not_found: 404,
   scope_not_found: 404,
   step_not_found: 404,
+  incident_not_found: 404,
   template_not_found: 404,
   hook_not_found: 404,
   method_not_allowed: 405,

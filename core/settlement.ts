@@ -64,6 +64,7 @@ function newChange(state: StepState, from: StepChange['from']): StepChange {
     answerId: null,
     usedSignal: null,
     task: null,
+    incident: null,
     endedChild: null,
     claimed: false,
     control: null,

@@ -36,6 +36,9 @@ export interface RetryPolicy {
   jitter: boolean;
 }
 
+/** A step that would fail for good fails, or pauses its execution until somebody decides. */
+export type OnExhausted = 'pause' | 'fail';
+
 /** Names that expressions know beside the usual ones, in scopes that give them a value. */
 export const SCOPE_NAMES = ['item', 'index', 'iteration', 'previous', 'compensates'] as const;
 export type ScopeName = (typeof SCOPE_NAMES)[number];
@@ -80,6 +83,8 @@ export interface TemplateStep {
   priority: number;
   concurrency: { key: string; limit: number } | null;
   rateLimit: { key: string; limit: number; perMs: number } | null;
+  /** What follows when its retries are used up; left out: what the definition says. */
+  onExhausted?: OnExhausted | undefined;
   /** The step that undoes it, when its execution fails or is stopped; null: none. Its key is `<key>~compensation`. */
   compensation: TemplateStep | null;
   /** Steps inside the step; empty for most types. */
@@ -93,6 +98,8 @@ export interface Template {
   input: JsonSchema | null;
   timeoutMs: number | null;
   onFailure: 'stop' | 'continue';
+  /** Of steps whose failure nothing handles; left out: `fail`. */
+  onExhausted?: OnExhausted | undefined;
   /** Value of `output` with expressions unevaluated; undefined: the default rule (leaves that completed). */
   output: Json | undefined;
   steps: readonly TemplateStep[];

@@ -375,7 +375,7 @@ test('a paused execution takes results and records timers, but nothing is claime
   const play = Play.begun(diamond());
   play.complete('split');
   play.claim('left');
-  play.view.status = 'paused';
+  play.send({ type: 'pause', by: null });
   play.send(play.completed('left'));
   expect(play.steps).toMatchObject({ left: 'completed', right: 'queued', meet: 'waiting_inputs' });
   expect(play.claim('right').late).toHaveLength(1);

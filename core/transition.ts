@@ -11,6 +11,7 @@
 import {
   answer,
   claimTask,
+  closeIncident,
   fail,
   failAttempt,
   hearOfChild,
@@ -25,7 +26,6 @@ import { hasToUndo } from './compensation/compensation.ts';
 import { endTaken, takeStep } from './control/force.ts';
 import { beginFork } from './control/fork/begin-fork.ts';
 import { located } from './control/migration/located.ts';
-import { openIdle, pause, resume } from './control/pause.ts';
 import { repairView } from './control/repair.ts';
 import {
   cancelledError,
@@ -39,6 +39,7 @@ import {
   windDown,
 } from './ending.ts';
 import type { Event } from './event.ts';
+import { openIdle, pause, resume, settleHold } from './hold/pause.ts';
 import { emptyPlan, type Plan } from './plan.ts';
 import { createState, decideWaiting, holdsOpen, makeReady } from './settlement.ts';
 import { isFinalExecution } from './status.ts';
@@ -55,6 +56,7 @@ export function transition(view: ExecutionView, events: readonly Event[], newId:
     else take(plan, event);
     if (accepted && !plan.looksAgain) endWhenOver(view, plan, newId);
   }
+  if (plan.changed && (view.status === 'paused' || view.graph.pauses !== null)) settleHold(view, plan);
   if (view.status !== 'paused') view.pause = null;
   if (plan.changed) view.sequence += 1;
   if (plan.ready.length > 0) plan.ready = inOrder(view, plan.ready);
@@ -140,6 +142,8 @@ function apply(view: ExecutionView, plan: Plan, event: Event, newId: () => strin
     case 'cancel':
       plan.cancelled = true;
       return end(view, plan, { status: 'cancelled', error: cancelledError(event.reason) }, newId);
+    case 'close_incident':
+      return closeIncident(view, plan, event, newId);
     case 'pause':
       return pause(view, plan, event);
     case 'resume':

@@ -239,7 +239,8 @@ export const STATE_COLUMNS = `
   id, workflow_execution_id, scope, step_template_id, status, attempt_count, retry_count, crash_count,
   claimed_by, sequence, parked_at is not null as parked,
   deadline_at is not null and completed_at is null as has_deadline,
-  status in ('waiting', 'retrying') and (resume_at is not null or waiting_for is null) as has_timer, routes, lost_race,
+  (status = 'waiting' and (resume_at is not null or waiting_for is null))
+    or (status = 'retrying' and resume_at is not null) as has_timer, routes, lost_race,
   reset_count, key_number, by_hand is not null as by_hand, decided_elsewhere`;
 
 const LOAD = `

@@ -56,6 +56,12 @@ function header(): Record<(typeof DEFINITION_FIELDS)[number], JsonSchema> {
       description:
         'What an unhandled failure does: stop everything, or let the other branches run to their end.',
     },
+    onExhausted: {
+      enum: ['fail', 'pause'],
+      default: 'fail',
+      description:
+        'What a step does whose failure nothing handles, once its retries are used up: fail, or pause the execution until somebody decides.',
+    },
     output: {
       description: 'The outputs of the execution; by default { <leaf key>: output }. May hold expressions.',
     },
@@ -107,6 +113,10 @@ function step(types: readonly StepTypeInfo[]): JsonObject {
       concurrency: { $ref: '#/$defs/concurrency' },
       rateLimit: { $ref: '#/$defs/rateLimit' },
       compensateWith: { $ref: '#/$defs/compensation' },
+      onExhausted: {
+        enum: ['fail', 'pause'],
+        description: 'What the step does when its retries are used up; default: what the definition says.',
+      },
     },
     allOf: types.map(branch),
   };

@@ -28,6 +28,7 @@ import {
 import type { Judgement } from './judgement.ts';
 import type { LintContext } from './lint/context.ts';
 import { lint, lintNew } from './lint/lint.ts';
+import { onExhausted } from './policies.ts';
 import { describe, ProblemList } from './problem-list.ts';
 import { countSteps, findScopes, readScopes } from './scopes.ts';
 import type { ScopeDraft } from './step-draft.ts';
@@ -47,6 +48,7 @@ export const DEFINITION_FIELDS = [
   'input',
   'timeout',
   'onFailure',
+  'onExhausted',
   'output',
   'steps',
 ] as const;
@@ -160,6 +162,7 @@ function read(
   const header = readHeader(reader, context);
   const scopes = readSteps(reader, context);
   if (scopes === null) return null;
+  refuseInScopes(scopes, errors);
   checkAcross({ scopes, timeoutMs: header.timeoutMs }, context, errors, warnings);
   return { ...header, steps: scopes[0]!.drafts.map(({ step }) => step) };
 }
@@ -171,8 +174,21 @@ function readHeader(reader: FieldReader, context: LintContext): Omit<Template, '
     input: readInput(reader, context),
     timeoutMs: readDuration(reader, 'timeout', 'refused'),
     onFailure: readChoice(reader, 'onFailure', ['stop', 'continue'], 'stop'),
+    ...onExhausted(reader),
     output: fieldOf(reader.fields, 'output') as Json | undefined,
   };
+}
+
+/** The failure of a step in a scope reaches the step that holds the scope: that one pauses the execution. */
+function refuseInScopes(scopes: readonly ScopeDraft[], errors: ProblemList): void {
+  for (const { drafts } of scopes.slice(1))
+    for (const { step, pointer } of drafts)
+      if (step.onExhausted === 'pause')
+        errors.add(
+          `${pointer}/onExhausted`,
+          'invalid_value',
+          'A step inside another one cannot pause the execution; give the step around it "onExhausted": "pause".',
+        );
 }
 
 /** Reports values that cannot be stored; false when the document is not JSON at all and cannot be read. */

@@ -3,7 +3,7 @@
  */
 
 import { isObject } from '../core/json/json.ts';
-import type { RetryPolicy, TemplateStep } from '../core/template.ts';
+import type { OnExhausted, RetryPolicy, TemplateStep } from '../core/template.ts';
 import {
   type FieldReader,
   fieldOf,
@@ -91,4 +91,10 @@ function section(
   const reader: FieldReader = { fields, pointer: place(step, name), problems: step.problems };
   refuseUnknownFields(reader, allowed);
   return reader;
+}
+
+/** Reads `onExhausted`; nothing when it is not given. */
+export function onExhausted(reader: FieldReader): { onExhausted?: OnExhausted } {
+  if (fieldOf(reader.fields, 'onExhausted') === undefined) return {};
+  return { onExhausted: readChoice(reader, 'onExhausted', ['fail', 'pause'], 'fail') };
 }

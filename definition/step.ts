@@ -21,7 +21,7 @@ import {
   wrongType,
 } from './fields.ts';
 import { mergeEdges, readJoin, readNeeds } from './needs.ts';
-import { DEFAULT_RETRY, readConcurrency, readRateLimit, readRetry } from './policies.ts';
+import { DEFAULT_RETRY, onExhausted, readConcurrency, readRateLimit, readRetry } from './policies.ts';
 import { describe, listNames, type ProblemList } from './problem-list.ts';
 import type { StepDraft } from './step-draft.ts';
 
@@ -38,6 +38,7 @@ export const STEP_FIELDS = [
   'concurrency',
   'rateLimit',
   'compensateWith',
+  'onExhausted',
 ] as const;
 export const STEP_KEY = /^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/;
 export const PRIORITY_RANGE = { min: -1_000_000, max: 1_000_000 };
@@ -85,6 +86,7 @@ export function readStep(
     priority: readInteger(reader, 'priority', PRIORITY_RANGE, 0),
     concurrency: readConcurrency(reader),
     rateLimit: readRateLimit(reader),
+    ...onExhausted(reader),
     compensation: compensation?.step ?? null,
     scopes: NO_SCOPES,
   };

@@ -12,8 +12,8 @@
  * the batch is halved until the culprit stands alone.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { changesHold } from '../core/control/held-back.ts';
 import { countStopped } from '../core/ending.ts';
+import { changesHold } from '../core/hold/held-back.ts';
 import type { EndBelow, Plan } from '../core/plan.ts';
 import { countLateEnds } from '../core/scopes/held-scopes.ts';
 import type { StepState } from '../core/view.ts';

@@ -3,6 +3,7 @@
  */
 import { Rehearsal, type RehearsalOptions } from '../door/control/rehearsal.ts';
 import { type BulkOptions, BulkService } from '../services/control/bulk.ts';
+import { IncidentService } from '../services/control/incidents.ts';
 import { PauseService } from '../services/control/pause-service.ts';
 import { RetryService, type RetryServiceOptions } from '../services/control/retry-service.ts';
 import type { Database } from './database.ts';
@@ -29,5 +30,10 @@ export function createControlServices(
   const { door } = worker;
   const retries = new RetryService({ pool, door, rehearsal, store: steps.store });
   const pauses = new PauseService({ pool, door, rehearsal });
-  return { retries, pauses, bulk: new BulkService({ executions, retries, pauses }) };
+  return {
+    retries,
+    pauses,
+    bulk: new BulkService({ executions, retries, pauses }),
+    incidents: new IncidentService({ pool, door, versions: steps.versions }),
+  };
 }

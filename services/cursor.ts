@@ -18,6 +18,7 @@ const KEYS = {
   scopes: /^\d{1,9}$/,
   workers: /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
   explain: /^\d{1,9}$/,
+  incidents: /^[0-9a-f]{32}$/,
 };
 export type ListName = keyof typeof KEYS;
 

@@ -2,7 +2,7 @@
  * Builds the answer of `status`: an execution with its steps, counted and in the order of the definition. Pure.
  */
 import { isCompensation, undoneBy } from '../core/compensation/compensation.ts';
-import { graphAt } from '../core/graph.ts';
+import { graphAt, pathAt } from '../core/graph.ts';
 import { type HeldScopes, unopened } from '../core/scopes/held-scopes.ts';
 import { isFinalExecution, isFinalStep, type StepStatus } from '../core/status.ts';
 import { slotOf } from '../core/view.ts';
@@ -229,6 +229,7 @@ export function stepBody(
       held,
       execution,
       isCompensation: isCompensation(graph, slot),
+      place: { template: version.name, step: pathAt(version.graphs, position) },
       queueWaits,
     }),
     by_hand: handOf(step),

@@ -80,6 +80,7 @@ function waitOf(
   const position = version.positions.get(step.stepTemplateId)!;
   const waiting_for = waitBody(step, {
     execution,
+    place: { template: version.name, step: pathAt(version.graphs, position) },
     hookUrl: () => urlAt(position),
     queueWaits: NO_QUEUE_WAITS,
   });

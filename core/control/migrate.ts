@@ -11,6 +11,7 @@
 import { isOver } from '../ending.ts';
 import type { Graph, GraphEdge } from '../graph.ts';
 import { liveRoute } from '../graph.ts';
+import { isUnderWay } from '../hold/held-back.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { emptyPlan, type InputRecord, type Plan } from '../plan.ts';
 import { createState, decideWaiting, makeReady, resolveEdge, touch } from '../settlement.ts';
@@ -25,7 +26,6 @@ import {
   resolvesEdges,
   type StepState,
 } from '../view.ts';
-import { isUnderWay } from './held-back.ts';
 
 /** Why an execution cannot move. */
 export interface Misfit {

@@ -68,6 +68,7 @@ const WAITING_STEP: SqlInvariant = {
     select s.id, e.id as execution_id, s.id as job,
            format('%s until %s, and no timer says so', s.status, coalesce(s.resume_at::text, 'nobody knows when')) as detail
       from ${OPEN} ${WITH_STEPS} where s.status in ('waiting', 'retrying') and (s.resume_at is not null or s.waiting_for is null)
+         and not (s.status = 'retrying' and exists (select 1 from workflow_incidents i where i.step_execution_id = s.id offset 0))
          and ${isCalm('s.updated_at')}`,
     `j.name = 'WorkflowExecutionQueue' and j.data ->> 'kind' = 'timer'`,
   ),

@@ -4,7 +4,7 @@
  */
 import { howToEnd } from '../../core/children/left-children.ts';
 import { mayUndo } from '../../core/compensation/compensation.ts';
-import { changesHold } from '../../core/control/held-back.ts';
+import { changesHold } from '../../core/hold/held-back.ts';
 import type { Plan } from '../../core/plan.ts';
 import {
   awaitOpenChildren,

@@ -6,9 +6,9 @@
  * the rows then have. Handlers that run go on, and their results find their step by its id (core/control/migration/located.ts).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isUnderWay } from '../../core/control/held-back.ts';
 import { isMisfit, type KeyMap, type Migration, planMigration } from '../../core/control/migrate.ts';
 import { starvationOf } from '../../core/control/refusal.ts';
+import { isUnderWay } from '../../core/hold/held-back.ts';
 import {
   deadlineJob,
   type Job,

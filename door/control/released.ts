@@ -6,8 +6,9 @@
  * Whoever takes a ticket of a paused execution drops it, and a step that gets ready meanwhile has none. So some ready steps have
  * their ticket still, and others need one. None is dropped while the execution is locked.
  */
-import { changesHold } from '../../core/control/held-back.ts';
+
 import { graphAt } from '../../core/graph.ts';
+import { changesHold } from '../../core/hold/held-back.ts';
 import { inboxTicket, type Job, ofView, stepTicket } from '../../core/jobs.ts';
 import { type ScopeId, scopeName, slotOf } from '../../core/view.ts';
 import type { Tx } from '../../db/connection/client.ts';

@@ -6,8 +6,9 @@
  * Invariant 2: a unit that ends scopes below it, or leaves children behind, is not in a commit with others: it locks more
  * views after its own, or looks for children once its own is locked.
  */
-import { changesHold } from '../../core/control/held-back.ts';
+
 import type { Event } from '../../core/event.ts';
+import { changesHold } from '../../core/hold/held-back.ts';
 import { partOf } from '../../core/scopes/held-scopes.ts';
 import { type OutgoingEvent, outboxOf } from '../../core/scopes/outbox.ts';
 import { runPath } from '../../core/scopes/step-path.ts';
@@ -197,6 +198,14 @@ function depthOf({ view: { scope } }: Loaded): number {
   return depth;
 }
 
+const FROM_OUTSIDE: ReadonlySet<Event['type']> = new Set([
+  'answer',
+  'claim_task',
+  'pause',
+  'resume',
+  'close_incident',
+]);
+
 function isFromOutside({ type }: Event): boolean {
-  return type === 'answer' || type === 'claim_task' || type === 'pause' || type === 'resume';
+  return FROM_OUTSIDE.has(type);
 }

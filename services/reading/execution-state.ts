@@ -2,7 +2,7 @@
  * The state of an execution, or of a scope of it, in columns.
  */
 
-import { type Graph, graphAt } from '../../core/graph.ts';
+import { type Graph, graphAt, pathAt } from '../../core/graph.ts';
 import type { HookUrls } from '../../core/hooks/hook-urls.ts';
 import { graphColumns } from '../../core/reading/graph-columns.ts';
 import { stateColumns } from '../../core/reading/state-columns.ts';
@@ -113,7 +113,12 @@ async function waitsOf(
       seesHooks(caller)
         ? hookUrls.of({ executionId: id, scope: step.scope, position: graph.firstPosition + slot })
         : null;
-    const wait = waitBody(step, { hookUrl, execution: found, queueWaits });
+    const wait = waitBody(step, {
+      hookUrl,
+      execution: found,
+      place: { template: version.name, step: pathAt(version.graphs, graph.firstPosition + slot) },
+      queueWaits,
+    });
     // The status says it all.
     if (wait === null || wait.kind === 'inputs') continue;
     waits[slot] = waitLabel(step.held === null ? wait : { ...wait, open: step.held.open });

@@ -3,8 +3,8 @@
  */
 
 import { isUndoing } from '../../core/compensation/compensation.ts';
-import { mayOpenMore } from '../../core/control/held-back.ts';
 import { isOver } from '../../core/ending.ts';
+import { mayOpenMore } from '../../core/hold/held-back.ts';
 import { type Job, viewOfJob } from '../../core/jobs.ts';
 import { EngineError } from '../../core/problem.ts';
 import type { StepStatus } from '../../core/status.ts';

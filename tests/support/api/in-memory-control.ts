@@ -28,6 +28,16 @@ export function controlPorts(record: Record): ControlPorts {
         return { dry_run: true, resets: [], starts: [], cancels: [], skips: [], warnings: [] };
       },
     },
+    incidents: {
+      async list(caller, query) {
+        await record('list incidents', caller, query);
+        return { data: [], next_cursor: null };
+      },
+      async close(caller, id, act, call) {
+        await record(`${act} incidents`, caller, id, call);
+        return { matched: 0, changed: 0, refused: [], more: false, next_cursor: null };
+      },
+    },
     bulk: {
       async run(caller, act, body) {
         await record(`${act} many`, caller, body);

@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { undoesScopes } from '../../../core/compensation/compensation.ts';
-import { changesHold } from '../../../core/control/held-back.ts';
 import type { Event } from '../../../core/event.ts';
+import { changesHold } from '../../../core/hold/held-back.ts';
 import {
   findInInputs,
   findInJobs,

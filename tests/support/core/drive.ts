@@ -257,7 +257,12 @@ export class Drive {
     }
     if (event.type === 'step_time_out') return event.retries < this.view.steps[event.slot]!.retries;
     if (event.type === 'force') return isFinalStep(status);
-    if (event.type === 'scopes_ended' || event.type === 'scopes_undone' || event.type === 'child_ended')
+    if (
+      event.type === 'close_incident' ||
+      event.type === 'scopes_ended' ||
+      event.type === 'scopes_undone' ||
+      event.type === 'child_ended'
+    )
       return false;
     if (event.attempt < attempt || event.sequence !== sequence) return true;
     if (event.type !== 'wake') return false;

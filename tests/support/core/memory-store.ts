@@ -6,7 +6,7 @@
  * plan that two writers could not agree on fails the test that made it.
  */
 import assert from 'node:assert/strict';
-import { changesHold } from '../../../core/control/held-back.ts';
+import { changesHold } from '../../../core/hold/held-back.ts';
 import type { StepJob, TrackedInput } from '../../../core/invariants.ts';
 import { plannedJobs, readyQueue } from '../../../core/jobs.ts';
 import type { Plan, StepChange } from '../../../core/plan.ts';

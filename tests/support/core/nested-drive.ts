@@ -7,9 +7,9 @@
  * bottom up. Scopes that are undone come to life again by a ticket. The numbers of a holder are held against the scopes that there are.
  */
 import assert from 'node:assert/strict';
-import { mayOpenMore } from '../../../core/control/held-back.ts';
 import { countStopped } from '../../../core/ending.ts';
 import type { EndedScope, Event, ScopesUndone } from '../../../core/event.ts';
+import { mayOpenMore } from '../../../core/hold/held-back.ts';
 import type { Plan } from '../../../core/plan.ts';
 import { countEnds, type HeldScopes } from '../../../core/scopes/held-scopes.ts';
 import { outboxOf } from '../../../core/scopes/outbox.ts';

@@ -4,14 +4,18 @@
  *
  * The view of a scope is `paused` while its execution is; the row of the scope says nothing of it.
  */
+
 import type { Event } from '../event.ts';
 import type { Plan } from '../plan.ts';
 import { goOnWithScopes } from '../settlement.ts';
 import type { ExecutionView } from '../view.ts';
 import { hasBegun, mayOpenMore } from './held-back.ts';
+import { hasIncident, isIncident, tryAgain } from './incident.ts';
+
+type Hold = Extract<Event, { type: 'pause' | 'resume' }>;
 
 /** Returns false when it is paused already, or is over or about to be. */
-export function pause(view: ExecutionView, plan: Plan, { by }: Extract<Event, { type: 'pause' }>): boolean {
+export function pause(view: ExecutionView, plan: Plan, { by }: Hold): boolean {
   if (view.pause !== null || !mayBePaused(view)) return false;
   view.pause = { by };
   plan.pausing = true;
@@ -19,12 +23,23 @@ export function pause(view: ExecutionView, plan: Plan, { by }: Extract<Event, { 
   return true;
 }
 
-/** Returns false when it is not paused, or by somebody else. */
-export function resume(view: ExecutionView, plan: Plan, { by }: Extract<Event, { type: 'resume' }>): boolean {
-  if (view.pause === null || view.pause.by !== by || !mayBePaused(view)) return false;
+/** An execution is paused while a pause or an open incident holds it, and goes on after that. */
+export function settleHold(view: ExecutionView, plan: Plan): void {
+  if (view.scope !== null) return;
+  const isHeld = (view.pause !== null && view.status === 'paused') || hasIncident(view);
+  if (isHeld && view.status === 'running' && view.stopRequested === null) view.status = 'paused';
+  else if (!isHeld && view.status === 'paused' && view.stopRequested === null) goOn(view, plan);
+}
+
+/** Lifts the pause, and closes all incidents. Returns false when it is not paused, or by somebody else. */
+export function resume(view: ExecutionView, plan: Plan, { by }: Hold): boolean {
+  if (!mayBePaused(view)) return false;
+  if (view.pause === null ? by !== null || !hasIncident(view) : view.pause.by !== by) return false;
   view.pause = null;
   plan.pausing = true;
-  goOn(view, plan);
+  // A parent lifts its own pause alone.
+  if (by === null)
+    for (const state of view.steps) if (state !== undefined && isIncident(state)) tryAgain(plan, state);
   return true;
 }
 
