@@ -127,7 +127,8 @@ function findInStep(view: ExecutionView, slot: number): Finding[] {
   if ((state.owner !== null) !== isRunning) found('claim_wrong', `is ${state.status}, owner ${state.owner}`);
   if (isRunning && state.attempt < 1) found('claim_wrong', `is running its attempt ${state.attempt}`);
   const { limit } = view.graph.steps[slot]!.retry;
-  if (state.retries > limit) found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
+  if (state.retries > limit && !state.decidedElsewhere)
+    found('retries_over_limit', `used ${state.retries} retries of ${limit}`);
   findInJoin(view, state, resolved, live, found);
   for (const fault of faultsOfLoser(view, state)) found('loser_wrong', fault);
   for (const fault of faultsOfCompensation(view, state)) found('compensation_wrong', fault);

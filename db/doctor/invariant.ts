@@ -80,7 +80,7 @@ export const EXAMINED = executionsWhere(
 /** The steps `s` of the executions `e`, by workflow_step_executions_scope_step. */
 export const WITH_STEPS = `
       cross join lateral (
-        select id, holder_id, scope, step_template_id, status, lost_race, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
+        select id, holder_id, scope, step_template_id, status, lost_race, decided_elsewhere, required_inputs, received_inputs, attempt_count, retry_count, claimed_by,
                outputs, error, error_code, created_at, updated_at, resume_at, deadline_at, waiting_for, started_at,
                completed_at
           from workflow_step_executions x

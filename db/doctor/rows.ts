@@ -165,7 +165,7 @@ const TEMPLATES: readonly SqlInvariant[] = [
     'A step is retried no more often than its definition allows.',
     `select s.id, e.id as execution_id, format('%s retries', s.retry_count) as detail
        from ${EXAMINED} ${WITH_STEPS} ${WITH_TEMPLATES}
-      where s.retry_count > 0
+      where s.retry_count > 0 and not s.decided_elsewhere
         and s.retry_count > coalesce((t.definition #>> '{retry,limit}')::integer, 0)`,
   ),
 ];
