@@ -2,10 +2,14 @@
  * Reads what is around the steps of a page, in a number of statements that does not grow with the steps: each is sent only
  * when a step needs it.
  */
+
 import type { Surroundings } from '../../core/explain/situation.ts';
+import { pathAt } from '../../core/graph.ts';
+import { incidentGroup } from '../../core/hold/incident-group.ts';
 import type { SignsOfLife } from '../../db/engine-alive.ts';
 import { readAwaitedChildren, readLeases, readOpenScopes } from '../../db/explain/around.ts';
 import { readEngines } from '../../db/explain/engines.ts';
+import type { ExplainedStep } from '../../db/explain/execution.ts';
 import { readRunningSteps } from '../../db/explain/holders.ts';
 import { readManyInputs } from '../../db/workflow-execution.ts';
 import type { TemplateVersion } from '../../template/version.ts';
@@ -60,7 +64,20 @@ export async function readSurroundings(
       ? await readRunningSteps(db, caller.admin ? undefined : caller.workspaceId)
       : [];
   const types = [...new Set(version.steps.map(({ step }) => step.type))];
-  return { engines, types, slotHolders, limits, children, openScopes, leases, incidents: new Map() };
+  const incidents = incidentsOf(version, execution.workspaceId, page);
+  return { engines, types, slotHolders, limits, children, openScopes, leases, incidents };
+}
+
+/** Returns the groups of the incidents of those steps that nothing but a decision ends the wait of. */
+function incidentsOf(
+  { name, graphs, positions }: TemplateVersion,
+  workspaceId: string | null,
+  page: readonly ExplainedStep[],
+): ReadonlyMap<string, string> {
+  const stuck = page.filter(({ status, timerAt }) => status === 'retrying' && timerAt === null);
+  const groupOf = ({ stepTemplateId, error }: ExplainedStep) =>
+    incidentGroup(workspaceId, name, pathAt(graphs, positions.get(stepTemplateId)!), error?.code ?? '');
+  return new Map(stuck.map((row) => [row.id, groupOf(row)]));
 }
 
 async function limitsOf(

@@ -241,7 +241,12 @@ test('a child is told of with what it waits for, a scope has an answer of its ow
   const { step } = await reasonOf(id, 'call', 'child', /its step "a" waits for the signal "go"/);
   started.push(String(step.waiting_for!.execution_id));
   await reasonOf(id, 'each', 'scopes');
-  const inside = await explain(id, '&scope=each%5B1%5D');
+  let inside = await explain(id, '&scope=each%5B1%5D');
+  await until(async () => {
+    if (inside.steps[0]?.waiting_for?.kind === 'signal') return true;
+    inside = await explain(id, '&scope=each%5B1%5D');
+    return false;
+  });
   expect(inside.steps.map(({ key, scope, waiting_for }) => [key, scope, waiting_for?.kind])).toEqual([
     ['w', 'each[1]', 'signal'],
   ]);
@@ -353,6 +358,20 @@ test('a pause holds back what would begin, by whom and since when, and nothing e
   await front.request('POST', '/api/v1/execution/pause', { execution_id: pending });
   expect(stepIn(await explain(pending), 'a')).toMatchObject({ id: null, waiting_for: { kind: 'paused' } });
   await front.request('POST', '/api/v1/execution/resume', { execution_id: pending });
+});
+
+test('a step that has used up its retries waits for a decision on its incident', async () => {
+  const id = await start(only({ type: 'flaky', with: { failures: 9 }, onExhausted: 'pause' }));
+  const { step, body } = await reasonOf(
+    id,
+    'a',
+    'incident',
+    /failed with flaky: not yet, and its retries are used up/,
+  );
+  expect(body.status).toBe('paused');
+  const shown = await front.client.status(id);
+  expect(step.waiting_for).toEqual(shown.steps[0]!.waiting_for);
+  expect(step.reason).toContain(`POST /admin/incidents/${step.waiting_for!.id}/resume`);
 });
 
 test('the history tells where the time of finished steps went, and null for what is not known', async () => {
