@@ -4,11 +4,18 @@
 import type { DryRun } from '../core/control/dry-run.ts';
 import type { BulkAct, BulkBody, BulkResult } from '../services/control/bulk-answers.ts';
 import type { ForkBody } from '../services/control/fork-answers.ts';
+import type {
+  IncidentAct,
+  IncidentBody,
+  IncidentCall,
+  IncidentQuery,
+} from '../services/control/incident-answers.ts';
 import type { MigrateBody, MigrateResult } from '../services/control/migrate-answers.ts';
 import type { ControlledExecution, RetryBody } from '../services/control/retry-answers.ts';
 import type { StartResult } from '../services/execution-answers.ts';
 import type { CompleteBody, FailBody, ForceBody } from '../services/steps/answers.ts';
-import { type Check, flag, list, number, object, optional, started, text } from './answer.ts';
+import { type Check, flag, list, number, object, optional, page, started, text } from './answer.ts';
+import { queryOf } from './query.ts';
 import type { Call } from './send.ts';
 import { answered } from './wait-answers.ts';
 
@@ -46,6 +53,27 @@ const retried: Check<ControlledExecution | DryRun> = orDryRun(controlled);
 
 const forced = orDryRun(answered);
 
+const incidents = page(
+  object<IncidentBody>({
+    id: text,
+    template: text,
+    step: text,
+    code: text,
+    message: text,
+    count: number,
+    first_at: text,
+    last_at: text,
+    examples: list(
+      object<IncidentBody['examples'][number]>({
+        execution_id: text,
+        step_id: text,
+        message: text,
+        at: text,
+      }),
+    ),
+  }),
+);
+
 export interface DryRunOption {
   /** Changes nothing, and says what the call would do. */
   dryRun?: boolean | undefined;
@@ -79,6 +107,12 @@ export function controlCalls(call: Call) {
       call('POST', '/api/v1/execution/resume', orDryRun(controlled), {
         body: { execution_id: executionId, dry_run: dryRun },
       }),
+    /** Lists open incidents in groups. */
+    listIncidents: (query: IncidentQuery = {}) =>
+      call('GET', `/admin/incidents${queryOf({ ...query })}`, incidents),
+    /** Tries the steps of a group of incidents again, or makes their failures final. */
+    closeIncidents: (groupId: string, act: IncidentAct, body: IncidentCall = {}) =>
+      call('POST', `/admin/incidents/${encodeURIComponent(groupId)}/${act}`, bulk, { body }),
     /** Cancels, retries, pauses or resumes all executions that fit a filter. */
     changeMany: (act: BulkAct, body: BulkBody) => call('POST', `/admin/executions/${act}`, bulk, { body }),
     /** Starts an execution that reuses what another one has finished. With a key it may be sent again. */

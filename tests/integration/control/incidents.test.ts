@@ -34,8 +34,8 @@ interface Group {
 }
 
 async function groupsOf(template: string): Promise<Group[]> {
-  const { body } = await other.request('GET', '/admin/incidents?limit=500');
-  return (body.data as unknown as Group[]).filter((group) => group.template === template);
+  const { data } = await other.client.listIncidents({ limit: 500 });
+  return data.filter((group) => group.template === template) as unknown as Group[];
 }
 
 const decide = (id: string, act: string, body: JsonObject = {}) =>
