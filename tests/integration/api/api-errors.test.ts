@@ -3,6 +3,7 @@
  * document, and no row has changed.
  */
 import { describe, expect, test } from 'bun:test';
+import { BULK_ACTS } from '../../../services/control/bulk-answers.ts';
 import { fixtureForAll } from '../../support/fixture.ts';
 import {
   AT_REST,
@@ -25,6 +26,8 @@ interface ApiCall {
   readonly path: () => string;
   readonly body?: () => unknown;
   readonly takesYaml?: boolean;
+  /** The body may be left out. */
+  readonly takesNoBody?: boolean;
 }
 
 let room: GuardedEngine;
@@ -106,6 +109,15 @@ const CALLS: readonly ApiCall[] = [
     path: () => '/api/v1/execution/retry',
     body: () => ({ execution_id: room.running, from: 'none' }),
   },
+  ...['pause', 'resume'].map(
+    (what): ApiCall => ({
+      method: 'POST',
+      route: `/api/v1/execution/${what}`,
+      role: 'operator',
+      path: () => `/api/v1/execution/${what}`,
+      body: () => ({ execution_id: room.running, dry_run: true }),
+    }),
+  ),
   {
     method: 'POST',
     route: '/api/v1/execution/migrate',
@@ -215,12 +227,33 @@ const CALLS: readonly ApiCall[] = [
     }),
   ),
   { method: 'GET', route: '/admin/executions', role: 'viewer', path: () => '/admin/executions' },
+  ...BULK_ACTS.map(
+    (act): ApiCall => ({
+      method: 'POST',
+      route: `/admin/executions/${act}`,
+      role: 'operator',
+      path: () => `/admin/executions/${act}`,
+      body: () => ({ filter: { template: room.template }, dry_run: true }),
+    }),
+  ),
+  { method: 'GET', route: '/admin/incidents', role: 'viewer', path: () => '/admin/incidents' },
+  ...['resume', 'fail'].map(
+    (act): ApiCall => ({
+      method: 'POST',
+      route: `/admin/incidents/{id}/${act}`,
+      role: 'operator',
+      path: () => `/admin/incidents/none/${act}`,
+      body: () => ({ dry_run: true }),
+      takesNoBody: true,
+    }),
+  ),
   {
     method: 'POST',
     route: '/admin/executions/{id}/cancel',
     role: 'engine',
     path: () => `/admin/executions/${room.running}/cancel`,
     body: () => ({ reason: 'none' }),
+    takesNoBody: true,
   },
   { method: 'GET', route: '/admin/doctor', role: 'engine', path: () => '/admin/doctor' },
   { method: 'POST', route: '/admin/doctor/repair', role: 'engine', path: () => '/admin/doctor/repair' },
@@ -289,12 +322,10 @@ describe.each(CALLS.map((call) => [nameOf(call), call] as const))('%s', (_name, 
 });
 
 describe.each(WITH_BODY.map((call) => [nameOf(call), call] as const))('the body of %s', (_name, call) => {
-  const isOptional = call.route.endsWith('/cancel');
-
   test('that is no JSON is 400', async () => {
     for (const body of ['{', '{"a":1,}', "{'a':1}", 'null null', '\u0000', '{"a":\u00a01}', '[1', 'nul'])
       await room.refuse([400, 'malformed_json'], () => sendCall(call, { body }));
-    if (isOptional) return;
+    if (call.takesNoBody) return;
     for (const body of ['', ' \n'])
       await room.refuse([400, 'malformed_json'], () => sendCall(call, { body }));
   });
