@@ -16,13 +16,8 @@ describe('a request that names nothing known', () => {
 
   test('a call of a later release is 404', async () => {
     const { send } = createTestApp();
-    for (const call of ['pause', 'resume']) {
-      await problemOf(
-        await send('POST', `/api/v1/execution/${call}`, { execution_id: UNKNOWN_ID }),
-        404,
-        'not_found',
-      );
-    }
+    for (const path of ['/api/v1/schedules', '/api/v1/triggers', '/api/v1/events'])
+      await problemOf(await send('POST', path, {}), 404, 'not_found');
   });
 
   test('another method on a known path is 405 and says which are allowed', async () => {

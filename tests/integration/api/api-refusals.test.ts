@@ -54,11 +54,9 @@ describe('what is not there', () => {
   });
 
   test('a call of a later release is 404', async () => {
-    const body = JSON.stringify({ execution_id: running });
-    for (const call of ['migrate'])
-      await room.refuse([404, 'not_found'], () => room.send('POST', `/api/v1/execution/${call}`, { body }));
-    for (const path of ['/api/v1/schedules', '/api/v1/triggers'])
-      await room.refuse([404, 'not_found'], () => room.send('GET', path));
+    for (const path of ['/api/v1/schedules', '/api/v1/triggers', '/api/v1/events'])
+      for (const method of ['GET', 'POST'])
+        await room.refuse([404, 'not_found'], () => room.send(method, path));
   });
 
   test('an unknown execution is 404', async () => {
