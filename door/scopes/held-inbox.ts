@@ -5,7 +5,8 @@
  * A hint, as notifications are: rows that are not folded here have a ticket, which comes due a little later.
  *
  * Invariant: rows are folded on the view as this process knows it, and by a commit that fails when another one has changed
- * the view or has taken one of the rows (db/scopes/inbox.ts). It is decided again under a lock then, and reads them anew.
+ * the view or has taken one of the rows (db/scopes/inbox.ts). It is decided again under a lock then, and reads them anew. Rows
+ * that change nothing in the view stay: it may be of before what they tell (door/scopes/outgoing.ts).
  */
 import { isFinalExecution } from '../../core/status.ts';
 import type { ViewKey } from '../../core/view.ts';

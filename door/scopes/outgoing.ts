@@ -49,7 +49,7 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number, hasPee
   const over = units.flatMap((unit) => childOverOf(unit) ?? []);
   const others = [...[...orders, ...ends, ...over].map(({ key }) => key), ...units.flatMap(toUndo)];
   const locked = units.flatMap(({ inbox }) => (inbox?.isLocked === true ? inbox.ids : []));
-  const unlocked = units.flatMap(({ inbox }) => (inbox?.isLocked === false ? inbox.ids : []));
+  const unlocked = units.flatMap(readUnlocked);
   return {
     statements: [
       ...(locked.length > 0 ? [deleteInbox(locked)] : []),
@@ -61,6 +61,14 @@ export function outgoing(units: readonly DecidedUnit[], maxBytes: number, hasPee
     ...ticketsFor(news, new Set(others), hasPeers),
     read: unlocked.map((id) => ({ queue: 'WorkflowExecutionQueue', id })),
   };
+}
+
+/**
+ * Returns the rows that the unit has read without a lock. Where they have changed nothing its view may be of before what they
+ * tell, and nothing in the commit would find that out: they are left to their ticket.
+ */
+function readUnlocked({ inbox, plan }: DecidedUnit): readonly string[] {
+  return inbox?.isLocked === false && plan.changed ? inbox.ids : [];
 }
 
 /** Returns a ticket for each view, and the views that are left to the engine that holds them, with news of scopes alone. */

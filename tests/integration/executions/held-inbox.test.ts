@@ -2,7 +2,7 @@
  * Ends of scopes that one engine leaves to another one, which holds their step: it folds them without a lock, and beside the
  * ticket that comes due when it does not.
  */
-import { expect, test } from 'bun:test';
+import { describe, expect, spyOn, test } from 'bun:test';
 import type { Event } from '../../../core/event.ts';
 import type { TemplateVersion } from '../../../template/version.ts';
 import { explore, Schedule } from '../../support/faults/interleaving.ts';
@@ -15,6 +15,8 @@ let schedule: Schedule;
 let one: OrderedEngine;
 let two: OrderedEngine;
 let version: TemplateVersion;
+/** Its step that holds scopes comes after another one. */
+let later: TemplateVersion;
 
 const setUp = async (fixture: Fixture) => {
   doors = await Doors.open(fixture);
@@ -25,9 +27,9 @@ const setUp = async (fixture: Fixture) => {
   ];
   for (const engine of [one, two]) engine.hasPeers = true;
   await fixture.use(Promise.resolve([one, two]), (made) => Promise.all(made.map((engine) => engine.close())));
-  version = await doors.publish({
-    each: { type: 'foreach', with: { items: 1, steps: { one: { type: 'noop' } } } },
-  });
+  const each = { type: 'foreach', with: { items: 1, steps: { one: { type: 'noop' } } } };
+  version = await doors.publish({ each });
+  later = await doors.publish({ first: { type: 'noop' }, each: { ...each, needs: ['first'] } });
 };
 /** There is nobody who fetches tickets. */
 const endAll = async () => {
@@ -53,8 +55,7 @@ async function holding(count: number): Promise<{ execution: string; items: StepN
   const execution = await doors.start(one, version);
   const { each } = await doors.steps(execution);
   const scopes = { count, concurrency: count, tolerated: null };
-  const waits = { forMs: null, state: null, timeoutMs: null, waitingFor: { kind: 'scopes' } } as const;
-  await one.deliver(execution, { type: 'park', ...held(each!), ...waits, scopes });
+  await one.deliver(execution, { type: 'park', ...held(each!), ...PARKED, scopes });
   const steps = await doors.steps(execution);
   return { execution, items: Array.from({ length: count }, (_, index) => steps[`each[${index}]/one`]!) };
 }
@@ -106,6 +107,47 @@ test('are folded in one commit, without a lock, and their tickets go with them',
   expect(await counted(execution)).toEqual({ open: 1, completed: 2 });
   expect(await left(execution)).toEqual({ rows: 0, tickets: [] });
   expect(one.locked.answers).toBe(answers);
+});
+
+/** Has `one` read what has come for the execution, and waits for what it makes of that. */
+async function hearing(execution: string): Promise<void> {
+  const actor = one.committer.actors.find(execution)!;
+  const hear = spyOn(actor, 'hear');
+  one.inbox.heard([execution]);
+  await until(() => hear.mock.calls.length === 1 && !actor.hasNews);
+  await one.door.settled();
+}
+
+const PARKED = { forMs: null, state: null, timeoutMs: null, waitingFor: { kind: 'scopes' } } as const;
+
+describe('that come to an engine whose view is older', () => {
+  /** `two` opens a scope of the step, and its end comes for `one`, whose view is of before. */
+  async function endedElsewhere(execution: string): Promise<void> {
+    const { each } = await doors.steps(execution);
+    const scopes = { count: 1, concurrency: 1, tolerated: null };
+    await two.deliver(execution, { type: 'park', ...held(each!), ...PARKED, scopes });
+    const item = (await doors.steps(execution))['each[0]/one']!;
+    two.forget(execution);
+    await two.deliver(item.view, complete(item));
+  }
+
+  test('than the scopes, they are folded under a lock', async () => {
+    const execution = await doors.start(one, version);
+    await endedElsewhere(execution);
+    await hearing(execution);
+    expect(await counted(execution)).toEqual({ open: 0, completed: 1 });
+  });
+
+  test('than the step that holds them, they stay for their ticket', async () => {
+    const execution = await doors.start(one, later);
+    const { first } = await doors.steps(execution);
+    await two.deliver(execution, complete(first!));
+    await endedElsewhere(execution);
+    await hearing(execution);
+    expect(await left(execution)).toEqual({ rows: 1, tickets: [{ ofRow: true, isDue: false }] });
+    await fold(two, execution);
+    expect(await counted(execution)).toEqual({ open: 0, completed: 1 });
+  });
 });
 
 test('are found by their ticket when no engine holds the step', async () => {
