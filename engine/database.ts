@@ -4,6 +4,7 @@
 import type { Config } from '../config/config.ts';
 import { HookUrls } from '../core/hooks/hook-urls.ts';
 import { createPool, type Db, type Pool, patientReads } from '../db/connection/client.ts';
+import { POOL_SIZES } from '../db/connection/connection-limit.ts';
 import type { DatabaseRoute } from '../db/connection/features.ts';
 import { Lane } from '../db/connection/lane.ts';
 import { explainRights } from '../db/connection/rights.ts';
@@ -40,9 +41,6 @@ export interface OpeningParts {
   onError(error: unknown): void;
 }
 
-/** Two overlap: while the database works on one commit the engine prepares the next. */
-const LANES = 2;
-const POOL_SIZE = 10;
 /** A commit that waits longer for an execution's lock is decided again, on the locked path, which orders its locks. */
 const LANE_LOCK_MS = 200;
 /** A slower commit takes the locked path; a silent lane is closed soon after. */
@@ -70,9 +68,14 @@ export async function openDatabase(
   const { newer } = await whenUsable(migrating, onWait).catch(refuse);
   const name = (use: string) => `engine/${engineId}/${use}`;
   const { url, session } = work;
-  const shared = { ...session, max: POOL_SIZE, onError };
-  const apiPool = createPool(url, { ...shared, applicationName: name('api') });
-  const workPool = createPool(url, { ...shared, applicationName: name('work'), byIndex: true });
+  const shared = { ...session, onError };
+  const apiPool = createPool(url, { ...shared, max: POOL_SIZES.api, applicationName: name('api') });
+  const workPool = createPool(url, {
+    ...shared,
+    max: POOL_SIZES.work,
+    applicationName: name('work'),
+    byIndex: true,
+  });
   const pulsePool = createPool(url, {
     ...shared,
     max: 1,
@@ -94,7 +97,8 @@ export async function openDatabase(
   const boss = await whenUsable(() => startBoss(queueSession), onWait).catch(refuse);
   await undo.add(() => boss.stop({ graceful: false, close: true }));
   const lanes = Array.from(
-    { length: LANES },
+    // Two overlap: while the database works on one commit the engine prepares the next.
+    { length: POOL_SIZES.commits },
     () =>
       new Lane(url, {
         ...session,

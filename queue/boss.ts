@@ -8,6 +8,7 @@ import pg from 'pg';
 import { type ConstructorOptions, getConstructionPlans, PgBoss } from 'pg-boss';
 import type { QueueName } from '../core/jobs.ts';
 import type { Db } from '../db/connection/client.ts';
+import { POOL_SIZES } from '../db/connection/connection-limit.ts';
 import type { Backend, DatabaseWay } from '../db/connection/features.ts';
 import { isMadeElsewhere } from '../db/connection/named-lock.ts';
 import { connectionConfig, prepareSession, type SessionOptions } from '../db/connection/session.ts';
@@ -38,7 +39,6 @@ export interface BossOptions {
  * statements.
  */
 const SESSION = { statementTimeoutMs: 300_000, lockTimeoutMs: 30_000 };
-const POOL_SIZE = 2;
 /** One for each statement that creates something, and some more. */
 const MAX_FAILURES = 20;
 
@@ -78,7 +78,7 @@ function bossConfig(options: BossOptions): ConstructorOptions {
   const { types: _types, ...connection } = connectionConfig(url, session);
   const pool: pg.PoolConfig = {
     ...connection,
-    max: POOL_SIZE,
+    max: POOL_SIZES.queue,
     onConnect: (client) => prepareSession(client, session),
   };
   return {

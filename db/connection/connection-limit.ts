@@ -1,7 +1,14 @@
 /** The number of connections that an engine opens, and what to do when the database does not give it so many. */
 
+/** Connections of each kind of which an engine has several. */
+export const POOL_SIZES = { api: 10, work: 10, commits: 2, queue: 2 } as const;
+/** One each to listen, for the heartbeat, for the lease, to watch another engine, and for the retention. */
+const SINGLE_CONNECTIONS = 5;
 /** As docs/operations.md lists them. */
-export const MAX_CONNECTIONS = 30;
+export const MAX_CONNECTIONS = Object.values(POOL_SIZES).reduce(
+  (sum, size) => sum + size,
+  SINGLE_CONNECTIONS,
+);
 
 const TOO_MANY_CONNECTIONS = '53300';
 
