@@ -6,6 +6,7 @@ import { chance } from './chance.ts';
 import { behavioursOf } from './definitions.ts';
 import { contradictions, type FoundExecution, type FoundStep } from './expectation.ts';
 import { parseOptions } from './options.ts';
+import { STOP } from './ordered-replay.ts';
 import { Plan, type PlannedExecution } from './plan.ts';
 
 const plan = new Plan(parseOptions('--seed 7 --templates 40 --max-steps 20 --executions 400'.split(' ')));
@@ -114,8 +115,14 @@ describe('an execution that was cancelled', () => {
   });
 });
 
-/** One step after the other comes to its end, in a random order. */
-function playedInOrder({ definition, seed }: PlannedExecution): FoundExecution {
+/**
+ * One step after the other comes to its end, in a random order.
+ * @param intervene is told of the oracle after each end, and tells it what comes from outside. Returns the marks of that.
+ */
+function playedInOrder(
+  { definition, seed }: PlannedExecution,
+  intervene: (oracle: Oracle) => readonly string[] = () => [],
+): FoundExecution {
   const { template } = definition;
   const oracle = new Oracle(template);
   const behaviours = behavioursOf(definition, fateOf(seed));
@@ -138,6 +145,8 @@ function playedInOrder({ definition, seed }: PlannedExecution): FoundExecution {
     }
     commits.push([key]);
     oracle.nextCommit();
+    const marks = intervene(oracle);
+    if (marks.length > 0) commits.push([...marks]);
   }
   const end = found(template, oracle.verdict);
   const steps = new Map(end.steps);
@@ -186,6 +195,61 @@ describe('an execution whose course matters', () => {
       const status = key.includes('~') ? 'cancelled' : 'completed';
       expect(judge(planned, forged(execution, key, { status }), null)).not.toEqual([]);
     }
+  });
+});
+
+describe('an execution that was cancelled when something was to be undone', () => {
+  const wide = new Plan(parseOptions('--seed 7 --templates 160 --max-steps 20 --executions 800'.split(' ')));
+  const undone = Array.from({ length: 800 }, (_, place) => wide.execution(place)).filter(
+    ({ definition }) => definition.kind === 'undone',
+  );
+  const both = { kind: 'both', afterMs: 0 } as const;
+  const isCompensating = (oracle: Oracle) => oracle.verdict.execution === 'compensating';
+  const isSettled = (oracle: Oracle, { definition }: PlannedExecution) =>
+    definition.template.steps.every(({ key }) =>
+      ['completed', 'failed', 'skipped'].includes(oracle.verdict.steps[key]!),
+    );
+
+  test('may have no compensation while steps had time to end after a stop', () => {
+    let count = 0;
+    for (const planned of undone) {
+      let isStopped = false;
+      const execution = playedInOrder(planned, (oracle) => {
+        const { steps } = oracle.verdict;
+        const running = Object.keys(steps).find((key) => steps[key] === 'queued');
+        if (oracle.verdict.execution !== 'running' || running === undefined) return [];
+        oracle.tell({ fact: 'claimed', key: running });
+        oracle.tell({ fact: 'stop' });
+        isStopped = isCompensating(oracle);
+        oracle.tell({ fact: 'cancel' });
+        return [STOP];
+      });
+      if (!isStopped) continue;
+      count += 1;
+      expect(undoneOf(execution)).toEqual([]);
+      expect(judge(planned, execution, both)).toEqual([]);
+    }
+    expect(count).toBeGreaterThan(20);
+  });
+
+  test('is found out without its compensation when no step can have run', () => {
+    let count = 0;
+    for (const planned of undone) {
+      let began: string | undefined;
+      const execution = playedInOrder(planned, (oracle) => {
+        const { steps } = oracle.verdict;
+        if (!isCompensating(oracle) || !isSettled(oracle, planned)) return [];
+        began ??= Object.keys(steps).find((key) => steps[key] === 'queued');
+        oracle.tell({ fact: 'cancel' });
+        return [];
+      });
+      if (began === undefined) continue;
+      count += 1;
+      expect(judge(planned, execution, both)).toEqual([]);
+      const steps = new Map([...execution.steps].filter(([key]) => key !== began));
+      expect(judge(planned, { ...execution, steps }, both)).not.toEqual([]);
+    }
+    expect(count).toBeGreaterThan(0);
   });
 });
 

@@ -13,7 +13,7 @@ import { Performance } from '../tests/support/core/scripts.ts';
 import type { Behaviour } from './behaviour.ts';
 import { type Chance, chance } from './chance.ts';
 import { behavioursOf, type DrawnDefinition } from './definitions.ts';
-import { type LoggedCommit, replayInOrder, STOP } from './ordered-replay.ts';
+import { type Course, type LoggedCommit, replayInOrder, STOP } from './ordered-replay.ts';
 import type { Ending } from './plan.ts';
 import type { Fate } from './scopes/outcomes.ts';
 
@@ -88,11 +88,26 @@ function shuffled(keys: LoggedCommit, draw: Chance): LoggedCommit {
     .map(({ key }) => key);
 }
 
+/** A cancel may have come while steps had time to end, before the first compensation, or later. */
 function contradictionsIn(
   definition: DrawnDefinition,
   fate: Fate,
   ending: Ending | null,
   found: FoundExecution,
+): string[] {
+  const isCancelled = found.status === 'cancelled' && ending?.kind !== 'stop';
+  const wrong = contradictionsOf(definition, fate, found, { isCancelled, cancelledRan: false });
+  if (wrong.length === 0 || !isCancelled) return wrong;
+  const isAllowed =
+    contradictionsOf(definition, fate, found, { isCancelled, cancelledRan: true }).length === 0;
+  return isAllowed ? [] : wrong;
+}
+
+function contradictionsOf(
+  definition: DrawnDefinition,
+  fate: Fate,
+  found: FoundExecution,
+  cancel: Pick<Course, 'isCancelled' | 'cancelledRan'>,
 ): string[] {
   const statuses = new Map([...found.steps].map(([key, { status }]) => [key, status]));
   const windsDown =
@@ -103,7 +118,7 @@ function contradictionsIn(
     found: statuses,
     commits: found.commits,
     errorStep: found.errorStep,
-    isCancelled: found.status === 'cancelled' && ending?.kind !== 'stop',
+    ...cancel,
   });
   const wrong = outOfOrder.map((key) => `${key} ended when it could not`);
   if (verdict.execution !== found.status)

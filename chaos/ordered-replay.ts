@@ -28,6 +28,8 @@ export interface Course {
   readonly errorStep: string | null;
   /** Whether the execution ended by a cancel. */
   readonly isCancelled: boolean;
+  /** Whether the steps that were cancelled ran until then: while they have time to end, nothing is undone yet. */
+  readonly cancelledRan: boolean;
 }
 
 export interface Replayed {
@@ -122,13 +124,15 @@ class Play {
 
   /** A step that ended by itself has been claimed before: it may have run when its execution began to wind down. */
   #claim(): void {
-    const { found } = this.#course;
+    const { found, cancelledRan } = this.#course;
     for (let again = true; again; ) {
       again = false;
       for (const [key, status] of Object.entries(this.verdict.steps)) {
-        if (status !== 'queued' || !ENDED_BY_ITSELF.has(found.get(key) ?? '')) continue;
-        if (!this.#oracle.tell({ fact: 'claimed', key })) continue;
-        this.#perform(key);
+        const end = found.get(key) ?? '';
+        const endedByItself = ENDED_BY_ITSELF.has(end);
+        const hasRun = endedByItself || (cancelledRan && end === 'cancelled');
+        if (status !== 'queued' || !hasRun || !this.#oracle.tell({ fact: 'claimed', key })) continue;
+        if (endedByItself) this.#perform(key);
         again = true;
       }
     }
