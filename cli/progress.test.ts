@@ -166,6 +166,13 @@ describe('a step that does not run at once', () => {
     expect(written.join('')).toBe(`waiting a  ${text}, until ${later}\n`);
   });
 
+  test('that has used up its retries says who ends it', () => {
+    const { progress, written } = screen({});
+    const waiting_for = { kind: 'incident', id: '1' };
+    progress.show(execution([step('a', 'retrying', { waiting_for, resume_at: null })]));
+    expect(written.join('')).toBe('retrying a  for somebody to decide: its retries are used up\n');
+  });
+
   test('has its line on a terminal too', () => {
     let time = 0;
     const { progress, written } = screen({ isTTY: true, columns: 80, rows: 24 }, () => time);

@@ -36,8 +36,9 @@ export function waitText({ waiting_for: wait }: Pick<StepStatusBody, 'waiting_fo
 /** Returns what a step waits for, and until when; '' for one that does not wait. */
 export function waitNote(step: Pick<StepStatusBody, 'status' | 'resume_at' | 'waiting_for'>): string {
   const { status, resume_at: at } = step;
-  if (status === 'retrying') return at ? `next attempt ${at}` : '';
-  const wait = status === 'waiting' || status === 'queued' ? waitText(step) : null;
+  if (status === 'retrying' && at) return `next attempt ${at}`;
+  const waits = status === 'waiting' || status === 'queued' || status === 'retrying';
+  const wait = waits ? waitText(step) : null;
   const parts = [wait === null ? '' : `for ${wait}`, at ? `until ${at}` : ''];
   return parts.filter((part) => part !== '').join(', ');
 }
