@@ -302,3 +302,19 @@ describe('doctor', () => {
     for (const grace of ['-1', 'soon', '1.5']) expect((await cli(['doctor', '--grace', grace])).code).toBe(2);
   });
 });
+
+describe('pause and resume', () => {
+  test('of an execution and of those that fit, both at once, is wrong usage, and asks nothing', async () => {
+    const before = engine.ports.calls.length;
+    for (const act of ['pause', 'resume'])
+      for (const rest of [['--tag', 'red'], ['--limit', '1'], []]) {
+        const { code } = await cli([
+          act,
+          ...(rest.length === 0 ? [] : ['0190b6d0-1111-7222-8333-444455556666']),
+          ...rest,
+        ]);
+        expect(code).toBe(2);
+      }
+    expect(engine.ports.calls.length).toBe(before);
+  });
+});

@@ -28,16 +28,24 @@ export async function changeHold(
 ): Promise<void> {
   const { dryRun } = options;
   if (executionId === undefined) return changeMany(act, options);
+  const { limit, cursor } = options;
+  if ([...Object.values(filterOf(options)), limit, cursor].some((value) => value !== undefined))
+    throw new UsageError(`${act} takes an execution, or options that say which ones, and not both.`);
   const answer = await connectionOf(options).ask((client) => client[act](executionId, { dryRun }));
   if ('dry_run' in answer) return printDryRun(answer, options);
   if (options.output === 'json') return printJson(answer);
   printLine(visibleText(`execution ${answer.execution_id} ${answer.status}`));
 }
 
+/** The conditions that the options state; undefined: not stated. */
+function filterOf({ status, template, tag, since, until, search: q }: PauseOptions) {
+  return { status, template, tag, since, until, q } as NonNullable<BulkBody['filter']>;
+}
+
 async function changeMany(act: 'pause' | 'resume', options: PauseOptions): Promise<void> {
-  const { status, template, tag, since, until, search: q, limit, cursor, dryRun: dry_run } = options;
-  const filter = { status, template, tag, since, until, q } as BulkBody['filter'];
-  if (Object.values(filter!).every((condition) => condition === undefined))
+  const { limit, cursor, dryRun: dry_run } = options;
+  const filter = filterOf(options);
+  if (Object.values(filter).every((condition) => condition === undefined))
     throw new UsageError(`${act} takes an execution, or options that say which ones, such as --template.`);
   const body = { filter, limit, cursor, dry_run };
   const answer = await connectionOf(options).ask((client) => client.changeMany(act, body));

@@ -166,7 +166,7 @@ function pausedWords(reason: Extract<Reason, { kind: 'paused' }>, step: Named): 
     : parentId === null
       ? `the execution is paused${by === null ? '' : ` by ${quoted(by)}`}${since(sinceMs)}`
       : `its parent execution ${parentId} was paused${since(sinceMs)}, and its children with it`;
-  const first = `is held back: ${cause}. An operator lets it go on with ${resume(parentId ?? step.executionId)}.`;
+  const first = `is held back: ${cause}. An operator lets it go on by ${resume(parentId ?? step.executionId)}.`;
   // What is ready then begins by itself.
   if (own.kind === 'slot' || own.kind === 'start') return first;
   return `${first} Besides, it ${predicate(own, step)}`;
