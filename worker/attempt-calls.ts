@@ -1,5 +1,5 @@
 /**
- * What a handler may ask of the engine during its attempt, behind its context.
+ * The requests that a handler may make of the engine during its attempt, behind its context.
  */
 import type { Json, JsonObject } from '../core/json/json.ts';
 import { compileValue } from '../expression/compiled-value.ts';

@@ -1,5 +1,5 @@
 /**
- * What the calls that control executions share: the answer of a dry run.
+ * The parts that all calls that control executions share: the answer of a dry run.
  */
 import { z } from '@hono/zod-openapi';
 import type { DryRun } from '../../core/control/dry-run.ts';

@@ -1,5 +1,5 @@
 /**
- * Who ended a step by hand, as it is shown with the step.
+ * The caller who ended a step by hand, as it is shown with the step.
  */
 import { z } from '@hono/zod-openapi';
 import type { ByHandBody } from '../../services/execution-answers.ts';

@@ -1,5 +1,5 @@
 /**
- * Who has paused an execution.
+ * The caller or the parent that has paused an execution.
  */
 import { z } from '@hono/zod-openapi';
 

@@ -1,5 +1,5 @@
 /**
- * What a dry run answers, for people.
+ * The answer of a dry run, for people.
  */
 
 import type { DryRun } from '../../core/control/dry-run.ts';

@@ -1,5 +1,5 @@
 /**
- * What a retry is asked to do in one view, by slot.
+ * The wishes of a retry for one view, by slot.
  */
 
 /** The result that a step gets by hand. */

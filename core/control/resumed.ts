@@ -1,5 +1,5 @@
 /**
- * What is different in an execution that was retried, or in which steps were ended by hand: a step may be over while an edge to
+ * The differences in an execution that was retried, or in which steps were ended by hand: a step may be over while an edge to
  * it is open again, and steps that a retry has left as they were may be cancelled or have failed.
  */
 import type { ExecutionView, StepState } from '../view.ts';

@@ -1,5 +1,5 @@
 /**
- * What a plan would do, as it is told to whoever asks before it is made.
+ * The effects of a plan, as they are told to whoever asks before it is made.
  */
 import { isCompensation } from '../compensation/compensation.ts';
 import type { Plan } from '../plan.ts';

@@ -1,5 +1,5 @@
 /**
- * What holds a step back as a whole, whatever it waits for itself: the end of its execution, or a pause.
+ * The reason that holds a step back as a whole, whatever it waits for itself: the end of its execution, or a pause.
  */
 import type { WaitingFor } from '../event.ts';
 import { type HeldScopes, unopened } from '../scopes/held-scopes.ts';

@@ -1,5 +1,5 @@
 /**
- * What holds an execution back, as others ask it. Pure.
+ * The holds on an execution, as others ask for them. Pure.
  */
 import type { Plan } from '../plan.ts';
 import { unopened } from '../scopes/held-scopes.ts';

@@ -1,5 +1,5 @@
 /**
- * What forks need of executions: their source, and their own mark.
+ * The data of executions that forks need: their source, and their own mark.
  */
 import { plainArray, textArray } from '../array-literal.ts';
 import type { Db } from '../connection/client.ts';

@@ -1,5 +1,5 @@
 /**
- * What holds executions, as plans change it: who has paused them, and their incidents.
+ * The holds on executions, as plans change them: who has paused them, and their incidents.
  */
 import { isIncident } from '../../core/hold/incident.ts';
 import type { Plan } from '../../core/plan.ts';

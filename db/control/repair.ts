@@ -4,6 +4,7 @@
 import type { ScopeId } from '../../core/view.ts';
 import { plainArray } from '../array-literal.ts';
 import { momentOf } from '../clock.ts';
+import { deleteBelow } from '../scopes/reopen.ts';
 import { guarded, type Statement } from '../statement.ts';
 
 /** The time from which the timeout of an execution counts is that of its last retry. */
@@ -105,20 +106,9 @@ export function deleteSteps(ids: readonly string[]): Statement {
 }
 
 /** Scopes below are found by their holders, level by level. The execution of a step is found by its id. */
-const DELETE_STEPS_BELOW = `
-  with recursive below(execution_id, path) as (
-    select c.workflow_execution_id, c.path from workflow_scopes c where c.step_execution_id = any($1::uuid[])
-    union all
-    select b.execution_id, c.path
-      from below b
-     cross join lateral (select id from workflow_step_executions
-                          where workflow_execution_id = b.execution_id and scope = b.path offset 0) s
-      join workflow_scopes c on c.step_execution_id = s.id
-  )
-  delete from workflow_step_executions
-   where id in (select s.id from below b
-                 cross join lateral (select id from workflow_step_executions
-                                      where workflow_execution_id = b.execution_id and scope = b.path offset 0) s)`;
+const DELETE_STEPS_BELOW = deleteBelow(
+  'select c.workflow_execution_id, c.path from workflow_scopes c where c.step_execution_id = any($1::uuid[])',
+);
 
 /** Deletes the scopes of steps, with all that is in them. */
 export function deleteScopes(holderIds: readonly string[]): Statement[] {

@@ -113,7 +113,7 @@ async function readInOrder(db: Db, page: ListPage, { seen, overlap }: ListBounds
   const offset = maxOfEach - Math.ceil(overlap / sources.length);
   const ends = await Promise.all(sources.map((source) => readEnd(db, source, page, offset)));
   const end = earliest(ends);
-  // What comes after it is on a later page: another source may have rows in between.
+  // All that comes after it is on a later page: another source may have rows in between.
   const found = end === null ? rows : rows.filter(({ key }) => !isBefore(end, key));
   return pageOf(found, limit, end);
 }

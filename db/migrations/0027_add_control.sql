@@ -1,4 +1,4 @@
--- What was done to executions by hand, or by other programs through the API: one row per act, written in its commit.
+-- The acts on executions by hand, or by other programs through the API: one row per act, written in its commit.
 create table if not exists workflow_execution_acts (
   id uuid primary key default execution_engine_uuidv7(),
   execution_id uuid not null references workflow_executions (id) on delete cascade,
@@ -26,5 +26,5 @@ alter table workflow_executions
 alter table workflow_step_executions
   add column if not exists reset_count integer not null default 0,
   add column if not exists key_number integer not null default 0,
-  -- Who ended the step by hand: { act, by, at }.
+  -- The act that ended the step by hand: { act, by, at }.
   add column if not exists by_hand jsonb;

@@ -33,7 +33,7 @@ create table if not exists workflow_end_counts (
 -- Old counts of short spans are deleted.
 create index if not exists workflow_end_counts_old on workflow_end_counts (width, starts_at);
 
--- What ended before is counted, too.
+-- Ends of before are counted, too.
 insert into workflow_ended (execution_id, workflow_template_id, workspace_id, status, ended_at, duration_ms)
 select id, workflow_template_id, workspace_id, status, completed_at, extract(epoch from completed_at - started_at) * 1000
   from workflow_executions

@@ -10,9 +10,16 @@ export interface ReopenedScope {
 }
 
 /** Scopes below are found by their holders, level by level: the steps of each level by execution and path. */
-const DELETE = `
+const DELETE = deleteBelow('select * from unnest($1::uuid[], $2::text[])');
+
+/**
+ * The statement that deletes the steps in scopes, and in all scopes below.
+ * @param scopes selects the execution and the path of each
+ */
+export function deleteBelow(scopes: string): string {
+  return `
   with recursive below(execution_id, path) as (
-    select * from unnest($1::uuid[], $2::text[])
+    ${scopes}
     union all
     select b.execution_id, c.path
       from below b
@@ -24,6 +31,7 @@ const DELETE = `
    where id in (select s.id from below b
                  cross join lateral (select id from workflow_step_executions
                                       where workflow_execution_id = b.execution_id and scope = b.path offset 0) s)`;
+}
 
 export function deleteStepsOf(scopes: readonly ReopenedScope[]): Statement {
   return {

@@ -1,9 +1,9 @@
 /**
- * What was held back while an execution was paused, as jobs in the commit that lets it go on: a ticket for each ready step, and
+ * The work that was held back while an execution was paused, as jobs in the commit that lets it go on: a ticket for each ready step, and
  * one for each scope whose steps may open more scopes. Scopes are found level by level, so the number of statements grows with
  * the depth alone.
  *
- * Whoever takes a ticket of a paused execution drops it, and a step that gets ready meanwhile has none. So some ready steps have
+ * An engine that takes a ticket of a paused execution drops it, and a step that gets ready meanwhile has none. So some ready steps have
  * their ticket still, and others need one. None is dropped while the execution is locked.
  */
 

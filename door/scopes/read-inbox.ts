@@ -1,5 +1,5 @@
 /**
- * What a unit has read from the inbox of its view.
+ * The rows that a unit has read from the inbox of its view.
  */
 import type { Event } from '../../core/event.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Where the time of finished steps went, from what is stored of them.
  *
- * What cannot be told apart is null: the wait for a limit and that for an engine where a step has limits, and the waits of a
+ * Times that cannot be told apart are null: the wait for a limit and that for an engine where a step has limits, and the waits of a
  * step that left its process more than once, or went on after a wait.
  */
 import { decideJoin } from '../../core/join.ts';

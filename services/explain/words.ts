@@ -167,7 +167,7 @@ function pausedWords(reason: Extract<Reason, { kind: 'paused' }>, step: Named): 
       ? `the execution is paused${by === null ? '' : ` by ${quoted(by)}`}${since(sinceMs)}`
       : `its parent execution ${parentId} was paused${since(sinceMs)}, and its children with it`;
   const first = `is held back: ${cause}. An operator lets it go on by ${resume(parentId ?? step.executionId)}.`;
-  // What is ready then begins by itself.
+  // Steps that are ready then begin by themselves.
   if (own.kind === 'slot' || own.kind === 'start') return first;
   return `${first} Besides, it ${predicate(own, step)}`;
 }

@@ -2,7 +2,7 @@
  * Events as they happen. One feed for each stream that somebody reads here, whoever many they are: a commit of this engine
  * marks it, and one reader for all of them reads what is new from the database and hands it on.
  *
- * What has happened is read, not guessed from the commit: the events are those that a replay has, with the same ids and times.
+ * Events are read, not guessed from the commit: the events are those that a replay has, with the same ids and times.
  * Feeds are read one after the other, with pauses as long as the reads take: streams take one connection at most, for half of
  * the time.
  *
@@ -150,7 +150,7 @@ export class EventFeeds implements CommitSubscriber {
   }
 
   async #readMarked(): Promise<void> {
-    // What comes in this turn of the event loop is read together.
+    // All that comes in this turn of the event loop is read together.
     await delay(0);
     while (this.#marked.size > 0 && !this.#closed) {
       const begun = performance.now();

@@ -1,5 +1,5 @@
 /**
- * What differs between two executions of one template. Pure.
+ * The differences between two executions of one template. Pure.
  */
 import { type Graph, graphAt } from '../../core/graph.ts';
 import type { Json } from '../../core/json/json.ts';

@@ -45,7 +45,7 @@ export class CommitChecks {
   checkPlan(plan: Plan, accepted: readonly Event[]): void {
     const view = this.#view;
     const changes = [...plan.steps.values()];
-    // What was held back is ready when the execution goes on.
+    // Steps that were held back are ready when the execution goes on.
     const states = changesHold(plan) ? view.steps : changes.map(({ state }) => state);
     const readied = states.filter((state) => state?.status === 'queued' && view.status !== 'paused');
     const held = changes.filter(({ state }) => state.status === 'queued' && view.status === 'paused');

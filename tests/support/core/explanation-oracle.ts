@@ -175,7 +175,7 @@ function checkOwn({ view, around, execution }: Situation, slot: number, own: Rea
 /** What the reason names happens in a copy of the view: then the step is not what it was. */
 function checkNext(view: ExecutionView, slot: number, reason: Reason, own: Reason): void {
   const copy = copyOf(view);
-  // What holds the step is lifted first: a pause by a resume, a stop by its end. Whatever brings inputs may be held back too.
+  // The hold on the step is lifted first: a pause by a resume, a stop by its end. Whatever brings inputs may be held back too.
   const isPaused = reason.kind === 'paused' || (own.kind === 'inputs' && view.status === 'paused');
   if (reason.kind === 'stop') happen(copy, { type: 'stop_overdue' });
   else if (isPaused) happen(copy, { type: 'resume', by: null });

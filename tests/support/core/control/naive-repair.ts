@@ -1,5 +1,5 @@
 /**
- * What a retry must do to a flat execution, found in the slow way: from the definition alone, by trying rules until nothing changes.
+ * The effects that a retry must have on a flat execution, found in the slow way: from the definition alone, by trying rules until nothing changes.
  */
 import type { StepStatus } from '../../../../core/status.ts';
 import type { Template, TemplateStep } from '../../../../core/template.ts';
